@@ -1,0 +1,61 @@
+"""Errors that a person can act on: what was wrong, what was given, what would do.
+
+DissectReportError
+├── UnknownName      a model, layer, segmenter or rule that does not exist (nearest names offered)
+├── BadOption        an option whose value cannot work
+├── WeightsError     weights that are broken, truncated, or of another architecture
+├── ModelError       a generator that does not do what a generator does
+├── SegmenterError   a segmenter whose output does not fit its vocabulary
+├── CacheError       a cache that cannot be used or trusted
+├── MergeError       counts that were not measured the same way
+└── OutputError      a place that cannot be written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DissectReportError(Exception):
+    """The root of everything that is shown to the user as one line."""
+
+
+class UnknownName(DissectReportError):
+    """A name that nothing answers to."""
+
+    @classmethod
+    def of(cls, kind: str, given: str, known: Iterable[str]) -> UnknownName:
+        """The error for `given`, offering the nearest of the `known` names."""
+        names = list(known)
+        near = get_close_matches(given, names, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}"
+        return cls(f"no {kind} {given!r}; {hint}")
+
+
+class BadOption(DissectReportError):
+    """An option whose value cannot work."""
+
+
+class WeightsError(DissectReportError):
+    """Weights that are broken, truncated, tampered with, or of another architecture."""
+
+
+class ModelError(DissectReportError):
+    """A generator that does not do what a generator does."""
+
+
+class SegmenterError(DissectReportError):
+    """A segmenter whose output does not fit its vocabulary or its images."""
+
+
+class CacheError(DissectReportError):
+    """A cache that cannot be used or trusted."""
+
+
+class MergeError(DissectReportError):
+    """Counts that were not measured the same way."""
+
+
+class OutputError(DissectReportError):
+    """A place that cannot be written."""
