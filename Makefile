@@ -1,0 +1,54 @@
+# The targets, by name: make help
+#
+# Variables: PYTHON (3.11 or newer; found when not given), VENV (the environment; an existing one keeps its torch),
+# TORCH (what pip installs as torch, see tools/install.sh), PYTEST (arguments for pytest).
+
+VENV ?= .venv
+PYTHON ?=
+TORCH ?=
+PYTEST ?= -n auto --maxprocesses=8 --dist loadfile
+
+BIN := $(VENV)/bin
+INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types demo-check bench train-generator train-segmenter clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
+		printf '  make %-16s %s\n' "$$name" "$$does"; done
+
+demo: $(VENV)/.ready  ## set up, dissect the embedded generator and say where the site is
+	$(BIN)/dissectreport build scenes_pgan
+
+test: $(VENV)/.ready-dev  ## set up what the tests need, and pass them
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: format-check lint types test  ## format, lint, types and tests: what every change passes
+
+format: $(VENV)/.ready-dev  ## write all Python files in the house format
+	$(BIN)/ruff format .
+
+format-check: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.ready-dev  ## ruff
+	$(BIN)/ruff check .
+
+types: $(VENV)/.ready-dev  ## mypy --strict
+	$(BIN)/mypy
+
+demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end to end
+	$(BIN)/python -m pytest -m demo
+
+bench: $(VENV)/.ready  ## time the slow parts, one line each
+	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+clean:  ## remove the environment and what tools left behind
+	rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+$(VENV)/.ready: pyproject.toml tools/install.sh
+	@$(INSTALL)
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(INSTALL) dev
