@@ -1,0 +1,280 @@
+"""Labels that are corrected for chance: chosen on one half of the groups, scored on the other.
+
+Nothing that is printed was both chosen and scored on the same images. For every unit and concept the level is the one
+of largest excess on the even groups; IoU, null, excess, their intervals and p come from the odd groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.stats.base import Floats, Ints, spread, union
+from dissectreport.stats.null import Chance
+
+EXCESS = 0.04
+Q = 0.05
+FEWEST_IMAGES = 20
+"""A concept in fewer images of either half is not tested."""
+REPLICATES = 100
+ROOM = 1 << 27
+"""Numbers of one array that is held at a time while units are judged in blocks."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Chance counts by group: the first axis runs over the groups that have samples."""
+
+    numbers: Ints
+    """(g,) rising group numbers."""
+    samples: Ints
+    """(g,)"""
+    concepts: Ints
+    """(c,) rising concept numbers."""
+    observed: Floats
+    """(g, units, c, t) overlap in pixels."""
+    expected: Floats
+    """(g, units, c, t) overlap expected by chance."""
+    on: Floats
+    """(g, units, t) pixels above the level."""
+    present: Floats
+    """(g, c) pixels that show the concept."""
+    images: Ints
+    """(g, c) images that show the concept."""
+
+    @classmethod
+    def of(cls, shards: Iterable[tuple[int, Chance]], units: slice = slice(None), shifted: bool = False) -> Groups:
+        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation."""
+        held: dict[int, Chance] = {}
+        for group, chance in shards:
+            part = sliced(chance, units)
+            held[group] = held[group].merge(part) if group in held else part
+        numbers = np.array(sorted(held), np.int64)
+        chances = [held[int(n)] for n in numbers]
+        concepts = chances[0].concepts
+        for chance in chances[1:]:
+            concepts = union(concepts, chance.concepts)
+
+        def laid(values: list[Floats], axis: int) -> Floats:
+            parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]  # type: ignore[arg-type]
+            return np.stack(parts).astype(np.float64)
+
+        return cls(
+            numbers,
+            np.array([c.samples for c in chances]),
+            concepts,
+            laid([c.seen(shifted).astype(np.float64) for c in chances], 1),
+            laid([c.expected(shifted) for c in chances], 1),
+            np.stack([c.on for c in chances]).astype(np.float64),
+            laid([c.present.astype(np.float64) for c in chances], 0),
+            laid([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
+        )
+
+    def half(self, odd: bool) -> Groups:
+        """The choosing groups (even numbers), or the scoring groups (odd numbers)."""
+        keep = self.numbers % 2 == odd
+        fields = {name: value if name == "concepts" else value[keep] for name, value in vars(self).items()}
+        return type(self)(**fields)
+
+
+def sliced(chance: Chance, units: slice) -> Chance:
+    """The counts of some of the units."""
+    fields = dict(vars(chance))
+    for name in ("observed", "shifted", "crossed"):
+        fields[name] = fields[name][:, units]
+    return Chance(**fields | {"on": chance.on[units]})
+
+
+def agreement(observed: Floats, expected: Floats, on: Floats, present: Floats) -> tuple[Floats, Floats, Floats]:
+    """IoU, the null's IoU, and the excess (IoU - null) / (1 - null), elementwise; 0 where nothing is there."""
+    both = on + present
+    iou = observed / np.maximum(both - observed, 1e-9)
+    null = expected / np.maximum(both - expected, 1e-9)
+    return iou, null, (iou - null) / np.maximum(1 - null, 1e-9)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every unit with every concept: chosen on one half, scored on the other."""
+
+    concepts: Ints
+    """(c,) concept numbers."""
+    tested: NDArray[np.bool_]
+    """(c,) whether the concept is in enough images of both halves."""
+    level: Ints
+    """(units, c) number of the null's level with the largest excess on the choosing half."""
+    chosen: Floats
+    """(units, c) that excess, on the choosing half: an order, never printed as a score."""
+    iou: Jackknife
+    """(units, c) and so on, on the scoring half at the chosen level."""
+    null: Jackknife
+    excess: Jackknife
+    expected: Floats
+    """(units, c) pixels of overlap expected by chance on the scoring half."""
+    tail: Floats
+    """(units, c) share of the scoring half's pixels above the chosen level."""
+    curves: tuple[Floats, Floats, Floats]
+    """IoU (units, c, t), null (units, c, t) and share above (units, t) at every level, on the scoring half."""
+    labels: Ints
+    """(replicates, units) column of the label in each bootstrap replicate of the choosing groups, -1 for none."""
+    replicate_excess: Floats
+    """(replicates, units) that label's excess in a bootstrap replicate of the scoring groups."""
+
+
+def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
+    """Choose on the even groups and score on the odd; `pixels` is the number of pixels of the grid."""
+    choosing, scoring = groups.half(odd=False), groups.half(odd=True)
+    tested = _tested(choosing, scoring)
+    choice = _excess_of(choosing, np.ones(len(choosing.numbers)))
+    level = choice.argmax(-1)
+    picked = {name: _at_level(scoring, name, level) for name in ("observed", "expected", "on")}
+    total = {name: value.sum(0) for name, value in picked.items()} | {"present": scoring.present.sum(0)}
+    without = {name: total[name] - value for name, value in (picked | {"present": scoring.present}).items()}
+    whole, less = _agreement_of(total), _agreement_of(without)
+    iou, null, excess = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
+    labels, replicate_excess = _bootstrap(choosing, scoring, tested, replicates)
+    spots = max(int(scoring.samples.sum()) * pixels, 1)
+    return Scores(
+        groups.concepts,
+        tested,
+        level,
+        np.take_along_axis(choice, level[..., None], -1)[..., 0],
+        iou,
+        null,
+        excess,
+        total["expected"],
+        total["on"] / spots,
+        _curves(scoring, spots),
+        labels,
+        replicate_excess,
+    )
+
+
+def _tested(choosing: Groups, scoring: Groups) -> NDArray[np.bool_]:
+    return np.asarray((choosing.images.sum(0) >= FEWEST_IMAGES) & (scoring.images.sum(0) >= FEWEST_IMAGES))
+
+
+def _excess_of(half: Groups, weight: Floats) -> Floats:
+    """(units, c, t) excess of weighted groups."""
+    observed, expected, on, present = (
+        np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
+    )
+    return agreement(observed, expected, on[:, None], present[None, :, None])[2]
+
+
+def _at_level(half: Groups, name: str, level: Ints) -> Floats:
+    """(g, units, c) counts at each pair's level."""
+    values = getattr(half, name)
+    if name == "on":
+        values = np.broadcast_to(values[:, :, None], (*values.shape[:2], level.shape[1], values.shape[2]))
+    return np.take_along_axis(values, level[None, ..., None], -1)[..., 0]
+
+
+def _agreement_of(sums: dict[str, Floats]) -> tuple[Floats, Floats, Floats]:
+    present = sums["present"][..., None, :]
+    return agreement(sums["observed"], sums["expected"], sums["on"], present)
+
+
+def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
+    on = scoring.on.sum(0)
+    iou, null, _ = agreement(
+        scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
+    )
+    return iou, null, on / spots
+
+
+def _bootstrap(
+    choosing: Groups, scoring: Groups, tested: NDArray[np.bool_], replicates: int
+) -> tuple[Ints, Floats]:
+    """(replicates, units) labels of resampled choosing groups, and their excess on resampled scoring groups.
+
+    Counts of units come from an argmax and a threshold, where the jackknife is invalid; both halves are resampled.
+    """
+    random = np.random.RandomState(0)
+    units = choosing.on.shape[1]
+    labels = np.full((replicates, units), -1, np.int64)
+    excess = np.full((replicates, units), np.nan)
+    if not tested.any() or not len(choosing.numbers) or not len(scoring.numbers):
+        return labels, excess
+    choosing, scoring = _narrow(choosing, tested), _narrow(scoring, tested)
+    columns, rows = np.flatnonzero(tested), np.arange(units)
+    for replicate in range(replicates):
+        best = _excess_of(choosing, _resampled(random, len(choosing.numbers)))
+        level = best.argmax(-1)
+        concept = np.take_along_axis(best, level[..., None], -1)[..., 0].argmax(-1)
+        labels[replicate] = columns[concept]
+        weight = _resampled(random, len(scoring.numbers))
+        at = level[rows, concept]
+        sums = [np.tensordot(weight, v[:, rows, concept, at], 1) for v in (scoring.observed, scoring.expected)]
+        on, present = (np.tensordot(weight, v, 1) for v in (scoring.on[:, rows, at], scoring.present[:, concept]))
+        excess[replicate] = agreement(sums[0], sums[1], on, present)[2]
+    return labels, excess
+
+
+def _narrow(half: Groups, tested: NDArray[np.bool_]) -> Groups:
+    """The tested concepts alone, in single precision: an order and a count need no more."""
+    fields = dict(vars(half))
+    for name, axis in (("observed", 2), ("expected", 2), ("present", 1), ("images", 1)):
+        fields[name] = np.compress(tested, fields[name], axis).astype(np.float32)
+    return Groups(**fields | {"on": half.on.astype(np.float32), "concepts": half.concepts[tested]})
+
+
+def _resampled(random: np.random.RandomState, groups: int) -> NDArray[np.float32]:
+    return random.multinomial(groups, np.full(groups, 1 / groups)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Each unit's label, and whether it stands."""
+
+    column: Ints
+    """(units,) column of the label among the scores' concepts, -1 where nothing is tested."""
+    runner_up: Ints
+    """(units,) column of the second largest chosen excess, -1 where there is none."""
+    p: Floats
+    """(units,)"""
+    q: Floats
+    """(units,)"""
+    interpretable: NDArray[np.bool_]
+    """(units,)"""
+    stability: Floats
+    """(units,) share of bootstrap replicates with the same label."""
+    replicates: NDArray[np.bool_]
+    """(replicates, units) whether the unit is interpretable in each replicate."""
+
+
+def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
+    """The label of largest chosen excess among the tested concepts (or `among` (c,) of them), and its test."""
+    allowed = scores.tested if among is None else scores.tested & among
+    units = len(scores.chosen)
+    rows = np.arange(units)
+    order = np.where(allowed, scores.chosen, -np.inf)
+    ranked = np.argsort(-order, axis=1, kind="stable")
+    found = int(allowed.sum())
+    column = ranked[:, 0] if found else np.full(units, -1)
+    runner_up = ranked[:, 1] if found > 1 else np.full(units, -1)
+    p = np.where(column >= 0, scores.excess.p_above()[rows, column], 1.0)
+    q = benjamini_hochberg(p)
+    excess = np.where(column >= 0, scores.excess.value[rows, column], np.nan)
+    error = scores.excess.error()[rows, column]
+    return Verdict(
+        column,
+        runner_up,
+        p,
+        q,
+        (excess >= EXCESS) & (q < Q),
+        (scores.labels == column).mean(0),
+        _replicated(scores, error),
+    )
+
+
+def _replicated(scores: Scores, error: Floats) -> NDArray[np.bool_]:
+    """(replicates, units) whether each replicate's label passes, its test made with the measured error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        passed = scores.replicate_excess >= EXCESS
+        sure = scores.replicate_excess > 2 * np.nan_to_num(error, nan=np.inf)
+    return np.asarray(passed & sure & (scores.labels >= 0))

@@ -1,0 +1,394 @@
+"""The tables of one layer, from its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.chance import Groups, Scores, Verdict, judge, score
+from dissectreport.analysis.dissection import Curves
+from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.cross import Cross
+from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.levels import Levels
+from dissectreport.stats.null import Chance
+from dissectreport.stats.peaks import Peaks
+
+Chances = Callable[[], Iterable[tuple[int, Chance]]]
+"""Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
+
+PAIRS = 12
+CURVES = 6
+CORRELATED = 8
+DUPLICATE = 0.99
+FEWEST_EXPECTED = 100
+"""Lift is printed only where at least this many pixels of overlap are expected by chance."""
+
+TOP, MIDDLE, RANDOM = 8, 4, 4
+RANDOM_POOL = 48
+"""Random examples come from this many samples, so that units share images."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of one layer."""
+
+    name: str
+    shape: tuple[int, int, int]
+    """Units, height, width."""
+    levels: Levels
+    chances: Chances
+    joint: Joint
+    """Over all samples."""
+    scoring: Joint
+    """Over the scoring half."""
+    cross: Cross
+    peaks: Peaks
+    rotated: Chances
+    untrained: Chances
+    pixels: int
+    """Pixels of the grid on which chance was counted."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The tables of one layer, before any picture; see `dissection.Layer` for their columns."""
+
+    counted: Counted
+    table: pd.DataFrame
+    labels: pd.DataFrame
+    pairs: pd.DataFrame
+    controls: pd.DataFrame
+    curves: Curves
+    correlated: pd.DataFrame
+    kind: NDArray[np.str_]
+    examples: Ints
+    """(units, k) sample numbers to show."""
+
+
+def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
+    """The tables of a layer under the `corrected` rule.
+
+    `vocabulary` has a row (concept, category) for each concept number; `position_only` is the IoU of each concept's
+    best image-independent mask, by concept number.
+    """
+    scores = score(Groups.of(counted.chances()), counted.pixels)
+    words = Words(vocabulary, scores.concepts)
+    verdict = judge(scores)
+    kind, samples = examples(counted.peaks)
+    return Units(
+        counted,
+        unit_table(counted, scores, verdict, words, position_only),
+        category_labels(scores, verdict, words, counted.levels),
+        pair_table(scores, words, counted.levels),
+        controls(counted, scores, verdict, words, vocabulary),
+        leading_curves(scores, verdict, counted.levels),
+        most_correlated(counted.cross),
+        kind,
+        samples,
+    )
+
+
+@dataclass(frozen=True)
+class Words:
+    """Names for the columns of scores."""
+
+    vocabulary: pd.DataFrame
+    concepts: Ints
+
+    def concept(self, column: Ints) -> list[str]:
+        """Names of concept columns; '' for -1."""
+        return self._of(column, "concept")
+
+    def category(self, column: Ints) -> list[str]:
+        """Categories of concept columns; '' for -1."""
+        return self._of(column, "category")
+
+    def _of(self, column: Ints, field: str) -> list[str]:
+        names = self.vocabulary[field].to_numpy()
+        return [names[self.concepts[c]] if c >= 0 else "" for c in column]
+
+    @property
+    def categories(self) -> list[str]:
+        """The categories of the concepts that occur, in the vocabulary's order."""
+        return list(dict.fromkeys(self.category(np.arange(len(self.concepts)))))
+
+    def within(self, category: str) -> NDArray[np.bool_]:
+        """(c,) whether each concept column is of the category."""
+        return np.array([c == category for c in self.category(np.arange(len(self.concepts)))])
+
+
+def figures(scores: Scores, rows: Ints, columns: Ints, levels: Levels) -> dict[str, NDArray[np.float64]]:
+    """The printed figures of (unit, concept column) pairs; NaN where the column is -1."""
+    there = columns >= 0
+    at = np.where(there, columns, 0)
+
+    def pick(jack: Jackknife) -> Jackknife:
+        return Jackknife(jack.value[rows, at], jack.without[:, rows, at], jack.sizes)
+
+    iou, null, excess = pick(scores.iou), pick(scores.null), pick(scores.excess)
+    lift = lifted(iou, null, scores.expected[rows, at])
+    iou_low, iou_high = iou.share_interval()
+    excess_low, excess_high = excess.interval()
+    lift_low, lift_high = lift.ratio_interval()
+    found = {
+        "level": levels.values()[:, levels.null][rows, scores.level[rows, at]].astype(np.float64),
+        "tail": scores.tail[rows, at],
+        "iou": iou.value,
+        "iou_low": iou_low,
+        "iou_high": iou_high,
+        "null": null.value,
+        "excess": excess.value,
+        "excess_low": excess_low,
+        "excess_high": excess_high,
+        "lift": lift.value,
+        "lift_low": lift_low,
+        "lift_high": lift_high,
+    }
+    return {name: np.where(there, value, np.nan) for name, value in found.items()}
+
+
+def lifted(iou: Jackknife, null: Jackknife, expected: Floats) -> Jackknife:
+    """IoU over the null's IoU; NaN where too little overlap is expected for the ratio to mean anything."""
+    enough = expected >= FEWEST_EXPECTED
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Jackknife(
+            np.where(enough, iou.value / null.value, np.nan),
+            np.where(enough, iou.without / null.without, np.nan),
+            iou.sizes,
+        )
+
+
+def unit_table(
+    counted: Counted, scores: Scores, verdict: Verdict, words: Words, position_only: pd.Series
+) -> pd.DataFrame:
+    """One row a unit."""
+    units = counted.shape[0]
+    rows = np.arange(units)
+    found = figures(scores, rows, verdict.column, counted.levels)
+    second = figures(scores, rows, verdict.runner_up, counted.levels)
+    numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
+    share = {int(n): p for n, p in zip(scores.concepts, shares(counted.scoring, scores.concepts, counted), strict=True)}
+    area = np.array([share.get(n, np.nan) for n in numbers])
+    return pd.DataFrame(
+        {
+            "unit": rows,
+            "concept": words.concept(verdict.column),
+            "category": words.category(verdict.column),
+            **found,
+            "p": verdict.p,
+            "q": verdict.q,
+            "interpretable": verdict.interpretable,
+            "beats_chance": verdict.interpretable,
+            "attainable": np.minimum(area, found["tail"]) / np.maximum(np.maximum(area, found["tail"]), 1e-12),
+            "position_only": [position_only.get(n, np.nan) for n in numbers],
+            "runner_up": words.concept(verdict.runner_up),
+            "runner_up_excess": second["excess"],
+            "stability": verdict.stability,
+            **detection(counted, scores, verdict.column, found["iou"]),
+            "state": states(counted.cross),
+        }
+    )
+
+
+def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
+    """(c,) share of all pixels that show each concept, on the grid of the joint counts."""
+    present = dict(zip(joint.concepts.tolist(), joint.present.tolist(), strict=True))
+    total = max(int(joint.total[0].sum()), 1)
+    return np.array([present.get(int(n), 0) for n in concepts]) / total
+
+
+def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
+    """F1, average precision and point-biserial correlation of every unit with its label, on the scoring half."""
+    joint = counted.scoring
+    at = {int(n): k for k, n in enumerate(joint.concepts)}
+    precision, correlation = np.full(len(column), np.nan), np.full(len(column), np.nan)
+    for unit, c in enumerate(column):
+        k = at.get(int(scores.concepts[c])) if c >= 0 else None
+        if k is not None:
+            precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
+            correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
+    return {"f1": 2 * iou / (1 + iou), "average_precision": precision, "correlation": correlation}
+
+
+def average_precision(concept: Ints, total: Ints) -> float:
+    """Area under precision against recall for activations in bins: `concept` (b,) pixels of `total` (b,) pixels."""
+    both = np.concatenate([above_edges(concept)[::-1], [concept.sum()]])
+    on = np.concatenate([above_edges(total)[::-1], [total.sum()]])
+    if not both[-1]:
+        return float("nan")
+    recall = np.diff(both, prepend=0) / both[-1]
+    return float((recall * both / np.maximum(on, 1)).sum())
+
+
+def point_biserial(concept: Ints, total: Ints) -> float:
+    """Correlation of the concept's presence with the mid-rank of the activation's bin."""
+    pixels, present = total.sum(), concept.sum()
+    if not 0 < present < pixels:
+        return float("nan")
+    rank = (np.cumsum(total) - total / 2) / pixels
+    mean = (rank * total).sum() / pixels
+    spread = np.sqrt(((rank - mean) ** 2 * total).sum() / pixels)
+    if spread == 0:
+        return 0.0
+    share = present / pixels
+    return float(((rank * concept).sum() / present - mean) / spread * np.sqrt(share / (1 - share)))
+
+
+def states(cross: Cross) -> list[str]:
+    """'dead' for a unit that never varies, 'always on' for one never at or below zero, 'duplicate of N', or ''."""
+    variance, correlation = np.diag(cross.covariance()), cross.correlation()
+    found = []
+    for unit in range(len(variance)):
+        twins = np.flatnonzero(correlation[unit, :unit] > DUPLICATE)
+        if variance[unit] < 1e-9:
+            found.append("dead")
+        elif len(twins):
+            found.append(f"duplicate of {twins[0]}")
+        elif cross.positive[unit] == cross.places:
+            found.append("always on")
+        else:
+            found.append("")
+    return found
+
+
+def category_labels(scores: Scores, verdict: Verdict, words: Words, levels: Levels) -> pd.DataFrame:
+    """Each unit's label within each category: sky, blue and sky-top are not rivals."""
+    parts = []
+    rows = np.arange(len(scores.chosen))
+    for category in words.categories:
+        inside = judge(scores, words.within(category))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "unit": rows,
+                    "category": category,
+                    "concept": words.concept(inside.column),
+                    **figures(scores, rows, inside.column, levels),
+                    "interpretable": inside.interpretable,
+                    "largest": inside.column == verdict.column,
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
+
+
+def pair_table(scores: Scores, words: Words, levels: Levels) -> pd.DataFrame:
+    """The concepts of largest chosen excess of every unit, in that order."""
+    units, concepts = scores.chosen.shape
+    k = min(PAIRS, concepts)
+    ranked = np.argsort(-np.where(scores.tested, scores.chosen, scores.chosen - 2), axis=1, kind="stable")[:, :k]
+    rows, columns = np.repeat(np.arange(units), k), ranked.flatten()
+    return pd.DataFrame(
+        {
+            "unit": rows,
+            "concept": words.concept(columns),
+            "category": words.category(columns),
+            **figures(scores, rows, columns, levels),
+            "tested": scores.tested[columns],
+        }
+    )
+
+
+def leading_curves(scores: Scores, verdict: Verdict, levels: Levels) -> Curves:
+    """Agreement against the level for each unit's leading concepts, its label first."""
+    units, concepts = scores.chosen.shape
+    m = min(CURVES, concepts)
+    order = np.where(scores.tested, scores.chosen, scores.chosen - 2)
+    label = np.where(verdict.column >= 0, verdict.column, order.argmax(1))
+    order[np.arange(units), label] = np.inf
+    leading = np.argsort(-order, axis=1, kind="stable")[:, :m]
+    iou, null, tails = scores.curves
+    at = leading[..., None]
+    return Curves(
+        scores.concepts[leading],
+        levels.values()[:, levels.null],
+        tails,
+        np.take_along_axis(iou, at, 1),
+        np.take_along_axis(null, at, 1),
+    )
+
+
+def most_correlated(cross: Cross) -> pd.DataFrame:
+    """The most correlated other units of each unit, by falling absolute correlation."""
+    correlation = cross.correlation()
+    units = len(correlation)
+    np.fill_diagonal(correlation, 0)
+    k = min(CORRELATED, units - 1)
+    other = np.argsort(-np.abs(correlation), axis=1, kind="stable")[:, :k]
+    rows = np.repeat(np.arange(units), k)
+    columns = other.flatten()
+    return pd.DataFrame({"unit": rows, "other": columns, "correlation": correlation[rows, columns]})
+
+
+def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
+    """The kind of each column, and (units, k) sample numbers: top, middle and random."""
+    units = peaks.peaks.shape[1]
+    pool = np.random.RandomState(0).permutation(peaks.samples)[:RANDOM_POOL]
+    random = np.random.RandomState(1)
+    drawn = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
+    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": drawn}
+    kind = np.concatenate([[name] * part.shape[1] for name, part in parts.items()])
+    return kind, np.concatenate(list(parts.values()), axis=1)
+
+
+def controls(
+    counted: Counted, scores: Scores, verdict: Verdict, words: Words, vocabulary: pd.DataFrame
+) -> pd.DataFrame:
+    """Interpretable units and their concepts, measured and under each control, by category."""
+    rows = tally("measured", scores, verdict, words)
+    others = (("rotation", counted.rotated, False), ("untrained", counted.untrained, False), ("null", counted.chances, True))
+    for name, chances, shifted in others:
+        groups = list(chances())
+        if groups:
+            rivals = score(Groups.of(groups, shifted=shifted), counted.pixels)
+            rows += tally(name, rivals, judge(rivals), replace(words, concepts=rivals.concepts))
+    return pd.DataFrame(rows)
+
+
+def tally(control: str, scores: Scores, verdict: Verdict, words: Words) -> list[dict[str, object]]:
+    """Rows of counts with bootstrap intervals: all categories together ('') and each alone."""
+    rows: list[dict[str, object]] = []
+    for category in ["", *words.categories]:
+        among = np.ones(len(scores.concepts), bool) if not category else words.within(category)
+        counts = [_units_and_concepts(verdict.column, verdict.interpretable, among)]
+        counts += [
+            _units_and_concepts(label, passed, among)
+            for label, passed in zip(scores.labels, verdict.replicates, strict=True)
+        ]
+        (units, concepts), spread = counts[0], np.array(counts[1:])
+        low, high = basic_interval(np.array([units, concepts]), spread)
+        rows.append(
+            {
+                "control": control,
+                "category": category,
+                "units": units,
+                "units_low": low[0],
+                "units_high": min(high[0], len(verdict.column)),
+                "of": len(verdict.column),
+                "concepts": concepts,
+                "concepts_low": low[1],
+                "concepts_high": min(high[1], int(among.sum())),
+            }
+        )
+    return rows
+
+
+def _units_and_concepts(
+    label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> tuple[int, int]:
+    kept = label[passed & (label >= 0)]
+    kept = kept[among[kept]]
+    return len(kept), len(np.unique(kept))
+
+
+def basic_interval(value: Ints, replicates: Ints) -> tuple[Ints, Ints]:
+    """95 % percentile interval of bootstrap counts, widened to hold the count itself."""
+    low, high = np.percentile(replicates, [2.5, 97.5], axis=0)
+    return np.minimum(np.floor(low), value).astype(np.int64), np.maximum(np.ceil(high), value).astype(np.int64)

@@ -1,0 +1,324 @@
+"""The work itself, on a worker: one small make(plan) -> work(shard) per pass.
+
+A worker loads its networks once. Every pass depends on its plan and its shard alone, so shards can be made anywhere,
+in any order, and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dissectreport import counting, plugins, probe
+from dissectreport.errors import BadOption, ModelError, SegmenterError
+from dissectreport.models.base import Generator
+from dissectreport.plan import NULL_GRID, Plan, Reading, Shard, rule_named
+from dissectreport.sampler import latents
+from dissectreport.segmenters.base import Segmenter
+from dissectreport.stats.histogram import Histogram
+from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.peaks import Peaks
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which networks a worker loads, and where they run."""
+
+    generator: str
+    segmenter: str
+    untrained: int | None = None
+    """Seed of random weights that replace the generator's, or None."""
+    device: str = "cpu"
+    threads: int = 1
+
+    def models(self) -> Models:
+        """The networks, loaded."""
+        torch.set_num_threads(self.threads)
+        return Models(self)
+
+
+@dataclass
+class Models:
+    """The networks of a worker, loaded when first used."""
+
+    source: Source
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return torch.device(self.source.device)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator that is measured."""
+        found = plugins.generator(self.source.generator)
+        if self.source.untrained is not None:
+            found = found.untrained(self.source.untrained)
+        return found.to(self.device)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """The segmenter that names its pixels."""
+        return plugins.segmenter(self.source.segmenter).to(self.device)
+
+    def latents(self, seed: int, first: int, count: int) -> Tensor:
+        """(count, *latent_shape) latents on the device."""
+        return latents(seed, first, count, self.generator.latent_shape).to(self.device)
+
+    def labels(self, images: Tensor) -> Tensor:
+        """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
+        labels = self.segmenter(images)
+        name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
+        if labels.ndim != 4 or len(labels) != n or labels.is_floating_point():
+            raise SegmenterError(
+                f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
+                f"it must return whole numbers of shape ({n}, slots, height, width)"
+            )
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= concepts:
+            wrong = low if low < 0 else high
+            raise SegmenterError(f"segmenter {name!r} returned label {wrong}; its vocabulary has 0 to {concepts - 1}")
+        return labels.long()
+
+    def check_images(self, images: Tensor, first: int) -> None:
+        """Refuse images of the wrong shape or that are not finite."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ModelError(f"{self.generator.name!r} made images of shape {tuple(images.shape)}; need (n, 3, h, w)")
+        probe.check_finite("output", images, first)
+
+
+def pick_device(name: str) -> str:
+    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption where it is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+    if not there.get(name, False):
+        usable = ", ".join(kind for kind, found in there.items() if found)
+        raise BadOption(f"--device {name} is not usable here; usable: auto, {usable}")
+    return name
+
+
+def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
+    """The pass that finds the extremes of every unit over a few batches of the pilot, with room to spare."""
+    models = source.models()
+
+    def work(shard: Shard) -> dict[str, Arrays]:
+        maps = _pilot_maps(models, plan, readings, shard)
+        found = {}
+        for reading in readings:
+            flat = maps[reading].transpose(0, 1).flatten(1)
+            found[reading.key] = {"low": flat.amin(1).double().cpu().numpy(), "high": flat.amax(1).double().cpu().numpy()}
+        return found
+
+    return work
+
+
+def make_pilot(
+    source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, Arrays]
+) -> Callable[[Shard], dict[str, Histogram]]:
+    """The pass that counts activations in even cells on the grid."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+    even = {key: even_cells(found["low"], found["high"]) for key, found in ranges.items()}
+
+    def work(shard: Shard) -> dict[str, Histogram]:
+        maps = _pilot_maps(models, plan, readings, shard)
+        return {r.key: _histogram(maps[r], even[r.key], plan.grid, edge) for r in readings}
+
+    return work
+
+
+def even_cells(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower end and cell width for activations seen between `low` and `high` (units,), with room to spare.
+
+    Large activations are the interesting ones, so more room is left above. A unit that never varied gets a
+    width that keeps its one value in the lowest cell.
+    """
+    spread = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1))
+    start = low - 0.02 * spread
+    return start, (1.25 * spread) / CELLS
+
+
+def _histogram(maps: Tensor, even: tuple[NDArray[np.float64], NDArray[np.float64]], grid: int, edge: str) -> Histogram:
+    low, width = even
+    units = maps.shape[1]
+    layout = Levels(low, width, np.zeros((units, 0), np.int64), np.zeros(0, np.int64))
+    counts = []
+    for unit in range(units):
+        cell = next(counting.cells(maps[:, unit : unit + 1], layout, [unit], grid, edge))
+        counts.append(torch.bincount(cell, minlength=CELLS).cpu().numpy())
+    return Histogram(low, width, np.stack(counts))
+
+
+def _pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard) -> dict[Reading, Tensor]:
+    """Each reading's activations (n, units, h, w) of a shard of the choosing seed; the generator stops at the last."""
+    layers = list(dict.fromkeys(r.layer for r in readings))
+    parts = []
+    for first, z in _batches(models, plan.pilot_seed, shard, plan.batch):
+        seen = probe.read(models.generator.module, layers, z)
+        parts.append(_readings(seen, readings, first))
+    return {r: torch.cat([part[r] for part in parts]) for r in readings}
+
+
+def _batches(models: Models, seed: int, shard: Shard, batch: int) -> list[tuple[int, Tensor]]:
+    z = models.latents(seed, shard.first, shard.count)
+    return [(shard.first + at, z[at : at + batch]) for at in range(0, shard.count, batch)]
+
+
+def _readings(seen: dict[str, Tensor], readings: Sequence[Reading], first: int) -> dict[Reading, Tensor]:
+    found = {}
+    for reading in readings:
+        maps = seen[reading.layer].float()
+        probe.check_finite(reading.layer, maps, first)
+        found[reading] = maps if reading.rotation is None else probe.rotate(maps, reading.rotation)
+    return found
+
+
+def make_counts(
+    source: Source, plan: Plan, readings: Sequence[Reading], levels: dict[str, Levels]
+) -> Callable[[Shard], dict[str, dict[str, Any]]]:
+    """The one pass over generator and segmenter: every reading's counts of a shard, by statistic."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+    measured = source.untrained is None
+
+    def work(shard: Shard) -> dict[str, dict[str, Any]]:
+        maps, labels = _observe(models, plan, readings, shard)
+        found = {}
+        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
+        coarse = min(plan.grid, NULL_GRID)
+        under = masks
+        if coarse != plan.grid:
+            under = counting.Masks.of(counting.on_grid(labels, coarse), len(models.segmenter.vocabulary))
+        for reading in readings:
+            read, level = maps.pop(reading), levels[reading.key]
+            if not measured or reading.rotation is not None:
+                found[reading.key] = {"chance": counting.chance(read, under, level, coarse, edge)}
+                continue
+            if coarse == plan.grid:
+                joint, chance = counting.joint_and_chance(read, masks, level, coarse, edge)
+            else:
+                joint = counting.joint(read, masks, level, plan.grid, edge)
+                chance = counting.chance(read, under, level, coarse, edge)
+            found[reading.key] = {
+                "joint": joint,
+                "chance": chance,
+                "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
+                "cross": counting.cross(read, level),
+                "areas": counting.areas(masks, shard.first),
+            }
+        return found
+
+    return work
+
+
+def samples_of(shard: Shard) -> NDArray[np.int64]:
+    """(count,) the shard's sample numbers."""
+    return np.arange(shard.first, shard.first + shard.count, dtype=np.int64)
+
+
+def _observe(
+    models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard
+) -> tuple[dict[Reading, Tensor], Tensor]:
+    """Each reading's activations (n, units, h, w) and the labels (n, slots, h, w) of a shard's images."""
+    layers = list(dict.fromkeys(r.layer for r in readings))
+    maps, labels = [], []
+    for first, z in _batches(models, plan.seed, shard, plan.batch):
+        with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
+            images = models.generator(z)
+            models.check_images(images, first)
+            maps.append(_readings(seen, readings, first))
+            labels.append(models.labels(images))
+    return {r: torch.cat([part[r] for part in maps]) for r in readings}, torch.cat(labels)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which samples' images and maps a report needs."""
+
+    samples: NDArray[np.int64]
+    """(m,) rising numbers of the samples whose images are kept."""
+    wanted: dict[str, NDArray[np.int64]]
+    """By layer: (units, k) sample numbers whose maps are kept."""
+    lookup: NDArray[np.int64]
+    """(l,) samples for which every unit's map is kept."""
+    trust: NDArray[np.int64]
+    """(t,) samples whose segmentation is kept."""
+
+
+def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard], Arrays]:
+    """The pass that makes the shown images again and keeps what a report needs of them.
+
+    A shard here is a run of positions in `shown.samples`. Images are made one by one: the last bits of a picture
+    do not matter, and nothing is counted.
+    """
+    models = source.models()
+    layers = list(shown.wanted)
+
+    def work(shard: Shard) -> Arrays:
+        numbers = shown.samples[shard.first : shard.first + shard.count]
+        found: dict[str, list[NDArray[Any]]] = {}
+        for sample in numbers:
+            for name, value in _picture(models, plan, shown, layers, int(sample)).items():
+                found.setdefault(name, []).append(value)
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    return work
+
+
+def _picture(models: Models, plan: Plan, shown: Shown, layers: Sequence[str], sample: int) -> Arrays:
+    with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
+        images = models.generator(models.latents(plan.seed, sample, 1))
+    found: Arrays = {"pixels": as_bytes(images)}
+    for layer in layers:
+        maps = seen[layer][0].float()
+        at = np.argwhere(shown.wanted[layer] == sample)
+        found[f"{layer}/at"] = at.astype(np.int64)
+        found[f"{layer}/maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy().astype(np.float16)
+        if sample in shown.lookup:
+            found[f"{layer}/lookup"] = small(maps)[None].cpu().numpy()
+    if sample in shown.trust:
+        found |= {f"trust/{name}": value for name, value in segmented(models, images).items()}
+    return found
+
+
+def segmented(models: Models, images: Tensor) -> Arrays:
+    """Images (n, h, w, 3) uint8 with their labels (n, slots, h', w') and confidence (n, h', w')."""
+    with torch.no_grad():
+        labels = models.labels(images)
+        sure = models.segmenter.confidence(images)
+    return {
+        "images": as_bytes(images),
+        "labels": labels.cpu().numpy().astype(np.int16),
+        "confidence": sure.cpu().numpy().astype(np.float16),
+    }
+
+
+def as_bytes(images: Tensor) -> NDArray[np.uint8]:
+    """(n, 3, h, w) in [-1, 1] -> (n, h, w, 3) uint8, cut off at the ends as the reference does."""
+    return ((images.float() + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def small(maps: Tensor, side: int = 16) -> Tensor:
+    """(units, h, w) averaged down to at most `side` by `side`."""
+    if max(maps.shape[1:]) <= side:
+        return maps
+    return torch.nn.functional.adaptive_avg_pool2d(maps[None], (side, side))[0]
+
+
+def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
+    """The pass that segments images like those the generator was trained on; nothing where there are none."""
+    models = source.models()
+
+    def work(_shard: Shard) -> Arrays:
+        images = models.generator.drawn(count)
+        return {} if images is None else segmented(models, images.to(models.device))
+
+    return work

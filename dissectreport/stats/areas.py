@@ -1,0 +1,47 @@
+"""How many pixels of every image show each concept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.stats.base import Arrays, Floats, Ints, spread, union
+
+
+@dataclass(frozen=True)
+class Areas:
+    """One row a sample, by rising sample number."""
+
+    samples: Ints
+    """(n,) sample numbers."""
+    concepts: Ints
+    """(c,) rising numbers of the concepts that occur."""
+    pixels: Ints
+    """(n, c) pixels of the grid that show the concept."""
+    grid: int
+    """Pixels of the grid."""
+
+    def merge(self, other: Self) -> Self:
+        """The rows of both."""
+        wanted = union(self.concepts, other.concepts)
+        samples = np.concatenate([self.samples, other.samples])
+        order = np.argsort(samples, kind="stable")
+        pixels = np.concatenate([spread(s.pixels, s.concepts, wanted, 1) for s in (self, other)])
+        return type(self)(samples[order], wanted, pixels[order], self.grid)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The rows as arrays."""
+        return {**vars(self), "grid": np.int64(self.grid)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The rows back from arrays."""
+        fields = {name: np.asarray(arrays[name], np.int64) for name in ("samples", "concepts", "pixels")}
+        return cls(**fields, grid=int(arrays["grid"]))
+
+    def share(self) -> Floats:
+        """(n, c) share of the image that shows the concept."""
+        return self.pixels / self.grid

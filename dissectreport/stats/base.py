@@ -1,0 +1,67 @@
+"""What a statistic is: integer counts that merge exactly, with ratios as methods.
+
+`a.merge(b)` equals having counted the samples of both; any split and any order gives the same bits. Float32 pixel
+counts drift, int64 counts do not, so every array here is an integer array (or holds one value per sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.errors import MergeError
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Stat(Protocol):
+    """Counts over samples."""
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays that `from_arrays` turns back into the same counts."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The counts that `arrays` came from."""
+
+
+S = TypeVar("S", bound=Stat)
+
+
+def merge_all(stats: Iterable[S]) -> S:
+    """The counts of all of `stats`, which must not be empty."""
+    return reduce(lambda sofar, more: sofar.merge(more), stats)
+
+
+def same_shape(what: str, mine: NDArray[Any], other: NDArray[Any]) -> None:
+    """Refuse to add counts of different shapes, naming them."""
+    if mine.shape != other.shape:
+        raise MergeError(f"cannot merge {what}: {mine.shape} here, {other.shape} there")
+
+
+def union(mine: Ints, other: Ints) -> Ints:
+    """The rising numbers that are in either."""
+    return np.union1d(mine, other).astype(np.int64)
+
+
+def spread(counts: Ints, numbers: Ints, wanted: Ints, axis: int) -> Ints:
+    """`counts`, whose `axis` runs over rising `numbers`, laid out over `wanted`; what is missing is 0."""
+    if np.array_equal(numbers, wanted):
+        return counts
+    shape = list(counts.shape)
+    shape[axis] = len(wanted)
+    out = np.zeros(shape, counts.dtype)
+    at = [slice(None)] * counts.ndim
+    held = np.isin(numbers, wanted)
+    at[axis] = np.searchsorted(wanted, numbers[held])  # type: ignore[call-overload]
+    out[tuple(at)] = np.compress(held, counts, axis=axis)
+    return out

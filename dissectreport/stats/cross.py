@@ -1,0 +1,59 @@
+"""Unit-by-unit correlation from whole levels of activation, so that it merges exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
+
+LEVELS = 128
+"""Activations are rounded to this many even levels between the pilot's extremes."""
+
+
+@dataclass(frozen=True)
+class Cross:
+    """Sums over the layer's own grid."""
+
+    sums: Ints
+    """(units,) sum of levels."""
+    products: Ints
+    """(units, units) sum of products of levels."""
+    positive: Ints
+    """(units,) places where the activation is above zero."""
+    places: int
+
+    def merge(self, other: Self) -> Self:
+        """The sums of both."""
+        same_shape("Cross.sums", self.sums, other.sums)
+        return type(self)(
+            self.sums + other.sums,
+            self.products + other.products,
+            self.positive + other.positive,
+            self.places + other.places,
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The sums as arrays."""
+        return {**vars(self), "places": np.int64(self.places)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The sums back from arrays."""
+        fields = {name: np.asarray(arrays[name], np.int64) for name in ("sums", "products", "positive")}
+        return cls(**fields, places=int(arrays["places"]))
+
+    def covariance(self) -> Floats:
+        """(units, units) covariance of levels."""
+        mean = self.sums / self.places
+        return np.asarray(self.products / self.places - np.outer(mean, mean))
+
+    def correlation(self) -> Floats:
+        """(units, units) correlation of levels; 0 beside a unit that never varies."""
+        covariance = self.covariance()
+        spread = np.sqrt(np.maximum(np.diag(covariance), 0))
+        scale = np.outer(spread, spread)
+        return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-9)

@@ -1,0 +1,57 @@
+"""A fine histogram of every unit's activations, and the levels that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Pixels by unit and even cell between `low` and `low + cells * width`; what lies outside is in the end cells."""
+
+    low: Floats
+    """(units,)"""
+    width: Floats
+    """(units,) width of a cell."""
+    counts: Ints
+    """(units, cells)"""
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both; refused when their cells differ."""
+        same_shape("Histogram.counts", self.counts, other.counts)
+        assert np.array_equal(self.low, other.low) and np.array_equal(self.width, other.width), "other cells"
+        return type(self)(self.low, self.width, self.counts + other.counts)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The counts as arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The counts back from arrays."""
+        return cls(
+            np.asarray(arrays["low"], np.float64),
+            np.asarray(arrays["width"], np.float64),
+            np.asarray(arrays["counts"], np.int64),
+        )
+
+    def quantiles(self, tails: Floats) -> Floats:
+        """(units, t) activation with the share `tails` (t,) of pixels above it, linear within a cell."""
+        cells = self.counts.shape[1]
+        edges = np.arange(cells + 1)
+        below = np.concatenate([np.zeros((len(self.counts), 1)), np.cumsum(self.counts, 1)], 1)
+        below = below / np.maximum(below[:, -1:], 1)
+        at = np.stack([np.interp(1 - tails, row, edges) for row in below])
+        return self.low[:, None] + at * self.width[:, None]
+
+    def edge_cells(self, tails: Floats) -> Ints:
+        """(units, t) rising numbers of the cells at whose lower edge the share above is nearest to falling `tails`."""
+        above = self.counts[:, ::-1].cumsum(1)[:, ::-1] / np.maximum(self.counts.sum(1, keepdims=True), 1)
+        found = [len(row) - np.searchsorted(row[::-1], tails, side="right") for row in above]
+        return np.minimum(np.stack(found), self.counts.shape[1] - 1).astype(np.int64)

@@ -1,0 +1,86 @@
+"""Agreement expected by chance, in closed form: every image's masks against every other image's activations.
+
+For a shard of n images let A[u, t, p] be the images in which unit u is above level t at pixel p, and M[c, p] those
+that show concept c at p. Summed over all n(n - 1) pairings of different images the overlap is sum_p A M minus the
+overlap of the images with themselves; divided by n - 1 it is what one pairing of all images is expected to give. It
+keeps the layout (a unit that merely fires at the top of the frame gets no credit for sky) and needs no shuffling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.stats.base import Arrays, Floats, Ints, same_shape, spread, union
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Overlaps at a few levels: observed, of one real shift, and summed over all pairings of different images."""
+
+    concepts: Ints
+    """(c,) rising numbers of the concepts that occur."""
+    sizes: Ints
+    """(s,) rising shard sizes n; pairings are made within a shard, so their sums are kept by its size."""
+    observed: Ints
+    """(s, units, c, levels) pixels above the level that show the concept."""
+    shifted: Ints
+    """(s, units, c, levels) the same with the masks of the next image of the shard."""
+    crossed: Ints
+    """(s, units, c, levels) sum over pixels of A M: all n² pairings, own images included."""
+    on: Ints
+    """(units, levels) pixels above the level."""
+    present: Ints
+    """(c,) pixels that show the concept."""
+    images: Ints
+    """(c,) images that show the concept."""
+    where: Ints
+    """(c, pixels) images that show the concept at each pixel of the grid."""
+    samples: int
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both; refused when they were made at another number of levels or on another grid."""
+        same_shape("Chance.on", self.on, other.on)
+        same_shape("Chance.where", self.where[0], other.where[0])
+        wanted, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
+
+        def by_size(stat: Self, name: str) -> Ints:
+            laid = spread(getattr(stat, name), stat.concepts, wanted, 2)
+            return spread(laid, stat.sizes, sizes, 0)
+
+        def by_concept(name: str) -> Ints:
+            mine = spread(getattr(self, name), self.concepts, wanted, 0)
+            return mine + spread(getattr(other, name), other.concepts, wanted, 0)
+
+        return type(self)(
+            wanted,
+            sizes,
+            *(by_size(self, name) + by_size(other, name) for name in ("observed", "shifted", "crossed")),
+            self.on + other.on,
+            *(by_concept(name) for name in ("present", "images", "where")),
+            self.samples + other.samples,
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The counts as arrays."""
+        return {**vars(self), "samples": np.int64(self.samples)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The counts back from arrays."""
+        fields = {name: np.asarray(arrays[name], np.int64) for name in cls.__dataclass_fields__ if name != "samples"}
+        return cls(**fields, samples=int(arrays["samples"]))
+
+    def seen(self, shifted: bool = False) -> Ints:
+        """(units, c, levels) overlap that was observed, or that of the shifted masks as a pretend observation."""
+        return (self.shifted if shifted else self.observed).sum(0)
+
+    def expected(self, shifted: bool = False) -> Floats:
+        """(units, c, levels) overlap expected by chance beside `seen(shifted)`; shards of one image expect nothing."""
+        own = self.shifted if shifted else self.observed
+        others = np.maximum(self.sizes - 1, 1)[:, None, None, None]
+        paired = np.where(self.sizes[:, None, None, None] > 1, self.crossed - own, 0)
+        return (paired / others).sum(0)
