@@ -6,6 +6,7 @@ in any order, and again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,20 @@ def pick_device(name: str) -> str:
     return name
 
 
+def networks_cost(
+    generator: Generator, segmenter: Segmenter, layers: Sequence[str], batch: int
+) -> tuple[float, int]:
+    """Seconds of generator and segmenter for one sample, timed on one batch on this machine, and units in `layers`."""
+    z = torch.zeros(batch, *generator.latent_shape)
+    with torch.no_grad(), probe.reading(generator.module, layers) as seen:
+        images = generator(z)
+        started = time.perf_counter()
+        generator(z)
+        segmenter(images)
+        seconds = (time.perf_counter() - started) / batch
+    return seconds, sum(maps.shape[1] for maps in seen.values())
+
+
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
     """The pass that finds the extremes of every unit over a few batches of the pilot, with room to spare."""
     models = source.models()
@@ -116,7 +131,9 @@ def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Calla
         found = {}
         for reading in readings:
             flat = maps[reading].transpose(0, 1).flatten(1)
-            found[reading.key] = {"low": flat.amin(1).double().cpu().numpy(), "high": flat.amax(1).double().cpu().numpy()}
+            ends = {"low": flat.amin(1), "high": flat.amax(1)}
+            found[reading.key] = {name: end.double().cpu().numpy() for name, end in ends.items()}
+            found[reading.key]["shape"] = np.array(maps[reading].shape[1:], np.int64)
         return found
 
     return work
@@ -276,16 +293,19 @@ def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard],
 def _picture(models: Models, plan: Plan, shown: Shown, layers: Sequence[str], sample: int) -> Arrays:
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
         images = models.generator(models.latents(plan.seed, sample, 1))
-    found: Arrays = {"pixels": as_bytes(images)}
+    number = np.array([sample], np.int64)
+    found: Arrays = {"numbers": number, "pixels": as_bytes(images)}
     for layer in layers:
         maps = seen[layer][0].float()
         at = np.argwhere(shown.wanted[layer] == sample)
-        found[f"{layer}/at"] = at.astype(np.int64)
-        found[f"{layer}/maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy().astype(np.float16)
+        found[f"{layer}|at"] = at.astype(np.int64)
+        found[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy().astype(np.float16)
         if sample in shown.lookup:
-            found[f"{layer}/lookup"] = small(maps)[None].cpu().numpy()
+            found[f"{layer}|lookup"] = small(maps)[None].cpu().numpy()
+    if sample in shown.lookup:
+        found["lookup"] = number
     if sample in shown.trust:
-        found |= {f"trust/{name}": value for name, value in segmented(models, images).items()}
+        found |= {f"trust|{name}": value for name, value in segmented(models, images).items()}
     return found
 
 

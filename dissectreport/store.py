@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ from platformdirs import user_cache_path
 from dissectreport.errors import CacheError, OutputError
 
 
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file raises."""
+
+
 def default_folder() -> Path:
     """The platform's cache folder; XDG_CACHE_HOME is honoured."""
     base = os.environ.get("XDG_CACHE_HOME")
@@ -35,6 +40,15 @@ def default_folder() -> Path:
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """The name of the folder for these facts: the first 16 digits of the SHA-256 of their canonical JSON."""
     return hashlib.sha256(canonical(facts).encode()).hexdigest()[:16]
+
+
+def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """The SHA-256 of arrays: names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        value = np.ascontiguousarray(arrays[name])
+        found.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
+    return found.hexdigest()
 
 
 def canonical(value: Any) -> str:
@@ -55,7 +69,7 @@ class Store:
         path = store.folder / "facts.json"
         if path.exists():
             if store.facts() != json.loads(canonical(facts)):
-                raise CacheError(f"{path} tells other facts than its folder's name; remove {store.folder} and run again")
+                raise CacheError(f"{path} does not fit its folder's name; remove {store.folder} and run again")
         else:
             write(path, json.dumps(facts, sort_keys=True, indent=1).encode())
         return store
@@ -76,16 +90,24 @@ class Store:
         """Write arrays under `name`, whole or not at all."""
         write(self.path(name), packed(arrays))
 
-    def load(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays called `name`; CacheError if they are damaged."""
+    def load(self, name: str, prefix: str = "") -> dict[str, NDArray[Any]]:
+        """The arrays called `name` whose keys begin with `prefix`; CacheError if they are missing or damaged."""
         path = self.path(name)
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise CacheError(f"{path} is damaged ({error}); remove it and run again") from error
+                return {key: file[key] for key in file.files if key.startswith(prefix)}
+        except FileNotFoundError as error:
+            raise CacheError(f"{path} is missing; run the same command again to measure it") from error
+        except DAMAGE as error:
+            raise CacheError(f"{path} is damaged ({error}); run the same command again to measure it anew") from error
+
+    def sound(self, name: str) -> bool:
+        """Whether the arrays called `name` can be read: every checksum of the file is right."""
+        try:
+            with zipfile.ZipFile(self.path(name)) as file:
+                return file.testzip() is None
+        except DAMAGE:
+            return False
 
     def names(self) -> list[str]:
         """The names under which arrays were written, sorted."""
@@ -112,8 +134,8 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def narrowed(array: NDArray[Any]) -> NDArray[Any]:
     """An int64 array in the smallest unsigned type that holds it (its readers widen it again), others as they are."""
     if array.dtype != np.int64 or not array.size or array.min() < 0:
-        return np.ascontiguousarray(array)
-    return np.ascontiguousarray(array.astype(np.min_scalar_type(int(array.max()))))
+        return array
+    return array.astype(np.min_scalar_type(int(array.max())))
 
 
 def write(path: Path, content: bytes) -> None:
@@ -130,6 +152,13 @@ def write(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which no file can be made; the folder itself is made if it is not there."""
+    probe = folder / ".dissectreport-writable"
+    write(probe, b"")
+    probe.unlink(missing_ok=True)
 
 
 def no_room(path: Path, error: OSError) -> str:

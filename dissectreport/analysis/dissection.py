@@ -91,8 +91,6 @@ class Provenance:
     devices: tuple[str, ...]
     command: str
     """The command that reproduces the run."""
-    seconds: float
-    """Computing time of the passes, summed over shards as recorded when they were measured."""
     thresholds: Mapping[str, float]
     """The rule's cut-offs by name, e.g. {'excess': .04, 'q': .05}."""
 

@@ -1,0 +1,233 @@
+"""The command line: parse, call the pipeline, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dissectreport.errors import DissectReportError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="See what the units of an image generator draw, measured against chance, as a static web site.\n\n"
+    "Example: dissectreport build scenes_pgan --out site",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="What was measured before, and what it takes on disk.")
+app.add_typer(cache_app, name="cache")
+
+Model = Annotated[str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")]
+Layers = Annotated[str, typer.Option(help="Layers to read, separated by commas; default: the model's own choice.")]
+Samples = Annotated[int, typer.Option(help="Images to measure; raising it later reuses what was measured.")]
+Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
+RuleName = Annotated[str, typer.Option("--rule", help="corrected, iclr2019 or pnas2020.")]
+Seed = Annotated[int, typer.Option(help="Seed of the samples.")]
+Grid = Annotated[int, typer.Option(help="Side of the grid on which activations and masks are compared.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Workers = Annotated[int, typer.Option(help="Processes at a time; 0: one per core on a CPU.")]
+Cache = Annotated[Path | None, typer.Option(help="Where measurements are kept; default: the platform's cache folder.")]
+Out = Annotated[Path, typer.Option(help="Where the site is written.")]
+Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
+Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
+
+
+@app.command()
+def build(
+    model: Model,
+    layers: Layers = "",
+    samples: Samples = 1200,
+    segmenter: Segmenter = "",
+    rule: RuleName = "corrected",
+    seed: Seed = 1,
+    grid: Grid = 64,
+    device: Device = "auto",
+    workers: Workers = 0,
+    cache: Cache = None,
+    out: Out = Path("site"),
+    controls: Controls = True,
+    mixed_devices: Mixed = False,
+) -> None:
+    """Measure a model and write its site."""
+    options = _options(locals())
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.writable(out)
+        _written(pipeline.build(options, out, ear), ear)
+
+
+@app.command()
+def measure(
+    model: Model,
+    layers: Layers = "",
+    samples: Samples = 1200,
+    segmenter: Segmenter = "",
+    rule: RuleName = "corrected",
+    seed: Seed = 1,
+    grid: Grid = 64,
+    device: Device = "auto",
+    workers: Workers = 0,
+    cache: Cache = None,
+    controls: Controls = True,
+    mixed_devices: Mixed = False,
+) -> None:
+    """Measure a model; nothing is drawn."""
+    options = _options(locals())
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.measure(options, ear)
+        ear.say(f"measured; `dissectreport render {model}` draws it")
+
+
+@app.command()
+def render(model: Model, rule: RuleName = "corrected", cache: Cache = None, out: Out = Path("site")) -> None:
+    """Write the site of a model that was measured; needs neither torch nor the model."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.writable(out)
+        _written(pipeline.render(model, out, rule, cache, ear), ear)
+
+
+@app.command()
+def models() -> None:
+    """List the models and segmenters that can be named."""
+    from dissectreport import plugins
+
+    for group, title in ((plugins.GENERATORS, "Models"), (plugins.SEGMENTERS, "Segmenters")):
+        typer.echo(title)
+        for name in plugins.names(group):
+            typer.echo(f"  {name}")
+
+
+@cache_app.command("list")
+def cache_list(cache: Cache = None) -> None:
+    """List what was measured, and its size."""
+    with listening():
+        from dissectreport import pipeline
+
+        for line in pipeline.cache_lines(cache):
+            typer.echo(line)
+
+
+@cache_app.command("verify")
+def cache_verify(cache: Cache = None) -> None:
+    """Read every file of the cache and name the damaged ones; they are measured again by the next run."""
+    with listening():
+        from dissectreport import pipeline
+
+        damaged = pipeline.damaged(cache)
+        for path in damaged:
+            typer.echo(f"damaged: {path}")
+        typer.echo(f"{len(damaged)} damaged" if damaged else "everything can be read")
+        if damaged:
+            raise typer.Exit(1)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    model: Annotated[str, typer.Argument(help="Only what belongs to this model; default: everything.")] = "",
+    cache: Cache = None,
+) -> None:
+    """Remove what was measured."""
+    with listening():
+        from dissectreport import pipeline
+
+        typer.echo(f"{pipeline.clear(cache, model) / 1e6:,.1f} MB removed")
+
+
+def _options(given: dict[str, Any]) -> Any:
+    from dissectreport import pipeline, store
+
+    fields = {name: value for name, value in given.items() if name not in ("out", "layers", "cache")}
+    layers = tuple(part.strip() for part in given["layers"].split(",") if part.strip())
+    return pipeline.Options(**fields, layers=layers, cache=given["cache"] or store.default_folder())
+
+
+def _written(written: Any, ear: Any) -> None:
+    ear.close()
+    typer.echo(f"{written.files} files, {written.bytes / 1e6:,.1f} MB, {written.changed} of them new or changed")
+    typer.echo(f"open {written.index}")
+
+
+@contextmanager
+def listening() -> Iterator[Any]:
+    """A listener for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
+    ear = _Ear()
+    try:
+        yield ear
+    except DissectReportError as error:
+        ear.close()
+        typer.echo(f"dissectreport: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        ear.close()
+        typer.echo("dissectreport: stopped; finished work is kept, the same command continues", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        ear.close()
+
+
+class _Ear:
+    """Prints lines, and progress bars where somebody is looking."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.tasks: dict[str, Any] = {}
+
+    def say(self, line: str) -> None:
+        """One line on the error stream, so that it does not mix with results."""
+        typer.echo(line, err=True)
+
+    def progress(self, task: str, done: int, total: int, unit: str) -> None:
+        """Move the task's bar; quiet when not a terminal."""
+        if not sys.stderr.isatty():
+            return
+        if self.bar is None:
+            self.bar = _bar()
+            self.bar.start()
+        if task not in self.tasks:
+            self.tasks[task] = self.bar.add_task(task, total=total, unit=unit, start=True)
+            self.bar.reset(self.tasks[task], completed=done, total=total)
+        self.bar.update(self.tasks[task], completed=min(done, total), total=total)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar, self.tasks = None, {}
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        """Units a second."""
+
+        def render(self, task: Any) -> Any:
+            from rich.text import Text
+
+            return Text(f"{task.speed:,.1f} {task.fields['unit']}/s" if task.speed else "")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        Rate(""),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def main() -> None:
+    """The program."""
+    app()

@@ -1,0 +1,86 @@
+"""What was measured, remembered by model and rule, so that a report can be drawn without any network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dissectreport.errors import CacheError, UnknownName
+from dissectreport.store import read_json, write
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """Where the counts of one layer lie: names of store folders, '' where that control was not measured."""
+
+    name: str
+    levels: str
+    counts: str
+    rotated: str
+    untrained: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured model under one rule."""
+
+    model: str
+    rule: str
+    plan: Mapping[str, Any]
+    samples: int
+    layers: tuple[LayerRecord, ...]
+    pictures: str
+    vocabulary: tuple[tuple[str, str], ...]
+    """(concept, category) by concept number."""
+    generator: Mapping[str, Any]
+    segmenter: Mapping[str, Any]
+    versions: Mapping[str, str]
+    command: str
+    mixed_devices: bool = False
+
+    def folders(self) -> list[str]:
+        """Names of the store folders that this record needs."""
+        named = [name for layer in self.layers for name in (layer.levels, layer.counts, layer.rotated, layer.untrained)]
+        return [name for name in (*named, self.pictures) if name]
+
+    def save(self, cache: Path) -> None:
+        """Remember this record under its model and rule."""
+        write(place(cache, self.model, self.rule), json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode())
+
+
+def place(cache: Path, model: str, rule: str) -> Path:
+    """Where the record of a model and rule lies."""
+    return cache / "records" / f"{quote(model, safe='')}--{rule}.json"
+
+
+def load(cache: Path, model: str, rule: str) -> Record:
+    """The record of a model and rule; UnknownName says what was measured, CacheError what is wrong with it."""
+    path = place(cache, model, rule)
+    if not path.exists():
+        measured = sorted({record.model for record in every(cache) if record.rule == rule})
+        raise UnknownName.of(f"measurement under rule {rule} of", model, measured)
+    return _read(path)
+
+
+def every(cache: Path) -> Iterator[Record]:
+    """All records under a cache folder."""
+    for path in sorted((cache / "records").glob("*.json")):
+        yield _read(path)
+
+
+def _read(path: Path) -> Record:
+    held = read_json(path)
+    if held.pop("version", None) != VERSION:
+        raise CacheError(f"{path} was written by another version of dissectreport; run `dissectreport measure` again")
+    try:
+        held["layers"] = tuple(LayerRecord(**layer) for layer in held["layers"])
+        held["vocabulary"] = tuple((concept, category) for concept, category in held["vocabulary"])
+        return Record(**held)
+    except (TypeError, KeyError, ValueError) as error:
+        raise CacheError(f"{path} is damaged ({error}); run `dissectreport measure` again") from error
