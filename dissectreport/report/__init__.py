@@ -1,0 +1,1 @@
+"""The site: pages, charts and pictures made from a Dissection, without a network and without torch."""

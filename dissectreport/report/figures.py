@@ -1,0 +1,92 @@
+"""Numbers as a reader sees them: short, honest at both ends, a dash where there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+DASH = "–"
+
+
+def share(value: float, digits: int = 2) -> str:
+    """A number in [-1, 1] without its leading zero; 0 and 1 only if they are exact."""
+    if math.isnan(value):
+        return DASH
+    if value in (0, 1):
+        return str(int(value))
+    least = 10.0**-digits
+    if abs(value) < least / 2:
+        return "<" + f"{least:.{digits}f}"[1:]
+    if 1 - least / 2 <= value < 1:
+        return ">" + f"{1 - least:.{digits}f}"[1:]
+    return f"{value:.{digits}f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """A share as per cent, with the digits that it deserves."""
+    if math.isnan(value):
+        return DASH
+    if value in (0, 1):
+        return f"{value:.0%}".replace("%", " %")
+    hundredths = 100 * value
+    if hundredths < 0.01:
+        return "<0.01 %"
+    if hundredths > 99.9:
+        return ">99.9 %"
+    return f"{hundredths:.{0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f} %"
+
+
+def times(value: float) -> str:
+    """A ratio: 5.5×."""
+    return DASH if math.isnan(value) else f"{value:.0f}×" if value >= 100 else f"{value:.1f}×"
+
+
+def count(value: float) -> str:
+    """A whole number with thin spaces between thousands."""
+    return DASH if math.isnan(value) else f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """A number of any size."""
+    return DASH if math.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A probability, never printed as zero."""
+    return DASH if math.isnan(value) else "<.001" if value < 0.001 else share(value, 3)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An IoU with what it may never be shown without."""
+
+    iou: float
+    low: float
+    high: float
+    null: float
+    lift: float
+    lift_low: float
+    lift_high: float
+    excess: float
+    excess_low: float
+    excess_high: float
+
+    @classmethod
+    def of(cls, row: Any) -> Agreement:
+        """From a row of a table, as `itertuples` gives it."""
+        return cls(
+            *(float(v) for v in (row.iou, row.iou_low, row.iou_high, row.null)),
+            *(float(v) for v in (row.lift, row.lift_low, row.lift_high)),
+            *(float(v) for v in (row.excess, row.excess_low, row.excess_high)),
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number at all."""
+        return not math.isnan(self.iou)
+
+    def css(self) -> dict[str, str]:
+        """Where bar, interval and null stand, in per cent of the width."""
+        fit = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "null": self.null}
+        return {name: f"{100 * (0 if math.isnan(v) else v):.1f}%" for name, v in fit.items()}

@@ -1,0 +1,109 @@
+"""What every page has: title, navigation, neighbours, notes and a foot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dissectreport.analysis.dissection import Dissection
+from dissectreport.report.names import link
+from dissectreport.report.places import Places
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address with the words that stand for it."""
+
+    href: str
+    words: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Where style, scripts and plotly lie, from the top of the site."""
+
+    style: str
+    serif: str
+    sans: str
+    site: str
+    units: str
+    unit: str
+    lookup: str
+    plotly: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The surroundings of a page."""
+
+    here: str
+    """The page's own address from the top of the site."""
+    title: str
+    description: str
+    home: str
+    """Link to the first page of the site."""
+    style: str
+    plotly: str
+    scripts: tuple[str, ...]
+    menu: tuple[Link, ...] = ()
+    crumbs: tuple[Link, ...] = ()
+    before: Link | None = None
+    after: Link | None = None
+    up: Link | None = None
+    notes: tuple[str, ...] = ()
+    foot: str = ""
+    command: str = ""
+
+    def to(self, there: str) -> str:
+        """The relative address of `there`."""
+        return link(self.here, there)
+
+
+def frame(here: str, title: str, description: str, assets: Assets, scripts: tuple[str, ...] = ()) -> Frame:
+    """The surroundings of a page that belongs to no model."""
+    return Frame(
+        here=here,
+        title=title,
+        description=description,
+        home=link(here, "index.html"),
+        style=link(here, assets.style),
+        plotly=link(here, assets.plotly),
+        scripts=tuple(link(here, s) for s in (assets.site, *scripts)),
+    )
+
+
+def model_frame(
+    here: str,
+    title: str,
+    description: str,
+    assets: Assets,
+    dissection: Dissection,
+    places: Places,
+    scripts: tuple[str, ...] = (),
+    current: str = "",
+) -> Frame:
+    """The surroundings of a page of one model; `current` names its entry in the menu."""
+    facts = dissection.provenance
+    entries = {
+        "overview": places.page("index"),
+        "concepts": places.page("concepts"),
+        "look up": places.page("lookup"),
+        "segmenter": places.page("trust"),
+        "methods & data": places.page("methods"),
+    }
+    foot = (
+        f"{dissection.model} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"
+        f" · segmenter {facts.segmenter.get('name', 'unnamed')}"
+    )
+    return replace(
+        frame(here, title, description, assets, scripts),
+        menu=tuple(Link(link(here, there), words, words == current) for words, there in entries.items()),
+        notes=dissection.notes,
+        foot=foot,
+        command=facts.command,
+    )

@@ -1,0 +1,164 @@
+"""Pictures: strips with a yellow outline, see-through overlays, and the segmenter's colours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dissectreport.analysis.dissection import Trust
+
+TILE = 128
+"""Height and width of one image of a strip, in pixels."""
+DARK, YELLOW = (12, 12, 16), (255, 222, 58)
+_STEPS = 5
+"""Shades of an edge: a pixel is covered by 0 to 4 of its quarters."""
+_QUALITY, _EFFORT = 74, 2
+
+Bytes = NDArray[np.uint8]
+
+
+@lru_cache(maxsize=64)
+def upsampling(source: int, target: int) -> NDArray[np.float32]:
+    """(target, source) weights of bilinear upsampling with clamped edges (align_corners=False)."""
+    at = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    low = np.minimum(at.astype(int), source - 1)
+    high = np.minimum(low + 1, source - 1)
+    weights = np.zeros((target, source), np.float32)
+    np.add.at(weights, (np.arange(target), low), 1 - (at - low))
+    np.add.at(weights, (np.arange(target), high), at - low)
+    return weights
+
+
+def upsample(maps: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
+    """(k, h, w) -> (k, height, width) float32, bilinear."""
+    down, across = upsampling(maps.shape[1], height), upsampling(maps.shape[2], width)
+    return np.asarray(down @ maps.astype(np.float32) @ across.T)
+
+
+def outline(on: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
+    """(k, h, w) -> pixels within `reach` of the border between on and off; the frame is no border."""
+    edge = np.zeros_like(on)
+    across, down = on[:, :, 1:] != on[:, :, :-1], on[:, 1:] != on[:, :-1]
+    edge[:, :, 1:] |= across
+    edge[:, :, :-1] |= across
+    edge[:, 1:] |= down
+    edge[:, :-1] |= down
+    for _ in range(reach - 1):
+        grown = edge.copy()
+        grown[:, :, 1:] |= edge[:, :, :-1]
+        grown[:, :, :-1] |= edge[:, :, 1:]
+        grown[:, 1:] |= edge[:, :-1]
+        grown[:, :-1] |= edge[:, 1:]
+        edge = grown
+    return edge
+
+
+def veil(maps: NDArray[np.floating], level: float) -> Bytes:
+    """(k, h, w) activations -> (k, TILE, TILE) palette numbers: how much of a pixel is outline, and dark."""
+    on = upsample(maps, 2 * TILE, 2 * TILE) > level  # never, where the level is NaN
+    line = outline(on)
+    dark = ~on & ~line
+    return np.asarray(_quarters(line) * _STEPS + _quarters(dark), np.uint8)
+
+
+def _quarters(mask: NDArray[np.bool_]) -> Bytes:
+    rows = mask[:, 0::2].view(np.uint8) + mask[:, 1::2].view(np.uint8)
+    return np.asarray(rows[:, :, 0::2] + rows[:, :, 1::2])
+
+
+@lru_cache(maxsize=1)
+def palette() -> NDArray[np.float32]:
+    """(25, 4) red, green, blue in 0 to 255 and opacity in 0 to 1, for the numbers that `veil` gives."""
+    colours = np.zeros((_STEPS * _STEPS, 4), np.float32)
+    for line in range(_STEPS):
+        for dark in range(_STEPS - line):
+            yellow, black = line / 4, 0.7 * dark / 4
+            alpha = yellow + black
+            if alpha:
+                mixed = (np.array(YELLOW) * yellow + np.array(DARK) * black) / alpha
+                colours[line * _STEPS + dark] = (*mixed, alpha)
+    return colours
+
+
+def tiles(pixels: Bytes) -> Bytes:
+    """(height, width, 3) -> (TILE, TILE, 3)."""
+    if pixels.shape[:2] == (TILE, TILE):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BICUBIC))
+
+
+def strip(pictures: Sequence[Bytes], veils: Bytes) -> bytes:
+    """A WebP of tiles side by side, bright where the unit is on, with a yellow outline, dark elsewhere."""
+    colours = palette()[veils]
+    opacity = colours[..., 3:]
+    mixed = np.stack(pictures) * (1 - opacity) + colours[..., :3] * opacity
+    return webp(beside(np.asarray(mixed + 0.5, np.uint8)))
+
+
+def overlay(veils: Bytes) -> bytes:
+    """A see-through PNG of the veils side by side, to lay over plain images."""
+    image = Image.fromarray(beside(veils[..., None])[..., 0], "P")
+    colours = palette()
+    image.putpalette(colours[:, :3].round().astype(np.uint8).tobytes())
+    out = io.BytesIO()
+    opacity = (colours[:, 3] * 255).round().astype(np.uint8).tobytes()
+    image.save(out, "PNG", transparency=opacity, compress_level=6)
+    return out.getvalue()
+
+
+def beside(images: NDArray[np.uint8]) -> Bytes:
+    """(k, h, w, c) -> (h, k * w, c)."""
+    k, h, w, c = images.shape
+    return np.ascontiguousarray(images.transpose(1, 0, 2, 3).reshape(h, k * w, c))
+
+
+def webp(pixels: Bytes, quality: int = _QUALITY, method: int = _EFFORT) -> bytes:
+    """(h, w, 3) -> the bytes of a WebP file."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=quality, method=method)
+    return out.getvalue()
+
+
+def band(pictures: Sequence[Bytes]) -> bytes:
+    """A row of plain images, the head of a page."""
+    return webp(beside(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
+
+
+def concept_colours(count: int) -> NDArray[np.uint8]:
+    """(count, 3) colours that stay apart: hues by the golden angle, three lightnesses in turn."""
+    hue = np.arange(count) * 0.61803398875 % 1
+    value = np.array([0.62, 0.86, 0.74])[np.arange(count) % 3]
+    turn = (hue[:, None] * 6 + np.array([0, 4, 2])) % 6
+    channel = np.clip(np.abs(turn - 3) - 1, 0, 1)
+    colours = value[:, None] * (1 - 0.62 * (1 - channel))
+    colours[:1] = 0.2
+    return np.asarray((colours * 255).round(), np.uint8)
+
+
+def segmentation(trust: Trust, at: int, colours: Bytes) -> bytes:
+    """One image with the leading concept of each pixel laid over it in colour."""
+    leading = leading_labels(trust.labels[at])
+    painted = _enlarged(colours[leading])
+    mixed = tiles(trust.images[at]) * 0.35 + painted * 0.65
+    return webp(np.asarray(mixed, np.uint8), quality=84)
+
+
+def leading_labels(labels: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(slots, h, w) concept numbers -> (h, w), the first slot that names something."""
+    named = (labels > 0).argmax(0)
+    return np.asarray(np.take_along_axis(labels, named[None], 0)[0])
+
+
+def certainty(trust: Trust, at: int) -> bytes:
+    """How sure the segmenter is, white for certain."""
+    grey = np.asarray(trust.confidence[at].astype(np.float32).clip(0, 1) * 255, np.uint8)
+    return webp(_enlarged(np.repeat(grey[..., None], 3, 2)), quality=84)
+
+
+def _enlarged(pixels: Bytes) -> Bytes:
+    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST))

@@ -1,0 +1,108 @@
+"""Figures for plotly as plain JSON; colours name CSS variables, which the page's script fills in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dissectreport.analysis.dissection import Layer
+from dissectreport.report.marks import mark_of
+
+Figure = dict[str, Any]
+SYMBOLS = {"object": "circle", "part": "diamond", "material": "square", "colour": "triangle-up"}
+
+
+def _number(value: float, digits: int = 4) -> float | None:
+    return None if math.isnan(value) else round(float(value), digits)
+
+
+def layout(x: str, y: str, **more: Any) -> Figure:
+    """Axes with titles, quiet grids and our fonts."""
+    axis = {"gridcolor": "var(--line)", "zeroline": False, "linecolor": "var(--line)", "tickcolor": "var(--line)"}
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "var(--sans)", "size": 13, "color": "var(--soft)"},
+        "hoverlabel": {"font": {"family": "var(--sans)", "size": 13}},
+        "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
+        "legend": {"orientation": "h", "y": 1.08, "x": 0},
+        "xaxis": {"title": {"text": x}, **axis},
+        "yaxis": {"title": {"text": y}, **axis},
+        **more,
+    }
+
+
+def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
+    """Every unit of a layer: its null across, its IoU up; above the diagonal is beyond chance."""
+    table = layer.table[layer.table["concept"] != ""]
+    top = float(max(table[["iou_high", "null"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
+    traces: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": [0, round(top, 3)],
+            "y": [0, round(top, 3)],
+            "line": {"color": "var(--null)", "dash": "dot", "width": 1.5},
+            "name": "chance",
+            "hoverinfo": "skip",
+        }
+    ]
+    traces += [_units(table[table["category"] == c], c) for c in categories if (table["category"] == c).any()]
+    return {"data": traces, "layout": layout("IoU expected by chance (null)", "IoU")}
+
+
+def _units(rows: pd.DataFrame, category: str) -> Figure:
+    colour = f"var(--{mark_of(category)})"
+    hover = "%{text}<br>IoU %{y:.2f} [%{customdata[1]}, %{customdata[2]}]<br>null %{x:.2f}<extra></extra>"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": category,
+        "x": [_number(v) for v in rows["null"]],
+        "y": [_number(v) for v in rows["iou"]],
+        "text": [f"unit {r.unit}: {r.concept}" for r in rows.itertuples()],
+        "customdata": [[int(r.unit), _number(r.iou_low, 2), _number(r.iou_high, 2)] for r in rows.itertuples()],
+        "hovertemplate": hover,
+        "marker": {
+            "color": colour,
+            "size": [9 if ok else 6 for ok in rows["interpretable"]],
+            "opacity": [0.9 if ok else 0.35 for ok in rows["interpretable"]],
+            "symbol": SYMBOLS.get(category, "star"),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers by concept (down) and layer (across)."""
+
+    concepts: tuple[str, ...]
+    layers: tuple[str, ...]
+    excess: tuple[tuple[float, ...], ...]
+    units: tuple[tuple[int, ...], ...]
+
+
+def concept_heatmap(grid: Grid) -> Figure:
+    """The best unit's excess for every concept and layer."""
+    return {
+        "data": [
+            {
+                "type": "heatmap",
+                "x": list(grid.layers),
+                "y": list(grid.concepts),
+                "z": [[_number(v) for v in row] for row in grid.excess],
+                "text": [[f"{n} units" for n in row] for row in grid.units],
+                "hovertemplate": "%{y} in %{x}<br>best excess %{z:.2f}<br>%{text}<extra></extra>",
+                "colorscale": [[0, "var(--card)"], [1, "var(--object)"]],
+                "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": "excess"}},
+                "xgap": 2,
+                "ygap": 2,
+            }
+        ],
+        "layout": layout("", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 16, "b": 40})
+        | {"yaxis": {"autorange": "reversed", "automargin": True}},
+    }

@@ -1,0 +1,224 @@
+"""Writes the site: gathers every page and picture first, then writes what changed.
+
+    written = write_site(dissection, Path("site"))
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dissectreport.analysis.dissection import Dissection, Layer
+from dissectreport.report import figures, images
+from dissectreport.report.assets import load_assets, templates_folder
+from dissectreport.report.pages import (
+    Site,
+    Summary,
+    band_size,
+    concepts_page,
+    index_page,
+    lookup_page,
+    methods_page,
+    overview_page,
+    summary,
+    trust_page,
+)
+from dissectreport.report.places import Places
+from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
+from dissectreport.report.unit_pages import LayerRows, layer_page, strip_size, table_page, unit_page
+from dissectreport.report.writing import remove_ours, write_if_changed, write_model
+
+Progress = Callable[[int, int], None]
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a render left behind."""
+
+    index: Path
+    """The first page of the site."""
+    files: int
+    """Files of this model and of the site's top, whether or not they had to be written."""
+    changed: int
+    """Files that were written because their bytes changed."""
+    bytes: int
+    """Size of those files together."""
+
+
+def write_site(dissection: Dissection, out: Path, progress: Progress | None = None) -> Written:
+    """Write the pages of `dissection` into the site at `out`, beside the models that are already there."""
+    assets, shared = load_assets()
+    places = Places.of(dissection, _occupied(out, dissection.model))
+    site = Site(dissection, places, assets)
+    files = gather(site, progress)
+    changed = sum(write_if_changed(out / name, content) for name, content in shared.items())
+    old = _assets_of(read_summaries(out))
+    home = {name.removeprefix(f"{places.home}/"): content for name, content in files.items()}
+    changed += write_model(out / places.home, home)
+    summaries = read_summaries(out)
+    top = {".nojekyll": b"", "index.html": render("index.html", index_page(summaries, assets))}
+    changed += sum(write_if_changed(out / name, content) for name, content in top.items())
+    remove_ours(out, old - _assets_of(summaries))
+    every = [*files.values(), *shared.values(), *top.values()]
+    return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+
+
+def _occupied(out: Path, model: str) -> tuple[str, ...]:
+    """Folders that other models have in this site."""
+    return tuple(one.home for one in read_summaries(out) if one.model != model)
+
+
+def read_summaries(out: Path) -> list[Summary]:
+    """The models in the site, by name; a folder whose summary cannot be read is none of ours."""
+    found = []
+    for path in sorted(out.glob("*/summary.json")):
+        try:
+            facts = json.loads(path.read_text("utf-8"))
+            one = Summary(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        if one.home == path.parent.name:
+            found.append(one)
+    return sorted(found, key=lambda one: one.model)
+
+
+def _assets_of(summaries: list[Summary]) -> set[str]:
+    return {name for one in summaries for name in one.assets if name.startswith("assets/")}
+
+
+def gather(site: Site, progress: Progress | None = None) -> Files:
+    """Every file of one model, by its address from the top of the site; nothing is written."""
+    found, places = site.dissection, site.places
+    total = sum(layer.units for layer in found.layers)
+    files = _pictures(site)
+    done = 0
+    for layer in found.layers:
+        rows = LayerRows.of(layer)
+        for unit in range(layer.units):
+            files |= _unit_files(site, layer, rows, unit)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    tables = _tables(site)
+    files |= _downloads(site, tables)
+    for layer in found.layers:
+        files |= _lookup_scripts(site, layer)
+        files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
+        names = tuple(name for name, of in tables if of == layer.name)
+        files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
+    colours = images.concept_colours(len(found.vocabulary))
+    files |= {
+        places.page("index"): render("overview.html", overview_page(site)),
+        places.page("concepts"): render("concepts.html", concepts_page(site)),
+        places.page("lookup"): render("lookup.html", lookup_page(site)),
+        places.page("trust"): render("trust.html", trust_page(site, colours)),
+        places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
+        f"{places.home}/summary.json": _json(asdict(summary(site))),
+    }
+    return files
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
+    places, shown = site.places, layer.examples
+    veils = images.veil(shown.maps[unit], float(rows.table[unit].level))
+    top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][: strip_size(layer)]
+    pictures = [images.tiles(site.dissection.pictures.of(int(shown.samples[unit, i]))) for i in top]
+    return {
+        places.strip(layer.name, unit): images.strip(pictures, veils[top]),
+        places.veil(layer.name, unit): images.overlay(veils),
+        places.unit(layer.name, unit): render("unit.html", unit_page(site, layer, rows, unit)),
+    }
+
+
+def _pictures(site: Site) -> Files:
+    found, places = site.dissection, site.places
+    files = {
+        places.picture(int(number)): images.webp(pixels, quality=82)
+        for number, pixels in zip(found.pictures.numbers, found.pictures.pixels, strict=True)
+    }
+    files[places.image("band")] = images.band(list(found.pictures.pixels[: band_size(found)]))
+    colours = images.concept_colours(len(found.vocabulary))
+    for number, trust in enumerate(found.trust):
+        for i in range(len(trust.images)):
+            stem = f"trust-{number}-{i}"
+            files[places.image(f"{stem}-plain")] = images.webp(images.tiles(trust.images[i]), quality=84)
+            files[places.image(f"{stem}-seen")] = images.segmentation(trust, i, colours)
+            files[places.image(f"{stem}-sure")] = images.certainty(trust, i)
+    return files
+
+
+def _tables(site: Site) -> dict[tuple[str, str], Any]:
+    """Every table that can be downloaded, by its name and its layer ('' for the whole model)."""
+    found = site.dissection
+    tables: dict[tuple[str, str], Any] = {(name, ""): t for name, t in model_tables(found).items()}
+    for layer in found.layers:
+        every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
+        tables |= {(name, layer.name): table for name, table in every.items()}
+    return tables
+
+
+def _downloads(site: Site, tables: Mapping[tuple[str, str], Any]) -> Files:
+    files: Files = {}
+    for (name, layer), table in tables.items():
+        files[site.places.data(name, "csv", layer or None)] = as_csv(table)
+        files[site.places.data(name, "json", layer or None)] = as_json(table)
+    files[site.places.data("provenance", "json")] = _json(asdict(site.dissection.provenance))
+    return files
+
+
+def _lookup_scripts(site: Site, layer: Layer) -> Files:
+    files: Files = {}
+    for sample, maps in zip(layer.lookup.samples, layer.lookup.maps, strict=True):
+        words = json.dumps([layer.name, int(sample), base64.b64encode(maps.tobytes()).decode()])
+        files[site.places.lookup(layer.name, int(sample))] = f"dissectreport.found({words});\n".encode()
+    return files
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Jinja with everything escaped and every misspelt name an error."""
+    made = Environment(
+        loader=FileSystemLoader(templates_folder()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "share": figures.share,
+        "percent": figures.percent,
+        "times": figures.times,
+        "count": figures.count,
+        "plain": figures.plain,
+        "p_value": figures.p_value,
+        "data": inline_data,
+    }
+    return made
+
+
+def inline_data(value: Any) -> Markup:
+    """JSON for a script element that no content can close."""
+    words = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        words = words.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(words)
+
+
+def render(template: str, page: Any) -> bytes:
+    """One page; the template sees the fields of `page` and nothing else."""
+    fields = {name: getattr(page, name) for name in page.__dataclass_fields__}
+    return environment().get_template(template).render(fields).encode()

@@ -1,0 +1,102 @@
+"""The downloads: every table as CSV and, with the same names and numbers, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissectreport.analysis.dissection import Dissection, Layer
+
+_DIGITS = 6
+"""Significant digits of a float in a download; intervals are far wider than the rounding."""
+
+
+def layer_tables(layer: Layer) -> dict[str, pd.DataFrame]:
+    """The tables of one layer by name."""
+    return {
+        "units": layer.table,
+        "labels": layer.labels,
+        "pairs": layer.pairs,
+        "controls": layer.controls,
+        "correlated": layer.correlated,
+        "examples": _examples(layer),
+    }
+
+
+def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
+    """The tables of a whole model by name."""
+    controls = [layer.controls.assign(layer=layer.name) for layer in dissection.layers]
+    joined = pd.concat(controls, ignore_index=True)
+    return {
+        "concepts": dissection.concepts.reset_index(drop=True),
+        "layers": joined[["layer", *joined.columns[:-1]]],
+    }
+
+
+def unit_tables(layer: Layer, names: pd.Series) -> dict[str, pd.DataFrame]:
+    """The long tables of one layer: agreement at every level, and activations by bin."""
+    return {"curves": _curves(layer, names), "histogram": _histogram(layer)}
+
+
+def _examples(layer: Layer) -> pd.DataFrame:
+    shown = layer.examples
+    units, k = shown.samples.shape
+    return pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(units), k),
+            "kind": np.tile(shown.kind, units),
+            "sample": shown.samples.reshape(-1),
+            "peak": shown.peaks.reshape(-1).astype(float),
+        }
+    )
+
+
+def _curves(layer: Layer, names: pd.Series) -> pd.DataFrame:
+    curves = layer.curves
+    units, m, t = curves.iou.shape
+    table = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(units), m * t),
+            "concept": np.repeat(names.to_numpy()[curves.concepts].reshape(-1), t),
+            "level": np.repeat(curves.levels[:, None], m, 1).reshape(-1).astype(float),
+            "tail": np.repeat(curves.tails[:, None], m, 1).reshape(-1),
+            "iou": curves.iou.reshape(-1),
+            "null": curves.null.reshape(-1),
+        }
+    )
+    return table[np.repeat(curves.concepts.reshape(-1) > 0, t)]
+
+
+def _histogram(layer: Layer) -> pd.DataFrame:
+    units, bins = layer.histogram.shape
+    return pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(units), bins),
+            "bin_low": layer.edges[:, :-1].reshape(-1).astype(float),
+            "bin_high": layer.edges[:, 1:].reshape(-1).astype(float),
+            "count": layer.histogram.reshape(-1),
+        }
+    )
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """CSV with the columns' own names; nothing where there is no number."""
+    return table.to_csv(index=False, float_format=f"%.{_DIGITS}g", lineterminator="\n").encode()
+
+
+def as_json(table: pd.DataFrame) -> bytes:
+    """A list of records, one a line; null where there is no number."""
+    columns = [_plain(table[name]) for name in table.columns]
+    names = list(table.columns)
+    lines = (json.dumps(dict(zip(names, row, strict=True)), allow_nan=False) for row in zip(*columns, strict=True))
+    return ("[" + ",\n ".join(lines) + "]\n").encode()
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    if column.dtype.kind == "f":
+        return [None if math.isnan(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
+    return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]

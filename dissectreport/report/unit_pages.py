@@ -1,0 +1,478 @@
+"""The pages of a layer, of its numbers, and of each unit: a frozen dataclass for each template."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from dissectreport.analysis.dissection import COLUMNS, Layer
+from dissectreport.report import charts
+from dissectreport.report.figures import Agreement, percent
+from dissectreport.report.frame import Frame, Link
+from dissectreport.report.marks import mark_of
+from dissectreport.report.pages import Count, Site, _quoted, counts, leading_units
+from dissectreport.report.plots import Figure, agreement_scatter
+
+STRIP = 6
+"""Images in the strip of a unit card."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A unit among others."""
+
+    unit: int
+    href: str
+    strip: str
+    concept: str
+    category: str
+    mark: str
+    agreement: Agreement
+    tail: float
+    interpretable: bool
+    state: str
+    stability: float
+
+    @property
+    def words(self) -> str:
+        """What the unit is called."""
+        return self.concept or "no label"
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A unit that says nothing, and why."""
+
+    unit: int
+    href: str
+    state: str
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    """A layer and all of its units."""
+
+    frame: Frame
+    model: str
+    layer: str
+    units: int
+    size: str
+    scoring: int
+    groups: int
+    counts: Mapping[str, Count]
+    chart: Markup
+    bars: tuple[charts.BarGroup, ...]
+    cards: tuple[Card, ...]
+    data: Mapping[str, Any]
+    categories: tuple[tuple[str, str, int], ...]
+    concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    set_aside: tuple[SetAside, ...]
+    table: str
+    scatter: Figure
+    per_strip: int
+    excess: float | None
+
+
+def card(site: Site, around: Frame, layer: Layer, row: Any) -> Card:
+    """The card of the unit in a row of the layer's table."""
+    return Card(
+        unit=int(row.unit),
+        href=around.to(site.places.unit(layer.name, int(row.unit))),
+        strip=around.to(site.places.strip(layer.name, int(row.unit))),
+        concept=str(row.concept),
+        category=str(row.category),
+        mark=mark_of(str(row.category)),
+        agreement=Agreement.of(row),
+        tail=float(row.tail),
+        interpretable=bool(row.interpretable),
+        state=str(row.state),
+        stability=float(row.stability),
+    )
+
+
+def neighbours(around: Frame, links: list[tuple[str, str]], at: int) -> Frame:
+    """`around` with links to the page before and after."""
+    before = Link(around.to(links[at - 1][0]), links[at - 1][1]) if at > 0 else None
+    after = Link(around.to(links[at + 1][0]), links[at + 1][1]) if at + 1 < len(links) else None
+    return replace(around, before=before, after=after)
+
+
+def layer_page(site: Site, layer: Layer) -> LayerPage:
+    """The bar chart of concepts and a card for every unit."""
+    found, places = site.dissection, site.places
+    here = places.layer(layer.name)
+    title = f"{layer.name} · {found.model}"
+    around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
+    listed = [(places.layer(one.name), one.name) for one in found.layers]
+    around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
+    home = Link(around.to(places.page("index")), found.model)
+    around = replace(around, crumbs=(home,), up=home)
+    cards = tuple(card(site, around, layer, row) for row in leading_units(layer).itertuples())
+    groups = _bar_groups(site, layer)
+    named = layer.table[layer.table["concept"] != ""]
+    return LayerPage(
+        frame=around,
+        model=found.model,
+        layer=layer.name,
+        units=layer.units,
+        size=f"{layer.height} × {layer.width}",
+        scoring=found.provenance.scoring,
+        groups=found.provenance.groups,
+        counts=counts(layer),
+        chart=_bars_chart(layer, groups),
+        bars=groups,
+        cards=cards,
+        data=_sorting(cards),
+        categories=tuple(
+            (c, mark_of(c), int((named["category"] == c).sum())) for c in site.categories if (named["category"] == c).any()
+        ),
+        concepts=_options(site, named),
+        set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
+        table=around.to(places.layer_table(layer.name)),
+        scatter=agreement_scatter(layer, site.categories),
+        per_strip=strip_size(layer),
+        excess=found.provenance.thresholds.get("excess"),
+    )
+
+
+def strip_size(layer: Layer) -> int:
+    """Images in a strip: the first of the top images."""
+    return min(STRIP, int((layer.examples.kind == "top").sum()))
+
+
+def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    groups = []
+    for category in site.categories:
+        number = named.loc[named["category"] == category, "concept"].value_counts().sort_index()
+        if len(number):
+            groups.append((category, tuple((str(c), int(n)) for c, n in number.items())))
+    return tuple(groups)
+
+
+def _sorting(cards: tuple[Card, ...]) -> Mapping[str, Any]:
+    """What the page's script sorts and filters by, card by card in the order of the page."""
+
+    def numbers(values: list[float]) -> list[float | None]:
+        return [None if math.isnan(v) else round(v, 4) for v in values]
+
+    return {
+        "unit": [c.unit for c in cards],
+        "concept": [c.concept for c in cards],
+        "category": [c.category for c in cards],
+        "iou": numbers([c.agreement.iou for c in cards]),
+        "null": numbers([c.agreement.null for c in cards]),
+        "lift": numbers([c.agreement.lift for c in cards]),
+        "excess": numbers([c.agreement.excess_low for c in cards]),
+        "sure": [int(c.interpretable) for c in cards],
+        "state": [c.state for c in cards],
+    }
+
+
+def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
+    good = layer.interpretable
+    groups = []
+    for category in site.categories:
+        number = good.loc[good["category"] == category, "concept"].value_counts()
+        ordered = sorted(number.items(), key=lambda item: (-int(item[1]), str(item[0])))
+        bars = tuple(charts.Bar(str(c), int(n), f"#c={_quoted(str(c))}") for c, n in ordered)
+        if bars:
+            groups.append(charts.BarGroup(category, mark_of(category), _heading(layer, category, good), bars))
+    return tuple(groups)
+
+
+def _heading(layer: Layer, category: str, good: pd.DataFrame) -> str:
+    found = counts(layer, category)
+    if "measured" not in found:
+        return f"{(good['category'] == category).sum()} units"
+    one = found["measured"]
+    words = f"{one.units:.0f} units [{one.units_low:.0f}, {one.units_high:.0f}]"
+    return words + (f", rotated {found['rotation'].units:.0f}" if "rotation" in found else "")
+
+
+def _bars_chart(layer: Layer, groups: tuple[charts.BarGroup, ...]) -> Markup:
+    leading = ", ".join(f"{bar.concept} {bar.units}" for group in groups for bar in group.bars[:3])
+    return charts.concept_bars(
+        "chart-bars",
+        f"Interpretable units of {layer.name} per concept, by category",
+        f"Columns, one a concept; the most frequent are {leading or 'none'}. The table below has the numbers.",
+        groups,
+    )
+
+
+@dataclass(frozen=True)
+class TablePage:
+    """All numbers of a layer's units."""
+
+    frame: Frame
+    model: str
+    layer: str
+    scoring: int
+    rows: tuple[tuple[Card, Any], ...]
+    downloads: tuple[tuple[str, str, str], ...]
+    columns: Mapping[str, str]
+
+
+def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
+    """The layer's table as a page; `names` are the tables that can be downloaded."""
+    places = site.places
+    title = f"Numbers of {layer.name} · {site.dissection.model}"
+    around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
+    up = Link(around.to(places.layer(layer.name)), layer.name)
+    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.model), up))
+    rows = tuple((card(site, around, layer, row), row) for row in layer.table.itertuples())
+    downloads = tuple((n, *(around.to(places.data(n, k, layer.name)) for k in ("csv", "json"))) for n in names)
+    return TablePage(
+        around, site.dissection.model, layer.name, site.dissection.provenance.scoring, rows, downloads, COLUMNS
+    )
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of a unit, and where its veil lies in the unit's overlay."""
+
+    sample: int
+    picture: str
+    left: str
+    peak: float
+    alt: str
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """Images of one kind."""
+
+    kind: str
+    words: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A concept that the unit agrees with."""
+
+    concept: str
+    category: str
+    mark: str
+    agreement: Agreement
+    tail: float
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A unit that fires at the same places."""
+
+    correlation: float
+    card: Card
+
+
+@dataclass(frozen=True)
+class UnitPage:
+    """Everything about one unit."""
+
+    frame: Frame
+    model: str
+    layer: str
+    card: Card
+    row: Any
+    size: str
+    scoring: int
+    samples: int
+    groups: tuple[ExampleGroup, ...]
+    veil: str
+    veil_width: str
+    pairs: tuple[PairRow, ...]
+    labels: tuple[PairRow, ...]
+    chart_ranking: Markup
+    chart_histogram: Markup
+    chart_curve: Markup
+    curve: Mapping[str, Any] | None
+    curve_rows: tuple[tuple[float, float, float, float], ...]
+    curve_concepts: tuple[tuple[str, str], ...]
+    companions: tuple[Companion, ...]
+    per_strip: int
+
+
+KINDS = {
+    "top": "Where it fires most",
+    "middle": "From the middle of its range",
+    "random": "At random",
+}
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """A layer's tables by unit, so that a unit's page need not search them."""
+
+    table: list[Any]
+    pairs: Mapping[int, list[Any]]
+    labels: Mapping[int, list[Any]]
+    correlated: Mapping[int, list[Any]]
+
+    @classmethod
+    def of(cls, layer: Layer) -> LayerRows:
+        """All rows, grouped."""
+        return cls(
+            list(layer.table.itertuples()), _by_unit(layer.pairs), _by_unit(layer.labels), _by_unit(layer.correlated)
+        )
+
+
+def _by_unit(table: pd.DataFrame) -> Mapping[int, list[Any]]:
+    groups: dict[int, list[Any]] = {}
+    for row in table.itertuples():
+        groups.setdefault(int(row.unit), []).append(row)
+    return groups
+
+
+def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
+    """The page of one unit; `rows` are the layer's."""
+    found, places = site.dissection, site.places
+    row = rows.table[unit]
+    name = f"{layer.name} unit {unit}"
+    title = f"{row.concept or 'no label'} · {name} · {found.model}"
+    around = site.frame(places.unit(layer.name, unit), title, f"What {name} responds to.", site.assets.unit)
+    home = Link(around.to(places.page("index")), found.model)
+    up = Link(f"{around.to(places.layer(layer.name))}#u={unit}", layer.name)
+    around = replace(around, crumbs=(home, replace(up, href=around.to(places.layer(layer.name)))), up=up)
+    around = neighbours(around, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
+    one = card(site, around, layer, row)
+    pairs = tuple(_pair(r) for r in rows.pairs.get(unit, []))
+    names = found.vocabulary["concept"].tolist()
+    categories = found.vocabulary["category"].tolist()
+    traces = _traces(layer, unit, names, categories)
+    curve = _curve_data(layer, unit, one) if traces else None
+    k = len(layer.examples.kind)
+    return UnitPage(
+        frame=around,
+        model=found.model,
+        layer=layer.name,
+        card=one,
+        row=row,
+        size=f"{layer.height} × {layer.width}",
+        scoring=found.provenance.scoring,
+        samples=found.provenance.samples,
+        groups=_examples(site, around, layer, one),
+        veil=around.to(places.veil(layer.name, unit)),
+        veil_width=f"{100 * k}%",
+        pairs=pairs,
+        labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
+        chart_ranking=_ranking_chart(name, one, pairs),
+        chart_histogram=charts.histogram(
+            "chart-histogram",
+            f"Activations of {name}",
+            "How often each activation occurs over all pixels, on a square-root scale; coloured above the level.",
+            layer.histogram[unit],
+            layer.edges[unit],
+            float(row.level),
+            one.mark,
+        ),
+        chart_curve=_curve_chart(name, layer, unit, traces, one) if traces else Markup(""),
+        curve=curve,
+        curve_rows=_curve_rows(layer, unit) if traces else (),
+        curve_concepts=tuple((t.concept, t.mark) for t in traces),
+        companions=tuple(
+            Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
+            for r in rows.correlated.get(unit, [])
+        ),
+        per_strip=strip_size(layer),
+    )
+
+
+def _pair(row: Any) -> PairRow:
+    tail = float(getattr(row, "tail", math.nan))
+    return PairRow(str(row.concept), str(row.category), mark_of(str(row.category)), Agreement.of(row), tail)
+
+
+def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
+    shown = layer.examples
+    groups = []
+    for kind in dict.fromkeys(shown.kind.tolist()):
+        columns = [i for i, k in enumerate(shown.kind.tolist()) if k == kind]
+        examples = tuple(
+            Example(
+                sample=int(shown.samples[one.unit, i]),
+                picture=around.to(site.places.picture(int(shown.samples[one.unit, i]))),
+                left=f"-{100 * i}%",
+                peak=float(shown.peaks[one.unit, i]),
+                alt=f"{layer.name} unit {one.unit}, {kind} image {n + 1} of {len(columns)}: {one.words}",
+            )
+            for n, i in enumerate(columns)
+        )
+        groups.append(ExampleGroup(kind, KINDS.get(kind, kind), examples))
+    return tuple(groups)
+
+
+def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...]) -> Markup:
+    shown = [
+        charts.Ranked(p.concept, p.mark, p.agreement.iou, p.agreement.low, p.agreement.high, p.agreement.null, p.concept == one.concept)
+        for p in pairs
+    ]
+    return charts.ranking(
+        "chart-ranking",
+        f"Agreement of {name} with its leading concepts",
+        "IoU with 95 % interval; the tick across each bar is the IoU expected by chance. Ordered by excess over chance.",
+        shown,
+    )
+
+
+def _traces(layer: Layer, unit: int, names: list[str], categories: list[str]) -> list[charts.Trace]:
+    curves = layer.curves
+    return [
+        charts.Trace(names[c], mark_of(categories[c]), tuple(curves.iou[unit, i].tolist()), tuple(curves.null[unit, i].tolist()))
+        for i, c in enumerate(curves.concepts[unit].tolist())
+        if c > 0 and not np.isnan(curves.iou[unit, i]).all()
+    ]
+
+
+def _curve_chart(name: str, layer: Layer, unit: int, traces: list[charts.Trace], one: Card) -> Markup:
+    return charts.curve(
+        "chart-curve",
+        f"Agreement of {name} at every threshold",
+        f"IoU with {traces[0].concept} against the share of pixels that are on; dashed, the IoU expected by chance."
+        " The upright line is the unit's own level.",
+        layer.curves.tails[unit].tolist(),
+        traces,
+        one.tail,
+    )
+
+
+def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float], ...]:
+    curves = layer.curves
+    columns = (curves.levels[unit], curves.tails[unit], curves.iou[unit, 0], curves.null[unit, 0])
+    return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
+
+
+def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
+    """What the slider needs: the curve, and small maps of the top images to draw their masks anew."""
+    curves = layer.curves
+    tails = curves.tails[unit].tolist()
+    scale = charts.tail_scale(tails)
+    own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
+    top = [i for i, k in enumerate(layer.examples.kind.tolist()) if k == "top"]
+    maps = layer.examples.maps[unit, top].astype(np.float32)
+    step = max(1, maps.shape[1] // 32)
+    maps = maps[:, ::step, ::step]
+    low, high = float(maps.min()), float(maps.max())
+    codes = np.round((maps - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
+    return {
+        "own": own,
+        "level": [float(f"{v:.6g}") for v in curves.levels[unit].tolist()],
+        "on": [percent(v) for v in tails],
+        "iou": _short(curves.iou[unit, 0]),
+        "null": _short(curves.null[unit, 0]),
+        "x": [round(scale(t), 1) for t in tails],
+        "maps": base64.b64encode(codes.tobytes()).decode(),
+        "shape": list(maps.shape),
+        "low": round(low, 5),
+        "high": round(high, 5),
+    }
+
+
+def _short(values: Any) -> list[float | None]:
+    return [None if math.isnan(v) else round(v, 4) for v in values.tolist()]

@@ -1,0 +1,168 @@
+/* Theme, keyboard, sortable tables, saving charts, and plotly on demand. Classic scripts only: pages open from a folder. */
+window.dissectreport = window.dissectreport || {};
+(function (app) {
+  "use strict";
+  const root = document.documentElement;
+  const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
+
+  app.remember = (key, value) => {
+    try {
+      if (value === undefined) return localStorage.getItem("dissectreport-" + key);
+      localStorage.setItem("dissectreport-" + key, value);
+    } catch (error) { /* private windows keep nothing */ }
+    return null;
+  };
+  app.say = (words) => { document.getElementById("said").textContent = words; };
+  app.data = (id) => JSON.parse(document.getElementById(id).textContent);
+
+  /* light and dark */
+  app.isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  all("[data-theme-toggle]").forEach((button) => button.addEventListener("click", () => {
+    root.dataset.theme = app.isDark() ? "light" : "dark";
+    app.remember("theme", root.dataset.theme);
+    app.say(root.dataset.theme + " theme");
+    document.dispatchEvent(new Event("themechange"));
+  }));
+
+  /* keyboard: data-shortcut in the page is the only list of keys */
+  const help = document.getElementById("help");
+  const keysOn = document.getElementById("keys-on");
+  keysOn.checked = app.remember("keys") !== "off";
+  keysOn.addEventListener("change", () => app.remember("keys", keysOn.checked ? "on" : "off"));
+  const named = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
+  all("[data-shortcut]").forEach((element) => {
+    const row = help.querySelector("dl");
+    const term = document.createElement("dt");
+    element.dataset.shortcut.split(" ").forEach((key) => {
+      const sign = document.createElement("kbd");
+      sign.textContent = named[key] || key;
+      term.append(sign, " ");
+    });
+    const words = document.createElement("dd");
+    words.textContent = element.dataset.help || element.getAttribute("aria-label") || element.textContent;
+    row.append(term, words);
+  });
+  all("[data-help-toggle]").forEach((button) => button.addEventListener("click", () => help.open ? help.close() : help.showModal()));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const typing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
+    if (typing) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const arrows = event.key.startsWith("Arrow");
+    if (arrows && event.target.closest("[role=application], [type=range], .plot, .scroll, .plotly-host")) return;
+    if (!arrows && !keysOn.checked) return;
+    if (help.open && event.key !== "?") return;
+    const hit = all("[data-shortcut]").find((e) => e.dataset.shortcut.split(" ").includes(event.key));
+    if (!hit) return;
+    event.preventDefault();
+    if (hit.matches("input, select")) hit.focus(); else hit.click();
+  });
+
+  /* tables: every heading sorts */
+  const cellValue = (row, at) => {
+    const cell = row.cells[at];
+    const data = cell.querySelector("data");
+    const words = (data ? data.value : cell.textContent).trim();
+    if (words === "–" || words === "") return null;
+    const percent = words.endsWith("%");
+    const number = parseFloat(words.replace("−", "-").replace(/[\u202f<>×]/g, ""));
+    return /^[<>−-]?[\d.]/.test(words) && !Number.isNaN(number) ? (percent ? number / 100 : number) : words;
+  };
+  app.compare = (a, b, down) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+    return down ? -order : order;
+  };
+  all("table.sortable").forEach((table) => {
+    all("thead th:not([data-fixed])", table).forEach((head) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const now = head.getAttribute("aria-sort");
+        const down = now ? now === "ascending" : head.classList.contains("n");
+        all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const body = table.tBodies[0];
+        const rows = Array.from(body.rows).map((row, i) => [cellValue(row, head.cellIndex), i, row]);
+        rows.sort((a, b) => app.compare(a[0], b[0], down) || a[1] - b[1]);
+        body.append(...rows.map((row) => row[2]));
+        app.say("sorted by " + button.textContent);
+      });
+    });
+  });
+
+  /* charts leave as SVG files that look the same elsewhere */
+  const kept = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "visibility"];
+  app.standalone = (svg) => {
+    const copy = svg.cloneNode(true);
+    const from = [svg, ...all("*", svg)];
+    [copy, ...all("*", copy)].forEach((element, i) => {
+      const style = getComputedStyle(from[i]);
+      kept.forEach((name) => { if (element.tagName !== "title" && element.tagName !== "desc") element.style.setProperty(name, style.getPropertyValue(name)); });
+      element.removeAttribute("class");
+      if (element.tagName === "a") element.removeAttribute("href");
+    });
+    const box = svg.viewBox.baseVal;
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("width", box.width);
+    copy.setAttribute("height", box.height);
+    return new XMLSerializer().serializeToString(copy);
+  };
+  all("[data-save]").forEach((button) => button.addEventListener("click", () => {
+    const svg = document.getElementById(button.dataset.save);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([app.standalone(svg)], { type: "image/svg+xml" }));
+    link.download = document.title.replace(/[^\p{L}\p{N}]+/gu, "-") + "-" + button.dataset.save + ".svg";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 5000);
+  }));
+  all("[data-copy]").forEach((button) => button.addEventListener("click", () => {
+    const range = document.createRange();
+    range.selectNodeContents(document.getElementById(button.dataset.copy));
+    const selection = getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    document.execCommand("copy");
+    app.say("copied");
+  }));
+
+  /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */
+  let plotly = null;
+  const loadPlotly = () => plotly || (plotly = new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = root.dataset.plotly;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = reject;
+    document.head.append(script);
+  }));
+  const coloured = (value, style) => {
+    if (typeof value === "string") {
+      const name = /^var\((--[\w-]+)\)$/.exec(value);
+      return name ? style.getPropertyValue(name[1]).trim() : value;
+    }
+    if (Array.isArray(value)) return value.map((v) => coloured(v, style));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, style)]));
+    return value;
+  };
+  const draw = (host) => loadPlotly().then((library) => {
+    const figure = coloured(app.data(host.id + "-data"), getComputedStyle(root));
+    host.dataset.drawn = "yes";
+    const name = host.id;
+    return library.react(host, figure.data, figure.layout, {
+      responsive: true, displaylogo: false, toImageButtonOptions: { format: "svg", filename: name },
+      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+    });
+  });
+  all("[data-plot]").forEach((button) => button.addEventListener("click", () => {
+    button.disabled = true;
+    draw(document.getElementById(button.dataset.plot)).then(() => button.parentElement.remove(), () => {
+      button.disabled = false;
+      app.say("the chart library could not be loaded");
+    });
+  }));
+  document.addEventListener("themechange", () => all("[data-drawn]").forEach(draw));
+})(window.dissectreport);

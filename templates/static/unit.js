@@ -1,0 +1,84 @@
+/* A unit: masks on and off, and a threshold that the images follow. */
+(function (app) {
+  "use strict";
+  const examples = document.getElementById("examples");
+  const mask = document.getElementById("mask");
+  if (mask) mask.addEventListener("click", () => {
+    const on = examples.classList.toggle("masked");
+    mask.setAttribute("aria-pressed", on);
+    app.say(on ? "masks shown" : "masks hidden");
+  });
+
+  const slide = document.getElementById("slide");
+  if (!slide) return;
+  const data = app.data("curve-data");
+  const [count, rows, columns] = data.shape;
+  const codes = Uint8Array.from(atob(data.maps), (c) => c.charCodeAt(0));
+  const pictures = Array.from(document.querySelectorAll(".ex-top .picture")).slice(0, count);
+  const SIDE = 256;
+  const short = (v) => v === null ? "–" : v === 0 ? "0" : v < 0.005 ? "<.01" : v.toFixed(2).replace(/^0/, "");
+
+  const weights = (source) => Array.from({ length: SIDE }, (_, i) => {
+    const at = Math.min(Math.max((i + 0.5) * source / SIDE - 0.5, 0), source - 1);
+    const low = Math.floor(at);
+    return [low, Math.min(low + 1, source - 1), at - low];
+  });
+  const down = weights(rows);
+  const across = weights(columns);
+  const veil = (canvas, number, code) => {
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(SIDE, SIDE);
+    const on = new Uint8Array(SIDE * SIDE);
+    const base = number * rows * columns;
+    for (let y = 0; y < SIDE; y++) {
+      const [a, b, t] = down[y];
+      for (let x = 0; x < SIDE; x++) {
+        const [c, d, s] = across[x];
+        const top = codes[base + a * columns + c] * (1 - s) + codes[base + a * columns + d] * s;
+        const bottom = codes[base + b * columns + c] * (1 - s) + codes[base + b * columns + d] * s;
+        on[y * SIDE + x] = top * (1 - t) + bottom * t > code ? 1 : 0;
+      }
+    }
+    const pixels = image.data;
+    const differs = (i, x, y) => (x > 1 && on[i - 2] !== on[i]) || (x < SIDE - 2 && on[i + 2] !== on[i]) ||
+      (y > 1 && on[i - 2 * SIDE] !== on[i]) || (y < SIDE - 2 && on[i + 2 * SIDE] !== on[i]);
+    for (let i = 0; i < on.length; i++) {
+      const p = 4 * i;
+      if (differs(i, i % SIDE, Math.floor(i / SIDE))) { pixels[p] = 255; pixels[p + 1] = 222; pixels[p + 2] = 58; pixels[p + 3] = 255; }
+      else if (!on[i]) { pixels[p] = 12; pixels[p + 1] = 12; pixels[p + 2] = 16; pixels[p + 3] = 178; }
+    }
+    context.putImageData(image, 0, 0);
+  };
+
+  const canvases = [];
+  const cursor = document.querySelector(".cursor-group");
+  const out = document.getElementById("cut-out");
+  const tell = (pairs) => {
+    out.replaceChildren(...pairs.map(([words, value]) => {
+      const span = document.createElement("span");
+      const bold = document.createElement("b");
+      bold.textContent = value;
+      span.append(words, bold);
+      return span;
+    }));
+  };
+  const show = (redraw) => {
+    const i = Number(slide.value);
+    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], ["IoU", short(data.iou[i])], ["null", short(data.null[i])]]);
+    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", IoU " + short(data.iou[i]) + ", null " + short(data.null[i]));
+    cursor.setAttribute("visibility", "visible");
+    cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");
+    if (!redraw) return;
+    if (!canvases.length) pictures.forEach((picture) => {
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = SIDE;
+      picture.append(canvas);
+      picture.querySelector(".veil").hidden = true;
+      canvases.push(canvas);
+    });
+    const code = (data.level[i] - data.low) / ((data.high - data.low) || 1) * 255;
+    canvases.forEach((canvas, number) => veil(canvas, number, code));
+  };
+  slide.addEventListener("input", () => show(true));
+  show(false);
+})(window.dissectreport);

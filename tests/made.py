@@ -1,0 +1,323 @@
+"""A made-up dissection with drawn pictures: everything a report can show, without a network or a measurement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from dissectreport.analysis.dissection import (
+    Curves,
+    Dissection,
+    Examples,
+    Layer,
+    Lookup,
+    Pictures,
+    Provenance,
+    Trust,
+)
+
+NAMES = {
+    "object": ("sky", "grass", "tree", "house", "sun", "hill"),
+    "part": ("roof", "door", "crown"),
+    "material": ("brick", "leaves"),
+    "colour": ("blue", "green", "red", "yellow"),
+}
+LISTED = [("-", "-")] + [(name, category) for category, names in NAMES.items() for name in names]
+NUMBER = {name: number for number, (name, _) in enumerate(LISTED)}
+PARTS = {"roof": "house", "door": "house", "crown": "tree"}
+MATERIALS = {"house": "brick", "crown": "leaves"}
+COLOURS = {"sky": "blue", "grass": "green", "tree": "green", "crown": "green", "roof": "red", "sun": "yellow"}
+GRID, SHOWN = 32, 48
+
+
+def draw(rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """One picture (size, size, 3) and its concepts (slots, size, size)."""
+    image, kinds = Image.new("RGB", (size, size)), Image.new("L", (size, size))
+    pens = ImageDraw.Draw(image), ImageDraw.Draw(kinds)
+
+    def shape(name: str, how: str, points: list[float], colour: tuple[int, int, int]) -> None:
+        getattr(pens[0], how)([p * size for p in points], fill=colour)
+        getattr(pens[1], how)([p * size for p in points], fill=NUMBER[name])
+
+    horizon, light = rng.uniform(0.55, 0.75), rng.uniform(0.7, 1.0)
+    shade = lambda r, g, b: tuple(int(v * light) for v in (r, g, b))  # noqa: E731
+    shape("sky", "rectangle", [0, 0, 1, 1], shade(*rng.integers((120, 170, 215), (175, 205, 250))))
+    if rng.random() < 0.5:
+        x, y, r = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.25), rng.uniform(0.05, 0.1)
+        shape("sun", "ellipse", [x - r, y - r, x + r, y + r], (250, 225, 120))
+    if rng.random() < 0.6:
+        x, w, h = rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.6), rng.uniform(0.1, 0.25)
+        shape("hill", "polygon", [x - w, horizon, x, horizon - h, x + w, horizon], shade(120, 135, 160))
+    shape("grass", "rectangle", [0, horizon, 1, 1], shade(*rng.integers((90, 130, 60), (130, 175, 90))))
+    for _ in range(int(rng.integers(0, 4))):
+        x, h, base = rng.uniform(0.05, 0.95), rng.uniform(0.2, 0.4), horizon + rng.uniform(0, 0.12)
+        shape("tree", "rectangle", [x - h * 0.06, base - h * 0.4, x + h * 0.06, base], shade(95, 70, 50))
+        shape("crown", "ellipse", [x - h * 0.32, base - h, x + h * 0.32, base - h * 0.3], shade(45, 105, 55))
+    if rng.random() < 0.75:
+        x, w, h, base = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.22), rng.uniform(0.15, 0.28), horizon + 0.1
+        shape("house", "rectangle", [x - w, base - h, x + w, base], shade(190, 150, 130))
+        roof = [x - w - 0.03, base - h, x, base - h - 0.17, x + w + 0.03, base - h]
+        shape("roof", "polygon", roof, shade(165, 60, 50))
+        shape("door", "rectangle", [x - 0.04, base - h * 0.55, x + 0.04, base], shade(80, 55, 45))
+    return np.asarray(image), slots(np.asarray(kinds))
+
+
+def slots(kinds: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """(h, w) leading concepts -> (4, h, w) with one slot a category."""
+    found = np.zeros((4, *kinds.shape), np.int16)
+    for name, number in NUMBER.items():
+        here = kinds == number
+        whole = PARTS.get(name)
+        found[0][here] = NUMBER[whole] if whole else number
+        found[1][here] = number if whole else 0
+        found[2][here] = NUMBER.get(MATERIALS.get(name, MATERIALS.get(whole or "", "-")), 0)
+        found[3][here] = NUMBER.get(COLOURS.get(name, "-"), 0)
+    return found
+
+
+def pooled(mask: NDArray[np.bool_], side: int) -> NDArray[np.float32]:
+    """(n, s, s) -> (n, side, side) means."""
+    n, s, _ = mask.shape
+    return mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32)
+
+
+def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int) -> NDArray[np.float32]:
+    """(n, units, side, side): most units follow a concept, some a place, some nothing, one a neighbour."""
+    n, concepts = present.shape[:2]
+    noise = rng.normal(0, 1, (n, units, side, side)).astype(np.float32)
+    follows = rng.permutation(np.resize(np.arange(1, concepts), units))
+    strength = rng.choice([0.0, 0.6, 1.5, 3.0], units, p=[0.15, 0.15, 0.35, 0.35])
+    soft = np.stack([pooled(present[:, c], side) for c in range(concepts)], 1)
+    maps = noise * 0.45 + strength[None, :, None, None] * soft[:, follows]
+    maps[:, 2] = noise[:, 2] * 0.2 + np.linspace(1.5, -1, side)[None, :, None]
+    maps[:, 3], maps[:, 4] = 0, maps[:, 5]
+    return np.asarray(maps, np.float32)
+
+
+def intervals(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with iou, null and their relatives completed."""
+    width = rng.uniform(0.008, 0.05, len(table))
+    table["iou_low"], table["iou_high"] = (table["iou"] - width).clip(0), (table["iou"] + width).clip(upper=1)
+    table["excess"] = (table["iou"] - table["null"]) / (1 - table["null"])
+    table["excess_low"], table["excess_high"] = table["excess"] - width, table["excess"] + width
+    lift = (table["iou"] / table["null"]).where(table["null"] > 0.004)
+    table["lift"], table["lift_low"], table["lift_high"] = lift, lift * 0.92, lift * 1.09
+    return table
+
+
+def make_layer(
+    rng: np.random.Generator, name: str, units: int, side: int, shown: NDArray[np.int64], present: NDArray[np.bool_]
+) -> Layer:
+    """One layer whose numbers really are those of its maps over the drawn pictures."""
+    maps = activations(rng, present, units, side)
+    n, concepts = present.shape[:2]
+    flat = maps.transpose(1, 0, 2, 3).reshape(units, -1)
+    wide = np.repeat(np.repeat(maps, GRID // side, 2), GRID // side, 3).transpose(1, 0, 2, 3)
+    tails = np.geomspace(0.4, 0.004, 18)
+    levels = np.quantile(flat, 1 - tails, axis=1).T.astype(np.float32)
+    masks = present.transpose(1, 0, 2, 3).reshape(concepts, -1).astype(np.float32)
+    often = present.sum(0, dtype=np.float32).reshape(concepts, -1)
+    iou, null = np.zeros((2, units, concepts, len(tails)))
+    for t in range(len(tails)):
+        on = wide > levels[:, t, None, None, None]
+        both = on.reshape(units, -1).astype(np.float32) @ masks.T
+        pair = (on.sum(1, dtype=np.float32).reshape(units, -1) @ often.T - both) / (n - 1)
+        total = on.sum((1, 2, 3))[:, None] + masks.sum(1)
+        iou[:, :, t], null[:, :, t] = both / (total - both), pair / (total - pair)
+    excess = (iou - null) / (1 - null)
+    excess[:, 0] = -1
+    at = excess.max(1).argmax(1)
+    every = np.arange(units)
+    ranked = np.argsort(-excess.max(2), axis=1, kind="stable")[:, :12]
+    best = excess.argmax(2)
+
+    def rows(pick: NDArray[np.int64]) -> pd.DataFrame:
+        unit = np.repeat(every, pick.shape[1])
+        concept = pick.reshape(-1)
+        t = best[unit, concept]
+        return intervals(
+            rng,
+            pd.DataFrame(
+                {
+                    "unit": unit,
+                    "concept": [LISTED[c][0] for c in concept],
+                    "category": [LISTED[c][1] for c in concept],
+                    "level": levels[unit, t],
+                    "tail": tails[t],
+                    "iou": iou[unit, concept, t],
+                    "null": null[unit, concept, t],
+                }
+            ),
+        )
+
+    pairs = rows(ranked)
+    pairs["tested"] = True
+    table = rows(ranked[:, :1])
+    good = table["excess"] >= 0.1
+    table["p"] = np.where(good, 1e-4, 0.4)
+    table["q"] = np.where(good, 3e-4, 0.6)
+    table["interpretable"] = table["beats_chance"] = good
+    table["attainable"], table["position_only"] = 0.93, table["null"] * 1.3
+    table["runner_up"] = [LISTED[c][0] for c in ranked[:, 1]]
+    table["runner_up_excess"] = excess[every, ranked[:, 1], best[every, ranked[:, 1]]]
+    table["stability"] = rng.uniform(0.4, 1, units).round(2)
+    table["f1"] = 2 * table["iou"] / (1 + table["iou"])
+    table["average_precision"], table["correlation"] = table["f1"] * 0.95, table["f1"] * 0.9
+    table["state"] = ""
+    if units > 5:
+        table.loc[3, "state"], table.loc[4, "state"] = "dead", "duplicate of 5"
+        figures = ["iou", "null", "excess", "lift", "p", "q", "level", "tail", "attainable", "position_only"]
+        figures += [f"{f}_{end}" for f in ("iou", "excess", "lift") for end in ("low", "high")]
+        table.loc[3, [*figures, "runner_up_excess", "stability"]] = np.nan
+        table.loc[3, ["concept", "category", "runner_up"]] = ""
+        table.loc[3, ["interpretable", "beats_chance"]] = False
+    labels = []
+    for category in NAMES:
+        group = np.array([c for c in range(1, concepts) if LISTED[c][1] == category])
+        labels.append(rows(group[excess[:, group].max(2).argmax(1)][:, None]))
+    labels_table = pd.concat(labels).sort_values(["unit", "category"], kind="stable").reset_index(drop=True)
+    named = table["concept"].to_numpy()[labels_table["unit"]]
+    labels_table["largest"] = labels_table["concept"].to_numpy() == named
+    del at
+    return Layer(
+        name=name,
+        units=units,
+        height=side,
+        width=side,
+        table=table,
+        labels=labels_table[labels_table["excess"] > 0.03].reset_index(drop=True),
+        pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
+        controls=make_controls(table),
+        curves=Curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), *(
+            np.take_along_axis(a, ranked[:, :4, None], 1) for a in (iou, null)
+        )),
+        histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
+        edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
+        correlated=make_correlated(flat),
+        examples=make_examples(rng, maps, shown),
+        lookup=Lookup(shown[:6], ranks(maps[:6])),
+    )
+
+
+def ranks(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(k, units, h, w) -> the same, as ranks 0 to 255 within each unit."""
+    k, units, h, w = maps.shape
+    flat = maps.transpose(1, 0, 2, 3).reshape(units, -1)
+    order = flat.argsort(1).argsort(1) / flat.shape[1]
+    return np.asarray((order * 255.99).astype(np.uint8).reshape(units, k, h, w).transpose(1, 0, 2, 3))
+
+
+def make_correlated(flat: NDArray[np.float32]) -> pd.DataFrame:
+    """The 8 most correlated other units of each unit."""
+    spread = flat + np.random.default_rng(9).normal(0, 1e-6, flat.shape)
+    matrix = np.nan_to_num(np.corrcoef(spread))
+    np.fill_diagonal(matrix, -2)
+    first = np.argsort(-matrix, 1, kind="stable")[:, : min(8, len(flat) - 1)]
+    unit = np.repeat(np.arange(len(flat)), first.shape[1])
+    other = first.reshape(-1)
+    return pd.DataFrame({"unit": unit, "other": other, "correlation": matrix[unit, other]})
+
+
+def make_examples(rng: np.random.Generator, maps: NDArray[np.float32], shown: NDArray[np.int64]) -> Examples:
+    """Eight top, four middle and four random images of each unit."""
+    n, units = maps.shape[:2]
+    kind = np.array(["top"] * 8 + ["middle"] * 4 + ["random"] * 4)
+    peaks = maps.max((2, 3))
+    order = np.argsort(-peaks, 0, kind="stable").T
+    chosen = np.concatenate(
+        [order[:, :8], order[:, n // 2 - 2 : n // 2 + 2], rng.integers(0, n, (units, 4))], 1
+    )
+    every = np.arange(units)[:, None]
+    return Examples(kind, shown[chosen], peaks[chosen, every], maps[chosen, every].astype(np.float16))
+
+
+def make_controls(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts of interpretable units: the layer itself and three controls."""
+    good = table[table["interpretable"]]
+    rows = []
+    for control, share in (("measured", 1.0), ("rotation", 0.4), ("untrained", 0.08), ("null", 0.02)):
+        for category in ("", *NAMES):
+            part = good if not category else good[good["category"] == category]
+            units = int(len(part) * share)
+            concepts = int(np.ceil(part["concept"].nunique() * share)) if units else 0
+            row = (control, category, units, max(0, units - 2), units + 2, len(table), concepts)
+            rows.append((*row, max(0, concepts - 1), concepts + 1))
+    names = ("control", "category", "units", "units_low", "units_high", "of", "concepts")
+    return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high"])
+
+
+def made_dissection(
+    seed: int = 0, units: int = 12, layers: int = 2, name: str = "planted", size: int = 64, side: int = 8
+) -> Dissection:
+    """A plausible dissection of `layers` layers with `units` units each; the same arguments give the same value."""
+    rng = np.random.default_rng(seed)
+    drawn = [draw(rng, size) for _ in range(SHOWN)]
+    pixels = np.stack([image for image, _ in drawn])
+    found = np.stack([labels for _, labels in drawn])
+    small = found[:, :, :: size // GRID, :: size // GRID]
+    present = np.stack([(small == number).any(1) for number in range(len(LISTED))], 1)
+    numbers = np.sort(rng.choice(2000, SHOWN, replace=False))
+    area = present.mean((0, 2, 3))
+    occurs = [c for c in range(1, len(LISTED)) if area[c] > 0]
+    concepts = pd.DataFrame(
+        {
+            "concept": [LISTED[c][0] for c in occurs],
+            "category": [LISTED[c][1] for c in occurs],
+            "pixels": present.sum((0, 2, 3))[occurs],
+            "images": present.any((2, 3)).sum(0)[occurs],
+            "area": area[occurs],
+            "area_low": area[occurs] * 0.9,
+            "area_high": area[occurs] * 1.1,
+            "position_only": area[occurs] ** 0.5 * 0.6,
+            "tested": True,
+            "trained": np.where(np.arange(len(occurs)) % 5 == 4, np.nan, 0.9),
+        },
+        index=pd.Index(occurs, name="number"),
+    )
+    confidence = np.clip(0.99 - rng.random((4, GRID, GRID)) * 0.3, 0, 1).astype(np.float16)
+    return Dissection(
+        model=name,
+        provenance=make_provenance(name, seed, size, layers),
+        vocabulary=pd.DataFrame(LISTED, columns=["concept", "category"]),
+        concepts=concepts,
+        layers=tuple(
+            make_layer(rng, f"layer{k + 1}", units, min(GRID, side * 2**k), numbers, present) for k in range(layers)
+        ),
+        pictures=Pictures(numbers, pixels),
+        trust=(
+            Trust("drawn", pixels[:4], small[:4], confidence),
+            Trust("generated", pixels[4:8], small[4:8], confidence[::-1] ** 3),
+        ),
+        notes=("A made-up dissection with drawn pictures; no network was measured.",),
+    )
+
+
+def make_provenance(name: str, seed: int, size: int, layers: int) -> Provenance:
+    """Plausible facts about a run."""
+    return Provenance(
+        model=name,
+        rule="corrected",
+        seed=seed,
+        samples=10_000,
+        choosing=5_000,
+        scoring=5_000,
+        pilot=1_000,
+        grid=64,
+        groups=20,
+        generator={
+            "name": name,
+            "identity": "drawn-shapes-1",
+            "sha256": "9f2c" * 16,
+            "family": "drawn shapes",
+            "image_size": [size, size],
+            "latent_shape": [64],
+            "card": {"images": 186_000, "licence": "CC0"},
+        },
+        segmenter={"name": "exact", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
+        versions={"dissectreport": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
+        devices=("cpu",),
+        command=f"dissectreport build {name} --layers {','.join(f'layer{k + 1}' for k in range(layers))} --seed {seed}",
+        thresholds={"excess": 0.04, "q": 0.05},
+    )
