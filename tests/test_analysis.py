@@ -1,0 +1,142 @@
+"""Intervals, p-values and labels against figures that are known or obvious."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissectreport.analysis import units
+from dissectreport.analysis.chance import Groups, agreement, judge, score
+from dissectreport.analysis.concepts import concept_table
+from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.student import quantile, upper_tail
+from dissectreport.stats.areas import Areas
+
+
+@pytest.mark.parametrize(
+    ("freedom", "t", "tail"),
+    [(1, 1.0, 0.25), (2, 1.886, 0.1), (5, 2.015, 0.05), (9, 2.262, 0.025), (10, -1.372, 0.9), (30, 2.750, 0.005)],
+)
+def test_student_tails_are_those_of_the_tables(freedom, t, tail):
+    assert upper_tail(np.array([t]), freedom)[0] == pytest.approx(tail, rel=2e-3)
+
+
+def test_the_quantile_undoes_the_tail():
+    assert quantile(0.975, 9) == pytest.approx(2.26216, abs=1e-4)
+
+
+def test_the_jackknife_of_a_mean_with_equal_groups_is_its_standard_error():
+    values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
+    without = (values.sum() - values) / 4
+    jack = Jackknife(np.array(values.mean()), without, np.full(5, 10))
+    assert float(jack.error()) == pytest.approx(values.std(ddof=1) / np.sqrt(5))
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    sizes = np.array([48] * 9 + [20])
+    covered = 0
+    for _ in range(600):
+        sums = random.normal(3 * sizes, np.sqrt(sizes) * 5)
+        jack = Jackknife(np.array(sums.sum() / sizes.sum()), (sums.sum() - sums) / (sizes.sum() - sizes), sizes)
+        low, high = jack.interval()
+        covered += float(low) <= 3 <= float(high)
+    assert 0.92 <= covered / 600 <= 0.98
+
+
+def test_a_share_interval_stays_inside_zero_and_one():
+    jack = Jackknife(np.array([0.01, 0.0]), np.array([[0.002, 0.0], [0.018, 0.0]]), np.array([5, 5]))
+    low, high = jack.share_interval()
+    assert (low >= 0).all() and (high <= 1).all() and low[0] < 0.01 < high[0]
+
+
+def test_one_group_gives_no_interval_and_no_discovery():
+    jack = Jackknife(np.array([0.5]), np.array([[0.5]]), np.array([5]))
+    assert np.isnan(jack.interval()[0]).all() and jack.p_above()[0] == 1
+
+
+def test_benjamini_hochberg_as_in_the_paper():
+    p = np.array([0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240])
+    wanted = [min(p[j] * 10 / (j + 1) for j in range(i, 10)) for i in range(10)]
+    order = np.random.default_rng(0).permutation(10)
+    assert np.allclose(benjamini_hochberg(p[order]), np.array(wanted)[order])
+
+
+def made_groups(signal, groups=20, units_=40, concepts=6, seed=0):
+    """Groups whose unit 0 overlaps concept 0 beyond chance by `signal`; all others are at chance."""
+    random = np.random.default_rng(seed)
+    level = np.array([4000.0, 1000.0])
+    present = random.normal(2000, 40, (groups, concepts))
+    expected = np.broadcast_to(level[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2))
+    observed = expected + random.normal(0, 12, expected.shape)
+    observed[:, 0, 0] += signal
+    return Groups(
+        np.arange(groups),
+        np.full(groups, 48),
+        np.arange(1, concepts + 1),
+        observed,
+        expected.copy(),
+        np.broadcast_to(level, (groups, units_, 2)).copy(),
+        present,
+        np.full((groups, concepts), 30),
+    )
+
+
+def test_units_at_chance_are_not_called_interpretable_and_a_real_one_is():
+    verdicts = [judge(score(made_groups(400, seed=seed), 4096, replicates=20)) for seed in range(5)]
+    assert all(v.interpretable[0] and v.column[0] == 0 and v.stability[0] == 1 for v in verdicts)
+    assert sum(v.interpretable[1:].sum() for v in verdicts) == 0
+
+
+def test_a_concept_in_too_few_images_is_never_a_label():
+    groups = made_groups(400)
+    groups.images[:, 0] = 1
+    verdict = judge(score(groups, 4096, replicates=5))
+    assert verdict.column[0] != 0
+
+
+def test_scores_come_from_the_scoring_half_alone():
+    groups = made_groups(400)
+    groups.observed[::2, 0, 0] += 300
+    scores = score(groups, 4096, replicates=1)
+    odd = groups.half(odd=True)
+    at = scores.level[0, 0]
+    on = odd.on[:, 0, at].sum()
+    iou, _, _ = agreement(odd.observed[:, 0, 0, at].sum(), odd.expected[:, 0, 0, at].sum(), on, odd.present[:, 0].sum())
+    assert scores.iou.value[0, 0] == iou
+
+
+def test_average_precision_of_a_perfect_order_is_one_and_of_none_the_share():
+    assert units.average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
+    assert units.average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
+
+
+def test_point_biserial_equals_the_correlation_of_mid_ranks():
+    random = np.random.default_rng(0)
+    bins, shows = random.integers(0, 5, 4000), random.random(4000) < 0.3
+    bins = np.where(shows, np.minimum(bins + 1, 4), bins)
+    total = np.bincount(bins, minlength=5)
+    concept = np.bincount(bins[shows], minlength=5)
+    rank = (np.cumsum(total) - total / 2)[bins]
+    assert units.point_biserial(concept, total) == pytest.approx(np.corrcoef(rank, shows)[0, 1])
+
+
+def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor():
+    from dissectreport.stats.null import Chance
+
+    random = np.random.default_rng(0)
+
+    def chance(n):
+        band, noise = np.zeros(64, int), random.binomial(n, 0.2, 64)
+        band[:16] = n
+        empty = np.zeros((1, 1, 2, 1), np.int64)
+        where = np.stack([band, noise])
+        return Chance(
+            np.array([1, 2]), np.array([n]), empty, empty, empty, np.zeros((1, 1), int), where.sum(1), np.full(2, n), where, n
+        )
+
+    areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
+    words = pd.DataFrame([("-", "-"), ("band", "object"), ("noise", "object")], columns=["concept", "category"])
+    table = concept_table(areas, [(0, chance(40)), (1, chance(40))], words, {"band": 0.9})
+    assert table.loc[1, "position_only"] == 1
+    assert table.loc[2, "position_only"] < 0.3
+    assert table.loc[1, "area"] == 0.25 and table.loc[1, "trained"] == 0.9 and np.isnan(table.loc[2, "trained"])

@@ -1,0 +1,104 @@
+"""A store writes whole files or nothing, knows what it holds, and notices damage."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from dissectreport import store
+from dissectreport.errors import CacheError, OutputError
+from dissectreport.store import Store
+
+ARRAYS = {"counts": np.arange(12).reshape(3, 4), "share": np.array([0.5, np.nan]), "one": np.int64(7)}
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Store.open(tmp_path, {"kind": "test", "seed": 1})
+
+
+def test_arrays_come_back_as_they_were(place):
+    place.save("a", ARRAYS)
+    back = place.load("a")
+    assert {name: value.shape for name, value in back.items()} == {"counts": (3, 4), "share": (2,), "one": ()}
+    assert np.array_equal(back["counts"], ARRAYS["counts"]) and back["one"] == 7
+    assert np.array_equal(back["share"], ARRAYS["share"], equal_nan=True)
+
+
+def test_the_same_arrays_give_the_same_bytes(place):
+    place.save("a", ARRAYS)
+    first = place.path("a").read_bytes()
+    place.save("a", dict(reversed(ARRAYS.items())))
+    assert place.path("a").read_bytes() == first
+
+
+def test_only_what_begins_with_the_prefix_is_read(place):
+    place.save("a", {"joint.total": np.ones(2), "chance.on": np.ones(3)})
+    assert list(place.load("a", prefix="joint.")) == ["joint.total"]
+
+
+def test_the_folder_depends_on_every_fact(tmp_path):
+    names = {Store.open(tmp_path, facts).folder.name for facts in ({"a": 1}, {"a": 2}, {"a": 1, "b": None})}
+    assert len(names) == 3
+
+
+def test_a_folder_whose_facts_do_not_fit_its_name_is_refused(place, tmp_path):
+    (place.folder / "facts.json").write_text('{"kind": "other"}')
+    with pytest.raises(CacheError, match="does not fit its folder's name"):
+        Store.open(tmp_path, {"kind": "test", "seed": 1})
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_noticed(place, keep):
+    place.save("a", {"counts": np.random.default_rng(0).integers(0, 1000, 4096)})
+    whole = place.path("a").read_bytes()
+    place.path("a").write_bytes(whole[: int(len(whole) * keep)])
+    assert not place.sound("a")
+    with pytest.raises(CacheError, match="damaged"):
+        place.load("a")
+
+
+def test_a_flipped_bit_in_the_data_is_noticed(place):
+    place.save("a", {"counts": np.random.default_rng(0).integers(0, 1000, 4096)})
+    content = bytearray(place.path("a").read_bytes())
+    content[len(content) // 2] ^= 1
+    place.path("a").write_bytes(bytes(content))
+    assert not place.sound("a")
+
+
+def test_a_missing_file_is_told_with_what_would_do(place):
+    with pytest.raises(CacheError, match="missing; run the same command again"):
+        place.load("nothing")
+
+
+@pytest.mark.parametrize("step", ["write", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place, monkeypatch, step):
+    place.save("a", ARRAYS)
+    before = {path.name: path.read_bytes() for path in place.folder.iterdir()}
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fdopen" if step == "write" else "replace", full)
+    with pytest.raises(OutputError, match="no space left"):
+        place.save("a", {"counts": np.zeros(3)})
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in place.folder.iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another folder"):
+        store.check_writable(tmp_path / "file" / "site")
+
+
+def test_the_cache_folder_follows_xdg(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert store.default_folder() == tmp_path / "dissectreport"
+
+
+@pytest.mark.parametrize("values", [[0, 255], [0, 256], [70_000], [2**40], [-1, 3], []])
+def test_counts_are_kept_in_the_smallest_type_and_come_back_equal(place, values):
+    place.save("a", {"counts": np.array(values, np.int64)})
+    assert np.array_equal(place.load("a")["counts"].astype(np.int64), np.array(values, np.int64))
