@@ -1,7 +1,8 @@
 """Running the same work over many shards: in this process, or in several on this machine.
 
-`make()` is called once per worker and returns the work, so a model is loaded once per worker. Results come as they
-finish, in any order; the work must depend on its shard alone.
+`make()` returns the work and is called once per worker and pass, so a model is loaded once. Results come as they
+finish, in any order; the work must depend on its shard alone. Processes are started when first needed and serve
+every pass, because starting one means importing torch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from dissectreport.errors import DissectReportError
 
@@ -19,38 +21,63 @@ R = TypeVar("R")
 
 Make = Callable[[], Callable[[T], R]]
 
-_work: Callable[[Any], Any]
+
+class Workers:
+    """A number of workers; with one, everything runs in this process. Close it, or use it as a context."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.passes = 0
+        self.pool: ProcessPoolExecutor | None = None
+
+    def run(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Each shard with its result, as they finish; with more than one worker `make` must be picklable."""
+        if self.number <= 1 or len(shards) <= 1:
+            work = make()
+            for shard in shards:
+                yield shard, work(shard)
+            return
+        self.passes += 1
+        waiting = {self._started().submit(_run, self.passes, make, shard): shard for shard in shards}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        except BrokenProcessPool as error:
+            raise DissectReportError(
+                "a worker process ended without a word (out of memory?); "
+                "run again with --workers 1, finished shards are kept"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self.pool is None:
+            self.pool = ProcessPoolExecutor(self.number, mp_context=multiprocessing.get_context("spawn"))
+        return self.pool
+
+    def close(self) -> None:
+        """End the processes; what they are doing is finished first."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+            self.pool = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def run(make: Make[T, R], shards: Sequence[T], workers: int = 1) -> Iterator[tuple[T, R]]:
-    """Each shard with its result, as they finish; with more than one worker `make` must be picklable."""
-    if workers <= 1 or len(shards) <= 1:
-        work = make()
-        for shard in shards:
-            yield shard, work(shard)
-        return
-    yield from _in_processes(make, shards, min(workers, len(shards)))
+_made: tuple[int, Callable[[Any], Any]] | None = None
+"""In a worker: the number of the pass, and its work."""
 
 
-def _in_processes(make: Make[T, R], shards: Sequence[T], workers: int) -> Iterator[tuple[T, R]]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(make,))
-    try:
-        waiting = {pool.submit(_run, shard): shard for shard in shards}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
-    except BrokenProcessPool as error:
-        raise DissectReportError(
-            "a worker process ended without a word (out of memory?); run again with --workers 1, finished shards are kept"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start(make: Make[Any, Any]) -> None:
-    global _work
-    _work = make()
-
-
-def _run(shard: Any) -> Any:
-    return _work(shard)
+def _run(number: int, make: Make[T, R], shard: T) -> R:
+    global _made
+    if _made is None or _made[0] != number:
+        _made = None
+        _made = number, make()
+    return _made[1](shard)

@@ -152,6 +152,7 @@ class Measurement:
 
     def __init__(self, job: Job, listener: Listener) -> None:
         self.job, self.listener = job, listener
+        self.workers = engine.Workers(job.workers)
         self.cache = job.options.cache / "measurements"
         self.readings = [Reading(layer) for layer in job.layers]
         self.rotated = [Reading(layer, ROTATION) for layer in job.layers] if job.options.controls else []
@@ -159,6 +160,10 @@ class Measurement:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
+        with self.workers:
+            return self._run_all()
+
+    def _run_all(self) -> Record:
         job = self.job
         self._announce()
         measured = self._counted(job.source, job.plan, [*self.readings, *self.rotated], "units")
@@ -236,7 +241,7 @@ class Measurement:
         first = parts[: max(1, len(parts) // 8)]
         ranges: dict[str, dict[str, Any]] = {}
         shapes: dict[str, Any] = {}
-        for _, found in sorted_by_shard(engine.run(partial(make_range, source, plan, missing), first, self.job.workers)):
+        for _, found in sorted_by_shard(self.workers.run(partial(make_range, source, plan, missing), first)):
             for key, ends in found.items():
                 known = ranges.setdefault(key, ends)
                 known["low"] = np.minimum(known["low"], ends["low"])
@@ -273,7 +278,7 @@ class Measurement:
         for shard, found in self._run(make, missing, "pictures", len(parts), job.plan):
             place.save(shard_name(shard), found)
         if not self._sound(place, "drawn"):
-            for _, found in engine.run(partial(make_drawn, job.source, TRUST), [Shard(0, 0, 1)]):
+            for _, found in self.workers.run(partial(make_drawn, job.source, TRUST), [Shard(0, 0, 1)]):
                 place.save("drawn", found)
         return place.folder.name
 
@@ -285,7 +290,7 @@ class Measurement:
         if not parts:
             return
         self.listener.progress(task, done * plan.shard, total * plan.shard, "samples")
-        for shard, found in engine.run(make, parts, self.job.workers):
+        for shard, found in self.workers.run(make, parts):
             yield shard, found
             done += 1
             self.listener.progress(task, done * plan.shard, total * plan.shard, "samples")

@@ -1,0 +1,362 @@
+"""The whole run on the planted generator: resumed, extended, damaged, and the same bytes every time."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dissectreport import pipeline, store
+from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
+from dissectreport.pipeline import Options
+
+SMALL = {"layers": ("features",), "samples": 64, "pilot": 32, "workers": 1, "device": "cpu"}
+
+
+class Heard(pipeline.Silent):
+    """A listener that remembers what was said and how far each task came."""
+
+    def __init__(self):
+        self.lines, self.tasks = [], {}
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def progress(self, task, done, total, unit):
+        self.tasks.setdefault(task, []).append((done, total))
+
+
+def measured(cache, **changes):
+    heard = Heard()
+    pipeline.measure(Options("planted", cache=cache, **SMALL | changes), heard)
+    return heard
+
+
+def content(folder):
+    """The bytes of every file under a folder, by relative path; temporary files left by a kill do not count."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".part"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A finished cache of 64 samples, never interrupted."""
+    cache = tmp_path_factory.mktemp("undisturbed")
+    measured(cache)
+    return cache
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A finished cache of 960 samples, enough for every test to have its groups."""
+    cache = tmp_path_factory.mktemp("large")
+    measured(cache, samples=960, pilot=480, workers=2)
+    return cache
+
+
+class Killed(BaseException):
+    """What a kill at a write point looks like from inside."""
+
+
+def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(undisturbed, tmp_path, monkeypatch):
+    replace, kills = os.replace, 0
+    while True:
+        left = iter([True])
+
+        def interrupted(source, target, left=left):
+            if next(left, None) is None:
+                raise Killed
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        try:
+            measured(tmp_path)
+        except Killed:
+            kills += 1
+            monkeypatch.undo()
+            continue
+        break
+    monkeypatch.undo()
+    assert kills == len(content(undisturbed)) - 1
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undisturbed, tmp_path, monkeypatch):
+    fdopen, failures = os.fdopen, 0
+    while True:
+        left = iter(range(2))
+
+        def full(*args, left=left, **kwargs):
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return fdopen(*args, **kwargs)
+
+        monkeypatch.setattr(os, "fdopen", full)
+        try:
+            measured(tmp_path)
+        except OutputError as error:
+            assert "no space left" in str(error) and "\n" not in str(error)
+            failures += 1
+            monkeypatch.undo()
+            continue
+        break
+    assert failures
+    assert content(tmp_path) == content(undisturbed)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
+    code = (
+        "from pathlib import Path\nfrom dissectreport import pipeline\n"
+        f"pipeline.measure(pipeline.Options('planted', cache=Path({str(tmp_path)!r}), **{SMALL!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("measurements/*/samples-*")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert content(tmp_path) != content(undisturbed)
+    measured(tmp_path)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_two_processes_give_the_bytes_of_one(undisturbed, tmp_path):
+    measured(tmp_path, workers=2)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_more_samples_reuse_every_finished_shard(undisturbed, tmp_path, monkeypatch):
+    measured(tmp_path)
+    before = {path for path in content(tmp_path) if "samples-" in path}
+    heard = measured(tmp_path, samples=96)
+    counting = next(steps for task, steps in heard.tasks.items() if task == "counting units")
+    assert counting[0] == (64, 96)
+    assert before < set(content(tmp_path))
+
+
+def test_a_layer_that_is_added_leaves_the_others_alone(undisturbed, tmp_path):
+    measured(tmp_path)
+    old = {path: (tmp_path / path).stat().st_mtime_ns for path in content(tmp_path) if "samples-" in path}
+    measured(tmp_path, layers=("features", "mixed"))
+    assert all((tmp_path / path).stat().st_mtime_ns == then for path, then in old.items())
+
+
+def test_a_second_run_of_the_same_measures_nothing(undisturbed):
+    assert measured(undisturbed).tasks == {}
+
+
+def test_a_damaged_shard_is_told_of_and_measured_again(undisturbed, tmp_path):
+    measured(tmp_path)
+    victim = sorted(tmp_path.glob("measurements/*/samples-*.npz"))[3]
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert pipeline.damaged(tmp_path) == [victim]
+    assert any("was damaged; it is measured again" in line for line in measured(tmp_path).lines)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
+    measured(tmp_path)
+    for victim in tmp_path.glob("measurements/*/samples-*.npz"):
+        victim.write_bytes(b"")
+    with pytest.raises(CacheError, match="run the same command again"):
+        pipeline.load("planted", cache=tmp_path)
+
+
+def test_a_record_of_another_version_is_refused(tmp_path):
+    measured(tmp_path)
+    path = next((tmp_path / "records").glob("*.json"))
+    path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
+    with pytest.raises(CacheError, match="another version"):
+        pipeline.load("planted", cache=tmp_path)
+
+
+def test_shards_of_different_devices_merge_only_when_asked(tmp_path):
+    measured(tmp_path)
+    counts = next(f for f in store.folders(tmp_path / "measurements") if f.facts()["kind"] == "counts")
+    for place in store.folders(tmp_path / "measurements"):
+        if place.facts()["kind"] == "counts":
+            name = place.names()[0]
+            place.save(name, {**place.load(name), "device": np.array("cuda")})
+    assert counts.names()
+    with pytest.raises(CacheError, match="different devices.*--mixed-devices"):
+        pipeline.load("planted", cache=tmp_path)
+    measured(tmp_path, mixed_devices=True)
+    assert any("merged" in note for note in pipeline.load("planted", cache=tmp_path).notes)
+
+
+def test_the_tables_say_what_was_planted(large):
+    from dissectreport.models import planted
+
+    dissection = pipeline.load("planted", cache=large)
+    truth, layer = planted.load().truth, dissection.layers[0]
+    table = layer.table.set_index("unit")
+    assert (table.loc[list(truth.dead), "state"] == "dead").all()
+    assert not table.loc[list(truth.position_only), "interpretable"].any()
+    assert not table.loc[list(truth.noise), "interpretable"].any()
+    assert table["iou"].between(table["iou_low"], table["iou_high"]).all()
+    measured_row = layer.controls.query("control == 'measured' and category == ''").iloc[0]
+    null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
+    assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
+    assert set(layer.controls["control"]) == {"measured", "rotation", "untrained", "null"}
+
+
+def test_every_column_of_every_table_is_in_the_data_dictionary(large):
+    from dissectreport.analysis.dissection import COLUMNS
+
+    dissection = pipeline.load("planted", cache=large)
+    tables = [dissection.concepts, dissection.vocabulary]
+    for layer in dissection.layers:
+        tables += [layer.table, layer.labels, layer.pairs, layer.controls, layer.correlated]
+    assert {column for table in tables for column in table.columns} <= set(COLUMNS)
+
+
+def test_shown_images_are_the_ones_with_the_largest_peaks(large):
+    examples = pipeline.load("planted", cache=large).layers[0].examples
+    top = examples.peaks[:, examples.kind == "top"]
+    assert (np.diff(top, axis=1) <= 0).all()
+    assert np.allclose(examples.maps.max((2, 3)), examples.peaks, rtol=2e-3, atol=1e-3)
+
+
+def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, tmp_path):
+    pipeline.render("planted", tmp_path / "one", cache=large)
+    code = (
+        "import sys; sys.modules['torch'] = None\nfrom pathlib import Path\nfrom dissectreport import pipeline\n"
+        f"pipeline.render('planted', Path({str(tmp_path / 'two')!r}), cache=Path({str(large)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, tmp_path, monkeypatch):
+    wanted = tmp_path / "wanted"
+    pipeline.render("planted", wanted, cache=undisturbed)
+    replace, writes = os.replace, 0
+
+    def counted(source, target):
+        nonlocal writes
+        writes += 1
+        replace(source, target)
+
+    def killed_after(limit):
+        done = 0
+
+        def interrupted(source, target):
+            nonlocal done
+            if done == limit:
+                raise Killed
+            done += 1
+            replace(source, target)
+
+        return interrupted
+
+    monkeypatch.setattr(os, "replace", counted)
+    pipeline.render("planted", tmp_path / "count", cache=undisturbed)
+    for limit in range(0, writes, max(1, writes // 12)):
+        monkeypatch.setattr(os, "replace", killed_after(limit))
+        with pytest.raises(Killed):
+            pipeline.render("planted", tmp_path / f"site{limit}", cache=undisturbed)
+        monkeypatch.setattr(os, "replace", replace)
+        pipeline.render("planted", tmp_path / f"site{limit}", cache=undisturbed)
+        assert content(tmp_path / f"site{limit}") == content(wanted)
+
+
+def plugin(tmp_path, text):
+    """A file with a plug-in, named as on the command line."""
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    return f"{path}:load"
+
+
+HEAD = "import torch\nfrom dataclasses import replace\nfrom dissectreport.models import planted\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        ("g.module.features.register_forward_hook(lambda m, a, o: o * float('nan'))", ModelError, "not finite for sample 0"),
+        ("g.module.features.register_forward_hook(lambda m, a, o: (o, o))", ModelError, "returns a tuple"),
+        ("g.module.features.register_forward_hook(lambda m, a, o: o[0])", ModelError, "units need"),
+    ],
+)
+def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monkeypatch):
+    model = plugin(tmp_path, HEAD + f"def load():\n    g = planted.load()\n    {body}\n    return g\n")
+    with pytest.raises(error, match=words) as raised:
+        pipeline.measure(Options(model, cache=tmp_path / "cache", **SMALL))
+    assert "\n" not in str(raised.value)
+
+
+SEGMENTER = """
+from dissectreport.segmenters import planted
+class Wrong:
+    name, identity = "wrong", "wrong"
+    vocabulary = planted.load().vocabulary
+    def __call__(self, images):
+        labels = planted.load()(images)
+        return {value}
+    def confidence(self, images):
+        return images[:, 0] * 0 + 1
+    def to(self, device):
+        return self
+def load():
+    return Wrong()
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("labels + 1000", "returned label 1\\d\\d\\d; its vocabulary has 0 to"),
+        ("labels - 5", "returned label -5"),
+        ("labels[:, 0]", "must return whole numbers of shape"),
+        ("labels[:1]", "must return whole numbers of shape"),
+        ("labels.float()", "torch.float32"),
+    ],
+)
+def test_a_segmenter_whose_labels_do_not_fit_is_one_line(tmp_path, value, words):
+    name = plugin(tmp_path, SEGMENTER.format(value=value))
+    with pytest.raises(SegmenterError, match=words):
+        pipeline.measure(Options("planted", segmenter=name, cache=tmp_path / "cache", **SMALL))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"layers": ("featurs",)}, UnknownName, "did you mean features"),
+        ({"layers": ("features", "features")}, BadOption, "names a layer twice"),
+        ({"samples": 0}, BadOption, "at least 1, not 0"),
+        ({"samples": -5}, BadOption, "at least 1, not -5"),
+        ({"grid": -1}, BadOption, "--grid"),
+        ({"seed": -1}, BadOption, "--seed"),
+        ({"rule": "correct"}, UnknownName, "did you mean corrected"),
+        ({"device": "tpu"}, BadOption, "usable: auto, cpu"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_measured(tmp_path, changes, error, words):
+    with pytest.raises(error, match=words):
+        measured(tmp_path, **changes)
+    assert not content(tmp_path)
+
+
+def test_one_sample_is_enough_to_run_but_nothing_is_claimed(tmp_path):
+    measured(tmp_path, samples=1)
+    layer = pipeline.load("planted", cache=tmp_path).layers[0]
+    assert not layer.table["interpretable"].any()
+    pipeline.render("planted", tmp_path / "site", cache=tmp_path)
+
+
+def test_a_finer_grid_counts_more_pixels_and_keeps_the_null(tmp_path):
+    measured(tmp_path, grid=96, samples=32)
+    dissection = pipeline.load("planted", cache=tmp_path)
+    assert int(dissection.layers[0].histogram[0].sum()) == 32 * 96 * 96
+
+
+def test_what_was_never_measured_is_named(tmp_path):
+    with pytest.raises(UnknownName, match="no measurement under rule corrected of 'planted'"):
+        pipeline.load("planted", cache=tmp_path)
+    assert not Path(tmp_path / "records").exists()
