@@ -98,7 +98,10 @@ def test_untrained_weights_depend_on_nothing_but_the_seed() -> None:
     [
         (lambda tensors: tensors.pop("layer2.wscale.b"), "layer2.wscale.b is missing"),
         (lambda tensors: tensors.update(extra=torch.ones(1)), "extra is unknown"),
-        (lambda tensors: tensors.update({"layer2.wscale.b": torch.ones(3)}), r"has shape \(3,\) instead of \(8,\)"),
+        (
+            lambda tensors: tensors.update({"layer2.wscale.b": torch.ones(3)}),
+            r"has shape \(3,\) instead of \(8,\)",
+        ),
         (lambda tensors: tensors.update({"layer1.conv.weight": torch.ones(3)}), "should have four axes"),
         (lambda tensors: tensors.pop("layer1.conv.weight"), "not a Progressive GAN"),
         (lambda tensors: tensors.update(step=7), "'step' is a int"),

@@ -1,15 +1,16 @@
-"""The Progressive GAN generator of Karras et al. (2018), with the state-dict keys of the published GAN Dissection weights.
+"""The Progressive GAN generator of Karras et al. (2018), with the state-dict keys of GAN Dissection.
 
     generator = from_state_dict(torch.load("church.pth", weights_only=True))
     images = generator(torch.randn(4, 512))                     # (4, 3, 256, 256), nominally in [-1, 1]
 
-Every block normalises its input first, so what a layer returns is not yet normalised: units are read from there.
+Every block normalises its input first, so what a layer returns, where units are read, is not yet normalised.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -21,7 +22,7 @@ from dissectreport.errors import WeightsError
 
 def normalise_pixels(features: Tensor) -> Tensor:
     """(n, channels, h, w) features with a mean square of one over the channels of every pixel."""
-    return features / (features.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+    return features * torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
 class WeightScale(nn.Module):
@@ -40,7 +41,9 @@ class WeightScale(nn.Module):
 class Block(nn.Module):
     """Pixel norm, nearest upsampling where there is any, convolution, scale and bias, leaky rectifier."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int
+    ) -> None:
         super().__init__()
         self.upsampling = upsampling
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
@@ -94,13 +97,17 @@ class ProgressiveGenerator(nn.Sequential):
         with torch.no_grad():
             for name, value in self.named_parameters():
                 value.copy_(
-                    torch.randn(value.shape, generator=random) if name.endswith("weight") else torch.zeros(value.shape)
+                    torch.randn(value.shape, generator=random)
+                    if name.endswith("weight")
+                    else torch.zeros(value.shape)
                 )
 
     def forward(self, z: Tensor) -> Tensor:
         """(n, z) or (n, z, 1, 1) latents -> (n, 3, h, w) images."""
-        image: Tensor = super().forward(z.view(len(z), self.latent_size, 1, 1))
-        return image
+        features = z.view(len(z), self.latent_size, 1, 1)
+        for block in self:
+            features = block(features)
+        return features
 
 
 def resolution_of(sizes: Sequence[int]) -> int:
@@ -116,7 +123,7 @@ def output_name(sizes: Sequence[int]) -> str:
 def blocks(sizes: Sequence[int]) -> list[Block]:
     """The blocks of a generator with these `sizes`: two a resolution."""
     made = [Block(sizes[0], sizes[1], kernel=4, padding=3, upsampling=1), Block(sizes[1], sizes[1], 3, 1, 1)]
-    for before, after in zip(sizes[1:], sizes[2:], strict=False):
+    for before, after in pairwise(sizes[1:]):
         made += [Block(before, after, 3, 1, upsampling=2), Block(after, after, 3, 1, upsampling=1)]
     return made
 
@@ -136,7 +143,9 @@ def sizes_of(state_dict: Mapping[str, Tensor]) -> tuple[int, ...]:
 def _channels(state_dict: Mapping[str, Tensor], number: int, axis: int) -> int:
     weight = state_dict[f"layer{number}.conv.weight"]
     if weight.dim() != 4:
-        raise WeightsError(f"layer{number}.conv.weight has shape {tuple(weight.shape)}; it should have four axes")
+        raise WeightsError(
+            f"layer{number}.conv.weight has shape {tuple(weight.shape)}; it should have four axes"
+        )
     return int(weight.shape[axis])
 
 
@@ -147,7 +156,9 @@ def with_current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     count = sum(bool(re.fullmatch(r"features\.\d+\.conv\.weight", key)) for key in state_dict)
     output = output_name(range(count // 2 + 1))
     return {
-        _current_name(key, output): value for key, value in state_dict.items() if not key.endswith("wscale.scale")
+        _current_name(key, output): value
+        for key, value in state_dict.items()
+        if not key.endswith("wscale.scale")
     }
 
 
@@ -169,7 +180,9 @@ def from_state_dict(state_dict: Mapping[str, object]) -> ProgressiveGenerator:
 def _tensors(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
     inner = state_dict.get("state_dict", state_dict)
     if not isinstance(inner, Mapping):
-        raise WeightsError(f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors")
+        raise WeightsError(
+            f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors"
+        )
     for key, value in inner.items():
         if not isinstance(value, Tensor):
             raise WeightsError(f"no weights: {key!r} is a {type(value).__name__}; it should be a tensor")
@@ -187,4 +200,3 @@ def _check(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise WeightsError(f"these weights do not fit a Progressive GAN: {min(problems)}{more}")
-

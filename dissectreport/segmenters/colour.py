@@ -1,0 +1,111 @@
+"""The eleven basic colour terms of Berlin and Kay (1969), by a fixed rule: there is nothing to train.
+
+    segmenter = load()
+    concepts = segmenter(images)                # (n, 1, h, w) int64, 1 = black … 11 = white
+
+A pixel, lightly blurred, takes the name of the nearest focal colour in OKLab (Ottosson 2020), where equal
+distances look about equally far. A name has several focal colours where it covers a wide region: green from
+lime to pine.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dissectreport.segmenters.base import Vocabulary
+
+FOCAL: dict[str, tuple[str, ...]] = {
+    "black": ("000000", "1c1c1c", "2b2422"),
+    "blue": ("0000ff", "1f3f8f", "4f8fe0", "9fcdf5", "1a2440", "3f6c94"),
+    "brown": ("5a3216", "7b4a21", "8f6a48", "402310", "6e4a3f"),
+    "green": ("00a000", "70c040", "1f5a20", "4e6b2a", "40c0a0", "163a16", "8fb77a", "2f7f6f"),
+    "grey": ("404244", "6a6a6a", "909090", "b4b4b4", "6d7080"),
+    "orange": ("ff8000", "f0a050", "d9792e", "e59a6a"),
+    "pink": ("ff9ec0", "f4b8b8", "e0729a"),
+    "purple": ("800080", "6a3fa0", "b58ad6", "3f1f52"),
+    "red": ("ff0000", "b01818", "7f1a1a", "a84038", "c4584c"),
+    "white": ("ffffff", "ebebeb", "f4f0e4"),
+    "yellow": ("ffff00", "e8c820", "f5de80", "c8b030"),
+}
+COLOURS = tuple(FOCAL)
+BLUR = 3
+LEVELS = 48
+
+LMS_FROM_RGB = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+LAB_FROM_LMS = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+
+
+def oklab(images: Tensor) -> Tensor:
+    """(n, 3, h, w) sRGB in [-1, 1] -> (n, 3, h, w) lightness in [0, 1], green to red, blue to yellow."""
+    encoded = (images.clamp(-1, 1) + 1) / 2
+    linear = torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    cones = torch.einsum("lc,nchw->nlhw", images.new_tensor(LMS_FROM_RGB), linear)
+    return torch.einsum("lc,nchw->nlhw", images.new_tensor(LAB_FROM_LMS), cones.clamp_min(0) ** (1 / 3))
+
+
+def focal_colours() -> tuple[Tensor, Tensor]:
+    """The focal colours in OKLab (k, 3), and to which colour each belongs (k,) int64."""
+    codes = [(bytes.fromhex(code), number) for number, group in enumerate(FOCAL.values()) for code in group]
+    pixels = torch.tensor([list(code) for code, _ in codes]).float() / 127.5 - 1
+    return oklab(pixels[:, :, None, None])[:, :, 0, 0], torch.tensor([number for _, number in codes])
+
+
+def blurred(images: Tensor) -> Tensor:
+    """The mean of 3x3 pixels, the border repeated: texture should not change the name of a surface."""
+    padded = functional.pad(images, (BLUR // 2,) * 4, mode="replicate")
+    return functional.avg_pool2d(padded, BLUR, stride=1)
+
+
+@lru_cache(maxsize=1)
+def table() -> Tensor:
+    """(LEVELS³,) int64: the name of every colour, red slowest: looking up is ten times as fast."""
+    shades = torch.linspace(-1, 1, LEVELS)
+    pixels = torch.cartesian_prod(shades, shades, shades)
+    centres, owners = focal_colours()
+    lab = oklab(pixels[:, :, None, None])[:, :, 0, 0]
+    return owners[torch.cdist(lab, centres).argmin(dim=1)] + 1
+
+
+@torch.no_grad()
+def name_colours(images: Tensor) -> Tensor:
+    """(n, 3, h, w) in [-1, 1] -> (n, h, w) int64: 1 = the first of COLOURS, and so on."""
+    shades = ((blurred(images.clamp(-1, 1)) + 1) * ((LEVELS - 1) / 2)).round().long()
+    red, green, blue = shades.unbind(dim=1)
+    return table().to(images.device)[(red * LEVELS + green) * LEVELS + blue]
+
+
+class ColourSegmenter:
+    """Names the colour of every pixel."""
+
+    name = "colour"
+    identity = "colour 1"
+    vocabulary = Vocabulary.of(colour=COLOURS)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> (n, 1, h, w) int64."""
+        return name_colours(images)[:, None]
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, h, w) ones: a rule has no doubts."""
+        return torch.ones(len(images), *images.shape[2:], device=images.device)
+
+    def to(self, device: torch.device) -> ColourSegmenter:
+        """The same segmenter: it follows the device of the images."""
+        return self
+
+
+def load() -> ColourSegmenter:
+    """The segmenter of colours."""
+    return ColourSegmenter()

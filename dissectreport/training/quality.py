@@ -1,0 +1,120 @@
+"""How near generated images are to drawn ones: a kernel distance and the areas of concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from dissectreport.segmenters.scenes import SIZE, SceneSegmenter
+from dissectreport.training.drawings import HELD_OUT_SEED, draw_many
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the segmenter sees in images: features (n, d) and pixels by concept (n, concepts) int64."""
+
+    features: Tensor
+    pixels: Tensor
+
+    def areas(self) -> Tensor:
+        """(concepts,) the share of all pixels that each concept covers."""
+        return self.pixels.sum(dim=0).double() / (len(self.pixels) * SIZE * SIZE)
+
+
+def observe(images: Callable[[int, int], Tensor], count: int, segmenter: SceneSegmenter) -> Observed:
+    """What the segmenter sees in images 0 to `count`; `images(first, last)` gives (n, 3, h, w) in [-1, 1]."""
+    features, pixels = [], []
+    for first in range(0, count, BATCH):
+        batch = images(first, min(first + BATCH, count))
+        features.append(segmenter.features(batch))
+        pixels.append(torch.stack([count_concepts(labels, segmenter) for labels in segmenter(batch)]))
+    return Observed(torch.cat(features), torch.cat(pixels))
+
+
+def count_concepts(labels: Tensor, segmenter: SceneSegmenter) -> Tensor:
+    """(slots, h, w) -> (concepts,) int64 pixels."""
+    return torch.bincount(labels.flatten(), minlength=len(segmenter.vocabulary))
+
+
+def drawn_images(first: int, last: int) -> Tensor:
+    """Held-out drawings `first` to `last`, (n, 3, 128, 128) in [-1, 1]."""
+    pixels = torch.from_numpy(draw_many(HELD_OUT_SEED, range(first, last)).image)
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def generated_images(generator: nn.Module, latent: int) -> Callable[[int, int], Tensor]:
+    """A source of the images of a generator, image i from the i-th latent of a fixed series."""
+
+    @torch.no_grad()
+    def images(first: int, last: int) -> Tensor:
+        rows = [
+            torch.randn(latent, generator=torch.Generator().manual_seed(number))
+            for number in range(first, last)
+        ]
+        made: Tensor = generator(torch.stack(rows))
+        return made.clamp(-1, 1)
+
+    return images
+
+
+def kernel_distance(one: Tensor, other: Tensor) -> float:
+    """The unbiased squared maximum mean discrepancy of sets (n, d), cubic kernel (Binkowski et al. 2018)."""
+    within_one, within_other, across = kernel(one, one), kernel(other, other), kernel(one, other)
+    off_one = (within_one.sum() - within_one.diagonal().sum()) / (len(one) * (len(one) - 1))
+    off_other = (within_other.sum() - within_other.diagonal().sum()) / (len(other) * (len(other) - 1))
+    return float(off_one + off_other - 2 * across.mean())
+
+
+def kernel(one: Tensor, other: Tensor) -> Tensor:
+    """(n, m) the cubic kernel between all pairs."""
+    return (one @ other.T / one.shape[1] + 1) ** 3
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A kernel distance and the half width of its 95 % interval, both times 1000."""
+
+    value: float
+    margin: float
+
+
+def distance(one: Tensor, other: Tensor, blocks: int = 10) -> Distance:
+    """The kernel distance of features standardised by the second set, its interval from disjoint blocks."""
+    mean, deviation = other.mean(dim=0), other.std(dim=0).clamp(min=1e-6)
+    one, other = ((features.double() - mean) / deviation for features in (one, other))
+    values = [
+        kernel_distance(part, counterpart)
+        for part, counterpart in zip(one.chunk(blocks), other.chunk(blocks), strict=True)
+    ]
+    spread = torch.tensor(values).std().item()
+    return Distance(
+        round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * spread / sqrt(blocks), 3)
+    )
+
+
+def assess(generator: nn.Module, latent: int, segmenter: SceneSegmenter, count: int) -> dict[str, object]:
+    """Distances and areas of `count` generated images, beside those of as many held-out drawings."""
+    generated = observe(generated_images(generator, latent), count, segmenter)
+    drawn = observe(drawn_images, 2 * count, segmenter)
+    half, rest = drawn.features[:count], drawn.features[count:]
+    concepts = segmenter.vocabulary.concepts
+    return {
+        "images_compared": count,
+        "kernel_distance_times_1000": {
+            "generated_to_drawn": vars(distance(generated.features, half)),
+            "drawn_to_drawn": vars(distance(rest, half)),
+        },
+        "segmenter": segmenter.identity,
+        "areas": {
+            concept.name: {"generated": round(float(made), 5), "drawn": round(float(real), 5)}
+            for concept, made, real in zip(
+                concepts[1:], generated.areas()[1:], drawn.areas()[1:], strict=True
+            )
+        },
+    }

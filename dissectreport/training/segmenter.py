@@ -1,0 +1,270 @@
+"""Training of the embedded segmenter on drawn scenes, whose labels are exact.
+
+    python -m dissectreport.training.segmenter train --out run
+    python -m dissectreport.training.segmenter export --out run --weights scenes.safetensors
+
+Half of the images come in strange hues and light, so that the network learns shapes and textures rather than
+colours alone. Materials are learned from the others only, because colour is part of what a material is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import cos, pi
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dissectreport.segmenters.scenes import LEARNED, SceneNetwork, channels_last, class_counts
+from dissectreport.training.drawings import HELD_OUT_SEED, Drawing, draw_many, load_drawings
+from dissectreport.training.jitter import brighten, jitter, turn_hue
+from dissectreport.training.weights import write_weights
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run computes."""
+
+    data: int = 8000
+    seed: int = 0
+    steps: int = 2500
+    batch: int = 16
+    learning_rate: float = 3e-3
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step: a short rise, then half a cosine down to nothing."""
+        rise = min(1.0, (step + 1) / 100)
+        return self.learning_rate * rise * 0.5 * (1 + cos(pi * min(1.0, step / self.steps)))
+
+
+class Run:
+    """The network of a training run, its optimiser, and how far it has come."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.step = 0
+        self.seconds = 0.0
+        torch.manual_seed(recipe.seed)
+        self.network = channels_last(SceneNetwork())
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), weight_decay=1e-3)
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on, whole or not at all."""
+        state = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Run:
+        """The run as it was saved."""
+        state = torch.load(path, weights_only=True)
+        run = cls(Recipe(**json.loads(state["recipe"])))
+        run.step, run.seconds = state["step"], state["seconds"]
+        run.network.load_state_dict(state["network"])
+        run.optimiser.load_state_dict(state["optimiser"])
+        return run
+
+    def advance(self, images: Tensor, labels: Tensor) -> float:
+        """One step on (n, h, w, 3) uint8 images and (n, 3, h, w) uint8 labels; the loss."""
+        start = time.monotonic()
+        random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        chosen = torch.randint(len(images), (self.recipe.batch,), generator=random)
+        strange = torch.rand(self.recipe.batch, generator=random) < 0.5
+        batch = jitter(as_images(images[chosen]), strange, random)
+        targets = labels[chosen].long()
+        targets[strange, list(LEARNED).index("material")] = IGNORED
+        if torch.rand((), generator=random) < 0.5:
+            batch, targets = batch.flip(3), targets.flip(3)
+        loss = self._learn(batch.contiguous(memory_format=torch.channels_last), targets)
+        self.step += 1
+        self.seconds += time.monotonic() - start
+        return loss
+
+    def _learn(self, images: Tensor, targets: Tensor) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate(self.step)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.network.train()(images)
+        split = logits.float().split(class_counts(), dim=1)
+        losses = [
+            functional.cross_entropy(each, target, ignore_index=IGNORED, reduction="sum") / target[0].numel()
+            for each, target in zip(split, targets.unbind(dim=1), strict=True)
+        ]
+        loss = torch.stack(losses).sum() / self.recipe.batch
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.item()
+
+
+def as_images(pixels: Tensor) -> Tensor:
+    """(n, h, w, 3) uint8 -> (n, 3, h, w) in [-1, 1]."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+# --- how good it is -----------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def intersections_and_unions(network: SceneNetwork, images: Tensor, labels: Tensor) -> Tensor:
+    """(2, classes) int64 pixel counts, the classes of all categories in a row, "nothing" first in each."""
+    network.eval()
+    both, either = [], []
+    guessed = torch.cat([guess(network, part) for part in torch.split(images, 16)])
+    for slot, count in enumerate(class_counts()):
+        pairs = labels[:, slot].long() * count + guessed[:, slot]
+        table = torch.bincount(pairs.flatten(), minlength=count * count).view(count, count)
+        both.append(table.diagonal())
+        either.append(table.sum(dim=0) + table.sum(dim=1) - table.diagonal())
+    return torch.stack([torch.cat(both), torch.cat(either)])
+
+
+def guess(network: SceneNetwork, images: Tensor) -> Tensor:
+    """(n, 3, h, w) -> (n, 3, h, w) the likeliest class in each category."""
+    split = network(images).split(class_counts(), dim=1)
+    return torch.stack([each.argmax(dim=1) for each in split], dim=1)
+
+
+def iou_by_concept(network: SceneNetwork, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
+    """By category and concept, pixels of both over pixels of either."""
+    both, either = intersections_and_unions(network, images, labels)
+    iou = (both.double() / either.clamp(min=1)).split(class_counts())
+    return {
+        category: {name: round(float(value), 4) for name, value in zip(names, values[1:], strict=True)}
+        for (category, names), values in zip(LEARNED.items(), iou, strict=True)
+    }
+
+
+def mean(values: dict[str, float]) -> float:
+    """The plain mean over concepts."""
+    return round(sum(values.values()) / len(values), 4)
+
+
+SHIFTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "hue a quarter turn on": lambda images: turned(images, 0.25),
+    "hue half a turn on": lambda images: turned(images, 0.5),
+    "hue three quarters of a turn on": lambda images: turned(images, 0.75),
+    "0.6 times the brightness": lambda images: brightened(images, 0.6),
+    "1.4 times the brightness": lambda images: brightened(images, 1.4),
+}
+
+
+def turned(images: Tensor, turns: float) -> Tensor:
+    """The images with all hues turned."""
+    return turn_hue(images, torch.full((len(images),), turns), torch.ones(len(images))).clamp(-1, 1)
+
+
+def brightened(images: Tensor, factor: float) -> Tensor:
+    """The images in other light."""
+    return brighten(images, torch.full((len(images),), factor)).clamp(-1, 1)
+
+
+def quality(network: SceneNetwork, held_out: Drawing) -> dict[str, Any]:
+    """Intersection over union on held-out drawings, plainly and in strange hues and light."""
+    images, labels = as_images(torch.from_numpy(held_out.image)), torch.from_numpy(held_out.labels)
+    plain = iou_by_concept(network, images, labels)
+    shifted = {
+        name: mean(iou_by_concept(network, shift(images), labels)["object"]) for name, shift in SHIFTS.items()
+    }
+    return {
+        "held_out_drawings": len(images),
+        "mean_iou": {category: mean(values) for category, values in plain.items()},
+        "mean_iou_of_objects_under_shifts": shifted,
+        "iou": plain,
+    }
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def checkpoint(out: Path) -> Path:
+    """Where a run keeps its latest state."""
+    return out / "checkpoint.pt"
+
+
+def train_segmenter(
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    drawings: Path | None = None,
+    until: int | None = None,
+    save_every: int = 200,
+) -> Path:
+    """Train to the end of the recipe or to `until`, going on from the checkpoint in `out` if there is one."""
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run.load(checkpoint(out)) if checkpoint(out).exists() else Run(recipe or Recipe())
+    data = load_drawings(drawings or out / "drawings", run.recipe.seed, run.recipe.data)
+    images, labels = torch.from_numpy(data.image), torch.from_numpy(data.labels)
+    while run.step < min(run.recipe.steps, until or run.recipe.steps):
+        loss = run.advance(images, labels)
+        if run.step % 20 == 0:
+            log(out, run, loss)
+        if run.step % save_every == 0:
+            run.save(checkpoint(out))
+    run.save(checkpoint(out))
+    return checkpoint(out)
+
+
+def log(out: Path, run: Run, loss: float) -> None:
+    """Add a line to the run's log."""
+    with (out / "log.txt").open("a") as file:
+        file.write(f"step {run.step} seconds {run.seconds:.0f} loss {loss:.4f}\n")
+
+
+def export_segmenter(out: Path, weights: Path, held_out: int = 500) -> None:
+    """Write the latest state of the run in `out` to `weights`, its card beside it."""
+    run = Run.load(checkpoint(out))
+    recipe = run.recipe
+    card = {
+        "what": "U-Net that names the object, part and material of every pixel of a drawn scene",
+        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings",
+        "held_out": f"drawings 0 to {held_out - 1} of seed {HELD_OUT_SEED}",
+        "steps": run.step,
+        "batch": recipe.batch,
+        "seconds": round(run.seconds),
+        **quality(run.network, draw_many(HELD_OUT_SEED, range(held_out))),
+    }
+    write_weights(weights, run.network.state_dict(), card)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the segmenter or export it."""
+    parser = argparse.ArgumentParser(prog="python -m dissectreport.training.segmenter", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train, or go on with a run")
+    train.add_argument("--data", type=int, default=Recipe.data, help="how many scenes to draw")
+    train.add_argument("--seed", type=int, default=Recipe.seed)
+    train.add_argument("--steps", type=int, default=Recipe.steps)
+    train.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
+    export = commands.add_parser("export", help="write weights and card")
+    export.add_argument("--weights", type=Path, required=True, help="the .safetensors file to write")
+    for command in (train, export):
+        command.add_argument("--out", type=Path, required=True, help="folder of the run")
+        command.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    if options.command == "train":
+        recipe = Recipe(data=options.data, seed=options.seed, steps=options.steps)
+        train_segmenter(options.out, recipe, drawings=options.drawings)
+    else:
+        export_segmenter(options.out, options.weights)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Colour names by rule."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from dissectreport.segmenters.colour import COLOURS, load, oklab
+
+
+def paper(code: str) -> Tensor:
+    """(1, 3, 8, 8) of one colour."""
+    return (torch.tensor(list(bytes.fromhex(code))).float() / 127.5 - 1).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("050505", "black"),
+        ("fafafa", "white"),
+        ("808080", "grey"),
+        ("f01010", "red"),
+        ("10a020", "green"),
+        ("2040e0", "blue"),
+        ("f8f020", "yellow"),
+        ("ff8c10", "orange"),
+        ("7a4820", "brown"),
+        ("ffa8c4", "pink"),
+        ("7a2090", "purple"),
+    ],
+)
+def test_a_plain_colour_has_its_name(code: str, name: str) -> None:
+    assert (load()(paper(code)) == COLOURS.index(name) + 1).all()
+
+
+def test_there_are_the_eleven_basic_terms() -> None:
+    segmenter = load()
+    assert [concept.name for concept in segmenter.vocabulary.concepts[1:]] == sorted(COLOURS)
+    assert len(COLOURS) == 11
+
+
+def test_every_pixel_has_a_colour_and_confidence_one() -> None:
+    images = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    concepts = load()(images)
+    assert concepts.shape == (2, 1, 12, 20)
+    assert concepts.dtype == torch.int64
+    assert concepts.min() >= 1
+    assert concepts.max() <= 11
+    assert (load().confidence(images) == 1).all()
+
+
+def test_a_single_stray_pixel_does_not_change_the_name() -> None:
+    images = paper("2040e0").clone()
+    images[0, :, 4, 4] = paper("1838d0")[0, :, 0, 0]
+    assert (load()(images) == COLOURS.index("blue") + 1).all()
+
+
+def test_white_has_lightness_one_and_no_colour() -> None:
+    assert torch.allclose(oklab(paper("ffffff"))[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=1e-3)

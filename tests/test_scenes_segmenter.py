@@ -1,0 +1,164 @@
+"""The segmenter of scenes: how well it names what it has never seen, and weights that must not be loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dissectreport.errors import WeightsError
+from dissectreport.segmenters.colour import COLOURS
+from dissectreport.segmenters.scenes import (
+    LEARNED,
+    OBJECTS,
+    WEIGHTS,
+    SceneNetwork,
+    SceneSegmenter,
+    class_counts,
+    load,
+)
+from dissectreport.training.drawings import draw_many
+from dissectreport.training.segmenter import SHIFTS, as_images, iou_by_concept, mean
+
+FRESH_SEED = 77_777
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> SceneSegmenter:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def fresh() -> tuple[Tensor, Tensor]:
+    """32 drawings of a series that nothing was trained or chosen on."""
+    drawing = draw_many(FRESH_SEED, range(32))
+    return as_images(torch.from_numpy(drawing.image)), torch.from_numpy(drawing.labels)
+
+
+def test_objects_of_fresh_drawings_are_found(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+    assert mean(iou_by_concept(segmenter.network, *fresh)["object"]) >= 0.93
+
+
+@pytest.mark.parametrize("shift", list(SHIFTS))
+def test_objects_are_found_in_strange_hues_and_light(
+    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor], shift: str
+) -> None:
+    images, labels = fresh
+    assert mean(iou_by_concept(segmenter.network, SHIFTS[shift](images), labels)["object"]) >= 0.88
+
+
+def test_labels_are_numbers_of_the_vocabulary(
+    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
+) -> None:
+    concepts = segmenter(fresh[0][:4])
+    assert concepts.shape == (4, 4, 128, 128)
+    assert concepts.dtype == torch.int64
+    known = segmenter.vocabulary.concepts
+    for slot, category in enumerate((*LEARNED, "colour")):
+        seen = set(concepts[:, slot].unique().tolist()) - {0}
+        assert {known[number].category for number in seen} == {category}
+
+
+def test_slots_agree_with_the_labels_of_the_drawing(
+    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = fresh
+    concepts, first = segmenter(images[:4]), 0
+    for slot, count in enumerate(class_counts()):
+        truth = labels[:4, slot].long()
+        truth = torch.where(truth > 0, truth + first, 0)
+        assert (concepts[:, slot] == truth).float().mean() > 0.97
+        first += count - 1
+
+
+def test_the_vocabulary_counts_objects_parts_materials_and_colours(segmenter: SceneSegmenter) -> None:
+    assert segmenter.vocabulary.categories == ("object", "part", "material", "colour")
+    assert len(segmenter.vocabulary) == 1 + sum(map(len, LEARNED.values())) + len(COLOURS)
+    names = [concept.name for concept in segmenter.vocabulary.concepts]
+    assert len(set(names)) == len(names)
+
+
+def test_confidence_is_high_on_drawings(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+    confidence = segmenter.confidence(fresh[0][:4])
+    assert confidence.shape == (4, 128, 128)
+    assert confidence.max() <= 1
+    assert confidence.mean() > 0.9
+
+
+def test_logits_have_gradients_down_to_the_pixels(
+    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
+) -> None:
+    images = fresh[0][:1].clone().requires_grad_()
+    logits = segmenter.logits(images)
+    assert {category: value.shape[1] for category, value in logits.items()} == dict(
+        zip(LEARNED, class_counts(), strict=True)
+    )
+    (gradient,) = torch.autograd.grad(logits["object"][:, OBJECTS.index("tree") + 1].sum(), images)
+    assert gradient.abs().sum() > 0
+
+
+def test_images_of_another_size_are_labelled_at_the_size_of_the_network(
+    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
+) -> None:
+    images = fresh[0][:2]
+    double = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="nearest")
+    agreement = (segmenter(double)[:, 0] == segmenter(images)[:, 0]).float().mean()
+    assert agreement > 0.98
+
+
+def test_features_describe_whole_images(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+    features = segmenter.features(fresh[0][:3])
+    assert features.shape == (3, 168)
+    assert features.isfinite().all()
+
+
+def test_the_card_describes_the_weights(segmenter: SceneSegmenter) -> None:
+    card = json.loads(WEIGHTS.with_suffix(".json").read_text())
+    assert card["sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert card["sha256"] in segmenter.identity
+    assert card["mean_iou"]["object"] >= 0.95
+    assert min(card["mean_iou_of_objects_under_shifts"].values()) >= 0.9
+
+
+def test_it_moves_to_a_device(segmenter: SceneSegmenter) -> None:
+    assert segmenter.to(torch.device("cpu")).identity == segmenter.identity
+
+
+def test_weights_without_a_card_load_and_change_the_identity(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file(SceneNetwork().state_dict(), path)
+    assert load(path).identity != load().identity
+
+
+@pytest.mark.parametrize(
+    ("content", "card", "message"),
+    [
+        (b"nothing", None, "no safetensors file"),
+        (b"nothing", '{"sha256": "0"}', "not the file that its card describes"),
+        (b"nothing", "{", "gives no sha256"),
+        (None, None, "cannot be read"),
+    ],
+)
+def test_broken_weights_are_refused(
+    tmp_path: Path, content: bytes | None, card: str | None, message: str
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    if card is not None:
+        path.with_suffix(".json").write_text(card)
+    with pytest.raises(WeightsError, match=message):
+        load(path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"dense.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(WeightsError, match="do not fit") as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
