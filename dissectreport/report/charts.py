@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,13 +12,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from dissectreport.report.figures import percent, plain, share
-from dissectreport.report.svg import drawing, line, path, rect, tag, text, ticks
+from dissectreport.report.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 CONTROLS = {
-    "measured": "the layer's own units",
-    "rotation": "the layer randomly rotated",
-    "untrained": "untrained weights",
-    "null": "another image's masks",
+    "measured": "units",
+    "rotation": "rotated at random",
+    "untrained": "untrained",
+    "null": "other images",
 }
 """What the reader is told that each control is."""
 
@@ -56,10 +56,10 @@ def over_layers(
     name: str, title: str, description: str, layers: Sequence[str], series: Sequence[Series], as_share: bool
 ) -> Markup:
     """Lines over the layers, one a control, with whiskers; labelled at their right ends."""
-    width, height, left, right, top, bottom = 560.0, 300.0, 44.0, 176.0, 14.0, 40.0
+    width, height, left, right, top, bottom = 560.0, 300.0, 44.0, 156.0, 14.0, 40.0
     highest = max([p.high for s in series for p in s.points if not math.isnan(p.high)] + [0.0])
-    marks = ticks(max(highest, 0.05 if as_share else 1.0), 4)
-    ceiling = max(marks[-1], highest) * 1.04 or 1.0
+    marks = ticks(max(highest, 0.05 if as_share else 1.0), 5)
+    ceiling = max(marks[-1], highest) * 1.02 or 1.0
     plot_width, plot_height = width - left - right, height - top - bottom
     step = plot_width / max(len(layers) - 1, 1)
     x = [left + 12 + i * (step - 24 / max(len(layers) - 1, 1)) for i in range(len(layers))]
@@ -84,7 +84,7 @@ def over_layers(
     return drawing(width, height, title, description, name, *inside)
 
 
-def _short(name: str, most: int = 14) -> str:
+def _short(name: str, most: int = 16) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
@@ -123,7 +123,9 @@ class BarGroup:
 def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGroup]) -> Markup:
     """Units per concept as columns, grouped by category; every column is a link to its units."""
     bars = sum(len(group.bars) for group in groups)
-    width, height, top, bottom, between = 1180.0, 330.0, 62.0, 84.0, 34.0
+    longest = max([len(_short(bar.concept)) for group in groups for bar in group.bars] + [4])
+    width, top, bottom, between = 1180.0, 62.0, 20.0 + 5.2 * longest, 34.0
+    height = 242.0 + bottom
     pitch = min(58.0, (width - between * (len(groups) - 1)) / max(bars, 1))
     thick = pitch - max(4.0, pitch * 0.22)
     most = max([bar.units for group in groups for bar in group.bars] + [1])
@@ -147,7 +149,7 @@ def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour:
         "a",
         rect(x, floor - tall, thick, tall, f"bar fill-{colour}", rx=min(2.0, thick / 4)),
         text(middle, floor - tall - 7, str(bar.units), "middle", "value"),
-        text(middle + 4, floor + 16, bar.concept, "end", "name", transform=f"rotate(-42 {middle + 4:.1f} {floor + 16:.1f})"),
+        text(middle + 4, floor + 16, _short(bar.concept), "end", "name", transform=f"rotate(-42 {middle + 4:.1f} {floor + 16:.1f})"),
         href=bar.href,
         aria_label=f"{bar.concept}: {bar.units} units",
         class_="column",
@@ -206,8 +208,7 @@ def histogram(
         if tall[i] >= 0.05:
             kind = f"bar fill-{colour}" if above else "bar fill-quiet"
             inside.append(rect(x(a) + 0.4, floor - tall[i], x(b) - x(a) - 0.8, tall[i], kind))
-    steps = ticks(high - low, 5)
-    inside += [text(x(low + s), floor + 20, plain(low + s, 2), "middle", "tick") for s in steps]
+    inside += [text(x(s), floor + 20, plain(s, 2), "middle", "tick") for s in round_numbers(low, high)]
     if not math.isnan(level):
         inside.append(line(x(level), top - 12, x(level), floor, "level"))
         side = "end" if x(level) > width * 0.6 else "start"
@@ -256,14 +257,13 @@ def curve(
     return drawing(width, height, title, description, name, *inside)
 
 
-@dataclass(frozen=True)
-class tail_scale:  # noqa: N801  (called like a function)
+def tail_scale(tails: Sequence[float]) -> Callable[[float], float]:
     """Where a share of pixels stands on the curve's axis, which is logarithmic, many pixels to the left."""
+    width, _, left, right, _, _ = CURVE
+    high, low = math.log(max(*tails, 1e-6)), math.log(max(min(tails), 1e-6))
 
-    tails: Sequence[float]
-
-    def __call__(self, tail: float) -> float:
-        width, _, left, right, _, _ = CURVE
-        high, low = math.log(max(self.tails)), math.log(max(min(self.tails), 1e-6))
+    def place(tail: float) -> float:
         at = (high - math.log(max(tail, 1e-6))) / ((high - low) or 1.0)
         return left + (width - left - right) * min(max(at, 0.0), 1.0)
+
+    return place

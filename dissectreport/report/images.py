@@ -94,10 +94,11 @@ def tiles(pixels: Bytes) -> Bytes:
 
 def strip(pictures: Sequence[Bytes], veils: Bytes) -> bytes:
     """A WebP of tiles side by side, bright where the unit is on, with a yellow outline, dark elsewhere."""
-    colours = palette()[veils]
-    opacity = colours[..., 3:]
-    mixed = np.stack(pictures) * (1 - opacity) + colours[..., :3] * opacity
-    return webp(beside(np.asarray(mixed + 0.5, np.uint8)))
+    colours = palette()
+    kept = np.asarray((1 - colours[:, 3]) * 256, np.uint16)[:, None]
+    added = np.asarray(colours[:, :3] * colours[:, 3:] * 256, np.uint16)
+    mixed = (np.stack(pictures) * np.take(kept, veils, 0) + np.take(added, veils, 0)) >> 8
+    return webp(beside(mixed.astype(np.uint8)))
 
 
 def overlay(veils: Bytes) -> bytes:

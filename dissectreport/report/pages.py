@@ -318,6 +318,8 @@ class GridRow:
     mark: str
     cells: tuple[GridCell, ...]
     total: int
+    surest: Link | None
+    strip: str
 
 
 @dataclass(frozen=True)
@@ -327,13 +329,15 @@ class ConceptGrid:
     layers: tuple[Link, ...]
     rows: tuple[GridRow, ...]
     left_out: int
-    largest: int
+    """Concepts that have units but no row."""
+    without: tuple[str, ...]
+    """Concepts without a unit."""
 
 
 def concept_grid(site: Site, around: Frame, limit: int | None = None) -> ConceptGrid:
     """Which layers hold units of which concept, most units first."""
     layers = site.dissection.layers
-    good = pd.concat([layer.interpretable.assign(layer=i) for i, layer in enumerate(layers)])
+    good = pd.concat([layer.interpretable.assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True)
     number = good.groupby(["concept", "layer"])["unit"].count()
     best = good.groupby(["concept", "layer"])["excess"].max()
     largest = int(number.max()) if len(number) else 1
@@ -345,10 +349,23 @@ def concept_grid(site: Site, around: Frame, limit: int | None = None) -> Concept
             href = f"{around.to(site.places.layer(layer.name))}#c={_quoted(concept)}"
             size = f"{100 * math.sqrt(n / largest):.0f}%"
             cells.append(GridCell(n, href, size, float(best.get((concept, i), math.nan)), layer.name))
-        rows.append(GridRow(concept, category, mark_of(category), tuple(cells), sum(c.units for c in cells)))
-    shown = rows if limit is None else [r for r in rows if r.total][:limit]
+        total = sum(cell.units for cell in cells)
+        rows.append(GridRow(concept, category, mark_of(category), tuple(cells), total, *_surest(site, around, good, concept)))
+    filled = [row for row in rows if row.total]
+    shown = sorted(filled, key=lambda row: -row.total)[:limit]
     heads = tuple(Link(around.to(site.places.layer(layer.name)), layer.name) for layer in layers)
-    return ConceptGrid(heads, tuple(shown), len(rows) - len(shown), largest)
+    without = tuple(row.concept for row in rows if not row.total)
+    return ConceptGrid(heads, tuple(r for r in filled if r in shown), len(filled) - len(shown), without)
+
+
+def _surest(site: Site, around: Frame, good: pd.DataFrame, concept: str) -> tuple[Link | None, str]:
+    """The unit that agrees most surely with a concept, and its strip."""
+    units = good[good["concept"] == concept]
+    if not len(units):
+        return None, ""
+    row = units.loc[units["excess_low"].fillna(-1).idxmax()]
+    layer, unit = site.dissection.layers[int(row["layer"])].name, int(row["unit"])
+    return Link(around.to(site.places.unit(layer, unit)), f"{layer} unit {unit}"), around.to(site.places.strip(layer, unit))
 
 
 def _quoted(words: str) -> str:
@@ -389,7 +406,7 @@ class ConceptsPage:
 
     frame: Frame
     model: str
-    samples: int
+    scoring: int
     grid: ConceptGrid
     rows: tuple[ConceptRow, ...]
     figure: Figure
@@ -420,16 +437,15 @@ def concepts_page(site: Site) -> ConceptsPage:
                 Agreement.of(best) if best else None,
             )
         )
-    shown = [row for row in grid.rows if row.total]
     plot = Grid(
-        tuple(row.concept for row in shown),
+        tuple(row.concept for row in grid.rows),
         tuple(layer.name for layer in found.layers),
-        tuple(tuple(cell.excess for cell in row.cells) for row in shown),
-        tuple(tuple(cell.units for cell in row.cells) for row in shown),
+        tuple(tuple(cell.excess for cell in row.cells) for row in grid.rows),
+        tuple(tuple(cell.units for cell in row.cells) for row in grid.rows),
     )
     downloads = (around.to(places.data("concepts", kind)) for kind in ("csv", "json"))
     return ConceptsPage(
-        around, found.model, found.provenance.samples, grid, tuple(rows), concept_heatmap(plot), *downloads
+        around, found.model, found.provenance.scoring, grid, tuple(rows), concept_heatmap(plot), *downloads
     )
 
 
@@ -626,13 +642,12 @@ def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], .
 
 @dataclass(frozen=True)
 class Download:
-    """A table to take away."""
+    """A table to take away, of one layer or of the whole model."""
 
-    name: str
-    layer: str
     rows: int
     csv: str
     json: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -649,7 +664,8 @@ class MethodsPage:
     generator: tuple[tuple[str, str], ...]
     segmenter: tuple[tuple[str, str], ...]
     thresholds: Mapping[str, float]
-    downloads: tuple[Download, ...]
+    downloads: Mapping[str, Mapping[str, Download]]
+    """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
     set_aside: Mapping[str, int]
 
@@ -664,10 +680,10 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         f"How {found.model} was dissected, with downloads.",
         current="methods & data",
     )
-    downloads = []
+    downloads: dict[str, dict[str, Download]] = {}
     for (name, layer), n in rows.items():
         files = (around.to(places.data(name, kind, layer or None)) for kind in ("csv", "json"))
-        downloads.append(Download(name, layer, n, *files))
+        downloads.setdefault(name, {})[layer] = Download(n, *files, f"{name} of {layer or 'the model'}")
     states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(r"\d+", "another", regex=True)
     return MethodsPage(
         frame=around,
@@ -680,7 +696,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         generator=flat(facts.generator),
         segmenter=flat(facts.segmenter),
         thresholds=facts.thresholds,
-        downloads=tuple(downloads),
+        downloads=downloads,
         columns=COLUMNS,
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
     )

@@ -183,7 +183,7 @@ def _lookup_scripts(site: Site, layer: Layer) -> Files:
     files: Files = {}
     for sample, maps in zip(layer.lookup.samples, layer.lookup.maps, strict=True):
         words = json.dumps([layer.name, int(sample), base64.b64encode(maps.tobytes()).decode()])
-        files[site.places.lookup(layer.name, int(sample))] = f"dissectreport.found({words});\n".encode()
+        files[site.places.lookup(layer.name, int(sample))] = f"dissectreport.found({words[1:-1]});\n".encode()
     return files
 
 

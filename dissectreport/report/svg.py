@@ -11,13 +11,15 @@ from markupsafe import Markup, escape
 def tag(name: str, *inside: str, **attributes: object) -> Markup:
     """One element; `class_` gives class, `stroke_width` gives stroke-width, text is escaped."""
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_number(value)}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{_word(value)}"' for key, value in attributes.items() if value is not None
     )
-    return Markup(f"<{name}{given}>{Markup('').join(inside)}</{name}>")
+    return Markup(f"<{name}{given}>{''.join(map(escape, inside))}</{name}>")
 
 
-def _number(value: object) -> Markup:
-    return escape(f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else value)
+def _word(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}".rstrip("0").rstrip(".")
+    return str(escape(value))
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", class_: str | None = None, **more: object) -> Markup:
@@ -65,11 +67,18 @@ def drawing(width: float, height: float, title: str, description: str, name: str
     )
 
 
+def _step(span: float, about: int) -> float:
+    rough = span / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+
+
+def round_numbers(low: float, high: float, about: int = 6) -> list[float]:
+    """Round numbers between `low` and `high`."""
+    step = _step(high - low, about)
+    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
 def ticks(top: float, about: int = 5) -> list[float]:
     """Round numbers from 0 to at most `top`."""
-    if not top > 0:
-        return [0.0]
-    rough = top / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    return [i * step for i in range(int(top / step + 1e-9) + 1)]
+    return round_numbers(0.0, top, about) if top > 0 else [0.0]

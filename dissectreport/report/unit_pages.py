@@ -190,9 +190,9 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
 def _heading(layer: Layer, category: str, good: pd.DataFrame) -> str:
     found = counts(layer, category)
     if "measured" not in found:
-        return f"{(good['category'] == category).sum()} units"
+        return f"n = {(good['category'] == category).sum()}"
     one = found["measured"]
-    words = f"{one.units:.0f} units [{one.units_low:.0f}, {one.units_high:.0f}]"
+    words = f"{one.units:.0f} unit{'' if one.units == 1 else 's'} [{one.units_low:.0f}, {one.units_high:.0f}]"
     return words + (f", rotated {found['rotation'].units:.0f}" if "rotation" in found else "")
 
 
@@ -301,7 +301,7 @@ class UnitPage:
 
 KINDS = {
     "top": "Where it fires most",
-    "middle": "From the middle of its range",
+    "middle": "From the middle",
     "random": "At random",
 }
 

@@ -57,7 +57,7 @@
     sign.setAttribute("aria-hidden", "true");
     name.append(sign, layer.concepts[unit] || "no label");
     const small = document.createElement("small");
-    small.textContent = "unit " + unit + " · higher here than in " + (rank >= 255 ? "99.6" : (rank / 2.56).toFixed(0)) + " % of pixels";
+    small.textContent = "unit " + unit + " · in its top " + ((256 - rank) / 2.56).toFixed(rank > 250 ? 1 : 0) + " % here";
     words.append(name, small);
     const strip = document.createElement("img");
     strip.src = layer.folder + "img/" + unit + ".webp";

@@ -58,6 +58,7 @@
     cards.forEach((card, i) => { card.hidden = !visible.has(i); });
     field("shown").textContent = order.length === cards.length ? cards.length + " units" : order.length + " of " + cards.length + " units";
     field("empty").hidden = order.length > 0;
+    field("clear").hidden = !fromForm().toString();
     current = -1;
   };
   const point = (i) => {
@@ -91,8 +92,7 @@
     write(false);
   }));
   const clear = () => { toForm(new URLSearchParams()); write(false); };
-  form.addEventListener("reset", (event) => { event.preventDefault(); clear(); });
-  document.querySelector("[data-clear]").addEventListener("click", clear);
+  document.querySelectorAll("[data-clear]").forEach((button) => button.addEventListener("click", clear));
   document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => {
     const focused = cards.indexOf(document.activeElement);
     if (focused >= 0) current = order.indexOf(focused);
