@@ -1,0 +1,170 @@
+"""Find generators and segmenters by name, our own in the same way as anybody's.
+
+    generator("scenes_pgan")               an installed entry point of the group dissectreport.generators
+    generator("package.module:function")   a function that can be imported; it is called without arguments
+    generator("./file.py:function")        a function in a file
+
+Finding a name imports and runs the code that it names; nothing else is run, and nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName
+
+if TYPE_CHECKING:
+    from dissectreport.models.base import Generator
+    from dissectreport.segmenters.base import Segmenter
+
+
+@dataclass(frozen=True)
+class Group:
+    """One kind of plug-in: where it is declared, what its values have, what is raised when they do not."""
+
+    entry_points: str
+    kind: str
+    members: tuple[str, ...]
+    error: type[DissectReportError]
+
+
+GENERATORS = Group(
+    "dissectreport.generators",
+    "generator",
+    (
+        *("name", "identity", "latent_shape", "image_size", "layers", "default_layers", "facts", "module"),
+        *("__call__", "to", "untrained", "drawn"),
+    ),
+    ModelError,
+)
+SEGMENTERS = Group(
+    "dissectreport.segmenters",
+    "segmenter",
+    ("name", "identity", "vocabulary", "__call__", "confidence", "to"),
+    SegmenterError,
+)
+
+
+def generator(name: str) -> Generator:
+    """The generator that `name` stands for."""
+    return cast("Generator", _load(GENERATORS, name))
+
+
+def segmenter(name: str) -> Segmenter:
+    """The segmenter that `name` stands for."""
+    return cast("Segmenter", _load(SEGMENTERS, name))
+
+
+def names(group: Group) -> list[str]:
+    """The names that installed packages declare, in alphabetical order."""
+    return sorted({point.name for point in _declared(group)})
+
+
+def _declared(group: Group) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group.entry_points))
+
+
+def _load(group: Group, name: str) -> object:
+    function = _at_address(group, name) if ":" in name else _by_entry_point(group, name)
+    return _checked(group, name, _called(group, name, function))
+
+
+def _by_entry_point(group: Group, name: str) -> object:
+    """What the one entry point of this name refers to."""
+    found = {point.value: point for point in _declared(group) if point.name == name}
+    if not found:
+        raise _unknown(group, name)
+    if len(found) > 1:
+        raise group.error(
+            f"two packages declare a {group.kind} {name!r}: {' and '.join(sorted(found))}; "
+            "uninstall one, or give the address of the one you mean"
+        )
+    (point,) = found.values()
+    return _imported(group, name, point.load)
+
+
+def _unknown(group: Group, name: str) -> DissectReportError:
+    known = names(group)
+    if not known:
+        return UnknownName(
+            f"no {group.kind} {name!r}: dissectreport is not installed, so no names are declared; "
+            "run pip install -e . in its folder, or give package.module:function"
+        )
+    return UnknownName.of(group.kind, name, known)
+
+
+def _at_address(group: Group, address: str) -> object:
+    """What "package.module:function" or "./file.py:function" refers to."""
+    place, _, function = address.rpartition(":")
+    if not place or not function.isidentifier():
+        raise UnknownName(
+            f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function"
+        )
+    module = _imported(group, address, lambda: _module(group, address, place))
+    if not hasattr(module, function):
+        raise UnknownName.of(
+            f"function in {place}:", function, [key for key in vars(module) if key[0] != "_"]
+        )
+    return getattr(module, function)
+
+
+def _module(group: Group, address: str, place: str) -> ModuleType:
+    if place.endswith(".py"):
+        return _file(group, address, Path(place))
+    return importlib.import_module(place)
+
+
+def _file(group: Group, address: str, path: Path) -> ModuleType:
+    """The module in a file, registered so that dataclasses and pickling of its functions work."""
+    if not path.is_file():
+        raise UnknownName(f"no {group.kind} {address!r}; there is no file {path} in {Path.cwd()}")
+    name = f"dissectreport_file_{path.stem}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None, "a path that ends in .py has a loader"
+    assert specification.loader is not None, "a path that ends in .py has a loader"
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _imported(group: Group, name: str, load: Callable[[], object]) -> object:
+    """What `load` gives; code of others may raise anything, and a person wants one line of it."""
+    try:
+        return load()
+    except DissectReportError:
+        raise
+    except Exception as problem:
+        raise group.error(f"{group.kind} {name!r} cannot be imported: {_one_line(problem)}") from problem
+
+
+def _called(group: Group, name: str, function: object) -> object:
+    if not callable(function):
+        raise group.error(f"{group.kind} {name!r} is a {type(function).__name__}; it should be a function")
+    try:
+        return function()
+    except DissectReportError:
+        raise
+    except Exception as problem:
+        raise group.error(f"{group.kind} {name!r} cannot be made: {_one_line(problem)}") from problem
+
+
+def _checked(group: Group, name: str, made: object) -> object:
+    missing = [member for member in group.members if not hasattr(made, member)]
+    if missing:
+        raise group.error(
+            f"{name!r} gave a {type(made).__name__}, which is no {group.kind}: it has no {', '.join(missing)}"
+        )
+    return made
+
+
+def _one_line(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")

@@ -1,0 +1,104 @@
+"""The segmenter of the planted generator: reads what was painted back from the colours, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dissectreport.segmenters.base import Vocabulary
+
+TEMPERATURE = 0.5
+"""Softness of `probabilities`, in squared distance of colours; the nearest two colours are 2 apart."""
+
+VOCABULARY = Vocabulary.of(
+    object=("sky", "grass", "house", "tree", "ball"),
+    part=("wall", "window", "roof", "trunk", "crown"),
+    colour=("blue", "green", "cyan", "yellow", "red", "orange"),
+)
+
+
+@dataclass(frozen=True)
+class Paint:
+    """A colour in [-1, 1], and what a pixel of exactly this colour shows; "-" is nothing."""
+
+    name: str
+    colour: tuple[float, float, float]
+    shows: tuple[str, str, str]
+    """Object, part, colour."""
+
+
+# The colours are corners of a cuboctahedron: equally long and equally far from their neighbours, so that none
+# lies between two others, and exact in any floating-point format.
+PAINTS = (
+    Paint("sky", (-1.0, 0.0, 1.0), ("sky", "-", "blue")),
+    Paint("grass", (0.0, 1.0, -1.0), ("grass", "-", "green")),
+    Paint("wall", (0.0, 1.0, 1.0), ("house", "wall", "cyan")),
+    Paint("window", (1.0, 1.0, 0.0), ("house", "window", "yellow")),
+    Paint("roof", (0.0, -1.0, -1.0), ("house", "roof", "red")),
+    Paint("trunk", (1.0, 0.0, -1.0), ("tree", "trunk", "orange")),
+    Paint("crown", (-1.0, 0.0, -1.0), ("tree", "crown", "green")),
+    Paint("ball", (1.0, -1.0, 0.0), ("ball", "-", "red")),
+    Paint("blotch", (0.0, -1.0, 1.0), ("-", "-", "-")),
+)
+"""From the back to the front: a later paint covers an earlier one."""
+
+UNUSED = ((-1.0, -1.0, 0.0), (-1.0, 1.0, 0.0), (1.0, 0.0, 1.0))
+"""The other corners; what is nearest to them is nothing."""
+
+
+def number_of(concept: str) -> int:
+    """The number of a concept in the vocabulary; 0 for "-"."""
+    return [each.name for each in VOCABULARY.concepts].index(concept)
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedSegmenter:
+    """Names every pixel by the paint whose colour is nearest: object, part and colour."""
+
+    colours: Tensor
+    """(12, 3) those of the paints, then the unused ones."""
+    shows: Tensor
+    """(12, 3) concept numbers of object, part and colour."""
+    name: str = "planted"
+    identity: str = "planted-1"
+    vocabulary: Vocabulary = VOCABULARY
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> (n, 3, h, w) int64 concept numbers: object, part, colour."""
+        nearest = self._distances(images).argmin(dim=1)
+        return self.shows[nearest].permute(0, 3, 1, 2).contiguous()
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, h, w) probability of the nearest paint."""
+        return self._paint_probabilities(images).amax(dim=1)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, concepts, h, w) probability that a pixel shows each concept, differentiable."""
+        incidence = torch.zeros(len(self.shows), len(VOCABULARY), device=images.device)
+        incidence.scatter_(1, self.shows, 1.0)
+        return torch.einsum("nphw,pc->nchw", self._paint_probabilities(images), incidence)
+
+    def to(self, device: torch.device) -> PlantedSegmenter:
+        """The same segmenter on `device`."""
+        return PlantedSegmenter(self.colours.to(device), self.shows.to(device))
+
+    def _paint_probabilities(self, images: Tensor) -> Tensor:
+        return (-self._distances(images) / TEMPERATURE).softmax(dim=1)
+
+    def _distances(self, images: Tensor) -> Tensor:
+        """(n, 12, h, w) squared distances, summed channel by channel."""
+        red, green, blue = (
+            (images[:, None, i] - self.colours[None, :, i, None, None]).square() for i in range(3)
+        )
+        return red + green + blue
+
+
+def load() -> PlantedSegmenter:
+    """The planted segmenter on the processor."""
+    colours = torch.tensor([*(paint.colour for paint in PAINTS), *UNUSED])
+    shows = torch.zeros(len(colours), 3, dtype=torch.int64)
+    for row, paint in enumerate(PAINTS):
+        shows[row] = torch.tensor([number_of(concept) for concept in paint.shows])
+    return PlantedSegmenter(colours, shows)

@@ -1,0 +1,142 @@
+"""Generators and segmenters are found by name, and a plug-in that does not work says so in one line."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from dissectreport import plugins
+from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName
+from dissectreport.plugins import GENERATORS, SEGMENTERS
+
+PLANTED = "dissectreport.models.planted:load"
+
+FILE = """
+from dataclasses import dataclass
+
+from dissectreport.models.planted import load
+
+
+def works():
+    return load()
+
+
+def raises():
+    raise RuntimeError("first line\\nsecond line")
+
+
+def gives_a_number():
+    return 7
+
+
+def needs_an_argument(path):
+    return load()
+
+
+number = 7
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with functions that a user might have written."""
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
+    """Let installed packages declare these names for these addresses, in both groups."""
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: tuple(EntryPoint(name, value, group) for name, value in points)
+    )
+
+
+def test_our_own_names_are_declared_like_anybodys() -> None:
+    if not plugins.names(GENERATORS):
+        pytest.skip("entry points need an installed package")
+    assert {"planted", "scenes_pgan", "scenes_pgan_early"} <= set(plugins.names(GENERATORS))
+    assert {"planted", "scenes", "colour"} <= set(plugins.names(SEGMENTERS))
+
+
+def test_a_declared_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("mine", PLANTED))
+    assert plugins.generator("mine").name == "planted"
+
+
+def test_an_address_in_a_package_is_found() -> None:
+    assert plugins.generator(PLANTED).name == "planted"
+    assert plugins.segmenter("dissectreport.segmenters.planted:load").name == "planted"
+
+
+def test_an_address_in_a_file_is_found(file: Path) -> None:
+    assert plugins.generator(f"{file}:works").identity == plugins.generator(PLANTED).identity
+
+
+def test_a_relative_file_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    assert plugins.generator("./mine.py:works").name == "planted"
+
+
+def test_a_misspelt_name_gets_the_nearest_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("planted", PLANTED), ("scenes_pgan", "somewhere:else"))
+    with pytest.raises(UnknownName, match="did you mean planted"):
+        plugins.generator("plantd")
+
+
+def test_without_an_installation_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch)
+    with pytest.raises(UnknownName, match="not installed"):
+        plugins.generator("planted")
+
+
+def test_two_packages_cannot_declare_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("planted", PLANTED), ("planted", "other.package:load"))
+    with pytest.raises(ModelError, match="two packages declare a generator 'planted'"):
+        plugins.generator("planted")
+
+
+def test_one_package_found_twice_is_no_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("planted", PLANTED), ("planted", PLANTED))
+    assert plugins.generator("planted").name == "planted"
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        ("raises", ModelError, "RuntimeError: first line second line"),
+        ("gives_a_number", ModelError, "gave a int, which is no generator"),
+        ("needs_an_argument", ModelError, "cannot be made: TypeError"),
+        ("number", ModelError, "is a int; it should be a function"),
+        ("work", UnknownName, "did you mean works"),
+        ("", UnknownName, "an address is"),
+        ("works()", UnknownName, "an address is"),
+    ],
+)
+def test_a_plug_in_that_does_not_work_gives_one_line(
+    file: Path, function: str, error: type[DissectReportError], message: str
+) -> None:
+    with pytest.raises(error) as refused:
+        plugins.generator(f"{file}:{function}")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_generator_is_no_segmenter() -> None:
+    with pytest.raises(SegmenterError, match="which is no segmenter: it has no vocabulary, confidence"):
+        plugins.segmenter(PLANTED)
+
+
+def test_code_that_cannot_be_imported_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("this is no Python\n")
+    for address in (f"{tmp_path}/broken.py:load", "no_such_package.at_all:load"):
+        with pytest.raises(ModelError, match="cannot be imported") as refused:
+            plugins.generator(address)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"there is no file .*absent\.py"):
+        plugins.generator(f"{tmp_path}/absent.py:load")
