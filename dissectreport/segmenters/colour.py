@@ -20,14 +20,14 @@ from dissectreport.segmenters.base import Vocabulary
 
 FOCAL: dict[str, tuple[str, ...]] = {
     "black": ("000000", "1c1c1c", "2b2422"),
-    "blue": ("0000ff", "1f3f8f", "4f8fe0", "9fcdf5", "1a2440", "3f6c94"),
+    "blue": ("0000ff", "1f3f8f", "4f8fe0", "9fcdf5", "1a2440", "3f6c94", "78aed2"),
     "brown": ("5a3216", "7b4a21", "8f6a48", "402310", "6e4a3f"),
     "green": ("00a000", "70c040", "1f5a20", "4e6b2a", "40c0a0", "163a16", "8fb77a", "2f7f6f"),
     "grey": ("404244", "6a6a6a", "909090", "b4b4b4", "6d7080"),
     "orange": ("ff8000", "f0a050", "d9792e", "e59a6a"),
     "pink": ("ff9ec0", "f4b8b8", "e0729a"),
     "purple": ("800080", "6a3fa0", "b58ad6", "3f1f52"),
-    "red": ("ff0000", "b01818", "7f1a1a", "a84038", "c4584c"),
+    "red": ("ff0000", "b01818", "7f1a1a", "a84038", "c4584c", "8f4438", "9c5348"),
     "white": ("ffffff", "ebebeb", "f4f0e4"),
     "yellow": ("ffff00", "e8c820", "f5de80", "c8b030"),
 }

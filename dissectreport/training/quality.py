@@ -65,10 +65,37 @@ def generated_images(generator: nn.Module, latent: int) -> Callable[[int, int], 
 
 def kernel_distance(one: Tensor, other: Tensor) -> float:
     """The unbiased squared maximum mean discrepancy of sets (n, d), cubic kernel (Binkowski et al. 2018)."""
-    within_one, within_other, across = kernel(one, one), kernel(other, other), kernel(one, other)
-    off_one = (within_one.sum() - within_one.diagonal().sum()) / (len(one) * (len(one) - 1))
-    off_other = (within_other.sum() - within_other.diagonal().sum()) / (len(other) * (len(other) - 1))
-    return float(off_one + off_other - 2 * across.mean())
+    every, each = torch.ones(len(one), dtype=torch.bool), torch.ones(len(other), dtype=torch.bool)
+    return discrepancy(Kernels.of(one, other), every, each)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernel between all pairs: within one set (n, n), within the other (m, m), and across (n, m)."""
+
+    one: Tensor
+    other: Tensor
+    across: Tensor
+
+    @classmethod
+    def of(cls, one: Tensor, other: Tensor) -> Kernels:
+        """The kernels of two sets of features (n, d) and (m, d)."""
+        return cls(kernel(one, one), kernel(other, other), kernel(one, other))
+
+
+def discrepancy(kernels: Kernels, one: Tensor, other: Tensor) -> float:
+    """The unbiased squared discrepancy of those members of the sets that (n,) and (m,) bool choose."""
+    within_one, within_other = kernels.one[one][:, one], kernels.other[other][:, other]
+    return float(
+        mean_off_diagonal(within_one)
+        + mean_off_diagonal(within_other)
+        - 2 * kernels.across[one][:, other].mean()
+    )
+
+
+def mean_off_diagonal(square: Tensor) -> Tensor:
+    """The mean over the pairs of two different members."""
+    return (square.sum() - square.diagonal().sum()) / (len(square) * (len(square) - 1))
 
 
 def kernel(one: Tensor, other: Tensor) -> Tensor:
@@ -84,18 +111,17 @@ class Distance:
     margin: float
 
 
-def distance(one: Tensor, other: Tensor, blocks: int = 10) -> Distance:
-    """The kernel distance of features standardised by the second set, its interval from disjoint blocks."""
+def distance(one: Tensor, other: Tensor, groups: int = 20) -> Distance:
+    """The kernel distance of features standardised by the second set, its interval by the jackknife."""
     mean, deviation = other.mean(dim=0), other.std(dim=0).clamp(min=1e-6)
     one, other = ((features.double() - mean) / deviation for features in (one, other))
-    values = [
-        kernel_distance(part, counterpart)
-        for part, counterpart in zip(one.chunk(blocks), other.chunk(blocks), strict=True)
-    ]
-    spread = torch.tensor(values).std().item()
-    return Distance(
-        round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * spread / sqrt(blocks), 3)
+    kernels = Kernels.of(one, other)
+    group_one, group_other = torch.arange(len(one)) % groups, torch.arange(len(other)) % groups
+    without = torch.tensor(
+        [discrepancy(kernels, group_one != group, group_other != group) for group in range(groups)]
     )
+    error = sqrt((groups - 1) * without.var(correction=0).item())
+    return Distance(round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * error, 3))
 
 
 def assess(generator: nn.Module, latent: int, segmenter: SceneSegmenter, count: int) -> dict[str, object]:
