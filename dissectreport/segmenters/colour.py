@@ -10,6 +10,7 @@ lime to pine.
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 
 import torch
@@ -34,6 +35,7 @@ FOCAL: dict[str, tuple[str, ...]] = {
 COLOURS = tuple(FOCAL)
 BLUR = 3
 LEVELS = 48
+IDENTITY = f"colour {hashlib.sha256(repr((FOCAL, BLUR, LEVELS)).encode()).hexdigest()[:12]}"
 
 LMS_FROM_RGB = (
     (0.4122214708, 0.5363325363, 0.0514459929),
@@ -90,7 +92,7 @@ class ColourSegmenter:
     """Names the colour of every pixel."""
 
     name = "colour"
-    identity = "colour 1"
+    identity = IDENTITY
     vocabulary = Vocabulary.of(colour=COLOURS)
 
     def __call__(self, images: Tensor) -> Tensor:

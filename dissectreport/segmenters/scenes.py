@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.base import Vocabulary
-from dissectreport.segmenters.colour import COLOURS, name_colours
+from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
 
 WEIGHTS = Path(__file__).parent / "weights" / "scenes.safetensors"
 SIZE = 128
@@ -163,7 +163,7 @@ def load(weights: Path | None = None) -> SceneSegmenter:
     card = path.with_suffix(".json")
     if weights is None or card.exists():
         _check(sha256, card)
-    return SceneSegmenter(network_of(_tensors(content, path)), identity=f"scenes {sha256}")
+    return SceneSegmenter(network_of(_tensors(content, path)), identity=f"scenes {sha256} {IDENTITY}")
 
 
 def network_of(state_dict: Mapping[str, Tensor]) -> SceneNetwork:
