@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint types demo-check bench clean
+.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-segmenter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -43,6 +43,16 @@ demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end t
 
 bench: $(VENV)/.ready  ## time the slow parts, one line each
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+train-generator: $(VENV)/.ready  ## train the embedded generator on drawn scenes (hours), and keep its weights
+	$(BIN)/python -m dissectreport.training.generator train --out training/generator
+	$(BIN)/python -m dissectreport.training.generator export --out training/generator \
+		--weights dissectreport/models/weights/scenes_pgan.safetensors
+
+train-segmenter: $(VENV)/.ready  ## train the embedded segmenter on drawn scenes (hours), and keep its weights
+	$(BIN)/python -m dissectreport.training.segmenter train --out training/segmenter
+	$(BIN)/python -m dissectreport.training.segmenter export --out training/segmenter \
+		--weights dissectreport/segmenters/weights/scenes.safetensors
 
 clean:  ## remove the environment and what tools left behind
 	rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

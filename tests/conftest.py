@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before anything imports torch: several workers with several threads each are slower than one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("repeatable")
@@ -36,3 +42,20 @@ def cache(tmp_path: Path) -> Path:
     folder = tmp_path / "cache"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium: the system's where there is one, else Playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    installed_here = map(
+        shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    )
+    with sync_playwright() as playwright:
+        # Root, as in a container, cannot use Chromium's sandbox; the pages are our own.
+        opened = playwright.chromium.launch(
+            executable_path=next(filter(None, installed_here), None), args=["--no-sandbox"]
+        )
+        yield opened
+        opened.close()

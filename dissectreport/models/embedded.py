@@ -20,8 +20,6 @@ from dissectreport.models.wrap import NetworkGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_LAYERS = ("layer2", "layer4", "layer6", "layer8", "layer10")
-HELD_OUT_SEED = 1_000_003
-"""A series of drawings of which no network has seen any."""
 
 
 def scenes_pgan() -> NetworkGenerator:
@@ -94,7 +92,7 @@ def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:
 
 def drawn(count: int, size: int) -> Tensor:
     """(count, 3, size, size) drawings in [-1, 1] that no network was trained on."""
-    from dissectreport.training.drawings import draw_many  # only here are pictures drawn
+    from dissectreport.training.drawings import HELD_OUT_SEED, draw_many  # Pillow is needed only here
 
     pixels: Tensor = torch.from_numpy(np.array(draw_many(HELD_OUT_SEED, range(count), size).image))
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
