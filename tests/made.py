@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -190,15 +192,20 @@ def make_layer(
         labels=labels_table[labels_table["excess"] > 0.03].reset_index(drop=True),
         pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
         controls=make_controls(table),
-        curves=Curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), *(
-            np.take_along_axis(a, ranked[:, :4, None], 1) for a in (iou, null)
-        )),
+        curves=make_curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), iou, null),
         histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
         edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
         correlated=make_correlated(flat),
         examples=make_examples(rng, maps, shown),
         lookup=Lookup(shown[:6], ranks(maps[:6])),
     )
+
+
+def make_curves(leading: Any, levels: Any, tails: Any, iou: Any, null: Any) -> Curves:
+    """The curves of the leading concepts, with a band around the first."""
+    ious, nulls = (np.take_along_axis(a, leading[:, :, None], 1) for a in (iou, null))
+    first = ious[:, 0]
+    return Curves(leading, levels, tails, ious, nulls, (first - 0.03).clip(0), (first + 0.03).clip(max=1))
 
 
 def ranks(maps: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -51,6 +51,13 @@ COLUMNS: Mapping[str, str] = {
     "area_low": "lower end of the 95 % interval of area",
     "area_high": "upper end of the 95 % interval of area",
     "other": "number of the other unit",
+    "layer": "name of the layer",
+    "kind": "why an image is an example: 'top', 'middle' or 'random'",
+    "sample": "number of the generated image; its latent follows from the seed and this number",
+    "peak": "largest activation of the unit in that image",
+    "bin_low": "lower edge of a bin of activations",
+    "bin_high": "upper edge of that bin",
+    "count": "pixels whose activation falls in the bin, over all samples",
     "control": "which units were counted: 'measured', 'rotation', 'untrained' or 'null'",
     "units": "units counted as interpretable",
     "units_low": "lower end of the 95 % bootstrap interval of units",
@@ -123,6 +130,10 @@ class Curves:
     """(units, m, t)"""
     null: NDArray[np.float64]
     """(units, m, t) chance IoU at the same levels."""
+    low: NDArray[np.float64] | None = None
+    """(units, t) lower end of the 95 % interval of the first concept's iou, where it was computed."""
+    high: NDArray[np.float64] | None = None
+    """(units, t) its upper end."""
 
 
 @dataclass(frozen=True)

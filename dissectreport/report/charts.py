@@ -231,9 +231,10 @@ CURVE = (560.0, 300.0, 46.0, 14.0, 16.0, 44.0)
 
 
 def curve(
-    name: str, title: str, description: str, tails: Sequence[float], traces: Sequence[Trace], tail: float
+    name: str, title: str, description: str, tails: Sequence[float], traces: Sequence[Trace], tail: float,
+    low: Sequence[float], high: Sequence[float],
 ) -> Markup:
-    """IoU (line) and null (dashes) over the share of pixels that are on; the unit's own level is marked."""
+    """IoU (line, with its band) and null (dashes) over the share of pixels that are on; the unit's level is marked."""
     width, height, left, right, top, bottom = CURVE
     shown = [v for trace in traces for v in (*trace.iou, *trace.null) if not math.isnan(v)]
     marks = ticks(max([*shown, 0.05]), 4)
@@ -246,9 +247,12 @@ def curve(
         if min(tails) <= tick <= max(tails):
             inside.append(text(x(tick), height - bottom + 18, percent(tick), "middle", "tick"))
     inside.append(text((left + width - right) / 2, height - 6, "pixels that are on", "middle", "tick"))
+    spots = [x(t) for t in tails]
+    band = [(a, y(v)) for a, v in zip(spots, high, strict=True)]
+    band += [(a, y(v)) for a, v in reversed(list(zip(spots, low, strict=True)))]
+    inside.append(path([point for point in band if not math.isnan(point[1])], f"band fill-{traces[0].mark}"))
     for i, trace in enumerate(traces):
         faint = "" if i == 0 else " faint"
-        spots = [x(t) for t in tails]
         inside.append(path(zip(spots, map(y, trace.iou), strict=True), f"trace line-{trace.mark}{faint}"))
         inside.append(path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}"))
     if not math.isnan(tail):

@@ -20,7 +20,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = _UNSAFE.sub("-", plain).strip("-.")[:60]
     reserved = _WINDOWS.fullmatch(plain) is not None
-    if plain == name and not reserved and plain.casefold() not in {t.casefold() for t in taken}:
+    if plain and plain == name and not reserved and plain.casefold() not in {t.casefold() for t in taken}:
         return plain
     return f"{plain or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 

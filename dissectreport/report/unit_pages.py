@@ -293,7 +293,7 @@ class UnitPage:
     chart_histogram: Markup
     chart_curve: Markup
     curve: Mapping[str, Any] | None
-    curve_rows: tuple[tuple[float, float, float, float], ...]
+    curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
     curve_concepts: tuple[tuple[str, str], ...]
     companions: tuple[Companion, ...]
     per_strip: int
@@ -439,12 +439,25 @@ def _curve_chart(name: str, layer: Layer, unit: int, traces: list[charts.Trace],
         layer.curves.tails[unit].tolist(),
         traces,
         one.tail,
+        *(band.tolist() for band in _band(layer, unit)),
     )
 
 
-def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float], ...]:
+def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
+    """The interval of the first concept's IoU at every level; NaN where none was computed."""
     curves = layer.curves
-    columns = (curves.levels[unit], curves.tails[unit], curves.iou[unit, 0], curves.null[unit, 0])
+    none = np.full(curves.levels.shape[1], math.nan)
+    return (
+        none if curves.low is None else curves.low[unit],
+        none if curves.high is None else curves.high[unit],
+    )
+
+
+def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float, float, float], ...]:
+    """Level, share of pixels, IoU, its interval and the null, level by level."""
+    curves = layer.curves
+    iou, null = curves.iou[unit, 0], curves.null[unit, 0]
+    columns = (curves.levels[unit], curves.tails[unit], iou, *_band(layer, unit), null)
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
@@ -466,11 +479,13 @@ def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
         "on": [percent(v) for v in tails],
         "iou": _short(curves.iou[unit, 0]),
         "null": _short(curves.null[unit, 0]),
+        "low": _short(_band(layer, unit)[0]),
+        "high": _short(_band(layer, unit)[1]),
         "x": [round(scale(t), 1) for t in tails],
         "maps": base64.b64encode(codes.tobytes()).decode(),
         "shape": list(maps.shape),
-        "low": round(low, 5),
-        "high": round(high, 5),
+        "least": round(low, 5),
+        "most": round(high, 5),
     }
 
 

@@ -18,6 +18,8 @@
   const SIDE = 256;
   const short = (v) => v === null ? "–" : v === 0 ? "0" : v < 0.005 ? "<.01" : v.toFixed(2).replace(/^0/, "");
 
+  const interval = (i) => data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]";
+
   const weights = (source) => Array.from({ length: SIDE }, (_, i) => {
     const at = Math.min(Math.max((i + 0.5) * source / SIDE - 0.5, 0), source - 1);
     const low = Math.floor(at);
@@ -64,8 +66,8 @@
   };
   const show = (redraw) => {
     const i = Number(slide.value);
-    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], ["IoU", short(data.iou[i])], ["null", short(data.null[i])]]);
-    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", IoU " + short(data.iou[i]) + ", null " + short(data.null[i]));
+    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], ["IoU", short(data.iou[i]) + " " + interval(i)], ["null", short(data.null[i])]]);
+    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", IoU " + short(data.iou[i]) + " " + interval(i) + ", null " + short(data.null[i]));
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");
     if (!redraw) return;
@@ -76,7 +78,7 @@
       picture.querySelector(".veil").hidden = true;
       canvases.push(canvas);
     });
-    const code = (data.level[i] - data.low) / ((data.high - data.low) || 1) * 255;
+    const code = (data.level[i] - data.least) / ((data.most - data.least) || 1) * 255;
     canvases.forEach((canvas, number) => veil(canvas, number, code));
   };
   slide.addEventListener("input", () => show(true));

@@ -1,0 +1,410 @@
+"""The site as files: links, bytes, downloads, names, and what happens when it cannot be written."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from made import made_dissection
+
+from dissectreport.analysis.dissection import COLUMNS, Dissection
+from dissectreport.errors import OutputError
+from dissectreport.report import writing
+from dissectreport.report.figures import percent, share, times
+from dissectreport.report.names import link, safe_name, safe_names
+from dissectreport.report.site import write_site
+
+HOSTILE = '<b>x</b>/.."\'&\u2028 ünï'
+VOID = {"img", "meta", "link", "input", "br", "hr"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, each as (tag, attributes, ancestors' numbers, own text)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str], list[int], list[str]]] = []
+        self.open: list[int] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}, list(self.open), []))
+        if tag not in VOID:
+            self.open.append(len(self.elements) - 1)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}, list(self.open), []))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.elements[self.open.pop()][0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for number in self.open:
+            self.elements[number][3].append(data)
+
+    def text(self, number: int) -> str:
+        return "".join(self.elements[number][3])
+
+    def classes(self, number: int) -> list[str]:
+        return self.elements[number][1].get("class", "").split()
+
+
+@pytest.fixture(scope="module")
+def dissection() -> Dissection:
+    return made_dissection()
+
+
+@pytest.fixture(scope="module")
+def site(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    write_site(dissection, out)
+    return out
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def broken_links(site: Path) -> list[str]:
+    """Every href and src that is not a file of the site, or names an anchor that its page lacks."""
+    parsed = {page: Page(page.read_text("utf-8")) for page in pages(site)}
+    anchors = {page: {e[1]["id"] for e in p.elements if "id" in e[1]} for page, p in parsed.items()}
+    wrong = []
+    for page, inside in parsed.items():
+        for _, attributes, _, _ in inside.elements:
+            for address in (attributes.get("href"), attributes.get("src")):
+                if address is None or address.startswith("data:"):
+                    continue
+                path, _, fragment = address.partition("#")
+                there = (page.parent / unquote(path)).resolve() if path else page
+                state = "=" in fragment  # a view, read by the page's script
+                if re.match(r"[a-z]+:|/", address) or not there.is_relative_to(site) or not there.is_file():
+                    wrong.append(f"{page.relative_to(site)}: {address}")
+                elif fragment and not state and fragment not in anchors[there]:
+                    wrong.append(f"{page.relative_to(site)}: no #{fragment}")
+    return wrong
+
+
+def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
+    assert broken_links(site.resolve()) == []
+
+
+def test_the_same_dissection_gives_the_same_bytes(dissection: Dissection, site: Path, tmp_path: Path) -> None:
+    write_site(made_dissection(), tmp_path)
+    assert contents(tmp_path) == contents(site)
+
+
+def test_a_second_render_writes_nothing(dissection: Dissection, tmp_path: Path) -> None:
+    first = write_site(dissection, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+    again = write_site(dissection, tmp_path)
+    assert first.changed == first.files and again.changed == 0
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_the_size_that_is_told_is_the_size_on_disk(dissection: Dissection, tmp_path: Path) -> None:
+    told = write_site(dissection, tmp_path)
+    ledger = tmp_path / "planted" / "manifest.json"
+    assert told.bytes == sum(map(len, contents(tmp_path).values())) - ledger.stat().st_size
+    assert told.index == tmp_path / "index.html"
+
+
+NUMBER = r"(0|1|[<>−]?\.\d+)"
+
+
+def unsupported(page: Page) -> list[str]:
+    """Every IoU of a page that stands without a null and an interval, in its own box."""
+    wrong = []
+    for number, (tag, attributes, above, _) in enumerate(page.elements):
+        if not (tag == "data" and "iou" in page.classes(number)):
+            continue
+        assert 0 <= float(attributes["value"]) <= 1
+        box = next((a for a in reversed(above) if "agree" in page.classes(a)), None)
+        if box is None:
+            wrong.append(f"IoU {page.text(number)} stands alone")
+            continue
+        inside = [i for i, e in enumerate(page.elements) if box in e[2]]
+        interval = [page.text(i) for i in inside if "ci" in page.classes(i)]
+        null = [page.text(i) for i in inside if "null" in page.classes(i)]
+        if len(interval) != 1 or not re.fullmatch(rf"\[{NUMBER}, {NUMBER}\]", interval[0]):
+            wrong.append(f"interval {interval}")
+        if len(null) != 1 or not re.fullmatch(rf"(null )?{NUMBER}", null[0]):
+            wrong.append(f"null {null}")
+    for number, (tag, _, above, own) in enumerate(page.elements):
+        bare = re.search(r"IoU\s*[<>]?0?\.\d", "".join(own))
+        boxed = any("agree" in page.classes(a) for a in [*above, number])
+        holds = any("agree" in page.classes(i) for i, e in enumerate(page.elements) if number in e[2])
+        if bare and tag != "script" and not boxed and not holds:
+            wrong.append(f"an IoU in plain words: {''.join(own)[:80]}")
+    return wrong
+
+
+def test_no_iou_stands_without_its_null_and_its_interval(site: Path) -> None:
+    found = 0
+    for path in pages(site):
+        page = Page(path.read_text("utf-8"))
+        assert unsupported(page) == [], path
+        found += sum("iou" in page.classes(i) for i in range(len(page.elements)))
+    assert found > 100
+
+
+def test_the_check_of_ious_notices_a_bare_one() -> None:
+    assert unsupported(Page('<p><data class="iou" value="0.4">.40</data></p>'))
+    assert unsupported(Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>'))
+    assert unsupported(Page("<p>IoU .40</p>"))
+
+
+def hostile(dissection: Dissection) -> Dissection:
+    """The same with names that try to break out of pages and folders."""
+
+    def renamed(name: str) -> str:
+        return HOSTILE if name == "tree" else name
+
+    layers = []
+    for number, layer in enumerate(dissection.layers):
+        tables = {
+            name: getattr(layer, name).assign(concept=getattr(layer, name)["concept"].map(renamed))
+            for name in ("table", "labels", "pairs")
+        }
+        tables["table"]["runner_up"] = tables["table"]["runner_up"].map(renamed)
+        layers.append(replace(layer, name=f"{HOSTILE}{'/' * number}", **tables))
+    return replace(
+        dissection,
+        model=f"../{HOSTILE}",
+        layers=tuple(layers),
+        concepts=dissection.concepts.assign(concept=dissection.concepts["concept"].map(renamed)),
+        vocabulary=dissection.vocabulary.assign(concept=dissection.vocabulary["concept"].map(renamed)),
+        notes=(HOSTILE,),
+        provenance=replace(dissection.provenance, command=HOSTILE, generator={HOSTILE: HOSTILE}),
+    )
+
+
+def test_hostile_names_break_neither_pages_nor_folders(dissection: Dissection, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    write_site(hostile(dissection), out)
+    assert [p.name for p in tmp_path.iterdir()] == ["site"]
+    for path in pages(out):
+        text = path.read_text("utf-8")
+        assert "<b>x</b>" not in text, path
+        for script in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL):
+            json.loads(script)
+    assert broken_links(out.resolve()) == []
+    assert all(re.fullmatch(r"[\w.-]+", part) for p in out.rglob("*") for part in p.relative_to(out).parts)
+
+
+def test_names_become_different_safe_file_names() -> None:
+    assert safe_name("layer4") == "layer4"
+    assert safe_name("Layer4", taken=["layer4"]) != "Layer4"
+    assert safe_name("con") != "con" and safe_name("..").strip(".") and safe_name("") != ""
+    names = ["a/b", "a b", "a-b", "A-B", "ä-b", "…", "data"]
+    given = safe_names(names, taken=["data"])
+    assert len({n.casefold() for n in given.values()} | {"data"}) == len(names) + 1
+
+
+def test_links_are_relative() -> None:
+    assert link("m/layer/unit-1.html", "m/img/3.webp") == "../img/3.webp"
+    assert link("index.html", "m/index.html") == "m/index.html"
+
+
+def test_csv_and_json_twins_say_the_same(site: Path, dissection: Dissection) -> None:
+    tables = sorted((site / "planted" / "data").glob("*.csv"))
+    assert len(tables) == 2 + 8 * len(dissection.layers)
+    for path in tables:
+        with path.open(newline="") as file:
+            left = list(csv.DictReader(file))
+        right = json.loads(path.with_suffix(".json").read_text("utf-8"), parse_constant=pytest.fail)
+        assert len(left) == len(right) > 0
+        assert set(left[0]) == set(right[0]) <= set(COLUMNS), path
+        for one, two in zip(left, right, strict=True):
+            for name, value in two.items():
+                assert one[name] == _as_in_csv(value, one[name]), (path, name)
+
+
+def _as_in_csv(value: object, there: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and math.isclose(float(there), value, rel_tol=1e-9):
+        return there
+    return str(value)
+
+
+def test_every_table_of_the_dissection_can_be_downloaded(site: Path, dissection: Dissection) -> None:
+    for layer in dissection.layers:
+        rows = json.loads((site / "planted" / "data" / f"{layer.name}-units.json").read_text("utf-8"))
+        assert list(rows[0]) == list(layer.table.columns)
+        assert [r["iou"] is None for r in rows] == layer.table["iou"].isna().tolist()
+
+
+def test_units_that_say_nothing_are_listed(site: Path) -> None:
+    text = (site / "planted" / "layer1" / "index.html").read_text("utf-8")
+    assert "dead" in text and "duplicate of 5" in text
+
+
+def test_provenance_is_on_the_methods_page(site: Path, dissection: Dissection) -> None:
+    text = (site / "planted" / "methods.html").read_text("utf-8")
+    facts = dissection.provenance
+    for words in (facts.command, facts.generator["sha256"], facts.segmenter["identity"], *facts.versions.values()):
+        assert str(words) in text
+    assert "A made-up dissection" in text
+
+
+def test_every_image_has_an_alternative_text(site: Path) -> None:
+    for path in pages(site):
+        for tag, attributes, _, _ in Page(path.read_text("utf-8")).elements:
+            assert tag != "img" or "alt" in attributes
+    unit = (site / "planted" / "layer1" / "unit-1.html").read_text("utf-8")
+    assert re.search(r'alt="layer1 unit 1, top image 3 of 8: \w+"', unit)
+
+
+def test_pages_reach_for_nothing_outside_the_folder(site: Path) -> None:
+    for path in [*pages(site), *site.glob("assets/*.css"), *(p for p in site.glob("assets/*.js") if "plotly" not in p.name)]:
+        text = re.sub(r"xmlns='http://www.w3.org/2000/svg'|http://www.w3.org/2000/svg", "", path.read_text("utf-8"))
+        assert not re.search(r"https?://|@import|\bfetch\(|XMLHttpRequest|type=.module", text), path
+
+
+def test_rendering_needs_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pathlib import Path; from made import made_dissection\n"
+        "from dissectreport.report.site import write_site\n"
+        f"write_site(made_dissection(units=6, layers=1), Path({str(tmp_path)!r}))"
+    )
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=60)
+
+
+def test_two_models_share_a_site_and_its_first_page(tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=1, name="one"), tmp_path)
+    write_site(made_dissection(units=6, layers=1, name="two", seed=1), tmp_path)
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert "one/index.html" in text and "two/index.html" in text
+    assert (tmp_path / ".nojekyll").exists()
+    assert broken_links(tmp_path.resolve()) == []
+
+
+def test_models_whose_names_differ_only_in_case_do_not_share_a_folder(tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=1, name="one"), tmp_path)
+    write_site(made_dissection(units=6, layers=1, name="One"), tmp_path)
+    folders = [p.parent.name.casefold() for p in tmp_path.glob("*/summary.json")]
+    assert len(set(folders)) == 2
+
+
+def test_pages_that_are_gone_are_removed_and_foreign_files_are_not(tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=2), tmp_path)
+    mine = tmp_path / "planted" / "layer2" / "notes.txt"
+    mine.write_text("mine")
+    write_site(made_dissection(units=6, layers=1), tmp_path)
+    assert not (tmp_path / "planted" / "layer2" / "index.html").exists()
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert broken_links(tmp_path.resolve()) == []
+
+
+def test_a_ledger_that_points_outside_removes_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text("kept")
+    out = tmp_path / "site"
+    write_site(made_dissection(units=6, layers=1), out)
+    ledger = out / "planted" / writing.LEDGER
+    ledger.write_text(json.dumps({"files": ["../../kept.txt", str(kept), "a/../../../kept.txt"]}))
+    write_site(made_dissection(units=6, layers=1), out)
+    assert kept.read_text() == "kept"
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("a file")
+    with pytest.raises(OutputError) as error:
+        write_site(made_dissection(units=6, layers=1), tmp_path / "site")
+    assert "\n" not in str(error.value) and str(tmp_path / "site") in str(error.value)
+
+
+def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = made_dissection(units=6, layers=1), made_dissection(units=6, layers=1, seed=3)
+    write_site(old, tmp_path / "old")
+    write_site(new, tmp_path / "new")
+    before, after = contents(tmp_path / "old"), contents(tmp_path / "new")
+    real = Path.write_bytes
+    writes = 0
+
+    def fail_at(limit: int) -> None:
+        nonlocal writes
+        writes = 0
+
+        def write(path: Path, content: bytes) -> int:
+            nonlocal writes
+            writes += 1
+            if writes > limit:
+                real(path, content[: len(content) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(path, content)
+
+        monkeypatch.setattr(Path, "write_bytes", write)
+
+    from dissectreport.report import site as module
+
+    gathered = {}
+    gather = module.gather
+    monkeypatch.setattr(module, "gather", lambda site, progress=None: gathered[id(site.dissection)])
+    for one in (old, new):
+        places = module.Places.of(one)
+        gathered[id(one)] = gather(module.Site(one, places, module.load_assets()[0]))
+    for limit in range(0, 400, 1):
+        out = tmp_path / "site"
+        monkeypatch.setattr(Path, "write_bytes", real)
+        write_site(old, out)
+        fail_at(limit)
+        try:
+            write_site(new, out)
+        except OutputError as error:
+            assert "disk is full" in str(error)
+        else:
+            break
+        for name, content in contents(out).items():
+            possible = {before.get(name), after.get(name)}
+            assert content in possible or name.endswith(writing.LEDGER), name
+    else:
+        pytest.fail("the disk was never big enough")
+    assert limit > 20
+    monkeypatch.setattr(Path, "write_bytes", real)
+    write_site(new, out)
+    assert contents(out) == after
+
+
+def test_progress_counts_units(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    write_site(made_dissection(units=6, layers=2), tmp_path, lambda done, total: seen.append((done, total)))
+    assert seen == [(n + 1, 12) for n in range(12)]
+
+
+def test_a_layer_without_interpretable_units_can_be_drawn(tmp_path: Path) -> None:
+    made = made_dissection(units=6, layers=1)
+    layer = made.layers[0]
+    table = layer.table.assign(interpretable=False, beats_chance=False)
+    empty = replace(layer, table=table, pairs=layer.pairs[:0], labels=layer.labels[:0], correlated=layer.correlated[:0])
+    write_site(replace(made, layers=(empty,), trust=(), notes=()), tmp_path)
+    assert broken_links(tmp_path.resolve()) == []
+
+
+def test_numbers_are_honest_at_both_ends() -> None:
+    assert [share(v) for v in (0, 0.0004, 0.42, 0.9999, 1, -0.03, math.nan)] == ["0", "<.01", ".42", ">.99", "1", "−.03", "–"]
+    assert [percent(v) for v in (0, 0.00001, 0.031, 0.9999, 1)] == ["0 %", "<0.01 %", "3.1 %", ">99.9 %", "100 %"]
+    assert times(math.nan) == "–" and times(5.52) == "5.5×"
