@@ -30,7 +30,7 @@ find_python() {
             return
         fi
     done
-    found=$("${PYTHON:-python3}" --version 2>&1 || true)
+    found=$("${PYTHON:-python3}" --version 2>&1 | head -n 1 || true)
     fail "Python 3.11 or newer is needed, and there is ${found:-none}; install one, or name it: make PYTHON=/path/to/python3.11 …"
 }
 
