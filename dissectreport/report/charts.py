@@ -140,7 +140,7 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
         for i, bar in enumerate(group.bars):
             inside.append(_column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark))
         x += span + between
-    return drawing(max(x - between, 320.0), height, title, description, name, *inside)
+    return drawing(max(x - between, 320.0), height, title, description, name, *inside, role="group")
 
 
 def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour: str) -> Markup:

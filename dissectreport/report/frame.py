@@ -55,6 +55,8 @@ class Frame:
     before: Link | None = None
     after: Link | None = None
     up: Link | None = None
+    keys: tuple[str, str] = ("k ArrowLeft", "j ArrowRight")
+    """Keys that lead to the page before and after."""
     notes: tuple[str, ...] = ()
     foot: str = ""
     command: str = ""

@@ -50,15 +50,15 @@ def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
     return tag("path", d="".join(words), class_=class_)
 
 
-def drawing(width: float, height: float, title: str, description: str, name: str, *inside: str) -> Markup:
-    """A whole picture with its title and description for those who cannot see it."""
+def drawing(width: float, height: float, title: str, description: str, name: str, *inside: str, role: str = "img") -> Markup:
+    """A whole picture with its title and description for those who cannot see it; a "group" may hold links."""
     return tag(
         "svg",
         tag("title", escape(title), id=f"{name}-t"),
         tag("desc", escape(description), id=f"{name}-d"),
         *inside,
         viewBox=f"0 0 {width:.0f} {height:.0f}",
-        role="img",
+        role=role,
         aria_labelledby=f"{name}-t",
         aria_describedby=f"{name}-d",
         id=name,

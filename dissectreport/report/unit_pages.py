@@ -113,7 +113,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     listed = [(places.layer(one.name), one.name) for one in found.layers]
     around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
     home = Link(around.to(places.page("index")), found.model)
-    around = replace(around, crumbs=(home,), up=home)
+    around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
     cards = tuple(card(site, around, layer, row) for row in leading_units(layer).itertuples())
     groups = _bar_groups(site, layer)
     named = layer.table[layer.table["concept"] != ""]

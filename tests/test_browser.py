@@ -1,0 +1,312 @@
+"""The site in a real browser: from a folder, without a network, with and without scripts, and from a sub-folder."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from made import made_dissection
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dissectreport.report.site import write_site
+
+HOME = "planted/index.html"
+LAYER = "planted/layer1/index.html"
+UNIT = "planted/layer1/unit-1.html"
+KINDS = (
+    "index.html",
+    HOME,
+    LAYER,
+    "planted/layer1/table.html",
+    UNIT,
+    "planted/concepts.html",
+    "planted/lookup.html",
+    "planted/trust.html",
+    "planted/methods.html",
+)
+"""One page of each type."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser: the one named in DISSECTREPORT_CHROMIUM, else the system's, else Playwright's own."""
+    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
+    path = named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
+    with sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        except Exception as error:
+            words = str(error).strip().splitlines()[0]
+            pytest.fail(f"no browser: {words}; install chromium or set DISSECTREPORT_CHROMIUM", pytrace=False)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("browser") / "a site"
+    write_site(made_dissection(units=24), out)
+    return out
+
+
+@contextmanager
+def opened(browser: Browser, folder: Path, name: str, **options: Any) -> Iterator[Page]:
+    """A page from the folder; whatever reaches outside it, or complains, fails the test."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(8000)
+    trouble: list[str] = []
+    here = folder.as_uri()
+
+    def guard(route: Any) -> None:
+        inside = route.request.url.startswith((here, "data:", "blob:"))
+        if not inside:
+            trouble.append(f"reached for {route.request.url}")
+        (route.continue_ if inside else route.abort)()
+
+    context.route("**/*", guard)
+    page = context.new_page()
+    page.on("console", lambda message: trouble.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+    page.goto(f"{here}/{name}")
+    yield page
+    context.close()
+    assert trouble == []
+
+
+def labels(page: Page) -> list[str]:
+    """The names of the cards that are shown, in order."""
+    return page.locator("#cards > .card:visible .name").all_inner_texts()
+
+
+def numbers(page: Page, css: str) -> list[float]:
+    return [float(v) for v in page.locator(css).evaluate_all("found => found.map(e => e.value)")]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
+    chromium: Browser, folder: Path, name: str
+) -> None:
+    with opened(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.set_viewport_size({"width": 1280, "height": 900})
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            found = Axe().run(page, options={"preload": False}).response["violations"]
+            serious = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")]
+            assert serious == [], theme
+
+
+def test_cards_sort_by_iou_and_the_address_remembers(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        page.select_option("#sort", "iou")
+        shown = numbers(page, "#cards data.iou")
+        assert shown == sorted(shown, reverse=True)
+        assert page.url.endswith("#sort=iou")
+        page.reload()
+        assert numbers(page, "#cards data.iou") == shown
+
+
+def test_filters_combine_and_the_back_button_undoes_them(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        every = labels(page)
+        page.click("[data-category=object]")
+        objects = labels(page)
+        page.click("[data-sure]")
+        assert 0 < len(labels(page)) <= len(objects) < len(every)
+        page.go_back()
+        assert labels(page) == objects
+        page.go_back()
+        assert labels(page) == every
+        page.fill("#iou", "0.4")
+        assert all(v >= 0.4 for v in numbers(page, "#cards > .card:visible data.iou"))
+        page.click("#clear")
+        assert labels(page) == every
+
+
+def test_search_finds_concepts_and_unit_numbers(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        page.fill("#q", "roof")
+        assert set(labels(page)) == {"roof"}
+        page.fill("#q", "7")
+        assert page.locator("#cards > .card:visible .id").all_inner_texts() == ["unit 7"]
+        page.fill("#q", "nothing like it")
+        expect(page.locator("#empty")).to_be_visible()
+        assert page.inner_text("#shown") == "0 of 24 units"
+
+
+def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        column = page.locator("a.column").first
+        words = str(column.get_attribute("aria-label"))
+        column.locator(".bar").click()
+        concept, units = words.split(": ")
+        assert set(labels(page)) == {concept} and len(labels(page)) >= int(units.split()[0])
+        page.go_back()
+        assert len(labels(page)) == 24
+
+
+def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, f"{LAYER}#u=7") as page:
+        expect(page.locator("#u7.here")).to_be_in_viewport()
+    with opened(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
+        units = [int(words.split()[1]) for words in page.locator("#cards > .card:visible .id").all_inner_texts()]
+        assert units == sorted(units) and 0 < len(units) < 24
+
+
+def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        page.keyboard.press("/")
+        expect(page.locator("#q")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        first = page.locator("#cards > .card").first
+        expect(first).to_be_focused()
+        page.keyboard.press("?")
+        shown = page.inner_text("#help")
+        for key in page.locator("[data-shortcut]").evaluate_all("found => found.map(e => e.dataset.shortcut[0])"):
+            assert key in shown or key == "A"
+        page.keyboard.press("?")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/unit-*.html")
+        unit = page.url
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("unit => location.href !== unit", arg=unit)
+        page.keyboard.press("u")
+        page.wait_for_url("**/index.html#u=*")
+
+
+def test_single_keys_can_be_switched_off(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        page.click("[data-help-toggle]")
+        page.uncheck("#keys-on")
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        expect(page.locator("#q")).not_to_be_focused()
+
+
+def test_dark_follows_the_system_and_then_the_reader(chromium: Browser, folder: Path) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    with opened(chromium, folder, UNIT, color_scheme="dark") as page:
+        dark = page.evaluate(paper)
+        page.click("[data-theme-toggle]")
+        light = page.evaluate(paper)
+        page.goto(f"{folder.as_uri()}/{LAYER}")
+        assert page.evaluate(paper) == light != dark
+
+
+def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, UNIT) as page:
+        before = page.inner_text("#cut-out")
+        page.focus("#slide")
+        page.keyboard.press("Home")
+        after = page.inner_text("#cut-out")
+        assert before != after and "pixels on" in after and "null" in after and "[" in after
+        assert page.locator(".ex-top canvas").count() == 8
+        painted = "canvas => canvas.getContext('2d').getImageData(0, 0, 256, 256).data.some(v => v > 0)"
+        assert page.locator(".ex-top canvas").first.evaluate(painted)
+        page.click("#mask")
+        expect(page.locator(".ex-top canvas").first).to_be_hidden()
+        expect(page.locator(".ex-random .veil").first).to_be_hidden()
+
+
+def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, "planted/layer1/table.html") as page:
+        page.get_by_role("button", name="IoU", exact=True).click()
+        shown = numbers(page, "tbody data.iou")
+        assert shown == sorted(shown, reverse=True)
+        assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+        page.get_by_role("button", name="IoU", exact=True).click()
+        assert numbers(page, "tbody data.iou") == shown[::-1]
+
+
+@pytest.mark.parametrize("name", [LAYER, "planted/concepts.html"])
+def test_plotly_comes_only_when_asked_for(chromium: Browser, folder: Path, name: str) -> None:
+    with opened(chromium, folder, name) as page:
+        assert page.evaluate("typeof window.Plotly") == "undefined"
+        page.click("[data-plot]")
+        page.wait_for_selector(".plotly-host .main-svg")
+        colours = page.evaluate("JSON.stringify(document.querySelector('.plotly-host').data)")
+        assert "var(--" not in colours
+
+
+def test_a_chart_leaves_as_an_svg_that_stands_alone(chromium: Browser, folder: Path, tmp_path: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        with page.expect_download() as download:
+            page.click("[data-save=chart-bars]")
+        text = download.value.path().read_text("utf-8")
+        assert download.value.suggested_filename.endswith(".svg")
+        assert 'xmlns="http://www.w3.org/2000/svg"' in text and "rgb(" in text and "<title" in text
+
+
+def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, "planted/lookup.html") as page:
+        page.wait_for_selector("#found li")
+        first = page.locator("#found a").evaluate_all("found => found.map(e => e.href)")
+        page.click("[data-layer='1']")
+        page.locator("#stage").click(position={"x": 30, "y": 30})
+        page.wait_for_function("first => document.querySelector('#found a').href !== first", arg=first[0])
+        assert "layer=layer2" in page.url and "at=" in page.url
+        address = page.url
+        page.reload()
+        assert page.url == address
+        page.hover("#found a")
+        page.click("#found a")
+        page.wait_for_url("**/layer2/unit-*.html")
+
+
+def test_tables_images_and_links_work_without_scripts(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, HOME, java_script_enabled=False) as page:
+        page.click("h3 >> text=layer1")
+        assert page.locator("#cards > .card").count() == 24
+        assert page.locator(".js:visible").count() == 0
+        page.locator("#cards > .card").first.click()
+        page.locator("summary").first.click()
+        expect(page.locator("details table").first).to_be_visible()
+        page.goto(f"{folder.as_uri()}/planted/lookup.html")
+        assert page.locator(".lookrow a").count() > 5
+
+
+def test_images_are_lazy_and_all_of_them_load(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, LAYER) as page:
+        assert page.locator("#cards img:not([loading=lazy])").count() == 0
+        page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
+        page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server without a log."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_the_site_works_from_a_sub_folder_of_a_server(chromium: Browser, folder: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    top = f"http://127.0.0.1:{server.server_port}/a%20site/"
+    page = chromium.new_page()
+    failed: list[str] = []
+    page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
+    page.on("request", lambda r: None if r.url.startswith((top, "data:")) else failed.append(r.url))
+    try:
+        page.goto(top)
+        page.click("h2 a")
+        page.click("h3 >> text=layer2")
+        page.locator("#cards > .card").first.click()
+        page.wait_for_url("**/a%20site/planted/layer2/unit-*.html")
+        page.wait_for_load_state("networkidle")
+        assert failed == []
+    finally:
+        page.close()
+        server.shutdown()
+        server.server_close()
