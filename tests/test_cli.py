@@ -1,0 +1,112 @@
+"""The command line: instant help, one line for what is wrong, and commands that do what they say."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dissectreport.cli import app
+
+PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
+SMALL = ["--layers", "features", "--samples", "32", "--workers", "1", "--device", "cpu"]
+
+
+def run(*words, **more):
+    return CliRunner().invoke(app, [str(word) for word in words], **more)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'plotly', 'PIL', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["build", "scenes_pgam"], "no generator 'scenes_pgam'; did you mean scenes_pgan"),
+        (["build", "planted", "--layers", "featurez"], "did you mean features"),
+        (["build", "planted", "--samples", "0"], "--samples must be at least 1, not 0"),
+        (["build", "planted", "--samples", "-3"], "--samples must be at least 1, not -3"),
+        (["build", "planted", "--rule", "iclr2018"], "no rule 'iclr2018'; did you mean iclr2019"),
+        (["build", "planted", "--segmenter", "scenez"], "no segmenter 'scenez'; did you mean scenes"),
+        (["build", "planted", "--device", "cuda:7"], "--device cuda:7 is not usable here; usable: auto, cpu"),
+        (["render", "planted"], "no measurement under rule corrected of 'planted'"),
+        (["cache", "clear", "nothing"], "no measurement of 'nothing'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words, line, tmp_path):
+    result = run(*words, "--cache", tmp_path / "cache", *([] if words[0] == "cache" else ["--out", tmp_path / "site"]))
+    assert result.exit_code == 1
+    assert line in result.stderr and result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+
+
+def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "file" / "site")
+    assert result.exit_code == 1 and "cannot write" in result.stderr and not (tmp_path / "cache").exists()
+
+
+def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
+    result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    assert result.exit_code == 0, result.output
+    assert "32 samples, 24 units in 1 layer" in result.stderr and "MB of cache" in result.stderr
+    assert (tmp_path / "site" / "index.html").exists() and "index.html" in result.stdout
+    assert "\x1b" not in result.output
+
+
+def test_the_steps_on_their_own_do_what_build_does(tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    assert run("build", "planted", *SMALL, *cache, "--out", tmp_path / "one").exit_code == 0
+    assert run("measure", "planted", *SMALL, "--cache", tmp_path / "other").exit_code == 0
+    assert run("render", "planted", "--cache", tmp_path / "other", "--out", tmp_path / "two").exit_code == 0
+    one, two = ({str(p.relative_to(r)): p.read_bytes() for p in r.rglob("*") if p.is_file()} for r in (tmp_path / "one", tmp_path / "two"))
+    assert one == two
+
+
+def test_the_cache_is_listed_verified_and_cleared(tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    run("measure", "planted", *SMALL, *cache)
+    assert "planted  corrected  32 samples of features" in run("cache", "list", *cache).stdout
+    assert run("cache", "verify", *cache).exit_code == 0
+    victim = next((tmp_path / "cache").glob("measurements/*/samples-*.npz"))
+    victim.write_bytes(b"no")
+    verified = run("cache", "verify", *cache)
+    assert verified.exit_code == 1 and str(victim) in verified.stdout
+    assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
+    assert not list((tmp_path / "cache").rglob("*.npz"))
+
+
+def test_models_lists_what_can_be_named():
+    listed = run("models").stdout
+    assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))
+
+
+def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
+    words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
+    process = subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("measurements/*/samples-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("dissectreport: stopped; finished work is kept")
+    assert "Traceback" not in said
+
+
+def test_the_downloads_of_a_site_are_plain_json(tmp_path):
+    run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    files = list((tmp_path / "site").rglob("*.json"))
+    assert files and all(json.loads(Path(path).read_text()) is not None for path in files)
