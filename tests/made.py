@@ -1,4 +1,4 @@
-"""A made-up dissection with drawn pictures: everything a report can show, without a network or a measurement."""
+"""A made-up dissection with drawn pictures: all that a report can show, without a measurement."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def pooled(mask: NDArray[np.bool_], side: int) -> NDArray[np.float32]:
     return mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32)
 
 
-def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int) -> NDArray[np.float32]:
+def activations(
+    rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int
+) -> NDArray[np.float32]:
     """(n, units, side, side): most units follow a concept, some a place, some nothing, one a neighbour."""
     n, concepts = present.shape[:2]
     noise = rng.normal(0, 1, (n, units, side, side)).astype(np.float32)
@@ -110,7 +112,12 @@ def intervals(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_layer(
-    rng: np.random.Generator, name: str, units: int, side: int, shown: NDArray[np.int64], present: NDArray[np.bool_]
+    rng: np.random.Generator,
+    name: str,
+    units: int,
+    side: int,
+    shown: NDArray[np.int64],
+    present: NDArray[np.bool_],
 ) -> Layer:
     """One layer whose numbers really are those of its maps over the drawn pictures."""
     maps = activations(rng, present, units, side)
@@ -193,7 +200,9 @@ def make_layer(
         pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
         controls=make_controls(table),
         curves=make_curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), iou, null),
-        histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
+        histogram=np.stack(
+            [np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]
+        ),
         edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
         correlated=make_correlated(flat),
         examples=make_examples(rng, maps, shown),
@@ -258,7 +267,7 @@ def make_controls(table: pd.DataFrame) -> pd.DataFrame:
 def made_dissection(
     seed: int = 0, units: int = 12, layers: int = 2, name: str = "planted", size: int = 64, side: int = 8
 ) -> Dissection:
-    """A plausible dissection of `layers` layers with `units` units each; the same arguments give the same value."""
+    """A plausible dissection of `layers` layers of `units` units; the same arguments, the same value."""
     rng = np.random.default_rng(seed)
     drawn = [draw(rng, size) for _ in range(SHOWN)]
     pixels = np.stack([image for image, _ in drawn])
@@ -286,11 +295,12 @@ def made_dissection(
     confidence = np.clip(0.99 - rng.random((4, GRID, GRID)) * 0.3, 0, 1).astype(np.float16)
     return Dissection(
         model=name,
-        provenance=make_provenance(name, seed, size, layers),
+        provenance=make_provenance(name, seed, size),
         vocabulary=pd.DataFrame(LISTED, columns=["concept", "category"]),
         concepts=concepts,
         layers=tuple(
-            make_layer(rng, f"layer{k + 1}", units, min(GRID, side * 2**k), numbers, present) for k in range(layers)
+            make_layer(rng, f"layer{k + 1}", units, min(GRID, side * 2**k), numbers, present)
+            for k in range(layers)
         ),
         pictures=Pictures(numbers, pixels),
         trust=(
@@ -301,7 +311,7 @@ def made_dissection(
     )
 
 
-def make_provenance(name: str, seed: int, size: int, layers: int) -> Provenance:
+def make_provenance(name: str, seed: int, size: int) -> Provenance:
     """Plausible facts about a run."""
     return Provenance(
         model=name,
@@ -325,6 +335,6 @@ def make_provenance(name: str, seed: int, size: int, layers: int) -> Provenance:
         segmenter={"name": "exact", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
         versions={"dissectreport": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
         devices=("cpu",),
-        command=f"dissectreport build {name} --layers {','.join(f'layer{k + 1}' for k in range(layers))} --seed {seed}",
+        command=f"dissectreport build {name} --seed {seed}",
         thresholds={"excess": 0.04, "q": 0.05},
     )

@@ -1,4 +1,4 @@
-"""The site in a real browser: from a folder, without a network, with and without scripts, and from a sub-folder."""
+"""The site in a real browser: from a folder without a network, without scripts, and from a server."""
 
 from __future__ import annotations
 
@@ -100,7 +100,11 @@ def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             found = Axe().run(page, options={"preload": False}).response["violations"]
-            serious = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")]
+            serious = [
+                f"{v['id']}: {v['nodes'][0]['html'][:120]}"
+                for v in found
+                if v["impact"] in ("serious", "critical")
+            ]
             assert serious == [], theme
 
 
@@ -148,7 +152,8 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
         words = str(column.get_attribute("aria-label"))
         column.locator(".bar").click()
         concept, units = words.split(": ")
-        assert set(labels(page)) == {concept} and len(labels(page)) >= int(units.split()[0])
+        assert set(labels(page)) == {concept}
+        assert len(labels(page)) >= int(units.split()[0])
         page.go_back()
         assert len(labels(page)) == 24
 
@@ -157,8 +162,11 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
     with opened(chromium, folder, f"{LAYER}#u=7") as page:
         expect(page.locator("#u7.here")).to_be_in_viewport()
     with opened(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
-        units = [int(words.split()[1]) for words in page.locator("#cards > .card:visible .id").all_inner_texts()]
-        assert units == sorted(units) and 0 < len(units) < 24
+        units = [
+            int(words.split()[1]) for words in page.locator("#cards > .card:visible .id").all_inner_texts()
+        ]
+        assert units == sorted(units)
+        assert 0 < len(units) < 24
 
 
 def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) -> None:
@@ -173,7 +181,9 @@ def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) 
         expect(first).to_be_focused()
         page.keyboard.press("?")
         shown = page.inner_text("#help")
-        for key in page.locator("[data-shortcut]").evaluate_all("found => found.map(e => e.dataset.shortcut[0])"):
+        for key in page.locator("[data-shortcut]").evaluate_all(
+            "found => found.map(e => e.dataset.shortcut[0])"
+        ):
             assert key in shown or key == "A"
         page.keyboard.press("?")
         page.keyboard.press("Enter")
@@ -210,7 +220,10 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         page.focus("#slide")
         page.keyboard.press("Home")
         after = page.inner_text("#cut-out")
-        assert before != after and "pixels on" in after and "null" in after and "[" in after
+        assert before != after
+        assert "pixels on" in after
+        assert "null" in after
+        assert "[" in after
         assert page.locator(".ex-top canvas").count() == 8
         painted = "canvas => canvas.getContext('2d').getImageData(0, 0, 256, 256).data.some(v => v > 0)"
         assert page.locator(".ex-top canvas").first.evaluate(painted)
@@ -245,7 +258,9 @@ def test_a_chart_leaves_as_an_svg_that_stands_alone(chromium: Browser, folder: P
             page.click("[data-save=chart-bars]")
         text = download.value.path().read_text("utf-8")
         assert download.value.suggested_filename.endswith(".svg")
-        assert 'xmlns="http://www.w3.org/2000/svg"' in text and "rgb(" in text and "<title" in text
+        assert 'xmlns="http://www.w3.org/2000/svg"' in text
+        assert "rgb(" in text
+        assert "<title" in text
 
 
 def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> None:
@@ -255,7 +270,8 @@ def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> 
         page.click("[data-layer='1']")
         page.locator("#stage").click(position={"x": 30, "y": 30})
         page.wait_for_function("first => document.querySelector('#found a').href !== first", arg=first[0])
-        assert "layer=layer2" in page.url and "at=" in page.url
+        assert "layer=layer2" in page.url
+        assert "at=" in page.url
         address = page.url
         page.reload()
         assert page.url == address

@@ -50,5 +50,6 @@ def load_assets() -> tuple[Assets, dict[str, bytes]]:
 def plotly_bundle() -> Path:
     """plotly.js as it lies in plotly's Python package."""
     spec = find_spec("plotly")
-    assert spec is not None and spec.origin is not None, "plotly is a dependency"
+    assert spec is not None, "plotly is a dependency"
+    assert spec.origin is not None, "plotly is a package"
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"

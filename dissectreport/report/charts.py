@@ -40,6 +40,11 @@ class Series:
     points: tuple[Point, ...]
 
 
+def linear(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Where a value stands when `low` stands at `start` and `high` at `end`."""
+    return lambda value: start + (end - start) * (value - low) / (high - low)
+
+
 def mark(control: str, x: float, y: float) -> Markup:
     """The sign of a control: disc, diamond, triangle or cross."""
     kind = f"ctl ctl-{control}"
@@ -63,10 +68,12 @@ def over_layers(
     plot_width, plot_height = width - left - right, height - top - bottom
     step = plot_width / max(len(layers) - 1, 1)
     x = [left + 12 + i * (step - 24 / max(len(layers) - 1, 1)) for i in range(len(layers))]
-    y = lambda v: top + plot_height * (1 - v / ceiling)  # noqa: E731
+    y = linear(0, ceiling, top + plot_height, top)
     inside = [line(left, y(m), left + plot_width, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, percent(m) if as_share else f"{m:g}", "end", "tick") for m in marks]
-    inside += [text(at, height - 14, _short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)]
+    inside += [
+        text(at, height - 14, _short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)
+    ]
     ends: list[tuple[float, str]] = []
     for i, one in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * 5
@@ -80,7 +87,9 @@ def over_layers(
             ends.append((spots[-1][1], one.control))
     for up, control in _apart(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
-        inside.append(text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}"))
+        inside.append(
+            text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}")
+        )
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -138,7 +147,9 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
         inside.append(text(x, 32, group.heading, class_="tick"))
         inside.append(line(x, floor + 0.5, x + span - pitch + thick, floor + 0.5, "axis"))
         for i, bar in enumerate(group.bars):
-            inside.append(_column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark))
+            inside.append(
+                _column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark)
+            )
         x += span + between
     return drawing(max(x - between, 320.0), height, title, description, name, *inside, role="group")
 
@@ -149,7 +160,14 @@ def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour:
         "a",
         rect(x, floor - tall, thick, tall, f"bar fill-{colour}", rx=min(2.0, thick / 4)),
         text(middle, floor - tall - 7, str(bar.units), "middle", "value"),
-        text(middle + 4, floor + 16, _short(bar.concept), "end", "name", transform=f"rotate(-42 {middle + 4:.1f} {floor + 16:.1f})"),
+        text(
+            middle + 4,
+            floor + 16,
+            _short(bar.concept),
+            "end",
+            "name",
+            transform=f"rotate(-42 {middle + 4:.1f} {floor + 16:.1f})",
+        ),
         href=bar.href,
         aria_label=f"{bar.concept}: {bar.units} units",
         class_="column",
@@ -175,32 +193,50 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     height = top + row * len(rows) + 34
     highest = max([v for r in rows for v in (r.high, r.null) if not math.isnan(v)] + [0.05])
     marks = ticks(highest, 5)
-    x = lambda v: left + (width - left - right) * v / highest  # noqa: E731
+    x = linear(0, highest, left, width - right)
     floor = height - 30
     inside = [line(x(m), top, x(m), floor, "grid" if m else "axis") for m in marks]
     inside += [text(x(m), floor + 18, share(m, 2 if highest < 0.5 else 1), "middle", "tick") for m in marks]
     for i, one in enumerate(rows):
         up = top + row * i + row / 2
-        inside.append(text(left - 10, up + 4, _short(one.concept), "end", "name lead" if one.leading else "name"))
-        inside.append(rect(left, up - 6, max(x(one.iou) - left, 0.0), 12, f"bar fill-{one.mark}" + ("" if one.leading else " faint")))
+        inside.append(
+            text(left - 10, up + 4, _short(one.concept), "end", "name lead" if one.leading else "name")
+        )
+        inside.append(
+            rect(
+                left,
+                up - 6,
+                max(x(one.iou) - left, 0.0),
+                12,
+                f"bar fill-{one.mark}" + ("" if one.leading else " faint"),
+            )
+        )
         inside.append(line(x(one.low), up, x(one.high), up, "whisker ink"))
         inside.append(line(x(one.null), up - 10, x(one.null), up + 10, "null"))
     return drawing(width, height, title, description, name, *inside)
 
 
 def histogram(
-    name: str, title: str, description: str, counts: NDArray[np.int64], edges: NDArray[np.float32], level: float, colour: str
+    name: str,
+    title: str,
+    description: str,
+    counts: NDArray[np.int64],
+    edges: NDArray[np.float32],
+    level: float,
+    colour: str,
 ) -> Markup:
     """Activations of one unit on a square-root scale; what is above the level is coloured."""
     width, height, left, right, top, bottom, columns = 560.0, 250.0, 14.0, 14.0, 34.0, 34.0, 84
     low, high = float(edges[0]), float(edges[-1])
     if not (high > low) or counts.sum() == 0:
-        return drawing(width, 60, title, description, name, text(left, 34, "The unit never changes.", class_="tick"))
+        return drawing(
+            width, 60, title, description, name, text(left, 34, "The unit never changes.", class_="tick")
+        )
     at = np.linspace(low, high, columns + 1)
     below = np.concatenate([[0], np.cumsum(counts)])
     dense = np.diff(np.interp(at, edges.astype(float), below)) / counts.sum()
     tall = np.sqrt(dense / dense.max()) * (height - top - bottom)
-    x = lambda v: left + (width - left - right) * (v - low) / (high - low)  # noqa: E731
+    x = linear(low, high, left, width - right)
     floor = height - bottom
     inside = [line(left, floor + 0.5, width - right, floor + 0.5, "axis")]
     for i, (a, b) in enumerate(pairwise(at)):
@@ -212,7 +248,9 @@ def histogram(
     if not math.isnan(level):
         inside.append(line(x(level), top - 12, x(level), floor, "level"))
         side = "end" if x(level) > width * 0.6 else "start"
-        inside.append(text(x(level) + (-7 if side == "end" else 7), top - 2, f"level {plain(level)}", side, "value"))
+        inside.append(
+            text(x(level) + (-7 if side == "end" else 7), top - 2, f"level {plain(level)}", side, "value")
+        )
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -231,15 +269,21 @@ CURVE = (560.0, 300.0, 46.0, 14.0, 16.0, 44.0)
 
 
 def curve(
-    name: str, title: str, description: str, tails: Sequence[float], traces: Sequence[Trace], tail: float,
-    low: Sequence[float], high: Sequence[float],
+    name: str,
+    title: str,
+    description: str,
+    tails: Sequence[float],
+    traces: Sequence[Trace],
+    tail: float,
+    low: Sequence[float],
+    high: Sequence[float],
 ) -> Markup:
-    """IoU (line, with its band) and null (dashes) over the share of pixels that are on; the unit's level is marked."""
+    """IoU (line, with its band) and null (dashes) over the share of pixels that are on."""
     width, height, left, right, top, bottom = CURVE
     shown = [v for trace in traces for v in (*trace.iou, *trace.null) if not math.isnan(v)]
     marks = ticks(max([*shown, 0.05]), 4)
     ceiling = max([*shown, 0.05]) * 1.06
-    y = lambda v: top + (height - top - bottom) * (1 - v / ceiling)  # noqa: E731
+    y = linear(0, ceiling, height - bottom, top)
     x = tail_scale(tails)
     inside = [line(left, y(m), width - right, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, share(m), "end", "tick") for m in marks]
@@ -254,15 +298,19 @@ def curve(
     for i, trace in enumerate(traces):
         faint = "" if i == 0 else " faint"
         inside.append(path(zip(spots, map(y, trace.iou), strict=True), f"trace line-{trace.mark}{faint}"))
-        inside.append(path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}"))
+        inside.append(
+            path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}")
+        )
     if not math.isnan(tail):
         inside.append(line(x(tail), top, x(tail), height - bottom, "level"))
-    inside.append(tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden"))
+    inside.append(
+        tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden")
+    )
     return drawing(width, height, title, description, name, *inside)
 
 
 def tail_scale(tails: Sequence[float]) -> Callable[[float], float]:
-    """Where a share of pixels stands on the curve's axis, which is logarithmic, many pixels to the left."""
+    """Where a share of pixels stands on the logarithmic axis of the curve, many to the left."""
     width, _, left, right, _, _ = CURVE
     high, low = math.log(max(*tails, 1e-6)), math.log(max(min(tails), 1e-6))
 

@@ -9,7 +9,7 @@ _MORE = ("extra1", "extra2", "extra3")
 
 
 def mark_of(category: str) -> str:
-    """The name of a category's sign, which is also a CSS class and variable: object, part … or extra1 to extra3."""
+    """The name of a category's sign, also a CSS class and variable: object, part … or extra1 to extra3."""
     if not category:
         return "quiet"
     if category in _KNOWN:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dissectreport.analysis.dissection import Layer
 from dissectreport.report.marks import mark_of
+from dissectreport.report.model import rows_of
 
 Figure = dict[str, Any]
 SYMBOLS = {"object": "circle", "part": "diamond", "material": "square", "colour": "triangle-up"}
@@ -22,7 +23,12 @@ def _number(value: float, digits: int = 4) -> float | None:
 
 def layout(x: str, y: str, **more: Any) -> Figure:
     """Axes with titles, quiet grids and our fonts."""
-    axis = {"gridcolor": "var(--line)", "zeroline": False, "linecolor": "var(--line)", "tickcolor": "var(--line)"}
+    axis = {
+        "gridcolor": "var(--line)",
+        "zeroline": False,
+        "linecolor": "var(--line)",
+        "tickcolor": "var(--line)",
+    }
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -64,8 +70,8 @@ def _units(rows: pd.DataFrame, category: str) -> Figure:
         "name": category,
         "x": [_number(v) for v in rows["null"]],
         "y": [_number(v) for v in rows["iou"]],
-        "text": [f"unit {r.unit}: {r.concept}" for r in rows.itertuples()],
-        "customdata": [[int(r.unit), _number(r.iou_low, 2), _number(r.iou_high, 2)] for r in rows.itertuples()],
+        "text": [f"unit {r.unit}: {r.concept}" for r in rows_of(rows)],
+        "customdata": [[int(r.unit), _number(r.iou_low, 2), _number(r.iou_high, 2)] for r in rows_of(rows)],
         "hovertemplate": hover,
         "marker": {
             "color": colour,
@@ -103,6 +109,8 @@ def concept_heatmap(grid: Grid) -> Figure:
                 "ygap": 2,
             }
         ],
-        "layout": layout("", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 16, "b": 40})
+        "layout": layout(
+            "", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 16, "b": 40}
+        )
         | {"yaxis": {"autorange": "reversed", "automargin": True}},
     }

@@ -1,6 +1,6 @@
 """Writes the site: gathers every page and picture first, then writes what changed.
 
-    written = write_site(dissection, Path("site"))
+written = write_site(dissection, Path("site"))
 """
 
 from __future__ import annotations
@@ -19,21 +19,16 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.report import figures, images
 from dissectreport.report.assets import load_assets, templates_folder
-from dissectreport.report.pages import (
-    Site,
-    Summary,
-    band_size,
-    concepts_page,
-    index_page,
-    lookup_page,
-    methods_page,
-    overview_page,
-    summary,
-    trust_page,
-)
+from dissectreport.report.concept_pages import concepts_page
+from dissectreport.report.layer_pages import layer_page, strip_size, table_page
+from dissectreport.report.lookup_page import lookup_page
+from dissectreport.report.methods_page import methods_page
+from dissectreport.report.model import Site
+from dissectreport.report.pages import Summary, band_size, index_page, overview_page, summary
 from dissectreport.report.places import Places
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
-from dissectreport.report.unit_pages import LayerRows, layer_page, strip_size, table_page, unit_page
+from dissectreport.report.trust_page import trust_page
+from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.writing import remove_ours, write_if_changed, write_model
 
 Progress = Callable[[int, int], None]
@@ -121,7 +116,9 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("concepts"): render("concepts.html", concepts_page(site)),
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
-        places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
+        places.page("methods"): render(
+            "methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})
+        ),
         f"{places.home}/summary.json": _json(asdict(summary(site))),
     }
     return files

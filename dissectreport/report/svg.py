@@ -11,7 +11,9 @@ from markupsafe import Markup, escape
 def tag(name: str, *inside: str, **attributes: object) -> Markup:
     """One element; `class_` gives class, `stroke_width` gives stroke-width, text is escaped."""
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_word(value)}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{_word(value)}"'
+        for key, value in attributes.items()
+        if value is not None
     )
     return Markup(f"<{name}{given}>{''.join(map(escape, inside))}</{name}>")
 
@@ -22,7 +24,9 @@ def _word(value: object) -> str:
     return str(escape(value))
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", class_: str | None = None, **more: object) -> Markup:
+def text(
+    x: float, y: float, words: str, anchor: str = "start", class_: str | None = None, **more: object
+) -> Markup:
     """A line of text."""
     anchored = None if anchor == "start" else anchor
     return tag("text", escape(words), x=float(x), y=float(y), text_anchor=anchored, class_=class_, **more)
@@ -35,7 +39,9 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
 
 def rect(x: float, y: float, width: float, height: float, class_: str, **more: object) -> Markup:
     """A rectangle."""
-    return tag("rect", x=float(x), y=float(y), width=float(width), height=float(height), class_=class_, **more)
+    return tag(
+        "rect", x=float(x), y=float(y), width=float(width), height=float(height), class_=class_, **more
+    )
 
 
 def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
@@ -50,8 +56,10 @@ def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
     return tag("path", d="".join(words), class_=class_)
 
 
-def drawing(width: float, height: float, title: str, description: str, name: str, *inside: str, role: str = "img") -> Markup:
-    """A whole picture with its title and description for those who cannot see it; a "group" may hold links."""
+def drawing(
+    width: float, height: float, title: str, description: str, name: str, *inside: str, role: str = "img"
+) -> Markup:
+    """A whole picture with its title and description for those who cannot see it; a "group" has links."""
     return tag(
         "svg",
         tag("title", escape(title), id=f"{name}-t"),

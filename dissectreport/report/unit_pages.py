@@ -1,4 +1,4 @@
-"""The pages of a layer, of its numbers, and of each unit: a frozen dataclass for each template."""
+"""The page of one unit: its images, its agreement with concepts and over thresholds, its companions."""
 
 from __future__ import annotations
 
@@ -12,225 +12,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.dissection import COLUMNS, Layer
+from dissectreport.analysis.dissection import Layer
 from dissectreport.report import charts
 from dissectreport.report.figures import Agreement, percent
 from dissectreport.report.frame import Frame, Link
+from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
-from dissectreport.report.pages import Count, Site, _quoted, counts, leading_units
-from dissectreport.report.plots import Figure, agreement_scatter
-
-STRIP = 6
-"""Images in the strip of a unit card."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """A unit among others."""
-
-    unit: int
-    href: str
-    strip: str
-    concept: str
-    category: str
-    mark: str
-    agreement: Agreement
-    tail: float
-    interpretable: bool
-    state: str
-    stability: float
-
-    @property
-    def words(self) -> str:
-        """What the unit is called."""
-        return self.concept or "no label"
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A unit that says nothing, and why."""
-
-    unit: int
-    href: str
-    state: str
-
-
-@dataclass(frozen=True)
-class LayerPage:
-    """A layer and all of its units."""
-
-    frame: Frame
-    model: str
-    layer: str
-    units: int
-    size: str
-    scoring: int
-    groups: int
-    counts: Mapping[str, Count]
-    chart: Markup
-    bars: tuple[charts.BarGroup, ...]
-    cards: tuple[Card, ...]
-    data: Mapping[str, Any]
-    categories: tuple[tuple[str, str, int], ...]
-    concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-    set_aside: tuple[SetAside, ...]
-    table: str
-    scatter: Figure
-    per_strip: int
-    excess: float | None
-
-
-def card(site: Site, around: Frame, layer: Layer, row: Any) -> Card:
-    """The card of the unit in a row of the layer's table."""
-    return Card(
-        unit=int(row.unit),
-        href=around.to(site.places.unit(layer.name, int(row.unit))),
-        strip=around.to(site.places.strip(layer.name, int(row.unit))),
-        concept=str(row.concept),
-        category=str(row.category),
-        mark=mark_of(str(row.category)),
-        agreement=Agreement.of(row),
-        tail=float(row.tail),
-        interpretable=bool(row.interpretable),
-        state=str(row.state),
-        stability=float(row.stability),
-    )
-
-
-def neighbours(around: Frame, links: list[tuple[str, str]], at: int) -> Frame:
-    """`around` with links to the page before and after."""
-    before = Link(around.to(links[at - 1][0]), links[at - 1][1]) if at > 0 else None
-    after = Link(around.to(links[at + 1][0]), links[at + 1][1]) if at + 1 < len(links) else None
-    return replace(around, before=before, after=after)
-
-
-def layer_page(site: Site, layer: Layer) -> LayerPage:
-    """The bar chart of concepts and a card for every unit."""
-    found, places = site.dissection, site.places
-    here = places.layer(layer.name)
-    title = f"{layer.name} · {found.model}"
-    around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
-    listed = [(places.layer(one.name), one.name) for one in found.layers]
-    around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
-    home = Link(around.to(places.page("index")), found.model)
-    around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
-    cards = tuple(card(site, around, layer, row) for row in leading_units(layer).itertuples())
-    groups = _bar_groups(site, layer)
-    named = layer.table[layer.table["concept"] != ""]
-    return LayerPage(
-        frame=around,
-        model=found.model,
-        layer=layer.name,
-        units=layer.units,
-        size=f"{layer.height} × {layer.width}",
-        scoring=found.provenance.scoring,
-        groups=found.provenance.groups,
-        counts=counts(layer),
-        chart=_bars_chart(layer, groups),
-        bars=groups,
-        cards=cards,
-        data=_sorting(cards),
-        categories=tuple(
-            (c, mark_of(c), int((named["category"] == c).sum())) for c in site.categories if (named["category"] == c).any()
-        ),
-        concepts=_options(site, named),
-        set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
-        table=around.to(places.layer_table(layer.name)),
-        scatter=agreement_scatter(layer, site.categories),
-        per_strip=strip_size(layer),
-        excess=found.provenance.thresholds.get("excess"),
-    )
-
-
-def strip_size(layer: Layer) -> int:
-    """Images in a strip: the first of the top images."""
-    return min(STRIP, int((layer.examples.kind == "top").sum()))
-
-
-def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
-    groups = []
-    for category in site.categories:
-        number = named.loc[named["category"] == category, "concept"].value_counts().sort_index()
-        if len(number):
-            groups.append((category, tuple((str(c), int(n)) for c, n in number.items())))
-    return tuple(groups)
-
-
-def _sorting(cards: tuple[Card, ...]) -> Mapping[str, Any]:
-    """What the page's script sorts and filters by, card by card in the order of the page."""
-
-    def numbers(values: list[float]) -> list[float | None]:
-        return [None if math.isnan(v) else round(v, 4) for v in values]
-
-    return {
-        "unit": [c.unit for c in cards],
-        "concept": [c.concept for c in cards],
-        "category": [c.category for c in cards],
-        "iou": numbers([c.agreement.iou for c in cards]),
-        "null": numbers([c.agreement.null for c in cards]),
-        "lift": numbers([c.agreement.lift for c in cards]),
-        "excess": numbers([c.agreement.excess_low for c in cards]),
-        "sure": [int(c.interpretable) for c in cards],
-        "state": [c.state for c in cards],
-    }
-
-
-def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
-    good = layer.interpretable
-    groups = []
-    for category in site.categories:
-        number = good.loc[good["category"] == category, "concept"].value_counts()
-        ordered = sorted(number.items(), key=lambda item: (-int(item[1]), str(item[0])))
-        bars = tuple(charts.Bar(str(c), int(n), f"#c={_quoted(str(c))}") for c, n in ordered)
-        if bars:
-            groups.append(charts.BarGroup(category, mark_of(category), _heading(layer, category, good), bars))
-    return tuple(groups)
-
-
-def _heading(layer: Layer, category: str, good: pd.DataFrame) -> str:
-    found = counts(layer, category)
-    if "measured" not in found:
-        return f"n = {(good['category'] == category).sum()}"
-    one = found["measured"]
-    words = f"{one.units:.0f} unit{'' if one.units == 1 else 's'} [{one.units_low:.0f}, {one.units_high:.0f}]"
-    return words + (f", rotated {found['rotation'].units:.0f}" if "rotation" in found else "")
-
-
-def _bars_chart(layer: Layer, groups: tuple[charts.BarGroup, ...]) -> Markup:
-    leading = ", ".join(f"{bar.concept} {bar.units}" for group in groups for bar in group.bars[:3])
-    return charts.concept_bars(
-        "chart-bars",
-        f"Interpretable units of {layer.name} per concept, by category",
-        f"Columns, one a concept; the most frequent are {leading or 'none'}. The table below has the numbers.",
-        groups,
-    )
-
-
-@dataclass(frozen=True)
-class TablePage:
-    """All numbers of a layer's units."""
-
-    frame: Frame
-    model: str
-    layer: str
-    scoring: int
-    rows: tuple[tuple[Card, Any], ...]
-    downloads: tuple[tuple[str, str, str], ...]
-    columns: Mapping[str, str]
-
-
-def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
-    """The layer's table as a page; `names` are the tables that can be downloaded."""
-    places = site.places
-    title = f"Numbers of {layer.name} · {site.dissection.model}"
-    around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
-    up = Link(around.to(places.layer(layer.name)), layer.name)
-    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.model), up))
-    rows = tuple((card(site, around, layer, row), row) for row in layer.table.itertuples())
-    downloads = tuple((n, *(around.to(places.data(n, k, layer.name)) for k in ("csv", "json"))) for n in names)
-    return TablePage(
-        around, site.dissection.model, layer.name, site.dissection.provenance.scoring, rows, downloads, COLUMNS
-    )
+from dissectreport.report.model import Site, rows_of
 
 
 @dataclass(frozen=True)
@@ -319,13 +107,16 @@ class LayerRows:
     def of(cls, layer: Layer) -> LayerRows:
         """All rows, grouped."""
         return cls(
-            list(layer.table.itertuples()), _by_unit(layer.pairs), _by_unit(layer.labels), _by_unit(layer.correlated)
+            list(layer.table.itertuples()),
+            _by_unit(layer.pairs),
+            _by_unit(layer.labels),
+            _by_unit(layer.correlated),
         )
 
 
 def _by_unit(table: pd.DataFrame) -> Mapping[int, list[Any]]:
     groups: dict[int, list[Any]] = {}
-    for row in table.itertuples():
+    for row in rows_of(table):
         groups.setdefault(int(row.unit), []).append(row)
     return groups
 
@@ -366,7 +157,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         chart_histogram=charts.histogram(
             "chart-histogram",
             f"Activations of {name}",
-            "How often each activation occurs over all pixels, on a square-root scale; coloured above the level.",
+            "How often each activation occurs, on a square-root scale; coloured above the level.",
             layer.histogram[unit],
             layer.edges[unit],
             float(row.level),
@@ -410,13 +201,21 @@ def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[Examp
 
 def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...]) -> Markup:
     shown = [
-        charts.Ranked(p.concept, p.mark, p.agreement.iou, p.agreement.low, p.agreement.high, p.agreement.null, p.concept == one.concept)
+        charts.Ranked(
+            p.concept,
+            p.mark,
+            p.agreement.iou,
+            p.agreement.low,
+            p.agreement.high,
+            p.agreement.null,
+            p.concept == one.concept,
+        )
         for p in pairs
     ]
     return charts.ranking(
         "chart-ranking",
         f"Agreement of {name} with its leading concepts",
-        "IoU with 95 % interval; the tick across each bar is the IoU expected by chance. Ordered by excess over chance.",
+        "IoU with 95 % interval; the tick across each bar is what chance gives. Ordered by excess.",
         shown,
     )
 
@@ -424,7 +223,12 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...]) -> Markup:
 def _traces(layer: Layer, unit: int, names: list[str], categories: list[str]) -> list[charts.Trace]:
     curves = layer.curves
     return [
-        charts.Trace(names[c], mark_of(categories[c]), tuple(curves.iou[unit, i].tolist()), tuple(curves.null[unit, i].tolist()))
+        charts.Trace(
+            names[c],
+            mark_of(categories[c]),
+            tuple(curves.iou[unit, i].tolist()),
+            tuple(curves.null[unit, i].tolist()),
+        )
         for i, c in enumerate(curves.concepts[unit].tolist())
         if c > 0 and not np.isnan(curves.iou[unit, i]).all()
     ]
@@ -434,7 +238,7 @@ def _curve_chart(name: str, layer: Layer, unit: int, traces: list[charts.Trace],
     return charts.curve(
         "chart-curve",
         f"Agreement of {name} at every threshold",
-        f"IoU with {traces[0].concept} against the share of pixels that are on; dashed, the IoU expected by chance."
+        f"IoU with {traces[0].concept} against the share of pixels that are on; dashed, what chance gives."
         " The upright line is the unit's own level.",
         layer.curves.tails[unit].tolist(),
         traces,
@@ -466,7 +270,11 @@ def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
     curves = layer.curves
     tails = curves.tails[unit].tolist()
     scale = charts.tail_scale(tails)
-    own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
+    own = (
+        int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin())
+        if one.tail > 0
+        else 0
+    )
     top = [i for i, k in enumerate(layer.examples.kind.tolist()) if k == "top"]
     maps = layer.examples.maps[unit, top].astype(np.float32)
     step = max(1, maps.shape[1] // 32)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, are written only if they changed, and are removed only if they were ours."""
+"""Files appear whole or not at all, are written if they changed, and removed if they were ours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_if_changed(path: Path, content: bytes) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
@@ -41,7 +41,9 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full: {path} was not written; free some space and render again")
     if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-        return OutputError(f"cannot write {path}: a file stands where a folder is needed, or the reverse; move it away")
+        return OutputError(
+            f"cannot write {path}: a file stands where a folder is needed, or the reverse; move it away"
+        )
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another folder with --out")
 
 
@@ -82,14 +84,12 @@ def remove_ours(folder: Path, files: set[str]) -> None:
 def write_model(folder: Path, files: Mapping[str, bytes]) -> int:
     """Write a model's folder; the number of files that changed.
 
-    The ledger first names old and new files together, so that a render that dies in between leaves nothing that
-    the next one would not recognise as ours.
+    The ledger first names old and new files together, so that a render that dies in between leaves nothing
+    that the next one would not recognise as ours.
     """
     before, now = set(read_ledger(folder)), set(files)
     changed = 0
-    if before - now or not before:
-        write_ledger(folder, before | now)
-    elif now - before:
+    if before != now:
         write_ledger(folder, before | now)
     for name in files:
         changed += write_if_changed(folder / name, files[name])

@@ -1,0 +1,77 @@
+"""How it was done, what the words mean, and every table to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dissectreport.analysis.dissection import COLUMNS
+from dissectreport.report.frame import Frame
+from dissectreport.report.model import Site, flat
+
+
+@dataclass(frozen=True)
+class Download:
+    """A table to take away, of one layer or of the whole model."""
+
+    rows: int
+    csv: str
+    json: str
+    words: str
+
+
+@dataclass(frozen=True)
+class MethodsPage:
+    """How it was done, what the words mean, and where the numbers are."""
+
+    frame: Frame
+    model: str
+    facts: Any
+    layers: tuple[str, ...]
+    units: int
+    tested: int
+    untested: tuple[str, ...]
+    generator: tuple[tuple[str, str], ...]
+    segmenter: tuple[tuple[str, str], ...]
+    thresholds: Mapping[str, float]
+    downloads: Mapping[str, Mapping[str, Download]]
+    """By table and then by layer, '' for the whole model."""
+    columns: Mapping[str, str]
+    set_aside: Mapping[str, int]
+
+
+def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage:
+    """`rows` gives the number of rows of each (table, layer) that can be downloaded."""
+    found, places = site.dissection, site.places
+    facts = found.provenance
+    around = site.frame(
+        places.page("methods"),
+        f"Methods & data · {found.model}",
+        f"How {found.model} was dissected, with downloads.",
+        current="methods & data",
+    )
+    downloads: dict[str, dict[str, Download]] = {}
+    for (name, layer), n in rows.items():
+        csv, json = (around.to(places.data(name, kind, layer or None)) for kind in ("csv", "json"))
+        downloads.setdefault(name, {})[layer] = Download(n, csv, json, f"{name} of {layer or 'the model'}")
+    states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(
+        r"\d+", "another", regex=True
+    )
+    return MethodsPage(
+        frame=around,
+        model=found.model,
+        facts=facts,
+        layers=tuple(layer.name for layer in found.layers),
+        units=sum(layer.units for layer in found.layers),
+        tested=int(found.concepts["tested"].sum()),
+        untested=tuple(found.concepts.loc[~found.concepts["tested"].astype(bool), "concept"]),
+        generator=flat(facts.generator),
+        segmenter=flat(facts.segmenter),
+        thresholds=facts.thresholds,
+        downloads=downloads,
+        columns=COLUMNS,
+        set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
+    )

@@ -1,0 +1,99 @@
+"""The model whose pages are built: what was found, where it goes, and the counts that every page shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from dissectreport.analysis.dissection import Dissection, Layer
+from dissectreport.report.charts import CONTROLS, Point
+from dissectreport.report.frame import Assets, Frame, model_frame
+from dissectreport.report.places import Places
+
+
+def rows_of(table: pd.DataFrame) -> list[Any]:
+    """The rows of a table, each with its columns as attributes."""
+    return list(table.itertuples())
+
+
+def view_of(concept: str) -> str:
+    """The part of an address, after its #, that shows a layer's units of one concept."""
+    return f"c={quote(concept, safe='')}"
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many units, and different concepts, a rule calls interpretable, with intervals."""
+
+    units: float
+    units_low: float
+    units_high: float
+    of: float
+    concepts: float
+    concepts_low: float
+    concepts_high: float
+
+    @classmethod
+    def of_row(cls, row: Any) -> Count:
+        """From a row of a `controls` table."""
+        return cls(*(float(getattr(row, name)) for name in cls.__dataclass_fields__))
+
+    def as_share(self) -> Point:
+        """Share of the layer's units."""
+        return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)
+
+    def as_concepts(self) -> Point:
+        """Number of different concepts."""
+        return Point(self.concepts, self.concepts_low, self.concepts_high)
+
+
+def counts(layer: Layer, category: str = "") -> dict[str, Count]:
+    """The counts of a layer by control, in the order in which readers meet them."""
+    rows = layer.controls[layer.controls["category"] == category]
+    found = {row.control: Count.of_row(row) for row in rows_of(rows)}
+    return {name: found[name] for name in (*CONTROLS, *found) if name in found}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What builds the pages of one model: what was found, where it goes, what it looks like."""
+
+    dissection: Dissection
+    places: Places
+    assets: Assets
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories of the vocabulary, in its order."""
+        return tuple(c for c in dict.fromkeys(self.dissection.vocabulary["category"]) if c != "-")
+
+    def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
+        """The surroundings of one of the model's pages."""
+        return model_frame(
+            here, title, description, self.assets, self.dissection, self.places, scripts, current
+        )
+
+
+def leading_units(layer: Layer) -> pd.DataFrame:
+    """The layer's table with the surest units first: interpretable, then by the lower end of the excess."""
+    order = layer.table.assign(set_aside=~layer.table["interpretable"])
+    return order.sort_values(
+        ["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable"
+    )
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """Nested facts as pairs of words."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in facts.items():
+        words = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{words}, ")
+        else:
+            pairs.append((words, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return tuple(pairs)

@@ -1,0 +1,109 @@
+"""The segmenter: what it sees, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dissectreport.analysis.dissection import Dissection
+from dissectreport.report.frame import Frame
+from dissectreport.report.images import leading_labels
+from dissectreport.report.model import Site, flat
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A concept's colour in an overlay, with the share of the image that it covers."""
+
+    concept: str
+    colour: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as the segmenter sees it."""
+
+    picture: str
+    overlay: str
+    certainty: str
+    mean: float
+    shades: tuple[Shade, ...]
+    alt: str
+
+
+@dataclass(frozen=True)
+class TrustGroup:
+    """Images of one kind."""
+
+    source: str
+    words: str
+    mean: float
+    seen: tuple[Seen, ...]
+
+
+@dataclass(frozen=True)
+class TrustPage:
+    """How far the segmenter can be trusted."""
+
+    frame: Frame
+    model: str
+    segmenter: str
+    card: tuple[tuple[str, str], ...]
+    groups: tuple[TrustGroup, ...]
+
+
+SOURCES = {"drawn": "Drawn images, like those the generator was trained on", "generated": "Generated images"}
+
+
+def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
+    """Overlays and confidence on every kind of images that there is."""
+    found, places = site.dissection, site.places
+    around = site.frame(
+        places.page("trust"),
+        f"The segmenter · {found.model}",
+        "What the segmenter sees, and how sure it is.",
+        current="segmenter",
+    )
+    groups = []
+    for number, trust in enumerate(found.trust):
+        seen = []
+        for i in range(len(trust.images)):
+            stem = f"trust-{number}-{i}"
+            plain, overlay, sure = (around.to(places.image(f"{stem}-{k}")) for k in ("plain", "seen", "sure"))
+            mean = float(trust.confidence[i].astype(np.float64).mean())
+            shades = _shades(found, trust.labels[i], colours)
+            words = ", ".join(s.concept for s in shades) or "nothing"
+            seen.append(
+                Seen(
+                    plain,
+                    overlay,
+                    sure,
+                    mean,
+                    shades,
+                    f"{trust.source} image {i + 1} of {len(trust.images)}: {words}",
+                )
+            )
+        mean = float(trust.confidence.astype(np.float64).mean()) if len(trust.images) else math.nan
+        groups.append(TrustGroup(trust.source, SOURCES.get(trust.source, trust.source), mean, tuple(seen)))
+    segmenter = found.provenance.segmenter
+    return TrustPage(
+        around, found.model, str(segmenter.get("name", "the segmenter")), flat(segmenter), tuple(groups)
+    )
+
+
+def _shades(
+    found: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]
+) -> tuple[Shade, ...]:
+    number, pixels = np.unique(leading_labels(labels), return_counts=True)
+    order = [i for i in np.argsort(-pixels, kind="stable") if number[i] > 0][:8]
+    names = found.vocabulary["concept"]
+    return tuple(
+        Shade(
+            str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum())
+        )
+        for i in order
+    )
