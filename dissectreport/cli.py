@@ -29,7 +29,9 @@ Samples = Annotated[int, typer.Option(help="Images to measure; raising it later 
 Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
 RuleName = Annotated[str, typer.Option("--rule", help="corrected, iclr2019 or pnas2020.")]
 Seed = Annotated[int, typer.Option(help="Seed of the samples.")]
-Grid = Annotated[int, typer.Option(help="Side of the grid on which activations and masks are compared.")]
+Grid = Annotated[
+    int, typer.Option(help="Side of the grid on which activations and masks are compared; 0: the rule's own.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Workers = Annotated[int, typer.Option(help="Processes at a time; 0: one per core on a CPU.")]
 Cache = Annotated[Path | None, typer.Option(help="Where measurements are kept; default: the platform's cache folder.")]
@@ -46,7 +48,7 @@ def build(
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
-    grid: Grid = 64,
+    grid: Grid = 0,
     device: Device = "auto",
     workers: Workers = 0,
     cache: Cache = None,
@@ -71,7 +73,7 @@ def measure(
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
-    grid: Grid = 64,
+    grid: Grid = 0,
     device: Device = "auto",
     workers: Workers = 0,
     cache: Cache = None,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,10 +21,12 @@ from torch import Tensor
 from dissectreport.probe import upsample
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
+from dissectreport.stats.categories import Categories
 from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
-from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.levels import CELLS, AnyLevels, ExactLevels, Levels
 from dissectreport.stats.null import Chance
 
 CHUNK = 1 << 21
@@ -41,8 +45,11 @@ class Masks:
     """(c,) rising numbers of the concepts that occur."""
 
     @classmethod
-    def of(cls, labels: Tensor, vocabulary: int) -> Masks:
-        """The masks of labels (n, slots, h, w) int64; a concept in several slots of a pixel counts once."""
+    def of(cls, labels: Tensor, vocabulary: int, least: int = 1) -> Masks:
+        """The masks of labels (n, slots, h, w) int64; a concept in several slots of a pixel counts once.
+
+        With `least` 0, nothing (number 0) is a concept too.
+        """
         slots = labels.flatten(2)
         code = torch.zeros_like(slots[:, 0])
         for slot in range(slots.shape[1]):
@@ -50,7 +57,7 @@ class Masks:
         codes, mix = torch.unique(code, return_inverse=True)
         digits = torch.stack([codes // vocabulary**k % vocabulary for k in range(slots.shape[1])])
         concepts = torch.unique(digits)
-        concepts = concepts[concepts > 0]
+        concepts = concepts[concepts >= least]
         holds = (digits[None] == concepts[:, None, None]).any(1).float()
         return cls(mix.int(), holds, concepts.cpu().numpy())
 
@@ -93,19 +100,82 @@ def areas(masks: Masks, first: int) -> Areas:
     return Areas(samples, masks.concepts, masks.by_image(), masks.mix.shape[1])
 
 
-def joint(maps: Tensor, masks: Masks, levels: Levels, grid: int, edge: str) -> Joint:
+class Binning(Protocol):
+    """How activations become bins, one unit after the other."""
+
+    bins: int
+    """Bins of the joint counts."""
+    steps: int
+    """Bins of the null's counts."""
+
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
+        """What `bin` and `step` take, (n * grid * grid,) a unit, from (n, units, h, w) of those units."""
+
+    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) numbers of levels exceeded, in the type of `like`."""
+
+    def step(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) the same among the null's levels."""
+
+
+class Tabled:
+    """Bins by look-up of even cells: fast."""
+
+    def __init__(self, levels: Levels, device: torch.device) -> None:
+        self.levels = levels
+        self.bins, self.steps = levels.edges.shape[1] + 1, len(levels.null) + 1
+        self.bin_table = torch.from_numpy(levels.bin_table()).to(device)
+        self.null_table = torch.from_numpy(levels.null_table()).to(device)
+
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
+        """Each unit's cells."""
+        return cells(maps, self.levels.low[units], self.levels.width[units], CELLS, grid, edge)
+
+    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) number of edges at or below each cell."""
+        return looked_up(self.bin_table[unit], laid, like)
+
+    def step(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) number of the null's edges at or below each cell."""
+        return looked_up(self.null_table[unit], laid, like)
+
+
+class Compared:
+    """Bins by comparing activations with levels, strictly and without rounding."""
+
+    def __init__(self, levels: ExactLevels, device: torch.device) -> None:
+        self.cuts = torch.from_numpy(np.ascontiguousarray(levels.cuts)).to(device)
+        self.bins = self.steps = levels.cuts.shape[1] + 1
+
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
+        """Each unit's activations."""
+        yield from upsample(maps.transpose(0, 1), (grid, grid), edge).flatten(1)
+
+    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) number of levels below each activation."""
+        return torch.searchsorted(self.cuts[unit], laid).to(like.dtype)
+
+    step = bin
+
+
+def binning(levels: AnyLevels, device: torch.device) -> Binning:
+    """The bins that levels of this kind make."""
+    return Tabled(levels, device) if isinstance(levels, Levels) else Compared(levels, device)
+
+
+def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> Joint:
     """Joint counts of (n, units, h, w) activations and masks on the same grid."""
-    tables = torch.from_numpy(levels.bin_table()).to(maps.device)
-    bins = levels.edges.shape[1] + 1
+    made = binning(levels, maps.device)
+    bins = made.bins
     counts, total = [], []
     images = max(1, CHUNK // (8 * grid * grid))
     blocks = [slice(start, start + images) for start in range(0, len(maps), images)]
     mixed = [key(masks.mix[block], masks.mixes, bins) for block in blocks]
-    for table, unit in zip(tables, range(maps.shape[1]), strict=True):
+    for unit in range(maps.shape[1]):
         found = torch.zeros(masks.mixes * bins, dtype=torch.int64, device=maps.device)
         for block, mix in zip(blocks, mixed, strict=True):
-            cell = next(cells(maps[block, unit : unit + 1], levels, [unit], grid, edge))
-            found += counted(mix, binned(table, cell, mix), masks.mixes * bins)
+            laid = next(made.laid(maps[block, unit : unit + 1], [unit], grid, edge))
+            found += counted(mix, made.bin(unit, laid, mix), masks.mixes * bins)
         by_mix = found.reshape(masks.mixes, bins)
         counts.append(masks.holds @ by_mix.float() if exact(masks) else masks.holds.double() @ by_mix.double())
         total.append(by_mix.sum(0))
@@ -120,39 +190,88 @@ def joint(maps: Tensor, masks: Masks, levels: Levels, grid: int, edge: str) -> J
     )
 
 
-def joint_and_chance(maps: Tensor, masks: Masks, levels: Levels, grid: int, edge: str) -> tuple[Joint, Chance]:
+def categories(
+    maps: Tensor, labels: Tensor, category: Ints, levels: AnyLevels, grid: int, edge: str
+) -> Categories:
+    """Pixels by bin over the images that hold each category; `category` (v,) is by concept number."""
+    made = binning(levels, maps.device)
+    images, pixels = len(maps), grid * grid
+    holds = torch.from_numpy(holding(labels, category)).to(maps.device)
+    base = torch.arange(images, device=maps.device).repeat_interleave(pixels) * made.bins
+    counts = []
+    for unit in range(maps.shape[1]):
+        laid = next(made.laid(maps[:, unit : unit + 1], [unit], grid, edge))
+        by_image = counted(base, made.bin(unit, laid, base), images * made.bins).reshape(images, made.bins)
+        counts.append(holds.double() @ by_image.double())
+    named = torch.bincount(labels.flatten(), minlength=len(category))
+    return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
+
+
+def ends(maps: Tensor, masks: Masks, levels: ExactLevels, grid: int, edge: str) -> Ends:
+    """The ends of each concept's activations in each bin."""
+    made = Compared(levels, maps.device)
+    mix = masks.mix.flatten().long() * made.bins
+    low, high = [], []
+    for unit in range(maps.shape[1]):
+        laid = next(made.laid(maps[:, unit : unit + 1], [unit], grid, edge))
+        key = mix + made.bin(unit, laid, mix)
+        low.append(_by_concept(masks, key, laid, "amin", inf, made.bins))
+        high.append(_by_concept(masks, key, laid, "amax", -inf, made.bins))
+    return Ends(masks.concepts, torch.stack(low).cpu().numpy(), torch.stack(high).cpu().numpy())
+
+
+def _by_concept(masks: Masks, key: Tensor, laid: Tensor, how: str, end: float, bins: int) -> Tensor:
+    """(c, bins) the 'amin' or 'amax' of a unit's activations by concept; `end` where there are none."""
+    by_mix = torch.full((masks.mixes * bins,), end, device=laid.device).scatter_reduce_(0, key, laid, how)
+    by_mix = by_mix.reshape(masks.mixes, bins)
+    return torch.stack([getattr(by_mix[held], how)(0) for held in masks.holds.bool()])
+
+
+def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
+    """(k, n) whether each image of labels (n, slots, h, w) holds any concept of each category."""
+    of = torch.from_numpy(category).to(labels.device)
+    found = of[labels.flatten(1)]
+    return np.stack([(found == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
+
+
+def joint_and_chance(
+    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str
+) -> tuple[Joint, Chance]:
     """Joint counts and the null's from the same laid-out activations."""
     return _count(maps, masks, levels, grid, edge, True)  # type: ignore[return-value]
 
 
-def chance(maps: Tensor, masks: Masks, levels: Levels, grid: int, edge: str) -> Chance:
+def chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> Chance:
     """The null's counts alone."""
     return _count(maps, masks, levels, grid, edge, False)[1]
 
 
 def _count(
-    maps: Tensor, masks: Masks, levels: Levels, grid: int, edge: str, fine: bool
+    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, fine: bool
 ) -> tuple[Joint | None, Chance]:
-    counter = _Counter(masks, levels, fine, maps.device)
+    made = binning(levels, maps.device)
+    counter = _Counter(masks, made, levels.null, fine, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
         numbers = list(range(start, min(units, start + step)))
-        for unit, cell in zip(numbers, cells(maps[:, numbers], levels, numbers, grid, edge), strict=True):
-            counter.add(unit, cell)
+        for unit, laid in zip(numbers, made.laid(maps[:, numbers], numbers, grid, edge), strict=True):
+            counter.add(unit, laid)
     return counter.joint() if fine else None, counter.chance()
 
 
-def cells(maps: Tensor, levels: Levels, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
-    """Each unit's (n * grid * grid,) int32 cell numbers, from (n, units, h, w) activations of those units.
+def cells(
+    maps: Tensor, lows: NDArray[np.float64], widths: NDArray[np.float64], count: int, grid: int, edge: str
+) -> Iterator[Tensor]:
+    """Each unit's (n * grid * grid,) int32 numbers of `count` even cells, from (n, units, h, w) activations.
 
     Cells are a linear function of the activation, so they are made on the layer's own grid and then upsampled.
     """
-    low = torch.from_numpy(levels.low[units].astype(np.float32)).to(maps.device)
-    scale = torch.from_numpy((1 / levels.width[units]).astype(np.float32)).to(maps.device)
+    low = torch.from_numpy(lows.astype(np.float32)).to(maps.device)
+    scale = torch.from_numpy((1 / widths).astype(np.float32)).to(maps.device)
     even = (maps.transpose(0, 1) - low[:, None, None, None]) * scale[:, None, None, None]
     laid = upsample(even, (grid, grid), edge) if edge == "clamp" else faded(maps, low, scale, grid)
-    yield from laid.clamp_(0, CELLS - 1).int().flatten(1)
+    yield from laid.clamp_(0, count - 1).int().flatten(1)
 
 
 def faded(maps: Tensor, low: Tensor, scale: Tensor, grid: int) -> Tensor:
@@ -164,11 +283,9 @@ def faded(maps: Tensor, low: Tensor, scale: Tensor, grid: int) -> Tensor:
 class _Counter:
     """Counts units one by one against the masks of a shard."""
 
-    def __init__(self, masks: Masks, levels: Levels, fine: bool, device: torch.device) -> None:
-        self.masks, self.levels, self.fine = masks, levels, fine
-        self.bins, self.steps = levels.edges.shape[1] + 1, len(levels.null) + 1
-        self.bin_table = torch.from_numpy(levels.bin_table()).to(device)
-        self.null_table = torch.from_numpy(levels.null_table()).to(device)
+    def __init__(self, masks: Masks, made: Binning, null: Ints, fine: bool, device: torch.device) -> None:
+        self.masks, self.made, self.null, self.fine = masks, made, null, fine
+        self.bins, self.steps = made.bins, made.steps
         self.own_bins = key(masks.mix, masks.mixes, self.bins)
         self.own = key(masks.mix, masks.mixes, self.steps)
         self.next = key(masks.mix.roll(-1, 0), masks.mixes, self.steps)
@@ -186,13 +303,13 @@ class _Counter:
         self.shifted: list[Tensor] = []
         self.crossed: list[Tensor] = []
 
-    def add(self, unit: int, cell: Tensor) -> None:
-        """Count one unit's cells (n * pixels,)."""
+    def add(self, unit: int, laid: Tensor) -> None:
+        """Count one unit, laid out on the grid (n * pixels,)."""
         if self.fine:
-            by_mix = self._by_mix(self.own_bins, binned(self.bin_table[unit], cell, self.own_bins), self.bins)
+            by_mix = self._by_mix(self.own_bins, self.made.bin(unit, laid, self.own_bins), self.bins)
             self.joints.append(self.holds @ by_mix)
             self.totals.append(by_mix.sum(0))
-        step = binned(self.null_table[unit], cell, self.place)
+        step = self.made.step(unit, laid, self.place)
         small = step.to(self.own.dtype)
         if not self.fine:
             by_mix = self._by_mix(self.own, small, self.steps)
@@ -216,8 +333,8 @@ class _Counter:
         present, images = self._presence()
         totals = above_edges(whole(torch.stack(self.totals)))
         if self.fine:
-            observed = above_edges(whole(torch.stack(self.joints)))[..., self.levels.null]
-            totals = totals[:, self.levels.null]
+            observed = above_edges(whole(torch.stack(self.joints)))[..., self.null]
+            totals = totals[:, self.null]
         else:
             observed = above_edges(whole(torch.stack(self.observed)))
         return Chance(
@@ -244,7 +361,7 @@ def key(mix: Tensor, mixes: int, steps: int) -> Tensor:
     return (mix.flatten().long() * steps).to(small)
 
 
-def binned(table: Tensor, cell: Tensor, like: Tensor) -> Tensor:
+def looked_up(table: Tensor, cell: Tensor, like: Tensor) -> Tensor:
     """(pixels,) the table's entry for each cell, in the type of `like`."""
     return table.to(like.dtype).index_select(0, cell)
 
@@ -264,10 +381,10 @@ def whole(counts: Tensor) -> NDArray[np.int64]:
     return counts.round().to(torch.int64).cpu().numpy()
 
 
-def cross(maps: Tensor, levels: Levels) -> Cross:
+def cross(maps: Tensor, levels: AnyLevels) -> Cross:
     """Sums of levels of (n, units, h, w) activations on their own grid."""
     low = torch.from_numpy(levels.low).to(maps.device)[:, None]
-    step = torch.from_numpy(levels.width * (CELLS / CROSS_LEVELS)).to(maps.device)[:, None]
+    step = torch.from_numpy(levels.span / CROSS_LEVELS).to(maps.device)[:, None]
     flat = maps.transpose(0, 1).flatten(1)
     level = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
     positive = (flat > 0).sum(1)

@@ -20,11 +20,12 @@ from torch import Tensor
 from dissectreport import counting, plugins, probe
 from dissectreport.errors import BadOption, ModelError, SegmenterError
 from dissectreport.models.base import Generator
-from dissectreport.plan import NULL_GRID, Plan, Reading, Shard, rule_named
+from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
 from dissectreport.segmenters.base import Segmenter
+from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.levels import CELLS, CUTTINGS, Levels
 from dissectreport.stats.peaks import Peaks
 
 Arrays = dict[str, NDArray[Any]]
@@ -124,54 +125,56 @@ def networks_cost(
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
     """The pass that finds the extremes of every unit over a few batches of the pilot, with room to spare."""
-    models = source.models()
+    models, edge = source.models(), rule_named(plan.rule).edge
 
     def work(shard: Shard) -> dict[str, Arrays]:
         maps = _pilot_maps(models, plan, readings, shard)
-        found = {}
-        for reading in readings:
-            flat = maps[reading].transpose(0, 1).flatten(1)
-            ends = {"low": flat.amin(1), "high": flat.amax(1)}
-            found[reading.key] = {name: end.double().cpu().numpy() for name, end in ends.items()}
-            found[reading.key]["shape"] = np.array(maps[reading].shape[1:], np.int64)
-        return found
+        return {reading.key: _extremes(maps[reading], edge) for reading in readings}
 
     return work
+
+
+def _extremes(maps: Tensor, edge: str) -> Arrays:
+    """Every unit's smallest and largest activation once laid out on a grid, and the shape of its layer."""
+    flat = maps.transpose(0, 1).flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    if edge == "zero":
+        low, high = low.clamp(max=0), high.clamp(min=0)
+    shape = np.array(maps.shape[1:], np.int64)
+    return {"low": low.double().cpu().numpy(), "high": high.double().cpu().numpy(), "shape": shape}
 
 
 def make_pilot(
     source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, Arrays]
 ) -> Callable[[Shard], dict[str, Histogram]]:
     """The pass that counts activations in even cells on the grid."""
-    models, edge = source.models(), rule_named(plan.rule).edge
-    even = {key: even_cells(found["low"], found["high"]) for key, found in ranges.items()}
+    models, edge, count = source.models(), rule_named(plan.rule).edge, CUTTINGS[plan.rule].cells
+    even = {key: even_cells(found["low"], found["high"], count) for key, found in ranges.items()}
 
     def work(shard: Shard) -> dict[str, Histogram]:
         maps = _pilot_maps(models, plan, readings, shard)
-        return {r.key: _histogram(maps[r], even[r.key], plan.grid, edge) for r in readings}
+        return {r.key: _histogram(maps[r], *even[r.key], count, plan.grid, edge) for r in readings}
 
     return work
 
 
-def even_cells(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower end and cell width for activations seen between `low` and `high` (units,), with room to spare.
+def even_cells(low: Floats, high: Floats, count: int = CELLS) -> tuple[Floats, Floats]:
+    """Lower end and width of `count` cells for activations between `low` and `high` (units,), with room.
 
     Large activations are the interesting ones, so more room is left above. A unit that never varied gets a
     width that keeps its one value in the lowest cell.
     """
     spread = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1))
     start = low - 0.02 * spread
-    return start, (1.25 * spread) / CELLS
+    return start, (1.25 * spread) / count
 
 
-def _histogram(maps: Tensor, even: tuple[NDArray[np.float64], NDArray[np.float64]], grid: int, edge: str) -> Histogram:
-    low, width = even
-    units = maps.shape[1]
-    layout = Levels(low, width, np.zeros((units, 0), np.int64), np.zeros(0, np.int64))
+def _histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: str) -> Histogram:
     counts = []
-    for unit in range(units):
-        cell = next(counting.cells(maps[:, unit : unit + 1], layout, [unit], grid, edge))
-        counts.append(torch.bincount(cell, minlength=CELLS).cpu().numpy())
+    for unit in range(maps.shape[1]):
+        one = slice(unit, unit + 1)
+        cell = next(counting.cells(maps[:, one], low[one], width[one], count, grid, edge))
+        counts.append(torch.bincount(cell, minlength=count).cpu().numpy())
     return Histogram(low, width, np.stack(counts))
 
 
@@ -207,10 +210,10 @@ def make_counts(
     measured = source.untrained is None
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
-        maps, labels = _observe(models, plan, readings, shard)
-        found = {}
+        maps, labels = observe(models, plan, plan.seed, readings, shard)
+        found: dict[str, dict[str, Any]] = {}
         masks = counting.Masks.of(counting.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
-        coarse = min(plan.grid, NULL_GRID)
+        coarse = plan.null_grid
         under = masks
         if coarse != plan.grid:
             under = counting.Masks.of(counting.on_grid(labels, coarse), len(models.segmenter.vocabulary))
@@ -241,13 +244,13 @@ def samples_of(shard: Shard) -> NDArray[np.int64]:
     return np.arange(shard.first, shard.first + shard.count, dtype=np.int64)
 
 
-def _observe(
-    models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard
+def observe(
+    models: Models, plan: Plan, seed: int, readings: Sequence[Reading], shard: Shard
 ) -> tuple[dict[Reading, Tensor], Tensor]:
-    """Each reading's activations (n, units, h, w) and the labels (n, slots, h, w) of a shard's images."""
+    """Each reading's activations (n, units, h, w) and the labels (n, slots, h, w) of a seed's shard."""
     layers = list(dict.fromkeys(r.layer for r in readings))
     maps, labels = [], []
-    for first, z in _batches(models, plan.seed, shard, plan.batch):
+    for first, z in _batches(models, seed, shard, plan.batch):
         with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
             images = models.generator(z)
             models.check_images(images, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -14,14 +14,16 @@ import numpy as np
 
 from dissectreport import __version__, engine, records, store
 from dissectreport.errors import BadOption, CacheError, UnknownName
-from dissectreport.plan import SHARD, Plan, Reading, Shard, rule_named, shards
+from dissectreport.plan import SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import merge_all
+from dissectreport.stats.base import Stat, merge_all
+from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.ends import Ends
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
-from dissectreport.stats.levels import Levels
+from dissectreport.stats.levels import CUTTINGS, AnyLevels, ExactLevels
 from dissectreport.stats.null import Chance
 from dissectreport.stats.peaks import Peaks
 from dissectreport.store import Store
@@ -45,7 +47,15 @@ COUNTING = 9e-9
 KEPT = 40
 """Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
 
-STATS = {"joint": Joint, "chance": Chance, "peaks": Peaks, "cross": Cross, "areas": Areas}
+STATS: Mapping[str, type[Stat]] = {
+    "joint": Joint,
+    "chance": Chance,
+    "peaks": Peaks,
+    "cross": Cross,
+    "areas": Areas,
+    "categories": Categories,
+    "ends": Ends,
+}
 
 
 class Listener(Protocol):
@@ -80,7 +90,8 @@ class Options:
     samples: int = 1200
     rule: str = "corrected"
     seed: int = 1
-    grid: int = 64
+    grid: int = 0
+    """0 for the rule's own."""
     controls: bool = True
     device: str = "auto"
     workers: int = 0
@@ -111,7 +122,7 @@ def prepare(options: Options) -> Job:
     from dissectreport import plugins
     from dissectreport.measure import Source, pick_device
 
-    rule_named(options.rule)
+    rule = rule_named(options.rule)
     shards(options.samples)
     device = pick_device(options.device)
     generator = plugins.generator(options.model)
@@ -131,8 +142,8 @@ def prepare(options: Options) -> Job:
         segmenter.identity,
         options.rule,
         options.seed,
-        options.grid,
-        options.pilot,
+        options.grid or rule.grid(generator.image_size[0]),
+        options.samples if rule.reference else options.pilot,
         shard=SHARD if whole else Plan.batch,
     )
     workers = options.workers or (len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1)
@@ -155,8 +166,12 @@ class Measurement:
         self.workers = engine.Workers(job.workers)
         self.cache = job.options.cache / "measurements"
         self.readings = [Reading(layer) for layer in job.layers]
-        self.rotated = [Reading(layer, ROTATION) for layer in job.layers] if job.options.controls else []
-        self.untrained: list[Reading] = list(self.readings) if job.options.controls else []
+        self.rule = rule_named(job.plan.rule)
+        controlled = job.layers if job.options.controls else ()
+        self.rotated = [Reading(layer, ROTATION) for layer in controlled]
+        # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
+        self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.reference else []
+        self.untrained = [Reading(layer) for layer in controlled]
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
@@ -166,7 +181,8 @@ class Measurement:
     def _run_all(self) -> Record:
         job = self.job
         self._announce()
-        measured = self._counted(job.source, job.plan, [*self.readings, *self.rotated], "units")
+        readings = [*self.readings, *self.rotated, *self.shifted]
+        measured = self._counted(job.source, job.plan, readings, "units")
         bare: dict[Reading, tuple[str, str]] = {}
         if self.untrained:
             source = replace(job.source, untrained=UNTRAINED)
@@ -179,6 +195,7 @@ class Measurement:
                 *measured[reading],
                 measured.get(Reading(reading.layer, ROTATION), ("", ""))[1],
                 bare.get(reading, ("", ""))[1],
+                measured.get(Reading(reading.layer, shift=1), ("", ""))[1],
             )
             for reading in self.readings
         ]
@@ -192,8 +209,9 @@ class Measurement:
 
         job, plan, samples = self.job, self.job.plan, self.job.options.samples
         seconds, units = networks_cost(job.generator, job.segmenter, job.layers, plan.batch)
-        counted = units * (1 + bool(self.rotated) + bool(self.untrained))
-        per_sample = seconds * (1 + bool(self.untrained)) + counted * plan.grid**2 * COUNTING
+        counted = units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
+        passes = 1 + self.rule.searches
+        per_sample = passes * (seconds * (1 + bool(self.untrained)) + counted * plan.grid**2 * COUNTING)
         total = (samples * per_sample + plan.pilot * counted * plan.grid**2 * COUNTING / 2) / job.workers
         disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
         self.listener.say(
@@ -208,28 +226,80 @@ class Measurement:
         self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
     ) -> dict[Reading, tuple[str, str]]:
         """For each reading the folders of its levels and of its counts, all samples counted."""
-        from dissectreport.measure import make_counts
-
         places = self._levels(source, plan, readings, what)
-        levels = {r: Levels.from_arrays(place.load("levels")) for r, place in places.items()}
+        levels = {r: self._read_levels(place) for r, place in places.items()}
         stores = {
             r: self._store("counts", plan, reading=asdict(r), levels=store.digest(levels[r].arrays())) for r in readings
         }
-        wanted = shards(self.job.options.samples, plan.shard)
-        missing = {s: [r for r in readings if not self._sound(stores[r], shard_name(s))] for s in wanted}
-        for needed, group in grouped(missing).items():
-            make = partial(make_counts, source, plan, needed, {r.key: levels[r] for r in needed})
-            for shard, found in self._run(make, group, f"counting {what}", len(wanted), plan):
-                for reading in needed:
-                    arrays = flat(found[reading.key])
-                    device = np.array(source.device)
-                    stores[reading].save(shard_name(shard), {**arrays, "device": device})
+        samples = self.job.options.samples
+        self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
+        for reading, place in stores.items():
+            if not self._sound(place, "levels"):
+                place.save("levels", places[reading].load("levels"))
         return {r: (places[r].folder.name, stores[r].folder.name) for r in readings}
+
+    def _fill(
+        self,
+        make_pass: Callable[..., Any],
+        source: Source,
+        plan: Plan,
+        levels: Mapping[Reading, AnyLevels],
+        stores: Mapping[Reading, Store],
+        samples: int,
+        task: str,
+    ) -> None:
+        """Run a pass over those of the samples' shards that a reading's store lacks."""
+        wanted = shards(samples, plan.shard)
+        missing = {s: [r for r in stores if not self._sound(stores[r], shard_name(s))] for s in wanted}
+        for needed, group in grouped(missing).items():
+            make = partial(make_pass, source, plan, needed, {r.key: levels[r] for r in needed})
+            for shard, found in self._run(make, group, task, len(wanted), plan):
+                for reading in needed:
+                    device = np.array(source.device)
+                    stores[reading].save(shard_name(shard), {**flat(found[reading.key]), "device": device})
+
+    def _read_levels(self, place: Store) -> AnyLevels:
+        return CUTTINGS[self.rule.name].read(place.load("levels"))
 
     def _levels(
         self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
     ) -> dict[Reading, Store]:
-        """For each reading the store of its levels; a pilot runs where they are not known yet."""
+        """For each reading the store of the levels at which it is counted."""
+        unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
+        cut = self._cut(source, plan, unshifted, what)
+        places = {r: cut[replace(r, shift=0)] for r in readings}
+        return self._searched(source, plan, places, what) if self.rule.searches else places
+
+    def _searched(
+        self, source: Source, plan: Plan, cut: Mapping[Reading, Store], what: str
+    ) -> dict[Reading, Store]:
+        """For each reading the store of the level and label that were searched for among the levels given."""
+        from dissectreport import reference
+        from dissectreport.analysis.search import search
+
+        levels = {r: ExactLevels.from_arrays(place.load("levels")) for r, place in cut.items()}
+        digests = {r: store.digest(level.arrays()) for r, level in levels.items()}
+        stores = {r: self._store("search", plan, reading=asdict(r), levels=digests[r]) for r in cut}
+        task = f"searching levels, {what}"
+        self._fill(reference.make_search, source, plan, levels, stores, plan.pilot, task)
+        category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
+        for reading, place in stores.items():
+            if self._sound(place, "levels"):
+                continue
+            joint, ends, categories = (
+                merge_all(stat for _, stat in self._read_samples(place, plan.pilot, name))
+                for name in ("joint", "ends", "categories")
+            )
+            found = search(joint, ends, categories, category, levels[reading].cuts)
+            shape = cut[reading].load("levels")["shape"]
+            level = levels[reading].around(found.own)
+            place.save("levels", {**level.arrays(), "order": found.ratio, "shape": shape})
+        return stores
+
+    def _cut(
+        self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
+    ) -> dict[Reading, Store]:
+        """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
         from dissectreport.measure import make_pilot, make_range
 
         blind = replace(plan, segmenter="")
@@ -238,7 +308,7 @@ class Measurement:
         if not missing:
             return stores
         parts = shards(plan.pilot, plan.shard)
-        first = parts[: max(1, len(parts) // 8)]
+        first = parts if self.rule.reference else parts[: max(1, len(parts) // 8)]
         ranges: dict[str, dict[str, Any]] = {}
         shapes: dict[str, Any] = {}
         for _, found in sorted_by_shard(self.workers.run(partial(make_range, source, plan, missing), first)):
@@ -253,7 +323,7 @@ class Measurement:
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         for reading in missing:
-            arrays = Levels.of(sums[reading.key]).arrays()
+            arrays = CUTTINGS[plan.rule].of(sums[reading.key]).arrays()
             stores[reading].save("levels", {**arrays, "shape": shapes[reading.key]})
         return stores
 
@@ -303,8 +373,10 @@ class Measurement:
         return place.has(name)
 
     def _read(self, folder: str, stat: str) -> Iterator[tuple[Shard, Any]]:
-        wanted = shards(self.job.options.samples, self.job.plan.shard)
-        return read_stat(Store(self.cache / folder), wanted, stat)
+        return self._read_samples(Store(self.cache / folder), self.job.options.samples, stat)
+
+    def _read_samples(self, place: Store, samples: int, stat: str) -> Iterator[tuple[Shard, Any]]:
+        return read_stat(place, shards(samples, self.job.plan.shard), stat)
 
     def _record(self, layers: tuple[LayerRecord, ...], pictures: str) -> Record:
         job, options = self.job, self.job.options
@@ -339,6 +411,13 @@ TRUST = 12
 """Images whose segmentation is shown."""
 
 
+def _counting(rule: Rule) -> Callable[..., Any]:
+    """The pass that counts under a rule."""
+    from dissectreport import measure, reference
+
+    return reference.make_counts if rule.reference else measure.make_counts
+
+
 def spoken(seconds: float) -> str:
     """A time in the unit that suits it.
 
@@ -356,7 +435,7 @@ def reproduce(job: Job) -> str:
     words = ["dissectreport build", options.model, f"--layers {','.join(job.layers)}"]
     words += [f"--samples {options.samples}", f"--seed {options.seed}", f"--segmenter {job.source.segmenter}"]
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
-    words += [f"--grid {options.grid}"] if options.grid != Plan.grid else []
+    words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
     return " ".join(words)
 
@@ -429,6 +508,7 @@ def render(
     from dissectreport.report.site import write_site
 
     ear = listener or Silent()
+    records.load(cache or store.default_folder(), model, rule)
     ear.say("analysing the counts")
     dissection = load(model, rule, cache)
     return write_site(dissection, out, lambda done, total: ear.progress("pages", done, total, "files"))

@@ -29,11 +29,14 @@ class Reading:
     layer: str
     rotation: int | None = None
     """Seed of a random orthogonal matrix over the units, or None for the units themselves."""
+    shift: int = 0
+    """Images by which the masks are moved on within a shard: 1 for a pretend observation, that of chance."""
 
     @property
     def key(self) -> str:
         """A word for messages and folders."""
-        return self.layer if self.rotation is None else f"{self.layer} rotated"
+        words = {"rotated": self.rotation is not None, "shifted": self.shift != 0}
+        return " ".join([self.layer, *(word for word, holds in words.items() if holds)])
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,42 @@ class Rule:
     """Added to the seed for the samples that set the levels."""
     source: str
     """The paper."""
+    downsample: int = 0
+    """A published rule's grid: the image's side over the grid's; 0 for the grid of `Plan`."""
+    searches: bool = False
+    """Whether each unit's level and label are searched for on samples of the choosing seed, segmented too."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether this is a published rule: exact levels from as many samples as are measured, no halves."""
+        return self.downsample > 0
+
+    def grid(self, image_side: int) -> int:
+        """The side of the rule's own grid."""
+        return max(1, image_side // self.downsample) if self.reference else Plan.grid
 
 
 RULES = {
     rule.name: rule
     for rule in (
         Rule("corrected", "clamp", {"excess": 0.04, "q": 0.05}, 1, "Bau et al. 2019 and 2020, corrected for chance"),
-        Rule("iclr2019", "clamp", {"iou": 0.05, "iqr": 0.01}, 1, "Bau et al., GAN Dissection, ICLR 2019"),
-        Rule("pnas2020", "zero", {"iou": 0.04}, 0, "Bau et al., Understanding the role of individual units, PNAS 2020"),
+        Rule(
+            "iclr2019",
+            "clamp",
+            {"iou": 0.05, "iqr": 0.01},
+            1,
+            "Bau et al., GAN Dissection, ICLR 2019",
+            downsample=2,
+            searches=True,
+        ),
+        Rule(
+            "pnas2020",
+            "zero",
+            {"iou": 0.04},
+            0,
+            "Bau et al., Understanding the role of individual units, PNAS 2020",
+            downsample=4,
+        ),
     )
 }
 
@@ -113,6 +144,11 @@ class Plan:
     def pilot_seed(self) -> int:
         """The seed of the samples that set the levels."""
         return self.seed + rule_named(self.rule).choosing_seed_offset
+
+    @property
+    def null_grid(self) -> int:
+        """Side of the grid on which chance is counted."""
+        return self.grid if rule_named(self.rule).reference else min(self.grid, NULL_GRID)
 
     def facts(self) -> dict[str, Any]:
         """Everything that could change the bytes, as plain JSON values, for the cache key."""

@@ -24,6 +24,7 @@ class LayerRecord:
     counts: str
     rotated: str
     untrained: str
+    shifted: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Record:
 
     def folders(self) -> list[str]:
         """Names of the store folders that this record needs."""
-        named = [name for layer in self.layers for name in (layer.levels, layer.counts, layer.rotated, layer.untrained)]
+        named = [name for layer in self.layers for key, name in asdict(layer).items() if key != "name"]
         return [name for name in (*named, self.pictures) if name]
 
     def save(self, cache: Path) -> None:

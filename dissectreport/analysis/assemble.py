@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.chance import EXCESS, Q
+from dissectreport.analysis import reference
 from dissectreport.analysis.concepts import concept_table
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.units import Counted, Units, examine
-from dissectreport.plan import NULL_GRID, Plan, Shard
+from dissectreport.plan import Plan, Rule, Shard, rule_named
 from dissectreport.stats.base import merge_all
-from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.levels import CUTTINGS, ExactLevels
 
 if TYPE_CHECKING:
     from dissectreport.records import LayerRecord, Record
@@ -46,7 +46,8 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     first = record.layers[0].counts
     areas = merge_all(stat for _, stat in source.stats(first, "areas"))
     concepts = concept_table(areas, source.chances(first), vocabulary, trained(record.segmenter))
-    units = [examine(source.counted(layer), vocabulary, concepts["position_only"]) for layer in record.layers]
+    judged = _published if source.rule.reference else _corrected
+    units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
     return Dissection(
@@ -57,7 +58,23 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         tuple(_layer(found, pictures) for found in units),
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
-        _notes(record, devices),
+        (*_notes(record, devices), *_beside(source.rule, units)),
+    )
+
+
+def _corrected(
+    source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series
+) -> Units:
+    return examine(source.counted(layer), vocabulary, position_only)
+
+
+def _published(
+    source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series
+) -> Units:
+    folders = {"rotation": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
+    controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
+    return reference.examine(
+        source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
     )
 
 
@@ -72,6 +89,7 @@ class _Source:
 
     def __init__(self, record: Record, plan: Plan, reader: Reader) -> None:
         self.record, self.plan, self.reader = record, plan, reader
+        self.rule = rule_named(plan.rule)
 
     def stats(self, folder: str, name: str) -> Iterator[tuple[Shard, Any]]:
         return self.reader.stats(folder, self.record.samples, self.plan.shard, name)
@@ -86,19 +104,29 @@ class _Source:
             held = by_half[shard.group % 2]
             held[:] = [held[0].merge(stat)] if held else [stat]
         halves = [held[0] for held in by_half if held]
+        whole = merge_all(halves)
         units, height, width = (int(v) for v in arrays["shape"])
         return Counted(
             layer.name,
             (units, height, width),
-            Levels.from_arrays(arrays),
+            CUTTINGS[self.rule.name].read(arrays),
             lambda: self.chances(layer.counts),
-            merge_all(halves),
-            halves[-1],
+            whole,
+            whole if self.rule.reference else halves[-1],
             merge_all(stat for _, stat in self.stats(layer.counts, "cross")),
             merge_all(stat for _, stat in self.stats(layer.counts, "peaks")),
             lambda: self.chances(layer.rotated),
             lambda: self.chances(layer.untrained),
-            min(self.plan.grid, NULL_GRID) ** 2,
+            self.plan.null_grid**2,
+        )
+
+    def evidence(self, folder: str) -> reference.Evidence:
+        arrays = self.reader.arrays(folder, "levels")
+        return reference.Evidence(
+            ExactLevels.from_arrays(arrays),
+            arrays.get("order"),
+            lambda: self.chances(folder),
+            lambda: ((shard.group, stat) for shard, stat in self.stats(folder, "categories")),
         )
 
     def devices(self) -> tuple[str, ...]:
@@ -130,8 +158,8 @@ class _Source:
 def _layer(units: Units, pictures: Arrays) -> Layer:
     counted = units.counted
     name, (count, height, width) = counted.name, counted.shape
-    low, cell = counted.levels.low[:, None], counted.levels.width[:, None]
-    edges = np.concatenate([low, counted.levels.values(), low + CELLS * cell], 1).astype(np.float32)
+    low, high = counted.levels.low[:, None], (counted.levels.low + counted.levels.span)[:, None]
+    edges = np.concatenate([low, counted.levels.values(), high], 1).astype(np.float32)
     order = np.empty((count, units.examples.shape[1], height, width), np.float16)
     at = pictures[f"{name}|at"]
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]
@@ -167,23 +195,24 @@ def ranked(maps: Any, histogram: Any, edges: Any) -> Any:
 def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str, ...]) -> Provenance:
     groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, "peaks")]
     counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, "peaks")]
-    scoring = sum(count for group, count in zip(groups, counts, strict=True) if group % 2)
+    halved = not source.rule.reference
+    scoring = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
         record.model,
         record.rule,
         plan.seed,
         record.samples,
-        record.samples - scoring,
+        record.samples - scoring if halved else plan.pilot,
         scoring,
         plan.pilot,
         plan.grid,
-        len({group for group in groups if group % 2}),
+        len({group for group in groups if group % 2 or not halved}),
         record.generator,
         record.segmenter,
         record.versions,
         devices,
         record.command,
-        {"excess": EXCESS, "q": Q},
+        dict(source.rule.interpretable),
     )
 
 
@@ -194,3 +223,17 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
     if record.samples < 1000:
         notes.append(f"Only {record.samples:,} samples: intervals are wide and rare concepts are not tested.")
     return tuple(notes)
+
+
+def _beside(rule: Rule, units: list[Units]) -> tuple[str, ...]:
+    """For a published rule, how many of the units that it calls interpretable also beat chance."""
+    if not rule.reference:
+        return ()
+    counts = [(each.table["interpretable"], each.table["beats_chance"], each.counted.name) for each in units]
+    layers = [(int((named & beats).sum()), int(named.sum()), layer) for named, beats, layer in counts]
+    each = ", ".join(f"{both} of {named} in {layer}" for both, named, layer in layers)
+    sentence = (
+        f"Judged by the rule {rule.name} on all samples: of the {sum(named for _, named, _ in layers)} units "
+        f"that it calls interpretable, {sum(both for both, _, _ in layers)} also beat chance ({each})."
+    )
+    return (sentence,)

@@ -60,7 +60,7 @@ class Groups:
             concepts = union(concepts, chance.concepts)
 
         def laid(values: list[Floats], axis: int) -> Floats:
-            parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]  # type: ignore[arg-type]
+            parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]
             return np.stack(parts).astype(np.float64)
 
         return cls(
@@ -158,7 +158,7 @@ def _tested(choosing: Groups, scoring: Groups) -> NDArray[np.bool_]:
     return np.asarray((choosing.images.sum(0) >= FEWEST_IMAGES) & (scoring.images.sum(0) >= FEWEST_IMAGES))
 
 
-def _excess_of(half: Groups, weight: Floats) -> Floats:
+def _excess_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
     """(units, c, t) excess of weighted groups."""
     observed, expected, on, present = (
         np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
@@ -240,7 +240,9 @@ class Verdict:
     q: Floats
     """(units,)"""
     interpretable: NDArray[np.bool_]
-    """(units,)"""
+    """(units,) whether the rule calls the unit interpretable."""
+    beats_chance: NDArray[np.bool_]
+    """(units,) whether the excess is large enough and beyond doubt, whatever the rule."""
     stability: Floats
     """(units,) share of bootstrap replicates with the same label."""
     replicates: NDArray[np.bool_]
@@ -261,12 +263,14 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
     q = benjamini_hochberg(p)
     excess = np.where(column >= 0, scores.excess.value[rows, column], np.nan)
     error = scores.excess.error()[rows, column]
+    beats_chance = (excess >= EXCESS) & (q < Q)
     return Verdict(
         column,
         runner_up,
         p,
         q,
-        (excess >= EXCESS) & (q < Q),
+        beats_chance,
+        beats_chance,
         (scores.labels == column).mean(0),
         _replicated(scores, error),
     )

@@ -23,7 +23,7 @@ def concept_table(
     reach = 1.96 * share.std(0, ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.full(len(mean), np.nan)
     names = vocabulary.loc[areas.concepts]
     images = [images_of(half, areas.concepts) for half in halves]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "concept": names["concept"].to_numpy(),
             "category": names["category"].to_numpy(),
@@ -38,7 +38,6 @@ def concept_table(
         },
         index=areas.concepts,
     )
-    return table
 
 
 Half = tuple[Ints, Ints, Ints, int]
@@ -58,7 +57,8 @@ def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> tuple[Half, Half]:
 
 def _together(one: Half, two: Half) -> Half:
     wanted = union(one[0], two[0])
-    where, images = (spread(one[k], one[0], wanted, 0) + spread(two[k], two[0], wanted, 0) for k in (1, 2))
+    where = spread(one[1], one[0], wanted, 0) + spread(two[1], two[0], wanted, 0)
+    images = spread(one[2], one[0], wanted, 0) + spread(two[2], two[0], wanted, 0)
     return wanted, where, images, one[3] + two[3]
 
 

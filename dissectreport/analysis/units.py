@@ -15,7 +15,7 @@ from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint, above_edges
-from dissectreport.stats.levels import Levels
+from dissectreport.stats.levels import AnyLevels
 from dissectreport.stats.null import Chance
 from dissectreport.stats.peaks import Peaks
 
@@ -41,7 +41,7 @@ class Counted:
     name: str
     shape: tuple[int, int, int]
     """Units, height, width."""
-    levels: Levels
+    levels: AnyLevels
     chances: Chances
     joint: Joint
     """Over all samples."""
@@ -123,7 +123,7 @@ class Words:
         return np.array([c == category for c in self.category(np.arange(len(self.concepts)))])
 
 
-def figures(scores: Scores, rows: Ints, columns: Ints, levels: Levels) -> dict[str, NDArray[np.float64]]:
+def figures(scores: Scores, rows: Ints, columns: Ints, levels: AnyLevels) -> dict[str, NDArray[np.float64]]:
     """The printed figures of (unit, concept column) pairs; NaN where the column is -1."""
     there = columns >= 0
     at = np.where(there, columns, 0)
@@ -184,7 +184,7 @@ def unit_table(
             "p": verdict.p,
             "q": verdict.q,
             "interpretable": verdict.interpretable,
-            "beats_chance": verdict.interpretable,
+            "beats_chance": verdict.beats_chance,
             "attainable": np.minimum(area, found["tail"]) / np.maximum(np.maximum(area, found["tail"]), 1e-12),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
@@ -257,12 +257,14 @@ def states(cross: Cross) -> list[str]:
     return found
 
 
-def category_labels(scores: Scores, verdict: Verdict, words: Words, levels: Levels) -> pd.DataFrame:
-    """Each unit's label within each category: sky, blue and sky-top are not rivals."""
+def category_labels(
+    scores: Scores, verdict: Verdict, words: Words, levels: AnyLevels, judged: Callable[..., Verdict] = judge
+) -> pd.DataFrame:
+    """Each unit's label within each category, as `judged`: sky, blue and sky-top are not rivals."""
     parts = []
     rows = np.arange(len(scores.chosen))
     for category in words.categories:
-        inside = judge(scores, words.within(category))
+        inside = judged(scores, words.within(category))
         parts.append(
             pd.DataFrame(
                 {
@@ -279,7 +281,7 @@ def category_labels(scores: Scores, verdict: Verdict, words: Words, levels: Leve
     return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
 
 
-def pair_table(scores: Scores, words: Words, levels: Levels) -> pd.DataFrame:
+def pair_table(scores: Scores, words: Words, levels: AnyLevels) -> pd.DataFrame:
     """The concepts of largest chosen excess of every unit, in that order."""
     units, concepts = scores.chosen.shape
     k = min(PAIRS, concepts)
@@ -296,7 +298,7 @@ def pair_table(scores: Scores, words: Words, levels: Levels) -> pd.DataFrame:
     )
 
 
-def leading_curves(scores: Scores, verdict: Verdict, levels: Levels) -> Curves:
+def leading_curves(scores: Scores, verdict: Verdict, levels: AnyLevels) -> Curves:
     """Agreement against the level for each unit's leading concepts, its label first."""
     units, concepts = scores.chosen.shape
     m = min(CURVES, concepts)

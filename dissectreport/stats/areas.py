@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport.errors import MergeError
 from dissectreport.stats.base import Arrays, Floats, Ints, spread, union
 
 
@@ -25,7 +26,9 @@ class Areas:
     """Pixels of the grid."""
 
     def merge(self, other: Self) -> Self:
-        """The rows of both."""
+        """The rows of both; refused when they were counted on different grids."""
+        if self.grid != other.grid:
+            raise MergeError(f"cannot merge Areas: grids of {self.grid} and {other.grid} pixels")
         wanted = union(self.concepts, other.concepts)
         samples = np.concatenate([self.samples, other.samples])
         order = np.argsort(samples, kind="stable")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +53,18 @@ def union(mine: Ints, other: Ints) -> Ints:
     return np.union1d(mine, other).astype(np.int64)
 
 
-def spread(counts: Ints, numbers: Ints, wanted: Ints, axis: int) -> Ints:
-    """`counts`, whose `axis` runs over rising `numbers`, laid out over `wanted`; what is missing is 0."""
+A = TypeVar("A", bound=NDArray[Any])
+
+
+def spread(counts: A, numbers: Ints, wanted: Ints, axis: int, missing: float = 0) -> A:
+    """`counts`, whose `axis` runs over rising `numbers`, laid out over `wanted`, with `missing` between."""
     if np.array_equal(numbers, wanted):
         return counts
     shape = list(counts.shape)
     shape[axis] = len(wanted)
-    out = np.zeros(shape, counts.dtype)
+    out = np.full(shape, missing, counts.dtype)
     at = [slice(None)] * counts.ndim
     held = np.isin(numbers, wanted)
     at[axis] = np.searchsorted(wanted, numbers[held])  # type: ignore[call-overload]
     out[tuple(at)] = np.compress(held, counts, axis=axis)
-    return out
+    return cast("A", out)

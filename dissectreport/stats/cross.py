@@ -56,4 +56,4 @@ class Cross:
         covariance = self.covariance()
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)
-        return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-9)
+        return np.asarray(np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-9))

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport.errors import MergeError
 from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 
@@ -25,7 +26,8 @@ class Histogram:
     def merge(self, other: Self) -> Self:
         """The counts of both; refused when their cells differ."""
         same_shape("Histogram.counts", self.counts, other.counts)
-        assert np.array_equal(self.low, other.low) and np.array_equal(self.width, other.width), "other cells"
+        if not (np.array_equal(self.low, other.low) and np.array_equal(self.width, other.width)):
+            raise MergeError("cannot merge Histogram: its cells lie elsewhere")
         return type(self)(self.low, self.width, self.counts + other.counts)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -41,17 +43,18 @@ class Histogram:
             np.asarray(arrays["counts"], np.int64),
         )
 
-    def quantiles(self, tails: Floats) -> Floats:
-        """(units, t) activation with the share `tails` (t,) of pixels above it, linear within a cell."""
-        cells = self.counts.shape[1]
-        edges = np.arange(cells + 1)
-        below = np.concatenate([np.zeros((len(self.counts), 1)), np.cumsum(self.counts, 1)], 1)
-        below = below / np.maximum(below[:, -1:], 1)
-        at = np.stack([np.interp(1 - tails, row, edges) for row in below])
-        return self.low[:, None] + at * self.width[:, None]
+    def cuts(self, tails: Floats) -> Floats:
+        """(units, t) lowest upper edges of cells with at most the share `tails` (t,) of pixels above them.
+
+        A unit that takes one value over and over is thus off at it, as where a quantile equals the value.
+        """
+        above = self.counts.sum(1, keepdims=True) - self.counts.cumsum(1)
+        allowed = np.floor(tails * self.counts.sum(1, keepdims=True) * (1 + 1e-12)).astype(np.int64)
+        cell = [np.searchsorted(-row, -most) for row, most in zip(above, allowed, strict=True)]
+        return self.low[:, None] + (np.stack(cell) + 1) * self.width[:, None]
 
     def edge_cells(self, tails: Floats) -> Ints:
         """(units, t) rising numbers of the cells at whose lower edge the share above is nearest to falling `tails`."""
         above = self.counts[:, ::-1].cumsum(1)[:, ::-1] / np.maximum(self.counts.sum(1, keepdims=True), 1)
         found = [len(row) - np.searchsorted(row[::-1], tails, side="right") for row in above]
-        return np.minimum(np.stack(found), self.counts.shape[1] - 1).astype(np.int64)
+        return np.asarray(np.minimum(np.stack(found), self.counts.shape[1] - 1), np.int64)

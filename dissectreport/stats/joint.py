@@ -33,7 +33,8 @@ class Joint:
         wanted = union(self.concepts, other.concepts)
 
         def both(name: str, axis: int) -> Ints:
-            mine, theirs = getattr(self, name), getattr(other, name)
+            mine: Ints = getattr(self, name)
+            theirs: Ints = getattr(other, name)
             return spread(mine, self.concepts, wanted, axis) + spread(theirs, other.concepts, wanted, axis)
 
         return type(self)(
@@ -62,7 +63,7 @@ class Joint:
     def iou(self) -> Floats:
         """(units, c, bins - 1) intersection over union with the unit on above each inner edge."""
         both, on = self.above()
-        return both / np.maximum(on[:, None] + self.present[None, :, None] - both, 1)
+        return np.asarray(both / np.maximum(on[:, None] + self.present[None, :, None] - both, 1))
 
 
 def above_edges(counts: Ints) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,6 +14,9 @@ from dissectreport.stats.histogram import Histogram
 
 CELLS = 1024
 """Even cells between the pilot's extremes; levels lie on their edges, so that binning is a table look-up."""
+
+FINE = 1 << 14
+"""Even cells between the extremes of all activations, where levels are activations."""
 
 SEARCH = np.logspace(-3, 0, 100)[:-1]
 """Tails of the reference's threshold search (method: 100 points, of which the last is everything)."""
@@ -43,6 +47,11 @@ class Levels:
         """The levels for a pilot's histogram."""
         return cls(pilot.low, pilot.width, pilot.edge_cells(TAILS), nearest(TAILS, NULL_TAILS))
 
+    @property
+    def span(self) -> Floats:
+        """(units,) the activations between the lower end of the first cell and the upper end of the last."""
+        return self.width * CELLS
+
     def values(self) -> NDArray[np.float32]:
         """(units, 127) levels as activations."""
         return (self.low[:, None] + self.edges * self.width[:, None]).astype(np.float32)
@@ -70,9 +79,93 @@ class Levels:
         )
 
 
+@dataclass(frozen=True)
+class ExactLevels:
+    """Rising levels of every unit as activations; a unit is on where it exceeds the level."""
+
+    low: Floats
+    """(units,) a little below the smallest activation."""
+    span: Floats
+    """(units,) from there to a little above the largest."""
+    cuts: NDArray[np.float32]
+    """(units, t) rising."""
+    own: Ints
+    """(units,) column of `cuts` at which the rule calls the unit on."""
+
+    @classmethod
+    def of(cls, activations: Histogram, tails: Floats, own: float) -> ExactLevels:
+        """Levels with at most the falling `tails` of the activations above them; `own` is the rule's tail."""
+        cuts = activations.cuts(tails).astype(np.float32)
+        span = activations.width * activations.counts.shape[1]
+        return cls(activations.low, span, cuts, np.full(len(cuts), nearest(tails, np.array([own]))[0]))
+
+    def around(self, column: Ints) -> ExactLevels:
+        """Of these, the levels nearest to the null's tails, and each unit's own, at `column` (units,)."""
+        tails = np.append(SEARCH, 1.0)[::-1]
+        own = np.take_along_axis(self.cuts, column[:, None], 1)
+        cuts = np.sort(np.concatenate([self.cuts[:, nearest(tails, NULL_TAILS)], own], 1), axis=1)
+        return ExactLevels(self.low, self.span, cuts, (cuts < own).sum(1))
+
+    @property
+    def null(self) -> Ints:
+        """(t,) columns of `cuts` at which chance is counted: all."""
+        return np.arange(self.cuts.shape[1])
+
+    def values(self) -> NDArray[np.float32]:
+        """(units, t) levels as activations."""
+        return self.cuts
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The levels as arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The levels back from arrays."""
+        return cls(
+            np.asarray(arrays["low"], np.float64),
+            np.asarray(arrays["span"], np.float64),
+            np.asarray(arrays["cuts"], np.float32),
+            np.asarray(arrays["own"], np.int64),
+        )
+
+
+AnyLevels = Levels | ExactLevels
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a rule's levels follow from a histogram of activations."""
+
+    cells: int
+    """Even cells of the histogram."""
+    of: Callable[[Histogram], AnyLevels]
+    """The levels for a histogram."""
+    read: Callable[[Arrays], AnyLevels]
+    """The levels back from arrays."""
+
+
+def searched(activations: Histogram) -> ExactLevels:
+    """The 100 levels among which the ICLR 2019 rule searches."""
+    return ExactLevels.of(activations, np.append(SEARCH, 1.0)[::-1], 1.0)
+
+
+def hundredth(activations: Histogram) -> ExactLevels:
+    """The PNAS 2020 rule's level, which one pixel in a hundred exceeds, among others for curves."""
+    return ExactLevels.of(activations, NULL_TAILS, 0.01)
+
+
+CUTTINGS = {
+    "corrected": Cutting(CELLS, Levels.of, Levels.from_arrays),
+    "iclr2019": Cutting(FINE, searched, ExactLevels.from_arrays),
+    "pnas2020": Cutting(FINE, hundredth, ExactLevels.from_arrays),
+}
+"""By rule."""
+
+
 def nearest(tails: Floats, wanted: Floats) -> Ints:
     """(w,) for each wanted tail the number of the nearest of `tails` on a logarithmic scale."""
-    return np.abs(np.log(tails)[None] - np.log(wanted)[:, None]).argmin(1).astype(np.int64)
+    return np.asarray(np.abs(np.log(tails)[None] - np.log(wanted)[:, None]).argmin(1), np.int64)
 
 
 def table(edges: Ints) -> NDArray[np.uint8]:

@@ -44,24 +44,27 @@ class Chance:
     def merge(self, other: Self) -> Self:
         """The counts of both; refused when they were made at another number of levels or on another grid."""
         same_shape("Chance.on", self.on, other.on)
-        same_shape("Chance.where", self.where[0], other.where[0])
+        same_shape("Chance.where", self.where[:0], other.where[:0])
         wanted, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
 
         def by_size(stat: Self, name: str) -> Ints:
-            laid = spread(getattr(stat, name), stat.concepts, wanted, 2)
-            return spread(laid, stat.sizes, sizes, 0)
+            counts: Ints = getattr(stat, name)
+            return spread(spread(counts, stat.concepts, wanted, 2), stat.sizes, sizes, 0)
 
-        def by_concept(name: str) -> Ints:
-            mine = spread(getattr(self, name), self.concepts, wanted, 0)
-            return mine + spread(getattr(other, name), other.concepts, wanted, 0)
+        def by_concept(stat: Self, name: str) -> Ints:
+            counts: Ints = getattr(stat, name)
+            return spread(counts, stat.concepts, wanted, 0)
+
+        pairs = ("observed", "shifted", "crossed")
+        seen = ("present", "images", "where")
 
         return type(self)(
-            wanted,
-            sizes,
-            *(by_size(self, name) + by_size(other, name) for name in ("observed", "shifted", "crossed")),
-            self.on + other.on,
-            *(by_concept(name) for name in ("present", "images", "where")),
-            self.samples + other.samples,
+            concepts=wanted,
+            sizes=sizes,
+            on=self.on + other.on,
+            samples=self.samples + other.samples,
+            **{name: by_size(self, name) + by_size(other, name) for name in pairs},
+            **{name: by_concept(self, name) + by_concept(other, name) for name in seen},
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -76,11 +79,11 @@ class Chance:
 
     def seen(self, shifted: bool = False) -> Ints:
         """(units, c, levels) overlap that was observed, or that of the shifted masks as a pretend observation."""
-        return (self.shifted if shifted else self.observed).sum(0)
+        return np.asarray((self.shifted if shifted else self.observed).sum(0))
 
     def expected(self, shifted: bool = False) -> Floats:
         """(units, c, levels) overlap expected by chance beside `seen(shifted)`; shards of one image expect nothing."""
         own = self.shifted if shifted else self.observed
         others = np.maximum(self.sizes - 1, 1)[:, None, None, None]
         paired = np.where(self.sizes[:, None, None, None] > 1, self.crossed - own, 0)
-        return (paired / others).sum(0)
+        return np.asarray((paired / others).sum(0))

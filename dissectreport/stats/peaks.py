@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Ints
+from dissectreport.stats.base import Arrays, Ints, same_shape
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Peaks:
     """(n, units) largest activation over the layer's own grid."""
 
     def merge(self, other: Self) -> Self:
-        """The rows of both."""
+        """The rows of both; refused when they are of different numbers of units."""
+        same_shape("Peaks.peaks", self.peaks[:0], other.peaks[:0])
         samples = np.concatenate([self.samples, other.samples])
         order = np.argsort(samples, kind="stable")
         return type(self)(samples[order], np.concatenate([self.peaks, other.peaks])[order])
@@ -38,14 +39,14 @@ class Peaks:
     def top(self, k: int) -> Ints:
         """(units, k') samples of largest activation, falling; equal activations by rising sample number."""
         order = np.argsort(-self.peaks, axis=0, kind="stable")[:k]
-        return self.samples[order].T
+        return np.asarray(self.samples[order].T)
 
     def middle(self, k: int) -> Ints:
         """(units, k') samples spread evenly over the middle half of the unit's peaks, falling."""
         order = np.argsort(-self.peaks, axis=0, kind="stable")
         n = len(self.samples)
         at = np.unique(np.linspace(n * 0.25, n * 0.75, k).astype(int).clip(0, n - 1))
-        return self.samples[order[at]].T
+        return np.asarray(self.samples[order[at]].T)
 
     def of(self, samples: Ints) -> NDArray[np.float32]:
         """(units, k) sample numbers -> (units, k) each unit's peak in them."""
