@@ -48,8 +48,10 @@ class Recipe:
     data: int = 20_000
     seed: int = 0
     batch: int = 32
-    learning_rate: float = 2e-3
-    penalty: float = 1.0
+    generator_rate: float = 1e-3
+    discriminator_rate: float = 2e-3
+    """A generator that learns as fast as its opponent soon fools it altogether, and then nobody learns."""
+    penalty: float = 0.3
     penalty_interval: int = 16
     settling: int = 0
     """Steps at the start in which only the discriminator learns, for a generator that is trained already."""
@@ -142,8 +144,8 @@ class Run:
         self.discriminator = channels_last(Discriminator(recipe.sizes[1:]))
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
-            torch.optim.Adam(network.parameters(), recipe.learning_rate, betas=(0.0, 0.99))
-            for network in (self.generator, self.discriminator)
+            torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, betas=(0.0, 0.99)),
+            torch.optim.Adam(self.discriminator.parameters(), recipe.discriminator_rate, betas=(0.0, 0.99)),
         ]
 
     def start_from(self, coarse: ProgressiveGenerator) -> None:
@@ -356,14 +358,13 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
     generator = run.average.full.eval()
     card = {
         "what": f"Progressive GAN of drawn scenes with a church, {recipe.size} x {recipe.size}",
-        "sizes": list(recipe.sizes),
         "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings",
         "images": progress.images,
-        "preceded_by": recipe.preceded_by,
         "images_at_half_size": min(progress.images, recipe.coarse),
+        "preceded_by": recipe.preceded_by,
         "steps": progress.step,
-        "batch": recipe.batch,
         "seconds": round(progress.seconds),
+        "recipe": asdict(recipe),
         **assess(generator, recipe.sizes[0], load_segmenter(), count),
     }
     write_weights(weights, generator.state_dict(), card)
@@ -385,6 +386,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument(
         "--settling", type=int, default=recipe.settling, help="steps of the discriminator alone"
     )
+    train.add_argument("--generator-rate", type=float, default=recipe.generator_rate)
+    train.add_argument("--discriminator-rate", type=float, default=recipe.discriminator_rate)
+    train.add_argument("--penalty", type=float, default=recipe.penalty, help="weight of the gradient penalty")
     train.add_argument("--preceded-by", default=recipe.preceded_by, help="a note for the card")
     train.add_argument("--start", type=Path, help="weights of a generator of half the size to start from")
     train.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
@@ -412,6 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         coarse=options.coarse,
         fading=options.fading,
         settling=options.settling,
+        generator_rate=options.generator_rate,
+        discriminator_rate=options.discriminator_rate,
+        penalty=options.penalty,
         preceded_by=options.preceded_by,
     )
     train_generator(
