@@ -197,7 +197,7 @@ class Pictures:
         """(height, width, 3) uint8 image of one sample."""
         at = int(np.searchsorted(self.numbers, sample))
         assert self.numbers[at] == sample, f"sample {sample} was not kept"
-        return self.pixels[at]
+        return np.asarray(self.pixels[at])
 
 
 @dataclass(frozen=True)
