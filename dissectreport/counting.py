@@ -29,6 +29,8 @@ from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.levels import CELLS, AnyLevels, ExactLevels, Levels
 from dissectreport.stats.null import Chance
 
+DIRECT = 1 << 18
+"""Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""
 CHUNK = 1 << 21
 """Activations that are laid out at a time: 8 MB of float32, which stays in the last-level cache."""
 
@@ -139,6 +141,11 @@ class Tabled:
         """(pixels,) number of the null's edges at or below each cell."""
         return looked_up(self.null_table[unit], laid, like)
 
+    def folded(self, unit: int, by_cell: Tensor) -> Tensor:
+        """(mixes, cells) counts -> (mixes, bins) counts."""
+        by_bin = by_cell.new_zeros(len(by_cell), self.bins)
+        return by_bin.index_add_(1, self.bin_table[unit].int(), by_cell)
+
 
 class Compared:
     """Bins by comparing activations with levels, strictly and without rounding."""
@@ -164,20 +171,27 @@ def binning(levels: AnyLevels, device: torch.device) -> Binning:
 
 
 def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> Joint:
-    """Joint counts of (n, units, h, w) activations and masks on the same grid."""
+    """Joint counts of (n, units, h, w) activations and masks on the same grid, for grids too fine for `_Counter`.
+
+    With few mixes the cells themselves are counted and folded into bins afterwards, which spares a look-up a pixel.
+    """
     made = binning(levels, maps.device)
-    bins = made.bins
-    counts, total = [], []
-    images = max(1, CHUNK // (8 * grid * grid))
+    direct = isinstance(made, Tabled) and masks.mixes * CELLS <= DIRECT
+    steps = CELLS if direct else made.bins
+    images = max(1, CHUNK // (4 * grid * grid))
     blocks = [slice(start, start + images) for start in range(0, len(maps), images)]
-    mixed = [key(masks.mix[block], masks.mixes, bins) for block in blocks]
+    mixed = [key(masks.mix[block], masks.mixes, steps, wide=direct) for block in blocks]
+    holds = masks.holds if exact(masks) else masks.holds.double()
+    counts, total = [], []
     for unit in range(maps.shape[1]):
-        found = torch.zeros(masks.mixes * bins, dtype=torch.int64, device=maps.device)
+        found = torch.zeros(masks.mixes * steps, dtype=torch.int64, device=maps.device)
         for block, mix in zip(blocks, mixed, strict=True):
             laid = next(made.laid(maps[block, unit : unit + 1], [unit], grid, edge))
-            found += counted(mix, made.bin(unit, laid, mix), masks.mixes * bins)
-        by_mix = found.reshape(masks.mixes, bins)
-        counts.append(masks.holds @ by_mix.float() if exact(masks) else masks.holds.double() @ by_mix.double())
+            keys = laid.add_(mix) if direct else made.bin(unit, laid, mix).add_(mix)
+            found += torch.bincount(keys, minlength=len(found))
+        by_mix = found.reshape(masks.mixes, steps)
+        by_mix = made.folded(unit, by_mix) if isinstance(made, Tabled) and direct else by_mix
+        counts.append(holds @ by_mix.to(holds.dtype))
         total.append(by_mix.sum(0))
     per_image = masks.by_image()
     return Joint(
@@ -355,9 +369,9 @@ class _Counter:
         return per_image.sum(0), (per_image > 0).sum(0)
 
 
-def key(mix: Tensor, mixes: int, steps: int) -> Tensor:
-    """(pixels,) mix times steps, in the smallest type that holds a count's key."""
-    small = torch.int16 if mixes * steps < 2**15 else torch.int32
+def key(mix: Tensor, mixes: int, steps: int, wide: bool = False) -> Tensor:
+    """(pixels,) mix times steps, in the smallest type that holds a count's key; int32 where `wide`."""
+    small = torch.int16 if mixes * steps < 2**15 and not wide else torch.int32
     return (mix.flatten().long() * steps).to(small)
 
 

@@ -68,8 +68,10 @@ def test_the_null_alone_counts_what_it_counts_beside_the_joint(case):
         assert np.array_equal(value, alone.arrays()[name]), name
 
 
-def test_a_finer_grid_is_counted_in_blocks_with_the_same_result(case, monkeypatch):
+@pytest.mark.parametrize("direct", [0, 1 << 18])
+def test_a_finer_grid_is_counted_in_blocks_with_the_same_result(case, monkeypatch, direct):
     maps, labels, levels = case
+    monkeypatch.setattr(counting, "DIRECT", direct)
     masks = counting.Masks.of(labels, CONCEPTS)
     whole = counting.joint_and_chance(maps, masks, levels, GRID, "clamp")[0]
     monkeypatch.setattr(counting, "CHUNK", 8 * GRID * GRID * 2)
