@@ -165,6 +165,7 @@ class Measurement:
         self.job, self.listener = job, listener
         self.workers = engine.Workers(job.workers)
         self.cache = job.options.cache / "measurements"
+        self.folders: set[str] = set()
         self.readings = [Reading(layer) for layer in job.layers]
         self.rule = rule_named(job.plan.rule)
         controlled = job.layers if job.options.controls else ()
@@ -220,7 +221,9 @@ class Measurement:
         )
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
-        return Store.open(self.cache, {"kind": kind, **plan.facts(), **more})
+        place = Store.open(self.cache, {"kind": kind, **plan.facts(), **more})
+        self.folders.add(place.folder.name)
+        return place
 
     def _counted(
         self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
@@ -234,7 +237,8 @@ class Measurement:
         samples = self.job.options.samples
         self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
         for reading, place in stores.items():
-            if not self._sound(place, "levels"):
+            # A published rule's controls are judged at levels of their own, which their counts bring along.
+            if self.rule.reference and not self._sound(place, "levels"):
                 place.save("levels", places[reading].load("levels"))
         return {r: (places[r].folder.name, stores[r].folder.name) for r in readings}
 
@@ -401,6 +405,7 @@ class Measurement:
             segmenter,
             versions(),
             options.command or reproduce(job),
+            tuple(sorted(self.folders)),
             options.mixed_devices,
         )
 
@@ -575,9 +580,9 @@ def clear(cache: Path | None, model: str = "") -> int:
     mine = [record for record in records.every(where) if record.model == model]
     if not mine:
         raise UnknownName.of("measurement of", model, sorted({record.model for record in records.every(where)}))
-    others = {name for record in records.every(where) if record.model != model for name in record.folders()}
+    others = {name for record in records.every(where) if record.model != model for name in record.folders}
     for record in mine:
-        for name in set(record.folders()) - others:
+        for name in set(record.folders) - others:
             store.clear(where / "measurements" / name)
         records.place(where, record.model, record.rule).unlink()
     return before - store.size(where)

@@ -1,0 +1,246 @@
+"""The rule of Bau et al. (ICLR 2019), held to numbers from running the original implementation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference_models import GRID, LAYER, SAMPLES, fixture, network, vocabulary
+
+from dissectreport import counting, measure, pipeline, probe, store
+from dissectreport.analysis.reference import Evidence, score
+from dissectreport.analysis.search import information_ratio, quadrants, search
+from dissectreport.plan import rule_named
+from dissectreport.sampler import latents
+from dissectreport.stats.base import merge_all
+from dissectreport.stats.categories import numbered
+from dissectreport.stats.levels import FINE, ExactLevels, searched
+from dissectreport.stats.peaks import Peaks
+
+UNITS, CONCEPTS = 32, 31
+CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
+
+
+def read(seed):
+    """(100, 32, 8, 8) activations, one image at a time as in the reference."""
+    z = latents(seed, 0, SAMPLES, (32,))
+    return torch.cat([probe.read(network(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Activations, labels and levels of the samples that are judged (seed 1)."""
+    cuts, zero = fixture()["levels"][:, None], np.zeros(UNITS)
+    labels = torch.from_numpy(fixture()["segmentation"].astype(np.int64))
+    return read(1), labels, ExactLevels(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
+
+
+@pytest.fixture(scope="module")
+def choosing():
+    """Activations, labels and the levels searched of the other samples (seed 2)."""
+    maps = read(2)
+    flat = maps.transpose(0, 1).flatten(1).double()
+    even = measure.even_cells(flat.amin(1).numpy(), flat.amax(1).numpy(), FINE)
+    activations = measure._histogram(maps, *even, FINE, GRID, "clamp")
+    labels = torch.from_numpy(fixture()["segmentation_threshold_set"].astype(np.int64))
+    return maps, labels, searched(activations)
+
+
+@pytest.fixture(scope="module")
+def found(choosing):
+    maps, labels, levels = choosing
+    return search(*search_counts(maps, labels, levels), CATEGORY, levels.cuts)
+
+
+def search_counts(maps, labels, levels):
+    masks = counting.Masks.of(labels, CONCEPTS, least=0)
+    return (
+        counting.joint(maps, masks, levels, GRID, "clamp"),
+        counting.ends(maps, masks, levels, GRID, "clamp"),
+        counting.categories(maps, labels, CATEGORY, levels, GRID, "clamp"),
+    )
+
+
+def judged_counts(maps, labels, levels):
+    masks = counting.Masks.of(labels, CONCEPTS)
+    return (
+        *counting.joint_and_chance(maps, masks, levels, GRID, "clamp"),
+        counting.categories(maps, labels, CATEGORY, levels, GRID, "clamp"),
+    )
+
+
+def evidence(maps, labels, levels, order, size=16):
+    """What a run would have counted, in shards of `size` images."""
+    parts = [slice(first, first + size) for first in range(0, SAMPLES, size)]
+    counts = [judged_counts(maps[part], labels[part], levels) for part in parts]
+    return Evidence(
+        levels,
+        order,
+        lambda: ((number, chance) for number, (_, chance, _) in enumerate(counts)),
+        lambda: ((number, categories) for number, (_, _, categories) in enumerate(counts)),
+    )
+
+
+def scored(judged, order):
+    return score(evidence(*judged, order), rule_named("iclr2019"), CATEGORY, GRID**2)
+
+
+def test_latents_are_those_of_the_reference():
+    assert np.array_equal(latents(1, 0, 4, (32,)).numpy(), fixture()["z_first"])
+
+
+def test_images_and_activations_are_those_of_the_reference():
+    # Other versions of the arithmetic library add up in another order.
+    with torch.no_grad():
+        images = network()(latents(1, 0, 4, (32,)))
+    assert np.abs(images.numpy() - fixture()["image_first"]).max() < 2e-5
+    assert np.abs(read(1)[:4].numpy() - fixture()["feature_first"]).max() < 1e-5
+
+
+def test_all_counts_equal_those_of_the_reference(judged):
+    joint, _, categories = judged_counts(*judged)
+    overlap = np.zeros((CONCEPTS, UNITS), np.int64)
+    overlap[joint.concepts] = joint.above()[0][..., 0].T
+    assert np.array_equal(categories.named, fixture()["label_counts"])
+    assert np.array_equal(categories.bins[..., 1].T, fixture()["category_activation_counts"])
+    assert np.array_equal(categories.images * GRID**2, fixture()["total_counts"])
+    assert np.array_equal(overlap, fixture()["intersection_counts"])
+
+
+def test_iou_and_information_ratio_equal_those_of_the_reference(judged):
+    result = scored(judged, fixture()["max_iqr"].T)
+    concepts = result.scores.concepts
+    assert concepts.tolist() == list(range(1, CONCEPTS))
+    assert np.abs(result.ratios["iou"].T - fixture()["iou"][concepts]).max() < 1e-12
+    assert np.abs(result.ratios["iqr"].T - fixture()["iqr"][concepts]).max() < 1e-9
+
+
+def test_the_same_units_are_interpretable_as_the_same_concepts(judged):
+    result = scored(judged, fixture()["max_iqr"].T)
+    verdict = result.judge()
+    assert np.array_equal(result.scores.concepts[verdict.column], fixture()["unit_label"])
+    assert np.array_equal(verdict.interpretable, fixture()["unit_interpretable"])
+
+
+def test_the_search_agrees_with_that_of_the_reference(found):
+    # Ours cuts levels from a histogram, the reference from a sketch of quantiles; both interpolate.
+    difference = np.abs(found.ratio.T - fixture()["max_iqr"])
+    assert difference.mean() < 2.5e-5
+    assert difference.max() < 2e-3
+    strong = fixture()["max_iqr"] > 0.01
+    for name, value in (("iou", found.iou), ("agreement", found.agreement)):
+        assert np.abs(value.T - fixture()[f"max_iqr_{name}"])[strong].mean() < 5e-4, name
+
+
+def test_the_search_gives_every_unit_the_label_of_the_reference(found, choosing):
+    assert np.array_equal(found.label, fixture()["unit_label"])
+    levels = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)[:, 0]
+    assert np.median(np.abs(levels - fixture()["levels"])) < 1e-3
+
+
+def test_levels_around_the_own_one_hold_it(found, choosing):
+    levels = choosing[2].around(found.own)
+    own = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)
+    assert np.array_equal(np.take_along_axis(levels.cuts, levels.own[:, None], 1), own)
+    assert (np.diff(levels.cuts, axis=1) >= 0).all()
+
+
+def test_images_of_largest_activation_are_those_of_the_reference(judged):
+    peaks = Peaks(np.arange(SAMPLES), judged[0].amax((2, 3)).numpy())
+    assert np.array_equal(peaks.top(10), fixture()["top_images"])
+    assert np.allclose(peaks.of(peaks.top(10)), fixture()["top_activations"], rtol=0, atol=1e-5)
+
+
+def test_the_information_ratio_is_zero_for_independent_and_one_for_equal_masks():
+    assert information_ratio(np.full((2, 2), 0.25)) == 0
+    perfect = quadrants(np.array(0.3), np.array(0.3), np.array(0.3))
+    assert information_ratio(perfect) == pytest.approx(1)
+
+
+@given(cuts=st.sets(st.integers(1, SAMPLES - 1), max_size=4), order=st.randoms(use_true_random=False))
+def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
+    maps, labels, levels = choosing
+    ends = sorted({0, SAMPLES, *cuts})
+    parts = [slice(*ends[i : i + 2]) for i in range(len(ends) - 1)]
+    order.shuffle(parts)
+    small = ExactLevels(levels.low[:2], levels.span[:2], levels.cuts[:2], levels.own[:2])
+    whole = search_counts(maps[:, :2], labels, small)
+    merged = zip(*(search_counts(maps[part, :2], labels[part], small) for part in parts), strict=True)
+    for one, other in zip(whole, map(merge_all, merged), strict=True):
+        for name, value in one.arrays().items():
+            assert np.array_equal(value, other.arrays()[name]), name
+
+
+def test_a_whole_run_finds_what_the_reference_found(cache):
+    options = pipeline.Options(
+        "reference_models:generator",
+        segmenter="reference_models:segmenter",
+        samples=SAMPLES,
+        rule="iclr2019",
+        controls=False,
+        device="cpu",
+        workers=1,
+        cache=cache,
+    )
+    pipeline.measure(options)
+    dissection = pipeline.load(options.model, "iclr2019", cache)
+    table = dissection.layers[0].table
+    label = fixture()["unit_label"]
+    assert dissection.provenance.grid == GRID
+    assert table["concept"].tolist() == [str(fixture()["labels"][number]) for number in label]
+    assert np.array_equal(table["interpretable"], fixture()["unit_interpretable"])
+    iou = fixture()["iou"][label, np.arange(UNITS)]
+    # Two units have two nearly equal maxima, so their levels, and with them their IoU, differ.
+    assert np.median(np.abs(table["iou"] - iou)) < 2e-4
+    assert np.quantile(np.abs(table["iou"] - iou), 0.9) < 2e-3
+
+
+def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
+    options = pipeline.Options(
+        "planted", samples=32, layers=("features",), rule="iclr2019", device="cpu", workers=1, cache=cache
+    )
+    written = pipeline.build(options, cache / "site")
+    dissection = pipeline.load("planted", "iclr2019", cache)
+    assert written.index.exists()
+    assert dissection.provenance.grid == 32
+    assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
+    (layer,) = dissection.layers
+    counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
+    assert set(counts.index) == {"measured", "rotation", "untrained", "null"}
+    assert counts["measured"] == len(layer.interpretable)
+    (sentence,) = [note for note in dissection.notes if "also beat chance" in note]
+    both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
+    assert (
+        f"of the {counts['measured']} units that it calls interpretable, {both} also beat chance" in sentence
+    )
+
+
+def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
+    options = pipeline.Options(
+        "reference_models:generator",
+        segmenter="reference_models:segmenter",
+        samples=16,
+        rule="iclr2019",
+        controls=False,
+        device="cpu",
+        workers=1,
+        cache=cache,
+    )
+    first = pipeline.measure(options)
+    heard = []
+
+    class Ear(pipeline.Silent):
+        def progress(self, task, done, total, unit):
+            heard.append(task)
+
+    assert pipeline.measure(options, Ear()) == first
+    assert not heard
+    searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
+    before = searched_in.path("levels").read_bytes()
+    for name in searched_in.names():
+        searched_in.path(name).write_bytes(b"torn")
+    assert pipeline.measure(options, Ear()) == first
+    assert set(heard) == {"searching levels, units"}
+    assert searched_in.path("levels").read_bytes() == before
