@@ -43,12 +43,9 @@ class Record:
     segmenter: Mapping[str, Any]
     versions: Mapping[str, str]
     command: str
+    folders: tuple[str, ...]
+    """Every store folder that the measurement made or used."""
     mixed_devices: bool = False
-
-    def folders(self) -> list[str]:
-        """Names of the store folders that this record needs."""
-        named = [name for layer in self.layers for key, name in asdict(layer).items() if key != "name"]
-        return [name for name in (*named, self.pictures) if name]
 
     def save(self, cache: Path) -> None:
         """Remember this record under its model and rule."""
@@ -81,6 +78,7 @@ def _read(path: Path) -> Record:
         raise CacheError(f"{path} was written by another version of dissectreport; run `dissectreport measure` again")
     try:
         held["layers"] = tuple(LayerRecord(**layer) for layer in held["layers"])
+        held["folders"] = tuple(held["folders"])
         held["vocabulary"] = tuple((concept, category) for concept, category in held["vocabulary"])
         return Record(**held)
     except (TypeError, KeyError, ValueError) as error:
