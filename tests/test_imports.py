@@ -20,8 +20,8 @@ PACKAGE = ROOT / "dissectreport"
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
     "cli": "analysis errors pipeline plan plugins records store",
-    "pipeline": "analysis engine errors measure models plan plugins records report segmenters stats store",
-    "measure": "counting errors models plan plugins probe reference sampler segmenters stats",
+    "pipeline": "analysis engine errors measure models plan plugins records reference report segmenters stats store",
+    "measure": "counting errors models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
     "reference": "counting errors measure plan probe segmenters stats",
     "report": "analysis errors plan stats",
