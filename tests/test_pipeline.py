@@ -200,6 +200,7 @@ def test_the_tables_say_what_was_planted(large):
     assert not table.loc[list(truth.position_only), "interpretable"].any()
     assert not table.loc[list(truth.noise), "interpretable"].any()
     assert table["iou"].between(table["iou_low"], table["iou_high"]).all()
+    assert np.allclose(table["iou_exact"], table["iou"], rtol=0, atol=1e-12)
     measured_row = layer.controls.query("control == 'measured' and category == ''").iloc[0]
     null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0

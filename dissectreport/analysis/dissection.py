@@ -39,6 +39,7 @@ COLUMNS: Mapping[str, str] = {
     "runner_up": "concept of the second largest excess in the choosing half",
     "runner_up_excess": "its excess on the scoring half",
     "stability": "share of bootstrap replicates of the choosing half that give the same label",
+    "iou_exact": "iou on the --grid of the counts: the same as iou unless that is finer than the null's 64",
     "f1": "F1 of unit on against concept present, on the scoring half",
     "average_precision": "area under precision against recall over all levels, on the scoring half",
     "correlation": "point-biserial correlation of the activation's bin mid-rank with the concept",
@@ -157,11 +158,11 @@ class Layer:
     width: int
     table: pd.DataFrame
     """One row a unit, ordered by unit: unit, concept, category, level, tail, iou*, null, excess*, lift*, p, q,
-    interpretable, beats_chance, attainable, position_only, runner_up, runner_up_excess, stability, f1,
+    interpretable, beats_chance, attainable, position_only, runner_up, runner_up_excess, stability, iou_exact, f1,
     average_precision, correlation, state."""
     labels: pd.DataFrame
     """One row a (unit, category): the unit's label within each category: unit, category, concept, level, iou*,
-    null, excess*, lift*, largest."""
+    null, excess*, lift*, interpretable, largest."""
     pairs: pd.DataFrame
     """One row a (unit, concept) for the concepts of largest excess of each unit (up to 12), ordered by unit and
     falling excess: unit, concept, category, level, tail, iou*, null, excess*, lift*, tested."""

@@ -204,16 +204,20 @@ def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
 
 
 def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
-    """F1, average precision and point-biserial correlation of every unit with its label, on the scoring half."""
+    """How well every unit finds its label on the scoring half, on the grid of the joint counts."""
     joint = counted.scoring
     at = {int(n): k for k, n in enumerate(joint.concepts)}
-    precision, correlation = np.full(len(column), np.nan), np.full(len(column), np.nan)
+    exact, precision, correlation = (np.full(len(column), np.nan) for _ in range(3))
     for unit, c in enumerate(column):
         k = at.get(int(scores.concepts[c])) if c >= 0 else None
         if k is not None:
+            above = slice(int(counted.levels.null[scores.level[unit, c]]) + 1, None)
+            both, on = joint.joint[unit, k, above].sum(), joint.total[unit, above].sum()
+            exact[unit] = both / max(on + joint.present[k] - both, 1)
             precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
             correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
-    return {"f1": 2 * iou / (1 + iou), "average_precision": precision, "correlation": correlation}
+    f1 = 2 * iou / (1 + iou)
+    return {"iou_exact": exact, "f1": f1, "average_precision": precision, "correlation": correlation}
 
 
 def average_precision(concept: Ints, total: Ints) -> float:
