@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_models import GRID, LAYER, SAMPLES, fixture, network, vocabulary
 
-from dissectreport import counting, measure, pipeline, probe, store
+from dissectreport import counting, measure, pipeline, probe, reference, store
 from dissectreport.analysis.reference import Evidence, score
 from dissectreport.analysis.search import information_ratio, quadrants, search
-from dissectreport.plan import rule_named
+from dissectreport.plan import Plan, Reading, rule_named
 from dissectreport.sampler import latents
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
@@ -244,3 +244,48 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     assert pipeline.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
     assert searched_in.path("levels").read_bytes() == before
+
+
+def half_and_half():
+    """A unit that is on everywhere, and two images: one half object and half part, one all part."""
+    labels = torch.full((2, 1, 4, 4), 2)
+    labels[0, :, :2] = 1
+    zero = np.zeros(1)
+    levels = ExactLevels(zero, zero + 1, np.full((1, 1), 0.5, np.float32), np.zeros(1, np.int64))
+    return torch.ones(2, 1, 4, 4), labels, levels
+
+
+def iou_under(rule):
+    maps, labels, levels = half_and_half()
+    category = numbered(["-", "object", "part"])
+    _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, 3), levels, 4, "clamp")
+    categories = counting.categories(maps, labels, category, levels, 4, "clamp")
+    held = Evidence(levels, None, lambda: [(0, chance)], lambda: [(0, categories)])
+    return score(held, rule_named(rule), category, 16).ratios["iou"][0].tolist()
+
+
+def test_only_images_that_hold_the_category_enter_the_union():
+    assert iou_under("iclr2019") == [0.5, 0.75]
+    assert iou_under("pnas2020") == [0.25, 0.75]
+
+
+def test_what_is_not_named_belongs_to_the_first_category():
+    labels = torch.tensor([0, 1, 2]).reshape(3, 1, 1, 1)
+    held = counting.holding(labels, numbered(["-", "object", "part"]))
+    assert held.tolist() == [[True, True, False], [False, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("iou", "iqr", "passes"),
+    [(0.051, 0.011, True), (0.05, 0.011, False), (0.051, 0.01, False), (0.04, 0.02, False)],
+)
+def test_a_unit_must_exceed_both_cut_offs(judged, iou, iqr, passes):
+    result = scored(judged, fixture()["max_iqr"].T)
+    assert result.passed({"iou": np.array([iou]), "iqr": np.array([iqr])}).tolist() == [passes]
+
+
+def test_the_pretend_observation_pairs_every_image_with_the_masks_of_the_next():
+    labels = torch.arange(5).reshape(5, 1, 1, 1).expand(5, 1, 4, 4)
+    plan = Plan("generator", "segmenter", "iclr2019", grid=4)
+    assert reference.laid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]
+    assert reference.laid(labels, plan, Reading(LAYER))[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
