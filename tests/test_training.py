@@ -17,7 +17,9 @@ from dissectreport.training import segmenter as segmenters
 from dissectreport.training.jitter import turn_hue
 from dissectreport.training.quality import distance, kernel_distance
 
-TINY = generators.Recipe(sizes=(8, 8, 8, 8, 4), data=8, batch=4, coarse=8, fading=8, penalty_interval=2)
+TINY = generators.Recipe(
+    sizes=(8, 8, 8, 8, 4), data=8, batch=4, coarse=8, fading=8, fitting=2, penalty_interval=2
+)
 TINY_SEGMENTER = segmenters.Recipe(data=4, steps=3, batch=2)
 
 
@@ -76,11 +78,26 @@ def test_a_generator_of_half_the_size_is_taken_over(tmp_path: Path) -> None:
             assert torch.allclose(half_way, (coarse + network(z, blend=1.0)) / 2, atol=1e-4)
 
 
+def test_growing_breaks_nothing() -> None:
+    growing = generators.GrowingGenerator(TINY.sizes)
+    growing.initialise(seed=0)
+    z = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+
+    def difference() -> float:
+        with torch.no_grad():
+            wanted = generators.smoothly_doubled(growing(z, blend=0.0))
+            return float((growing(z, blend=1.0) - wanted).square().mean() / wanted.var())
+
+    before = difference()
+    growing.fit_fine_layers(steps=200, batch=8, seed=0)
+    assert difference() < 0.3 * before
+
+
 def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_path: Path) -> None:
     generators.main(
         [
             *("train", "--out", str(tmp_path), "--images", "32", "--data", "8"),
-            *("--coarse", "0", "--fading", "0", "--threads", "1"),
+            *("--coarse", "0", "--fading", "0", "--fitting", "2", "--threads", "1"),
         ]
     )
     path = tmp_path / "generator.safetensors"

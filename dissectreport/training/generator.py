@@ -57,8 +57,10 @@ class Recipe:
     """Steps at the start in which only the discriminator learns, for a generator that is trained already."""
     coarse: int = 190_000
     """Images at half size before the finest resolution fades in."""
-    fading: int = 30_000
-    """Images over which it fades in."""
+    fitting: int = 500
+    """Steps in which the finest layers learn to repeat what the coarser ones draw, before they fade in."""
+    fading: int = 10_000
+    """Images over which they fade in."""
     preceded_by: str = ""
     """What had been trained before the run began, for the card."""
 
@@ -93,18 +95,49 @@ class GrowingGenerator(nn.Module):
 
     def forward(self, z: Tensor, blend: float) -> Tensor:
         """(n, z) latents -> (n, 3, h, w) images, of half the size where `blend` is 0."""
-        *shared, widen, refine, output = self.full.children()
-        features = z.view(len(z), -1, 1, 1)
-        for block in shared:
-            features = run_block(block, features)
+        features = self.coarse_features(z)
         if blend == 0:
-            return self._coarse(features)
-        fine: Tensor = output(run_block(refine, run_block(widen, features)))
-        return fine if blend == 1 else torch.lerp(double(self._coarse(features)), fine, blend)
+            return self.draw_coarse(features)
+        fine = self.draw_fine(features)
+        return fine if blend == 1 else torch.lerp(double(self.draw_coarse(features)), fine, blend)
 
-    def _coarse(self, features: Tensor) -> Tensor:
+    def coarse_features(self, z: Tensor) -> Tensor:
+        """(n, z) latents -> (n, channels, h / 2, w / 2), from which both outputs draw."""
+        features = z.view(len(z), -1, 1, 1)
+        for block in list(self.full)[:-3]:
+            features = run_block(block, features)
+        return features
+
+    def draw_coarse(self, features: Tensor) -> Tensor:
+        """The image at half size."""
         image: Tensor = self.coarse_output(features)
         return image
+
+    def draw_fine(self, features: Tensor) -> Tensor:
+        """The image at full size."""
+        widen, refine, output = self.fine_layers
+        image: Tensor = output(run_block(refine, run_block(widen, features)))
+        return image
+
+    @property
+    def fine_layers(self) -> list[nn.Module]:
+        """The blocks and the output that only full size needs."""
+        return list(self.full)[-3:]
+
+    def fit_fine_layers(self, steps: int, batch: int, seed: int) -> None:
+        """Teach the finest layers to draw what the coarse output draws, so that growing breaks nothing."""
+        parameters = [value for layer in self.fine_layers for value in layer.parameters()]
+        optimiser = torch.optim.Adam(parameters, 0.02)
+        for step in range(steps):
+            random = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            optimiser.param_groups[0]["lr"] = 0.02 * (1 - step / steps)
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                features = self.coarse_features(torch.randn(batch, self.full.latent_size, generator=random))
+                wanted = smoothly_doubled(self.draw_coarse(features).float())
+            loss = functional.mse_loss(self.draw_fine(features.float()), wanted)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
 
 
 def run_block(block: nn.Module, features: Tensor) -> Tensor:
@@ -123,6 +156,11 @@ def double(images: Tensor) -> Tensor:
     return functional.interpolate(images, scale_factor=2.0, mode="nearest")
 
 
+def smoothly_doubled(images: Tensor) -> Tensor:
+    """(n, 3, h, w) -> (n, 3, 2h, 2w) without steps."""
+    return functional.interpolate(images, scale_factor=2.0, mode="bilinear")
+
+
 @dataclass
 class Progress:
     """How far a run has come."""
@@ -130,6 +168,7 @@ class Progress:
     step: int = 0
     images: int = 0
     seconds: float = 0.0
+    grown: bool = False
 
 
 class Run:
@@ -181,9 +220,20 @@ class Run:
     def _networks(self) -> tuple[nn.Module, ...]:
         return self.generator, self.average, self.discriminator
 
+    def grow(self) -> None:
+        """Prepare the finest layers for their turn."""
+        recipe = self.recipe
+        self.generator.fit_fine_layers(recipe.fitting, batch=4, seed=recipe.seed)
+        pairs = zip(self.average.fine_layers, self.generator.fine_layers, strict=True)
+        for kept, current in pairs:
+            kept.load_state_dict(current.state_dict())
+        self.progress.grown = True
+
     def advance(self, data: Tensor) -> tuple[float, float]:
         """One step on the data set (n, h, w, 3) uint8; the losses of discriminator and generator."""
         recipe, progress = self.recipe, self.progress
+        if progress.images >= recipe.coarse and not progress.grown:
+            self.grow()
         random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + progress.step)
         blend = recipe.blend(progress.images)
         drawn = real_images(data, recipe.batch, blend, random)
@@ -383,6 +433,7 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument(
         "--fading", type=int, default=recipe.fading, help="images over which to fade in full size"
     )
+    train.add_argument("--fitting", type=int, default=recipe.fitting, help="steps to prepare full size")
     train.add_argument(
         "--settling", type=int, default=recipe.settling, help="steps of the discriminator alone"
     )
@@ -416,6 +467,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         coarse=options.coarse,
         fading=options.fading,
         settling=options.settling,
+        fitting=options.fitting,
         generator_rate=options.generator_rate,
         discriminator_rate=options.discriminator_rate,
         penalty=options.penalty,
