@@ -190,6 +190,7 @@ def make_layer(
     named = table["concept"].to_numpy()[labels_table["unit"]]
     labels_table["largest"] = labels_table["concept"].to_numpy() == named
     del at
+    labels_table["interpretable"] = labels_table["excess"] >= 0.1
     return Layer(
         name=name,
         units=units,

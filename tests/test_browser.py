@@ -83,7 +83,15 @@ def opened(browser: Browser, folder: Path, name: str, **options: Any) -> Iterato
 
 def labels(page: Page) -> list[str]:
     """The names of the cards that are shown, in order."""
-    return page.locator("#cards > .card:visible .name").all_inner_texts()
+    shown = page.locator("#cards > .card:not([hidden]) .name")
+    return [
+        words.strip() for words in shown.all_text_contents()
+    ]  # Chromium renders no text far below the fold
+
+
+def captions(page: Page) -> list[str]:
+    """What the cards that are shown are called, with their labels in other categories."""
+    return page.locator("#cards > .card:not([hidden]) .cap").all_text_contents()
 
 
 def numbers(page: Page, css: str) -> list[float]:
@@ -130,7 +138,7 @@ def test_filters_combine_and_the_back_button_undoes_them(chromium: Browser, fold
         page.go_back()
         assert labels(page) == every
         page.fill("#iou", "0.4")
-        assert all(v >= 0.4 for v in numbers(page, "#cards > .card:visible data.iou"))
+        assert all(v >= 0.4 for v in numbers(page, "#cards > .card:not([hidden]) data.iou"))
         page.click("#clear")
         assert labels(page) == every
 
@@ -138,9 +146,10 @@ def test_filters_combine_and_the_back_button_undoes_them(chromium: Browser, fold
 def test_search_finds_concepts_and_unit_numbers(chromium: Browser, folder: Path) -> None:
     with opened(chromium, folder, LAYER) as page:
         page.fill("#q", "roof")
-        assert set(labels(page)) == {"roof"}
+        assert 0 < len(labels(page)) < 24
+        assert all("roof" in words for words in captions(page))
         page.fill("#q", "7")
-        assert page.locator("#cards > .card:visible .id").all_inner_texts() == ["unit 7"]
+        assert page.locator("#cards > .card:not([hidden]) .id").all_text_contents() == ["unit 7"]
         page.fill("#q", "nothing like it")
         expect(page.locator("#empty")).to_be_visible()
         assert page.inner_text("#shown") == "0 of 24 units"
@@ -150,9 +159,9 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
     with opened(chromium, folder, LAYER) as page:
         column = page.locator("a.column").first
         words = str(column.get_attribute("aria-label"))
-        column.locator(".bar").click()
+        column.locator(".value").click()
         concept, units = words.split(": ")
-        assert set(labels(page)) == {concept}
+        assert all(concept in words for words in captions(page))
         assert len(labels(page)) >= int(units.split()[0])
         page.go_back()
         assert len(labels(page)) == 24
@@ -163,7 +172,8 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
         expect(page.locator("#u7.here")).to_be_in_viewport()
     with opened(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
         units = [
-            int(words.split()[1]) for words in page.locator("#cards > .card:visible .id").all_inner_texts()
+            int(words.split()[1])
+            for words in page.locator("#cards > .card:not([hidden]) .id").all_text_contents()
         ]
         assert units == sorted(units)
         assert 0 < len(units) < 24

@@ -445,3 +445,20 @@ def test_numbers_are_honest_at_both_ends() -> None:
     ]
     assert times(math.nan) == "–"
     assert times(5.52) == "5.5×"
+
+
+def test_a_curve_without_intervals_prints_no_iou(tmp_path: Path) -> None:
+    made = made_dissection(units=6, layers=1)
+    bare = replace(made.layers[0], curves=replace(made.layers[0].curves, low=None, high=None))
+    write_site(replace(made, layers=(bare,)), tmp_path)
+    page = Page((tmp_path / "planted" / "layer1" / "unit-1.html").read_text("utf-8"))
+    assert unsupported(page) == []
+
+
+def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: Path) -> None:
+    text = (site / "planted" / "layer1" / "index.html").read_text("utf-8")
+    data = json.loads(re.findall(r'id="units-data">(.*?)</script>', text, re.DOTALL)[0])
+    columns = re.findall(r'aria-label="(\w+): (\d+) units"', text)
+    for concept, units in columns:
+        assert sum(concept in [name for name, _ in labels] for labels in data["labels"]) >= int(units)
+    assert len(columns) > 5

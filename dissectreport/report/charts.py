@@ -116,6 +116,8 @@ class Bar:
 
     concept: str
     units: int
+    leading: int
+    """Those for which it is the label over all categories."""
     href: str
 
 
@@ -133,14 +135,15 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
     """Units per concept as columns, grouped by category; every column is a link to its units."""
     bars = sum(len(group.bars) for group in groups)
     longest = max([len(_short(bar.concept)) for group in groups for bar in group.bars] + [4])
-    width, top, bottom, between = 1180.0, 62.0, 20.0 + 5.2 * longest, 34.0
+    width, top, bottom, between = 1150.0, 62.0, 20.0 + 5.2 * longest, 34.0
     height = 242.0 + bottom
     pitch = min(58.0, (width - between * (len(groups) - 1)) / max(bars, 1))
     thick = pitch - max(4.0, pitch * 0.22)
     most = max([bar.units for group in groups for bar in group.bars] + [1])
     floor = height - bottom
     inside: list[Markup] = []
-    x = 0.0
+    first = len(_short(groups[0].bars[0].concept)) if groups else 0
+    x = max(0.0, 5.2 * first - thick / 2)  # room for the slanted name under the first column
     for group in groups:
         span = max(pitch * len(group.bars), 150.0 if len(groups) > 1 else 0.0)
         inside.append(text(x, 14, group.category, class_=f"group ink-{group.mark}"))
@@ -155,10 +158,11 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
 
 
 def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour: str) -> Markup:
-    middle = x + thick / 2
+    middle, whole = x + thick / 2, tall * bar.leading / max(bar.units, 1)
     return tag(
         "a",
-        rect(x, floor - tall, thick, tall, f"bar fill-{colour}", rx=min(2.0, thick / 4)),
+        rect(x, floor - tall, thick, tall, f"bar fill-{colour} part", rx=min(2.0, thick / 4)),
+        rect(x, floor - whole, thick, whole, f"bar fill-{colour}", rx=min(2.0, thick / 4)),
         text(middle, floor - tall - 7, str(bar.units), "middle", "value"),
         text(
             middle + 4,

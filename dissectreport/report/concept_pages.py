@@ -10,7 +10,7 @@ import pandas as pd
 from dissectreport.report.figures import Agreement
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.marks import mark_of
-from dissectreport.report.model import Site, rows_of, view_of
+from dissectreport.report.model import Site, interpretable_labels, rows_of, view_of
 from dissectreport.report.plots import Figure, Grid, concept_heatmap
 
 
@@ -54,7 +54,7 @@ def concept_grid(site: Site, around: Frame, limit: int | None = None) -> Concept
     """Which layers hold units of which concept, most units first."""
     layers = site.dissection.layers
     good = pd.concat(
-        [layer.interpretable.assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True
+        [interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True
     )
     number = good.groupby(["concept", "layer"])["unit"].count()
     best = good.groupby(["concept", "layer"])["excess"].max()
@@ -147,7 +147,7 @@ def concepts_page(site: Site) -> ConceptsPage:
         current="concepts",
     )
     grid = concept_grid(site, around)
-    good = pd.concat([layer.interpretable.assign(layer=layer.name) for layer in found.layers])
+    good = pd.concat([interpretable_labels(layer).assign(layer=layer.name) for layer in found.layers])
     total = {row.concept: row.total for row in grid.rows}
     rows = []
     for row in rows_of(found.concepts):

@@ -15,11 +15,23 @@ from dissectreport.report import charts
 from dissectreport.report.figures import Agreement
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.marks import mark_of
-from dissectreport.report.model import Count, Site, counts, leading_units, rows_of, view_of
+from dissectreport.report.model import (
+    Count,
+    Site,
+    counts,
+    interpretable_labels,
+    leading_units,
+    rows_of,
+    view_of,
+)
 from dissectreport.report.plots import Figure, agreement_scatter
 
 STRIP = 6
 """Images in the strip of a unit card."""
+
+
+Labels = Mapping[int, list[tuple[str, str]]]
+"""(concept, category) of labels by unit."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,8 @@ class Card:
     tail: float
     interpretable: bool
     state: str
-    stability: float
+    also: tuple[str, ...]
+    """Its interpretable labels in other categories."""
 
     @property
     def words(self) -> str:
@@ -69,7 +82,7 @@ class LayerPage:
     bars: tuple[charts.BarGroup, ...]
     cards: tuple[Card, ...]
     data: Mapping[str, Any]
-    categories: tuple[tuple[str, str, int], ...]
+    categories: tuple[tuple[str, str], ...]
     concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     set_aside: tuple[SetAside, ...]
     table: str
@@ -78,8 +91,17 @@ class LayerPage:
     excess: float | None
 
 
-def card(site: Site, around: Frame, layer: Layer, row: Any) -> Card:
-    """The card of the unit in a row of the layer's table."""
+def labels_of(layer: Layer) -> Labels:
+    """The interpretable labels of each unit."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for row in rows_of(interpretable_labels(layer)):
+        found.setdefault(int(row.unit), []).append((str(row.concept), str(row.category)))
+    return found
+
+
+def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | None = None) -> Card:
+    """The card of the unit in a row of the layer's table, with its `labels` in other categories."""
+    others = (labels or {}).get(int(row.unit), [])
     return Card(
         unit=int(row.unit),
         href=around.to(site.places.unit(layer.name, int(row.unit))),
@@ -91,7 +113,7 @@ def card(site: Site, around: Frame, layer: Layer, row: Any) -> Card:
         tail=float(row.tail),
         interpretable=bool(row.interpretable),
         state=str(row.state),
-        stability=float(row.stability),
+        also=tuple(concept for concept, _ in others if concept != row.concept),
     )
 
 
@@ -112,9 +134,12 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
     home = Link(around.to(places.page("index")), found.model)
     around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
-    cards = tuple(card(site, around, layer, row) for row in rows_of(leading_units(layer)))
+    labels = labels_of(layer)
+    cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
     groups = _bar_groups(site, layer)
-    named = layer.table[layer.table["concept"] != ""]
+    columns = ["unit", "concept", "category"]
+    overall = layer.table.loc[layer.table["concept"] != "", columns]
+    named = pd.concat([overall, interpretable_labels(layer)[columns]]).drop_duplicates(columns)
     return LayerPage(
         frame=around,
         model=found.model,
@@ -127,12 +152,8 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         chart=_bars_chart(layer, groups),
         bars=groups,
         cards=cards,
-        data=_sorting(cards),
-        categories=tuple(
-            (c, mark_of(c), int((named["category"] == c).sum()))
-            for c in site.categories
-            if (named["category"] == c).any()
-        ),
+        data=_sorting(cards, labels),
+        categories=tuple((c, mark_of(c)) for c in site.categories if (named["category"] == c).any()),
         concepts=_options(site, named),
         set_aside=tuple(
             SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
@@ -158,7 +179,7 @@ def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[st
     return tuple(groups)
 
 
-def _sorting(cards: tuple[Card, ...]) -> Mapping[str, Any]:
+def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
     """What the page's script sorts and filters by, card by card in the order of the page."""
 
     def numbers(values: list[float]) -> list[float | None]:
@@ -167,7 +188,7 @@ def _sorting(cards: tuple[Card, ...]) -> Mapping[str, Any]:
     return {
         "unit": [c.unit for c in cards],
         "concept": [c.concept for c in cards],
-        "category": [c.category for c in cards],
+        "labels": [_all_labels(c, labels) for c in cards],
         "iou": numbers([c.agreement.iou for c in cards]),
         "null": numbers([c.agreement.null for c in cards]),
         "lift": numbers([c.agreement.lift for c in cards]),
@@ -177,25 +198,24 @@ def _sorting(cards: tuple[Card, ...]) -> Mapping[str, Any]:
     }
 
 
+def _all_labels(one: Card, labels: Labels) -> list[list[str]]:
+    """The card's own label and its labels in other categories, each with its category."""
+    own = [(one.concept, one.category)] if one.concept else []
+    return [list(pair) for pair in dict.fromkeys([*own, *labels.get(one.unit, [])])]
+
+
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
-    good = layer.interpretable
+    good, overall = interpretable_labels(layer), layer.interpretable
     groups = []
     for category in site.categories:
         number = good.loc[good["category"] == category, "concept"].value_counts()
-        ordered = sorted(number.items(), key=lambda item: (-int(item[1]), str(item[0])))
-        bars = tuple(charts.Bar(str(c), int(n), f"#{view_of(str(c))}") for c, n in ordered)
+        leading = overall.loc[overall["category"] == category, "concept"].value_counts()
+        ordered = sorted(((str(c), int(n)) for c, n in number.items()), key=lambda pair: (-pair[1], pair[0]))
+        bars = tuple(charts.Bar(c, n, min(int(leading.get(c, 0)), n), f"#{view_of(c)}") for c, n in ordered)
         if bars:
-            groups.append(charts.BarGroup(category, mark_of(category), _heading(layer, category, good), bars))
+            heading = f"n = {int(number.sum())}, leading {int(leading.sum())}"
+            groups.append(charts.BarGroup(category, mark_of(category), heading, bars))
     return tuple(groups)
-
-
-def _heading(layer: Layer, category: str, good: pd.DataFrame) -> str:
-    found = counts(layer, category)
-    if "measured" not in found:
-        return f"n = {(good['category'] == category).sum()}"
-    one = found["measured"]
-    words = f"{one.units:.0f} unit{'' if one.units == 1 else 's'} [{one.units_low:.0f}, {one.units_high:.0f}]"
-    return words + (f", rotated {found['rotation'].units:.0f}" if "rotation" in found else "")
 
 
 def _bars_chart(layer: Layer, groups: tuple[charts.BarGroup, ...]) -> Markup:

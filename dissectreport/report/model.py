@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,11 @@ class Count:
         """From a row of a `controls` table."""
         return cls(*(float(getattr(row, name)) for name in cls.__dataclass_fields__))
 
+    @classmethod
+    def of_json(cls, facts: Mapping[str, float | None]) -> Count:
+        """From a summary.json, where null stands for no number."""
+        return cls(**{name: math.nan if value is None else value for name, value in facts.items()})
+
     def as_share(self) -> Point:
         """Share of the layer's units."""
         return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)
@@ -50,6 +56,11 @@ class Count:
     def as_concepts(self) -> Point:
         """Number of different concepts."""
         return Point(self.concepts, self.concepts_low, self.concepts_high)
+
+
+def interpretable_labels(layer: Layer) -> pd.DataFrame:
+    """The labels that the rule calls interpretable, one a unit and category: sky and blue are not rivals."""
+    return layer.labels[layer.labels["interpretable"].astype(bool)]
 
 
 def counts(layer: Layer, category: str = "") -> dict[str, Count]:

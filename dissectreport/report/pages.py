@@ -87,15 +87,15 @@ def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
 
 
 def _entry(around: Frame, one: Summary) -> Entry:
-    leading = max(one.layers, key=lambda layer: layer["measured"]["units"] / layer["measured"]["of"])
+    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"], layer["measured"]["units"]))
     rotated = leading.get("rotation")
     return Entry(
         summary=one,
         href=around.to(f"{one.home}/index.html"),
         band=around.to(one.band),
         leading=leading,
-        rotated=Count(**rotated) if rotated else None,
-        count=Count(**leading["measured"]),
+        rotated=Count.of_json(rotated) if rotated else None,
+        count=Count.of_json(leading["measured"]),
     )
 
 
@@ -140,6 +140,8 @@ class OverviewPage:
     samples: int
     groups: int
     leading: LayerRow
+    rotated: float | None
+    """Directions that are interpretable when every layer is rotated at random."""
     band: str
     band_size: int
     rows: tuple[LayerRow, ...]
@@ -171,7 +173,8 @@ def overview_page(site: Site) -> OverviewPage:
         scoring=found.provenance.scoring,
         samples=found.provenance.samples,
         groups=found.provenance.groups,
-        leading=max(rows, key=lambda r: r.counts["measured"].as_share().value),
+        leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
+        rotated=_rotated(rows),
         band=around.to(places.image("band")),
         band_size=band_size(found),
         rows=rows,
@@ -182,6 +185,12 @@ def overview_page(site: Site) -> OverviewPage:
         grid=concept_grid(site, around, limit=18),
         more={name: around.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
     )
+
+
+def _rotated(rows: tuple[LayerRow, ...]) -> float | None:
+    """Interpretable directions of all layers, if every layer was rotated."""
+    found = [row.counts["rotation"].units for row in rows if "rotation" in row.counts]
+    return sum(found) if len(found) == len(rows) else None
 
 
 def band_size(found: Dissection) -> int:
@@ -214,14 +223,15 @@ def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> Laye
 
 
 def _highlights(site: Site, around: Frame, most: int = 6) -> tuple[LayerRow, ...]:
-    """The surest unit of each of the concepts that are found most surely."""
+    """The surest unit of each concept, the categories taking turns."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
-    ranked = pd.concat(tables)
-    ranked = ranked[ranked["interpretable"]].sort_values(
-        ["excess_low", "unit"], ascending=[False, True], kind="stable"
-    )
-    first = ranked.drop_duplicates("concept").head(most)
-    return tuple(_layer_row(site, around, site.dissection.layers[row.at], row) for row in rows_of(first))
+    ranked = pd.concat(tables, ignore_index=True)
+    ranked = ranked[ranked["interpretable"]].sort_values("excess_low", ascending=False, kind="stable")
+    first = ranked.drop_duplicates("concept")
+    turns = first.assign(turn=first.groupby("category").cumcount())
+    chosen = turns.sort_values(["turn", "excess_low"], ascending=[True, False], kind="stable").head(most)
+    layers = site.dissection.layers
+    return tuple(_layer_row(site, around, layers[row.at], row) for row in rows_of(chosen))
 
 
 def _layer_chart(found: Dissection, units: bool) -> Markup:

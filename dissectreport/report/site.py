@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -125,7 +126,16 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null where there is no number."""
+    if isinstance(value, Mapping):
+        return {str(name): without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:

@@ -38,7 +38,7 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
 
 
 def unit_tables(layer: Layer, names: pd.Series) -> dict[str, pd.DataFrame]:
-    """The long tables of one layer: agreement at every level, and activations by bin."""
+    """The long tables of one layer: agreement with the label at every level, and activations by bin."""
     return {"curves": _curves(layer, names), "histogram": _histogram(layer)}
 
 
@@ -57,18 +57,21 @@ def _examples(layer: Layer) -> pd.DataFrame:
 
 def _curves(layer: Layer, names: pd.Series) -> pd.DataFrame:
     curves = layer.curves
-    units, m, t = curves.iou.shape
+    units, t = curves.levels.shape
+    blank = np.full((units, t), np.nan)
     table = pd.DataFrame(
         {
-            "unit": np.repeat(np.arange(units), m * t),
-            "concept": np.repeat(names.to_numpy()[curves.concepts].reshape(-1), t),
-            "level": np.repeat(curves.levels[:, None], m, 1).reshape(-1).astype(float),
-            "tail": np.repeat(curves.tails[:, None], m, 1).reshape(-1),
-            "iou": curves.iou.reshape(-1),
-            "null": curves.null.reshape(-1),
+            "unit": np.repeat(np.arange(units), t),
+            "concept": np.repeat(names.to_numpy()[curves.concepts[:, 0]], t),
+            "level": curves.levels.reshape(-1).astype(float),
+            "tail": curves.tails.reshape(-1),
+            "iou": curves.iou[:, 0].reshape(-1),
+            "iou_low": (blank if curves.low is None else curves.low).reshape(-1),
+            "iou_high": (blank if curves.high is None else curves.high).reshape(-1),
+            "null": curves.null[:, 0].reshape(-1),
         }
     )
-    return table[np.repeat(curves.concepts.reshape(-1) > 0, t)]
+    return table[np.repeat(curves.concepts[:, 0] > 0, t)]
 
 
 def _histogram(layer: Layer) -> pd.DataFrame:

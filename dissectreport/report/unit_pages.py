@@ -83,6 +83,9 @@ class UnitPage:
     curve: Mapping[str, Any] | None
     curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
     curve_concepts: tuple[tuple[str, str], ...]
+    curve_banded: bool
+    """Whether the IoU of the curve has an interval at every level; without one it is not printed."""
+    numbers: str
     companions: tuple[Companion, ...]
     per_strip: int
 
@@ -167,6 +170,8 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         curve=curve,
         curve_rows=_curve_rows(layer, unit) if traces else (),
         curve_concepts=tuple((t.concept, t.mark) for t in traces),
+        curve_banded=layer.curves.low is not None,
+        numbers=around.to(places.data("histogram", "csv", layer.name)),
         companions=tuple(
             Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
             for r in rows.correlated.get(unit, [])

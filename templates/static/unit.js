@@ -16,8 +16,11 @@
   const codes = Uint8Array.from(atob(data.maps), (c) => c.charCodeAt(0));
   const pictures = Array.from(document.querySelectorAll(".ex-top .picture")).slice(0, count);
   const SIDE = 256;
-  const short = (v) => v === null ? "–" : v === 0 ? "0" : v < 0.005 ? "<.01" : v.toFixed(2).replace(/^0/, "");
+  const short = (v) => v === null ? "–" : v === 0 ? "0" : Math.abs(v) < 0.005 ? "<.01" : v.toFixed(2).replace("0.", ".").replace("-", "−");
 
+  const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
+  /* an IoU is told with its interval; where none was computed, the excess over chance is told instead */
+  const agreement = (i) => data.low[i] === null ? ["excess", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
   const interval = (i) => data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]";
 
   const weights = (source) => Array.from({ length: SIDE }, (_, i) => {
@@ -66,8 +69,8 @@
   };
   const show = (redraw) => {
     const i = Number(slide.value);
-    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], ["IoU", short(data.iou[i]) + " " + interval(i)], ["null", short(data.null[i])]]);
-    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", IoU " + short(data.iou[i]) + " " + interval(i) + ", null " + short(data.null[i]));
+    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], agreement(i), ["null", short(data.null[i])]]);
+    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", null " + short(data.null[i]));
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");
     if (!redraw) return;

@@ -40,9 +40,9 @@
     const least = (name) => parseFloat(state.get(name));
     return (i) =>
       words.every((word) => /^#?\d+$/.test(word) ? data.unit[i] === Number(word.replace("#", ""))
-        : (data.concept[i] + " " + data.category[i] + " " + data.state[i]).toLowerCase().includes(word)) &&
-      (!state.get("c") || data.concept[i] === state.get("c")) &&
-      (!categories.length || categories.includes(data.category[i])) &&
+        : (data.labels[i].flat().join(" ") + " " + data.state[i]).toLowerCase().includes(word)) &&
+      (!state.get("c") || data.labels[i].some((label) => label[0] === state.get("c"))) &&
+      (!categories.length || data.labels[i].some((label) => categories.includes(label[1]))) &&
       (state.get("sure") !== "1" || data.sure[i]) &&
       ["iou", "lift"].every((name) => Number.isNaN(least(name)) || (data[name][i] !== null && data[name][i] >= least(name)));
   };
