@@ -31,7 +31,7 @@ OBJECTS = (
 )
 PARTS = (
     *("tree crown", "tree trunk", "spire", "cupola", "belfry"),
-    *("tower shaft", "wall window", "tower window", "door leaf", "door arch"),
+    *("tower shaft", "wall window", "tower window"),
 )
 MATERIALS = (
     *("brick", "stone", "plaster", "tile", "slate", "metal"),

@@ -74,8 +74,7 @@ PIECES = (
     Piece("path", "earth"),
     Piece("tree", "wood", "tree trunk"),
     Piece("tree", "foliage", "tree crown"),
-    Piece("door", "wood", "door leaf"),
-    Piece("door", "wood", "door arch"),
+    Piece("door", "wood"),
     Piece("window", "glass", "wall window"),
     Piece("window", "glass", "tower window"),
     Piece("dome", "metal"),
@@ -490,10 +489,9 @@ def paint_window(
 def paint_door(brush: Brush, palette: Palette, church: Church, x: float, width: float, height: float) -> None:
     """A door around the axis x, arched where the windows are."""
     top = church.base - height
-    leaf = Piece("door", "wood", "door leaf")
-    brush.rectangle(leaf, palette.wood, x - width / 2, top, x + width / 2, church.base)
+    brush.rectangle(Piece("door", "wood"), palette.wood, x - width / 2, top, x + width / 2, church.base)
     if church.arched:
-        brush.half_disc(Piece("door", "wood", "door arch"), palette.wood, x, top, width / 2)
+        brush.half_disc(Piece("door", "wood"), palette.wood, x, top, width / 2)
 
 
 def paint_path(brush: Brush, palette: Palette, base: float, door: float, width: float) -> None:
