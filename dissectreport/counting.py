@@ -255,16 +255,18 @@ def joint_and_chance(
     return _count(maps, masks, levels, grid, edge, True)  # type: ignore[return-value]
 
 
-def chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> Chance:
-    """The null's counts alone."""
-    return _count(maps, masks, levels, grid, edge, False)[1]
+def chance(
+    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, pretend: bool = True
+) -> Chance:
+    """The null's counts alone; without `pretend`, `shifted` stays 0."""
+    return _count(maps, masks, levels, grid, edge, False, pretend)[1]
 
 
 def _count(
-    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, fine: bool
+    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, fine: bool, pretend: bool = True
 ) -> tuple[Joint | None, Chance]:
     made = binning(levels, maps.device)
-    counter = _Counter(masks, made, levels.null, fine, maps.device)
+    counter = _Counter(masks, made, levels.null, fine, pretend, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
@@ -297,8 +299,10 @@ def faded(maps: Tensor, low: Tensor, scale: Tensor, grid: int) -> Tensor:
 class _Counter:
     """Counts units one by one against the masks of a shard."""
 
-    def __init__(self, masks: Masks, made: Binning, null: Ints, fine: bool, device: torch.device) -> None:
-        self.masks, self.made, self.null, self.fine = masks, made, null, fine
+    def __init__(
+        self, masks: Masks, made: Binning, null: Ints, fine: bool, pretend: bool, device: torch.device
+    ) -> None:
+        self.masks, self.made, self.null, self.fine, self.pretend = masks, made, null, fine, pretend
         self.bins, self.steps = made.bins, made.steps
         self.own_bins = key(masks.mix, masks.mixes, self.bins)
         self.own = key(masks.mix, masks.mixes, self.steps)
@@ -329,7 +333,8 @@ class _Counter:
             by_mix = self._by_mix(self.own, small, self.steps)
             self.observed.append(self.holds @ by_mix)
             self.totals.append(by_mix.sum(0))
-        self.shifted.append(self.holds @ self._by_mix(self.next, small, self.steps))
+        if self.pretend:
+            self.shifted.append(self.holds @ self._by_mix(self.next, small, self.steps))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
         self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
 
@@ -355,7 +360,7 @@ class _Counter:
             self.masks.concepts,
             np.array([self.masks.images]),
             observed[None],
-            above_edges(whole(torch.stack(self.shifted)))[None],
+            above_edges(whole(torch.stack(self.shifted)))[None] if self.pretend else np.zeros_like(observed)[None],
             above_edges(whole(torch.stack(self.crossed)))[None],
             totals,
             present,

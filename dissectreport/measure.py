@@ -220,7 +220,7 @@ def make_counts(
         for reading in readings:
             read, level = maps.pop(reading), levels[reading.key]
             if not measured or reading.rotation is not None:
-                found[reading.key] = {"chance": counting.chance(read, under, level, coarse, edge)}
+                found[reading.key] = {"chance": counting.chance(read, under, level, coarse, edge, pretend=False)}
                 continue
             if coarse == plan.grid:
                 joint, chance = counting.joint_and_chance(read, masks, level, coarse, edge)

@@ -44,7 +44,7 @@ FEW = 960
 
 COUNTING = 9e-9
 """Seconds to count one unit at one pixel, null included, on one core: for the estimate alone."""
-KEPT = 40
+KEPT = 190
 """Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
 
 STATS: Mapping[str, type[Stat]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from dissectreport.errors import BadOption, UnknownName
 
-FORMAT = 3
+FORMAT = 5
 """Changes whenever the counts of the same plan would come out differently."""
 
 SHARD = 48

@@ -21,8 +21,6 @@ Q = 0.05
 FEWEST_IMAGES = 20
 """A concept in fewer images of either half is not tested."""
 REPLICATES = 100
-ROOM = 1 << 27
-"""Numbers of one array that is held at a time while units are judged in blocks."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +117,9 @@ class Scores:
     """(units, c) share of the scoring half's pixels above the chosen level."""
     curves: tuple[Floats, Floats, Floats]
     """IoU (units, c, t), null (units, c, t) and share above (units, t) at every level, on the scoring half."""
-    labels: Ints
-    """(replicates, units) column of the label in each bootstrap replicate of the choosing groups, -1 for none."""
-    replicate_excess: Floats
-    """(replicates, units) that label's excess in a bootstrap replicate of the scoring groups."""
+    resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """(replicates, units, c) largest excess in a bootstrap replicate of the choosing groups, and the excess at its
+    level in one of the scoring groups; empty where a rule resamples in its own way."""
 
 
 def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
@@ -136,7 +133,7 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
     without = {name: total[name] - value for name, value in (picked | {"present": scoring.present}).items()}
     whole, less = _agreement_of(total), _agreement_of(without)
     iou, null, excess = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
-    labels, replicate_excess = _bootstrap(choosing, scoring, tested, replicates)
+    resampled = _bootstrap(choosing, scoring, tested, replicates)
     spots = max(int(scoring.samples.sum()) * pixels, 1)
     return Scores(
         groups.concepts,
@@ -149,8 +146,7 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
         total["expected"],
         total["on"] / spots,
         _curves(scoring, spots),
-        labels,
-        replicate_excess,
+        resampled,
     )
 
 
@@ -189,30 +185,25 @@ def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
 
 def _bootstrap(
     choosing: Groups, scoring: Groups, tested: NDArray[np.bool_], replicates: int
-) -> tuple[Ints, Floats]:
-    """(replicates, units) labels of resampled choosing groups, and their excess on resampled scoring groups.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(replicates, units, c) largest excess of resampled choosing groups, and that level's excess on scoring groups.
 
     Counts of units come from an argmax and a threshold, where the jackknife is invalid; both halves are resampled.
+    Concepts that are not tested have an excess of minus infinity.
     """
     random = np.random.RandomState(0)
-    units = choosing.on.shape[1]
-    labels = np.full((replicates, units), -1, np.int64)
-    excess = np.full((replicates, units), np.nan)
+    shape = (replicates, choosing.on.shape[1], len(tested))
+    chosen, scored = np.full(shape, -np.inf, np.float32), np.full(shape, -np.inf, np.float32)
     if not tested.any() or not len(choosing.numbers) or not len(scoring.numbers):
-        return labels, excess
+        return chosen, scored
     choosing, scoring = _narrow(choosing, tested), _narrow(scoring, tested)
-    columns, rows = np.flatnonzero(tested), np.arange(units)
     for replicate in range(replicates):
         best = _excess_of(choosing, _resampled(random, len(choosing.numbers)))
-        level = best.argmax(-1)
-        concept = np.take_along_axis(best, level[..., None], -1)[..., 0].argmax(-1)
-        labels[replicate] = columns[concept]
-        weight = _resampled(random, len(scoring.numbers))
-        at = level[rows, concept]
-        sums = [np.tensordot(weight, v[:, rows, concept, at], 1) for v in (scoring.observed, scoring.expected)]
-        on, present = (np.tensordot(weight, v, 1) for v in (scoring.on[:, rows, at], scoring.present[:, concept]))
-        excess[replicate] = agreement(sums[0], sums[1], on, present)[2]
-    return labels, excess
+        level = best.argmax(-1)[..., None]
+        chosen[replicate][:, tested] = np.take_along_axis(best, level, -1)[..., 0]
+        rival = _excess_of(scoring, _resampled(random, len(scoring.numbers)))
+        scored[replicate][:, tested] = np.take_along_axis(rival, level, -1)[..., 0]
+    return chosen, scored
 
 
 def _narrow(half: Groups, tested: NDArray[np.bool_]) -> Groups:
@@ -245,7 +236,9 @@ class Verdict:
     """(units,) whether the excess is large enough and beyond doubt, whatever the rule."""
     stability: Floats
     """(units,) share of bootstrap replicates with the same label."""
-    replicates: NDArray[np.bool_]
+    labels: Ints
+    """(replicates, units) column of the label in each bootstrap replicate, -1 for none."""
+    passed: NDArray[np.bool_]
     """(replicates, units) whether the unit is interpretable in each replicate."""
 
 
@@ -264,21 +257,17 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
     excess = np.where(column >= 0, scores.excess.value[rows, column], np.nan)
     error = scores.excess.error()[rows, column]
     beats_chance = (excess >= EXCESS) & (q < Q)
-    return Verdict(
-        column,
-        runner_up,
-        p,
-        q,
-        beats_chance,
-        beats_chance,
-        (scores.labels == column).mean(0),
-        _replicated(scores, error),
-    )
+    labels, passed = _replicated(scores, allowed, error)
+    stability = (labels == column).mean(0)
+    return Verdict(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
 
 
-def _replicated(scores: Scores, error: Floats) -> NDArray[np.bool_]:
-    """(replicates, units) whether each replicate's label passes, its test made with the measured error."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        passed = scores.replicate_excess >= EXCESS
-        sure = scores.replicate_excess > 2 * np.nan_to_num(error, nan=np.inf)
-    return np.asarray(passed & sure & (scores.labels >= 0))
+def _replicated(scores: Scores, allowed: NDArray[np.bool_], error: Floats) -> tuple[Ints, NDArray[np.bool_]]:
+    """(replicates, units) each replicate's label, and whether it passes, tested with the measured error."""
+    chosen, scored = scores.resampled
+    if not allowed.any():
+        return np.full(chosen.shape[:2], -1), np.zeros(chosen.shape[:2], bool)
+    labels = np.flatnonzero(allowed)[chosen[:, :, allowed].argmax(-1)]
+    excess = np.take_along_axis(scored, labels[..., None], -1)[..., 0]
+    sure = excess > 2 * np.nan_to_num(error, nan=np.inf)
+    return labels, np.asarray((excess >= EXCESS) & sure)

@@ -138,10 +138,10 @@ def examine(
     scores, words = found.scores, Words(vocabulary, found.scores.concepts)
     verdict = found.judge()
     kind, samples = examples(counted.peaks)
-    rows = tally("measured", scores, verdict, words)
+    rows = tally("measured", found.judge, words)
     for name, control in controls.items():
         rival = score_of(control)
-        rows += tally(name, rival.scores, rival.judge(), replace(words, concepts=rival.scores.concepts))
+        rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
     return Units(
         counted,
         unit_table(counted, scores, verdict, words, position_only),
@@ -163,6 +163,8 @@ class Scored:
     scores: Scores
     ratios: Mapping[str, Floats]
     """(units, c) by name."""
+    labels: Ints
+    """(replicates, units) column of the label in each bootstrap replicate, -1 for none."""
     resampled: Mapping[str, Floats]
     """(replicates, units) at each replicate's label, by name."""
     nothing: Floats
@@ -178,10 +180,10 @@ class Scored:
         p = np.where(first >= 0, scores.excess.p_above()[rows, first], 1.0)
         q = benjamini_hochberg(p)
         at = {name: np.where(first >= 0, value[rows, first], np.nan) for name, value in self.ratios.items()}
-        stability = np.full(len(rows), np.nan) if self.searched else (scores.labels == first).mean(0)
+        stability = np.full(len(rows), np.nan) if self.searched else (self.labels == first).mean(0)
         beats_chance = (at["excess"] >= EXCESS) & (q < Q)
         passed = self.passed(self.resampled)
-        return Verdict(first, second, p, q, self.passed(at), beats_chance, stability, passed)
+        return Verdict(first, second, p, q, self.passed(at), beats_chance, stability, self.labels, passed)
 
     def passed(self, ratios: Mapping[str, Floats]) -> NDArray[np.bool_]:
         """Whether every ratio that the rule looks at exceeds its cut-off."""
@@ -221,10 +223,9 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
         together.expected,
         np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
         curves(evidence, partial(UNIONS[rule.name], category=category, image=image), image),
-        labels,
-        resampled["excess"],
+        (np.zeros((0, 0, 0), np.float32), np.zeros((0, 0, 0), np.float32)),
     )
-    return Scored(rule, scores, ratios, resampled, nothing, fixed is not None)
+    return Scored(rule, scores, ratios, labels, resampled, nothing, fixed is not None)
 
 
 def at_own(chance: Chance, own: Ints) -> Chance:

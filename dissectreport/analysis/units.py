@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
         unit_table(counted, scores, verdict, words, position_only),
         category_labels(scores, verdict, words, counted.levels),
         pair_table(scores, words, counted.levels),
-        controls(counted, scores, verdict, words, vocabulary),
+        controls(counted, scores, words),
         leading_curves(scores, verdict, counted.levels),
         most_correlated(counted.cross),
         kind,
@@ -344,53 +345,51 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(
-    counted: Counted, scores: Scores, verdict: Verdict, words: Words, vocabulary: pd.DataFrame
-) -> pd.DataFrame:
+def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
     """Interpretable units and their concepts, measured and under each control, by category."""
-    rows = tally("measured", scores, verdict, words)
+    rows = tally("measured", partial(judge, scores), words)
     others = (("rotation", counted.rotated, False), ("untrained", counted.untrained, False), ("null", counted.chances, True))
     for name, chances, shifted in others:
         groups = list(chances())
         if groups:
             rivals = score(Groups.of(groups, shifted=shifted), counted.pixels)
-            rows += tally(name, rivals, judge(rivals), replace(words, concepts=rivals.concepts))
+            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts))
     return pd.DataFrame(rows)
 
 
-def tally(control: str, scores: Scores, verdict: Verdict, words: Words) -> list[dict[str, object]]:
-    """Rows of counts with bootstrap intervals: all categories together ('') and each alone."""
+def tally(
+    control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], words: Words
+) -> list[dict[str, object]]:
+    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category."""
     rows: list[dict[str, object]] = []
     for category in ["", *words.categories]:
-        among = np.ones(len(scores.concepts), bool) if not category else words.within(category)
-        counts = [_units_and_concepts(verdict.column, verdict.interpretable, among)]
-        counts += [
-            _units_and_concepts(label, passed, among)
-            for label, passed in zip(scores.labels, verdict.replicates, strict=True)
-        ]
-        (units, concepts), spread = counts[0], np.array(counts[1:])
-        low, high = basic_interval(np.array([units, concepts]), spread)
+        among = words.within(category) if category else None
+        verdict = judged(among)
+        counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
+        replicates = zip(verdict.labels, verdict.passed, strict=True)
+        spread = np.array([_units_and_concepts(label, passed, among) for label, passed in replicates])
+        low, high = basic_interval(np.array(counts), spread)
         rows.append(
             {
                 "control": control,
                 "category": category,
-                "units": units,
+                "units": counts[0],
                 "units_low": low[0],
                 "units_high": min(high[0], len(verdict.column)),
                 "of": len(verdict.column),
-                "concepts": concepts,
+                "concepts": counts[1],
                 "concepts_low": low[1],
-                "concepts_high": min(high[1], int(among.sum())),
+                "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
             }
         )
     return rows
 
 
 def _units_and_concepts(
-    label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_]
+    label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None
 ) -> tuple[int, int]:
     kept = label[passed & (label >= 0)]
-    kept = kept[among[kept]]
+    kept = kept if among is None else kept[among[kept]]
     return len(kept), len(np.unique(kept))
 
 
