@@ -10,7 +10,7 @@ import pandas as pd
 
 from dissectreport.analysis.dissection import COLUMNS
 from dissectreport.report.frame import Frame
-from dissectreport.report.model import Site, flat
+from dissectreport.report.model import Pairs, Site, cards, core
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class MethodsPage:
     units: int
     tested: int
     untested: tuple[str, ...]
-    generator: tuple[tuple[str, str], ...]
-    segmenter: tuple[tuple[str, str], ...]
+    generator: Pairs
+    segmenter: Pairs
+    cards: tuple[tuple[str, Pairs], ...]
     thresholds: Mapping[str, float]
     downloads: Mapping[str, Mapping[str, Download]]
     """By table and then by layer, '' for the whole model."""
@@ -68,8 +69,9 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         units=sum(layer.units for layer in found.layers),
         tested=int(found.concepts["tested"].sum()),
         untested=tuple(found.concepts.loc[~found.concepts["tested"].astype(bool), "concept"]),
-        generator=flat(facts.generator),
-        segmenter=flat(facts.segmenter),
+        generator=core(facts.generator),
+        segmenter=core(facts.segmenter),
+        cards=cards("generator", facts.generator) + cards("segmenter", facts.segmenter),
         thresholds=facts.thresholds,
         downloads=downloads,
         columns=COLUMNS,

@@ -108,3 +108,17 @@ def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], .
         else:
             pairs.append((words, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     return tuple(pairs)
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def core(facts: Mapping[str, Any]) -> Pairs:
+    """The facts that are single values."""
+    return flat({name: value for name, value in facts.items() if not isinstance(value, Mapping)})
+
+
+def cards(kind: str, facts: Mapping[str, Any]) -> tuple[tuple[str, Pairs], ...]:
+    """The facts that are collections, each under its own heading."""
+    nested = ((name, value) for name, value in facts.items() if isinstance(value, Mapping) and value)
+    return tuple((f"{kind} {name}".replace("_", " "), flat(value)) for name, value in nested)

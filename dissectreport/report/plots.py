@@ -36,8 +36,9 @@ def layout(x: str, y: str, **more: Any) -> Figure:
         "hoverlabel": {"font": {"family": "var(--sans)", "size": 13}},
         "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
         "legend": {"orientation": "h", "y": 1.08, "x": 0},
-        "xaxis": {"title": {"text": x}, **axis},
-        "yaxis": {"title": {"text": y}, **axis},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--quiet)", "activecolor": "var(--ink)"},
+        "xaxis": {"title": {"text": x, "font": {"size": 13}}, **axis},
+        "yaxis": {"title": {"text": y, "font": {"size": 13}}, **axis},
         **more,
     }
 
@@ -58,7 +59,10 @@ def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
         }
     ]
     traces += [_units(table[table["category"] == c], c) for c in categories if (table["category"] == c).any()]
-    return {"data": traces, "layout": layout("IoU expected by chance (null)", "IoU")}
+    axes = layout("IoU expected by chance (null)", "IoU")
+    for axis in ("xaxis", "yaxis"):
+        axes[axis]["range"] = [0, top]
+    return {"data": traces, "layout": axes}
 
 
 def _units(rows: pd.DataFrame, category: str) -> Figure:
@@ -110,7 +114,10 @@ def concept_heatmap(grid: Grid) -> Figure:
             }
         ],
         "layout": layout(
-            "", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 16, "b": 40}
+            "", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 40, "b": 16}
         )
-        | {"yaxis": {"autorange": "reversed", "automargin": True}},
+        | {
+            "xaxis": {"showgrid": False, "ticks": "", "side": "top"},
+            "yaxis": {"showgrid": False, "ticks": "", "autorange": "reversed", "automargin": True},
+        },
     }

@@ -11,7 +11,7 @@ import numpy as np
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.frame import Frame
 from dissectreport.report.images import leading_labels
-from dissectreport.report.model import Site, flat
+from dissectreport.report.model import Pairs, Site, cards, core
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class TrustPage:
     frame: Frame
     model: str
     segmenter: str
-    card: tuple[tuple[str, str], ...]
+    card: Pairs
+    cards: tuple[tuple[str, Pairs], ...]
     groups: tuple[TrustGroup, ...]
 
 
@@ -91,7 +92,12 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         groups.append(TrustGroup(trust.source, SOURCES.get(trust.source, trust.source), mean, tuple(seen)))
     segmenter = found.provenance.segmenter
     return TrustPage(
-        around, found.model, str(segmenter.get("name", "the segmenter")), flat(segmenter), tuple(groups)
+        around,
+        found.model,
+        str(segmenter.get("name", "")),
+        core(segmenter),
+        cards("its", segmenter),
+        tuple(groups),
     )
 
 
