@@ -7,6 +7,7 @@ the cost of SegFormer-b0 with three slots a pixel. Everything on one thread; the
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class StandIn(nn.Module):
         super().__init__()
         widths = (3, 48, 96, 160, 256)
         self.encode = nn.Sequential(
-            *(layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Conv2d(a, b, 3, 2, 1), nn.ReLU()))
+            *(layer for a, b in pairwise(widths) for layer in (nn.Conv2d(a, b, 3, 2, 1), nn.ReLU()))
         )
         self.decode = nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(256, 128, 3, 1, 1), nn.ReLU())
         self.name = nn.Conv2d(128, CONCEPTS, 1)

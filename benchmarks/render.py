@@ -10,10 +10,9 @@ from common import processor_seconds, write
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from made import made_dissection  # noqa: E402
+from made import made_dissection
 
-from dissectreport.report.site import write_site  # noqa: E402
-
+from dissectreport.report.site import write_site
 
 if __name__ == "__main__":
     dissection = made_dissection(units=512, layers=1)

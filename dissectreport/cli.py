@@ -23,7 +23,9 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="What was measured before, and what it takes on disk.")
 app.add_typer(cache_app, name="cache")
 
-Model = Annotated[str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")]
+Model = Annotated[
+    str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
+]
 Layers = Annotated[str, typer.Option(help="Layers to read, separated by commas; default: the model's own choice.")]
 Samples = Annotated[int, typer.Option(help="Images to measure; raising it later reuses what was measured.")]
 Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]

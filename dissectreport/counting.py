@@ -204,9 +204,7 @@ def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -
     )
 
 
-def categories(
-    maps: Tensor, labels: Tensor, category: Ints, levels: AnyLevels, grid: int, edge: str
-) -> Categories:
+def categories(maps: Tensor, labels: Tensor, category: Ints, levels: AnyLevels, grid: int, edge: str) -> Categories:
     """Pixels by bin over the images that hold each category; `category` (v,) is by concept number."""
     made = binning(levels, maps.device)
     images, pixels = len(maps), grid * grid
@@ -248,16 +246,12 @@ def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
     return np.stack([(found == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
 
 
-def joint_and_chance(
-    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str
-) -> tuple[Joint, Chance]:
+def joint_and_chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> tuple[Joint, Chance]:
     """Joint counts and the null's from the same laid-out activations."""
     return _count(maps, masks, levels, grid, edge, True)  # type: ignore[return-value]
 
 
-def chance(
-    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, pretend: bool = True
-) -> Chance:
+def chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, pretend: bool = True) -> Chance:
     """The null's counts alone; without `pretend`, `shifted` stays 0."""
     return _count(maps, masks, levels, grid, edge, False, pretend)[1]
 

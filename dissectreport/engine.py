@@ -80,4 +80,5 @@ def _run(number: int, make: Make[T, R], shard: T) -> R:
     if _made is None or _made[0] != number:
         _made = None
         _made = number, make()
-    return _made[1](shard)
+    result: R = _made[1](shard)
+    return result

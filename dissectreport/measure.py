@@ -109,9 +109,7 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(
-    generator: Generator, segmenter: Segmenter, layers: Sequence[str], batch: int
-) -> tuple[float, int]:
+def networks_cost(generator: Generator, segmenter: Segmenter, layers: Sequence[str], batch: int) -> tuple[float, int]:
     """Seconds of generator and segmenter for one sample, timed on one batch on this machine, and units in `layers`."""
     z = torch.zeros(batch, *generator.latent_shape)
     with torch.no_grad(), probe.reading(generator.module, layers) as seen:

@@ -84,7 +84,13 @@ class Rule:
 RULES = {
     rule.name: rule
     for rule in (
-        Rule("corrected", "clamp", {"excess": 0.04, "q": 0.05}, 1, "Bau et al. 2019 and 2020, corrected for chance"),
+        Rule(
+            "corrected",
+            "clamp",
+            {"excess": 0.04, "q": 0.05},
+            1,
+            "Bau et al. 2019 and 2020, corrected for chance",
+        ),
         Rule(
             "iclr2019",
             "clamp",
@@ -164,6 +170,5 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     if samples < 1:
         raise BadOption(f"--samples must be at least 1, not {samples}")
     return tuple(
-        Shard(number, first, min(size, samples - first))
-        for number, first in enumerate(range(0, samples, size))
+        Shard(number, first, min(size, samples - first)) for number, first in enumerate(range(0, samples, size))
     )

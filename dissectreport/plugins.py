@@ -105,14 +105,10 @@ def _at_address(group: Group, address: str) -> object:
     """What "package.module:function" or "./file.py:function" refers to."""
     place, _, function = address.rpartition(":")
     if not place or not function.isidentifier():
-        raise UnknownName(
-            f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function"
-        )
+        raise UnknownName(f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function")
     module = _imported(group, address, lambda: _module(group, address, place))
     if not hasattr(module, function):
-        raise UnknownName.of(
-            f"function in {place}:", function, [key for key in vars(module) if key[0] != "_"]
-        )
+        raise UnknownName.of(f"function in {place}:", function, [key for key in vars(module) if key[0] != "_"])
     return getattr(module, function)
 
 

@@ -59,7 +59,8 @@ def submodule(module: nn.Module, name: str) -> nn.Module:
     parts = dict(module.named_modules())
     if not name or name not in parts:
         raise UnknownName.of("layer", name, [n for n in parts if n])
-    return parts[name]
+    found: nn.Module = parts[name]
+    return found
 
 
 def as_map(name: str, output: object) -> Tensor:
@@ -79,7 +80,8 @@ def check_finite(name: str, activations: Tensor, first: int) -> None:
     if bad.any():
         sample = first + int(bad.nonzero()[0])
         raise ModelError(
-            f"layer {name!r} is not finite for sample {sample}; check the weights, or the half precision they were kept in"
+            f"layer {name!r} is not finite for sample {sample}; "
+            "check the weights, or the half precision they were kept in"
         )
 
 

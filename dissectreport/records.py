@@ -49,7 +49,10 @@ class Record:
 
     def save(self, cache: Path) -> None:
         """Remember this record under its model and rule."""
-        write(place(cache, self.model, self.rule), json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode())
+        write(
+            place(cache, self.model, self.rule),
+            json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode(),
+        )
 
 
 def place(cache: Path, model: str, rule: str) -> Path:

@@ -26,7 +26,6 @@ from platformdirs import user_cache_path
 
 from dissectreport.errors import CacheError, OutputError
 
-
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file raises."""
 
@@ -146,7 +145,7 @@ def write(path: Path, content: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # noqa: PTH105 - tests interrupt exactly this call
     except OSError as error:
         raise OutputError(no_room(path, error)) from error
     finally:

@@ -49,9 +49,7 @@ def browser() -> Iterator[Browser]:
     """Chromium: the system's where there is one, else Playwright's own."""
     from playwright.sync_api import sync_playwright
 
-    installed_here = map(
-        shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    )
+    installed_here = map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))
     with sync_playwright() as playwright:
         # Root, as in a container, cannot use Chromium's sandbox; the pages are our own.
         opened = playwright.chromium.launch(

@@ -85,9 +85,7 @@ def pooled(mask: NDArray[np.bool_], side: int) -> NDArray[np.float32]:
     return mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32)
 
 
-def activations(
-    rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int
-) -> NDArray[np.float32]:
+def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int) -> NDArray[np.float32]:
     """(n, units, side, side): most units follow a concept, some a place, some nothing, one a neighbour."""
     n, concepts = present.shape[:2]
     noise = rng.normal(0, 1, (n, units, side, side)).astype(np.float32)
@@ -201,9 +199,7 @@ def make_layer(
         pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
         controls=make_controls(table),
         curves=make_curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), iou, null),
-        histogram=np.stack(
-            [np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]
-        ),
+        histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
         edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
         correlated=make_correlated(flat),
         examples=make_examples(rng, maps, shown),
@@ -243,9 +239,7 @@ def make_examples(rng: np.random.Generator, maps: NDArray[np.float32], shown: ND
     kind = np.array(["top"] * 8 + ["middle"] * 4 + ["random"] * 4)
     peaks = maps.max((2, 3))
     order = np.argsort(-peaks, 0, kind="stable").T
-    chosen = np.concatenate(
-        [order[:, :8], order[:, n // 2 - 2 : n // 2 + 2], rng.integers(0, n, (units, 4))], 1
-    )
+    chosen = np.concatenate([order[:, :8], order[:, n // 2 - 2 : n // 2 + 2], rng.integers(0, n, (units, 4))], 1)
     every = np.arange(units)[:, None]
     return Examples(kind, shown[chosen], peaks[chosen, every], maps[chosen, every].astype(np.float16))
 
@@ -300,8 +294,7 @@ def made_dissection(
         vocabulary=pd.DataFrame(LISTED, columns=["concept", "category"]),
         concepts=concepts,
         layers=tuple(
-            make_layer(rng, f"layer{k + 1}", units, min(GRID, side * 2**k), numbers, present)
-            for k in range(layers)
+            make_layer(rng, f"layer{k + 1}", units, min(GRID, side * 2**k), numbers, present) for k in range(layers)
         ),
         pictures=Pictures(numbers, pixels),
         trust=(

@@ -38,9 +38,7 @@ def edited(generator: PlantedGenerator, z: Tensor, units: tuple[str, ...], value
     return images
 
 
-def inserted(
-    generator: PlantedGenerator, z: Tensor, unit: str, row: int, column: int, value: float
-) -> Tensor:
+def inserted(generator: PlantedGenerator, z: Tensor, unit: str, row: int, column: int, value: float) -> Tensor:
     """(n, 3, h, w) images with one cell of a unit set to a value."""
 
     def edit(module: object, inputs: object, output: Tensor) -> Tensor:

@@ -26,9 +26,7 @@ GRID = 16
 @lru_cache
 def fixture() -> dict[str, np.ndarray]:
     """The arrays that the reference implementation gave."""
-    with np.load(
-        Path(__file__).parent / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False
-    ) as file:
+    with np.load(Path(__file__).parent / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False) as file:
         return dict(file)
 
 
@@ -52,10 +50,7 @@ def generator() -> NetworkGenerator:
 
 def vocabulary() -> Vocabulary:
     """The reference's labels; ours calls the category of number 0 "-"."""
-    words = [
-        (str(name), str(kind))
-        for name, kind in zip(fixture()["labels"], fixture()["categories"], strict=True)
-    ]
+    words = [(str(name), str(kind)) for name, kind in zip(fixture()["labels"], fixture()["categories"], strict=True)]
     return Vocabulary((Concept("-", "-"), *(Concept(*word) for word in words[1:])))
 
 

@@ -14,7 +14,14 @@ from dissectreport.stats.areas import Areas
 
 @pytest.mark.parametrize(
     ("freedom", "t", "tail"),
-    [(1, 1.0, 0.25), (2, 1.886, 0.1), (5, 2.015, 0.05), (9, 2.262, 0.025), (10, -1.372, 0.9), (30, 2.750, 0.005)],
+    [
+        (1, 1.0, 0.25),
+        (2, 1.886, 0.1),
+        (5, 2.015, 0.05),
+        (9, 2.262, 0.025),
+        (10, -1.372, 0.9),
+        (30, 2.750, 0.005),
+    ],
 )
 def test_student_tails_are_those_of_the_tables(freedom, t, tail):
     assert upper_tail(np.array([t]), freedom)[0] == pytest.approx(tail, rel=2e-3)
@@ -66,7 +73,9 @@ def made_groups(signal, groups=20, units_=40, concepts=6, seed=0):
     random = np.random.default_rng(seed)
     level = np.array([4000.0, 1000.0])
     present = random.normal(2000, 40, (groups, concepts))
-    expected = np.broadcast_to(level[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2))
+    expected = np.broadcast_to(
+        level[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2)
+    )
     observed = expected + random.normal(0, 12, expected.shape)
     observed[:, 0, 0] += signal
     return Groups(
@@ -105,6 +114,16 @@ def test_scores_come_from_the_scoring_half_alone():
     assert scores.iou.value[0, 0] == iou
 
 
+def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_level():
+    scores = score(made_groups(400), 4096, replicates=1)
+    low, high = scores.band(0, 0)
+    iou = scores.curves[0][0, 0]
+    assert (low < iou).all()
+    assert (iou < high).all()
+    at = scores.level[0, 0]
+    assert np.allclose([low[at], high[at]], [end[0, 0] for end in scores.iou.share_interval()], rtol=1e-12)
+
+
 def test_average_precision_of_a_perfect_order_is_one_and_of_none_the_share():
     assert units.average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
     assert units.average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
@@ -131,7 +150,16 @@ def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor(
         empty = np.zeros((1, 1, 2, 1), np.int64)
         where = np.stack([band, noise])
         return Chance(
-            np.array([1, 2]), np.array([n]), empty, empty, empty, np.zeros((1, 1), int), where.sum(1), np.full(2, n), where, n
+            np.array([1, 2]),
+            np.array([n]),
+            empty,
+            empty,
+            empty,
+            np.zeros((1, 1), int),
+            where.sum(1),
+            np.full(2, n),
+            where,
+            n,
         )
 
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)

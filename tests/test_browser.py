@@ -84,9 +84,7 @@ def opened(browser: Browser, folder: Path, name: str, **options: Any) -> Iterato
 def labels(page: Page) -> list[str]:
     """The names of the cards that are shown, in order."""
     shown = page.locator("#cards > .card:not([hidden]) .name")
-    return [
-        words.strip() for words in shown.all_text_contents()
-    ]  # Chromium renders no text far below the fold
+    return [words.strip() for words in shown.all_text_contents()]  # Chromium renders no text far below the fold
 
 
 def captions(page: Page) -> list[str]:
@@ -109,9 +107,7 @@ def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
             page.emulate_media(color_scheme=theme)
             found = Axe().run(page, options={"preload": False}).response["violations"]
             serious = [
-                f"{v['id']}: {v['nodes'][0]['html'][:120]}"
-                for v in found
-                if v["impact"] in ("serious", "critical")
+                f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")
             ]
             assert serious == [], theme
 
@@ -172,8 +168,7 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
         expect(page.locator("#u7.here")).to_be_in_viewport()
     with opened(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
         units = [
-            int(words.split()[1])
-            for words in page.locator("#cards > .card:not([hidden]) .id").all_text_contents()
+            int(words.split()[1]) for words in page.locator("#cards > .card:not([hidden]) .id").all_text_contents()
         ]
         assert units == sorted(units)
         assert 0 < len(units) < 24
@@ -191,9 +186,7 @@ def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) 
         expect(first).to_be_focused()
         page.keyboard.press("?")
         shown = page.inner_text("#help")
-        for key in page.locator("[data-shortcut]").evaluate_all(
-            "found => found.map(e => e.dataset.shortcut[0])"
-        ):
+        for key in page.locator("[data-shortcut]").evaluate_all("found => found.map(e => e.dataset.shortcut[0])"):
             assert key in shown or key == "A"
         page.keyboard.press("?")
         page.keyboard.press("Enter")

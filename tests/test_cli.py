@@ -71,7 +71,10 @@ def test_the_steps_on_their_own_do_what_build_does(tmp_path):
     assert run("build", "planted", *SMALL, *cache, "--out", tmp_path / "one").exit_code == 0
     assert run("measure", "planted", *SMALL, "--cache", tmp_path / "other").exit_code == 0
     assert run("render", "planted", "--cache", tmp_path / "other", "--out", tmp_path / "two").exit_code == 0
-    one, two = ({str(p.relative_to(r)): p.read_bytes() for p in r.rglob("*") if p.is_file()} for r in (tmp_path / "one", tmp_path / "two"))
+    one, two = (
+        {str(p.relative_to(r)): p.read_bytes() for p in r.rglob("*") if p.is_file()}
+        for r in (tmp_path / "one", tmp_path / "two")
+    )
     assert one == two
 
 
@@ -95,7 +98,9 @@ def test_models_lists_what_can_be_named():
 
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
-    process = subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [*PROGRAM, *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("measurements/*/samples-*")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -53,7 +53,10 @@ def test_the_null_is_the_mean_overlap_over_all_pairings_of_different_images(case
     _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, CONCEPTS), levels, GRID, "clamp")
     on, shown = on_above(maps, levels)[levels.null], present(labels)
     pairs = [
-        np.einsum("tuhw,chw->uct", on[:, i].astype(int), shown[j].astype(int)) for i in range(5) for j in range(5) if i != j
+        np.einsum("tuhw,chw->uct", on[:, i].astype(int), shown[j].astype(int))
+        for i in range(5)
+        for j in range(5)
+        if i != j
     ]
     assert np.allclose(chance.expected(), np.sum(pairs, 0) / 4, rtol=0, atol=1e-9)
     next_image = sum(np.einsum("tuhw,chw->uct", on[:, i].astype(int), shown[(i + 1) % 5].astype(int)) for i in range(5))
@@ -63,7 +66,10 @@ def test_the_null_is_the_mean_overlap_over_all_pairings_of_different_images(case
 def test_the_null_alone_counts_what_it_counts_beside_the_joint(case):
     maps, labels, levels = case
     masks = counting.Masks.of(labels, CONCEPTS)
-    together, alone = counting.joint_and_chance(maps, masks, levels, GRID, "clamp")[1], counting.chance(maps, masks, levels, GRID, "clamp")
+    together, alone = (
+        counting.joint_and_chance(maps, masks, levels, GRID, "clamp")[1],
+        counting.chance(maps, masks, levels, GRID, "clamp"),
+    )
     for name, value in together.arrays().items():
         assert np.array_equal(value, alone.arrays()[name]), name
 

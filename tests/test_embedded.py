@@ -29,9 +29,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a small generator in half precision and its card."""
     network = ProgressiveGenerator(SIZES)
     network.initialise(seed=0)
-    save_file(
-        {key: value.half() for key, value in network.state_dict().items()}, tmp_path / "small.safetensors"
-    )
+    save_file({key: value.half() for key, value in network.state_dict().items()}, tmp_path / "small.safetensors")
     describe(tmp_path)
     return tmp_path
 
@@ -151,9 +149,7 @@ def test_broken_weights_are_refused_in_one_line(folder: Path, damage, message: s
 def test_every_generator_in_the_package_loads_and_draws(card: Path) -> None:
     generator = embedded(card.stem, WEIGHTS)
     with torch.no_grad():
-        images = generator(
-            torch.randn(2, *generator.latent_shape, generator=torch.Generator().manual_seed(0))
-        )
+        images = generator(torch.randn(2, *generator.latent_shape, generator=torch.Generator().manual_seed(0)))
     assert images.shape == (2, 3, *generator.image_size)
     assert images.isfinite().all()
     assert images.std() > 0.1

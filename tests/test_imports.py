@@ -19,8 +19,11 @@ PACKAGE = ROOT / "dissectreport"
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
-    "cli": "analysis errors pipeline plan plugins records store",
-    "pipeline": "analysis engine errors measure models plan plugins records reference report segmenters stats store",
+    "cli": "errors pipeline plugins store",
+    "pipeline": "analysis errors jobs measurement records report results store",
+    "measurement": "analysis engine jobs measure plan records reference results stats store",
+    "jobs": "errors measure plan plugins store",
+    "results": "errors plan stats store",
     "measure": "counting errors models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
     "reference": "counting errors measure plan probe segmenters stats",
@@ -82,11 +85,7 @@ def imported(path: Path) -> set[str]:
 def running(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those below `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
-        if (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child
         yield from running(child)
@@ -143,17 +142,13 @@ def test_every_library_is_used_by_its_owner_alone(path: Path) -> None:
 
 @each_source
 def test_only_the_probe_hooks_into_networks(path: Path) -> None:
-    hooks = [
-        node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and "_hook" in node.attr
-    ]
+    hooks = [node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and "_hook" in node.attr]
     assert not hooks or part(path) == "probe"
 
 
 @each_source
 def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
-    evaluating = [
-        call for name in ("eval", "exec") for call in called(path, name) if isinstance(call.func, ast.Name)
-    ]
+    evaluating = [call for name in ("eval", "exec") for call in called(path, name) if isinstance(call.func, ast.Name)]
     assert not evaluating
     assert "pickle" not in imported(path)
 
@@ -176,12 +171,8 @@ def test_every_imported_library_is_declared() -> None:
     assert used <= declared
 
 
-@pytest.mark.parametrize(
-    "module", ["cli", "pipeline", "report.site", "analysis.assemble", "store", "engine", "plan"]
-)
+@pytest.mark.parametrize("module", ["cli", "pipeline", "report.site", "analysis.assemble", "store", "engine", "plan"])
 def test_a_site_can_be_rendered_without_torch(module: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; import dissectreport.{module}"
-    tried = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert tried.returncode == 0, tried.stderr

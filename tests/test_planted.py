@@ -58,9 +58,7 @@ def test_no_upsampled_activation_equals_the_level(maps: np.ndarray) -> None:
     assert np.nanmin(np.abs(maps - LEVEL)) > 2**-18
 
 
-def test_the_oracle_upsamples_like_the_network(
-    generator: PlantedGenerator, z: Tensor, maps: np.ndarray
-) -> None:
+def test_the_oracle_upsamples_like_the_network(generator: PlantedGenerator, z: Tensor, maps: np.ndarray) -> None:
     cells = torch.from_numpy(features(generator, z)).float()
     fast = functional.interpolate(cells, (64, 64), mode="bilinear", align_corners=False)
     assert np.array_equal(fast[:, UNIT["crown"]].numpy(), maps[:, UNIT["crown"]])
@@ -101,9 +99,7 @@ def test_probabilities_agree_with_the_labels(images: Tensor) -> None:
     probabilities = segment.probabilities(images)
     labels = segment(images)
     for slot in range(3):
-        assert (
-            probabilities.gather(1, labels[:, slot : slot + 1])[labels[:, slot : slot + 1] > 0] > 0.85
-        ).all()
+        assert (probabilities.gather(1, labels[:, slot : slot + 1])[labels[:, slot : slot + 1] > 0] > 0.85).all()
     assert segment.confidence(images).shape == (COUNT, 64, 64)
     assert segment.confidence(images).min() > 0.85
 
@@ -132,9 +128,7 @@ def names_of(images: Tensor) -> np.ndarray:
     return names
 
 
-def test_without_blotches_the_ball_unit_has_iou_one(
-    generator: PlantedGenerator, z: Tensor, maps: np.ndarray
-) -> None:
+def test_without_blotches_the_ball_unit_has_iou_one(generator: PlantedGenerator, z: Tensor, maps: np.ndarray) -> None:
     clean = edited(generator, z, BLOTCHES)
     assert iou(maps[:, UNIT["ball"]] > LEVEL, painted(clean, "ball")) == 1
 
@@ -265,9 +259,7 @@ def test_ablating_the_artifact_units_gives_the_clean_images(
     assert np.array_equal(names_of(clean)[~blotched], names_of(images)[~blotched])
 
 
-def test_each_artifact_unit_makes_blotches_of_its_own(
-    generator: PlantedGenerator, z: Tensor, images: Tensor
-) -> None:
+def test_each_artifact_unit_makes_blotches_of_its_own(generator: PlantedGenerator, z: Tensor, images: Tensor) -> None:
     areas = [(names_of(edited(generator, z, (unit,))) == "blotch").sum() for unit in BLOTCHES]
     assert all(0 < area < (names_of(images) == "blotch").sum() for area in areas)
 
@@ -347,9 +339,7 @@ def test_images_do_not_depend_on_the_batch(generator: PlantedGenerator, z: Tenso
     assert torch.equal(singly, images)
 
 
-def test_the_mixed_layer_is_finer_and_can_be_edited(
-    generator: PlantedGenerator, z: Tensor, images: Tensor
-) -> None:
+def test_the_mixed_layer_is_finer_and_can_be_edited(generator: PlantedGenerator, z: Tensor, images: Tensor) -> None:
     shapes: list[tuple[int, ...]] = []
 
     def halve(module: object, inputs: object, output: Tensor) -> Tensor:

@@ -100,9 +100,7 @@ def scored(shown, levels):
     maps, labels = shown
     parts = [slice(first, first + 8) for first in range(0, SAMPLES, 8)]
     counts = [counts_of(maps[part], labels[part], levels) for part in parts]
-    evidence = Evidence(
-        levels, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts)
-    )
+    evidence = Evidence(levels, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts))
     return score(evidence, RULE, numbered([concept.category for concept in WORDS]), GRID**2)
 
 

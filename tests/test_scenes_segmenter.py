@@ -52,9 +52,7 @@ def test_objects_are_found_in_strange_hues_and_light(
     assert mean(iou_by_concept(segmenter.network, SHIFTS[shift](images), labels)["object"]) >= 0.88
 
 
-def test_labels_are_numbers_of_the_vocabulary(
-    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
-) -> None:
+def test_labels_are_numbers_of_the_vocabulary(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     concepts = segmenter(fresh[0][:4])
     assert concepts.shape == (4, 4, 128, 128)
     assert concepts.dtype == torch.int64
@@ -64,9 +62,7 @@ def test_labels_are_numbers_of_the_vocabulary(
         assert {known[number].category for number in seen} == {category}
 
 
-def test_slots_agree_with_the_labels_of_the_drawing(
-    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
-) -> None:
+def test_slots_agree_with_the_labels_of_the_drawing(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images, labels = fresh
     concepts, first = segmenter(images[:4]), 0
     for slot, count in enumerate(class_counts()):
@@ -90,9 +86,7 @@ def test_confidence_is_high_on_drawings(segmenter: SceneSegmenter, fresh: tuple[
     assert confidence.mean() > 0.9
 
 
-def test_logits_have_gradients_down_to_the_pixels(
-    segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]
-) -> None:
+def test_logits_have_gradients_down_to_the_pixels(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images = fresh[0][:1].clone().requires_grad_()
     logits = segmenter.logits(images)
     assert {category: value.shape[1] for category, value in logits.items()} == dict(
@@ -144,9 +138,7 @@ def test_weights_without_a_card_load_and_change_the_identity(tmp_path: Path) -> 
         (None, None, "cannot be read"),
     ],
 )
-def test_broken_weights_are_refused(
-    tmp_path: Path, content: bytes | None, card: str | None, message: str
-) -> None:
+def test_broken_weights_are_refused(tmp_path: Path, content: bytes | None, card: str | None, message: str) -> None:
     path = tmp_path / "weights.safetensors"
     if content is not None:
         path.write_bytes(content)

@@ -167,9 +167,7 @@ def test_no_iou_stands_without_its_null_and_its_interval(site: Path) -> None:
 
 def test_the_check_of_ious_notices_a_bare_one() -> None:
     assert unsupported(Page('<p><data class="iou" value="0.4">.40</data></p>'))
-    assert unsupported(
-        Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>')
-    )
+    assert unsupported(Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>'))
     assert unsupported(Page("<p>IoU .40</p>"))
 
 
@@ -289,9 +287,7 @@ def test_pages_reach_for_nothing_outside_the_folder(site: Path) -> None:
         *site.glob("assets/*.css"),
         *(p for p in site.glob("assets/*.js") if "plotly" not in p.name),
     ]:
-        text = re.sub(
-            r"xmlns='http://www.w3.org/2000/svg'|http://www.w3.org/2000/svg", "", path.read_text("utf-8")
-        )
+        text = re.sub(r"xmlns='http://www.w3.org/2000/svg'|http://www.w3.org/2000/svg", "", path.read_text("utf-8"))
         assert not re.search(r"https?://|@import|\bfetch\(|XMLHttpRequest|type=.module", text), path
 
 
@@ -419,9 +415,7 @@ def test_a_layer_without_interpretable_units_can_be_drawn(tmp_path: Path) -> Non
     made = made_dissection(units=6, layers=1)
     layer = made.layers[0]
     table = layer.table.assign(interpretable=False, beats_chance=False)
-    empty = replace(
-        layer, table=table, pairs=layer.pairs[:0], labels=layer.labels[:0], correlated=layer.correlated[:0]
-    )
+    empty = replace(layer, table=table, pairs=layer.pairs[:0], labels=layer.labels[:0], correlated=layer.correlated[:0])
     write_site(replace(made, layers=(empty,), trust=(), notes=()), tmp_path)
     assert broken_links(tmp_path.resolve()) == []
 

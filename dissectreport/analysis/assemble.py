@@ -62,15 +62,11 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     )
 
 
-def _corrected(
-    source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series
-) -> Units:
+def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
     return examine(source.counted(layer), vocabulary, position_only)
 
 
-def _published(
-    source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series
-) -> Units:
+def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
     folders = {"rotation": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return reference.examine(

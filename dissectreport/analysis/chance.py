@@ -6,8 +6,9 @@ of largest excess on the even groups; IoU, null, excess, their intervals and p c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,8 @@ class Scores:
     """(units, c) share of the scoring half's pixels above the chosen level."""
     curves: tuple[Floats, Floats, Floats]
     """IoU (units, c, t), null (units, c, t) and share above (units, t) at every level, on the scoring half."""
+    band: Callable[[int, int], tuple[Floats, Floats]] | None
+    """Ends (t,) of the interval of one unit's IoU with one concept (by column) at every level, where a rule has it."""
     resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
     """(replicates, units, c) largest excess in a bootstrap replicate of the choosing groups, and the excess at its
     level in one of the scoring groups; empty where a rule resamples in its own way."""
@@ -146,6 +149,7 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
         total["expected"],
         total["on"] / spots,
         _curves(scoring, spots),
+        partial(_band, scoring),
         resampled,
     )
 
@@ -181,6 +185,17 @@ def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
         scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
     )
     return iou, null, on / spots
+
+
+def _band(scoring: Groups, unit: int, column: int) -> tuple[Floats, Floats]:
+    observed, on = scoring.observed[:, unit, column], scoring.on[:, unit]
+    present = scoring.present[:, column, None]
+    sums = [value.sum(0) for value in (observed, on, present)]
+    iou = [
+        both / np.maximum(above + there - both, 1e-9)
+        for both, above, there in (sums, [s - v for s, v in zip(sums, (observed, on, present), strict=True)])
+    ]
+    return Jackknife(iou[0], iou[1], scoring.samples).share_interval()
 
 
 def _bootstrap(

@@ -209,9 +209,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
     fixed = None if evidence.order is None else ranked(order, nothing)[0]
     labels, resampled = bootstrap(sums, fixed)
     concepts = len(groups.concepts)
-    iou, null, excess = (
-        Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess")
-    )
+    iou, null, excess = (Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess"))
     scores = Scores(
         groups.concepts,
         np.ones(concepts, bool),
@@ -223,6 +221,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
         together.expected,
         np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
         curves(evidence, partial(UNIONS[rule.name], category=category, image=image), image),
+        None,
         (np.zeros((0, 0, 0), np.float32), np.zeros((0, 0, 0), np.float32)),
     )
     return Scored(rule, scores, ratios, labels, resampled, nothing, fixed is not None)

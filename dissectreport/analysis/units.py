@@ -313,12 +313,15 @@ def leading_curves(scores: Scores, verdict: Verdict, levels: AnyLevels) -> Curve
     leading = np.argsort(-order, axis=1, kind="stable")[:, :m]
     iou, null, tails = scores.curves
     at = leading[..., None]
+    bands = None if scores.band is None else [scores.band(unit, int(column)) for unit, column in enumerate(label)]
     return Curves(
         scores.concepts[leading],
         levels.values()[:, levels.null],
         tails,
         np.take_along_axis(iou, at, 1),
         np.take_along_axis(null, at, 1),
+        None if bands is None else np.stack([low for low, _ in bands]),
+        None if bands is None else np.stack([high for _, high in bands]),
     )
 
 
@@ -348,7 +351,11 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
 def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words)
-    others = (("rotation", counted.rotated, False), ("untrained", counted.untrained, False), ("null", counted.chances, True))
+    others = (
+        ("rotation", counted.rotated, False),
+        ("untrained", counted.untrained, False),
+        ("null", counted.chances, True),
+    )
     for name, chances, shifted in others:
         groups = list(chances())
         if groups:
@@ -357,9 +364,7 @@ def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tally(
-    control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], words: Words
-) -> list[dict[str, object]]:
+def tally(control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], words: Words) -> list[dict[str, object]]:
     """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category."""
     rows: list[dict[str, object]] = []
     for category in ["", *words.categories]:
@@ -385,9 +390,7 @@ def tally(
     return rows
 
 
-def _units_and_concepts(
-    label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None
-) -> tuple[int, int]:
+def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> tuple[int, int]:
     kept = label[passed & (label >= 0)]
     kept = kept if among is None else kept[among[kept]]
     return len(kept), len(np.unique(kept))

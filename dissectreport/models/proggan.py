@@ -41,9 +41,7 @@ class WeightScale(nn.Module):
 class Block(nn.Module):
     """Pixel norm, nearest upsampling where there is any, convolution, scale and bias, leaky rectifier."""
 
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int
-    ) -> None:
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int) -> None:
         super().__init__()
         self.upsampling = upsampling
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
@@ -97,9 +95,7 @@ class ProgressiveGenerator(nn.Sequential):
         with torch.no_grad():
             for name, value in self.named_parameters():
                 value.copy_(
-                    torch.randn(value.shape, generator=random)
-                    if name.endswith("weight")
-                    else torch.zeros(value.shape)
+                    torch.randn(value.shape, generator=random) if name.endswith("weight") else torch.zeros(value.shape)
                 )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -143,9 +139,7 @@ def sizes_of(state_dict: Mapping[str, Tensor]) -> tuple[int, ...]:
 def _channels(state_dict: Mapping[str, Tensor], number: int, axis: int) -> int:
     weight = state_dict[f"layer{number}.conv.weight"]
     if weight.dim() != 4:
-        raise WeightsError(
-            f"layer{number}.conv.weight has shape {tuple(weight.shape)}; it should have four axes"
-        )
+        raise WeightsError(f"layer{number}.conv.weight has shape {tuple(weight.shape)}; it should have four axes")
     return int(weight.shape[axis])
 
 
@@ -155,11 +149,7 @@ def with_current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(state_dict)
     count = sum(bool(re.fullmatch(r"features\.\d+\.conv\.weight", key)) for key in state_dict)
     output = output_name(range(count // 2 + 1))
-    return {
-        _current_name(key, output): value
-        for key, value in state_dict.items()
-        if not key.endswith("wscale.scale")
-    }
+    return {_current_name(key, output): value for key, value in state_dict.items() if not key.endswith("wscale.scale")}
 
 
 def _current_name(key: str, output: str) -> str:
@@ -180,9 +170,7 @@ def from_state_dict(state_dict: Mapping[str, object]) -> ProgressiveGenerator:
 def _tensors(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
     inner = state_dict.get("state_dict", state_dict)
     if not isinstance(inner, Mapping):
-        raise WeightsError(
-            f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors"
-        )
+        raise WeightsError(f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors")
     for key, value in inner.items():
         if not isinstance(value, Tensor):
             raise WeightsError(f"no weights: {key!r} is a {type(value).__name__}; it should be a tensor")

@@ -50,9 +50,7 @@ class NetworkGenerator:
 
     def untrained(self, seed: int) -> NetworkGenerator:
         """The same architecture with random weights."""
-        return replace(
-            self, name=f"{self.name}_untrained", module=self.remade(seed), drawings=no_drawings, identity=""
-        )
+        return replace(self, name=f"{self.name}_untrained", module=self.remade(seed), drawings=no_drawings, identity="")
 
     def drawn(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None."""

@@ -71,9 +71,7 @@ def over_layers(
     y = linear(0, ceiling, top + plot_height, top)
     inside = [line(left, y(m), left + plot_width, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, percent(m) if as_share else f"{m:g}", "end", "tick") for m in marks]
-    inside += [
-        text(at, height - 14, _short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)
-    ]
+    inside += [text(at, height - 14, _short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)]
     ends: list[tuple[float, str]] = []
     for i, one in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * 5
@@ -87,9 +85,7 @@ def over_layers(
             ends.append((spots[-1][1], one.control))
     for up, control in _apart(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
-        inside.append(
-            text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}")
-        )
+        inside.append(text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}"))
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -150,9 +146,7 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
         inside.append(text(x, 32, group.heading, class_="tick"))
         inside.append(line(x, floor + 0.5, x + span - pitch + thick, floor + 0.5, "axis"))
         for i, bar in enumerate(group.bars):
-            inside.append(
-                _column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark)
-            )
+            inside.append(_column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark))
         x += span + between
     return drawing(max(x - between, 320.0), height, title, description, name, *inside, role="group")
 
@@ -203,9 +197,7 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     inside += [text(x(m), floor + 18, share(m, 2 if highest < 0.5 else 1), "middle", "tick") for m in marks]
     for i, one in enumerate(rows):
         up = top + row * i + row / 2
-        inside.append(
-            text(left - 10, up + 4, _short(one.concept), "end", "name lead" if one.leading else "name")
-        )
+        inside.append(text(left - 10, up + 4, _short(one.concept), "end", "name lead" if one.leading else "name"))
         inside.append(
             rect(
                 left,
@@ -233,9 +225,7 @@ def histogram(
     width, height, left, right, top, bottom, columns = 560.0, 250.0, 14.0, 14.0, 34.0, 34.0, 84
     low, high = float(edges[0]), float(edges[-1])
     if not (high > low) or counts.sum() == 0:
-        return drawing(
-            width, 60, title, description, name, text(left, 34, "The unit never changes.", class_="tick")
-        )
+        return drawing(width, 60, title, description, name, text(left, 34, "The unit never changes.", class_="tick"))
     at = np.linspace(low, high, columns + 1)
     below = np.concatenate([[0], np.cumsum(counts)])
     dense = np.diff(np.interp(at, edges.astype(float), below)) / counts.sum()
@@ -252,9 +242,7 @@ def histogram(
     if not math.isnan(level):
         inside.append(line(x(level), top - 12, x(level), floor, "level"))
         side = "end" if x(level) > width * 0.6 else "start"
-        inside.append(
-            text(x(level) + (-7 if side == "end" else 7), top - 2, f"level {plain(level)}", side, "value")
-        )
+        inside.append(text(x(level) + (-7 if side == "end" else 7), top - 2, f"level {plain(level)}", side, "value"))
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -302,14 +290,10 @@ def curve(
     for i, trace in enumerate(traces):
         faint = "" if i == 0 else " faint"
         inside.append(path(zip(spots, map(y, trace.iou), strict=True), f"trace line-{trace.mark}{faint}"))
-        inside.append(
-            path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}")
-        )
+        inside.append(path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}"))
     if not math.isnan(tail):
         inside.append(line(x(tail), top, x(tail), height - bottom, "level"))
-    inside.append(
-        tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden")
-    )
+    inside.append(tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden"))
     return drawing(width, height, title, description, name, *inside)
 
 

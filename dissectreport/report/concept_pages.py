@@ -53,9 +53,7 @@ class ConceptGrid:
 def concept_grid(site: Site, around: Frame, limit: int | None = None) -> ConceptGrid:
     """Which layers hold units of which concept, most units first."""
     layers = site.dissection.layers
-    good = pd.concat(
-        [interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True
-    )
+    good = pd.concat([interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True)
     number = good.groupby(["concept", "layer"])["unit"].count()
     best = good.groupby(["concept", "layer"])["excess"].max()
     largest = int(number.max()) if len(number) else 1
@@ -165,8 +163,7 @@ def concepts_page(site: Site) -> ConceptsPage:
                 tested=bool(row.tested),
                 trained=float(row.trained),
                 units=total.get(row.concept, 0),
-                best=best
-                and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
+                best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
                 agreement=best and Agreement.of(best),
             )
         )

@@ -155,9 +155,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         data=_sorting(cards, labels),
         categories=tuple((c, mark_of(c)) for c in site.categories if (named["category"] == c).any()),
         concepts=_options(site, named),
-        set_aside=tuple(
-            SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
-        ),
+        set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
         table=around.to(places.layer_table(layer.name)),
         scatter=agreement_scatter(layer, site.categories),
         per_strip=strip_size(layer),
@@ -245,15 +243,12 @@ def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
     """The layer's table as a page; `names` are the tables that can be downloaded."""
     places = site.places
     title = f"Numbers of {layer.name} · {site.dissection.model}"
-    around = site.frame(
-        places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}."
-    )
+    around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
     up = Link(around.to(places.layer(layer.name)), layer.name)
     around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.model), up))
     rows = tuple((card(site, around, layer, row), row) for row in rows_of(layer.table))
     downloads = tuple(
-        (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name)))
-        for n in names
+        (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name))) for n in names
     )
     return TablePage(
         around,

@@ -58,9 +58,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
     for (name, layer), n in rows.items():
         csv, json = (around.to(places.data(name, kind, layer or None)) for kind in ("csv", "json"))
         downloads.setdefault(name, {})[layer] = Download(n, csv, json, f"{name} of {layer or 'the model'}")
-    states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(
-        r"\d+", "another", regex=True
-    )
+    states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(r"\d+", "another", regex=True)
     return MethodsPage(
         frame=around,
         model=found.model,

@@ -85,17 +85,13 @@ class Site:
 
     def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
         """The surroundings of one of the model's pages."""
-        return model_frame(
-            here, title, description, self.assets, self.dissection, self.places, scripts, current
-        )
+        return model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
 
 
 def leading_units(layer: Layer) -> pd.DataFrame:
     """The layer's table with the surest units first: interpretable, then by the lower end of the excess."""
     order = layer.table.assign(set_aside=~layer.table["interpretable"])
-    return order.sort_values(
-        ["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable"
-    )
+    return order.sort_values(["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable")
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:

@@ -209,9 +209,7 @@ def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> Laye
         size=f"{layer.height} × {layer.width}",
         counts=counts(layer),
         slices=tuple(
-            Slice(c, mark_of(c), int(good[c]), f"{100 * good[c] / total:.2f}%")
-            for c in site.categories
-            if c in good
+            Slice(c, mark_of(c), int(good[c]), f"{100 * good[c] / total:.2f}%") for c in site.categories if c in good
         ),
         strip=around.to(site.places.strip(layer.name, int(best.unit))),
         unit=int(best.unit),
@@ -245,9 +243,7 @@ def _layer_chart(found: Dissection, units: bool) -> Markup:
         return one[control].as_share() if units else one[control].as_concepts()
 
     series = [Series(c, tuple(point(one, c) for one in per_layer)) for c in controls]
-    what = (
-        "Share of units that are interpretable" if units else "Different concepts among interpretable units"
-    )
+    what = "Share of units that are interpretable" if units else "Different concepts among interpretable units"
     return over_layers(
         "chart-units" if units else "chart-concepts",
         f"{what}, by layer",

@@ -113,9 +113,7 @@ def concept_heatmap(grid: Grid) -> Figure:
                 "ygap": 2,
             }
         ],
-        "layout": layout(
-            "", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 40, "b": 16}
-        )
+        "layout": layout("", "", height=120 + 22 * len(grid.concepts), margin={"l": 110, "r": 16, "t": 40, "b": 16})
         | {
             "xaxis": {"showgrid": False, "ticks": "", "side": "top"},
             "yaxis": {"showgrid": False, "ticks": "", "autorange": "reversed", "automargin": True},

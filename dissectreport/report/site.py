@@ -117,9 +117,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("concepts"): render("concepts.html", concepts_page(site)),
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
-        places.page("methods"): render(
-            "methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})
-        ),
+        places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
         f"{places.home}/summary.json": _json(asdict(summary(site))),
     }
     return files

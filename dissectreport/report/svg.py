@@ -24,9 +24,7 @@ def _word(value: object) -> str:
     return str(escape(value))
 
 
-def text(
-    x: float, y: float, words: str, anchor: str = "start", class_: str | None = None, **more: object
-) -> Markup:
+def text(x: float, y: float, words: str, anchor: str = "start", class_: str | None = None, **more: object) -> Markup:
     """A line of text."""
     anchored = None if anchor == "start" else anchor
     return tag("text", escape(words), x=float(x), y=float(y), text_anchor=anchored, class_=class_, **more)
@@ -39,9 +37,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
 
 def rect(x: float, y: float, width: float, height: float, class_: str, **more: object) -> Markup:
     """A rectangle."""
-    return tag(
-        "rect", x=float(x), y=float(y), width=float(width), height=float(height), class_=class_, **more
-    )
+    return tag("rect", x=float(x), y=float(y), width=float(width), height=float(height), class_=class_, **more)
 
 
 def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:

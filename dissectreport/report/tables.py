@@ -95,9 +95,7 @@ def as_json(table: pd.DataFrame) -> bytes:
     """A list of records, one a line; null where there is no number."""
     columns = [_plain(table[name]) for name in table.columns]
     names = list(table.columns)
-    lines = (
-        json.dumps(dict(zip(names, row, strict=True)), allow_nan=False) for row in zip(*columns, strict=True)
-    )
+    lines = (json.dumps(dict(zip(names, row, strict=True)), allow_nan=False) for row in zip(*columns, strict=True))
     return ("[" + ",\n ".join(lines) + "]\n").encode()
 
 

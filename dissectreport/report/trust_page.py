@@ -101,15 +101,11 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
     )
 
 
-def _shades(
-    found: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]
-) -> tuple[Shade, ...]:
+def _shades(found: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> tuple[Shade, ...]:
     number, pixels = np.unique(leading_labels(labels), return_counts=True)
     order = [i for i in np.argsort(-pixels, kind="stable") if number[i] > 0][:8]
     names = found.vocabulary["concept"]
     return tuple(
-        Shade(
-            str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum())
-        )
+        Shade(str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum()))
         for i in order
     )

@@ -275,11 +275,7 @@ def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
     curves = layer.curves
     tails = curves.tails[unit].tolist()
     scale = charts.tail_scale(tails)
-    own = (
-        int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin())
-        if one.tail > 0
-        else 0
-    )
+    own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
     top = [i for i, k in enumerate(layer.examples.kind.tolist()) if k == "top"]
     maps = layer.examples.maps[unit, top].astype(np.float32)
     step = max(1, maps.shape[1] // 32)

@@ -1,0 +1,144 @@
+"""What a run is asked to do, checked: the networks are there, the layers exist, the numbers make sense."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dissectreport import __version__, store
+from dissectreport.errors import BadOption, UnknownName
+from dissectreport.plan import SHARD, Plan, rule_named, shards
+
+if TYPE_CHECKING:
+    from dissectreport.measure import Source
+    from dissectreport.models.base import Generator
+    from dissectreport.segmenters.base import Segmenter
+
+FEW = 960
+"""Below this many samples shards are one batch, so that there still are groups to score."""
+
+
+class Listener(Protocol):
+    """Who is told how a run goes."""
+
+    def say(self, line: str) -> None:
+        """One line that the user should read."""
+
+    def progress(self, task: str, done: int, total: int, unit: str) -> None:
+        """`done` of `total` units of a task are finished."""
+
+
+class Silent:
+    """A listener that keeps quiet."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def progress(self, task: str, done: int, total: int, unit: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked to do."""
+
+    model: str
+    segmenter: str = ""
+    """'' for the one that the model names."""
+    layers: tuple[str, ...] = ()
+    """() for the model's default layers."""
+    samples: int = 1200
+    rule: str = "corrected"
+    seed: int = 1
+    grid: int = 0
+    """0 for the rule's own."""
+    controls: bool = True
+    device: str = "auto"
+    workers: int = 0
+    """0 for one per core on a CPU, one on an accelerator."""
+    cache: Path = field(default_factory=store.default_folder)
+    mixed_devices: bool = False
+    pilot: int = Plan.pilot
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked run: the networks are there, the layers exist, the numbers make sense."""
+
+    options: Options
+    plan: Plan
+    source: Source
+    layers: tuple[str, ...]
+    generator: Generator
+    segmenter: Segmenter
+    workers: int
+
+
+def prepare(options: Options) -> Job:
+    """Load what a run needs and refuse what cannot work, before anything is measured."""
+    from dissectreport import plugins
+    from dissectreport.measure import Source, pick_device
+
+    rule = rule_named(options.rule)
+    shards(options.samples)
+    device = pick_device(options.device)
+    generator = plugins.generator(options.model)
+    name = options.segmenter or str(generator.facts.get("segmenter", ""))
+    if not name:
+        raise BadOption(f"{options.model} names no segmenter of its own; choose one with --segmenter")
+    segmenter = plugins.segmenter(name)
+    layers = options.layers or generator.default_layers
+    for layer in layers:
+        if layer not in generator.layers:
+            raise UnknownName.of(f"layer of {options.model}", layer, generator.layers)
+    if len(set(layers)) < len(layers):
+        raise BadOption(f"--layers names a layer twice: {', '.join(layers)}")
+    whole = options.samples >= FEW
+    plan = Plan(
+        generator.identity,
+        segmenter.identity,
+        options.rule,
+        options.seed,
+        options.grid or rule.grid(generator.image_size[0]),
+        options.samples if rule.reference else options.pilot,
+        shard=SHARD if whole else Plan.batch,
+    )
+    workers = options.workers or (
+        len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+    )
+    threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
+    ordered = tuple(layer for layer in generator.layers if layer in layers)
+    source = Source(options.model, name, None, device, threads)
+    return Job(options, plan, source, ordered, generator, segmenter, workers)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reproduce(job: Job) -> str:
+    """The command that measures the same numbers."""
+    options = job.options
+    words = ["dissectreport build", options.model, f"--layers {','.join(job.layers)}"]
+    words += [f"--samples {options.samples}", f"--seed {options.seed}", f"--segmenter {job.source.segmenter}"]
+    words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
+    words += [f"--grid {options.grid}"] if options.grid else []
+    words += [] if options.controls else ["--no-controls"]
+    return " ".join(words)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"dissectreport": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
