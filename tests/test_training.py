@@ -17,9 +17,7 @@ from dissectreport.training import segmenter as segmenters
 from dissectreport.training.jitter import turn_hue
 from dissectreport.training.quality import distance, kernel_distance
 
-TINY = generators.Recipe(
-    sizes=(8, 8, 8, 8, 4), data=8, batch=4, coarse=8, fading=8, fitting=2, penalty_interval=2
-)
+TINY = generators.Recipe(sizes=(8, 8, 8, 8, 4), data=8, batch=4, coarse=8, fading=8, fitting=2, penalty_interval=2)
 TINY_SEGMENTER = segmenters.Recipe(data=4, steps=3, batch=2)
 
 
@@ -101,9 +99,7 @@ def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_
         ]
     )
     path = tmp_path / "generator.safetensors"
-    generators.main(
-        ["export", "--out", str(tmp_path), "--weights", str(path), "--count", "20", "--threads", "1"]
-    )
+    generators.main(["export", "--out", str(tmp_path), "--weights", str(path), "--count", "20", "--threads", "1"])
     assert from_state_dict({key: value.float() for key, value in load_file(path).items()}).resolution == 128
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["images"] == 32

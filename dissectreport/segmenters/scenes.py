@@ -65,9 +65,7 @@ class SceneNetwork(nn.Module):
             nn.Sequential(convolution(above, below, 2), convolution(below, below))
             for above, below in pairwise(CHANNELS)
         )
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(below, above, 1) for above, below in reversed(list(pairwise(CHANNELS)))
-        )
+        self.narrow = nn.ModuleList(nn.Conv2d(below, above, 1) for above, below in reversed(list(pairwise(CHANNELS))))
         self.up = nn.ModuleList(convolution(channels, channels) for channels in reversed(CHANNELS[:-1]))
         self.refine = convolution(half, half)
         self.leave = nn.Conv2d(half, 4 * sum(class_counts()), 1)
@@ -138,9 +136,7 @@ class SceneSegmenter:
     def features(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances between sets."""
         with torch.no_grad():
-            return torch.cat(
-                [level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1
-            )
+            return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
 
     def to(self, device: torch.device) -> SceneSegmenter:
         """The same segmenter on `device`."""
@@ -201,6 +197,4 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise WeightsError(
-            f"{path} cannot be read: {problem.strerror}; give another file or reinstall"
-        ) from problem
+        raise WeightsError(f"{path} cannot be read: {problem.strerror}; give another file or reinstall") from problem

@@ -29,9 +29,7 @@ class ScaledConvolution(nn.Module):
 
 def rectified(channels_in: int, channels_out: int, kernel: int, padding: int) -> nn.Sequential:
     """A scaled convolution followed by a leaky rectifier."""
-    return nn.Sequential(
-        ScaledConvolution(channels_in, channels_out, kernel, padding, sqrt(2)), nn.LeakyReLU(0.2)
-    )
+    return nn.Sequential(ScaledConvolution(channels_in, channels_out, kernel, padding, sqrt(2)), nn.LeakyReLU(0.2))
 
 
 class HalvingBlock(nn.Module):

@@ -137,9 +137,7 @@ class Brush:
         """One of these, each as likely."""
         return choices[int(self.random.integers(len(choices)))]
 
-    def rectangle(
-        self, piece: Piece, fill: Colour, left: float, top: float, right: float, bottom: float
-    ) -> None:
+    def rectangle(self, piece: Piece, fill: Colour, left: float, top: float, right: float, bottom: float) -> None:
         """A rectangle of one piece."""
         for draw, value in self._both(piece, fill):
             draw.rectangle((left, top, right, bottom), fill=value)
@@ -193,13 +191,9 @@ def choose_palette(brush: Brush) -> Palette:
         joint=colour(hue, saturation, value * light * 0.8),
         roof_material=roof_material,
         roof=colour(roof_hue, brush.between(0.3, 0.6), brush.between(0.3, 0.5) * light),
-        metal=colour(
-            brush.one_of((0.12, 0.45, 0.58)), brush.between(0.3, 0.6), brush.between(0.6, 0.85) * light
-        ),
+        metal=colour(brush.one_of((0.12, 0.45, 0.58)), brush.between(0.3, 0.6), brush.between(0.6, 0.85) * light),
         glass=choose_glass(brush, dusk),
-        wood=colour(
-            brush.one_of((0.04, 0.07, 0.3, 0.6, 0.98)), brush.between(0.5, 0.8), brush.between(0.25, 0.5)
-        ),
+        wood=colour(brush.one_of((0.04, 0.07, 0.3, 0.6, 0.98)), brush.between(0.5, 0.8), brush.between(0.25, 0.5)),
     )
 
 
@@ -296,9 +290,7 @@ def paint_leaves(brush: Brush, hue: float, value: float, x: float, base: float, 
     for _ in range(9):
         radius = brush.between(0.1, 0.2) * height
         ball_x, ball_y = x + brush.between(-0.22, 0.22) * height, base + brush.between(-0.92, -0.42) * height
-        fill = colour(
-            hue + brush.between(-0.02, 0.02), brush.between(0.5, 0.8), value * brush.between(0.8, 1.3)
-        )
+        fill = colour(hue + brush.between(-0.02, 0.02), brush.between(0.5, 0.8), value * brush.between(0.8, 1.3))
         brush.ellipse(Piece("tree", "foliage", "tree crown"), fill, ball_x, ball_y, radius, radius)
 
 
@@ -382,9 +374,7 @@ def paint_gable_roof(brush: Brush, palette: Palette, church: Church) -> None:
     """A triangle over the whole front."""
     over, height = 0.02 * brush.size, brush.between(0.08, 0.2) * brush.size
     feet = [(church.left - over, church.eaves), (church.right + over, church.eaves)]
-    brush.polygon(
-        Piece("roof", palette.roof_material), palette.roof, [*feet, (church.middle, church.eaves - height)]
-    )
+    brush.polygon(Piece("roof", palette.roof_material), palette.roof, [*feet, (church.middle, church.eaves - height)])
 
 
 def paint_hip_roof(brush: Brush, palette: Palette, church: Church) -> None:
@@ -400,17 +390,11 @@ def paint_dome(brush: Brush, palette: Palette, church: Church) -> None:
     """A flat roof that carries a dome with a finial."""
     over, rise, radius = 0.01 * brush.size, 0.025 * brush.size, 0.28 * church.width
     roof = Piece("roof", palette.roof_material)
-    brush.rectangle(
-        roof, palette.roof, church.left - over, church.eaves - rise, church.right + over, church.eaves
-    )
-    brush.half_disc(
-        Piece("dome", "metal"), palette.metal, church.middle, church.eaves - 0.05 * radius, radius
-    )
+    brush.rectangle(roof, palette.roof, church.left - over, church.eaves - rise, church.right + over, church.eaves)
+    brush.half_disc(Piece("dome", "metal"), palette.metal, church.middle, church.eaves - 0.05 * radius, radius)
     half = 0.005 * brush.size
     top, foot = church.eaves - 1.35 * radius, church.eaves - radius
-    brush.rectangle(
-        Piece("dome", "metal"), palette.metal, church.middle - half, top, church.middle + half, foot
-    )
+    brush.rectangle(Piece("dome", "metal"), palette.metal, church.middle - half, top, church.middle + half, foot)
 
 
 def paint_tower(brush: Brush, palette: Palette, tower: Tower) -> None:
@@ -520,9 +504,7 @@ def courses(size: int, height: float, length: float, depth: float) -> Floats:
 def stripes(size: int, across: float, along: float, depth: float) -> Floats:
     """(size, size) brightness: waves with these numbers of periods to the right and down."""
     y, x = numpy.mgrid[:size, :size] / size
-    brightness: Floats = (1 + depth * numpy.sin(2 * numpy.pi * (across * x + along * y))).astype(
-        numpy.float32
-    )
+    brightness: Floats = (1 + depth * numpy.sin(2 * numpy.pi * (across * x + along * y))).astype(numpy.float32)
     return brightness
 
 
@@ -623,9 +605,7 @@ def choose_trees(brush: Brush) -> tuple[list[tuple[float, float, float]], list[t
 def draw_many(seed: int, numbers: Iterable[int], size: int = 128) -> Drawing:
     """The scenes stacked: image (n, h, w, 3) and labels (n, 3, h, w)."""
     drawings = [draw(seed, number, size) for number in numbers]
-    return Drawing(
-        numpy.stack([each.image for each in drawings]), numpy.stack([each.labels for each in drawings])
-    )
+    return Drawing(numpy.stack([each.image for each in drawings]), numpy.stack([each.labels for each in drawings]))
 
 
 def cached_drawings(folder: Path, seed: int, count: int, size: int = 128, workers: int = 2) -> list[Path]:

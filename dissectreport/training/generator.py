@@ -430,13 +430,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--data", type=int, default=recipe.data, help="how many scenes to draw")
     train.add_argument("--seed", type=int, default=recipe.seed)
     train.add_argument("--coarse", type=int, default=recipe.coarse, help="images at half size first")
-    train.add_argument(
-        "--fading", type=int, default=recipe.fading, help="images over which to fade in full size"
-    )
+    train.add_argument("--fading", type=int, default=recipe.fading, help="images over which to fade in full size")
     train.add_argument("--fitting", type=int, default=recipe.fitting, help="steps to prepare full size")
-    train.add_argument(
-        "--settling", type=int, default=recipe.settling, help="steps of the discriminator alone"
-    )
+    train.add_argument("--settling", type=int, default=recipe.settling, help="steps of the discriminator alone")
     train.add_argument("--generator-rate", type=float, default=recipe.generator_rate)
     train.add_argument("--discriminator-rate", type=float, default=recipe.discriminator_rate)
     train.add_argument("--penalty", type=float, default=recipe.penalty, help="weight of the gradient penalty")

@@ -53,10 +53,7 @@ def generated_images(generator: nn.Module, latent: int) -> Callable[[int, int], 
 
     @torch.no_grad()
     def images(first: int, last: int) -> Tensor:
-        rows = [
-            torch.randn(latent, generator=torch.Generator().manual_seed(number))
-            for number in range(first, last)
-        ]
+        rows = [torch.randn(latent, generator=torch.Generator().manual_seed(number)) for number in range(first, last)]
         made: Tensor = generator(torch.stack(rows))
         return made.clamp(-1, 1)
 
@@ -87,9 +84,7 @@ def discrepancy(kernels: Kernels, one: Tensor, other: Tensor) -> float:
     """The unbiased squared discrepancy of those members of the sets that (n,) and (m,) bool choose."""
     within_one, within_other = kernels.one[one][:, one], kernels.other[other][:, other]
     return float(
-        mean_off_diagonal(within_one)
-        + mean_off_diagonal(within_other)
-        - 2 * kernels.across[one][:, other].mean()
+        mean_off_diagonal(within_one) + mean_off_diagonal(within_other) - 2 * kernels.across[one][:, other].mean()
     )
 
 
@@ -117,9 +112,7 @@ def distance(one: Tensor, other: Tensor, groups: int = 20) -> Distance:
     one, other = ((features.double() - mean) / deviation for features in (one, other))
     kernels = Kernels.of(one, other)
     group_one, group_other = torch.arange(len(one)) % groups, torch.arange(len(other)) % groups
-    without = torch.tensor(
-        [discrepancy(kernels, group_one != group, group_other != group) for group in range(groups)]
-    )
+    without = torch.tensor([discrepancy(kernels, group_one != group, group_other != group) for group in range(groups)])
     error = sqrt((groups - 1) * without.var(correction=0).item())
     return Distance(round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * error, 3))
 
@@ -139,8 +132,6 @@ def assess(generator: nn.Module, latent: int, segmenter: SceneSegmenter, count: 
         "segmenter": segmenter.identity,
         "areas": {
             concept.name: {"generated": round(float(made), 5), "drawn": round(float(real), 5)}
-            for concept, made, real in zip(
-                concepts[1:], generated.areas()[1:], drawn.areas()[1:], strict=True
-            )
+            for concept, made, real in zip(concepts[1:], generated.areas()[1:], drawn.areas()[1:], strict=True)
         },
     }

@@ -179,9 +179,7 @@ def quality(network: SceneNetwork, held_out: Drawing) -> dict[str, Any]:
     """Intersection over union on held-out drawings, plainly and in strange hues and light."""
     images, labels = as_images(torch.from_numpy(held_out.image)), torch.from_numpy(held_out.labels)
     plain = iou_by_concept(network, images, labels)
-    shifted = {
-        name: mean(iou_by_concept(network, shift(images), labels)["object"]) for name, shift in SHIFTS.items()
-    }
+    shifted = {name: mean(iou_by_concept(network, shift(images), labels)["object"]) for name, shift in SHIFTS.items()}
     return {
         "held_out_drawings": len(images),
         "mean_iou": {category: mean(values) for category, values in plain.items()},

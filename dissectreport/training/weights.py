@@ -14,10 +14,7 @@ from torch import Tensor
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write the tensors in half precision to `path`, and the card, with their SHA-256, beside them."""
-    halved = {
-        key: value.half().contiguous() if value.is_floating_point() else value
-        for key, value in tensors.items()
-    }
+    halved = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in tensors.items()}
     content = to_safetensors(halved)
     described = {**card, "licence": "MIT", "sha256": hashlib.sha256(content).hexdigest()}
     path.parent.mkdir(parents=True, exist_ok=True)
