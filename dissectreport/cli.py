@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,6 +167,7 @@ def _written(written: Any, ear: Any) -> None:
 def listening() -> Iterator[Any]:
     """A listener for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
     ear = _Ear()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield ear
     except DissectReportError as error:

@@ -8,6 +8,8 @@ every pass, because starting one means importing torch.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -53,7 +55,8 @@ class Workers:
 
     def _started(self) -> ProcessPoolExecutor:
         if self.pool is None:
-            self.pool = ProcessPoolExecutor(self.number, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_leave_with_parent)
         return self.pool
 
     def close(self) -> None:
@@ -73,6 +76,18 @@ class Workers:
 
 _made: tuple[int, Callable[[Any], Any]] | None = None
 """In a worker: the number of the pass, and its work."""
+
+
+def _leave_with_parent() -> None:
+    """End this worker when its parent is killed: a pool's queues would keep it waiting for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(number: int, make: Make[T, R], shard: T) -> R:

@@ -128,6 +128,43 @@ def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, t
     assert content(tmp_path) == content(undisturbed)
 
 
+def test_workers_leave_when_their_parent_is_killed(tmp_path):
+    code = (
+        "from pathlib import Path\nfrom dissectreport import pipeline\n"
+        "if __name__ == '__main__':\n"
+        f"    pipeline.measure(pipeline.Options('planted', samples=100_000, workers=2, cache=Path({str(tmp_path)!r})))"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    process = subprocess.Popen([sys.executable, str(script)])
+    until(lambda: list(tmp_path.glob("measurements/*/samples-*")) or process.poll() is not None)
+    workers = [pid for pid in running_pids() if parent_of(pid) == process.pid]
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    until(lambda: not set(workers) & set(running_pids()))
+    assert not set(workers) & set(running_pids())
+
+
+def until(holds, seconds=90):
+    """Wait until `holds()` is true, or for so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def running_pids():
+    """Process numbers that are running, on systems that list them; zombies do not count."""
+    listed = subprocess.run(["ps", "-eo", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    return [int(pid) for pid, state in (line.split()[:2] for line in listed.splitlines()) if "Z" not in state]
+
+
+def parent_of(pid):
+    """The number of a process's parent, 0 if it is gone."""
+    shown = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return int(shown or 0)
+
+
 def test_two_processes_give_the_bytes_of_one(undisturbed, tmp_path):
     measured(tmp_path, workers=2)
     assert content(tmp_path) == content(undisturbed)
