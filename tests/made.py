@@ -197,7 +197,7 @@ def make_layer(
         table=table,
         labels=labels_table[labels_table["excess"] > 0.03].reset_index(drop=True),
         pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
-        controls=make_controls(table),
+        controls=make_controls(table, labels_table),
         curves=make_curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), iou, null),
         histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
         edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
@@ -244,13 +244,13 @@ def make_examples(rng: np.random.Generator, maps: NDArray[np.float32], shown: ND
     return Examples(kind, shown[chosen], peaks[chosen, every], maps[chosen, every].astype(np.float16))
 
 
-def make_controls(table: pd.DataFrame) -> pd.DataFrame:
-    """Counts of interpretable units: the layer itself and three controls."""
-    good = table[table["interpretable"]]
+def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Counts of interpretable units, by overall label and by the label within each category, beside three controls."""
+    good, within = table[table["interpretable"]], labels[labels["interpretable"]]
     rows = []
     for control, share in (("measured", 1.0), ("rotation", 0.4), ("untrained", 0.08), ("null", 0.02)):
         for category in ("", *NAMES):
-            part = good if not category else good[good["category"] == category]
+            part = good if not category else within[within["category"] == category]
             units = int(len(part) * share)
             concepts = int(np.ceil(part["concept"].nunique() * share)) if units else 0
             row = (control, category, units, max(0, units - 2), units + 2, len(table), concepts)

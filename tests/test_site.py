@@ -456,3 +456,30 @@ def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: 
     for concept, units in columns:
         assert sum(concept in [name for name, _ in labels] for labels in data["labels"]) >= int(units)
     assert len(columns) > 5
+
+
+def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
+    site: Path, dissection: Dissection
+) -> None:
+    layer = dissection.layers[0]
+    text = (site / "planted" / layer.name / "index.html").read_text("utf-8")
+    found = layer.controls.set_index(["control", "category"])
+    for category in layer.labels.loc[layer.labels["interpretable"], "category"].unique():
+        own, rotated, untrained, null = (
+            found.loc[(name, category)] for name in ("measured", "rotation", "untrained", "null")
+        )
+        assert f">{own.units} units [{own.units_low}, {own.units_high}]<" in text
+        assert f">rotated {rotated.units} · untrained {untrained.units} · null {null.units}<" in text
+        assert own.units == (layer.labels["interpretable"] & (layer.labels["category"] == category)).sum()
+
+
+def test_the_overview_compares_layers_within_each_category(site: Path, dissection: Dissection) -> None:
+    page = Page((site / "planted" / "index.html").read_text("utf-8"))
+    told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
+    rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
+    wanted = [
+        f"rotated {by['rotation']} · untrained {by['untrained']} · null {by['null']}"
+        for controls in rows
+        for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
+    ]
+    assert told == wanted

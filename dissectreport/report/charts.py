@@ -61,7 +61,7 @@ def over_layers(
     name: str, title: str, description: str, layers: Sequence[str], series: Sequence[Series], as_share: bool
 ) -> Markup:
     """Lines over the layers, one a control, with whiskers; labelled at their right ends."""
-    width, height, left, right, top, bottom = 560.0, 300.0, 44.0, 156.0, 14.0, 40.0
+    width, height, left, right, top, bottom = 560.0, 300.0, 52.0, 156.0, 14.0, 40.0
     highest = max([p.high for s in series for p in s.points if not math.isnan(p.high)] + [0.0])
     marks = ticks(max(highest, 0.05 if as_share else 1.0), 5)
     ceiling = max(marks[-1], highest) * 1.02 or 1.0
@@ -124,6 +124,9 @@ class BarGroup:
     category: str
     mark: str
     heading: str
+    """The count with its interval."""
+    controls: str
+    """The controls' counts."""
     bars: tuple[Bar, ...]
 
 
@@ -131,9 +134,10 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
     """Units per concept as columns, grouped by category; every column is a link to its units."""
     bars = sum(len(group.bars) for group in groups)
     longest = max([len(_short(bar.concept)) for group in groups for bar in group.bars] + [4])
-    width, top, bottom, between = 1150.0, 62.0, 20.0 + 5.2 * longest, 34.0
-    height = 242.0 + bottom
-    pitch = min(58.0, (width - between * (len(groups) - 1)) / max(bars, 1))
+    width, top, bottom, between = 1150.0, 84.0, 20.0 + 5.2 * longest, 34.0
+    height = 264.0 + bottom
+    least = max([6.2 * len(words) for group in groups for words in (group.heading, group.controls)] + [0.0])
+    pitch = _pitch([len(group.bars) for group in groups], width - between * (len(groups) - 1), least)
     thick = pitch - max(4.0, pitch * 0.22)
     most = max([bar.units for group in groups for bar in group.bars] + [1])
     floor = height - bottom
@@ -141,14 +145,27 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
     first = len(_short(groups[0].bars[0].concept)) if groups else 0
     x = max(0.0, 5.2 * first - thick / 2)  # room for the slanted name under the first column
     for group in groups:
-        span = max(pitch * len(group.bars), 150.0 if len(groups) > 1 else 0.0)
+        span = max(pitch * len(group.bars), least)
         inside.append(text(x, 14, group.category, class_=f"group ink-{group.mark}"))
-        inside.append(text(x, 32, group.heading, class_="tick"))
-        inside.append(line(x, floor + 0.5, x + span - pitch + thick, floor + 0.5, "axis"))
+        inside.append(text(x, 34, group.heading, class_="count"))
+        inside.append(text(x, 51, group.controls, class_="tick"))
+        inside.append(line(x, floor + 0.5, x + pitch * len(group.bars) - pitch + thick, floor + 0.5, "axis"))
         for i, bar in enumerate(group.bars):
             inside.append(_column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark))
         x += span + between
     return drawing(max(x - between, 320.0), height, title, description, name, *inside, role="group")
+
+
+def _pitch(sizes: Sequence[int], width: float, least: float, most: float = 58.0) -> float:
+    """How far apart columns stand if each group of `sizes` columns takes `least` or more of `width`."""
+    wide = [size for size in sizes if size * most > least]
+    while wide:
+        room = width - least * (len(sizes) - len(wide))
+        pitch = min(most, max(room, 0.0) / sum(wide))
+        if all(size * pitch > least for size in wide):
+            return pitch
+        wide = [size for size in wide if size * pitch > least]
+    return min(most, least / max([*sizes, 1]))
 
 
 def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour: str) -> Markup:

@@ -12,13 +12,14 @@ from markupsafe import Markup
 
 from dissectreport.analysis.dissection import COLUMNS, Layer
 from dissectreport.report import charts
-from dissectreport.report.figures import Agreement
+from dissectreport.report.figures import Agreement, count
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import (
     Count,
     Site,
     counts,
+    counts_by_category,
     interpretable_labels,
     leading_units,
     rows_of,
@@ -29,6 +30,9 @@ from dissectreport.report.plots import Figure, agreement_scatter
 STRIP = 6
 """Images in the strip of a unit card."""
 
+
+HEADED = {"rotation": "rotated", "untrained": "untrained", "null": "null"}
+"""What a control is called above a group of columns."""
 
 Labels = Mapping[int, list[tuple[str, str]]]
 """(concept, category) of labels by unit."""
@@ -80,6 +84,8 @@ class LayerPage:
     counts: Mapping[str, Count]
     chart: Markup
     bars: tuple[charts.BarGroup, ...]
+    by_category: tuple[tuple[str, str, Mapping[str, Count]], ...]
+    """Category, its mark and the counts of the labels within it, by control."""
     cards: tuple[Card, ...]
     data: Mapping[str, Any]
     categories: tuple[tuple[str, str], ...]
@@ -151,6 +157,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
         bars=groups,
+        by_category=counts_by_category(site, layer),
         cards=cards,
         data=_sorting(cards, labels),
         categories=tuple((c, mark_of(c)) for c in site.categories if (named["category"] == c).any()),
@@ -211,9 +218,17 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
         ordered = sorted(((str(c), int(n)) for c, n in number.items()), key=lambda pair: (-pair[1], pair[0]))
         bars = tuple(charts.Bar(c, n, min(int(leading.get(c, 0)), n), f"#{view_of(c)}") for c, n in ordered)
         if bars:
-            heading = f"n = {int(number.sum())}, leading {int(leading.sum())}"
-            groups.append(charts.BarGroup(category, mark_of(category), heading, bars))
+            heading, controls = _heading(counts(layer, category))
+            groups.append(charts.BarGroup(category, mark_of(category), heading, controls, bars))
     return tuple(groups)
+
+
+def _heading(found: Mapping[str, Count]) -> tuple[str, str]:
+    """'31 units [29, 34]', and the controls: 'rotated 28 · untrained 3 · null 0'."""
+    own = found["measured"]
+    head = f"{count(own.units)} units [{count(own.units_low)}, {count(own.units_high)}]"
+    rest = (f"{HEADED.get(name, name)} {count(one.units)}" for name, one in found.items() if name != "measured")
+    return head, " · ".join(rest)
 
 
 def _bars_chart(layer: Layer, groups: tuple[charts.BarGroup, ...]) -> Markup:

@@ -14,6 +14,7 @@ import pandas as pd
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.report.charts import CONTROLS, Point
 from dissectreport.report.frame import Assets, Frame, model_frame
+from dissectreport.report.marks import mark_of
 from dissectreport.report.places import Places
 
 
@@ -68,6 +69,12 @@ def counts(layer: Layer, category: str = "") -> dict[str, Count]:
     rows = layer.controls[layer.controls["category"] == category]
     found = {row.control: Count.of_row(row) for row in rows_of(rows)}
     return {name: found[name] for name in (*CONTROLS, *found) if name in found}
+
+
+def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, Count]], ...]:
+    """The counts of the labels within each category, with its mark."""
+    found = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
+    return tuple((category, mark, by_control) for category, mark, by_control in found if by_control)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.figures import Agreement
 from dissectreport.report.frame import Assets, Frame, frame
 from dissectreport.report.marks import mark_of
-from dissectreport.report.model import Count, Site, counts, leading_units, rows_of
+from dissectreport.report.model import Count, Site, counts, counts_by_category, leading_units, rows_of
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,23 @@ def _entry(around: Frame, one: Summary) -> Entry:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """A category's part of a layer's interpretable units."""
+class Within:
+    """A layer's units by their label within one category, beside the controls."""
 
     category: str
     mark: str
-    units: int
-    width: str
+    counts: Mapping[str, Count]
+    css: Mapping[str, str]
+    """Where bar, interval and the rotated layer stand, in per cent of the layer."""
+
+    @classmethod
+    def of(cls, category: str, mark: str, found: Mapping[str, Count]) -> Within:
+        """From the counts by control."""
+        own = found["measured"].as_share()
+        fit = {"units": own.value, "low": own.low, "span": own.high - own.low}
+        if "rotation" in found:
+            fit["rotated"] = found["rotation"].as_share().value
+        return cls(category, mark, found, {name: f"{100 * value:.1f}%" for name, value in fit.items()})
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ class LayerRow:
     units: int
     size: str
     counts: Mapping[str, Count]
-    slices: tuple[Slice, ...]
+    within: tuple[Within, ...]
     strip: str
     unit: int
     concept: str
@@ -200,17 +210,13 @@ def band_size(found: Dissection) -> int:
 
 def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> LayerRow:
     best = row if row is not None else next(iter(rows_of(leading_units(layer))))
-    good = layer.interpretable["category"].value_counts()
-    total = max(layer.units, 1)
     return LayerRow(
         name=layer.name,
         href=around.to(site.places.layer(layer.name)),
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         counts=counts(layer),
-        slices=tuple(
-            Slice(c, mark_of(c), int(good[c]), f"{100 * good[c] / total:.2f}%") for c in site.categories if c in good
-        ),
+        within=tuple(Within.of(*found) for found in counts_by_category(site, layer)),
         strip=around.to(site.places.strip(layer.name, int(best.unit))),
         unit=int(best.unit),
         concept=str(best.concept),
