@@ -20,10 +20,12 @@ from made import made_dissection
 
 from dissectreport.analysis.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
+from dissectreport.plan import RULES
 from dissectreport.report import writing
 from dissectreport.report.figures import percent, share, times
 from dissectreport.report.names import link, safe_name, safe_names
 from dissectreport.report.site import write_site
+from dissectreport.report.wording import WORDINGS
 
 HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
 VOID = {"img", "meta", "link", "input", "br", "hr"}
@@ -483,3 +485,85 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
         for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
     ]
     assert told == wanted
+
+
+HALVES = re.compile(r"scoring half|choosing half|the rest chose|images scored|not tested|doubt|chance does not explain")
+"""What is true under the corrected rule alone."""
+
+
+def under(rule: str, dissection: Dissection) -> Dissection:
+    """The same, as a published rule's run would say it."""
+    facts = replace(
+        dissection.provenance, rule=rule, choosing=10_000, scoring=10_000, thresholds=dict(RULES[rule].interpretable)
+    )
+    layers = []
+    for layer in dissection.layers:
+        table = layer.table.assign(beats_chance=layer.table["interpretable"] & (layer.table["excess"] > 0.3))
+        layers.append(replace(layer, table=table, curves=replace(layer.curves, low=None, high=None)))
+    concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
+    return replace(dissection, provenance=facts, layers=tuple(layers), concepts=concepts)
+
+
+def said(path: Path) -> str:
+    """The words of a page."""
+    page = Page(path.read_text("utf-8"))
+    return re.sub(r"\s+", " ", next(page.text(i) for i, e in enumerate(page.elements) if e[0] == "body"))
+
+
+def test_every_rule_has_its_own_wording() -> None:
+    assert set(WORDINGS) == set(RULES)
+    for words in WORDINGS.values():
+        assert set(words.columns) <= set(COLUMNS)
+
+
+@pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
+def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection: Dissection, tmp_path: Path) -> None:
+    made = under(rule, dissection)
+    write_site(made, tmp_path)
+    for path in pages(tmp_path):
+        assert not HALVES.search(said(path)), (path, HALVES.search(said(path)))
+        assert not re.search(r"agrees? with [a-z ]+ beyond chance", said(path)), path
+    beats = [int((layer.table["interpretable"] & layer.table["beats_chance"]).sum()) for layer in made.layers]
+    cut = share(RULES[rule].interpretable["iou"])
+    home, layer1 = said(tmp_path / "planted" / "index.html"), said(tmp_path / "planted" / "layer1" / "index.html")
+    assert f"{sum(beats)} of them also beat chance" in home
+    assert f"{beats[0]} of them also beat chance" in layer1
+    assert f"have an IoU above {cut}" in home and f"have an IoU above {cut}" in layer1
+    assert f"{sum(beats)} of them also beat chance" in said(tmp_path / "index.html")
+    methods = said(tmp_path / "planted" / "methods.html")
+    assert ("the same 10 000 images" if rule == "pnas2020" else "On 10 000 images of another seed") in methods
+    assert "All 15 concepts that occur were tested" in methods
+
+
+def test_the_corrected_rule_says_what_it_held_out(site: Path) -> None:
+    methods = said(site / "planted" / "methods.html")
+    assert "5 000 images then chose each unit's level and concept, and the other 5 000 scored them" in methods
+    assert "its excess is at least .04 and its q-value below .05" in methods
+    assert "also beat chance" not in said(site / "planted" / "index.html")
+
+
+def test_a_page_that_shows_an_untested_concept_says_why(dissection: Dissection, tmp_path: Path) -> None:
+    layer = dissection.layers[0]
+    rare = replace(layer, pairs=layer.pairs.assign(tested=layer.pairs["concept"] != "sun"))
+    concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
+    write_site(replace(dissection, layers=(rare,), concepts=concepts), tmp_path)
+    why = "A concept in fewer than 20 images of either half is not tested"
+    assert "sun not tested" in said(tmp_path / "planted" / "concepts.html")
+    assert why in said(tmp_path / "planted" / "concepts.html")
+    for unit in range(layer.units):
+        words = said(tmp_path / "planted" / "layer1" / f"unit-{unit}.html")
+        shown = (layer.pairs.loc[layer.pairs["unit"] == unit, "concept"] == "sun").any()
+        assert ("sun not tested" in words) == (why in words) == bool(shown)
+
+
+def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
+    text = (site / "planted" / "concepts.html").read_text("utf-8")
+    figure = json.loads(re.findall(r'id="plot-heatmap-data">(.*?)</script>', text, re.DOTALL)[0])["data"][0]
+    table = re.findall(r'id="heatmap-table">(.*?)</table>', text, re.DOTALL)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2])
+    assert len(rows) == len(figure["y"]) > 5
+    for row, concept, excess, units in zip(rows, figure["y"], figure["z"], figure["text"], strict=True):
+        cells = [re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)]
+        assert f"</i>{concept}</th>" in row
+        told = ["–" if v is None else f"{share(v)} {n}" for v, n in zip(excess, units, strict=True)]
+        assert cells == [words.replace(" 1 units", " 1 unit") for words in told]

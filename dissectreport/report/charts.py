@@ -132,7 +132,6 @@ class BarGroup:
 
 def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGroup]) -> Markup:
     """Units per concept as columns, grouped by category; every column is a link to its units."""
-    bars = sum(len(group.bars) for group in groups)
     longest = max([len(_short(bar.concept)) for group in groups for bar in group.bars] + [4])
     width, top, bottom, between = 1150.0, 84.0, 20.0 + 5.2 * longest, 34.0
     height = 264.0 + bottom
@@ -200,6 +199,11 @@ class Ranked:
     high: float
     null: float
     leading: bool
+    tested: bool = True
+
+
+def _name_class(one: Ranked) -> str:
+    return "name lead" if one.leading else "name" if one.tested else "name untested"
 
 
 def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> Markup:
@@ -214,7 +218,9 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     inside += [text(x(m), floor + 18, share(m, 2 if highest < 0.5 else 1), "middle", "tick") for m in marks]
     for i, one in enumerate(rows):
         up = top + row * i + row / 2
-        inside.append(text(left - 10, up + 4, _short(one.concept), "end", "name lead" if one.leading else "name"))
+        inside.append(
+            text(left - 10, up + 4, _short(one.concept) + ("" if one.tested else " *"), "end", _name_class(one))
+        )
         inside.append(
             rect(
                 left,

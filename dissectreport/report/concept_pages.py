@@ -12,6 +12,7 @@ from dissectreport.report.frame import Frame, Link
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, interpretable_labels, rows_of, view_of
 from dissectreport.report.plots import Figure, Grid, concept_heatmap
+from dissectreport.report.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class ConceptsPage:
 
     frame: Frame
     model: str
+    wording: Wording
     scoring: int
     grid: ConceptGrid
     rows: tuple[ConceptRow, ...]
@@ -160,7 +162,7 @@ def concepts_page(site: Site) -> ConceptsPage:
                 area_low=float(row.area_low),
                 area_high=float(row.area_high),
                 images=int(row.images),
-                tested=bool(row.tested),
+                tested=bool(row.tested) or not site.wording.untested,
                 trained=float(row.trained),
                 units=total.get(row.concept, 0),
                 best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
@@ -175,5 +177,12 @@ def concepts_page(site: Site) -> ConceptsPage:
     )
     downloads = (around.to(places.data("concepts", kind)) for kind in ("csv", "json"))
     return ConceptsPage(
-        around, found.model, found.provenance.scoring, grid, tuple(rows), concept_heatmap(plot), *downloads
+        around,
+        found.model,
+        site.wording,
+        found.provenance.scoring,
+        grid,
+        tuple(rows),
+        concept_heatmap(plot),
+        *downloads,
     )

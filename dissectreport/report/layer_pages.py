@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.dissection import COLUMNS, Layer
+from dissectreport.analysis.dissection import Layer
 from dissectreport.report import charts
 from dissectreport.report.figures import Agreement, count
 from dissectreport.report.frame import Frame, Link
@@ -18,6 +18,7 @@ from dissectreport.report.marks import mark_of
 from dissectreport.report.model import (
     Count,
     Site,
+    beyond_chance,
     counts,
     counts_by_category,
     interpretable_labels,
@@ -26,6 +27,7 @@ from dissectreport.report.model import (
     view_of,
 )
 from dissectreport.report.plots import Figure, agreement_scatter
+from dissectreport.report.wording import Wording
 
 STRIP = 6
 """Images in the strip of a unit card."""
@@ -79,8 +81,10 @@ class LayerPage:
     layer: str
     units: int
     size: str
+    wording: Wording
+    beside: str
+    """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
     scoring: int
-    groups: int
     counts: Mapping[str, Count]
     chart: Markup
     bars: tuple[charts.BarGroup, ...]
@@ -94,7 +98,6 @@ class LayerPage:
     table: str
     scatter: Figure
     per_strip: int
-    excess: float | None
 
 
 def labels_of(layer: Layer) -> Labels:
@@ -152,8 +155,9 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         layer=layer.name,
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
+        wording=site.wording,
+        beside=site.wording.beside.format(beyond=beyond_chance(layer)),
         scoring=found.provenance.scoring,
-        groups=found.provenance.groups,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
         bars=groups,
@@ -166,7 +170,6 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         table=around.to(places.layer_table(layer.name)),
         scatter=agreement_scatter(layer, site.categories),
         per_strip=strip_size(layer),
-        excess=found.provenance.thresholds.get("excess"),
     )
 
 
@@ -248,7 +251,7 @@ class TablePage:
     frame: Frame
     model: str
     layer: str
-    scoring: int
+    wording: Wording
     rows: tuple[tuple[Card, Any], ...]
     downloads: tuple[tuple[str, str, str], ...]
     columns: Mapping[str, str]
@@ -269,8 +272,8 @@ def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
         around,
         site.dissection.model,
         layer.name,
-        site.dissection.provenance.scoring,
+        site.wording,
         rows,
         downloads,
-        COLUMNS,
+        site.wording.dictionary(),
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.dissection import COLUMNS
 from dissectreport.report.frame import Frame
 from dissectreport.report.model import Pairs, Site, cards, core
+from dissectreport.report.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MethodsPage:
     generator: Pairs
     segmenter: Pairs
     cards: tuple[tuple[str, Pairs], ...]
-    thresholds: Mapping[str, float]
+    wording: Wording
     downloads: Mapping[str, Mapping[str, Download]]
     """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
@@ -70,8 +70,8 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         generator=core(facts.generator),
         segmenter=core(facts.segmenter),
         cards=cards("generator", facts.generator) + cards("segmenter", facts.segmenter),
-        thresholds=facts.thresholds,
+        wording=site.wording,
         downloads=downloads,
-        columns=COLUMNS,
+        columns=site.wording.dictionary(),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
     )

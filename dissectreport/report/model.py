@@ -16,6 +16,7 @@ from dissectreport.report.charts import CONTROLS, Point
 from dissectreport.report.frame import Assets, Frame, model_frame
 from dissectreport.report.marks import mark_of
 from dissectreport.report.places import Places
+from dissectreport.report.wording import Wording, wording
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
@@ -71,6 +72,11 @@ def counts(layer: Layer, category: str = "") -> dict[str, Count]:
     return {name: found[name] for name in (*CONTROLS, *found) if name in found}
 
 
+def beyond_chance(layer: Layer) -> int:
+    """Units that the rule calls interpretable and that beat chance as well."""
+    return int((layer.table["interpretable"].astype(bool) & layer.table["beats_chance"].astype(bool)).sum())
+
+
 def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, Count]], ...]:
     """The counts of the labels within each category, with its mark."""
     found = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
@@ -84,6 +90,11 @@ class Site:
     dissection: Dissection
     places: Places
     assets: Assets
+
+    @property
+    def wording(self) -> Wording:
+        """What may be said under the rule."""
+        return wording(self.dissection.provenance)
 
     @property
     def categories(self) -> tuple[str, ...]:

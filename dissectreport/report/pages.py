@@ -16,7 +16,8 @@ from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.figures import Agreement
 from dissectreport.report.frame import Assets, Frame, frame
 from dissectreport.report.marks import mark_of
-from dissectreport.report.model import Count, Site, counts, counts_by_category, leading_units, rows_of
+from dissectreport.report.model import Count, Site, beyond_chance, counts, counts_by_category, leading_units, rows_of
+from dissectreport.report.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Summary:
     concepts: int
     units: int
     interpretable: int
+    beside: str
+    """How many of those also beat chance, in words, where the rule does not ask for it."""
+    images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
 
@@ -52,6 +56,8 @@ def summary(site: Site) -> Summary:
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
+        beside=site.wording.beside.format(beyond=sum(map(beyond_chance, layers))),
+        images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(
             {"layer": layer.name, "units": layer.units, **{k: asdict(c) for k, c in counts(layer).items()}}
@@ -146,9 +152,10 @@ class OverviewPage:
     interpretable: int
     units: int
     concepts: int
+    wording: Wording
+    beside: str
+    """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
     scoring: int
-    samples: int
-    groups: int
     leading: LayerRow
     rotated: float | None
     """Directions that are interpretable when every layer is rotated at random."""
@@ -180,9 +187,9 @@ def overview_page(site: Site) -> OverviewPage:
         interpretable=len(named),
         units=sum(layer.units for layer in found.layers),
         concepts=int(named.nunique()),
+        wording=site.wording,
+        beside=site.wording.beside.format(beyond=sum(map(beyond_chance, found.layers))),
         scoring=found.provenance.scoring,
-        samples=found.provenance.samples,
-        groups=found.provenance.groups,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
         rotated=_rotated(rows),
         band=around.to(places.image("band")),

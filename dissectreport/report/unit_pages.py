@@ -19,6 +19,7 @@ from dissectreport.report.frame import Frame, Link
 from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, rows_of
+from dissectreport.report.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class PairRow:
     mark: str
     agreement: Agreement
     tail: float
+    tested: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class UnitPage:
     layer: str
     card: Card
     row: Any
+    verdict: str
+    """What the unit does, in words."""
+    wording: Wording
     size: str
     scoring: int
     samples: int
@@ -148,6 +153,8 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         layer=layer.name,
         card=one,
         row=row,
+        verdict=_verdict(site.wording, one, bool(row.beats_chance)),
+        wording=site.wording,
         size=f"{layer.height} × {layer.width}",
         scoring=found.provenance.scoring,
         samples=found.provenance.samples,
@@ -156,7 +163,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         veil_width=f"{100 * k}%",
         pairs=pairs,
         labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
-        chart_ranking=_ranking_chart(name, one, pairs),
+        chart_ranking=_ranking_chart(name, one, pairs, site.wording.order),
         chart_histogram=charts.histogram(
             "chart-histogram",
             f"Activations of {name}",
@@ -180,9 +187,24 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     )
 
 
+def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
+    if one.interpretable:
+        return words.with_label(one.concept, beats_chance)
+    if one.agreement.known:
+        return f"Nearest to {one.concept}, but the rule does not call it interpretable"
+    return words.nothing
+
+
 def _pair(row: Any) -> PairRow:
     tail = float(getattr(row, "tail", math.nan))
-    return PairRow(str(row.concept), str(row.category), mark_of(str(row.category)), Agreement.of(row), tail)
+    return PairRow(
+        str(row.concept),
+        str(row.category),
+        mark_of(str(row.category)),
+        Agreement.of(row),
+        tail,
+        bool(getattr(row, "tested", True)),
+    )
 
 
 def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
@@ -204,7 +226,7 @@ def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[Examp
     return tuple(groups)
 
 
-def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...]) -> Markup:
+def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
     shown = [
         charts.Ranked(
             p.concept,
@@ -214,13 +236,14 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...]) -> Markup:
             p.agreement.high,
             p.agreement.null,
             p.concept == one.concept,
+            p.tested,
         )
         for p in pairs
     ]
     return charts.ranking(
         "chart-ranking",
         f"Agreement of {name} with its leading concepts",
-        "IoU with 95 % interval; the tick across each bar is what chance gives. Ordered by excess.",
+        f"IoU with 95 % interval; the tick across each bar is what chance gives. Ordered by {order}.",
         shown,
     )
 
