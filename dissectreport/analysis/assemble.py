@@ -217,7 +217,7 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
     if len(devices) > 1:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
     if record.samples < 1000:
-        notes.append(f"Only {record.samples:,} samples: intervals are wide and rare concepts are not tested.")
+        notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
     return tuple(notes)
 
 
