@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from dissectreport.report.figures import share, times
 from dissectreport.report.site import write_site
 
 HOME = "planted/index.html"
@@ -161,6 +162,34 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
         assert len(labels(page)) >= int(units.split()[0])
         page.go_back()
         assert len(labels(page)) == 24
+
+
+def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: Browser, folder: Path) -> None:
+    table = made_dissection(units=24).layers[0].labels
+    rows = table[table["interpretable"] & ~table["largest"]].set_index(["unit", "concept"])
+    unit, concept = rows.index[0]
+    one = rows.loc[(unit, concept)]
+    with opened(chromium, folder, LAYER) as page:
+        nums, gauge = page.locator(f"#u{unit} .nums"), page.locator(f"#u{unit} .gauge")
+        before = nums.text_content(), gauge.inner_html()
+        page.select_option("#c", concept)
+        assert nums.locator("data.iou").evaluate("e => e.value") == f"{one.iou:.4f}"
+        told = f"as {concept}IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
+        assert nums.text_content() == told + times(one.lift)
+        assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
+        expect(page.locator("#others")).to_be_visible()
+        for card in page.locator("#cards > .card:not([hidden]) .nums").all():
+            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".null").count() == 1
+        page.select_option("#sort", "iou")
+        shown = numbers(page, "#cards > .card:not([hidden]) data.iou")
+        assert shown == sorted(shown, reverse=True)
+        page.fill("#iou", "0.2")
+        assert all(v >= 0.2 for v in numbers(page, "#cards > .card:not([hidden]) data.iou"))
+        page.click("#clear")
+        assert (nums.text_content(), gauge.inner_html()) == before
+        expect(page.locator("#others")).to_be_hidden()
+        page.click(f"[data-category={one.category}]")
+        assert nums.text_content() == told + times(one.lift)
 
 
 def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, folder: Path) -> None:

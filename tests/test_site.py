@@ -456,7 +456,7 @@ def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: 
     data = json.loads(re.findall(r'id="units-data">(.*?)</script>', text, re.DOTALL)[0])
     columns = re.findall(r'aria-label="(\w+): (\d+) units"', text)
     for concept, units in columns:
-        assert sum(concept in [name for name, _ in labels] for labels in data["labels"]) >= int(units)
+        assert sum(concept in [name for name, *_ in labels] for labels in data["labels"]) >= int(units)
     assert len(columns) > 5
 
 
@@ -523,13 +523,14 @@ def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection
     for path in pages(tmp_path):
         assert not HALVES.search(said(path)), (path, HALVES.search(said(path)))
         assert not re.search(r"agrees? with [a-z ]+ beyond chance", said(path)), path
+    labelled = [len(layer.interpretable) for layer in made.layers]
     beats = [int((layer.table["interpretable"] & layer.table["beats_chance"]).sum()) for layer in made.layers]
     cut = share(RULES[rule].interpretable["iou"])
     home, layer1 = said(tmp_path / "planted" / "index.html"), said(tmp_path / "planted" / "layer1" / "index.html")
-    assert f"{sum(beats)} of them also beat chance" in home
-    assert f"{beats[0]} of them also beat chance" in layer1
+    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in home
+    assert f"Of the {labelled[0]} units, {beats[0]} also beat chance." in layer1
     assert f"have an IoU above {cut}" in home and f"have an IoU above {cut}" in layer1
-    assert f"{sum(beats)} of them also beat chance" in said(tmp_path / "index.html")
+    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in said(tmp_path / "index.html")
     methods = said(tmp_path / "planted" / "methods.html")
     assert ("the same 10 000 images" if rule == "pnas2020" else "On 10 000 images of another seed") in methods
     assert "All 15 concepts that occur were tested" in methods
@@ -567,3 +568,17 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
         assert f"</i>{concept}</th>" in row
         told = ["–" if v is None else f"{share(v)} {n}" for v, n in zip(excess, units, strict=True)]
         assert cells == [words.replace(" 1 units", " 1 unit") for words in told]
+
+
+def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
+    from dissectreport.report.assets import load_assets
+    from dissectreport.report.layer_pages import layer_page
+    from dissectreport.report.model import Site
+    from dissectreport.report.places import Places
+    from dissectreport.report.site import render
+
+    made = made_dissection(units=512, layers=1)
+    assets, shared = load_assets()
+    page = render("layer.html", layer_page(Site(made, Places.of(made), assets), made.layers[0]))
+    beside = sum(len(content) for name, content in shared.items() if "plotly" not in name)
+    assert len(page) + beside < 1_000_000

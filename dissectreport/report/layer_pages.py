@@ -36,8 +36,8 @@ STRIP = 6
 HEADED = {"rotation": "rotated", "untrained": "untrained", "null": "null"}
 """What a control is called above a group of columns."""
 
-Labels = Mapping[int, list[tuple[str, str]]]
-"""(concept, category) of labels by unit."""
+Labels = Mapping[int, list[Any]]
+"""Rows of the `labels` table by unit."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class LayerPage:
 
 def labels_of(layer: Layer) -> Labels:
     """The interpretable labels of each unit."""
-    found: dict[int, list[tuple[str, str]]] = {}
+    found: dict[int, list[Any]] = {}
     for row in rows_of(interpretable_labels(layer)):
-        found.setdefault(int(row.unit), []).append((str(row.concept), str(row.category)))
+        found.setdefault(int(row.unit), []).append(row)
     return found
 
 
@@ -122,7 +122,7 @@ def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | Non
         tail=float(row.tail),
         interpretable=bool(row.interpretable),
         state=str(row.state),
-        also=tuple(concept for concept, _ in others if concept != row.concept),
+        also=tuple(str(other.concept) for other in others if other.concept != row.concept),
     )
 
 
@@ -156,7 +156,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         wording=site.wording,
-        beside=site.wording.beside.format(beyond=beyond_chance(layer)),
+        beside=site.wording.also(len(layer.interpretable), beyond_chance(layer)),
         scoring=found.provenance.scoring,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
@@ -188,28 +188,25 @@ def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[st
 
 
 def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
-    """What the page's script sorts and filters by, card by card in the order of the page."""
-
-    def numbers(values: list[float]) -> list[float | None]:
-        return [None if math.isnan(v) else round(v, 4) for v in values]
-
+    """What the page's script sorts, filters and fills cards by, card by card in the order of the page."""
     return {
         "unit": [c.unit for c in cards],
-        "concept": [c.concept for c in cards],
-        "labels": [_all_labels(c, labels) for c in cards],
-        "iou": numbers([c.agreement.iou for c in cards]),
-        "null": numbers([c.agreement.null for c in cards]),
-        "lift": numbers([c.agreement.lift for c in cards]),
-        "excess": numbers([c.agreement.excess_low for c in cards]),
+        "labels": [_all_labels(c, labels.get(c.unit, [])) for c in cards],
         "sure": [int(c.interpretable) for c in cards],
         "state": [c.state for c in cards],
     }
 
 
-def _all_labels(one: Card, labels: Labels) -> list[list[str]]:
-    """The card's own label and its labels in other categories, each with its category."""
-    own = [(one.concept, one.category)] if one.concept else []
-    return [list(pair) for pair in dict.fromkeys([*own, *labels.get(one.unit, [])])]
+def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
+    """Concept, category and figures of the card's own label, and of its labels in other categories."""
+    own = [(one.concept, one.category, one.agreement)] if one.concept else []
+    more = [(str(r.concept), str(r.category), Agreement.of(r)) for r in others if r.concept != one.concept]
+    return [[concept, category, *_figures(agreement)] for concept, category, agreement in own + more]
+
+
+def _figures(a: Agreement) -> list[float | None]:
+    """IoU, its interval, null and lift, with the digits that a card shows."""
+    return [None if math.isnan(v) else round(v, 4) for v in (a.iou, a.low, a.high, a.null, a.lift)]
 
 
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:

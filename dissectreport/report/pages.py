@@ -56,7 +56,7 @@ def summary(site: Site) -> Summary:
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
-        beside=site.wording.beside.format(beyond=sum(map(beyond_chance, layers))),
+        beside=site.wording.also(len(named), sum(map(beyond_chance, layers))),
         images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(
@@ -188,7 +188,7 @@ def overview_page(site: Site) -> OverviewPage:
         units=sum(layer.units for layer in found.layers),
         concepts=int(named.nunique()),
         wording=site.wording,
-        beside=site.wording.beside.format(beyond=sum(map(beyond_chance, found.layers))),
+        beside=site.wording.also(len(named), sum(map(beyond_chance, found.layers))),
         scoring=found.provenance.scoring,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
         rotated=_rotated(rows),

@@ -49,6 +49,10 @@ class Wording:
     columns: Mapping[str, str]
     """Columns of the tables that mean something else under this rule."""
 
+    def also(self, labelled: int, beyond: int) -> str:
+        """How many of the labelled units also beat chance, where the rule does not ask for it."""
+        return self.beside.format(labelled=count(labelled), beyond=count(beyond))
+
     def with_label(self, concept: str, beats_chance: bool) -> str:
         """What an interpretable unit does."""
         return self.agrees.format(concept=concept) + (self.beats if beats_chance else self.fails)
@@ -59,7 +63,7 @@ class Wording:
 
     def filled(self, **numbers: object) -> Wording:
         """The same with numbers in the place of their names; what only a unit knows stays open."""
-        given = {**numbers, "concept": "{concept}", "beyond": "{beyond}"}
+        given = {**numbers, **{name: f"{{{name}}}" for name in ("concept", "labelled", "beyond")}}
         words = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "columns"}
         return Wording(**{name: text.format(**given) for name, text in words.items()}, columns=self.columns)
 
@@ -98,7 +102,7 @@ _ALL = {
 }
 
 _REFERENCE = {
-    "beside": "{beyond} of them also beat chance.",
+    "beside": "Of the {labelled} units, {beyond} also beat chance.",
     "agrees": "The rule labels it {concept}",
     "beats": ", which also beats chance",
     "fails": ", which does not beat chance",

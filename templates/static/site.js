@@ -13,6 +13,10 @@ window.dissectreport = window.dissectreport || {};
     return null;
   };
   app.say = (words) => { document.getElementById("said").textContent = words; };
+  /* numbers as the pages print them: no leading zero, 0 and 1 only if they are exact */
+  app.share = (v) => v === null ? "–" : v === 0 || v === 1 ? String(v) : Math.abs(v) < 0.005 ? "<.01"
+    : v < 1 && v >= 0.995 ? ">.99" : v.toFixed(2).replace("0.", ".").replace("-", "−");
+  app.times = (v) => v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×";
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
 
   /* light and dark */

@@ -16,7 +16,7 @@
   const codes = Uint8Array.from(atob(data.maps), (c) => c.charCodeAt(0));
   const pictures = Array.from(document.querySelectorAll(".ex-top .picture")).slice(0, count);
   const SIDE = 256;
-  const short = (v) => v === null ? "–" : v === 0 ? "0" : Math.abs(v) < 0.005 ? "<.01" : v.toFixed(2).replace("0.", ".").replace("-", "−");
+  const short = app.share;
 
   const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
   /* an IoU is told with its interval; where none was computed, the excess over chance is told instead */

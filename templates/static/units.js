@@ -8,12 +8,18 @@
   const field = (id) => document.getElementById(id);
   const chips = Array.from(form.querySelectorAll("[data-category]"));
   const sure = form.querySelector("[data-sure]");
+  const marks = Object.fromEntries(chips.map((chip) => [chip.dataset.category, chip.dataset.mark]));
+  const [CONCEPT, CATEGORY, IOU, LOW, HIGH, NULL, LIFT] = [0, 1, 2, 3, 4, 5, 6];
+  /* the label that a card shows: its own, which comes first, or the one that was asked for */
+  let shown = cards.map(() => 0);
+  const figure = (i, at) => { const label = data.labels[i][shown[i]]; return label && label[at] !== null ? label[at] : null; };
+  const falling = (at) => (i) => (figure(i, at) === null ? null : -figure(i, at));
   const sorts = {
     "": (i) => i,
-    iou: (i) => (data.iou[i] === null ? null : -data.iou[i]),
-    lift: (i) => (data.lift[i] === null ? null : -data.lift[i]),
+    iou: falling(IOU),
+    lift: falling(LIFT),
     unit: (i) => data.unit[i],
-    concept: (i) => data.concept[i] || null,
+    concept: (i) => figure(i, CONCEPT),
   };
   let current = -1;
   let order = cards.map((_, i) => i);
@@ -34,21 +40,81 @@
     sure.setAttribute("aria-pressed", state.get("sure") === "1");
   };
 
+  const terms = (state) => ({
+    words: (state.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean),
+    categories: (state.get("cat") || "").split(",").filter(Boolean),
+    concept: state.get("c"),
+  });
+  const isNumber = (word) => /^#?\d+$/.test(word);
+  const named = (label) => (label[CONCEPT] + " " + label[CATEGORY]).toLowerCase();
+  const asked = (state) => {
+    const { words, categories, concept } = terms(state);
+    const of = (label) => (!concept || label[CONCEPT] === concept) && (!categories.length || categories.includes(label[CATEGORY]));
+    const exactly = (label) => of(label) && words.every((word) => isNumber(word) || named(label).includes(word));
+    return (i) => {
+      const at = data.labels[i].findIndex(exactly);
+      return Math.max(0, at < 0 ? data.labels[i].findIndex(of) : at);
+    };
+  };
   const fits = (state) => {
-    const words = (state.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
-    const categories = (state.get("cat") || "").split(",").filter(Boolean);
-    const least = (name) => parseFloat(state.get(name));
+    const { words, categories, concept } = terms(state);
+    const enough = (name, at, i) => {
+      const least = parseFloat(state.get(name));
+      return Number.isNaN(least) || (figure(i, at) !== null && figure(i, at) >= least);
+    };
     return (i) =>
-      words.every((word) => /^#?\d+$/.test(word) ? data.unit[i] === Number(word.replace("#", ""))
-        : (data.labels[i].flat().join(" ") + " " + data.state[i]).toLowerCase().includes(word)) &&
-      (!state.get("c") || data.labels[i].some((label) => label[0] === state.get("c"))) &&
-      (!categories.length || data.labels[i].some((label) => categories.includes(label[1]))) &&
-      (state.get("sure") !== "1" || data.sure[i]) &&
-      ["iou", "lift"].every((name) => Number.isNaN(least(name)) || (data[name][i] !== null && data[name][i] >= least(name)));
+      words.every((word) => isNumber(word) ? data.unit[i] === Number(word.replace("#", ""))
+        : (data.labels[i].map(named).join(" ") + " " + data.state[i]).toLowerCase().includes(word)) &&
+      (!concept || data.labels[i].some((label) => label[CONCEPT] === concept)) &&
+      (!categories.length || data.labels[i].some((label) => categories.includes(label[CATEGORY]))) &&
+      (state.get("sure") !== "1" || data.sure[i]) && enough("iou", IOU, i) && enough("lift", LIFT, i);
+  };
+
+  /* a card that was asked for by another of its labels shows that label's figures, all of them */
+  const element = (tag, name, words) => {
+    const made = document.createElement(tag);
+    made.className = name;
+    made.textContent = words;
+    return made;
+  };
+  const figures = (label) => {
+    const value = element("data", "iou", app.share(label[IOU]));
+    value.value = label[IOU].toFixed(4);
+    const all = element("span", "agree", "IoU ");
+    all.append(value, " ", element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
+      " ", element("span", "null", "null " + app.share(label[NULL])));
+    return [element("span", "as", "as " + label[CONCEPT]), all, element("span", "lift", app.times(label[LIFT]))];
+  };
+  const draw = (gauge, label) => {
+    const [bar, span, tick] = gauge.children;
+    const at = (v) => (100 * v).toFixed(1) + "%";
+    bar.className = "fill-" + marks[label[CATEGORY]];
+    bar.style.width = at(label[IOU]);
+    span.style.left = at(label[LOW]);
+    span.style.width = at(label[HIGH] - label[LOW]);
+    tick.style.left = at(label[NULL]);
+  };
+  const own = new Map();
+  const fill = (i, at) => {
+    const [nums, gauge] = [cards[i].querySelector(".nums"), cards[i].querySelector(".gauge")];
+    if (!gauge) return;
+    if (!own.has(i)) own.set(i, [Array.from(nums.childNodes), gauge.innerHTML]);
+    cards[i].classList.toggle("other", at > 0);
+    if (at > 0) {
+      nums.replaceChildren(...figures(data.labels[i][at]));
+      draw(gauge, data.labels[i][at]);
+    } else {
+      nums.replaceChildren(...own.get(i)[0]);
+      gauge.innerHTML = own.get(i)[1];
+    }
   };
 
   const show = (state) => {
     const key = sorts[state.get("sort") || ""] || sorts[""];
+    const next = cards.map((_, i) => i).map(asked(state));
+    next.forEach((at, i) => { if (at !== shown[i]) fill(i, at); });
+    shown = next;
+    field("others").hidden = shown.every((at) => at === 0);
     const fit = fits(state);
     order = cards.map((_, i) => i);
     order.sort((a, b) => app.compare(key(a), key(b), false) || a - b);
