@@ -358,3 +358,13 @@ def test_the_site_works_from_a_sub_folder_of_a_server(chromium: Browser, folder:
         page.close()
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("name", [HOME, LAYER, UNIT])
+def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, name: str) -> None:
+    with opened(chromium, folder, name) as page:
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        page.emulate_media(media="print")
+        expect(page.locator("h1")).to_be_visible()
+        expect(page.locator(".filters, .cut, .top").first).to_be_hidden()
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 28, 30)"
