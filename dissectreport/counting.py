@@ -53,11 +53,12 @@ class Masks:
         With `least` 0, nothing (number 0) is a concept too.
         """
         slots = labels.flatten(2)
-        code = torch.zeros_like(slots[:, 0])
+        digits = torch.zeros(0, 1, dtype=slots.dtype, device=slots.device)
+        mix = torch.zeros_like(slots[:, 0])
         for slot in range(slots.shape[1]):
-            code = code * vocabulary + slots[:, slot]
-        codes, mix = torch.unique(code, return_inverse=True)
-        digits = torch.stack([codes // vocabulary**k % vocabulary for k in range(slots.shape[1])])
+            # Numbered anew after each slot: the product of many vocabularies would overflow.
+            codes, mix = torch.unique(mix * vocabulary + slots[:, slot], return_inverse=True)
+            digits = torch.cat([digits[:, codes // vocabulary], (codes % vocabulary)[None]])
         concepts = torch.unique(digits)
         concepts = concepts[concepts >= least]
         holds = (digits[None] == concepts[:, None, None]).any(1).float()
@@ -84,7 +85,7 @@ class Masks:
     def _by(self, cell: Tensor, cells: int) -> Ints:
         key = self.mix.long() * cells + cell
         counts = torch.bincount(key.flatten(), minlength=self.mixes * cells).reshape(self.mixes, cells)
-        return whole(self.holds.double() @ counts.double())
+        return whole(precise(self.holds) @ precise(counts))
 
 
 def on_grid(labels: Tensor, grid: int) -> Tensor:
@@ -181,7 +182,7 @@ def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -
     images = max(1, CHUNK // (4 * grid * grid))
     blocks = [slice(start, start + images) for start in range(0, len(maps), images)]
     mixed = [key(masks.mix[block], masks.mixes, steps, wide=direct) for block in blocks]
-    holds = masks.holds if exact(masks) else masks.holds.double()
+    holds = masks.holds if exact(masks) else precise(masks.holds)
     counts, total = [], []
     for unit in range(maps.shape[1]):
         found = torch.zeros(masks.mixes * steps, dtype=torch.int64, device=maps.device)
@@ -214,7 +215,7 @@ def categories(maps: Tensor, labels: Tensor, category: Ints, levels: AnyLevels, 
     for unit in range(maps.shape[1]):
         laid = next(made.laid(maps[:, unit : unit + 1], [unit], grid, edge))
         by_image = counted(base, made.bin(unit, laid, base), images * made.bins).reshape(images, made.bins)
-        counts.append(holds.double() @ by_image.double())
+        counts.append(precise(holds) @ precise(by_image))
     named = torch.bincount(labels.flatten(), minlength=len(category))
     return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
 
@@ -384,6 +385,11 @@ def counted(base: Tensor, step: Tensor, length: int) -> Tensor:
     return torch.bincount(base + step, minlength=length)
 
 
+def precise(counts: Tensor) -> Tensor:
+    """Counts in double precision, on the CPU where the device has none."""
+    return (counts.cpu() if counts.device.type == "mps" else counts).double()
+
+
 def exact(masks: Masks) -> bool:
     """Whether float32 holds every sum of a shard's pixel counts."""
     return masks.mix.numel() < 2**24
@@ -396,9 +402,9 @@ def whole(counts: Tensor) -> NDArray[np.int64]:
 
 def cross(maps: Tensor, levels: AnyLevels) -> Cross:
     """Sums of levels of (n, units, h, w) activations on their own grid."""
-    low = torch.from_numpy(levels.low).to(maps.device)[:, None]
-    step = torch.from_numpy(levels.span / CROSS_LEVELS).to(maps.device)[:, None]
-    flat = maps.transpose(0, 1).flatten(1)
+    flat = precise(maps.transpose(0, 1).flatten(1))
+    low = torch.from_numpy(levels.low).to(flat.device)[:, None]
+    step = torch.from_numpy(levels.span / CROSS_LEVELS).to(flat.device)[:, None]
     level = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
     positive = (flat > 0).sum(1)
     return Cross(whole(level.sum(1)), whole(level @ level.T), whole(positive), flat.shape[1])

@@ -11,8 +11,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,10 +41,17 @@ class Workers:
                 yield shard, work(shard)
             return
         self.passes += 1
-        waiting = {self._started().submit(_run, self.passes, make, shard): shard for shard in shards}
+        waiting: dict[Future[R], T] = {}
+        left = iter(shards)
         try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            while True:
+                # Few shards are under way at a time, or finished ones would pile up behind a slow reader.
+                for shard in islice(left, 2 * self.number - len(waiting)):
+                    waiting[self._started().submit(_run, self.passes, make, shard)] = shard
+                if not waiting:
+                    return
+                done = next(as_completed(waiting))
+                yield waiting.pop(done), done.result()
         except BrokenProcessPool as error:
             raise DissectReportError(
                 "a worker process ended without a word (out of memory?); "

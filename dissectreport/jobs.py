@@ -86,6 +86,10 @@ def prepare(options: Options) -> Job:
 
     rule = rule_named(options.rule)
     shards(options.samples)
+    if options.workers < 0:
+        raise BadOption(f"--workers must be at least 0, not {options.workers}")
+    if options.grid and rule.reference:
+        raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
@@ -100,17 +104,16 @@ def prepare(options: Options) -> Job:
         raise BadOption(f"--layers names a layer twice: {', '.join(layers)}")
     whole = options.samples >= FEW
     plan = Plan(
-        generator.identity,
-        segmenter.identity,
+        identity(generator, options.model),
+        identity(segmenter, name),
         options.rule,
         options.seed,
         options.grid or rule.grid(generator.image_size[0]),
         options.samples if rule.reference else options.pilot,
         shard=SHARD if whole else Plan.batch,
+        torch=versions()["torch"],
     )
-    workers = options.workers or (
-        len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
-    )
+    workers = options.workers or (cores() if device == "cpu" else 1)
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
     source = Source(options.model, name, None, device, threads)
@@ -120,6 +123,13 @@ def prepare(options: Options) -> Job:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def identity(network: Generator | Segmenter, name: str) -> str:
+    """What a network's numbers depend on: its own identity, and the file that it comes from."""
+    from dissectreport import plugins
+
+    return " ".join(filter(None, (network.identity, plugins.source_digest(name))))
 
 
 def reproduce(job: Job) -> str:

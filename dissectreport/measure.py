@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
-from dissectreport.errors import BadOption, ModelError, SegmenterError
+from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError
 from dissectreport.models.base import Generator
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
@@ -45,6 +45,8 @@ class Source:
     def models(self) -> Models:
         """The networks, loaded."""
         torch.set_num_threads(self.threads)
+        # Tensor cores would round float32 to ten bits, and levels with it.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return Models(self)
 
 
@@ -78,9 +80,9 @@ class Models:
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
-        labels = self.segmenter(images)
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
-        if labels.ndim != 4 or len(labels) != n or labels.is_floating_point():
+        labels = self._asked("labels", lambda: self.segmenter(images))
+        if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
             raise SegmenterError(
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
                 f"it must return whole numbers of shape ({n}, slots, height, width)"
@@ -90,6 +92,30 @@ class Models:
             wrong = low if low < 0 else high
             raise SegmenterError(f"segmenter {name!r} returned label {wrong}; its vocabulary has 0 to {concepts - 1}")
         return labels.long()
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
+        sure = self._asked("confidence", lambda: self.segmenter.confidence(images))
+        if sure.ndim != 3 or len(sure) != len(images):
+            raise SegmenterError(
+                f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
+                f"{len(images)} images; it must return ({len(images)}, height, width)"
+            )
+        return sure
+
+    def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
+        """What the segmenter answers, which may be anybody's code."""
+        name = self.segmenter.name
+        try:
+            answer = ask()
+        except DissectReportError:
+            raise
+        except Exception as problem:
+            line = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+            raise SegmenterError(f"segmenter {name!r} failed at its {what}: {line}") from problem
+        if not isinstance(answer, Tensor):
+            raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
+        return answer
 
     def check_images(self, images: Tensor, first: int) -> None:
         """Refuse images of the wrong shape or that are not finite."""
@@ -109,15 +135,24 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(generator: Generator, segmenter: Segmenter, layers: Sequence[str], batch: int) -> tuple[float, int]:
-    """Seconds of generator and segmenter for one sample, timed on one batch on this machine, and units in `layers`."""
-    z = torch.zeros(batch, *generator.latent_shape)
-    with torch.no_grad(), probe.reading(generator.module, layers) as seen:
-        images = generator(z)
+def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[float, int]:
+    """Seconds of generator and segmenter for one sample, timed on a batch, and units in `layers`.
+
+    It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
+    """
+    threads = torch.get_num_threads()
+    models = source.models()
+    z = models.latents(0, 0, batch)
+    with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
+        images = models.generator(z)
+        for name, maps in seen.items():
+            probe.check_finite(name, maps, 0)
+        models.check_images(images, 0)
         started = time.perf_counter()
-        generator(z)
-        segmenter(images)
+        models.generator(z)
+        models.labels(images)
         seconds = (time.perf_counter() - started) / batch
+    torch.set_num_threads(threads)
     return seconds, sum(maps.shape[1] for maps in seen.values())
 
 
@@ -300,7 +335,7 @@ def _picture(models: Models, plan: Plan, shown: Shown, layers: Sequence[str], sa
         maps = seen[layer][0].float()
         at = np.argwhere(shown.wanted[layer] == sample)
         found[f"{layer}|at"] = at.astype(np.int64)
-        found[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy().astype(np.float16)
+        found[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy()
         if sample in shown.lookup:
             found[f"{layer}|lookup"] = small(maps)[None].cpu().numpy()
     if sample in shown.lookup:
@@ -314,7 +349,7 @@ def segmented(models: Models, images: Tensor) -> Arrays:
     """Images (n, h, w, 3) uint8 with their labels (n, slots, h', w') and confidence (n, h', w')."""
     with torch.no_grad():
         labels = models.labels(images)
-        sure = models.segmenter.confidence(images)
+        sure = models.confidence(images)
     return {
         "images": as_bytes(images),
         "labels": labels.cpu().numpy().astype(np.int16),

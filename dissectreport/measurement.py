@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissectreport import engine, store
-from dissectreport.jobs import Job, Listener, reproduce, versions
+from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
 from dissectreport.results import flat, read_stat, shard_name
@@ -67,7 +67,8 @@ class Measurement:
         bare: dict[Reading, tuple[str, str]] = {}
         if self.untrained:
             source = replace(job.source, untrained=UNTRAINED)
-            plan = replace(job.plan, generator=f"{job.plan.generator} untrained {UNTRAINED}")
+            untrained = job.generator.untrained(UNTRAINED)
+            plan = replace(job.plan, generator=f"untrained {identity(untrained, job.options.model)}")
             bare = self._counted(source, plan, self.untrained, "untrained control")
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
         layers = [
@@ -89,15 +90,16 @@ class Measurement:
         from dissectreport.measure import networks_cost
 
         job, plan, samples = self.job, self.job.plan, self.job.options.samples
-        seconds, units = networks_cost(job.generator, job.segmenter, job.layers, plan.batch)
+        seconds, units = networks_cost(job.source, job.layers, plan.batch)
         counted = units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
         passes = 1 + self.rule.searches
         per_sample = passes * (seconds * (1 + bool(self.untrained)) + counted * plan.grid**2 * COUNTING)
         total = (samples * per_sample + plan.pilot * counted * plan.grid**2 * COUNTING / 2) / job.workers
         disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
         controls = ", and controls" if self.rotated else ""
+        noun = "layer" if len(job.layers) == 1 else "layers"
         self.listener.say(
-            f"{samples:,} samples, {units} units in {len(job.layers)} layers{controls}: about {spoken(total)} with "
+            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} with "
             f"{job.workers} at a time on {job.source.device}, and {disk / 1e6:,.0f} MB of cache"
         )
 

@@ -79,6 +79,7 @@ def cache_lines(cache: Path | None) -> Iterator[str]:
     for record in records.every(where):
         layers = ", ".join(layer.name for layer in record.layers)
         yield f"{record.model}  {record.rule}  {record.samples:,} samples of {layers}"
+    yield from records.unreadable(where)
     yield f"{store.size(where) / 1e6:,.1f} MB in {where}"
 
 

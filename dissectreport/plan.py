@@ -8,7 +8,7 @@ from typing import Any
 
 from dissectreport.errors import BadOption, UnknownName
 
-FORMAT = 5
+FORMAT = 6
 """Changes whenever the counts of the same plan would come out differently."""
 
 SHARD = 48
@@ -135,7 +135,8 @@ class Plan:
     """Samples that set the levels; no segmenter runs on them."""
     batch: int = BATCH
     shard: int = SHARD
-    precision: str = "float32"
+    torch: str = ""
+    """The version of torch: another one may differ in the last bits."""
 
     def __post_init__(self) -> None:
         rule_named(self.rule)

@@ -9,6 +9,7 @@ Finding a name imports and runs the code that it names; nothing else is run, and
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -61,6 +62,15 @@ def generator(name: str) -> Generator:
 def segmenter(name: str) -> Segmenter:
     """The segmenter that `name` stands for."""
     return cast("Segmenter", _load(SEGMENTERS, name))
+
+
+def source_digest(name: str) -> str:
+    """The SHA-256 of the file that an address ./file.py:function names, '' for other names.
+
+    Weights do not tell what a file's code does with them, and the code of an edited file is another model.
+    """
+    place = name.rpartition(":")[0]
+    return hashlib.sha256(Path(place).read_bytes()).hexdigest() if place.endswith(".py") else ""
 
 
 def names(group: Group) -> list[str]:

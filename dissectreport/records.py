@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dissectreport.errors import CacheError, UnknownName
+from dissectreport.plan import FORMAT
 from dissectreport.store import read_json, write
 
 VERSION = 1
@@ -49,10 +51,14 @@ class Record:
 
     def save(self, cache: Path) -> None:
         """Remember this record under its model and rule."""
-        write(
-            place(cache, self.model, self.rule),
-            json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode(),
-        )
+        path = place(cache, self.model, self.rule)
+        folders = set(self.folders)
+        if path.exists():
+            # What an earlier run with other settings measured stays this model's to clear.
+            with suppress(CacheError):
+                folders |= set(_read(path).folders)
+        kept = replace(self, folders=tuple(sorted(folders)))
+        write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
 
 
 def place(cache: Path, model: str, rule: str) -> Path:
@@ -70,14 +76,26 @@ def load(cache: Path, model: str, rule: str) -> Record:
 
 
 def every(cache: Path) -> Iterator[Record]:
-    """All records under a cache folder."""
+    """All records under a cache folder that can be read."""
     for path in sorted((cache / "records").glob("*.json")):
-        yield _read(path)
+        with suppress(CacheError):
+            yield _read(path)
+
+
+def unreadable(cache: Path) -> list[str]:
+    """What is wrong with the records that cannot be read, a line each."""
+    lines = []
+    for path in sorted((cache / "records").glob("*.json")):
+        try:
+            _read(path)
+        except CacheError as error:
+            lines.append(str(error))
+    return lines
 
 
 def _read(path: Path) -> Record:
     held = read_json(path)
-    if held.pop("version", None) != VERSION:
+    if (held.pop("version", None), held.pop("format", None)) != (VERSION, FORMAT):
         raise CacheError(f"{path} was written by another version of dissectreport; run `dissectreport measure` again")
     try:
         held["layers"] = tuple(LayerRecord(**layer) for layer in held["layers"])

@@ -44,6 +44,10 @@ def read_stat(place: Store, wanted: Sequence[Shard], name: str) -> Iterator[tupl
     """Each shard with one of its statistics, in order of shards."""
     for shard in wanted:
         arrays = place.load(shard_name(shard), prefix=f"{name}.")
+        if not arrays:
+            raise CacheError(
+                f"{place.path(shard_name(shard))} holds no {name}; `dissectreport measure` measures it again"
+            )
         yield (
             shard,
             STATS[name].from_arrays({key.removeprefix(f"{name}."): value for key, value in arrays.items()}),

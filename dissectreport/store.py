@@ -66,11 +66,10 @@ class Store:
         """The store for `facts` under `cache`, made if it is not there; facts of another run are refused."""
         store = cls(cache / fingerprint(facts))
         path = store.folder / "facts.json"
-        if path.exists():
-            if store.facts() != json.loads(canonical(facts)):
-                raise CacheError(f"{path} does not fit its folder's name; remove {store.folder} and run again")
-        else:
-            write(path, json.dumps(facts, sort_keys=True, indent=1).encode())
+        wanted = json.dumps(facts, sort_keys=True, indent=1).encode()
+        # The folder's name is the fingerprint of its facts, so facts that were damaged can be written again.
+        if not path.exists() or path.read_bytes() != wanted:
+            write(path, wanted)
         return store
 
     def facts(self) -> dict[str, Any]:
@@ -96,9 +95,9 @@ class Store:
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files if key.startswith(prefix)}
         except FileNotFoundError as error:
-            raise CacheError(f"{path} is missing; run the same command again to measure it") from error
+            raise CacheError(f"{path} is missing; `dissectreport measure` measures it again") from error
         except DAMAGE as error:
-            raise CacheError(f"{path} is damaged ({error}); run the same command again to measure it anew") from error
+            raise CacheError(f"{path} is damaged ({error}); `dissectreport measure` measures it again") from error
 
     def sound(self, name: str) -> bool:
         """Whether the arrays called `name` can be read: every checksum of the file is right."""

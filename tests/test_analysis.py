@@ -77,7 +77,7 @@ def made_groups(signal, groups=20, units_=40, concepts=6, seed=0):
         level[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2)
     )
     observed = expected + random.normal(0, 12, expected.shape)
-    observed[:, 0, 0] += signal
+    observed[:, :1, :1] += signal
     return Groups(
         np.arange(groups),
         np.full(groups, 48),
@@ -101,6 +101,39 @@ def test_a_concept_in_too_few_images_is_never_a_label():
     groups.images[:, 0] = 1
     verdict = judge(score(groups, 4096, replicates=5))
     assert verdict.column[0] != 0
+
+
+def test_a_shard_of_one_image_has_no_null_and_is_left_out():
+    from dissectreport.stats.null import Chance
+
+    def chance(images, seed):
+        counts = np.random.default_rng(seed).integers(1, 50, (1, 3, 2, 4))
+        on, where = np.full((3, 4), 99), np.ones((2, 16), int)
+        return Chance(
+            np.array([1, 2]),
+            np.array([images]),
+            counts,
+            counts,
+            counts * images,
+            on,
+            on[0, :2],
+            on[0, :2],
+            where,
+            images,
+        )
+
+    shards_ = [(0, chance(16, 0)), (1, chance(16, 1)), (0, chance(1, 2)), (3, chance(1, 3))]
+    whole, groups = Groups.of(shards_[:2]), Groups.of(shards_)
+    assert groups.numbers.tolist() == [0, 1]
+    assert all(np.array_equal(getattr(whole, name), getattr(groups, name)) for name in vars(whole))
+
+
+def test_a_control_in_which_nothing_was_seen_counts_no_unit():
+    scores = score(made_groups(0, concepts=0), 4096, replicates=3)
+    verdict = judge(scores)
+    words = units.Words(pd.DataFrame([("-", "-")], columns=["concept", "category"]), scores.concepts)
+    assert not verdict.interpretable.any()
+    assert [row["units"] for row in units.tally("untrained", lambda among: judge(scores, among), words)] == [0]
 
 
 def test_scores_come_from_the_scoring_half_alone():

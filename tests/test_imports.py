@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "reference": "counting errors measure plan probe segmenters stats",
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
-    "records": "errors store",
+    "records": "errors plan store",
     "plugins": "errors models segmenters",
     "training": "errors models segmenters",
     "models": "errors sampler segmenters training",

@@ -203,7 +203,7 @@ def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
     measured(tmp_path)
     for victim in tmp_path.glob("measurements/*/samples-*.npz"):
         victim.write_bytes(b"")
-    with pytest.raises(CacheError, match="run the same command again"):
+    with pytest.raises(CacheError, match="`dissectreport measure` measures it again"):
         pipeline.load("planted", cache=tmp_path)
 
 
@@ -335,6 +335,30 @@ def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monke
     assert "\n" not in str(raised.value)
 
 
+def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_path):
+    body = "g = planted.load()\n    call = g.module.forward\n    g.module.forward = lambda z: call(z) * float('nan')"
+    model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")
+    for segmenter in ("colour", "scenes", "planted"):
+        with pytest.raises(ModelError, match="'output' is not finite for sample 0"):
+            pipeline.measure(Options(model, segmenter=segmenter, cache=tmp_path / "cache", **SMALL))
+
+
+def test_a_segmenter_that_finds_nothing_is_one_line(tmp_path):
+    name = plugin(tmp_path, SEGMENTER.format(value="labels * 0"))
+    pipeline.measure(Options("planted", segmenter=name, cache=tmp_path / "cache", **SMALL))
+    with pytest.raises(SegmenterError, match="'wrong' found no concept in 64 images of planted"):
+        pipeline.load("planted", cache=tmp_path / "cache")
+
+
+def test_an_edited_model_file_is_another_model(tmp_path):
+    for scale in (1, 2):
+        body = f"g = planted.load()\n    g.module.features.register_forward_hook(lambda m, a, o: o * {scale})"
+        model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")
+        pipeline.measure(Options(model, cache=tmp_path / "cache", **SMALL))
+    kinds = [place.facts()["kind"] for place in store.folders(tmp_path / "cache" / "measurements")]
+    assert kinds.count("counts") == 6
+
+
 SEGMENTER = """
 from dissectreport.segmenters import planted
 class Wrong:
@@ -360,6 +384,9 @@ def load():
         ("labels[:, 0]", "must return whole numbers of shape"),
         ("labels[:1]", "must return whole numbers of shape"),
         ("labels.float()", "torch.float32"),
+        ("labels[:, :0]", "must return whole numbers of shape"),
+        ("labels.numpy()", "returned a ndarray as labels; need a tensor"),
+        ("1 / 0", "failed at its labels: ZeroDivisionError"),
     ],
 )
 def test_a_segmenter_whose_labels_do_not_fit_is_one_line(tmp_path, value, words):
@@ -379,6 +406,8 @@ def test_a_segmenter_whose_labels_do_not_fit_is_one_line(tmp_path, value, words)
         ({"seed": -1}, BadOption, "--seed"),
         ({"rule": "correct"}, UnknownName, "did you mean corrected"),
         ({"device": "tpu"}, BadOption, "usable: auto, cpu"),
+        ({"workers": -2}, BadOption, "--workers must be at least 0, not -2"),
+        ({"rule": "pnas2020", "grid": 64}, BadOption, "has a grid of its own"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_measured(tmp_path, changes, error, words):

@@ -12,6 +12,7 @@ from dissectreport.analysis import reference
 from dissectreport.analysis.concepts import concept_table
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.units import Counted, Units, examine
+from dissectreport.errors import SegmenterError
 from dissectreport.plan import Plan, Rule, Shard, rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
@@ -45,6 +46,11 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     source = _Source(record, plan, reader)
     first = record.layers[0].counts
     areas = merge_all(stat for _, stat in source.stats(first, "areas"))
+    if not len(areas.concepts):
+        raise SegmenterError(
+            f"segmenter {record.segmenter['name']!r} found no concept in {record.samples:,} images of {record.model}; "
+            "choose another with --segmenter, or look at the images"
+        )
     concepts = concept_table(areas, source.chances(first), vocabulary, trained(record.segmenter))
     judged = _published if source.rule.reference else _corrected
     units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
@@ -156,7 +162,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
     name, (count, height, width) = counted.name, counted.shape
     low, high = counted.levels.low[:, None], (counted.levels.low + counted.levels.span)[:, None]
     edges = np.concatenate([low, counted.levels.values(), high], 1).astype(np.float32)
-    order = np.empty((count, units.examples.shape[1], height, width), np.float16)
+    order = np.empty((count, units.examples.shape[1], height, width), np.float32)
     at = pictures[f"{name}|at"]
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]
     histogram = counted.joint.total

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.student import upper_tail
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.null import Chance
 
@@ -48,9 +49,11 @@ class Groups:
     @classmethod
     def of(cls, shards: Iterable[tuple[int, Chance]], units: slice = slice(None), shifted: bool = False) -> Groups:
         """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation."""
+        kept = [(group, sliced(chance, units)) for group, chance in shards]
+        # One image has no other to be paired with: beside others it would count as agreement without a null.
+        kept = [(group, part) for group, part in kept if part.samples > 1] or kept
         held: dict[int, Chance] = {}
-        for group, chance in shards:
-            part = sliced(chance, units)
+        for group, part in kept:
             held[group] = held[group].merge(part) if group in held else part
         numbers = np.array(sorted(held), np.int64)
         chances = [held[int(n)] for n in numbers]
@@ -261,28 +264,36 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
     """The label of largest chosen excess among the tested concepts (or `among` (c,) of them), and its test."""
     allowed = scores.tested if among is None else scores.tested & among
     units = len(scores.chosen)
+    if not allowed.any():
+        return _nothing(units, len(scores.resampled[0]))
     rows = np.arange(units)
     order = np.where(allowed, scores.chosen, -np.inf)
     ranked = np.argsort(-order, axis=1, kind="stable")
-    found = int(allowed.sum())
-    column = ranked[:, 0] if found else np.full(units, -1)
-    runner_up = ranked[:, 1] if found > 1 else np.full(units, -1)
-    p = np.where(column >= 0, scores.excess.p_above()[rows, column], 1.0)
+    column = ranked[:, 0]
+    runner_up = ranked[:, 1] if allowed.sum() > 1 else np.full(units, -1)
+    p = scores.excess.p_above()[rows, column]
     q = benjamini_hochberg(p)
-    excess = np.where(column >= 0, scores.excess.value[rows, column], np.nan)
-    error = scores.excess.error()[rows, column]
-    beats_chance = (excess >= EXCESS) & (q < Q)
-    labels, passed = _replicated(scores, allowed, error)
+    beats_chance = (scores.excess.value[rows, column] >= EXCESS) & (q < Q)
+    labels, passed = _replicated(scores, allowed)
     stability = (labels == column).mean(0)
     return Verdict(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
 
 
-def _replicated(scores: Scores, allowed: NDArray[np.bool_], error: Floats) -> tuple[Ints, NDArray[np.bool_]]:
-    """(replicates, units) each replicate's label, and whether it passes, tested with the measured error."""
+def _nothing(units: int, replicates: int) -> Verdict:
+    """The verdict where no concept is tested."""
+    none, sure = np.full(units, -1), np.ones(units)
+    no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
+    return Verdict(none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool))
+
+
+def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
+    """(replicates, units) each replicate's label, and whether it passes the same test, with the measured error."""
     chosen, scored = scores.resampled
-    if not allowed.any():
-        return np.full(chosen.shape[:2], -1), np.zeros(chosen.shape[:2], bool)
     labels = np.flatnonzero(allowed)[chosen[:, :, allowed].argmax(-1)]
-    excess = np.take_along_axis(scored, labels[..., None], -1)[..., 0]
-    sure = excess > 2 * np.nan_to_num(error, nan=np.inf)
-    return labels, np.asarray((excess >= EXCESS) & sure)
+    excess = np.take_along_axis(scored, labels[..., None], -1)[..., 0].astype(np.float64)
+    if scores.excess.freedom < 1:
+        return labels, np.zeros(labels.shape, bool)
+    error = scores.excess.error()[np.arange(labels.shape[1]), labels]
+    t = np.divide(excess, error, out=np.full_like(excess, -np.inf), where=error > 0)
+    q = np.stack([benjamini_hochberg(row) for row in upper_tail(t, scores.excess.freedom)])
+    return labels, np.asarray((excess >= EXCESS) & (q < Q))

@@ -80,7 +80,7 @@ class Provenance:
     rule: str
     seed: int
     samples: int
-    """Samples behind every IoU of this report."""
+    """Samples that were measured; `scoring` of them stand behind every printed IoU."""
     choosing: int
     """Samples in the half that chose levels and labels."""
     scoring: int
@@ -113,7 +113,7 @@ class Examples:
     """(units, k) sample numbers, in the order to show them."""
     peaks: NDArray[np.float32]
     """(units, k) largest activation of the unit in that image."""
-    maps: NDArray[np.float16]
+    maps: NDArray[np.float32]
     """(units, k, h, w) the unit's activation there, on the layer's own grid."""
 
 
