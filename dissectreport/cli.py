@@ -47,7 +47,7 @@ Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on d
 def build(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 1200,
+    samples: Samples = 2112,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -72,7 +72,7 @@ def build(
 def measure(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 1200,
+    samples: Samples = 2112,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,

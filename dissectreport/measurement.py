@@ -34,7 +34,7 @@ TRUST = 12
 
 COUNTING = 9e-9
 """Seconds to count one unit at one pixel, null included, on one core: for the estimate alone."""
-KEPT = 190
+KEPT = 230
 """Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
 
 

@@ -206,3 +206,15 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     assert counts["measured"] == layer.table["interpretable"].sum()
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
     assert any(f"{both} also beat chance" in note for note in dissection.notes)
+
+
+def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
+    from dissectreport import pipeline
+
+    options = pipeline.Options("planted", rule="pnas2020", samples=160, layers=("features",), cache=tmp_path, workers=1)
+    pipeline.measure(options)
+    rows = pipeline.load("planted", "pnas2020", tmp_path).layers[0].controls
+    rows = rows[(rows["control"] == "measured") & (rows["category"] != "")]
+    # The planted units are far from the cut-off: resampling the images hardly changes how many pass.
+    assert (rows["units"] - rows["units_low"] <= 3).all()
+    assert rows["units"].max() > 3

@@ -163,10 +163,8 @@ class Scored:
     scores: Scores
     ratios: Mapping[str, Floats]
     """(units, c) by name."""
-    labels: Ints
-    """(replicates, units) column of the label in each bootstrap replicate, -1 for none."""
-    resampled: Mapping[str, Floats]
-    """(replicates, units) at each replicate's label, by name."""
+    resampled: Mapping[str, NDArray[np.float32]]
+    """(replicates, units, c) in resampled groups, by name."""
     nothing: Floats
     """(units,) what a concept must exceed in the rule's order to be a label."""
     searched: bool
@@ -180,12 +178,23 @@ class Scored:
         p = np.where(first >= 0, scores.excess.p_above()[rows, first], 1.0)
         q = benjamini_hochberg(p)
         at = {name: np.where(first >= 0, value[rows, first], np.nan) for name, value in self.ratios.items()}
-        stability = np.full(len(rows), np.nan) if self.searched else (self.labels == first).mean(0)
+        labels = self._labels(first, among)
+        stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
         beats_chance = (at["excess"] >= EXCESS) & (q < Q)
-        passed = self.passed(self.resampled)
-        return Verdict(first, second, p, q, self.passed(at), beats_chance, stability, self.labels, passed)
+        found = np.maximum(labels, 0)[..., None]
+        replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
+        passed = self.passed(replicated) & (labels >= 0)
+        return Verdict(first, second, p, q, self.passed(at), beats_chance, stability, labels, passed)
 
-    def passed(self, ratios: Mapping[str, Floats]) -> NDArray[np.bool_]:
+    def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:
+        """(replicates, units) labels in resampled groups: the searched one, or the largest IoU among some (c,)."""
+        iou = self.resampled["iou"]
+        if self.searched or not iou.size or (among is not None and not among.any()):
+            return np.broadcast_to(first, iou.shape[:2])
+        allowed = np.ones(iou.shape[2], bool) if among is None else among
+        return np.asarray(np.flatnonzero(allowed)[iou[:, :, allowed].argmax(-1)])
+
+    def passed(self, ratios: Mapping[str, NDArray[np.floating]]) -> NDArray[np.bool_]:
         """Whether every ratio that the rule looks at exceeds its cut-off."""
         return np.asarray(np.all([ratios[name] > cut for name, cut in self.rule.interpretable.items()], 0))
 
@@ -206,8 +215,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
     together = sums.weighted(np.ones(len(groups.numbers)))
     ratios, less = together.ratios(), together.less(sums).ratios()
     order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
-    fixed = None if evidence.order is None else ranked(order, nothing)[0]
-    labels, resampled = bootstrap(sums, fixed)
+    resampled = bootstrap(sums)
     concepts = len(groups.concepts)
     iou, null, excess = (Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess"))
     scores = Scores(
@@ -224,7 +232,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
         None,
         (np.zeros((0, 0, 0), np.float32), np.zeros((0, 0, 0), np.float32)),
     )
-    return Scored(rule, scores, ratios, labels, resampled, nothing, fixed is not None)
+    return Scored(rule, scores, ratios, resampled, nothing, evidence.order is not None)
 
 
 def at_own(chance: Chance, own: Ints) -> Chance:
@@ -280,20 +288,15 @@ def ordered(iou: Floats, searched: Floats | None, concepts: Ints) -> tuple[Float
     return searched[:, concepts], others.max(1)
 
 
-def bootstrap(sums: Sums, fixed: Ints | None) -> tuple[Ints, dict[str, Floats]]:
-    """(replicates, units) labels in resampled groups, `fixed` (units,) if searched for, and their ratios."""
+def bootstrap(sums: Sums) -> dict[str, NDArray[np.float32]]:
+    """(replicates, units, c) ratios of resampled groups, by name; single precision will do for counts of units."""
     random = np.random.RandomState(0)
-    groups, units = sums.on.shape[:2]
-    labels, found = [], []
-    rows = np.arange(units)
+    groups = len(sums.on)
+    found: list[dict[str, Floats]] = []
     for _ in range(REPLICATES):
         weight = random.multinomial(groups, np.full(groups, 1 / groups)).astype(np.float64)
-        ratios = sums.weighted(weight).ratios()
-        label = ratios["iou"].argmax(1) if fixed is None else fixed
-        labels.append(label)
-        at = {name: np.where(label >= 0, value[rows, label], np.nan) for name, value in ratios.items()}
-        found.append(at)
-    return np.stack(labels), {name: np.stack([each[name] for each in found]) for name in found[0]}
+        found.append(sums.weighted(weight).ratios())
+    return {name: np.stack([each[name].astype(np.float32) for each in found]) for name in found[0]}
 
 
 def curves(evidence: Evidence, union: Callable[[Seen], Union], image: int) -> tuple[Floats, Floats, Floats]:
