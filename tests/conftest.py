@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,15 +44,17 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium: the system's where there is one, else Playwright's own."""
+def chromium() -> Iterator[Browser]:
+    """A browser: the one named in DISSECTREPORT_CHROMIUM, else the system's, else Playwright's own."""
+    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
+    path = named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
     from playwright.sync_api import sync_playwright
 
-    installed_here = map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))
     with sync_playwright() as playwright:
-        # Root, as in a container, cannot use Chromium's sandbox; the pages are our own.
-        opened = playwright.chromium.launch(
-            executable_path=next(filter(None, installed_here), None), args=["--no-sandbox"]
-        )
+        try:
+            opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        except Exception as error:
+            words = str(error).strip().splitlines()[0]
+            pytest.fail(f"no browser: {words}; install chromium or set DISSECTREPORT_CHROMIUM", pytrace=False)
         yield opened
         opened.close()

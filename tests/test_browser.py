@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.report.figures import share, times
 from dissectreport.report.site import write_site
@@ -36,19 +35,7 @@ KINDS = (
 """One page of each type."""
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser: the one named in DISSECTREPORT_CHROMIUM, else the system's, else Playwright's own."""
-    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
-    path = named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
-    with sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        except Exception as error:
-            words = str(error).strip().splitlines()[0]
-            pytest.fail(f"no browser: {words}; install chromium or set DISSECTREPORT_CHROMIUM", pytrace=False)
-        yield opened
-        opened.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,6 @@ OWNERS = {
     "PIL": "report training",
     "pandas": "analysis report",
     "platformdirs": "store",
-    "filelock": "store",
     "ray": "engine",
     "numpy": " ".join(MAY_IMPORT),
 }
