@@ -52,7 +52,7 @@ class Options:
     layers: tuple[str, ...] = ()
     """() for the model's default layers."""
     samples: int = 2112
-    """Half of them score, in whole shards: 1,008 images stand behind every printed IoU by default."""
+    """Half of them score, in whole shards: 1,056 images stand behind every printed IoU by default."""
     rule: str = "corrected"
     seed: int = 1
     grid: int = 0
