@@ -13,9 +13,9 @@ CODE = """
 import json, resource, sys
 from pathlib import Path
 from dissectreport import pipeline
-options = pipeline.Options("planted", samples=int(sys.argv[1]), pilot=96, workers=1, cache=Path(sys.argv[2]))
+options = pipeline.Options("planted", samples=int(sys.argv[1]), pilot=96, workers=2, cache=Path(sys.argv[2]))
 pipeline.measure(options)
-measured = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+measured = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 pipeline.load("planted", cache=options.cache)
 analysed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([measured, analysed]))
@@ -23,7 +23,7 @@ print(json.dumps([measured, analysed]))
 
 
 def peaks(samples: int) -> tuple[float, float]:
-    """Peak memory in MB after measuring, and after analysing too."""
+    """Peak memory in MB: of the driver and its largest worker while measuring, and of the driver once it analysed."""
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
             [sys.executable, "-c", CODE, str(samples), cache], capture_output=True, text=True, check=True
