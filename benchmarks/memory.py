@@ -15,7 +15,7 @@ from pathlib import Path
 from dissectreport import pipeline
 options = pipeline.Options("planted", samples=int(sys.argv[1]), pilot=96, workers=2, cache=Path(sys.argv[2]))
 pipeline.measure(options)
-measured = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+measured = sum(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 pipeline.load("planted", cache=options.cache)
 analysed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([measured, analysed]))
@@ -23,7 +23,7 @@ print(json.dumps([measured, analysed]))
 
 
 def peaks(samples: int) -> tuple[float, float]:
-    """Peak memory in MB: of the driver and its largest worker while measuring, and of the driver once it analysed."""
+    """Peak memory in MB: of the driver and its largest worker when measured, and of the driver when analysed."""
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
             [sys.executable, "-c", CODE, str(samples), cache], capture_output=True, text=True, check=True

@@ -27,7 +27,7 @@ CONCEPTS = 120
 
 
 class StandIn(nn.Module):
-    """A segmenter that costs about a fifth of the generator, as SegFormer-b0 does at 256 pixels; three slots a pixel."""
+    """A segmenter of a fifth of the generator's cost, as SegFormer-b0 has at 256 pixels; three slots a pixel."""
 
     def __init__(self) -> None:
         super().__init__()
