@@ -132,7 +132,9 @@ class _Source:
         )
 
     def devices(self) -> tuple[str, ...]:
-        folders = [layer.counts for layer in self.record.layers]
+        layers = self.record.layers
+        named = [f for layer in layers for f in (layer.counts, layer.rotated, layer.untrained, layer.shifted)]
+        folders = [folder for folder in named if folder]
         found = [
             self.reader.devices(f, self.record.samples, self.plan.shard, self.record.mixed_devices) for f in folders
         ]
