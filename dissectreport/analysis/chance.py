@@ -49,12 +49,14 @@ class Groups:
     @classmethod
     def of(cls, shards: Iterable[tuple[int, Chance]], units: slice = slice(None), shifted: bool = False) -> Groups:
         """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation."""
-        kept = [(group, sliced(chance, units)) for group, chance in shards]
-        # One image has no other to be paired with: beside others it would count as agreement without a null.
-        kept = [(group, part) for group, part in kept if part.samples > 1] or kept
-        held: dict[int, Chance] = {}
-        for group, part in kept:
+        paired: dict[int, Chance] = {}
+        alone: dict[int, Chance] = {}
+        for group, chance in shards:
+            # One image has no other to be paired with: beside others it would count as agreement without a null.
+            held = paired if chance.samples > 1 else alone
+            part = sliced(chance, units)
             held[group] = held[group].merge(part) if group in held else part
+        held = paired or alone
         numbers = np.array(sorted(held), np.int64)
         chances = [held[int(n)] for n in numbers]
         concepts = chances[0].concepts

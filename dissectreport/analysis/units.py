@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -357,9 +358,10 @@ def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
         ("null", counted.chances, True),
     )
     for name, chances, shifted in others:
-        groups = list(chances())
-        if groups:
-            rivals = score(Groups.of(groups, shifted=shifted), counted.pixels)
+        shards = iter(chances())
+        first = next(shards, None)
+        if first is not None:
+            rivals = score(Groups.of(chain([first], shards), shifted=shifted), counted.pixels)
             rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts))
     return pd.DataFrame(rows)
 
