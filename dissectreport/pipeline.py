@@ -39,10 +39,14 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
 
 def load(model: str, rule: str = "corrected", cache: Path | None = None) -> Dissection:
     """What was measured of a model, as tables; needs neither torch nor the model."""
+    where = cache or store.default_folder()
+    return _assembled(records.load(where, model, rule), where)
+
+
+def _assembled(record: Record, cache: Path) -> Dissection:
     from dissectreport.analysis.assemble import assemble
 
-    where = cache or store.default_folder()
-    return assemble(records.load(where, model, rule), Reader(where / "measurements"))
+    return assemble(record, Reader(cache / "measurements"))
 
 
 def render(
@@ -56,10 +60,12 @@ def render(
     from dissectreport.report.site import write_site
 
     ear = listener or Silent()
-    records.load(cache or store.default_folder(), model, rule)
+    where = cache or store.default_folder()
+    record = records.load(where, model, rule)
     ear.say("analysing the counts")
-    dissection = load(model, rule, cache)
-    return write_site(dissection, out, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    return write_site(
+        _assembled(record, where), out, lambda done, total: ear.progress("drawing units", done, total, "units")
+    )
 
 
 def build(options: Options, out: Path, listener: Listener | None = None) -> Written:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dissectreport.errors import MergeError
-from dissectreport.stats.base import Arrays, Floats, Ints, spread, union
+from dissectreport.stats.base import Counts, Floats, Ints, spread, union
 
 
 @dataclass(frozen=True)
-class Areas:
+class Areas(Counts):
     """One row a sample, by rising sample number."""
 
     samples: Ints
@@ -34,16 +33,6 @@ class Areas:
         order = np.argsort(samples, kind="stable")
         pixels = np.concatenate([spread(s.pixels, s.concepts, wanted, 1) for s in (self, other)])
         return type(self)(samples[order], wanted, pixels[order], self.grid)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The rows as arrays."""
-        return {**vars(self), "grid": np.int64(self.grid)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The rows back from arrays."""
-        fields = {name: np.asarray(arrays[name], np.int64) for name in ("samples", "concepts", "pixels")}
-        return cls(**fields, grid=int(arrays["grid"]))
 
     def share(self) -> Floats:
         """(n, c) share of the image that shows the concept."""

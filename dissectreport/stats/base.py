@@ -7,6 +7,7 @@ counts drift, int64 counts do not, so every array here is an integer array (or h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Any, Protocol, Self, TypeVar, cast
 
@@ -32,6 +33,21 @@ class Stat(Protocol):
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The counts that `arrays` came from."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a statistic that holds nothing but whole numbers becomes arrays and back."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The counts as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The counts back from arrays; an array without axes is a plain number."""
+        held = {field.name: np.asarray(arrays[field.name], np.int64) for field in fields(cls)}
+        return cls(**{name: value if value.ndim else int(value) for name, value in held.items()})
 
 
 S = TypeVar("S", bound=Stat)

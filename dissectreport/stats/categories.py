@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Ints, same_shape
+from dissectreport.stats.base import Counts, Ints, same_shape
 
 
 @dataclass(frozen=True)
-class Categories:
+class Categories(Counts):
     """Pixels by unit, category and bin over the images that hold any concept of the category."""
 
     bins: Ints
@@ -28,15 +27,6 @@ class Categories:
         same_shape("Categories.bins", self.bins, other.bins)
         same_shape("Categories.named", self.named, other.named)
         return type(self)(self.bins + other.bins, self.images + other.images, self.named + other.named)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The counts as arrays."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The counts back from arrays."""
-        return cls(*(np.asarray(arrays[name], np.int64) for name in cls.__dataclass_fields__))
 
 
 def numbered(categories: Sequence[str]) -> Ints:

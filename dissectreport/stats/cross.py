@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
+from dissectreport.stats.base import Counts, Floats, Ints, same_shape
 
 LEVELS = 128
 """Activations are rounded to this many even levels between the pilot's extremes."""
 
 
 @dataclass(frozen=True)
-class Cross:
+class Cross(Counts):
     """Sums over the layer's own grid."""
 
     sums: Ints
@@ -35,16 +34,6 @@ class Cross:
             self.positive + other.positive,
             self.places + other.places,
         )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The sums as arrays."""
-        return {**vars(self), "places": np.int64(self.places)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The sums back from arrays."""
-        fields = {name: np.asarray(arrays[name], np.int64) for name in ("sums", "products", "positive")}
-        return cls(**fields, places=int(arrays["places"]))
 
     def covariance(self) -> Floats:
         """(units, units) covariance of levels."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Floats, Ints, same_shape, spread, union
+from dissectreport.stats.base import Counts, Floats, Ints, same_shape, spread, union
 
 
 @dataclass(frozen=True)
-class Joint:
+class Joint(Counts):
     """Pixels by unit, concept and bin of the unit's upsampled activation. A pixel counts once for a concept."""
 
     concepts: Ints
@@ -45,16 +44,6 @@ class Joint:
             both("images", 0),
             self.samples + other.samples,
         )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The counts as arrays."""
-        return {**vars(self), "samples": np.int64(self.samples)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The counts back from arrays."""
-        fields = {name: np.asarray(arrays[name], np.int64) for name in cls.__dataclass_fields__ if name != "samples"}
-        return cls(**fields, samples=int(arrays["samples"]))
 
     def above(self) -> tuple[Ints, Ints]:
         """(units, c, bins - 1) pixels of the concept above each inner edge, and (units, bins - 1) pixels above it."""

@@ -9,16 +9,15 @@ keeps the layout (a unit that merely fires at the top of the frame gets no credi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Floats, Ints, same_shape, spread, union
+from dissectreport.stats.base import Counts, Floats, Ints, same_shape, spread, union
 
 
 @dataclass(frozen=True)
-class Chance:
+class Chance(Counts):
     """Overlaps at a few levels: observed, of one real shift, and summed over all pairings of different images."""
 
     concepts: Ints
@@ -66,16 +65,6 @@ class Chance:
             **{name: by_size(self, name) + by_size(other, name) for name in pairs},
             **{name: by_concept(self, name) + by_concept(other, name) for name in seen},
         )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The counts as arrays."""
-        return {**vars(self), "samples": np.int64(self.samples)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The counts back from arrays."""
-        fields = {name: np.asarray(arrays[name], np.int64) for name in cls.__dataclass_fields__ if name != "samples"}
-        return cls(**fields, samples=int(arrays["samples"]))
 
     def seen(self, shifted: bool = False) -> Ints:
         """(units, c, levels) overlap that was observed, or that of the shifted masks as a pretend observation."""
