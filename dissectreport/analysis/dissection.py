@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.interventions import Interventions
+
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
     "concept": "name of the concept; empty where the unit has no label",
@@ -232,3 +234,5 @@ class Dissection:
     trust: tuple[Trust, ...]
     notes: tuple[str, ...]
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
+    interventions: Interventions | None = None
+    """What the units of one layer cause; None where that was not measured."""
