@@ -42,6 +42,24 @@ Out = Annotated[Path, typer.Option(help="Where the site is written.")]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
 
+Interventions = Annotated[bool, typer.Option(help="Turn units off and on too, and measure what they cause.")]
+InterventionSamples = Annotated[
+    int, typer.Option(help="Images behind every effect, at least 128; 0: the budget's own.", show_default=False)
+]
+InterventionLayer = Annotated[
+    str, typer.Option(help="Layer whose units are turned off and on; default: the middle one of those that are read.")
+]
+Concepts = Annotated[
+    str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
+]
+BudgetName = Annotated[str, typer.Option("--budget", help="default, or paper: the references' sizes, for hours.")]
+Constant = Annotated[
+    str, typer.Option(help="Activation to which units are switched on: quantile, or mean (where the concept is).")
+]
+Precision = Annotated[
+    str, typer.Option(help="Arithmetic of interventions: auto, float32 or bfloat16 (auto checks that labels agree).")
+]
+
 
 @app.command()
 def build(
@@ -58,6 +76,13 @@ def build(
     out: Out = Path("site"),
     controls: Controls = True,
     mixed_devices: Mixed = False,
+    interventions: Interventions = True,
+    intervention_samples: InterventionSamples = 0,
+    intervention_layer: InterventionLayer = "",
+    concepts: Concepts = "",
+    budget: BudgetName = "default",
+    constant: Constant = "",
+    precision: Precision = "auto",
 ) -> None:
     """Measure a model and write its site."""
     options = _options(locals())
@@ -82,6 +107,13 @@ def measure(
     cache: Cache = None,
     controls: Controls = True,
     mixed_devices: Mixed = False,
+    interventions: Interventions = True,
+    intervention_samples: InterventionSamples = 0,
+    intervention_layer: InterventionLayer = "",
+    concepts: Concepts = "",
+    budget: BudgetName = "default",
+    constant: Constant = "",
+    precision: Precision = "auto",
 ) -> None:
     """Measure a model; nothing is drawn."""
     options = _options(locals())
@@ -100,6 +132,65 @@ def render(model: Model, rule: RuleName = "corrected", cache: Cache = None, out:
 
         pipeline.writable(out)
         _written(pipeline.render(model, out, rule, cache, ear), ear)
+
+
+@app.command()
+def intervene(
+    model: Model,
+    concept: Annotated[str, typer.Option(help="Concept to print first; without --units its own causal set.")] = "",
+    units: Annotated[str, typer.Option(help="Units, separated by commas.")] = "",
+    mode: Annotated[str, typer.Option(help="ablate (turn off) or insert (turn on).")] = "ablate",
+    at: Annotated[
+        str, typer.Option(help="everywhere, or row,column of the 8 x 8 places, like '3,4 3,5'.")
+    ] = "everywhere",
+    value: Annotated[
+        str, typer.Option(help="zero, mean, resample (another image's), quantile (99.5 %) or a number.")
+    ] = "",
+    layer: InterventionLayer = "",
+    samples: Annotated[int, typer.Option(help="Images behind every area, at least 128.")] = 128,
+    segmenter: Segmenter = "",
+    rule: RuleName = "corrected",
+    seed: Seed = 1,
+    device: Device = "auto",
+    workers: Workers = 0,
+    cache: Cache = None,
+    precision: Precision = "auto",
+    out: Annotated[Path | None, typer.Option(help="A WebP file for pictures before and after.")] = None,
+) -> None:
+    """Turn units off or on, and print what became of every concept."""
+    with listening() as ear:
+        from dissectreport import pipeline, store
+        from dissectreport.on_demand import Wish
+
+        options = pipeline.Options(
+            model,
+            segmenter=segmenter,
+            rule=rule,
+            seed=seed,
+            device=device,
+            workers=workers,
+            cache=cache or store.default_folder(),
+            precision=precision,
+        )
+        numbers = _numbers(units)
+        chosen = layer or pipeline.middle_layer(options)
+        wish = Wish(numbers, chosen, mode, value, at, samples, _listed(concept))
+        outcome = pipeline.intervene(options, wish, ear)
+        ear.close()
+        for line in pipeline.outcome_lines(outcome):
+            typer.echo(line)
+        if out:
+            pipeline.save_pictures(outcome, out)
+            typer.echo(f"pictures: {out}")
+
+
+def _numbers(words: str) -> tuple[int, ...]:
+    from dissectreport.errors import BadOption
+
+    try:
+        return tuple(int(word) for word in _listed(words))
+    except ValueError:
+        raise BadOption(f"--units are numbers separated by commas, not {words!r}") from None
 
 
 @app.command()
@@ -152,9 +243,13 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name not in ("out", "layers", "cache")}
-    layers = tuple(part.strip() for part in given["layers"].split(",") if part.strip())
-    return pipeline.Options(**fields, layers=layers, cache=given["cache"] or store.default_folder())
+    fields = {name: value for name, value in given.items() if name != "out"}
+    fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
+    return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
+
+
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in words.split(",") if part.strip())
 
 
 def _written(written: Any, ear: Any) -> None:

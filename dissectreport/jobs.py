@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dissectreport import __version__, store
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.plan import SHARD, Plan, rule_named, shards
+from dissectreport.plan import SHARD, Budget, Plan, budget_named, rule_named, shards
 
 if TYPE_CHECKING:
     from dissectreport.measure import Source
     from dissectreport.models.base import Generator
     from dissectreport.segmenters.base import Segmenter
 
+FEWEST = 128
+"""Latents behind any printed area of an intervention."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -64,6 +67,17 @@ class Options:
     cache: Path = field(default_factory=store.default_folder)
     mixed_devices: bool = False
     pilot: int = Plan.pilot
+    interventions: bool = True
+    intervention_samples: int = 0
+    """0 for the budget's own."""
+    intervention_layer: str = ""
+    """'' for the middle one of those that are measured."""
+    concepts: tuple[str, ...] = ()
+    """Concepts to intervene on; () for the commonest."""
+    budget: str = "default"
+    constant: str = ""
+    """How far units are switched on: 'quantile' or 'mean'; '' for the budget's own."""
+    precision: str = "auto"
     command: str = ""
 
 
@@ -78,6 +92,16 @@ class Job:
     generator: Generator
     segmenter: Segmenter
     workers: int
+    intervention: Intervention | None = None
+    """What to intervene on; None where interventions are not wanted, or cannot be made."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A checked wish for interventions."""
+
+    layer: str
+    budget: Budget
 
 
 def prepare(options: Options) -> Job:
@@ -118,7 +142,41 @@ def prepare(options: Options) -> Job:
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
     source = Source(options.model, name, None, device, threads)
-    return Job(options, plan, source, ordered, generator, segmenter, workers)
+    return Job(options, plan, source, ordered, generator, segmenter, workers, intervention(options, ordered, segmenter))
+
+
+def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter) -> Intervention | None:
+    """What to intervene on, checked before anything long begins."""
+    budget = budget_named(options.budget)
+    if options.precision not in ("auto", "float32", "bfloat16"):
+        raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
+    if options.constant not in ("", "quantile", "mean"):
+        raise BadOption(f"--constant is quantile or mean, not {options.constant}")
+    if options.intervention_samples and options.intervention_samples < FEWEST:
+        raise BadOption(
+            f"--intervention-samples must be at least {FEWEST}, not {options.intervention_samples}: "
+            "no printed area rests on fewer"
+        )
+    layer = options.intervention_layer or middle(layers)
+    if layer not in layers:
+        raise UnknownName.of("measured layer", layer, layers)
+    if not options.interventions:
+        return None
+    if not hasattr(segmenter, "probabilities"):
+        return None
+    return Intervention(
+        layer,
+        replace(
+            budget,
+            samples=options.intervention_samples or budget.samples,
+            constant=options.constant or budget.constant,
+        ),
+    )
+
+
+def middle(layers: tuple[str, ...]) -> str:
+    """The middle one of some layers, the earlier of two."""
+    return layers[(len(layers) - 1) // 2]
 
 
 def cores() -> int:
@@ -141,6 +199,11 @@ def reproduce(job: Job) -> str:
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
+    words += [] if options.interventions else ["--no-interventions"]
+    for name in ("intervention_samples", "intervention_layer", "budget", "constant", "precision"):
+        if getattr(options, name) != getattr(Options(""), name):
+            words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
+    words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
     return " ".join(words)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import records, store
 from dissectreport.errors import UnknownName
-from dissectreport.jobs import Listener, Options, Silent, prepare
+from dissectreport.jobs import Job, Listener, Options, Silent, middle, prepare
 from dissectreport.records import Record
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
     from dissectreport.analysis.dissection import Dissection
+    from dissectreport.on_demand import Outcome, Wish
     from dissectreport.report.site import Written
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "cache_lines",
     "clear",
     "damaged",
+    "intervene",
     "load",
     "measure",
     "render",
@@ -34,7 +37,28 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     """Measure a model, reusing whatever was measured before; returns where everything lies."""
     from dissectreport.measurement import Measurement
 
-    return Measurement(prepare(options), listener or Silent()).run()
+    ear = listener or Silent()
+    job = prepare(options)
+    record = Measurement(job, ear).run()
+    return _intervened(job, record, ear) if options.interventions else record
+
+
+def _intervened(job: Job, record: Record, ear: Listener) -> Record:
+    """The record with what turning units off and on did."""
+    from dissectreport.analysis.assemble import what_to_study
+    from dissectreport.interventions import Intervening
+
+    options = job.options
+    aim = job.intervention
+    if aim is None:
+        return record
+    ear.say(f"choosing what to intervene on in {aim.layer}")
+    reader = Reader(options.cache / "measurements")
+    study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
+    run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
+    found = replace(record, interventions=run.run(), folders=tuple(sorted({*record.folders, *run.folders})))
+    found.save(options.cache)
+    return found
 
 
 def load(model: str, rule: str = "corrected", cache: Path | None = None) -> Dissection:
@@ -72,6 +96,52 @@ def build(options: Options, out: Path, listener: Listener | None = None) -> Writ
     """Measure a model and draw its site."""
     measure(options, listener)
     return render(options.model, out, options.rule, options.cache, listener)
+
+
+def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:
+    """Turn some units of a model off or on, and count every concept with and without.
+
+    Where the wish names no units, those are taken that remove its first concept best, of a model that was measured.
+    """
+    from dissectreport.on_demand import try_out
+
+    ear = listener or Silent()
+    job = prepare(replace(options, interventions=False))
+    if not wish.units and wish.concepts:
+        wish = replace(wish, units=_known_units(options, wish))
+    precision = "float32" if options.precision == "auto" else options.precision
+    return try_out(job, wish, precision, ear)
+
+
+def middle_layer(options: Options) -> str:
+    """The layer that is intervened on by default: the middle one of the model's own."""
+    job = prepare(replace(options, interventions=False))
+    return middle(job.layers)
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """What a change did, a line a concept."""
+    yield f"{'concept':24} {'before':>8} {'after':>8} {'change':>8}  95 % interval   ({outcome.samples:,} images)"
+    columns = ("concept", "before", "after", "change", "change_low", "change_high")
+    for concept, before, after, change, low, high in outcome.table[list(columns)].values.tolist():
+        ends = f"{change:+8.0%}  [{low:+.0%}, {high:+.0%}]" if before else f"{'–':>8}"
+        yield f"{concept:24.24} {before:8.3%} {after:8.3%} {ends}"
+
+
+def save_pictures(outcome: Outcome, out: Path) -> None:
+    """The images before, and under them the same after."""
+    from dissectreport.report.images import sheet
+
+    store.write(out, sheet([outcome.before, outcome.after]))
+
+
+def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
+    """The causal set of a concept, from what was measured."""
+    found = load(options.model, options.rule, options.cache).interventions
+    studied = [] if found is None or found.layer != wish.layer else found.concepts["concept"].tolist()
+    if found is None or wish.concepts[0] not in studied:
+        raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], studied)
+    return found.pictures[wish.concepts[0]].ablated.units
 
 
 def writable(out: Path) -> None:

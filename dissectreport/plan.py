@@ -173,3 +173,143 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     return tuple(
         Shard(number, first, min(size, samples - first)) for number, first in enumerate(range(0, samples, size))
     )
+
+
+INTERVENTIONS = 1
+"""Changes whenever interventions of the same aim and budget would come out differently."""
+
+PAIR = 8
+"""Latents that are edited together: few, so that a tail's widest maps stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is spent on interventions. No printed area rests on fewer than 128 latents."""
+
+    name: str
+    samples: int = 128
+    """Judging latents, behind every area."""
+    gradients: int = 128
+    """Choosing latents, behind the first-order effects."""
+    search: int = 500
+    """Choosing latents in which the places are looked for on which alpha is learned."""
+    concepts: int = 8
+    """Concepts studied, the commonest."""
+    singles: int = 32
+    """Units that are ablated one by one; 0 for all."""
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 12, 20, 30)
+    """Units ablated together, for the first-order order and the random sets."""
+    sparse: tuple[int, ...] = (4, 10, 20)
+    """The same for the other orders."""
+    random_sets: int = 10
+    alpha_tries: int = 64
+    """Places at which all units are switched on, of which the best are learned on."""
+    alpha_train: int = 32
+    """Samples with the concept, and places for it, that alpha is learned on."""
+    alpha_held: int = 16
+    """The same, kept back to choose the penalty."""
+    alpha_steps: int = 60
+    alpha_trial: int = 20
+    """Steps after which the best penalty alone goes on."""
+    alpha_batch: int = 2
+    """Samples of each kind in a step."""
+    alpha_rate: float = 0.05
+    penalties: tuple[float, ...] = (0.0005, 0.005, 0.05)
+    greedy_units: int = 10
+    greedy_among: int = 5
+    """Leading units by the estimate that are tried at every step."""
+    greedy_images: int = 8
+    inserted: int = 20
+    """Units that are switched on together."""
+    quantile: float = 0.995
+    """The level to which a unit is switched on: this share of its activations is lower."""
+    constant: str = "quantile"
+    """'quantile', or 'mean' for the mean activation where the concept is."""
+    context_samples: int = 320
+    context_places: int = 3
+    """Places tried in each image, on different grounds."""
+    context_random: int = 2
+    """Random sets switched on at the same places."""
+    shown: int = 6
+    """Images shown of each concept."""
+
+
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget("default"),
+        Budget(
+            "paper",
+            samples=1000,
+            gradients=1000,
+            search=10_000,
+            singles=0,
+            sparse=(1, 2, 4, 8, 10, 12, 20, 30),
+            alpha_tries=50_000,
+            alpha_train=1000,
+            alpha_held=200,
+            alpha_steps=500,
+            alpha_trial=500,
+            alpha_batch=20,
+            alpha_rate=0.01,
+            greedy_units=20,
+            greedy_images=200,
+            context_samples=10_000,
+            context_places=64,
+        ),
+    )
+}
+"""'paper' has the sizes of the two references; it takes hours."""
+
+
+def budget_named(name: str) -> Budget:
+    """The budget called `name`; UnknownName offers the nearest."""
+    if name not in BUDGETS:
+        raise UnknownName.of("budget", name, BUDGETS)
+    return BUDGETS[name]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What interventions are made on: everything, beside a budget, that changes their numbers."""
+
+    generator: str
+    segmenter: str
+    layer: str
+    concepts: tuple[int, ...]
+    """Numbers of the concepts studied."""
+    grounds: tuple[int, ...]
+    """Numbers of the concepts on which units are switched on."""
+    seed: int
+    precision: str
+    """'float32' or 'bfloat16'."""
+    torch: str = ""
+
+    @property
+    def choosing_seed(self) -> int:
+        """The seed of the latents on which orders are made."""
+        return self.seed + 2
+
+    @property
+    def judging_seed(self) -> int:
+        """The seed of the latents on which effects are measured."""
+        return self.seed + 3
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that could change the bytes, as plain JSON values, for the cache key."""
+        return {"format": INTERVENTIONS, **asdict(self)}
+
+
+BLOCKS = 8
+"""Places in a row of a map, and in a column."""
+
+
+def blocks_of(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of places in a map: 8 x 8, so that a place is 1/64 of it, or its cells where it has fewer."""
+    return min(BLOCKS, height), min(BLOCKS, width)
+
+
+def cell_of(place: int, height: int, width: int) -> tuple[float, float, float, float]:
+    """Top, left, height and width of a place of a map of that many cells, as shares of the image."""
+    rows, columns = blocks_of(height, width)
+    return place // columns / rows, place % columns / columns, 1 / rows, 1 / columns

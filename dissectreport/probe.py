@@ -1,16 +1,19 @@
-"""Reading the units of a layer while a network runs, and laying them out on a grid of pixels."""
+"""Reading and editing the units of a layer while a network runs, and laying them out on a grid of pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import ModelError, UnknownName
+from dissectreport.plan import blocks_of
 
 
 class _Enough(Exception):
@@ -123,3 +126,144 @@ def upsample(maps: Tensor, grid: tuple[int, int], edge: str = "clamp") -> Tensor
     rows = weights(maps.shape[-2], grid[0], edge).to(maps)
     columns = weights(maps.shape[-1], grid[1], edge).to(maps)
     return rows @ (maps @ columns.T)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network run up to a layer, so that what follows can be run again and again on edited activations."""
+
+    module: nn.Module
+    layer: str
+    z: Tensor
+    activations: Tensor
+    """(n, units, h, w) the layer's output, as the processor likes it: channels last."""
+    shape: tuple[int, ...]
+    """The shape in which the layer itself gives them."""
+    finished: tuple[tuple[nn.Module, list[object]], ...]
+    """The parts that had run before the layer was done, and what they returned, call by call."""
+
+    def images(self, activations: Tensor) -> Tensor:
+        """(n, units, h, w) in place of the layer's output -> (n, 3, height, width); gradients reach them.
+
+        Parts of the network that ran before the layer give back what they gave, so only the tail is computed.
+        """
+
+        def twice(*_args: object, **_kwargs: object) -> object:
+            raise ModelError(
+                f"layer {self.layer!r} runs more than once for an image, so an edit of it would be only half of one; "
+                "choose another layer"
+            )
+
+        with ExitStack() as stack:
+            for part, outputs in self.finished:
+                stack.enter_context(_replaying(part, outputs, part.forward))
+            own = submodule(self.module, self.layer)
+            stack.enter_context(_replaying(own, [activations.reshape(self.shape)], twice))
+            made: Tensor = self.module(self.z)
+        return made
+
+
+def opened(module: nn.Module, layer: str, z: Tensor) -> Opened:
+    """The network run on `z` up to `layer`, without gradients."""
+    submodule(module, layer)
+    calls: list[tuple[str, object]] = []
+    begun: list[int] = []
+
+    def begin(_module: nn.Module, _args: object) -> None:
+        begun.append(len(calls))
+
+    def end(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _args: object, output: object) -> None:
+            # What ran inside this part need not run again when the part itself gives back its output.
+            del calls[begun.pop() :]
+            calls.append((name, output))
+            if name == layer:
+                raise _Enough
+
+        return hook
+
+    parts = {name: part for name, part in module.named_modules() if name}
+    handles = [part.register_forward_pre_hook(begin) for part in parts.values()]
+    handles += [part.register_forward_hook(end(name)) for name, part in parts.items()]
+    try:
+        with torch.no_grad():
+            module(z)
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not calls or calls[-1][0] != layer:
+        raise ModelError(f"layer {layer!r} did not run when the model made an image; choose another layer")
+    _, output = calls.pop()
+    maps = as_map(layer, output)
+    before: dict[str, list[object]] = {}
+    for name, value in calls:
+        before.setdefault(name, []).append(value)
+    return Opened(
+        module,
+        layer,
+        z,
+        maps.contiguous(memory_format=torch.channels_last),
+        tuple(cast("Tensor", output).shape),
+        tuple((parts[name], outputs) for name, outputs in before.items()),
+    )
+
+
+@contextmanager
+def _replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., object]) -> Iterator[None]:
+    """While the block runs, the part gives back `outputs`, one a call, and then what `after` gives."""
+    own, left = part.__dict__.get("forward"), iter(outputs)
+
+    def replay(*args: object, **kwargs: object) -> object:
+        for output in left:
+            return output
+        return after(*args, **kwargs)
+
+    part.forward = replay
+    try:
+        yield
+    finally:
+        del part.forward
+        if own is not None:
+            part.forward = own
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Units set to values, everywhere or at one place in every image. Nothing is ever changed in place."""
+
+    units: tuple[int, ...]
+    values: Tensor | float = 0.0
+    """One number, (k,) a number a unit, or (n, k, h, w) activations to take over."""
+    where: Tensor | None = None
+    """(n, 1, h, w) or (1, 1, h, w) of True where the units are set; None for everywhere."""
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """(n, units, h, w) -> the same shape, edited."""
+        if not self.units:
+            return activations
+        chosen = list(self.units)
+        values = torch.as_tensor(self.values, dtype=activations.dtype, device=activations.device)
+        values = values.view(1, -1, 1, 1) if values.ndim == 1 else values
+        kept = activations[:, chosen]
+        new = values.expand_as(kept) if self.where is None else torch.where(self.where, values, kept)
+        edited = activations.clone()
+        edited[:, chosen] = new
+        return edited
+
+
+def edited(activations: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """The activations after all edits, one after another."""
+    for edit in edits:
+        activations = edit(activations)
+    return activations
+
+
+def at_blocks(places: Tensor, height: int, width: int) -> Tensor:
+    """(n,) numbers of places, row by row -> (n, 1, height, width) True inside."""
+    rows, columns = blocks_of(height, width)
+    down = torch.arange(height, device=places.device) * rows // height
+    across = torch.arange(width, device=places.device) * columns // width
+    numbers = down[:, None] * columns + across[None]
+    return numbers[None, None] == places[:, None, None, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +48,8 @@ class Record:
     folders: tuple[str, ...]
     """Every store folder that the measurement made or used."""
     mixed_devices: bool = False
+    interventions: Mapping[str, Any] = field(default_factory=dict)
+    """What the interventions were and where they lie; empty where none were made."""
 
     def save(self, cache: Path) -> None:
         """Remember this record under its model and rule."""

@@ -13,9 +13,12 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.ends import Ends
+from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.null import Chance
+from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 from dissectreport.store import Store
 
@@ -27,6 +30,10 @@ STATS: Mapping[str, type[Stat]] = {
     "areas": Areas,
     "categories": Categories,
     "ends": Ends,
+    "presence": Presence,
+    "first": FirstOrder,
+    "paired": Paired,
+    "insertions": Insertions,
 }
 
 

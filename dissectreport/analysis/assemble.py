@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from dissectreport.analysis import reference
+from dissectreport.analysis.causal import Study, interventions, study
 from dissectreport.analysis.concepts import concept_table
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import Plan, Rule, Shard, rule_named
+from dissectreport.plan import Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
 
@@ -65,7 +66,17 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
         (*_notes(record, devices), *_beside(source.rule, units)),
+        interventions(record.interventions, reader, vocabulary) if record.interventions else None,
     )
+
+
+def what_to_study(record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: Budget) -> Study:
+    """What the dissection of a layer says about the concepts to intervene on."""
+    source = _Source(record, Plan(**record.plan), reader)
+    held = next(each for each in record.layers if each.name == layer)
+    areas = merge_all(stat for _, stat in source.stats(held.counts, "areas"))
+    vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
+    return study(source.counted(held), areas, vocabulary, wanted, budget)
 
 
 def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:

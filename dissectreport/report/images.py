@@ -163,3 +163,8 @@ def certainty(trust: Trust, at: int) -> bytes:
 
 def _enlarged(pixels: Bytes) -> Bytes:
     return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST))
+
+
+def sheet(rows: Sequence[Bytes]) -> bytes:
+    """(k, height, width, 3) images a row -> a WebP of all rows, one under the other."""
+    return webp(np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), quality=90)

@@ -1,0 +1,403 @@
+"""The passes of the interventions on one measured model, in order, on the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dissectreport import engine, store
+from dissectreport.analysis.causal import Study
+from dissectreport.errors import BadOption
+from dissectreport.jobs import Job, Listener
+from dissectreport.plan import PAIR, Aim, Budget, Shard, shards
+from dissectreport.results import flat, read_stat, shard_name
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.effects import FirstOrder, Presence
+from dissectreport.stats.insertions import Insertions
+from dissectreport.store import Store
+
+Units = tuple[int, ...]
+
+SEARCHED = 40
+"""Samples in a shard of the search."""
+AGREEING = 0.985
+"""Share of pixels that must keep their labels for bfloat16 to be used."""
+DRAWN = 2000
+"""Random sets of which the ones of the right mean activation are kept."""
+LIKE = 0.1
+"""A random set has the mean activation of the causal ones if it differs by less than this share."""
+PAIRED_PICTURES = 3
+"""Images shown of a unit that was ablated alone."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is to be tried, decided on choosing latents alone."""
+
+    orders: Mapping[str, Ints]
+    """By name, (concepts, units) units in order."""
+    weights: Floats
+    """(concepts, units) alpha."""
+    best: tuple[str, ...]
+    """By concept the order whose 20 leading units remove most on choosing latents."""
+    singles: tuple[int, ...]
+    """Units that are ablated one by one."""
+    random: Mapping[int, tuple[Units, ...]]
+    """By size, random sets of equal mean activation."""
+    sizes: Mapping[str, tuple[int, ...]]
+    """By order, how many of its units are ablated together."""
+
+    def sets(self) -> list[Units]:
+        """Every different set of units that is ablated, in a fixed order."""
+        found: dict[Units, None] = {(unit,): None for unit in self.singles}
+        for name, orders in self.orders.items():
+            for order in orders:
+                found |= {as_set(order[:size]): None for size in self.sizes[name]}
+        for sets in self.random.values():
+            found |= dict.fromkeys(sets)
+        return list(found)
+
+    def arrays(self) -> dict[str, Any]:
+        """The design as arrays, for the analysis."""
+        sets = self.sets()
+        padded = np.full((len(sets), max(map(len, sets))), -1, np.int64)
+        for row, units in enumerate(sets):
+            padded[row, : len(units)] = units
+        found: dict[str, Any] = {f"order|{name}": order for name, order in self.orders.items()}
+        found |= {f"sizes|{name}": np.array(sizes) for name, sizes in self.sizes.items()}
+        found |= {f"random|{size:04d}": np.array(sets) for size, sets in self.random.items()}
+        return found | {
+            "sets": padded + 1,
+            "weights": self.weights,
+            "best": np.array(self.best),
+            "singles": np.array(self.singles, np.int64),
+        }
+
+
+def as_set(units: Iterable[int]) -> Units:
+    """A set of units as it is kept: rising numbers."""
+    return tuple(sorted(int(unit) for unit in units))
+
+
+class Intervening:
+    """The interventions of one job on one layer."""
+
+    def __init__(self, job: Job, study: Study, layer: str, budget: Budget, precision: str, listener: Listener) -> None:
+        self.job, self.study, self.budget, self.listener = job, study, budget, listener
+        self.workers = engine.Workers(job.workers)
+        self.cache = job.options.cache / "measurements"
+        self.folders: set[str] = set()
+        self.aim = Aim(
+            job.plan.generator,
+            job.plan.segmenter,
+            layer,
+            study.concepts,
+            study.grounds,
+            job.plan.seed,
+            precision,
+            job.plan.torch,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """All passes; returns what a record keeps of them."""
+        with self.workers:
+            agreement = self._settle_precision()
+            presence, rows = self._search()
+            first = self._first_order()
+            design, design_at = self._design(presence, rows, first)
+            judged_at, areas = self._judge(design)
+            planted_at, insertions = self._context(design, presence)
+            pictures_at = self._pictures(design, presence, areas, insertions, first)
+        return {
+            "aim": asdict(self.aim),
+            "budget": asdict(self.budget),
+            "agreement": agreement,
+            "first": self.first_at,
+            "design": design_at,
+            "judged": judged_at,
+            "context": planted_at,
+            "pictures": pictures_at,
+        }
+
+    # --- passes ---
+
+    def _settle_precision(self) -> float:
+        """Turn 'auto' into the arithmetic that is used; returns how far bfloat16 agrees, 1 where it is not used."""
+        from dissectreport import intervene
+
+        if self.aim.precision == "float32":
+            return 1.0
+        auto = self.aim.precision == "auto"
+        if auto and not intervene.half_is_fast(self.job.source.device):
+            self.aim = replace(self.aim, precision="float32")
+            return 1.0
+        self.aim = replace(self.aim, precision="bfloat16")
+        agreement = intervene.half_agrees(self.job.source, self.aim)
+        if auto and agreement < AGREEING:
+            self.aim = replace(self.aim, precision="float32")
+            return 1.0
+        return agreement
+
+    def _search(self) -> tuple[Presence, dict[str, Any]]:
+        from dissectreport.intervene import make_search
+
+        place = self._store("search")
+        make = partial(make_search, self.job.source, self.aim)
+        wanted = shards(self.budget.search, SEARCHED)
+        self._fill(place, make, wanted, "looking for concepts", _searched)
+        presence = merge_all(stat for _, stat in read_stat(place, wanted, "presence"))
+        parts = [place.load(shard_name(shard)) for shard in wanted]
+        return presence, {name: np.concatenate([part[name] for part in parts]) for name in ("score", "place")}
+
+    def _first_order(self) -> FirstOrder:
+        from dissectreport.intervene import make_gradients
+
+        place = self._store("first order")
+        self.first_at = place.folder.name
+        make = partial(make_gradients, self.job.source, self.aim)
+        wanted = shards(self.budget.gradients, PAIR)
+        self._fill(place, make, wanted, "first-order effects", lambda found: flat({"first": found}))
+        found: FirstOrder = merge_all(stat for _, stat in read_stat(place, wanted, "first"))
+        return found
+
+    def _design(self, presence: Presence, rows: Mapping[str, Any], first: FirstOrder) -> tuple[Design, str]:
+        leading = np.argsort(-first.effect, axis=1, kind="stable")
+        lessons = [self._lesson(number, presence, rows, leading[number]) for number in range(len(self.aim.concepts))]
+        learned = self._orders(lessons)
+        orders = {
+            "first-order": leading,
+            "alpha": np.stack([by_weight(one["alpha"], leading[k]) for k, one in enumerate(learned)]),
+            "greedy": np.stack([one["greedy"] for one in learned]),
+            "IoU": np.argsort(-self.study.excess, axis=1, kind="stable"),
+        }
+        strength = presence.strength / presence.images
+        units = leading.shape[1]
+        fits = {
+            "first-order": tuple(size for size in self.budget.sizes if size <= units),
+            **{name: tuple(s for s in self.budget.sparse if s <= units) for name in ("alpha", "greedy", "IoU")},
+        }
+        design = Design(
+            orders,
+            np.stack([one["alpha"] for one in learned]),
+            self._best(orders, lessons),
+            self._singles(first),
+            {size: random_sets(strength, leading, size, self.budget.random_sets) for size in fits["first-order"]},
+            fits,
+        )
+        place = self._store("design", design=store.digest(design.arrays()))
+        place.save(
+            "design",
+            {
+                **design.arrays(),
+                "strength": strength,
+                "upper": self.study.upper,
+                "excess": self.study.excess,
+                "penalty": np.array([one["penalty"] for one in learned]),
+                "losses": np.stack([one["losses"] for one in learned]),
+            },
+        )
+        return design, place.folder.name
+
+    def _lesson(self, number: int, presence: Presence, rows: Mapping[str, Any], leading: Ints) -> Any:
+        from dissectreport.ordering import Lesson
+
+        score, place = rows["score"][:, number], rows["place"][:, number].astype(np.int64)
+        order = np.argsort(-score, kind="stable")
+        present = order[score[order] > 0]
+        if not len(present):
+            raise BadOption(
+                f"{self.study.names[number]!r} occurs in none of the {self.budget.search:,} images searched; "
+                "choose other --concepts"
+            )
+        excess = self.study.excess[number].clip(0)
+        kept = present[: self.budget.alpha_train]
+        places = int(rows["place"].max()) + 1
+        return Lesson(
+            number,
+            excess / max(float(excess.max()), 1e-12),
+            presence.concept_means()[number],
+            present,
+            place[present],
+            np.bincount(place[kept], minlength=places).astype(np.float64),
+            leading,
+        )
+
+    def _orders(self, lessons: Sequence[Any]) -> list[dict[str, Any]]:
+        """Alpha and greedy of every concept."""
+        from dissectreport.ordering import make_orders
+
+        arrays = {f"{lesson.number}|{name}": np.asarray(v) for lesson in lessons for name, v in vars(lesson).items()}
+        place = self._store("orders", budget=asdict(self.budget), lessons=store.digest(arrays))
+        missing = [lesson for lesson in lessons if not self._sound(place, f"concept-{lesson.number:04d}")]
+        make = partial(make_orders, self.job.source, self.aim, self.budget)
+        done = len(lessons) - len(missing)
+        self.listener.progress("learning orders", done, len(lessons), "concepts")
+        for lesson, found in self.workers.run(make, missing):
+            place.save(f"concept-{lesson.number:04d}", found)
+            done += 1
+            self.listener.progress("learning orders", done, len(lessons), "concepts")
+        return [place.load(f"concept-{lesson.number:04d}") for lesson in lessons]
+
+    def _best(self, orders: Mapping[str, Ints], lessons: Sequence[Any]) -> tuple[str, ...]:
+        """By concept the order whose leading units leave least of it, on choosing latents that hold most of it."""
+        from dissectreport.ordering import make_trials
+
+        count = self.budget.inserted
+        sets = [[as_set(order[k][:count]) for order in orders.values()] for k in range(len(lessons))]
+        samples = [lesson.present[:PAIR].tolist() for lesson in lessons]
+        make = partial(make_trials, self.job.source, self.aim, sets, samples)
+        left = dict(self.workers.run(make, range(len(lessons))))
+        return tuple(list(orders)[int(np.argmin(left[k]))] for k in range(len(lessons)))
+
+    def _singles(self, first: FirstOrder) -> Units:
+        """The units to ablate one by one: the leading ones of every concept in turn, then some from all others."""
+        units = first.effect.shape[1]
+        wanted = self.budget.singles or units
+        if wanted >= units:
+            return tuple(range(units))
+        ranked = np.argsort(-np.abs(first.effect), axis=1, kind="stable").T.flatten()
+        leading = list(dict.fromkeys(ranked.tolist()))[: wanted * 3 // 4]
+        rest = [unit for unit in ranked.tolist()[::-1] if unit not in leading]
+        others = list(dict.fromkeys(rest))
+        step = max(1, len(others) // max(1, wanted - len(leading)))
+        return as_set([*leading, *others[::step][: wanted - len(leading)]])
+
+    def _judge(self, design: Design) -> tuple[str, Areas]:
+        from dissectreport.intervene import make_judge
+
+        sets = design.sets()
+        place = self._store("ablations", sets=store.digest({"sets": design.arrays()["sets"]}))
+        make = partial(make_judge, self.job.source, self.aim, sets)
+        wanted = shards(self.budget.samples, PAIR)
+        self._fill(place, make, wanted, f"ablating {len(sets)} sets of units", flat)
+        return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "areas"))
+
+    def _context(self, design: Design, presence: Presence) -> tuple[str, Insertions]:
+        from dissectreport.intervene import Planting, make_context
+
+        count = min(self.budget.inserted, design.weights.shape[1])
+        sets = [as_set(design.orders[best][k][:count]) for k, best in enumerate(design.best)]
+        values = [self._values(presence, k, units) for k, units in enumerate(sets)]
+        size = min(design.random, key=lambda known: abs(known - count))
+        for units in design.random[size][: self.budget.context_random]:
+            sets.append(units)
+            values.append(tuple(float(self.study.upper[unit]) for unit in units))
+        planting = Planting(tuple(sets), tuple(values), self.study.frequency, self.budget.context_places)
+        place = self._store("insertions", planting=asdict(planting))
+        make = partial(make_context, self.job.source, self.aim, planting)
+        wanted = shards(self.budget.context_samples, PAIR)
+        self._fill(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
+        return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "insertions"))
+
+    def _values(self, presence: Presence, number: int, units: Units) -> tuple[float, ...]:
+        """The activations to which units are switched on for a concept."""
+        known = presence.concept_means()[number] if self.budget.constant == "mean" else self.study.upper
+        return tuple(float(known[unit]) for unit in units)
+
+    def _pictures(
+        self, design: Design, presence: Presence, areas: Areas, insertions: Insertions, first: FirstOrder
+    ) -> str:
+        from dissectreport.intervene import Showing, make_showing
+
+        share = first.effect / np.maximum(first.area, 1e-9)[:, None]
+        showings = []
+        for k, best in enumerate(design.best):
+            units = as_set(design.orders[best][k][: self.budget.inserted])
+            planted = typical(insertions, k)[: self.budget.shown]
+            samples = shown_samples(areas, self.aim.concepts[k], self.budget.shown)
+            showings.append(
+                Showing(
+                    f"concept-{k:04d}", units, samples, self.aim.concepts[k], self._values(presence, k, units), planted
+                )
+            )
+        for unit in design.singles:
+            concept = self.aim.concepts[int(share[:, unit].argmax())]
+            showings.append(Showing(f"unit-{unit:05d}", (unit,), shown_samples(areas, concept, PAIRED_PICTURES)))
+        place = self._store("edited pictures", showings=[asdict(showing) for showing in showings])
+        missing = [showing for showing in showings if not self._sound(place, showing.name)]
+        make = partial(make_showing, self.job.source, self.aim)
+        done = len(showings) - len(missing)
+        for showing, found in self.workers.run(make, missing):
+            spots = np.array(showing.planted, np.int64).reshape(-1, 2)
+            place.save(showing.name, {**found, "planted": spots, "units": np.array(showing.units, np.int64)})
+            done += 1
+            self.listener.progress("pictures of interventions", done, len(showings), "sets")
+        return place.folder.name
+
+    # --- stores ---
+
+    def _store(self, kind: str, **more: Any) -> Store:
+        place = Store.open(self.cache, {"kind": kind, **self.aim.facts(), **more})
+        self.folders.add(place.folder.name)
+        return place
+
+    def _fill(self, place: Store, make: Any, wanted: Sequence[Shard], task: str, arrays: Any) -> None:
+        """Run a pass over the shards that its store lacks."""
+        missing = [shard for shard in wanted if not self._sound(place, shard_name(shard))]
+        done, total = len(wanted) - len(missing), len(wanted)
+        for shard, found in self.workers.run(make, missing):
+            place.save(shard_name(shard), {**arrays(found), "device": np.array(self.job.source.device)})
+            done += 1
+            self.listener.progress(task, done, total, "batches")
+
+    def _sound(self, place: Store, name: str) -> bool:
+        """Whether arrays are there and undamaged; damaged ones are told of, dropped, and made again."""
+        if place.has(name) and not place.sound(name):
+            self.listener.say(f"{place.path(name)} was damaged; it is measured again")
+            place.drop(name)
+        return place.has(name)
+
+
+def _searched(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {**flat({"presence": found["presence"]}), **found["rows"]}
+
+
+def by_weight(weight: Floats, leading: Ints) -> Ints:
+    """(units,) by falling weight; equal ones in the first-order order."""
+    place = np.empty(len(leading), np.int64)
+    place[leading] = np.arange(len(leading))
+    return np.lexsort((place, -weight)).astype(np.int64)
+
+
+def random_sets(strength: Floats, leading: Ints, size: int, count: int) -> tuple[Units, ...]:
+    """Random sets of `size` units whose mean activation is near that of the concepts' leading ones.
+
+    `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the first-order orders. Where too
+    few random sets come near, those that come nearest are kept.
+    """
+    wanted = strength[leading[:, :size]].mean()
+    random = np.random.RandomState(size)
+    alive = np.flatnonzero(strength > 0)
+    drawn = [as_set(random.choice(alive, min(size, len(alive)), replace=False)) for _ in range(DRAWN)]
+    every = list(dict.fromkeys(drawn))
+    off = np.abs(np.array([strength[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
+    near = [units for units, far in zip(every, off, strict=True) if far < LIKE][:count]
+    if len(near) < count:
+        near = [every[i] for i in np.argsort(off, kind="stable")[:count]]
+    return tuple(near)
+
+
+def shown_samples(areas: Areas, concept: int, count: int) -> tuple[int, ...]:
+    """Latents to show a concept on: at random from the half of those that hold it that hold most of it."""
+    pixels = areas.pixels[:, np.flatnonzero(areas.concepts == concept)[0]]
+    order = np.argsort(-pixels, kind="stable")
+    holding = order[pixels[order] > 0]
+    pool = holding[: max(count, len(holding) // 2)] if len(holding) else order[:count]
+    chosen = np.random.RandomState(concept).permutation(pool)[:count]
+    return tuple(int(areas.samples[i]) for i in np.sort(chosen))
+
+
+def typical(insertions: Insertions, number: int) -> tuple[tuple[int, int], ...]:
+    """For each ground the (sample, place) of its median insertion for a concept, the ground of most gain first."""
+    found = []
+    for ground in np.unique(insertions.grounds):
+        rows = np.flatnonzero(insertions.grounds == ground)
+        gains = insertions.gains[rows, number, number]
+        middle = rows[np.argsort(gains, kind="stable")[len(rows) // 2]]
+        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.places[middle])))
+    return tuple((sample, place) for _, sample, place in sorted(found))

@@ -1,0 +1,234 @@
+"""Orders of units for a concept, on a worker: alpha, greedy, and how well the leading units of an order do.
+
+Everything here is made on choosing latents; `intervene` measures what came of it on others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dissectreport.errors import ModelError
+from dissectreport.intervene import Arrays, Bench, Units, first_order
+from dissectreport.measure import Source
+from dissectreport.plan import PAIR, Aim, Budget, blocks_of
+from dissectreport.probe import Edit, Opened, at_blocks
+from dissectreport.stats.base import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the orders of one concept are made from."""
+
+    number: int
+    """Which of the studied concepts."""
+    start: Floats
+    """(units,) where alpha starts: agreement beyond chance over its largest, at least 0."""
+    constant: Floats
+    """(units,) mean activation where the concept is."""
+    present: Ints
+    """(m,) samples that hold the concept, those with most of it in one place first."""
+    places: Ints
+    """(m,) the place with most of it."""
+    popular: Floats
+    """(places,) how often each place is that place."""
+    leading: Ints
+    """(units,) the first-order order."""
+
+
+def make_orders(source: Source, aim: Aim, budget: Budget) -> Callable[[Lesson], Arrays]:
+    """The pass that learns alpha, and takes units one by one, for one concept after another."""
+    bench = Bench(source.models(), aim)
+
+    def work(lesson: Lesson) -> Arrays:
+        concept = aim.concepts[lesson.number]
+        weight, penalty, losses = learn_alpha(bench, budget, lesson, concept)
+        return {
+            "alpha": weight,
+            "penalty": np.array(penalty),
+            "losses": losses,
+            "greedy": greedy(bench, budget, lesson, concept),
+        }
+
+    return work
+
+
+def open_samples(bench: Bench, samples: Sequence[int]) -> Opened:
+    """The network run up to the layer on choosing latents that are picked out."""
+    z = torch.cat([bench.models.latents(bench.aim.choosing_seed, int(sample), 1) for sample in samples])
+    return bench.open_on(z, int(samples[0]))
+
+
+def learn_alpha(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Floats, float, Floats]:
+    """The continuous mask of Bau et al. 2019 (units,), its penalty, and every penalty's held-out loss.
+
+    Ablating by alpha where the concept is should remove it there, inserting by alpha where it could be should draw it
+    there; the squares of alpha are charged for. The penalty is the one whose twenty leading units, switched wholly,
+    do best on samples kept back.
+    """
+    places, gains = candidates(bench, budget, lesson, concept)
+    order = np.argsort(-gains, kind="stable")
+    train, held = budget.alpha_train, budget.alpha_held
+    present = (lesson.present[: train + held], lesson.places[: train + held])
+    wanted = (places[order, 0][: train + held], places[order, 1][: train + held])
+    # Samples are split by their number, not by how good they are, so that both parts are alike.
+    parts = [_split(kind, held) for kind in (present, wanted)]
+    learning = tuple(part[0] for part in parts)
+    keeping = tuple(part[1] for part in parts)
+    if not all(len(kind[0]) for kind in (*learning, *keeping)):
+        return lesson.start, float("nan"), np.full(len(budget.penalties), np.nan)
+    runs = [_Alpha(bench, lesson, concept, penalty, budget) for penalty in budget.penalties]
+    losses = []
+    for run in runs:
+        run.learn(learning, budget.alpha_trial)
+        losses.append(run.loss(keeping))
+    best = runs[int(np.argmin(losses))]
+    best.learn(learning, budget.alpha_steps - budget.alpha_trial)
+    weight = best.weight.detach().double().cpu().numpy()
+    return weight, best.penalty, np.array(losses)
+
+
+Spots = tuple[Ints, Ints]
+"""(m,) samples and (m,) places in them."""
+
+
+def _split(spots: Spots, held: int) -> tuple[Spots, Spots]:
+    samples, places = spots
+    order = np.random.RandomState(0).permutation(len(samples))
+    kept = min(held, len(samples) // 3)
+    back, front = np.sort(order[:kept]), np.sort(order[kept:])
+    return (samples[front], places[front]), (samples[back], places[back])
+
+
+def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Ints, Floats]:
+    """(m, 2) samples and places at which all units take their concept means, and (m,) pixels of the concept gained.
+
+    Places are drawn as often as the concept is there, with a tenth spread evenly; where the concept stands already
+    the gain does not count.
+    """
+    random = np.random.RandomState(1)
+    likely = lesson.popular + lesson.popular.mean() / 10
+    likely = likely / likely.sum() if likely.sum() else np.full(len(likely), 1 / len(likely))
+    found, gains = [], []
+    values = torch.from_numpy(lesson.constant).float()
+    every = tuple(range(len(values)))
+    # Five places in every image, as in the reference.
+    batches = -(-budget.alpha_tries // PAIR)
+    drawn = np.concatenate([random.choice(len(likely), 5, p=likely) for _ in range(-(-batches // 5))])
+    for batch in range(batches):
+        first = (batch // 5 * PAIR) % budget.search
+        at = bench.open(bench.aim.choosing_seed, first, min(PAIR, budget.search - first))
+        shape = at.activations.shape[2:]
+        with torch.no_grad():
+            before = bench.labels(bench.images(at, at.activations))
+        place = torch.full((len(before),), int(drawn[batch]), device=before.device)
+        edit = Edit(every, values, at_blocks(place, *shape))
+        with torch.no_grad():
+            after = bench.labels(bench.images(at, edit(at.activations)))
+        there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], blocks_of(*shape))
+        stands = there.flatten(1)[:, int(drawn[batch])] > 0
+        gain = ((after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))).double()
+        samples = np.arange(first, first + len(before))
+        found.append(np.stack([samples, np.full(len(samples), int(drawn[batch]))], 1))
+        gains.append(gain.masked_fill(stands, 0.0).cpu().numpy())
+    return np.concatenate(found), np.concatenate(gains)
+
+
+class _Alpha:
+    """One concept's alpha while it is learned under one penalty."""
+
+    def __init__(self, bench: Bench, lesson: Lesson, concept: int, penalty: float, budget: Budget) -> None:
+        self.bench, self.concept, self.penalty, self.batch = bench, concept, penalty, budget.alpha_batch
+        self.constant = torch.from_numpy(lesson.constant).float().to(bench.models.device)[None, :, None, None]
+        self.weight = torch.from_numpy(lesson.start).float().to(bench.models.device).requires_grad_()
+        self.optimiser = torch.optim.Adam([self.weight], budget.alpha_rate)
+        self.random = np.random.RandomState(2)
+
+    def learn(self, spots: tuple[Spots, ...], steps: int) -> None:
+        """Some more steps on samples with the concept, and places for it."""
+        for _ in range(steps):
+            drawn = [self._drawn(kind) for kind in spots]
+            self.optimiser.zero_grad()
+            with torch.enable_grad():
+                loss = self._loss(drawn, self.weight) + self.penalty * self.weight.square().sum()
+            if not bool(torch.isfinite(loss)):
+                name = self.bench.models.segmenter.vocabulary.concepts[self.concept].name
+                raise ModelError(
+                    f"learning alpha for {name!r} diverged (loss {float(loss):g}); "
+                    "leave the concept out with --concepts, or try --precision float32"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            with torch.no_grad():
+                self.weight.clamp_(0, 1)
+
+    def loss(self, spots: tuple[Spots, ...], leading: int = 20) -> float:
+        """The loss without the penalty of the leading units, switched wholly."""
+        wholly = torch.zeros_like(self.weight)
+        wholly[self.weight.detach().topk(min(leading, len(self.weight))).indices] = 1
+        total, parts = 0.0, max(len(kind[0]) for kind in spots)
+        with torch.no_grad():
+            for first in range(0, parts, 4):
+                part = [(samples[first : first + 4], places[first : first + 4]) for samples, places in spots]
+                weight = min(4, parts - first) / parts
+                total += weight * float(self._loss([kind for kind in part if len(kind[0])], wholly, len(part[0][0])))
+        return total
+
+    def _drawn(self, spots: Spots) -> Spots:
+        rows = self.random.choice(len(spots[0]), min(self.batch, len(spots[0])), replace=False)
+        return spots[0][rows], spots[1][rows]
+
+    def _loss(self, spots: Sequence[Spots], weight: Tensor, removing: int | None = None) -> Tensor:
+        """Mean probability left where the concept was, less that gained where it could be."""
+        count = len(spots[0][0]) if removing is None else removing
+        samples = np.concatenate([kind[0] for kind in spots])
+        at = open_samples(self.bench, samples.tolist())
+        places = torch.from_numpy(np.concatenate([kind[1] for kind in spots])).to(at.activations.device)
+        inside = at_blocks(places, *at.activations.shape[2:]).to(at.activations.dtype)
+        share = weight.view(1, -1, 1, 1) * inside
+        adding = (torch.arange(len(samples), device=share.device) >= count).view(-1, 1, 1, 1)
+        changed = at.activations * (1 - share) + torch.where(adding, self.constant * share, 0.0)
+        shares = self.bench.probabilities(self.bench.images(at, changed))[:, self.concept][:, None]
+        pooled = functional.adaptive_avg_pool2d(shares, blocks_of(*at.activations.shape[2:])).flatten(1)
+        measured = pooled.gather(1, places[:, None])[:, 0]
+        signed = torch.where(adding.flatten(), -measured, measured)
+        removed, added = signed[:count], signed[count:]
+        return removed.mean() + (added.mean() if len(added) else 0.0)
+
+
+def greedy(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> Ints:
+    """(units,) units in the order in which they remove most of the concept beside those that are off already.
+
+    At every step the leading units of a first-order order, estimated anew, are tried; the rest follow by the last
+    estimate.
+    """
+    at = open_samples(bench, lesson.present[: budget.greedy_images].tolist())
+    taken: list[int] = []
+    rest = [int(unit) for unit in lesson.leading]
+    for _ in range(min(budget.greedy_units, len(rest))):
+        off = Edit(tuple(taken))(at.activations)
+        effect = first_order(bench, at, off, [concept]).effect[0]
+        rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in taken]
+        tried = rest[: budget.greedy_among]
+        left = [int(bench.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
+        taken.append(tried[int(np.argmin(left))])
+    return np.array([*taken, *(unit for unit in rest if unit not in taken)], np.int64)
+
+
+def make_trials(
+    source: Source, aim: Aim, sets: Sequence[Sequence[Units]], samples: Sequence[Sequence[int]]
+) -> Callable[[int], Ints]:
+    """The pass that tells, on choosing latents, how much of a studied concept each of its sets of units leaves."""
+    bench = Bench(source.models(), aim)
+
+    def work(number: int) -> Ints:
+        at = open_samples(bench, samples[number])
+        concept = aim.concepts[number]
+        return np.array([bench.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]])
+
+    return work

@@ -1,0 +1,30 @@
+"""What switching units on at single places did, place by place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from dissectreport.stats.base import Counts, Ints
+
+
+@dataclass(frozen=True)
+class Insertions(Counts):
+    """One row an insertion, in order of samples."""
+
+    samples: Ints
+    """(m,) numbers of the latents."""
+    places: Ints
+    """(m,) numbers of the places, row by row."""
+    grounds: Ints
+    """(m,) the concept that stood at the middle of the place."""
+    gains: Ints
+    """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units."""
+
+    def merge(self, other: Self) -> Self:
+        """The rows of both."""
+        parts = [np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()]
+        order = np.argsort(parts[0], kind="stable")
+        return type(self)(*(part[order] for part in parts))
