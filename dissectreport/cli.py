@@ -52,7 +52,9 @@ InterventionLayer = Annotated[
 Concepts = Annotated[
     str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
 ]
-BudgetName = Annotated[str, typer.Option("--budget", help="default, or paper: the references' sizes, for hours.")]
+BudgetName = Annotated[
+    str, typer.Option("--budget", help="default, quick, or paper: the references' sizes, for hours.")
+]
 Constant = Annotated[
     str, typer.Option(help="Activation to which units are switched on: quantile, or mean (where the concept is).")
 ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.errors import ModelError, SegmenterError
+from dissectreport.errors import ModelError
 from dissectreport.measure import Models, Source, as_bytes, samples_of
 from dissectreport.plan import PAIR, Aim, Shard, blocks_of
 from dissectreport.probe import Edit, Opened, at_blocks, check_finite, edited, opened
@@ -73,20 +73,9 @@ class Bench:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(n, c, h, w) probability of every concept, with gradients."""
-        tell = getattr(self.models.segmenter, "probabilities", None)
-        if tell is None:
-            raise SegmenterError(no_gradients(self.models.segmenter.name))
         with self.autocast():
-            found: Tensor = tell(images)
+            found: Tensor = self.models.segmenter.probabilities(images)  # type: ignore[attr-defined]
         return found.float()
-
-
-def no_gradients(segmenter: str) -> str:
-    """One line for a segmenter without `probabilities`."""
-    return (
-        f"segmenter {segmenter!r} tells no probabilities with gradients, which interventions need; "
-        "choose another with --segmenter, or leave them out with --no-interventions"
-    )
 
 
 def pixels_by_image(labels: Tensor, concepts: int) -> Ints:

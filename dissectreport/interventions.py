@@ -186,7 +186,11 @@ class Intervening:
             np.stack([one["alpha"] for one in learned]),
             self._best(orders, lessons),
             self._singles(first),
-            {size: random_sets(strength, leading, size, self.budget.random_sets) for size in fits["first-order"]},
+            {
+                size: random_sets(strength, leading, size, self.budget.random_sets)
+                for size in self.budget.random_sizes
+                if size <= units
+            },
             fits,
         )
         place = self._store("design", design=store.digest(design.arrays()))

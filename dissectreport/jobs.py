@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dissectreport import __version__, store
-from dissectreport.errors import BadOption, UnknownName
+from dissectreport.errors import BadOption, SegmenterError, UnknownName
 from dissectreport.plan import SHARD, Budget, Plan, budget_named, rule_named, shards
 
 if TYPE_CHECKING:
@@ -163,6 +163,8 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
     if not options.interventions:
         return None
     if not hasattr(segmenter, "probabilities"):
+        if options.concepts or options.intervention_layer or options.intervention_samples:
+            raise SegmenterError(no_gradients(segmenter.name))
         return None
     return Intervention(
         layer,
@@ -171,6 +173,14 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
             samples=options.intervention_samples or budget.samples,
             constant=options.constant or budget.constant,
         ),
+    )
+
+
+def no_gradients(segmenter: str) -> str:
+    """One line for a segmenter without `probabilities`."""
+    return (
+        f"segmenter {segmenter!r} tells no probabilities with gradients, which interventions need; "
+        "choose another with --segmenter, or leave them out with --no-interventions"
     )
 
 

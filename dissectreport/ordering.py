@@ -159,7 +159,7 @@ class _Alpha:
             if not bool(torch.isfinite(loss)):
                 name = self.bench.models.segmenter.vocabulary.concepts[self.concept].name
                 raise ModelError(
-                    f"learning alpha for {name!r} diverged (loss {float(loss):g}); "
+                    f"learning alpha for {name!r} diverged (loss {float(loss.detach()):g}); "
                     "leave the concept out with --concepts, or try --precision float32"
                 )
             loss.backward()  # type: ignore[no-untyped-call]

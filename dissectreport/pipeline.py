@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dissectreport import records, store
 from dissectreport.errors import UnknownName
-from dissectreport.jobs import Job, Listener, Options, Silent, middle, prepare
+from dissectreport.jobs import Job, Listener, Options, Silent, middle, no_gradients, prepare
 from dissectreport.records import Record
 from dissectreport.results import Reader
 
@@ -51,6 +51,7 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     options = job.options
     aim = job.intervention
     if aim is None:
+        ear.say(f"no interventions: {no_gradients(job.segmenter.name)}")
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
     reader = Reader(options.cache / "measurements")

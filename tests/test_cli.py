@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from dissectreport.cli import app
 
 PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
-SMALL = ["--layers", "features", "--samples", "32", "--workers", "1", "--device", "cpu"]
+SMALL = ["--layers", "features", "--samples", "32", "--workers", "1", "--device", "cpu", "--no-interventions"]
 
 
 def run(*words, **more):

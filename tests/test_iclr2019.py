@@ -176,6 +176,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 def test_a_whole_run_finds_what_the_reference_found(cache):
     options = pipeline.Options(
         "reference_models:generator",
+        interventions=False,
         segmenter="reference_models:segmenter",
         samples=SAMPLES,
         rule="iclr2019",
@@ -199,6 +200,7 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
     options = pipeline.Options(
+        interventions=False,
         "planted", samples=32, layers=("features",), rule="iclr2019", device="cpu", workers=1, cache=cache
     )
     written = pipeline.build(options, cache / "site")
@@ -218,6 +220,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     options = pipeline.Options(
         "reference_models:generator",
+        interventions=False,
         segmenter="reference_models:segmenter",
         samples=16,
         rule="iclr2019",

@@ -19,8 +19,12 @@ PACKAGE = ROOT / "dissectreport"
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
-    "cli": "errors pipeline plugins store",
-    "pipeline": "analysis errors jobs measurement records report results store",
+    "cli": "errors on_demand pipeline plugins store",
+    "pipeline": "analysis errors interventions jobs measurement on_demand records report results store",
+    "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
+    "on_demand": "analysis engine errors intervene jobs plan probe sampler",
+    "ordering": "errors intervene measure plan probe stats",
+    "intervene": "errors measure plan probe stats",
     "measurement": "analysis engine jobs measure plan records reference results stats store",
     "jobs": "errors measure plan plugins store",
     "results": "errors plan stats store",
@@ -34,7 +38,7 @@ MAY_IMPORT = {
     "training": "errors models segmenters",
     "models": "errors sampler segmenters training",
     "segmenters": "errors",
-    "probe": "errors",
+    "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
     "plan": "errors",
@@ -44,7 +48,7 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "counting measure models probe reference sampler segmenters training",
+    "torch": "counting intervene measure models ordering probe reference sampler segmenters training",
     "safetensors": "models segmenters training",
     "typer": "cli",
     "rich": "cli",
@@ -52,7 +56,7 @@ OWNERS = {
     "markupsafe": "report",
     "plotly": "report",
     "PIL": "report training",
-    "pandas": "analysis report",
+    "pandas": "analysis on_demand report",
     "platformdirs": "store",
     "ray": "engine",
     "numpy": " ".join(MAY_IMPORT),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,18 @@ import pytest
 
 from dissectreport import pipeline, store
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
+from dissectreport.models.planted import UNIT
+from dissectreport.on_demand import Wish
 from dissectreport.pipeline import Options
 
-SMALL = {"layers": ("features",), "samples": 64, "pilot": 32, "workers": 1, "device": "cpu"}
+SMALL = {
+    "layers": ("features",),
+    "samples": 64,
+    "pilot": 32,
+    "workers": 1,
+    "device": "cpu",
+    "interventions": False,
+}
 
 
 class Heard(pipeline.Silent):
@@ -430,3 +440,141 @@ def test_what_was_never_measured_is_named(tmp_path):
     with pytest.raises(UnknownName, match="no measurement under rule corrected of 'planted'"):
         pipeline.load("planted", cache=tmp_path)
     assert not Path(tmp_path / "records").exists()
+
+
+# --- interventions ---
+
+
+INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
+
+
+@pytest.fixture(scope="module")
+def intervened(tmp_path_factory):
+    """A cache with interventions on the planted generator, never interrupted."""
+    cache = tmp_path_factory.mktemp("intervened")
+    measured(cache, **INTERVENED)
+    return cache
+
+
+def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, tmp_path):
+    measured(tmp_path, **INTERVENED | {"workers": 2})
+    assert content(tmp_path) == content(intervened)
+
+
+def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_path):
+    shutil.copytree(intervened, tmp_path / "cache")
+    for path in sorted((tmp_path / "cache" / "measurements").glob("*/*.npz"))[::3]:
+        path.unlink()
+    heard = measured(tmp_path / "cache", **INTERVENED)
+    assert content(tmp_path / "cache") == content(intervened)
+    assert not any("damaged" in line for line in heard.lines)
+
+
+def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
+    shutil.copytree(intervened, tmp_path / "cache")
+    kinds = {"ablations", "insertions", "orders", "first order"}
+    victims = []
+    for folder in store.folders(tmp_path / "cache" / "measurements"):
+        if folder.facts()["kind"] in kinds:
+            victims.append(folder.path(folder.names()[0]))
+            victims[-1].write_bytes(b"no")
+    heard = measured(tmp_path / "cache", **INTERVENED)
+    assert len(victims) == len(kinds)
+    assert all(any(str(victim) in line for line in heard.lines) for victim in victims)
+    assert content(tmp_path / "cache") == content(intervened)
+
+
+def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path):
+    shutil.copytree(intervened, tmp_path / "cache")
+    heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
+    ((done, total), *_) = next(steps for task, steps in heard.tasks.items() if task.startswith("ablating"))
+    assert (done, total) == (17, 20), "16 of 20 batches were there"
+    assert pipeline.load("planted", cache=tmp_path / "cache").interventions.samples == 160
+
+
+def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(intervened):
+    found = pipeline.load("planted", cache=intervened).interventions
+    assert found.layer == "features" and found.samples == 128
+    assert set(found.concepts["concept"]) <= {"sky", "grass", "house", "tree", "ball"}
+    exact = found.effects.dropna(subset="exact").set_index(["concept", "unit"])["exact"]
+    assert exact["grass", UNIT["grass"]] == 1
+    assert set(found.curves["order"]) == {"first-order", "alpha", "greedy", "IoU", "random"}
+    assert (found.removal["removed"] <= 1).all()
+    assert np.allclose(found.removal["beyond"], found.removal["removed"] - found.removal["random"])
+    inside = found.removal[["random_low", "random", "random_high"]].to_numpy()
+    assert (np.diff(inside) >= 0).all()
+    assert len(found.context) and (found.context["insertions"] >= 128).all()
+    first = found.effects[found.effects["rank"] == 1].set_index("concept")["unit"]
+    assert first["grass"] == UNIT["grass"] and first["house"] == UNIT["wall"]
+
+
+def test_the_concepts_and_the_layer_of_interventions_can_be_chosen(tmp_path):
+    measured(tmp_path, **INTERVENED | {"concepts": ("window", "roof"), "layers": ("features", "mixed")},
+             intervention_layer="mixed")  # fmt: skip
+    found = pipeline.load("planted", cache=tmp_path).interventions
+    assert found.layer == "mixed" and found.concepts["concept"].tolist() == ["window", "roof"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"concepts": ("windw",)}, "no concept 'windw'; did you mean window"),
+        (
+            {"intervention_layer": "mixed"},
+            "no measured layer 'mixed'; did you mean|no measured layer 'mixed'; there are",
+        ),
+        ({"intervention_samples": 64}, "--intervention-samples must be at least 128, not 64"),
+        ({"budget": "papr"}, "no budget 'papr'; did you mean paper"),
+        ({"precision": "float16"}, "--precision is auto, float32 or bfloat16, not float16"),
+        ({"constant": "max"}, "--constant is quantile or mean, not max"),
+    ],
+)
+def test_interventions_that_cannot_be_made_are_refused_in_one_line(tmp_path, changes, line):
+    with pytest.raises((BadOption, UnknownName), match=line):
+        measured(tmp_path, **INTERVENED | changes)
+
+
+def test_a_concept_that_never_occurs_is_refused(tmp_path):
+    with pytest.raises(BadOption, match="'window' occurs in none of 16 images"):
+        measured(tmp_path, **INTERVENED | {"samples": 16, "concepts": ("window",), "seed": 3})
+
+
+def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
+    heard = measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64})
+    assert any("no interventions: segmenter 'colour' tells no probabilities" in line for line in heard.lines)
+    with pytest.raises(SegmenterError, match="tells no probabilities"):
+        measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64, "concepts": ("red",)})
+
+
+def test_one_change_on_demand_is_the_planted_change(intervened):
+    options = Options("planted", workers=1, device="cpu", precision="float32", cache=intervened)
+    wish = Wish((UNIT["ball"],), "features", concepts=("ball",))
+    table = pipeline.intervene(options, wish).table
+    assert table["concept"][0] == "ball" and table["after"][0] == 0 and table["change"][0] == -1
+    inserted = pipeline.intervene(options, Wish((UNIT["ball"],), "features", "insert", "1", "0,0 7,7")).table
+    assert inserted.set_index("concept")["change"]["ball"] > 0
+    nothing = pipeline.intervene(options, Wish((UNIT["ball_mirror"],), "features", "ablate", "resample")).table
+    assert (nothing["change"] == 0).all()
+    known = pipeline.intervene(options, Wish((), "features", concepts=("grass",))).table
+    assert known["concept"][0] == "grass" and known["change"][0] == -1
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"units": ()}, "no units were named"),
+        ({"units": (3, 99)}, "unit 99 is not in features, whose units are 0 to 23"),
+        ({"at": "8,0"}, "--at 8,0 is outside: rows are 0 to 7"),
+        ({"at": "here"}, "--at is 'everywhere', or row,column"),
+        ({"value": "much"}, "--value is zero, mean, resample, quantile or a number, not 'much'"),
+        ({"value": "nan"}, "--value must be a finite number"),
+        ({"mode": "delete"}, "--mode is ablate or insert, not delete"),
+        ({"samples": 100}, "--samples must be at least 128, not 100"),
+        ({"layer": "featurs"}, "no layer of planted 'featurs'; did you mean features"),
+        ({"concepts": ("tre",)}, "no concept 'tre'; did you mean tree"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
+    wish = Wish(**{"units": (3,), "layer": "features"} | changes)
+    with pytest.raises((BadOption, UnknownName), match=line):
+        pipeline.intervene(Options("planted", workers=1, device="cpu"), wish)

@@ -438,9 +438,9 @@ class Tables:
                         "category": str(self.vocabulary["category"][other]),
                         "before": before,
                         "after": before * (1 - one.value[other]),
-                        "change": -one.value[other],
-                        "change_low": -high[other],
-                        "change_high": -low[other],
+                        "change": 0.0 - one.value[other],
+                        "change_low": 0.0 - high[other],
+                        "change_high": 0.0 - low[other],
                     }
                 )
         return pd.DataFrame(rows)
@@ -590,9 +590,9 @@ def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, fir
                 "category": str(vocabulary["category"][number]),
                 "before": whole.before[number] / total,
                 "after": whole.after[0, number] / total,
-                "change": -share.value[number],
-                "change_low": -high[number],
-                "change_high": -low[number],
+                "change": 0.0 - share.value[number],
+                "change_low": 0.0 - high[number],
+                "change_high": 0.0 - low[number],
             }
         )
     table = pd.DataFrame(rows)

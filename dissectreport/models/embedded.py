@@ -35,7 +35,7 @@ def scenes_pgan_early() -> NetworkGenerator:
 def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json")
-    network = from_state_dict(read_weights(folder / f"{name}.safetensors", str(card["sha256"])))
+    network = as_processors_like(from_state_dict(read_weights(folder / f"{name}.safetensors", str(card["sha256"]))))
     return NetworkGenerator(
         name=name,
         module=network,
@@ -87,6 +87,12 @@ def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:
     """A Progressive GAN of these sizes with random weights."""
     network = ProgressiveGenerator(sizes)
     network.initialise(seed)
+    return as_processors_like(network)
+
+
+def as_processors_like(network: ProgressiveGenerator) -> ProgressiveGenerator:
+    """The network with its channels last: it draws twice as fast on a processor."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 

@@ -1,0 +1,396 @@
+"""Edits of a layer, and everything that is concluded from them, on the generator whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planted_oracle import edited as slowly_edited
+from planted_oracle import features, has
+from planted_oracle import inserted as slowly_inserted
+from torch import Tensor, nn
+
+from dissectreport import intervene, ordering, probe
+from dissectreport.analysis import causal
+from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.errors import ModelError
+from dissectreport.intervene import Bench, pixels_by_image
+from dissectreport.interventions import as_set, random_sets
+from dissectreport.measure import Source
+from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
+from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
+from dissectreport.probe import Edit, at_blocks, opened
+from dissectreport.sampler import latents
+from dissectreport.segmenters.planted import VOCABULARY, number_of
+from dissectreport.stats.paired import Paired
+
+SOURCE = Source("planted", "planted")
+OBJECTS = ("grass", "house", "tree", "ball")
+QUICK = BUDGETS["quick"]
+
+
+def aim(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> Aim:
+    numbers = tuple(number_of(name) for name in concepts)
+    grounds = tuple(number_of(name) for name in ("sky", "grass", "house", "tree"))
+    return Aim("planted", "planted", layer, numbers, grounds, 1, precision)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(SOURCE.models(), aim())
+
+
+def judged(*sets: tuple[str, ...], count: int = 16) -> Paired:
+    units = [as_set(UNIT[name] for name in names) for names in sets]
+    found: Paired = intervene.make_judge(SOURCE, aim(), units)(Shard(0, 0, count))["paired"]
+    return found
+
+
+# --- only the tail runs again ---
+
+
+class Shared(nn.Module):
+    """One rectifier used before, inside and after the layer, and a part that is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rectify = nn.ReLU()
+        self.first = nn.Sequential(nn.Conv2d(2, 4, 1), self.rectify)
+        self.twice = nn.Conv2d(4, 4, 1)
+        self.layer = nn.Sequential(nn.Conv2d(4, 5, 1), self.rectify)
+        self.last = nn.Conv2d(5, 3, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.twice(self.rectify(self.twice(self.first(z.view(len(z), 2, 4, 4)))))
+        out: Tensor = self.last(self.rectify(self.layer(x) - 0.1))
+        return out
+
+
+class Counted(nn.Module):
+    """Counts how often it runs."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.runs = inner, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.runs += 1
+        out: Tensor = self.inner(x)
+        return out
+
+
+@pytest.mark.parametrize("layer", ["first", "first.0", "twice", "layer", "layer.0", "last"])
+def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(layer: str) -> None:
+    network, z = Shared(), torch.randn(3, 32)
+    at = opened(network, layer, z)
+    if layer == "twice":
+        with pytest.raises(ModelError, match="runs more than once"):
+            at.images(at.activations)
+    else:
+        assert torch.allclose(at.images(at.activations), network(z), atol=1e-6), "but for the last bits"
+    assert torch.equal(network(z), network(z)), "and the network is as it was"
+
+
+@pytest.mark.parametrize("number", [1, 4, 7, 8])
+def test_the_tail_of_a_progressive_gan_draws_what_the_whole_draws(number: int) -> None:
+    network = ProgressiveGenerator((8, 8, 8, 8, 4))
+    network.initialise(0)
+    z = latents(0, 0, 4, (8,))
+    at = opened(network, f"layer{number}", z)
+    assert torch.allclose(at.images(at.activations), network(z), rtol=1e-4, atol=1e-4), "but for the last bits"
+
+
+def test_what_comes_before_the_layer_does_not_run_again() -> None:
+    before, after = Counted(nn.Conv2d(1, 4, 1)), Counted(nn.Conv2d(4, 3, 1))
+    network = nn.Sequential(before, nn.Conv2d(4, 4, 1), after)
+    at = opened(network, "1", torch.randn(2, 1, 4, 4))
+    for _ in range(3):
+        at.images(at.activations)
+    assert (before.runs, after.runs) == (1, 3)
+
+
+def test_units_without_extent_can_be_edited() -> None:
+    network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
+    z = torch.randn(5, 4)
+    at = opened(network, "1", z)
+    assert at.activations.shape == (5, 6, 1, 1)
+    changed = Edit((2,))(at.activations)
+    hidden = network[1](network[0](z)).clone()
+    hidden[:, 2] = 0
+    assert torch.allclose(at.images(changed), network[3](network[2](hidden)), atol=1e-6)
+
+
+def test_a_network_is_whole_again_after_an_error_in_its_tail() -> None:
+    network, z = Shared(), torch.randn(2, 32)
+    at = opened(network, "layer", z)
+    with pytest.raises(RuntimeError):
+        at.images(torch.zeros(2, 7, 4, 4))
+    assert not any("forward" in part.__dict__ for part in network.modules())
+
+
+# --- edits ---
+
+
+def test_an_edit_never_changes_what_it_is_given() -> None:
+    given = torch.randn(2, 4, 8, 8)
+    kept = given.clone()
+    Edit((1, 3), torch.tensor([5.0, 6.0]))(given)
+    Edit((1,), 2.0, at_blocks(torch.tensor([0, 9]), 8, 8))(given)
+    assert torch.equal(given, kept)
+
+
+def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
+    given = torch.randn(2, 3, 16, 16)
+    changed = Edit((0, 2), torch.tensor([5.0, 6.0]), at_blocks(torch.tensor([0, 10]), 16, 16))(given)
+    wanted = given.clone()
+    wanted[0, [0, 2], :2, :2] = torch.tensor([5.0, 6.0])[:, None, None]
+    wanted[1, [0, 2], 2:4, 4:6] = torch.tensor([5.0, 6.0])[:, None, None]
+    assert torch.equal(changed, wanted)
+
+
+def test_edits_are_made_one_after_another() -> None:
+    given = torch.randn(1, 3, 4, 4)
+    both = probe.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
+    assert both[:, 0].abs().max() == 0
+    assert (both[:, 1] == 3).all()
+    assert torch.equal(both[:, 2], given[:, 2])
+
+
+def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
+    assert blocks_of(16, 32) == (8, 8)
+    assert blocks_of(4, 1) == (4, 1)
+    for side in (4, 8, 16, 32):
+        rows, columns = blocks_of(side, side)
+        inside = at_blocks(torch.arange(rows * columns), side, side)
+        assert (inside.sum(0) == 1).all(), "places cover the map, and do not overlap"
+        top, left, height, width = cell_of(columns + 1, side, side)
+        rows_inside = inside[columns + 1, 0].any(1).nonzero().flatten()
+        assert rows_inside[0] == round(top * side)
+        assert len(rows_inside) == round(height * side)
+        assert round(left * side) == round(width * side)
+
+
+def test_a_pixel_counts_once_for_a_concept_that_stands_in_two_slots() -> None:
+    labels = torch.from_numpy(np.random.RandomState(0).randint(0, 4, (3, 3, 5, 6)))
+    found = pixels_by_image(labels, 4)
+    wanted = [[int((image == c).any(0).sum()) if c else 0 for c in range(4)] for image in labels.numpy()]
+    assert found.tolist() == wanted
+
+
+# --- effects on the planted generator are the planted ones ---
+
+
+@pytest.mark.parametrize("name", ["ball", "grass", "window"])
+def test_ablating_the_unit_that_paints_a_concept_removes_exactly_its_area(name: str) -> None:
+    generator = load()
+    z = latents(aim().judging_seed, 0, 16, generator.latent_shape)
+    with torch.no_grad():
+        labels = SOURCE.models().labels(generator(z))
+        edited = SOURCE.models().labels(slowly_edited(generator, z, (name,)))
+    found, number = judged((name,)), number_of(name)
+    assert found.before[number] == has(labels, name).sum() > 0
+    assert found.after[0, number] == has(edited, name).sum() == 0
+
+
+@pytest.mark.parametrize("name", ["ball_mirror", "crown_duplicate", "position_only", "always_on", "dead", *NOISE])
+def test_units_that_only_look_as_if_they_drew_something_change_not_a_pixel(name: str) -> None:
+    found = judged((name,))
+    assert np.array_equal(found.after[0], found.before)
+
+
+def test_a_concept_that_several_units_draw_together_goes_when_all_but_one_are_off() -> None:
+    found, roof = judged(ROOF[:1], ROOF[:2], ROOF[:3], ROOF), number_of("roof")
+    assert found.before[roof] == found.after[0, roof] == found.after[1, roof] > 0
+    assert found.after[2, roof] == found.after[3, roof] == 0
+
+
+def test_what_was_behind_comes_to_light_so_side_effects_add_up() -> None:
+    found = judged(("ball",))
+    objects = [number_of(name) for name in ("sky", "grass", "house", "tree", "ball")]
+    gained = (found.after[0] - found.before)[objects]
+    blotch = found.images * found.pixels - found.before[objects].sum()
+    assert gained[-1] < 0 < gained[0]
+    assert 0 <= gained.sum() <= blotch + found.before[objects[-1]]
+
+
+def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
+    generator = load()
+    where = aim(("window",))
+    planting = intervene.Planting(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
+    found = intervene.make_context(SOURCE, where, planting)(Shard(0, 0, 48))
+    house = found.grounds == number_of("house")
+    assert house.sum() >= 10
+    z = latents(where.judging_seed, 0, 48, generator.latent_shape)
+    for row in range(len(found.samples)):
+        sample, place = int(found.samples[row]), int(found.places[row])
+        one = z[sample : sample + 1]
+        with torch.no_grad():
+            before = SOURCE.models().labels(generator(one))
+            after = SOURCE.models().labels(slowly_inserted(generator, one, "window", *divmod(place, 8), 1.25))
+        gain = int(has(after, "window").sum()) - int(has(before, "window").sum())
+        assert found.gains[row, 0, 0] == gain
+    on_wall = found.gains[house, 0, 0].mean()
+    elsewhere = found.gains[found.grounds == number_of("sky"), 0, 0].mean()
+    assert on_wall > 10 * max(abs(elsewhere), 0.1)
+
+
+def test_the_ground_is_what_stood_at_the_middle_of_the_place() -> None:
+    labels = torch.zeros(1, 2, 64, 64, dtype=torch.int64)
+    labels[0, 1, 4::8, 4::8] = 3
+    labels[0, 0, 12, 4] = 2
+    found = intervene.grounds_of(labels, (3,), (8, 8))
+    assert found.tolist() == [[3] * 64]
+    assert intervene.grounds_of(labels, (2, 3), (8, 8))[0, 8] == 3
+    assert intervene.grounds_of(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
+
+
+# --- first order ---
+
+
+def test_first_order_effects_are_the_derivative_of_scaling_a_unit(bench: Bench) -> None:
+    at = bench.open(3, 0, 4)
+    concepts = [number_of(name) for name in OBJECTS]
+    found = intervene.first_order(bench, at, at.activations, concepts)
+    for unit in (UNIT["ball"], UNIT["crown"], UNIT["roof1"], UNIT["ball_mirror"]):
+        scale = torch.ones(1, requires_grad=True)
+        maps = at.activations.clone()
+        scaled = torch.cat([maps[:, :unit], maps[:, unit : unit + 1] * scale, maps[:, unit + 1 :]], 1)
+        shares = bench.probabilities(bench.images(at, scaled))
+        for row, concept in enumerate(concepts):
+            (slope,) = torch.autograd.grad(shares[:, concept].sum(), scale, retain_graph=True)
+            assert found.effect[row, unit] == pytest.approx(float(slope), abs=1e-3, rel=1e-4)
+
+
+def test_units_without_outgoing_weight_have_no_first_order_effect(bench: Bench) -> None:
+    at = bench.open(3, 0, 8)
+    found = intervene.first_order(bench, at, at.activations, [number_of(name) for name in OBJECTS])
+    for name in ("ball_mirror", "crown_duplicate", "position_only", "always_on", "dead", *NOISE):
+        assert np.abs(found.effect[:, UNIT[name]]).max() < 1e-5, name  # of thousands of pixels
+
+
+def test_the_unit_that_draws_a_concept_leads_its_first_order_order(bench: Bench) -> None:
+    at = bench.open(3, 0, 16)
+    found = intervene.first_order(bench, at, at.activations, [number_of("grass"), number_of("ball")])
+    assert found.effect.argmax(1).tolist() == [UNIT["grass"], UNIT["ball"]]
+
+
+def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
+    class Cut:
+        name, vocabulary = "cut", VOCABULARY
+
+        def probabilities(self, images: Tensor) -> Tensor:
+            return torch.zeros(len(images), len(VOCABULARY), 4, 4)
+
+    models = SOURCE.models()
+    models.__dict__["segmenter"] = Cut()
+    bench = Bench(models, aim())
+    at = bench.open(3, 0, 2)
+    with pytest.raises(ModelError, match="gradient of 'ball' does not reach layer 'features'"):
+        intervene.first_order(bench, at, at.activations, [number_of("ball")])
+
+
+# --- orders ---
+
+
+def lesson(bench: Bench, concept: str) -> ordering.Lesson:
+    """What the orders of one concept are made from, over a few choosing latents."""
+    where = replace(bench.aim, concepts=(number_of(concept),))
+    found = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
+    first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
+    score, place = found["rows"]["score"][:, 0], found["rows"]["place"][:, 0]
+    order = np.argsort(-score, kind="stable")
+    present = order[score[order] > 0]
+    return ordering.Lesson(
+        0,
+        np.full(len(UNITS), 0.5),
+        found["presence"].concept_means()[0],
+        present,
+        place[present],
+        np.bincount(place[present], minlength=64).astype(float),
+        np.argsort(-first.effect[0], kind="stable"),
+    )
+
+
+@pytest.mark.parametrize("concept", ["roof", "ball"])
+def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(bench: Bench, concept: str) -> None:
+    budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
+    causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
+    weight, _, losses = ordering.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
+    leading = set(np.argsort(-weight)[: len(causes)].tolist())
+    assert leading == causes
+    assert np.isfinite(losses).all()
+    assert weight[UNIT["ball_mirror"]] < weight[list(causes)].min()
+
+
+def test_greedy_takes_every_unit_that_draws_a_concept_together_first(bench: Bench) -> None:
+    budget = replace(QUICK, greedy_units=4, greedy_images=8)
+    order = ordering.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
+    assert sorted(order.tolist()) == list(range(len(UNITS)))
+    assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
+
+
+def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) -> None:
+    one = lesson(bench, "ball")
+    places, gains = ordering.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
+    assert len(places) == len(gains) >= 40
+    for (sample, place), gain in zip(places, gains, strict=True):
+        at = ordering.open_samples(bench, [int(sample)])
+        labels = bench.labels(bench.images(at, at.activations))
+        row, column = divmod(int(place), 8)
+        if has(labels, "ball")[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].any():
+            assert gain == 0
+
+
+def test_an_optimisation_that_diverges_says_so(bench: Bench) -> None:
+    broken = replace(lesson(bench, "ball"), constant=np.full(len(UNITS), np.nan))
+    with pytest.raises(ModelError, match="diverged"):
+        ordering.learn_alpha(bench, replace(QUICK, alpha_trial=3), broken, number_of("ball"))
+
+
+# --- random sets, intervals ---
+
+
+def test_random_sets_differ_and_have_the_mean_activation_of_the_leading_ones() -> None:
+    strength = np.random.RandomState(0).gamma(2, 1, 128)
+    leading = np.stack([np.random.RandomState(k).permutation(128) for k in range(4)])
+    for size in (4, 10, 20):
+        sets = random_sets(strength, leading, size, 10)
+        wanted = strength[leading[:, :size]].mean()
+        assert len(set(sets)) == 10
+        assert {len(units) for units in sets} == {size}
+        assert all(abs(strength[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
+
+
+def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife() -> None:
+    random = np.random.RandomState(0)
+    parts = []
+    for number in range(16):
+        before = random.randint(50, 200, 3)
+        after = random.randint(0, 100, (2, 3))
+        parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
+    removed = causal.Removed.of(np.array([[3, 0], [1, 2]]), parts)
+    found = removed[(2,)]
+    whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
+    assert np.allclose(found.value, 1 - whole[1] / whole[0])
+    left_out = [1 - (whole[1] - p.after[0]) / (whole[0] - p.before) for _, p in parts]
+    error = np.sqrt(15 / 16 * ((np.stack(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
+    assert np.allclose(found.error(), error)
+    mean = removed.mean([(2,), (1, 0)])
+    assert np.allclose(mean.value, (found.value + removed[(0, 1)].value) / 2)
+    assert isinstance(mean, Jackknife)
+
+
+def test_rank_correlations_agree_with_counting_discordant_pairs_by_hand() -> None:
+    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
+    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
+    assert np.isnan(causal.spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
+    low, high = causal.spearman_interval(0.9, 32)
+    assert 0.77 < low < 0.9 < high < 0.97
+
+
+def test_the_planted_answers_are_those_of_the_layer_that_is_edited() -> None:
+    assert TRUTH.layer == aim().layer
+    assert features(load(), latents(0, 0, 1, load().latent_shape)).shape[1] == len(UNITS)
