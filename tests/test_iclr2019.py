@@ -200,8 +200,14 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
     options = pipeline.Options(
+        "planted",
         interventions=False,
-        "planted", samples=32, layers=("features",), rule="iclr2019", device="cpu", workers=1, cache=cache
+        samples=32,
+        layers=("features",),
+        rule="iclr2019",
+        device="cpu",
+        workers=1,
+        cache=cache,
     )
     written = pipeline.build(options, cache / "site")
     dissection = pipeline.load("planted", "iclr2019", cache)
