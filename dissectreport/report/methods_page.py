@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.report.causal_pages import CausalMethods, causal_methods
 from dissectreport.report.frame import Frame
 from dissectreport.report.model import Pairs, Site, cards, core
 from dissectreport.report.wording import Wording
@@ -41,6 +42,7 @@ class MethodsPage:
     downloads: Mapping[str, Mapping[str, Download]]
     """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
+    causes: CausalMethods | None
     set_aside: Mapping[str, int]
 
 
@@ -73,5 +75,6 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         wording=site.wording,
         downloads=downloads,
         columns=site.wording.dictionary(),
+        causes=causal_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
     )
