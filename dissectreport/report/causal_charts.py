@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.report.charts import Point, apart, linear, short
-from dissectreport.report.figures import change, removed
+from dissectreport.report.figures import change
 from dissectreport.report.svg import drawing, line, path, rect, round_numbers, tag, text
 
 RANDOM = "random"
@@ -77,7 +77,7 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
     y = linear(low, max(marks[-1], high) * 1.02, height - bottom, top)
     x = _over_units(curves, left + 8, width - right - 8)
     inside = [line(left, y(m), width - right, y(m), "grid" if abs(m) > 1e-9 else "axis") for m in marks]
-    inside += [text(left - 8, y(m) + 4, f"{100 * m:.0f} %".replace("-", "−"), "end", "tick") for m in marks]
+    inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
     tried = sorted({n for curve in curves for n in curve.units})
     inside += [text(x(n), height - bottom + 20, str(n), "middle", "tick") for n in _sparse(tried, x)]
     inside.append(text((left + width - right) / 2, height - 5, "units that are off", "middle", "tick"))
@@ -93,6 +93,11 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
         inside.append(order_sign(order, width - right + 16, up))
         inside.append(text(width - right + 28, up + 4, order_words(order), class_=f"end ink-{order_mark(order)}"))
     return drawing(width, height, title, description, name, *inside)
+
+
+def _round(value: float) -> str:
+    """A round share as per cent."""
+    return f"{100 * value:.3g} %".replace("-", "−")
 
 
 def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17.0) -> list[int]:
@@ -143,8 +148,8 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
     x, y = linear(low, high, left, width - right), linear(low, high, height - bottom, top)
     marks = round_numbers(low, high, 5)
     inside = [line(left, y(m), width - right, y(m), "grid" if abs(m) > 1e-9 else "axis") for m in marks]
-    inside += [text(left - 8, y(m) + 4, removed(m), "end", "tick") for m in marks]
-    inside += [text(x(m), height - bottom + 20, removed(m), "middle", "tick") for m in marks]
+    inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
+    inside += [text(x(m), height - bottom + 20, _round(m), "middle", "tick") for m in marks]
     inside.append(text((left + width - right) / 2, height - 5, "estimated, to first order", "middle", "tick"))
     inside.append(path([(x(low), y(low)), (x(high), y(high))], "agreed"))
     for dot in dots:
@@ -158,7 +163,7 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
         if all(abs(at - a) > 34 or abs(up - b) > 15 for a, b in placed):
             placed.append((at, up))
             side = "end" if at > width - right - 60 else "start"
-            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name"))
+            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name halo"))
     return drawing(width, height, title, description, name, *inside)
 
 

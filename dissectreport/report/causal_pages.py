@@ -173,7 +173,7 @@ def finding(one: Studied, layer: Layer) -> str:
     of = f"{lead.units} of the {layer.units} units of {layer.name}"
     rivals = f"{lead.units} random units of the same mean activation remove {told(lead.random)}"
     joined = "; " if lead.beats else ". That is not surely more than by chance: "
-    return f"Turning off {of} removes {told(lead.removed)} of all {one.concept}{joined}{rivals}."
+    return f"Turning off {of} removes {told(lead.removed)} of all {one.concept} pixels{joined}{rivals}."
 
 
 @dataclass(frozen=True)
@@ -593,10 +593,10 @@ def _insight(one: Studied, grounds: Sequence[GroundRow]) -> str:
         return ""
     best, worst = grounds[0], grounds[-1]
     if best is worst or best.gain.low <= worst.gain.high:
-        return f"Its units add {gain(best.gain.value)} pixels of {one.concept} where {best.ground} stood."
+        return f"Switched on at one place, its units change {one.concept} much the same whatever stood there."
     return (
-        f"The same units add {gain(best.gain.value)} pixels of {one.concept} where {best.ground} stood,"
-        f" and {gain(worst.gain.value)} where {worst.ground} stood."
+        f"Switched on at one place, its units gain {gain(best.gain.value)} pixels of {one.concept}"
+        f" where {best.ground} stood, and {gain(worst.gain.value)} where {worst.ground} stood."
     )
 
 
@@ -698,7 +698,8 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
         f" {removed(ENOUGH)} of the concept's area, and surely more than random units of the same mean activation do."
     )
     if few:
-        sentence += f" For {sum(f.enough for f in few)}, {few[0].units} units are enough."
+        enough = sum(f.enough for f in few)
+        sentence += f" For {enough if enough else 'none of them'}, {few[0].units} units are enough."
     return sentence
 
 
@@ -844,12 +845,12 @@ def _unit_sentence(causes: Sequence[UnitCause], measured: bool) -> str:
         return ""
     first = causes[0]
     if measured and first.exact.low > 0:
-        return f"Turning off this unit alone removes {told(first.exact)} of all {first.concept}."
+        return f"Turning off this unit alone removes {told(first.exact)} of all {first.concept} pixels."
     if measured:
         return "Turning off this unit alone surely removes nothing of any concept that was studied."
     return (
         f"It was not turned off by itself. To first order, turning it off would remove {removed(first.estimate)}"
-        f" of all {first.concept}: an estimate, not a measurement."
+        f" of all {first.concept} pixels: an estimate, not a measurement."
     )
 
 

@@ -5,7 +5,6 @@
   if (!compare) return;
   const slide = document.getElementById("wipe");
   const flip = document.getElementById("flip");
-  const out = document.getElementById("wipe-out");
   const shades = document.getElementById("compare-shades");
   const rows = Array.from(document.querySelectorAll(".ablated > li"));
   const thumbs = Array.from(compare.querySelectorAll("[data-row]"));
@@ -15,8 +14,6 @@
     const off = Number(slide.value);
     compare.style.setProperty("--off", off + "%");
     flip.setAttribute("aria-pressed", off === 100);
-    const words = off === 0 ? "all units on" : off === 100 ? "units off" : "off right of the line";
-    out.textContent = words;
     slide.setAttribute("aria-valuetext", off + " % of the image with the units off");
   };
   const choose = (number, keep) => {
@@ -38,7 +35,7 @@
   flip.addEventListener("click", () => {
     slide.value = Number(slide.value) === 100 ? 0 : 100;
     show();
-    app.say(out.textContent);
+    app.say(Number(slide.value) ? "units off" : "units on");
   });
   compare.querySelectorAll("[data-wipe]").forEach((stage) => {
     const follow = (event) => {
