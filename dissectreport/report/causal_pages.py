@@ -171,9 +171,16 @@ def finding(one: Studied, layer: Layer) -> str:
     if lead is None:
         return f"Nothing was measured of what removes {one.concept}."
     of = f"{lead.units} of the {layer.units} units of {layer.name}"
-    rivals = f"{lead.units} random units of the same mean activation remove {told(lead.random)}"
+    rivals = f"{lead.units} random units of the same mean activation {_does(lead.random)}"
     joined = "; " if lead.beats else ". That is not surely more than by chance: "
     return f"Turning off {of} removes {told(lead.removed)} of all {one.concept} pixels{joined}{rivals}."
+
+
+def _does(point: Point) -> str:
+    """What units do to a concept: they remove some, or let it grow."""
+    if point.value < 0:
+        return f"let it grow by {removed(-point.value)} [{removed(-point.high)}, {removed(-point.low)}]"
+    return f"remove {told(point)}"
 
 
 @dataclass(frozen=True)
@@ -661,7 +668,7 @@ def causes_page(site: Site, found: Interventions, every: tuple[Studied, ...]) ->
     )
     counts = tuple(sorted({r.units for one in every for r in one.removals}))
     orders = [c.order for one in every for c in one.curves]
-    high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [1.0])
+    high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [0.2])
     return CausesPage(
         frame=around,
         model=site.dissection.model,
@@ -693,9 +700,18 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
     most = max(lead.units for lead in leads)
     good = [lead for lead in leads if lead.enough]
     few = [one.fewest for one in every if one.fewest is not None]
+    off = f"turning off the best {most} of {layer.units} units"
+    if not good:
+        one, lead = max(
+            ((one, one.leading) for one in every if one.leading is not None), key=lambda pair: pair[1].removed.value
+        )
+        return (
+            f"For none of {len(every)} concepts does {off} remove {removed(ENOUGH)} of the concept's area and surely more"
+            f" than random units do. Most goes of {one.concept}: {told(lead.removed)}."
+        )
     sentence = (
-        f"For {len(good)} of {len(every)} concepts, turning off the best {most} of {layer.units} units removes at least"
-        f" {removed(ENOUGH)} of the concept's area, and surely more than random units of the same mean activation do."
+        f"For {len(good)} of {len(every)} concepts, {off} removes at least {removed(ENOUGH)} of the concept's area, and"
+        " surely more than random units of the same mean activation do."
     )
     if few:
         enough = sum(f.enough for f in few)
