@@ -141,7 +141,7 @@ class Dot:
 
 def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named: int = 5) -> Markup:
     """Measured effect of single units over its estimate, with whiskers; the dotted line is where both agree."""
-    width, height, left, right, top, bottom = 560.0, 330.0, 56.0, 20.0, 14.0, 44.0
+    width, height, left, right, top, bottom = 560.0, 330.0, 56.0, 20.0, 26.0, 44.0
     every = [v for d in dots for v in (d.estimate, d.exact.value) if not math.isnan(v)]
     low, high = min([*every, 0.0]), max([*every, 0.01])
     low, high = low - 0.05 * (high - low), high + 0.08 * (high - low)
@@ -151,6 +151,7 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
     inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
     inside += [text(x(m), height - bottom + 20, _round(m), "middle", "tick") for m in marks]
     inside.append(text((left + width - right) / 2, height - 5, "estimated, to first order", "middle", "tick"))
+    inside.append(text(0, 12, "measured", class_="tick"))
     inside.append(path([(x(low), y(low)), (x(high), y(high))], "agreed"))
     for dot in dots:
         at, ends = x(dot.estimate), [min(max(v, low), high) for v in (dot.exact.low, dot.exact.high)]

@@ -706,8 +706,8 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
             ((one, one.leading) for one in every if one.leading is not None), key=lambda pair: pair[1].removed.value
         )
         return (
-            f"For none of {len(every)} concepts does {off} remove {removed(ENOUGH)} of the concept's area and surely more"
-            f" than random units do. Most goes of {one.concept}: {told(lead.removed)}."
+            f"For none of {len(every)} concepts does {off} remove {removed(ENOUGH)} of the concept's area, and surely"
+            f" more than random units do. Most goes of {one.concept}: {told(lead.removed)}."
         )
     sentence = (
         f"For {len(good)} of {len(every)} concepts, {off} removes at least {removed(ENOUGH)} of the concept's area, and"
@@ -905,6 +905,8 @@ class CausalMethods:
     block: float
     concepts: int
     orders: tuple[tuple[str, str, str], ...]
+    learned: bool
+    """Whether the order alpha is among them."""
     settings: Pairs
     columns: Mapping[str, str]
 
@@ -924,6 +926,7 @@ def causal_methods(site: Site, around: Frame) -> CausalMethods | None:
         found.block,
         len(found.concepts),
         tuple((order_words(o), order_mark(o), _meaning(o, found)) for o in listed),
+        "alpha" in listed,
         flat(found.settings),
         dictionary(site, found),
     )
