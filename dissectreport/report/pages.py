@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
-from dissectreport.report.causal_pages import Teaser, teaser
+from dissectreport.report.causal_overview import Teaser, teaser
 from dissectreport.report.charts import Point, Series, over_layers
 from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.figures import Agreement

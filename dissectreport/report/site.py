@@ -20,8 +20,10 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.report import figures, images
 from dissectreport.report.assets import load_assets, templates_folder
+from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
-from dissectreport.report.causal_pages import causal_tables, cause_page, causes_page, studied
+from dissectreport.report.causal_overview import causes_page
+from dissectreport.report.causal_pages import cause_page
 from dissectreport.report.concept_pages import concepts_page
 from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page

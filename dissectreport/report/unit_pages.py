@@ -15,12 +15,12 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Layer
 from dissectreport.analysis.interventions import Interventions
 from dissectreport.report import charts
-from dissectreport.report.causal_pages import UnitCauses, unit_causes
 from dissectreport.report.figures import Agreement, percent
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, rows_of
+from dissectreport.report.unit_causes import UnitCauses, unit_causes
 from dissectreport.report.wording import Wording
 
 
