@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from dissectreport.analysis import interventions
 from dissectreport.analysis.dissection import (
     Curves,
     Dissection,
@@ -19,6 +21,7 @@ from dissectreport.analysis.dissection import (
     Provenance,
     Trust,
 )
+from dissectreport.analysis.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
 
 NAMES = {
     "object": ("sky", "grass", "tree", "house", "sun", "hill"),
@@ -34,12 +37,16 @@ COLOURS = {"sky": "blue", "grass": "green", "tree": "green", "crown": "green", "
 GRID, SHOWN = 32, 48
 
 
-def draw(rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """One picture (size, size, 3) and its concepts (slots, size, size)."""
+def draw(
+    rng: np.random.Generator, size: int, without: tuple[str, ...] = (), more: tuple[str, float, float] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """One picture (size, size, 3) and its concepts (slots, size, size), `without` some or with `more` of one."""
     image, kinds = Image.new("RGB", (size, size)), Image.new("L", (size, size))
     pens = ImageDraw.Draw(image), ImageDraw.Draw(kinds)
 
     def shape(name: str, how: str, points: list[float], colour: tuple[int, int, int]) -> None:
+        if name in without:
+            return
         getattr(pens[0], how)([p * size for p in points], fill=colour)
         getattr(pens[1], how)([p * size for p in points], fill=NUMBER[name])
 
@@ -63,6 +70,9 @@ def draw(rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], NDArra
         roof = [x - w - 0.03, base - h, x, base - h - 0.17, x + w + 0.03, base - h]
         shape("roof", "polygon", roof, shade(165, 60, 50))
         shape("door", "rectangle", [x - 0.04, base - h * 0.55, x + 0.04, base], shade(80, 55, 45))
+    if more is not None:
+        name, x, y = more
+        shape(name, "ellipse", [x - 0.12, y - 0.12, x + 0.12, y + 0.12], shade(70, 110, 60))
     return np.asarray(image), slots(np.asarray(kinds))
 
 
@@ -332,3 +342,163 @@ def make_provenance(name: str, seed: int, size: int) -> Provenance:
         command=f"dissectreport build {name} --seed {seed}",
         thresholds={"excess": 0.04, "q": 0.05},
     )
+
+
+REMOVED = {"tree": ("tree", "crown"), "door": ("door",), "sky": ("sun", "hill")}
+"""What a picture lacks when the units of a concept are off."""
+COUNTS = (0, 1, 2, 4, 8, 12, 20, 30)
+
+
+def with_causes(made: Dissection, seed: int = 5, shown: int = 4) -> Dissection:
+    """The same with a plausible account of what the units of its last layer cause."""
+    rng = np.random.default_rng(seed)
+    layer, size = made.layers[-1], made.pictures.pixels.shape[1]
+    most = [n for n in COUNTS if n <= layer.units]
+    sizes = sorted({min(10, layer.units), min(20, layer.units)})
+    strength = {"tree": 0.86, "door": 0.64, "sky": 0.12}
+    tables: dict[str, list[pd.DataFrame]] = {}
+
+    def add(name: str, concept: str, **columns: Any) -> None:
+        tables.setdefault(name, []).append(pd.DataFrame({"concept": concept, **columns}))
+
+    for concept, strongest in strength.items():
+        row = made.concepts[made.concepts["concept"] == concept].iloc[0]
+        best = "greedy" if concept == "tree" else "first-order"
+        add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best=[best])
+        effects = made_effects(rng, layer.units, strongest)
+        add("effects", concept, **effects)
+        measured = int(effects["exact"].notna().sum())
+        add(
+            "agreement",
+            concept,
+            units=[measured],
+            spearman=[0.81],
+            spearman_low=[0.7],
+            spearman_high=[0.88],
+            reliability=[0.93],
+        )
+        for at, order in enumerate((*interventions.ORDERS, "random")):
+            units = np.array(most)
+            top = 0.05 if order == "random" else strongest * (1 - 0.09 * at)
+            removed = top * (1 - np.exp(-units / 6.0))
+            width = np.where(units > 0, 0.03, 0.0)
+            add(
+                "curves",
+                concept,
+                order=order,
+                units=units,
+                removed=removed,
+                removed_low=removed - width,
+                removed_high=removed + width,
+            )
+            if order == "random":
+                continue
+            chosen = rng.permutation(layer.units)[:30]
+            weight = np.linspace(1, 0.1, len(chosen)) if order == "alpha" else np.nan
+            add("orders", concept, order=order, place=np.arange(1, len(chosen) + 1), unit=chosen, weight=weight)
+            at_sizes = top * (1 - np.exp(-np.array(sizes) / 6.0))
+            add(
+                "removal",
+                concept,
+                order=order,
+                units=sizes,
+                removed=at_sizes,
+                removed_low=at_sizes - 0.03,
+                removed_high=at_sizes + 0.03,
+                random=0.04,
+                random_low=-0.01,
+                random_high=0.09,
+                beyond=at_sizes - 0.04,
+                beyond_low=at_sizes - 0.08,
+                beyond_high=at_sizes,
+            )
+        others = made.concepts
+        change = rng.normal(0, 0.15, len(others)).round(3)
+        change[others["concept"] == concept] = -strongest
+        add(
+            "side",
+            concept,
+            order=best,
+            units=sizes[-1],
+            other=others["concept"].to_numpy(),
+            category=others["category"].to_numpy(),
+            before=others["area"].to_numpy(),
+            after=others["area"].to_numpy() * (1 + change),
+            change=change,
+            change_low=change - 0.05,
+            change_high=change + 0.05,
+        )
+        grounds = ("grass", "house", "sky", "hill", "")
+        gains = np.array([61.0, 44.5, 3.2, 20.0, -1.5])
+        add(
+            "context",
+            concept,
+            ground=grounds,
+            insertions=[600, 512, 900, 140, 128],
+            gain=gains,
+            gain_low=gains - 4,
+            gain_high=gains + 4,
+            random_gain=1.1,
+            random_gain_low=-0.4,
+            random_gain_high=2.6,
+        )
+    joined = {name: pd.concat(found, ignore_index=True) for name, found in tables.items()}
+    pictures = {
+        concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(strength)
+    }
+    unit_pictures = {unit: made_ablated(seed + unit, "tree", (unit,), size, 2) for unit in (0, 1)}
+    found = Interventions(
+        layer=layer.name,
+        samples=4_096,
+        choosing=1_024,
+        random_sets=12,
+        block=64.0,
+        settings={"seed": 1, "alpha": {"steps": 300, "rate": 0.1}},
+        unit_pictures=unit_pictures,
+        pictures=pictures,
+        notes=("The concept door occurs in few images.",),
+        **joined,
+    )
+    return replace(made, interventions=found)
+
+
+def made_effects(rng: np.random.Generator, units: int, strongest: float) -> dict[str, Any]:
+    """Effects of all units by rank; the weaker half was not ablated one by one."""
+    estimate = np.sort(rng.normal(0, strongest / 12, units) + (rng.random(units) < 0.3) * strongest / 5)[::-1]
+    exact = pd.Series(estimate * rng.uniform(0.6, 1.2, units))
+    exact[units // 2 :] = np.nan
+    return {
+        "unit": rng.permutation(units),
+        "rank": np.arange(1, units + 1),
+        "estimate": estimate,
+        "excess": rng.uniform(-0.05, 0.3, units),
+        "exact": exact,
+        "exact_low": exact - 0.02,
+        "exact_high": exact + 0.02,
+    }
+
+
+def made_ablated(seed: int, concept: str, units: tuple[int, ...], size: int, shown: int) -> Ablated:
+    """Pictures with and without a concept."""
+    numbers = np.arange(shown) + seed * 10
+    both = [[draw(np.random.default_rng(n), size, without) for n in numbers] for without in ((), REMOVED[concept])]
+    pixels, labels = ([np.stack([one[part] for one in side]) for side in both] for part in (0, 1))
+    step = size // GRID
+    return Ablated(units, numbers, *pixels, *(found[:, :, ::step, ::step] for found in labels))
+
+
+def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) -> ConceptPictures:
+    """What is shown of one concept."""
+    ablated = made_ablated(seed, concept, tuple(range(min(20, units))), size, shown)
+    places = np.array([(0.5, 0.125 * (i + 1), 0.25, 0.25) for i in range(shown)], np.float32)
+    grown = "crown" if concept == "tree" else concept
+    after = [
+        draw(np.random.default_rng(n), size, more=(grown, left + width / 2, top + height / 2))[0]
+        for n, (top, left, height, width) in zip(ablated.samples, places.tolist(), strict=True)
+    ]
+    grounds = tuple(np.resize(("grass", "house", "sky", ""), shown).tolist())
+    gains = np.resize([180, 90, -3, 0], shown)
+    inserted = Inserted(ablated.units, ablated.samples, places, grounds, gains, ablated.before, np.stack(after))
+    rise = np.linspace(-12, 30, 8, dtype=np.float32)
+    maps = np.stack([np.add.outer(rise, np.roll(rise, i)) for i in range(min(3, shown))])
+    return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps))

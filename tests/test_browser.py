@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made import made_dissection
+from made import made_dissection, with_causes
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.report.figures import share, times
@@ -21,13 +21,19 @@ from dissectreport.report.site import write_site
 HOME = "planted/index.html"
 LAYER = "planted/layer1/index.html"
 UNIT = "planted/layer1/unit-1.html"
+CAUSING = "planted/layer2/unit-1.html"
+CAUSES = "planted/causes.html"
+CONCEPT = "planted/concepts/tree.html"
 KINDS = (
     "index.html",
     HOME,
     LAYER,
     "planted/layer1/table.html",
     UNIT,
+    CAUSING,
     "planted/concepts.html",
+    CAUSES,
+    CONCEPT,
     "planted/lookup.html",
     "planted/trust.html",
     "planted/methods.html",
@@ -41,7 +47,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("browser") / "a site"
-    write_site(made_dissection(units=24), out)
+    write_site(with_causes(made_dissection(units=24)), out)
     return out
 
 
@@ -261,11 +267,62 @@ def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:
         assert numbers(page, "tbody data.iou") == shown[::-1]
 
 
-@pytest.mark.parametrize("name", [LAYER, "planted/concepts.html"])
+def off(page: Page) -> str:
+    """How much of the image is shown without the units."""
+    return str(page.evaluate("document.getElementById('compare').style.getPropertyValue('--off')"))
+
+
+def test_the_keyboard_compares_with_and_without(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, CONCEPT) as page:
+        assert off(page) == "50%"
+        page.keyboard.press("l")
+        expect(page.locator("#wipe")).to_be_focused()
+        page.keyboard.press("Home")
+        assert off(page) == "0%"
+        page.keyboard.press("m")
+        assert off(page) == "100%"
+        expect(page.locator("#flip")).to_have_attribute("aria-pressed", "true")
+        over = page.locator(".wipe .over").first
+        assert over.evaluate("e => getComputedStyle(e).clipPath").startswith("inset(0px 0px 0px")
+        page.click("#flip")
+        assert off(page) == "0%"
+
+
+def test_a_pointer_wipes_where_it_is(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, CONCEPT) as page:
+        box = page.locator("[data-wipe]").first.bounding_box()
+        assert box is not None
+        page.locator("[data-wipe]").first.click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
+        assert off(page) == "75%"
+
+
+def test_an_image_to_compare_has_an_address(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, CONCEPT) as page:
+        thumbs = page.locator(".thumbs button")
+        thumbs.nth(2).click()
+        shown = page.locator("[data-show=after]").get_attribute("src")
+        assert shown == page.locator(".ablated [data-part=after]").nth(2).get_attribute("src")
+        address = page.url
+        assert "#s=" in address
+        page.reload()
+        expect(thumbs.nth(2)).to_have_attribute("aria-pressed", "true")
+        assert page.locator("[data-show=after]").get_attribute("src") == shown
+
+
+def test_a_concept_is_complete_without_scripts(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, CAUSES, java_script_enabled=False) as page:
+        page.click("table.studied a >> text=tree")
+        assert page.locator(".js:visible").count() == 0
+        expect(page.locator(".ablated img").first).to_be_visible()
+        expect(page.locator("#chart-curves")).to_be_visible()
+        expect(page.locator("#removal > .scroll table")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", [LAYER, "planted/concepts.html", CONCEPT])
 def test_plotly_comes_only_when_asked_for(chromium: Browser, folder: Path, name: str) -> None:
     with opened(chromium, folder, name) as page:
         assert page.evaluate("typeof window.Plotly") == "undefined"
-        page.click("[data-plot]")
+        page.click("[data-plot] >> nth=0")
         page.wait_for_selector(".plotly-host .main-svg")
         colours = page.evaluate("JSON.stringify(document.querySelector('.plotly-host').data)")
         assert "var(--" not in colours
@@ -347,7 +404,7 @@ def test_the_site_works_from_a_sub_folder_of_a_server(chromium: Browser, folder:
         server.server_close()
 
 
-@pytest.mark.parametrize("name", [HOME, LAYER, UNIT])
+@pytest.mark.parametrize("name", [HOME, LAYER, UNIT, CONCEPT])
 def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, name: str) -> None:
     with opened(chromium, folder, name) as page:
         page.evaluate("document.documentElement.dataset.theme = 'dark'")

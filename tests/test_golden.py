@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made import made_dissection
+from made import made_dissection, with_causes
 
 from dissectreport.report.site import write_site
 
@@ -36,7 +36,7 @@ def pages(folder):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     out = tmp_path_factory.mktemp("site")
-    write_site(made_dissection(units=12, layers=1), out)
+    write_site(with_causes(made_dissection(units=12, layers=1)), out)
     found = pages(out)
     if os.environ.get("DISSECTREPORT_ACCEPT"):
         shutil.rmtree(GOLDEN, ignore_errors=True)

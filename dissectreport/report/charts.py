@@ -71,7 +71,7 @@ def over_layers(
     y = linear(0, ceiling, top + plot_height, top)
     inside = [line(left, y(m), left + plot_width, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, percent(m) if as_share else f"{m:g}", "end", "tick") for m in marks]
-    inside += [text(at, height - 14, _short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)]
+    inside += [text(at, height - 14, short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)]
     ends: list[tuple[float, str]] = []
     for i, one in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * 5
@@ -83,17 +83,18 @@ def over_layers(
                 inside.append(mark(one.control, at, up))
         if not math.isnan(one.points[-1].value):
             ends.append((spots[-1][1], one.control))
-    for up, control in _apart(ends, 19, height - bottom + 4):
+    for up, control in apart(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
         inside.append(text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}"))
     return drawing(width, height, title, description, name, *inside)
 
 
-def _short(name: str, most: int = 16) -> str:
+def short(name: str, most: int = 16) -> str:
+    """The name, cut where it is longer than a chart has room for."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _apart(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
+def apart(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
     """The same heights, moved as little as is needed to be `gap` apart."""
     placed: list[tuple[float, str]] = []
     for up, name in sorted(ends):
@@ -132,7 +133,7 @@ class BarGroup:
 
 def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGroup]) -> Markup:
     """Units per concept as columns, grouped by category; every column is a link to its units."""
-    longest = max([len(_short(bar.concept)) for group in groups for bar in group.bars] + [4])
+    longest = max([len(short(bar.concept)) for group in groups for bar in group.bars] + [4])
     width, top, bottom, between = 1150.0, 84.0, 20.0 + 5.2 * longest, 34.0
     height = 264.0 + bottom
     least = max([6.2 * len(words) for group in groups for words in (group.heading, group.controls)] + [0.0])
@@ -141,7 +142,7 @@ def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGr
     most = max([bar.units for group in groups for bar in group.bars] + [1])
     floor = height - bottom
     inside: list[Markup] = []
-    first = len(_short(groups[0].bars[0].concept)) if groups else 0
+    first = len(short(groups[0].bars[0].concept)) if groups else 0
     x = max(0.0, 5.2 * first - thick / 2)  # room for the slanted name under the first column
     for group in groups:
         span = max(pitch * len(group.bars), least)
@@ -177,7 +178,7 @@ def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour:
         text(
             middle + 4,
             floor + 16,
-            _short(bar.concept),
+            short(bar.concept),
             "end",
             "name",
             transform=f"rotate(-42 {middle + 4:.1f} {floor + 16:.1f})",
@@ -219,7 +220,7 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     for i, one in enumerate(rows):
         up = top + row * i + row / 2
         inside.append(
-            text(left - 10, up + 4, _short(one.concept) + ("" if one.tested else " *"), "end", _name_class(one))
+            text(left - 10, up + 4, short(one.concept) + ("" if one.tested else " *"), "end", _name_class(one))
         )
         inside.append(
             rect(

@@ -119,6 +119,8 @@ class ConceptRow:
     units: int
     best: Link | None
     agreement: Agreement | None
+    causes: str
+    """The page about what causes it; '' where that was not studied."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def concepts_page(site: Site) -> ConceptsPage:
                 units=total.get(row.concept, 0),
                 best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
                 agreement=best and Agreement.of(best),
+                causes=around.to(places.concept(row.concept)) if row.concept in places.concepts else "",
             )
         )
     plot = Grid(

@@ -37,6 +37,33 @@ def percent(value: float) -> str:
     return f"{hundredths:.{0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f} %"
 
 
+def removed(value: float) -> str:
+    """A share of an area that went, as per cent; negative where the area grew."""
+    if math.isnan(value):
+        return DASH
+    size, sign = abs(value), "−" if value < 0 else ""
+    if 0 < size < 0.0005:
+        return "<0.1 %" if value > 0 else ">−0.1 %"
+    if 0.9995 <= size < 1:
+        return ">99.9 %" if value > 0 else "<−99.9 %"
+    tenths = 0 < size < 0.0995 or 0.995 <= size < 1
+    return f"{sign}{100 * size:.{1 if tenths else 0}f} %"
+
+
+def change(value: float) -> str:
+    """A relative change as per cent, with its sign."""
+    return f"+{removed(value)}" if value > 0 else removed(value)
+
+
+def gain(value: float) -> str:
+    """A number of pixels won, with its sign."""
+    return DASH if math.isnan(value) else "0" if value == 0 else f"{'+' if value > 0 else '−'}{_size(abs(value))}"
+
+
+def _size(value: float) -> str:
+    return "<0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else count(round(value))
+
+
 def times(value: float) -> str:
     """A ratio: 5.5×."""
     return DASH if math.isnan(value) else f"{value:.0f}×" if value >= 100 else f"{value:.1f}×"

@@ -29,6 +29,7 @@ class Assets:
     units: str
     unit: str
     lookup: str
+    causes: str
     plotly: str
 
     @property
@@ -91,9 +92,11 @@ def model_frame(
 ) -> Frame:
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
+    causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
     entries = {
         "overview": places.page("index"),
         "concepts": places.page("concepts"),
+        **causes,
         "look up": places.page("lookup"),
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),

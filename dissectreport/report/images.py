@@ -141,30 +141,75 @@ def concept_colours(count: int) -> NDArray[np.uint8]:
     return np.asarray((colours * 255).round(), np.uint8)
 
 
-def segmentation(trust: Trust, at: int, colours: Bytes) -> bytes:
-    """One image with the leading concept of each pixel laid over it in colour."""
-    leading = leading_labels(trust.labels[at])
-    painted = _enlarged(colours[leading])
-    mixed = tiles(trust.images[at]) * 0.35 + painted * 0.65
+def segmentation(image: Bytes, labels: NDArray[np.int16], colours: Bytes, concept: int = 0) -> bytes:
+    """An image with the leading concept of each pixel laid over it in colour, `concept` first and outlined.
+
+    (height, width, 3) and (slots, h, w) concept numbers -> WebP.
+    """
+    height, width = image.shape[:2]
+    leading = leading_labels(labels, concept)
+    mixed = image * 0.35 + _enlarged(colours[leading], height, width) * 0.65
+    if concept:
+        here = _enlarged((leading == concept).astype(np.uint8) * 255, height, width) > 0
+        mixed[outline(here[None], reach=max(1, height // 128))[0]] = YELLOW
     return webp(np.asarray(mixed, np.uint8), quality=84)
 
 
-def leading_labels(labels: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(slots, h, w) concept numbers -> (h, w), the first slot that names something."""
+def leading_labels(labels: NDArray[np.int16], concept: int = 0) -> NDArray[np.int16]:
+    """(slots, h, w) concept numbers -> (h, w): `concept` wherever a slot names it, else the first slot that names any.
+
+    With `concept` 0, nothing goes first.
+    """
     named = (labels > 0).argmax(0)
-    return np.asarray(np.take_along_axis(labels, named[None], 0)[0])
+    first = np.asarray(np.take_along_axis(labels, named[None], 0)[0])
+    return np.where((labels == concept).any(0), np.int16(concept), first) if concept else first
 
 
 def certainty(trust: Trust, at: int) -> bytes:
     """How sure the segmenter is, white for certain."""
     grey = np.asarray(trust.confidence[at].astype(np.float32).clip(0, 1) * 255, np.uint8)
-    return webp(_enlarged(np.repeat(grey[..., None], 3, 2)), quality=84)
-
-
-def _enlarged(pixels: Bytes) -> Bytes:
-    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST))
+    return webp(_enlarged(np.repeat(grey[..., None], 3, 2), TILE, TILE), quality=84)
 
 
 def sheet(rows: Sequence[Bytes]) -> bytes:
     """(k, height, width, 3) images a row -> a WebP of all rows, one under the other."""
     return webp(np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), quality=90)
+
+
+def difference(before: Bytes, after: Bytes) -> bytes:
+    """How much each pixel changed, dark for nothing, white for half the range of a channel or more.
+
+    The largest change of a channel, a little brighter where small, on one scale always, so that pictures compare.
+    """
+    change = np.abs(after.astype(np.int16) - before.astype(np.int16)).max(2).clip(max=128)
+    at = (change / np.float32(128))[..., None] ** 0.8
+    return webp(np.asarray(NOTHING + (PAPER - NOTHING) * at, np.uint8), quality=84)
+
+
+NOTHING, PAPER = np.array((16, 16, 19), np.float32), np.array((251, 250, 247), np.float32)
+GAIN, LOSS = (214, 72, 24), (46, 84, 196)
+
+
+def heat(map_: NDArray[np.float32], limit: float) -> bytes:
+    """A see-through PNG, a pixel a cell: orange where the number is positive, blue where negative, full at `limit`."""
+    codes = np.round(np.clip(map_ / (limit or 1.0), -1, 1) * 127 + 127).astype(np.uint8)
+    colours = np.array([LOSS] * 127 + [GAIN] * 128, np.uint8)
+    opacity = np.round(np.abs(np.arange(255) - 127) / 127 * 0.88 * 255).astype(np.uint8)
+    image = Image.fromarray(codes, "P")
+    image.putpalette(colours.tobytes())
+    out = io.BytesIO()
+    image.save(out, "PNG", transparency=opacity.tobytes(), compress_level=9)
+    return out.getvalue()
+
+
+def picture(pixels: Bytes, most: int = 256) -> Bytes:
+    """An image as a page shows it: its own size, or smaller where a side is longer than `most`."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= most:
+        return pixels
+    size = round(width * most / max(height, width)), round(height * most / max(height, width))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def _enlarged(pixels: Bytes, height: int, width: int) -> Bytes:
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.report.causal import dictionary, listed, meaning
+from dissectreport.report.causal_charts import order_mark, order_words
 from dissectreport.report.frame import Frame
-from dissectreport.report.model import Pairs, Site, cards, core
+from dissectreport.report.model import Pairs, Site, cards, core, flat
 from dissectreport.report.wording import Wording
 
 
@@ -21,6 +23,24 @@ class Download:
     csv: str
     json: str
     words: str
+
+
+@dataclass(frozen=True)
+class CausalMethods:
+    """How interventions were measured, for the page of methods."""
+
+    layer: str
+    href: str
+    samples: int
+    choosing: int
+    random_sets: int
+    block: float
+    concepts: int
+    orders: tuple[tuple[str, str, str], ...]
+    learned: bool
+    """Whether the order alpha is among them."""
+    settings: Pairs
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,7 @@ class MethodsPage:
     downloads: Mapping[str, Mapping[str, Download]]
     """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
+    causes: CausalMethods | None
     set_aside: Mapping[str, int]
 
 
@@ -73,5 +94,27 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         wording=site.wording,
         downloads=downloads,
         columns=site.wording.dictionary(),
+        causes=causal_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
+    )
+
+
+def causal_methods(site: Site, around: Frame) -> CausalMethods | None:
+    """How interventions were measured; None where they were not."""
+    found = site.dissection.interventions
+    if found is None:
+        return None
+    orders = listed([str(order) for order in found.curves["order"]])
+    return CausalMethods(
+        found.layer,
+        around.to(site.places.page("causes")),
+        found.samples,
+        found.choosing,
+        found.random_sets,
+        found.block,
+        len(found.concepts),
+        tuple((order_words(o), order_mark(o), meaning(o, found)) for o in orders),
+        "alpha" in orders,
+        flat(found.settings),
+        dictionary(site, found),
     )

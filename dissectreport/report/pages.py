@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
+from dissectreport.report.causal_overview import Teaser, teaser
 from dissectreport.report.charts import Point, Series, over_layers
 from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.figures import Agreement
@@ -167,6 +168,7 @@ class OverviewPage:
     highlights: tuple[LayerRow, ...]
     lookup: str
     grid: ConceptGrid
+    causes: Teaser | None
     more: Mapping[str, str]
 
 
@@ -200,6 +202,7 @@ def overview_page(site: Site) -> OverviewPage:
         highlights=_highlights(site, around),
         lookup=around.to(places.page("lookup")),
         grid=concept_grid(site, around, limit=18),
+        causes=teaser(site, around),
         more={name: around.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
-TAKEN = ("data", "img", "index.html", "concepts.html", "lookup.html", "trust.html", "methods.html", "lookup")
+PAGES = ("index", "concepts", "causes", "lookup", "trust", "methods")
+TAKEN = ("data", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 FIRST_OF_SITE = ("assets", "index.html")
 """Names at the top of a site that no model can have."""
@@ -21,12 +22,16 @@ class Places:
     """The model's folder."""
     layers: dict[str, str]
     """The folder of each layer within it."""
+    concepts: dict[str, str] = field(default_factory=dict)
+    """The name of the page of each concept that was studied by turning units off and on."""
 
     @classmethod
     def of(cls, dissection: Dissection, occupied: tuple[str, ...] = ()) -> Places:
         """The places of a model, where other models have `occupied` some folders."""
         home = safe_name(dissection.model, [*FIRST_OF_SITE, *occupied])
-        return cls(home, safe_names([layer.name for layer in dissection.layers], TAKEN))
+        found = dissection.interventions
+        studied = [] if found is None else [str(concept) for concept in found.concepts["concept"]]
+        return cls(home, safe_names([layer.name for layer in dissection.layers], TAKEN), safe_names(studied))
 
     def page(self, name: str) -> str:
         """A page of the model, e.g. 'methods'."""
@@ -43,6 +48,22 @@ class Places:
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit."""
         return f"{self.home}/{self.layers[layer]}/unit-{unit}.html"
+
+    def concept(self, concept: str) -> str:
+        """The page of a concept that was studied."""
+        return f"{self.home}/concepts/{self.concepts[concept]}.html"
+
+    def original(self, sample: int) -> str:
+        """One image as the model makes it, beside those that are made with units off or on."""
+        return f"{self.home}/concepts/img/{sample}.webp"
+
+    def changed(self, concept: str, at: int, kind: str, suffix: str = "webp") -> str:
+        """A picture of one concept: `kind` of picture number `at`."""
+        return f"{self.home}/concepts/img/{self.concepts[concept]}-{at}-{kind}.{suffix}"
+
+    def unit_changed(self, layer: str, unit: int, at: int, kind: str) -> str:
+        """A picture made without one unit: `kind` of picture number `at`."""
+        return f"{self.home}/{self.layers[layer]}/img/{unit}-{at}-{kind}.webp"
 
     def strip(self, layer: str, unit: int) -> str:
         """A unit's strip of six images."""

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.dissection import Layer
+from dissectreport.report.causal_charts import Curve, Dot, order_mark, order_words
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import rows_of
 
@@ -119,3 +120,77 @@ def concept_heatmap(grid: Grid) -> Figure:
             "yaxis": {"showgrid": False, "ticks": "", "autorange": "reversed", "automargin": True},
         },
     }
+
+
+_ORDERS = {"order1": "accent", "order2": "object", "order3": "part", "order4": "colour", "order0": "quiet"}
+
+
+def removal_plot(curves: Sequence[Curve]) -> Figure:
+    """How much of a concept goes over the units that are off, by order, with whiskers."""
+    traces = []
+    for curve in curves:
+        colour = f"var(--{_ORDERS[order_mark(curve.order)]})"
+        values = [p.value for p in curve.points]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": order_words(curve.order),
+                "x": list(curve.units),
+                "y": [_number(v) for v in values],
+                "error_y": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [_number(p.high - p.value) for p in curve.points],
+                    "arrayminus": [_number(p.value - p.low) for p in curve.points],
+                    "color": colour,
+                    "thickness": 1.2,
+                    "width": 3,
+                },
+                "line": {"color": colour, "width": 2},
+                "marker": {"color": colour, "size": 7},
+                "hovertemplate": f"{order_words(curve.order)}<br>%{{x}} units off: %{{y:.1%}}<extra></extra>",
+            }
+        )
+    axes = layout("units that are off", "share of the concept's area that goes")
+    axes["yaxis"]["tickformat"] = ".0%"
+    return {"data": traces, "layout": axes}
+
+
+def effect_scatter(dots: Sequence[Dot]) -> Figure:
+    """Measured effect of single units over the estimate; on the diagonal both agree."""
+    both = [d for d in dots if not math.isnan(d.exact.value) and not math.isnan(d.estimate)]
+    ends = [v for d in both for v in (d.estimate, d.exact.value)]
+    low, high = round(min([*ends, 0.0]), 4), round(max([*ends, 0.01]), 4)
+    diagonal = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [low, high],
+        "y": [low, high],
+        "line": {"color": "var(--null)", "dash": "dot", "width": 1.5},
+        "name": "both agree",
+        "hoverinfo": "skip",
+    }
+    units = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "units",
+        "x": [_number(d.estimate) for d in both],
+        "y": [_number(d.exact.value) for d in both],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [_number(d.exact.high - d.exact.value) for d in both],
+            "arrayminus": [_number(d.exact.value - d.exact.low) for d in both],
+            "color": "var(--quiet)",
+            "thickness": 1,
+            "width": 0,
+        },
+        "text": [f"unit {d.unit}" for d in both],
+        "marker": {"color": "var(--accent)", "size": 8},
+        "hovertemplate": "%{text}<br>measured %{y:.1%}<br>estimated %{x:.1%}<extra></extra>",
+    }
+    axes = layout("estimated to first order", "measured")
+    for axis in ("xaxis", "yaxis"):
+        axes[axis]["tickformat"] = ".0%"
+    return {"data": [diagonal, units], "layout": axes}

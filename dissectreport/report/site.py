@@ -20,6 +20,10 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.report import figures, images
 from dissectreport.report.assets import load_assets, templates_folder
+from dissectreport.report.causal import causal_tables, studied
+from dissectreport.report.causal_images import causal_images
+from dissectreport.report.causal_overview import causes_page
+from dissectreport.report.causal_pages import cause_page
 from dissectreport.report.concept_pages import concepts_page
 from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page
@@ -95,10 +99,10 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     """Every file of one model, by its address from the top of the site; nothing is written."""
     found, places = site.dissection, site.places
     total = sum(layer.units for layer in found.layers)
-    files = _pictures(site)
+    files = _pictures(site) | causal_images(site)
     done = 0
     for layer in found.layers:
-        rows = LayerRows.of(layer)
+        rows = LayerRows.of(layer, found.interventions)
         for unit in range(layer.units):
             files |= _unit_files(site, layer, rows, unit)
             done += 1
@@ -111,6 +115,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
         names = tuple(name for name, of in tables if of == layer.name)
         files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
+    files |= _causal_pages(site)
     colours = images.concept_colours(len(found.vocabulary))
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
@@ -121,6 +126,19 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         f"{places.home}/summary.json": _json(asdict(summary(site))),
     }
     return files
+
+
+def _causal_pages(site: Site) -> Files:
+    """What units cause: the overview and a page a concept; nothing where it was not measured."""
+    found, places = site.dissection.interventions, site.places
+    if found is None:
+        return {}
+    every = studied(found)
+    pages = {
+        places.concept(one.concept): render("cause.html", cause_page(site, found, every, i))
+        for i, one in enumerate(every)
+    }
+    return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
 
 
 def _json(value: Any) -> bytes:
@@ -160,7 +178,9 @@ def _pictures(site: Site) -> Files:
         for i in range(len(trust.images)):
             stem = f"trust-{number}-{i}"
             files[places.image(f"{stem}-plain")] = images.webp(images.tiles(trust.images[i]), quality=84)
-            files[places.image(f"{stem}-seen")] = images.segmentation(trust, i, colours)
+            files[places.image(f"{stem}-seen")] = images.segmentation(
+                images.tiles(trust.images[i]), trust.labels[i], colours
+            )
             files[places.image(f"{stem}-sure")] = images.certainty(trust, i)
     return files
 
@@ -171,6 +191,8 @@ def _tables(site: Site) -> dict[tuple[str, str], Any]:
     tables: dict[tuple[str, str], Any] = {(name, ""): t for name, t in model_tables(found).items()}
     for layer in found.layers:
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
+        if found.interventions is not None and found.interventions.layer == layer.name:
+            every |= causal_tables(found.interventions)
         tables |= {(name, layer.name): table for name, table in every.items()}
     return tables
 
@@ -210,6 +232,9 @@ def environment() -> Environment:
         "count": figures.count,
         "plain": figures.plain,
         "p_value": figures.p_value,
+        "removed": figures.removed,
+        "change": figures.change,
+        "gain": figures.gain,
         "data": inline_data,
     }
     return made

@@ -13,12 +13,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Layer
+from dissectreport.analysis.interventions import Interventions
 from dissectreport.report import charts
 from dissectreport.report.figures import Agreement, percent
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, rows_of
+from dissectreport.report.unit_causes import UnitCauses, unit_causes
 from dissectreport.report.wording import Wording
 
 
@@ -92,6 +94,7 @@ class UnitPage:
     """Whether the IoU of the curve has an interval at every level; without one it is not printed."""
     numbers: str
     companions: tuple[Companion, ...]
+    causes: UnitCauses | None
     per_strip: int
 
 
@@ -110,15 +113,17 @@ class LayerRows:
     pairs: Mapping[int, list[Any]]
     labels: Mapping[int, list[Any]]
     correlated: Mapping[int, list[Any]]
+    effects: Mapping[int, list[Any]]
 
     @classmethod
-    def of(cls, layer: Layer) -> LayerRows:
-        """All rows, grouped."""
+    def of(cls, layer: Layer, found: Interventions | None = None) -> LayerRows:
+        """All rows, grouped; `found` is what the units of one layer cause."""
         return cls(
             list(layer.table.itertuples()),
             _by_unit(layer.pairs),
             _by_unit(layer.labels),
             _by_unit(layer.correlated),
+            _by_unit(found.effects) if found is not None and found.layer == layer.name else {},
         )
 
 
@@ -183,6 +188,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
             Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
             for r in rows.correlated.get(unit, [])
         ),
+        causes=unit_causes(site, around, layer, unit, rows.effects.get(unit, [])),
         per_strip=strip_size(layer),
     )
 

@@ -100,7 +100,7 @@ window.dissectreport = window.dissectreport || {};
   });
 
   /* charts leave as SVG files that look the same elsewhere */
-  const kept = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "visibility"];
+  const kept = ["fill", "stroke", "stroke-width", "stroke-dasharray", "paint-order", "opacity", "font-family", "font-size", "font-weight", "visibility"];
   app.standalone = (svg) => {
     const copy = svg.cloneNode(true);
     const from = [svg, ...all("*", svg)];

@@ -1,0 +1,299 @@
+"""What units cause, as pages: their numbers are those of the tables, and nothing breaks them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from dataclasses import replace
+from html import unescape
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import made_dissection, with_causes
+from PIL import Image
+from test_site import HOSTILE, Page, broken_links, contents, hostile, pages, said, under, unsupported
+
+from dissectreport.analysis.dissection import COLUMNS, Dissection
+from dissectreport.analysis.interventions import COLUMNS as CAUSAL_COLUMNS
+from dissectreport.analysis.interventions import Interventions
+from dissectreport.report import images
+from dissectreport.report.causal_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
+from dissectreport.report.charts import Point
+from dissectreport.report.figures import change, gain, percent, removed, share
+from dissectreport.report.places import Places
+from dissectreport.report.site import write_site
+
+
+@pytest.fixture(scope="module")
+def dissection() -> Dissection:
+    return with_causes(made_dissection())
+
+
+@pytest.fixture(scope="module")
+def found(dissection: Dissection) -> Interventions:
+    assert dissection.interventions is not None
+    return dissection.interventions
+
+
+@pytest.fixture(scope="module")
+def site(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("causes")
+    write_site(dissection, out)
+    return out
+
+
+def rows(path: Path, caption: str) -> list[list[str]]:
+    """The cells of a table's body, by its caption or the label of its box."""
+    text = path.read_text("utf-8")
+    found = re.findall(rf'(?:<caption class="sr">|aria-label="){re.escape(caption)}.*?<tbody>(.*?)</tbody>', text, re.S)
+    cut = re.findall(r"<tr.*?>(.*?)</tr>", found[0], re.S)
+    return [
+        [unescape(re.sub(r"<.*?>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)]
+        for row in cut
+    ]
+
+
+def test_every_link_of_a_site_with_causes_leads_to_a_file(site: Path) -> None:
+    assert broken_links(site.resolve()) == []
+
+
+def test_the_same_interventions_give_the_same_bytes(site: Path, tmp_path: Path) -> None:
+    write_site(with_causes(made_dissection()), tmp_path)
+    assert contents(tmp_path) == contents(site)
+
+
+def test_without_interventions_nothing_speaks_of_causes(tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=1), tmp_path)
+    assert not list(tmp_path.rglob("causes.html")) and not (tmp_path / "planted" / "concepts").exists()
+    for path in pages(tmp_path):
+        assert "causes.html" not in path.read_text("utf-8")
+
+
+def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, found: Interventions) -> None:
+    table = found.removal.set_index(["concept", "order", "units"])
+    names = {"first order": "first-order", "learned mask": "alpha"}
+    for concept in found.concepts["concept"]:
+        told = rows(site / "planted" / "concepts" / f"{concept}.html", "Removed by order, beside random units")
+        assert len(told) == (found.removal["concept"] == concept).sum()
+        for order, units, *numbers in told:
+            plain = order.replace(" best", "")
+            one = table.loc[(concept, names.get(plain, plain), int(units))]
+            wanted = [removed(one.removed), one.removed_low, one.removed_high]
+            assert numbers[:2] == [wanted[0], f"[{removed(wanted[1])}, {removed(wanted[2])}]"]
+            assert numbers[2:4] == [removed(one.random), f"[{removed(one.random_low)}, {removed(one.random_high)}]"]
+            assert numbers[4:] == [removed(one.beyond), f"[{removed(one.beyond_low)}, {removed(one.beyond_high)}]"]
+
+
+def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, found: Interventions) -> None:
+    best = found.removal.merge(
+        found.concepts[["concept", "best"]], left_on=["concept", "order"], right_on=["concept", "best"]
+    )
+    good = best[(best["removed"] >= 0.6) & (best["beyond_low"] > 0)]
+    number = good.groupby("units")["concept"].nunique()
+    few, most = sorted(best["units"].unique())
+    words = said(site / "planted" / "causes.html")
+    assert f"For {number.get(most, 0)} of 3 concepts, turning off the best {most} of 12 units removes" in words
+    assert f"For {number.get(few) or 'none of them'}, {few} units are enough." in words
+
+
+def test_the_twin_of_the_curves_holds_every_point(site: Path, found: Interventions) -> None:
+    told = rows(site / "planted" / "concepts" / "tree.html", "Area removed, by order and number of units")
+    curves = found.curves[found.curves["concept"] == "tree"]
+    assert [row[0] for row in told] == [str(n) for n in sorted(curves["units"].unique())]
+    cells = {cell for row in told for cell in row[1:]}
+    for row in curves.itertuples():
+        assert f"{removed(row.removed)} [{removed(row.removed_low)}, {removed(row.removed_high)}]" in cells
+
+
+def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interventions) -> None:
+    told = rows(site / "planted" / "concepts" / "tree.html", "Estimated and measured effect of each unit")
+    effects = found.effects[found.effects["concept"] == "tree"]
+    assert [int(row[0]) for row in told] == effects["rank"].tolist()
+    assert [row[4:] == ["–", "–"] for row in told] == effects["exact"].isna().tolist()
+    assert [row[3] for row in told] == [removed(v) for v in effects["estimate"]]
+    agreement = found.agreement.set_index("concept").loc["tree"]
+    assert f"Rank correlation {share(agreement.spearman)}" in said(site / "planted" / "concepts" / "tree.html")
+
+
+def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventions) -> None:
+    page = site / "planted" / "concepts" / "door.html"
+    side = found.side[found.side["concept"] == "door"].set_index("other")
+    told = rows(page, "Every concept that occurs, before and after")
+    assert told[0][0] == "door"
+    assert {row[0] for row in told} == set(side.index)
+    for name, _, before, after, moved, _ in told:
+        one = side.loc[name]
+        assert [before, after, moved] == [percent(one.before), percent(one.after), change(one.change)]
+    context = found.context[found.context["concept"] == "door"].replace({"ground": {"": "nothing"}}).set_index("ground")
+    grounds = rows(page, "Pixels gained per insertion, by what stood there")
+    assert [row[0] for row in grounds] == context["gain"].sort_values(ascending=False).index.tolist()
+    for name, _, won, _, random, _ in grounds:
+        assert [won, random] == [gain(context.loc[name, "gain"]), gain(context.loc[name, "random_gain"])]
+
+
+def test_every_picture_is_there_without_scripts(site: Path, found: Interventions) -> None:
+    page = Page((site / "planted" / "concepts" / "tree.html").read_text("utf-8"))
+    static = [
+        attributes["src"]
+        for tag, attributes, above, _ in page.elements
+        if tag == "img" and not any("js" in page.classes(a) for a in above)
+    ]
+    shown = found.pictures["tree"]
+    assert len([src for src in static if "img/" in src and "layer2" not in src]) == (
+        5 * len(shown.ablated.samples) + 2 * len(shown.inserted.samples) + 2 * len(shown.heat.samples)
+    )
+    assert len([e for e in page.elements if e[0] == "i" and "top:50.00%" in e[1].get("style", "")]) == 8
+
+
+def test_area_before_and_after_is_that_of_the_masks(site: Path, dissection: Dissection, found: Interventions) -> None:
+    number = dissection.vocabulary["concept"].tolist().index("tree")
+    made = found.pictures["tree"].ablated
+    words = said(site / "planted" / "concepts" / "tree.html")
+    for i in range(len(made.samples)):
+        before, after = ((s[i] == number).any(0).mean() for s in (made.seen_before, made.seen_after))
+        assert f"tree {percent(float(before))} tree {percent(float(after))}" in words
+
+
+def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path, found: Interventions) -> None:
+    exact = found.effects.groupby("unit")["exact"].apply(lambda values: values.notna().any())
+    assert exact.any() and not exact.all()
+    for unit, measured in exact.items():
+        words = said(site / "planted" / "layer2" / f"unit-{unit}.html")
+        assert "What it causes" in words
+        assert ("It was not turned off by itself." in words) == (not measured)
+        assert ("Turning off this unit alone" in words) == measured
+    assert "What it causes" not in said(site / "planted" / "layer1" / "unit-1.html")
+    shown = Page((site / "planted" / "layer2" / "unit-0.html").read_text("utf-8"))
+    assert sum("unit 0 off" in e[1].get("alt", "") for e in shown.elements) == len(found.unit_pictures[0].samples)
+
+
+def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_explained(
+    site: Path, found: Interventions
+) -> None:
+    explained = said(site / "planted" / "methods.html").partition("Data dictionary of interventions")[2]
+    for name in ("concepts", "effects", "agreement", "orders", "curves", "removal", "side", "context"):
+        path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
+        with path.open(newline="") as file:
+            left = list(csv.DictReader(file))
+        right = json.loads(path.with_suffix(".json").read_text("utf-8"), parse_constant=pytest.fail)
+        assert len(left) == len(right) == len(getattr(found, name)) > 0
+        assert list(left[0]) == list(right[0]) == list(getattr(found, name).columns)
+        assert set(left[0]) <= {*COLUMNS, *CAUSAL_COLUMNS}
+        assert all(column in explained for column in left[0])
+
+
+def test_the_notes_of_interventions_stand_on_their_pages(site: Path) -> None:
+    for name in ("causes", "concepts/tree", "concepts/door"):
+        assert "The concept door occurs in few images." in said(site / "planted" / f"{name}.html")
+
+
+def test_the_overview_leads_to_the_concept_of_which_most_goes(site: Path) -> None:
+    text = (site / "planted" / "index.html").read_text("utf-8")
+    assert 'class="pair" href="concepts/tree.html"' in text and 'href="causes.html"' in text
+    concepts = (site / "planted" / "concepts.html").read_text("utf-8")
+    assert all(f'href="concepts/{name}.html"' in concepts for name in ("tree", "door", "sky"))
+
+
+def renamed(made: Dissection, old: str, new: str) -> Dissection:
+    """The same with one concept of the interventions called otherwise."""
+    found = made.interventions
+    assert found is not None
+    tables = {
+        name: table.replace({column: {old: new} for column in ("concept", "other", "ground") if column in table})
+        for name, table in vars(found).items()
+        if isinstance(table, pd.DataFrame)
+    }
+    pictures = {new if concept == old else concept: shown for concept, shown in found.pictures.items()}
+    return replace(made, interventions=replace(found, pictures=pictures, **tables))
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "door / gate", "Tür", "con", "index", "img", "5", "Sky", "", "…"])
+def test_any_name_of_a_concept_has_a_page_of_its_own(dissection: Dissection, tmp_path: Path, name: str) -> None:
+    made = renamed(dissection, "tree", name)
+    places = Places.of(made)
+    assert len({page.casefold() for page in places.concepts.values()}) == 3
+    assert all(re.fullmatch(r"[\w.-]+", page) for page in places.concepts.values())
+
+
+def test_hostile_names_break_no_page_of_causes(dissection: Dissection, tmp_path: Path) -> None:
+    made = hostile(renamed(dissection, "tree", HOSTILE))
+    assert made.interventions is not None
+    made = replace(made, interventions=replace(made.interventions, layer=made.layers[-1].name, notes=(HOSTILE,)))
+    write_site(made, tmp_path)
+    for path in pages(tmp_path):
+        text = path.read_text("utf-8")
+        assert "<b>x</b>" not in text, path
+        for script in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL):
+            json.loads(script)
+    assert broken_links(tmp_path.resolve()) == []
+    assert len(list(tmp_path.glob("*/concepts/*.html"))) == 3
+
+
+def test_a_concept_without_pictures_or_grounds_still_has_its_page(dissection: Dissection, tmp_path: Path) -> None:
+    found = dissection.interventions
+    assert found is not None
+    bare = replace(
+        found,
+        pictures={},
+        unit_pictures={},
+        context=found.context[:0],
+        agreement=found.agreement[:0],
+        effects=found.effects.assign(exact=math.nan, exact_low=math.nan, exact_high=math.nan),
+    )
+    write_site(replace(dissection, interventions=bare), tmp_path)
+    assert broken_links(tmp_path.resolve()) == []
+    words = said(tmp_path / "planted" / "concepts" / "tree.html")
+    assert "Area removed" in words and "With and without" not in words and "nan" not in words
+
+
+def test_no_page_of_causes_prints_a_missing_number(site: Path) -> None:
+    for path in pages(site):
+        assert not re.search(r"\bnan\b", said(path)), path
+        assert unsupported(Page(path.read_text("utf-8"))) == [], path
+
+
+@pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
+def test_a_published_rule_has_the_same_pages(rule: str, dissection: Dissection, tmp_path: Path) -> None:
+    write_site(under(rule, dissection), tmp_path)
+    assert (tmp_path / "planted" / "concepts" / "tree.html").is_file()
+
+
+def test_removals_changes_and_gains_are_honest_at_both_ends() -> None:
+    values = (0, 0.0004, -0.0004, 0.031, -0.031, 0.71, 0.9999, 1, -1.2, math.nan)
+    told = ["0 %", "<0.1 %", ">−0.1 %", "3.1 %", "−3.1 %", "71 %", ">99.9 %", "100 %", "−120 %", "–"]
+    assert [removed(v) for v in values] == told
+    assert [change(v) for v in (0, 0.12, -0.71, math.nan)] == ["0 %", "+12 %", "−71 %", "–"]
+    assert [gain(v) for v in (0, 61.0, -1.5, 0.01, 1234, math.nan)] == ["0", "+61", "−1.5", "+<0.1", "+1\u202f234", "–"]
+
+
+def test_charts_of_nothing_can_be_drawn() -> None:
+    nothing = Point(math.nan, math.nan, math.nan)
+    empty = [Curve("alpha", (0, 1), (Point(0, 0, 0), nothing)), Curve("random", (), ())]
+    for drawn in (
+        removal_curves("a", "b", "c", empty),
+        removal_curves("a", "b", "c", []),
+        small_curves("a", "b", "c", empty, 1.0),
+        scatter("a", "b", "c", [Dot(1, 0.0, Point(0, 0, 0))]),
+        bars("a", "b", "c", [Amount("x", nothing)]),
+        bars("a", "b", "c", [Amount("x", Point(0, 0, 0))]),
+    ):
+        assert "nan" not in drawn.replace("</", "")
+
+
+def test_a_difference_is_dark_where_nothing_changed_and_white_where_much_did() -> None:
+    before = np.zeros((32, 32, 3), np.uint8)
+    after = before.copy()
+    after[:16, :, 1] = 255
+    drawn = np.asarray(Image.open(BytesIO(images.difference(before, after))).convert("L"))
+    assert drawn[:14].min() > 240 and drawn[18:].max() < 40
+
+
+def test_the_studied_concept_leads_wherever_a_slot_names_it() -> None:
+    labels = np.array([[[1, 1]], [[0, 2]]], np.int16)
+    assert images.leading_labels(labels).tolist() == [[1, 1]]
+    assert images.leading_labels(labels, 2).tolist() == [[1, 2]]
