@@ -57,7 +57,7 @@ class Masks:
         mix = torch.zeros_like(slots[:, 0])
         for slot in range(slots.shape[1]):
             # Numbered anew after each slot: the product of many vocabularies would overflow.
-            codes, mix = torch.unique(mix * vocabulary + slots[:, slot], return_inverse=True)
+            codes, mix = renumbered(mix * vocabulary + slots[:, slot], digits.shape[1] * vocabulary)
             digits = torch.cat([digits[:, codes // vocabulary], (codes % vocabulary)[None]])
         concepts = torch.unique(digits)
         concepts = concepts[concepts >= least]
@@ -88,8 +88,22 @@ class Masks:
         return whole(precise(self.holds) @ precise(counts))
 
 
+def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:
+    """The rising different values of whole numbers below `end`, and for each number the place of its value.
+
+    What `torch.unique` gives, but counted instead of sorted, where that takes less room than the numbers themselves.
+    """
+    if end > numbers.numel():
+        codes, places = torch.unique(numbers, return_inverse=True)
+        return codes, places
+    there = torch.bincount(numbers.flatten(), minlength=end) > 0
+    return there.nonzero()[:, 0], (there.cumsum(0) - 1)[numbers]
+
+
 def on_grid(labels: Tensor, grid: int) -> Tensor:
     """(n, slots, h, w) -> (n, slots, grid, grid): the label at each cell's centre."""
+    if labels.shape[2:] == (grid, grid):
+        return labels
     rows, columns = (
         torch.from_numpy(((np.arange(grid) + 0.5) * (side / grid)).astype(int)).to(labels.device)
         for side in labels.shape[2:]
@@ -111,8 +125,11 @@ class Binning(Protocol):
     steps: int
     """Bins of the null's counts."""
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
-        """What `bin` and `step` take, (n * grid * grid,) a unit, from (n, units, h, w) of those units."""
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+        """What `bin` and `step` take, (n * grid * grid,) a unit, from (n, units, h, w) of those units.
+
+        With `images`, one unit's images come that many at a time.
+        """
 
     def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
         """(pixels,) numbers of levels exceeded, in the type of `like`."""
@@ -130,9 +147,9 @@ class Tabled:
         self.bin_table = torch.from_numpy(levels.bin_table()).to(device)
         self.null_table = torch.from_numpy(levels.null_table()).to(device)
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
         """Each unit's cells."""
-        return cells(maps, self.levels.low[units], self.levels.width[units], CELLS, grid, edge)
+        return cells(maps, self.levels.low[units], self.levels.width[units], CELLS, grid, edge, images)
 
     def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
         """(pixels,) number of edges at or below each cell."""
@@ -155,9 +172,10 @@ class Compared:
         self.cuts = torch.from_numpy(np.ascontiguousarray(levels.cuts)).to(device)
         self.bins = self.steps = levels.cuts.shape[1] + 1
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str) -> Iterator[Tensor]:
+    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
         """Each unit's activations."""
-        yield from upsample(maps.transpose(0, 1), (grid, grid), edge).flatten(1)
+        for block in torch.split(maps, images or len(maps)):
+            yield from upsample(block.transpose(0, 1), (grid, grid), edge).flatten(1)
 
     def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
         """(pixels,) number of levels below each activation."""
@@ -180,14 +198,12 @@ def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -
     direct = isinstance(made, Tabled) and masks.mixes * CELLS <= DIRECT
     steps = CELLS if direct else made.bins
     images = max(1, CHUNK // (4 * grid * grid))
-    blocks = [slice(start, start + images) for start in range(0, len(maps), images)]
-    mixed = [key(masks.mix[block], masks.mixes, steps, wide=direct) for block in blocks]
+    mixed = [key(mix, masks.mixes, steps, wide=direct) for mix in torch.split(masks.mix, images)]
     holds = masks.holds if exact(masks) else precise(masks.holds)
     counts, total = [], []
     for unit in range(maps.shape[1]):
         found = torch.zeros(masks.mixes * steps, dtype=torch.int64, device=maps.device)
-        for block, mix in zip(blocks, mixed, strict=True):
-            laid = next(made.laid(maps[block, unit : unit + 1], [unit], grid, edge))
+        for laid, mix in zip(made.laid(maps[:, unit : unit + 1], [unit], grid, edge, images), mixed, strict=True):
             keys = laid.add_(mix) if direct else made.bin(unit, laid, mix).add_(mix)
             found += torch.bincount(keys, minlength=len(found))
         by_mix = found.reshape(masks.mixes, steps)
@@ -272,23 +288,30 @@ def _count(
 
 
 def cells(
-    maps: Tensor, lows: NDArray[np.float64], widths: NDArray[np.float64], count: int, grid: int, edge: str
+    maps: Tensor,
+    lows: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    count: int,
+    grid: int,
+    edge: str,
+    images: int = 0,
 ) -> Iterator[Tensor]:
     """Each unit's (n * grid * grid,) int32 numbers of `count` even cells, from (n, units, h, w) activations.
 
     Cells are a linear function of the activation, so they are made on the layer's own grid and then upsampled.
+    With `images`, one unit's images come that many at a time.
     """
-    low = torch.from_numpy(lows.astype(np.float32)).to(maps.device)
-    scale = torch.from_numpy((1 / widths).astype(np.float32)).to(maps.device)
-    even = (maps.transpose(0, 1) - low[:, None, None, None]) * scale[:, None, None, None]
-    laid = upsample(even, (grid, grid), edge) if edge == "clamp" else faded(maps, low, scale, grid)
-    yield from laid.clamp_(0, count - 1).int().flatten(1)
-
-
-def faded(maps: Tensor, low: Tensor, scale: Tensor, grid: int) -> Tensor:
-    """The cells where activations beyond the border are 0, which is not cell 0."""
-    laid = upsample(maps.transpose(0, 1), (grid, grid), "zero")
-    return (laid - low[:, None, None, None]) * scale[:, None, None, None]
+    low = torch.from_numpy(lows.astype(np.float32)).to(maps.device)[:, None, None, None]
+    scale = torch.from_numpy((1 / widths).astype(np.float32)).to(maps.device)[:, None, None, None]
+    maps = maps.transpose(0, 1)
+    even = (maps - low) * scale if edge == "clamp" else maps
+    # What lies between the ends before it is interpolated lies between them afterwards.
+    inside = edge == "clamp" and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
+    for block in torch.split(even, images or even.shape[1], 1):
+        laid = upsample(block, (grid, grid), edge)
+        # Beyond the border activations are 0, which is not cell 0.
+        laid = laid if edge == "clamp" else (laid - low) * scale
+        yield from (laid if inside else laid.clamp_(0, count - 1)).int().flatten(1)
 
 
 class _Counter:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection, with_causes
 from playwright.sync_api import Browser, Page, expect
 
+from dissectreport.plan import RULES
+from dissectreport.report import images
 from dissectreport.report.figures import share, times
 from dissectreport.report.site import write_site
 
@@ -255,6 +259,22 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         page.click("#mask")
         expect(page.locator(".ex-top canvas").first).to_be_hidden()
         expect(page.locator(".ex-random .veil").first).to_be_hidden()
+
+
+@pytest.mark.parametrize("rule", ["corrected", "pnas2020"])
+def test_masks_drawn_anew_follow_the_edge_of_the_rule(rule: str, chromium: Browser, tmp_path: Path) -> None:
+    made = made_dissection(units=6, layers=1)
+    thresholds = dict(RULES[rule].interpretable)
+    write_site(replace(made, provenance=replace(made.provenance, rule=rule, thresholds=thresholds)), tmp_path)
+    (layer,) = made.layers
+    on = images.upsample(layer.examples.maps[2, :1], 256, 256, RULES[rule].edge)[0] > layer.curves.levels[2, 0]
+    with opened(chromium, tmp_path, "planted/layer1/unit-2.html") as page:
+        page.focus("#slide")
+        page.keyboard.press("Home")
+        pixels = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 256, 256).data)"
+        found = np.array(page.locator(".ex-top canvas").first.evaluate(pixels)).reshape(256, 256, 4)[..., 3]
+    assert (found[on] != 178).mean() > 0.99
+    assert (found[~on] != 0).mean() > 0.99
 
 
 def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:

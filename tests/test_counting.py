@@ -86,6 +86,33 @@ def test_a_finer_grid_is_counted_in_blocks_with_the_same_result(case, monkeypatc
         assert np.array_equal(value, blocks.arrays()[name]), name
 
 
+@pytest.mark.parametrize("reach", [0.5, 20.0])
+def test_cells_are_those_of_the_upsampled_activations_within_the_pilots_range_or_beyond_it(case, reach):
+    maps = case[0]
+    low, width = measure.even_cells(*(np.full(3, v) for v in (-reach, reach)))
+    laid = interpolate(maps, (GRID, GRID), mode="bilinear", align_corners=False).double().numpy()
+    exact = (laid.transpose(1, 0, 2, 3).reshape(3, -1) - low[:, None]) / width[:, None]
+    wanted = exact.astype(int).clip(0, CELLS - 1)
+    sure = np.abs(exact - exact.round()) > 1e-2  # float32 may fall on the other side of an edge
+    for images in (0, 2, 5):
+        found = torch.cat(
+            [
+                torch.cat(list(counting.cells(maps[:, one], low[one], width[one], CELLS, GRID, "clamp", images)))
+                for one in (slice(unit, unit + 1) for unit in range(3))
+            ]
+        )
+        assert np.array_equal(found.numpy()[sure.flatten()], wanted.flatten()[sure.flatten()])
+
+
+@pytest.mark.parametrize("end", [40, 10**9])
+def test_numbers_are_counted_anew_as_sorting_them_would(end):
+    numbers = torch.from_numpy(np.random.default_rng(4).integers(0, 40, (3, 50)))
+    codes, places = counting.renumbered(numbers, end)
+    wanted = torch.unique(numbers, return_inverse=True)
+    assert torch.equal(codes, wanted[0])
+    assert torch.equal(places, wanted[1])
+
+
 def test_a_concept_in_two_slots_of_a_pixel_counts_once():
     labels = torch.full((1, 2, GRID, GRID), 3)
     assert counting.Masks.of(labels, CONCEPTS).by_image().tolist() == [[GRID * GRID]]

@@ -214,6 +214,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     assert written.index.exists()
     assert dissection.provenance.grid == 32
     assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
+    assert dissection.concepts["position_only"].notna().all()  # one shard would leave one half empty
     (layer,) = dissection.layers
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
     assert set(counts.index) == {"measured", "rotation", "untrained", "null"}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dissectreport.analysis import reference
 from dissectreport.analysis.causal import Study, interventions, study
-from dissectreport.analysis.concepts import concept_table
+from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
@@ -52,7 +52,9 @@ def assemble(record: Record, reader: Reader) -> Dissection:
             f"segmenter {record.segmenter['name']!r} found no concept in {record.samples:,} images of {record.model}; "
             "choose another with --segmenter, or look at the images"
         )
-    concepts = concept_table(areas, source.chances(first), vocabulary, trained(record.segmenter))
+    halves = seen_by_half(source.chances(first))
+    judging = unsplit(halves) if source.rule.reference else halves
+    concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.reference else _corrected
     units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
     pictures = source.pictures()

@@ -14,10 +14,12 @@ from dissectreport.stats.null import Chance
 
 
 def concept_table(
-    areas: Areas, shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, trained: Mapping[str, float]
+    areas: Areas, halves: Halves, judging: Halves, vocabulary: pd.DataFrame, trained: Mapping[str, float]
 ) -> pd.DataFrame:
-    """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`."""
-    halves = seen_by_half(shards)
+    """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
+
+    `judging` are the samples that the rule chooses and scores on: the `halves`, or all of them twice.
+    """
     share = areas.share()
     mean = share.mean(0)
     reach = 1.96 * share.std(0, ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.full(len(mean), np.nan)
@@ -32,7 +34,7 @@ def concept_table(
             "area": mean,
             "area_low": (mean - reach).clip(0, 1),
             "area_high": (mean + reach).clip(0, 1),
-            "position_only": position_only(halves, areas.concepts),
+            "position_only": position_only(judging, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
             "trained": [trained.get(name, np.nan) for name in names["concept"]],
         },
@@ -42,9 +44,11 @@ def concept_table(
 
 Half = tuple[Ints, Ints, Ints, int]
 """Concept numbers (c,), images showing each at each pixel (c, pixels), images showing each (c,), and samples."""
+Halves = tuple[Half, Half]
+"""What was seen on the samples that choose, and on those that score."""
 
 
-def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> tuple[Half, Half]:
+def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
     """Where each concept was seen, on the choosing and on the scoring half."""
     held: list[Half | None] = [None, None]
     for group, chance in shards:
@@ -53,6 +57,12 @@ def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> tuple[Half, Half]:
         held[group % 2] = new if old is None else _together(old, new)
     empty: Half = (np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64), 0)
     return held[0] or empty, held[1] or empty
+
+
+def unsplit(halves: Halves) -> Halves:
+    """All samples choosing and all samples scoring: what a rule without halves does."""
+    every = _together(*halves)
+    return every, every
 
 
 def _together(one: Half, two: Half) -> Half:
@@ -68,9 +78,9 @@ def images_of(half: Half, concepts: Ints) -> Ints:
     return spread(half[2][kept], half[0][kept], concepts, 0)
 
 
-def position_only(halves: tuple[Half, Half], concepts: Ints) -> list[float]:
-    """(c,) IoU of the best mask that is the same for every image: chosen on one half, scored on the other."""
-    return [_best_mask(halves[0], halves[1], int(number)) for number in concepts]
+def position_only(halves: Halves, concepts: Ints) -> list[float]:
+    """(c,) IoU of the best mask that is the same for every image: chosen on the one, scored on the other."""
+    return [_best_mask(*halves, int(number)) for number in concepts]
 
 
 def _best_mask(choosing: Half, scoring: Half, number: int) -> float:

@@ -23,20 +23,25 @@ Bytes = NDArray[np.uint8]
 
 
 @lru_cache(maxsize=64)
-def upsampling(source: int, target: int) -> NDArray[np.float32]:
-    """(target, source) weights of bilinear upsampling with clamped edges (align_corners=False)."""
-    at = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    low = np.minimum(at.astype(int), source - 1)
-    high = np.minimum(low + 1, source - 1)
+def upsampling(source: int, target: int, edge: str) -> NDArray[np.float32]:
+    """(target, source) weights of bilinear upsampling, by the rule's edge: the same as where pixels are counted.
+
+    Beyond the outermost centres 'clamp' repeats them (align_corners=False), and 'zero' fades towards 0.
+    """
+    at = (np.arange(target) + 0.5) * source / target - 0.5
+    if edge == "clamp":
+        at = at.clip(0, source - 1)
+    low = np.floor(at).astype(int)
     weights = np.zeros((target, source), np.float32)
-    np.add.at(weights, (np.arange(target), low), 1 - (at - low))
-    np.add.at(weights, (np.arange(target), high), at - low)
+    for column, weight in ((low, 1 - (at - low)), (low + 1, at - low)):
+        inside = (column >= 0) & (column < source)
+        np.add.at(weights, (np.arange(target)[inside], column[inside]), weight[inside])
     return weights
 
 
-def upsample(maps: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
+def upsample(maps: NDArray[np.floating], height: int, width: int, edge: str) -> NDArray[np.float32]:
     """(k, h, w) -> (k, height, width) float32, bilinear."""
-    down, across = upsampling(maps.shape[1], height), upsampling(maps.shape[2], width)
+    down, across = upsampling(maps.shape[1], height, edge), upsampling(maps.shape[2], width, edge)
     return np.asarray(down @ maps.astype(np.float32) @ across.T)
 
 
@@ -58,9 +63,9 @@ def outline(on: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
     return edge
 
 
-def veil(maps: NDArray[np.floating], level: float) -> Bytes:
+def veil(maps: NDArray[np.floating], level: float, edge: str) -> Bytes:
     """(k, h, w) activations -> (k, TILE, TILE) palette numbers: how much of a pixel is outline, and dark."""
-    on = upsample(maps, 2 * TILE, 2 * TILE) > level  # never, where the level is NaN
+    on = upsample(maps, 2 * TILE, 2 * TILE, edge) > level  # never, where the level is NaN
     line = outline(on)
     dark = ~on & ~line
     return np.asarray(_quarters(line) * _STEPS + _quarters(dark), np.uint8)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from dissectreport.analysis.dissection import Dissection, Layer
+from dissectreport.plan import rule_named
 from dissectreport.report.charts import CONTROLS, Point
 from dissectreport.report.frame import Assets, Frame, model_frame
 from dissectreport.report.marks import mark_of
@@ -95,6 +96,11 @@ class Site:
     def wording(self) -> Wording:
         """What may be said under the rule."""
         return wording(self.dissection.provenance)
+
+    @property
+    def edge(self) -> str:
+        """What lies beyond the border of a map under the rule: 'clamp' or 'zero'."""
+        return rule_named(self.dissection.provenance.rule).edge
 
     @property
     def categories(self) -> tuple[str, ...]:

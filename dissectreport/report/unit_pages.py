@@ -150,7 +150,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     names = found.vocabulary["concept"].tolist()
     categories = found.vocabulary["category"].tolist()
     traces = _traces(layer, unit, names, categories)
-    curve = _curve_data(layer, unit, one) if traces else None
+    curve = _curve_data(site, layer, unit, one) if traces else None
     k = len(layer.examples.kind)
     return UnitPage(
         frame=around,
@@ -299,7 +299,7 @@ def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, flo
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
-def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
+def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
     """What the slider needs: the curve, and small maps of the top images to draw their masks anew."""
     curves = layer.curves
     tails = curves.tails[unit].tolist()
@@ -322,6 +322,7 @@ def _curve_data(layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
         "x": [round(scale(t), 1) for t in tails],
         "maps": base64.b64encode(codes.tobytes()).decode(),
         "shape": list(maps.shape),
+        "edge": site.edge,
         "least": round(low, 5),
         "most": round(high, 5),
     }

@@ -95,7 +95,7 @@ CORRECTED = Wording(
 _ALL = {
     "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on all samples",
     "interpretable": "whether the rule's own cut-offs call the unit interpretable, whatever chance gives",
-    "position_only": "IoU of the best mask that ignores the image (chosen on half of the samples, scored on the rest)",
+    "position_only": "IoU of the best mask that ignores the image, chosen and scored on all samples",
     "f1": "F1 of unit on against concept present, on all samples",
     "average_precision": "area under precision against recall over all levels, on all samples",
     "tested": "whether the concept occurs in enough images to be tested under the corrected rule; this rule tests all",

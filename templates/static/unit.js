@@ -23,10 +23,15 @@
   const agreement = (i) => data.low[i] === null ? ["excess", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
   const interval = (i) => data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]";
 
+  /* beyond the border a rule repeats the outermost activation, or finds 0, which has a code of its own */
+  const scale = 255 / ((data.most - data.least) || 1);
+  const fades = data.edge === "zero";
+  const beyond = -data.least * scale;
   const weights = (source) => Array.from({ length: SIDE }, (_, i) => {
-    const at = Math.min(Math.max((i + 0.5) * source / SIDE - 0.5, 0), source - 1);
+    const centre = (i + 0.5) * source / SIDE - 0.5;
+    const at = fades ? centre : Math.min(Math.max(centre, 0), source - 1);
     const low = Math.floor(at);
-    return [low, Math.min(low + 1, source - 1), at - low];
+    return [low, fades ? low + 1 : Math.min(low + 1, source - 1), at - low];
   });
   const down = weights(rows);
   const across = weights(columns);
@@ -35,12 +40,13 @@
     const image = context.createImageData(SIDE, SIDE);
     const on = new Uint8Array(SIDE * SIDE);
     const base = number * rows * columns;
+    const read = (row, column) => row < 0 || column < 0 || row >= rows || column >= columns ? beyond : codes[base + row * columns + column];
     for (let y = 0; y < SIDE; y++) {
       const [a, b, t] = down[y];
       for (let x = 0; x < SIDE; x++) {
         const [c, d, s] = across[x];
-        const top = codes[base + a * columns + c] * (1 - s) + codes[base + a * columns + d] * s;
-        const bottom = codes[base + b * columns + c] * (1 - s) + codes[base + b * columns + d] * s;
+        const top = read(a, c) * (1 - s) + read(a, d) * s;
+        const bottom = read(b, c) * (1 - s) + read(b, d) * s;
         on[y * SIDE + x] = top * (1 - t) + bottom * t > code ? 1 : 0;
       }
     }
@@ -81,7 +87,7 @@
       picture.querySelector(".veil").hidden = true;
       canvases.push(canvas);
     });
-    const code = (data.level[i] - data.least) / ((data.most - data.least) || 1) * 255;
+    const code = (data.level[i] - data.least) * scale;
     canvases.forEach((canvas, number) => veil(canvas, number, code));
   };
   slide.addEventListener("input", () => show(true));
