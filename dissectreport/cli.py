@@ -127,13 +127,24 @@ def measure(
 
 
 @app.command()
-def render(model: Model, rule: RuleName = "corrected", cache: Cache = None, out: Out = Path("site")) -> None:
-    """Write the site of a model that was measured; needs neither torch nor the model."""
+def render(
+    model: Model,
+    rule: RuleName = "corrected",
+    samples: Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)] = 0,
+    layers: Annotated[str, typer.Option(help="Of several runs, one of just these layers.")] = "",
+    segmenter: Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)] = None,
+    grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
+    cache: Cache = None,
+    out: Out = Path("site"),
+) -> None:
+    """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
+        wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted), ear)
 
 
 @app.command()
@@ -208,7 +219,7 @@ def models() -> None:
 
 @cache_app.command("list")
 def cache_list(cache: Cache = None) -> None:
-    """List what was measured, and its size."""
+    """List every run, those of a model and rule from the newest on, and the size of it all."""
     with listening():
         from dissectreport import pipeline
 

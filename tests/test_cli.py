@@ -91,6 +91,27 @@ def test_the_cache_is_listed_verified_and_cleared(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
+def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    assert run("measure", "planted", *SMALL, *cache).exit_code == 0
+    assert run("measure", "planted", *SMALL, "--samples", "16", *cache).exit_code == 0
+    listed = run("cache", "list", *cache).stdout.splitlines()
+    assert listed[0].startswith("planted  corrected  16 samples of features") and listed[0].endswith("newest")
+    assert listed[1].startswith("planted  corrected  32 samples of features") and not listed[1].endswith("newest")
+    newest = run("render", "planted", *cache, "--out", tmp_path / "newest")
+    assert "drawing the run of 16 samples of features" in newest.stderr and "one of 2" in newest.stderr
+    large = run("render", "planted", "--samples", "32", *cache, "--out", tmp_path / "large")
+    assert "drawing the run of 32 samples of features" in large.stderr
+    assert '"samples": 32' in (tmp_path / "large" / "planted" / "summary.json").read_text()
+    missing = run("render", "planted", "--samples", "48", "--layers", "mixed", *cache, "--out", tmp_path / "none")
+    assert missing.exit_code == 1 and missing.stderr.count("\n") == 1
+    assert "with samples 48, layers mixed; there are 16 samples of features (seed 1" in missing.stderr
+    run("measure", "planted", *SMALL, *cache)
+    assert run("cache", "list", *cache).stdout.splitlines()[0].startswith("planted  corrected  32 samples")
+    assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
 def test_models_lists_what_can_be_named():
     listed = run("models").stdout
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))

@@ -1,6 +1,7 @@
 """The whole run on the planted generator: resumed, extended, damaged, and the same bytes every time."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -223,6 +224,24 @@ def test_a_record_of_another_version_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
     with pytest.raises(CacheError, match="another version"):
         pipeline.load("planted", cache=tmp_path)
+
+
+def test_a_run_can_be_chosen_and_one_remembered_as_before_can_be_read(tmp_path):
+    measured(tmp_path, samples=16)
+    (path,) = (tmp_path / "records").glob("*.json")
+    held = json.loads(path.read_text())
+    del held["run"]
+    earlier = tmp_path / "records" / "planted--corrected.json"
+    earlier.write_text(json.dumps(held))
+    path.unlink()
+    measured(tmp_path, samples=32)
+    assert pipeline.load("planted", cache=tmp_path).provenance.samples == 32
+    assert pipeline.load("planted", cache=tmp_path, samples=16, layers=("features",)).provenance.samples == 16
+    measured(tmp_path, samples=16)
+    assert not earlier.exists(), "the same run again replaces it"
+    assert pipeline.load("planted", cache=tmp_path).provenance.samples == 16
+    with pytest.raises(UnknownName, match="no run of planted under rule corrected with layers mixed; there are 16"):
+        pipeline.load("planted", cache=tmp_path, layers=("mixed",))
 
 
 def test_shards_of_different_devices_merge_only_when_asked(tmp_path):
