@@ -155,8 +155,8 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
         words = str(column.get_attribute("aria-label"))
         column.locator(".value").click()
         concept, units = words.split(": ")
-        assert all(concept in words for words in captions(page))
-        assert len(labels(page)) >= int(units.split()[0])
+        assert all(concept == words for words in labels(page))
+        assert len(labels(page)) == int(units.split()[0])
         page.go_back()
         assert len(labels(page)) == 24
 
@@ -168,11 +168,16 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
     one = rows.loc[(unit, concept)]
     with opened(chromium, folder, LAYER) as page:
         nums, gauge = page.locator(f"#u{unit} .nums"), page.locator(f"#u{unit} .gauge")
+        name = page.locator(f"#u{unit} .name")
+        overall = name.text_content()
         before = nums.text_content(), gauge.inner_html()
         page.select_option("#c", concept)
         assert nums.locator("data.iou").evaluate("e => e.value") == f"{one.iou:.4f}"
-        told = f"as {concept}IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
-        assert nums.text_content() == told + times(one.lift)
+        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
+        more = f"excess {share(one.excess)}level {float(f'{one.level:.3g}'):g}lift {times(one.lift)}"
+        assert nums.text_content() == told + more
+        assert name.text_content() == concept
+        assert page.locator(f"#u{unit} .overall").text_content() == f"overall label {overall}"
         assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
         expect(page.locator("#others")).to_be_visible()
         for card in page.locator("#cards > .card:not([hidden]) .nums").all():
@@ -186,7 +191,25 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         assert (nums.text_content(), gauge.inner_html()) == before
         expect(page.locator("#others")).to_be_hidden()
         page.click(f"[data-category={one.category}]")
-        assert nums.text_content() == told + times(one.lift)
+        assert nums.text_content() == told + more
+
+
+def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_it(
+    chromium: Browser, folder: Path
+) -> None:
+    table = made_dissection(units=24).layers[0].labels
+    counted = table[table["interpretable"]]
+    with opened(chromium, folder, LAYER) as page:
+        for concept, rows in counted.groupby("concept"):
+            wanted = rows.sort_values(["excess_low", "unit"], ascending=[False, True])["unit"].tolist()
+            page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")
+            shown = page.locator("#cards > .card:not([hidden])").evaluate_all("found => found.map(e => e.id)")
+            assert sorted(shown) == sorted(f"u{unit}" for unit in wanted)
+            surest = dict(zip(rows["unit"], rows["excess_low"].round(4), strict=True))
+            falling = [surest[int(name[1:])] for name in shown]
+            assert falling == sorted(falling, reverse=True)
+            listed = page.locator(f'#c option[value="{concept}"]').text_content()
+            assert listed == f"{concept} ({len(rows)})"
 
 
 def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, folder: Path) -> None:

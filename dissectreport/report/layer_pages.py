@@ -52,6 +52,7 @@ class Card:
     mark: str
     agreement: Agreement
     tail: float
+    level: float
     interpretable: bool
     state: str
     also: tuple[str, ...]
@@ -120,6 +121,7 @@ def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | Non
         mark=mark_of(str(row.category)),
         agreement=Agreement.of(row),
         tail=float(row.tail),
+        level=float(row.level),
         interpretable=bool(row.interpretable),
         state=str(row.state),
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
@@ -146,9 +148,8 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     labels = labels_of(layer)
     cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
     groups = _bar_groups(site, layer)
-    columns = ["unit", "concept", "category"]
-    overall = layer.table.loc[layer.table["concept"] != "", columns]
-    named = pd.concat([overall, interpretable_labels(layer)[columns]]).drop_duplicates(columns)
+    named = interpretable_labels(layer)
+    categories = {*named["category"], *layer.table["category"]}
     return LayerPage(
         frame=around,
         model=found.model,
@@ -164,7 +165,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         by_category=counts_by_category(site, layer),
         cards=cards,
         data=_sorting(cards, labels),
-        categories=tuple((c, mark_of(c)) for c in site.categories if (named["category"] == c).any()),
+        categories=tuple((c, mark_of(c)) for c in site.categories if c in categories),
         concepts=_options(site, named),
         set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
         table=around.to(places.layer_table(layer.name)),
@@ -198,15 +199,23 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
 
 
 def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
-    """Concept, category and figures of the card's own label, and of its labels in other categories."""
-    own = [(one.concept, one.category, one.agreement)] if one.concept else []
-    more = [(str(r.concept), str(r.category), Agreement.of(r)) for r in others if r.concept != one.concept]
-    return [[concept, category, *_figures(agreement)] for concept, category, agreement in own + more]
+    """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
+    counted = {(str(r.concept), str(r.category)) for r in others}
+    own = [(one.concept, one.category, one.agreement, one.level)] if one.concept else []
+    more = [
+        (str(r.concept), str(r.category), Agreement.of(r), float(r.level)) for r in others if r.concept != one.concept
+    ]
+    return [
+        [concept, category, *_figures(agreement, level), int((concept, category) in counted)]
+        for concept, category, agreement, level in own + more
+    ]
 
 
-def _figures(a: Agreement) -> list[float | None]:
-    """IoU, its interval, null and lift, with the digits that a card shows."""
-    return [None if math.isnan(v) else round(v, 4) for v in (a.iou, a.low, a.high, a.null, a.lift)]
+def _figures(a: Agreement, level: float) -> list[float | None]:
+    """IoU, its interval, null, lift, excess and its lower end, and the level, with the digits that a card shows."""
+    shown = (a.iou, a.low, a.high, a.null, a.lift, a.excess, a.excess_low)
+    short = None if math.isnan(level) else float(f"{level:.3g}")
+    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
 
 
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
