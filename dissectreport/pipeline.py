@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dissectreport import records, store
 from dissectreport.errors import UnknownName
-from dissectreport.jobs import Job, Listener, Options, Silent, middle, no_gradients, prepare
+from dissectreport.jobs import FEW, Job, Listener, Options, Silent, middle, no_gradients, prepare
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.results import Reader
 
@@ -107,9 +107,14 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
-    return write_site(
-        _assembled(record, cache), out, lambda done, total: ear.progress("drawing units", done, total, "units")
-    )
+    found = _assembled(record, cache)
+    written = write_site(found, out, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    if not found.tells:
+        ear.say(
+            f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
+            f"{'' if record.samples < FEW else ', or choose another segmenter'}"
+        )
+    return written
 
 
 def build(options: Options, out: Path, listener: Listener | None = None) -> Written:

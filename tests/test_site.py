@@ -275,6 +275,15 @@ def test_provenance_is_on_the_methods_page(site: Path, dissection: Dissection) -
     assert "A made-up dissection" in text
 
 
+def test_the_trust_page_tells_how_well_the_segmenter_finds_each_concept(site: Path, dissection: Dissection) -> None:
+    text = (site / "planted" / "trust.html").read_text("utf-8")
+    finds = text[text.index('id="finds"') :]
+    for row in dissection.concepts.itertuples():
+        listed = f"</i>{row.concept}</th>" in finds
+        assert listed == (row.trained == row.trained)
+        assert listed or re.search(rf"Its card says nothing of [^.]*{row.concept}", finds)
+
+
 def test_every_image_has_an_alternative_text(site: Path) -> None:
     for path in pages(site):
         for tag, attributes, _, _ in Page(path.read_text("utf-8")).elements:

@@ -94,9 +94,12 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def trained(segmenter: Mapping[str, Any]) -> dict[str, float]:
-    """Held-out IoU by concept name, from the segmenter's card where it has one."""
+    """Held-out IoU by concept name, from the segmenter's card where it has one, by name or by category and name."""
     held = segmenter.get("card", segmenter).get("iou", {})
-    return {str(name): float(value) for name, value in held.items()} if isinstance(held, Mapping) else {}
+    found: dict[str, float] = {}
+    for name, value in held.items() if isinstance(held, Mapping) else ():
+        found |= value if isinstance(value, Mapping) else {str(name): value}
+    return {name: float(value) for name, value in found.items()}
 
 
 class _Source:

@@ -62,14 +62,14 @@ COLUMNS: Mapping[str, str] = {
     "bin_high": "upper edge of that bin",
     "count": "pixels whose activation falls in the bin, over all samples",
     "control": "which units were counted: 'measured', 'rotation', 'untrained' or 'null'",
-    "units": "units counted as interpretable",
+    "units": "units counted as interpretable; empty where no concept could be tested",
     "units_low": "lower end of the 95 % bootstrap interval of units",
     "units_high": "upper end of the 95 % bootstrap interval of units",
     "of": "units in the layer",
     "concepts": "different concepts among the labels of interpretable units",
     "concepts_low": "lower end of the 95 % bootstrap interval of concepts",
     "concepts_high": "upper end of the 95 % bootstrap interval of concepts",
-    "trained": "share of the concept's pixels that the segmenter finds on held-out images (IoU), where its card says",
+    "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
 }
 """What every column of every table means."""
 
@@ -236,3 +236,9 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
+        measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
+        return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

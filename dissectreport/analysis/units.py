@@ -351,7 +351,7 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
 
 def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
     """Interpretable units and their concepts, measured and under each control, by category."""
-    rows = tally("measured", partial(judge, scores), words)
+    rows = tally("measured", partial(judge, scores), words, testable(scores))
     others = (
         ("rotation", counted.rotated, False),
         ("untrained", counted.untrained, False),
@@ -362,16 +362,34 @@ def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
         first = next(shards, None)
         if first is not None:
             rivals = score(Groups.of(chain([first], shards), shifted=shifted), counted.pixels)
-            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts))
+            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
     return pd.DataFrame(rows)
 
 
-def tally(control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], words: Words) -> list[dict[str, object]]:
-    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category."""
+def testable(scores: Scores) -> NDArray[np.bool_]:
+    """(c,) concepts that can be tested at all: in enough images of both halves, scored by two groups or more."""
+    return scores.tested & (scores.excess.freedom >= 1)
+
+
+def tally(
+    control: str,
+    judged: Callable[[NDArray[np.bool_] | None], Verdict],
+    words: Words,
+    testable: NDArray[np.bool_] | None = None,
+) -> list[dict[str, object]]:
+    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
+
+    Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
+    """
     rows: list[dict[str, object]] = []
     for category in ["", *words.categories]:
         among = words.within(category) if category else None
         verdict = judged(among)
+        if testable is not None and not (testable if among is None else testable & among).any():
+            figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
+            blank = dict.fromkeys(figures, float("nan"))
+            rows.append({"control": control, "category": category, "of": len(verdict.column)} | blank)
+            continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
         spread = np.array([_units_and_concepts(label, passed, among) for label, passed in replicates])

@@ -129,6 +129,8 @@ class ConceptsPage:
 
     frame: Frame
     model: str
+    tells: bool
+    """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     scoring: int
     grid: ConceptGrid
@@ -182,6 +184,7 @@ def concepts_page(site: Site) -> ConceptsPage:
     return ConceptsPage(
         around,
         found.model,
+        found.tells,
         site.wording,
         found.provenance.scoring,
         grid,

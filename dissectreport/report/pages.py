@@ -40,6 +40,8 @@ class Summary:
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
+    tells: bool = True
+    """Whether there were images enough to tell which units are interpretable."""
 
 
 def summary(site: Site) -> Summary:
@@ -64,6 +66,7 @@ def summary(site: Site) -> Summary:
             {"layer": layer.name, "units": layer.units, **{k: asdict(c) for k, c in counts(layer).items()}}
             for layer in layers
         ),
+        tells=site.dissection.tells,
     )
 
 
@@ -94,7 +97,7 @@ def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
 
 
 def _entry(around: Frame, one: Summary) -> Entry:
-    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"], layer["measured"]["units"]))
+    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0))
     rotated = leading.get("rotation")
     return Entry(
         summary=one,
@@ -123,7 +126,8 @@ class Within:
         fit = {"units": own.value, "low": own.low, "span": own.high - own.low}
         if "rotation" in found:
             fit["rotated"] = found["rotation"].as_share().value
-        return cls(category, mark, found, {name: f"{100 * value:.1f}%" for name, value in fit.items()})
+        css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in fit.items()}
+        return cls(category, mark, found, css)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,8 @@ class OverviewPage:
     interpretable: int
     units: int
     concepts: int
+    tells: bool
+    """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     beside: str
     """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
@@ -189,6 +195,7 @@ def overview_page(site: Site) -> OverviewPage:
         interpretable=len(named),
         units=sum(layer.units for layer in found.layers),
         concepts=int(named.nunique()),
+        tells=found.tells,
         wording=site.wording,
         beside=site.wording.also(len(named), sum(map(beyond_chance, found.layers))),
         scoring=found.provenance.scoring,

@@ -21,7 +21,7 @@ from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, rows_of
 from dissectreport.report.unit_causes import UnitCauses, unit_causes
-from dissectreport.report.wording import Wording
+from dissectreport.report.wording import TOO_FEW, Wording
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         layer=layer.name,
         card=one,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)),
+        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if found.tells else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
         scoring=found.provenance.scoring,

@@ -167,6 +167,9 @@ ICLR2019 = Wording(
     },
 )
 
+TOO_FEW = "Cannot tell: too few images"
+"""Instead of a count where no concept could be tested."""
+
 WORDINGS: Mapping[str, Wording] = {"corrected": CORRECTED, "iclr2019": ICLR2019, "pnas2020": PNAS2020}
 """By the rule's name."""
 
