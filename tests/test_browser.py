@@ -276,9 +276,15 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         assert "pixels on" in after
         assert "null" in after
         assert "[" in after
-        assert page.locator(".ex-top canvas").count() == 8
+        assert [page.locator(f".ex-{kind} canvas").count() for kind in ("top", "middle", "random")] == [8, 4, 4]
+        expect(page.locator(".ex-random .veil").first).to_be_hidden()
         painted = "canvas => canvas.getContext('2d').getImageData(0, 0, 256, 256).data.some(v => v > 0)"
-        assert page.locator(".ex-top canvas").first.evaluate(painted)
+        for kind in ("top", "middle", "random"):
+            assert page.locator(f".ex-{kind} canvas").first.evaluate(painted)
+        drawn = "canvas => canvas.toDataURL()"
+        low = [one.evaluate(drawn) for one in page.locator(".ex-random canvas").all()]
+        page.keyboard.press("End")
+        assert low != [one.evaluate(drawn) for one in page.locator(".ex-random canvas").all()]
         page.click("#mask")
         expect(page.locator(".ex-top canvas").first).to_be_hidden()
         expect(page.locator(".ex-random .veil").first).to_be_hidden()

@@ -300,13 +300,14 @@ def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, flo
 
 
 def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
-    """What the slider needs: the curve, and small maps of the top images to draw their masks anew."""
+    """What the slider needs: the curve, and small maps of all images shown to draw their masks anew."""
     curves = layer.curves
     tails = curves.tails[unit].tolist()
     scale = charts.tail_scale(tails)
     own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
-    top = [i for i, k in enumerate(layer.examples.kind.tolist()) if k == "top"]
-    maps = layer.examples.maps[unit, top].astype(np.float32)
+    kinds = layer.examples.kind.tolist()
+    as_shown = [i for kind in dict.fromkeys(kinds) for i, k in enumerate(kinds) if k == kind]
+    maps = layer.examples.maps[unit, as_shown].astype(np.float32)
     step = max(1, maps.shape[1] // 32)
     maps = maps[:, ::step, ::step]
     low, high = float(maps.min()), float(maps.max())
