@@ -50,6 +50,7 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert result.exit_code == 1
     assert line in result.stderr and result.stderr.count("\n") == 1
     assert "Traceback" not in result.output
+    assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
@@ -110,6 +111,21 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     assert run("cache", "list", *cache).stdout.splitlines()[0].startswith("planted  corrected  32 samples")
     assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
     assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_too_few_images_are_no_finding(tmp_path):
+    few = ["--layers", "features,mixed", "--samples", "5", "--grid", "3", "--workers", "1", "--no-interventions"]
+    result = run("build", "planted", *few, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    assert result.exit_code == 0, result.output
+    assert "5 samples are too few to tell which units agree with a concept; raise --samples" in result.stderr
+    for name in ("index.html", "planted/index.html", "planted/features/index.html", "planted/features/unit-3.html"):
+        text = (tmp_path / "site" / name).read_text()
+        assert "Cannot tell: too few images" in text, name
+        assert "0 of 40" not in text and "[0, 0]" not in text, name
+    for name in ("planted/concepts.html", "planted/data/layers.csv"):
+        assert "[0, 0]" not in (tmp_path / "site" / name).read_text()
+    layers = (tmp_path / "site" / "planted" / "data" / "layers.csv").read_text().splitlines()
+    assert layers[1] == "features,measured,,,,,24,,,"
 
 
 def test_models_lists_what_can_be_named():
