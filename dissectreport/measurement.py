@@ -60,6 +60,8 @@ class Measurement:
             return self._run_all()
 
     def _run_all(self) -> Record:
+        from dissectreport.measure import untrained
+
         job = self.job
         self._announce()
         readings = [*self.readings, *self.rotated, *self.shifted]
@@ -67,8 +69,8 @@ class Measurement:
         bare: dict[Reading, tuple[str, str]] = {}
         if self.untrained:
             source = replace(job.source, untrained=UNTRAINED)
-            untrained = job.generator.untrained(UNTRAINED)
-            plan = replace(job.plan, generator=f"untrained {identity(untrained, job.options.model)}")
+            bare_network = untrained(job.generator, UNTRAINED)
+            plan = replace(job.plan, generator=f"untrained {identity(bare_network, job.options.model)}")
             bare = self._counted(source, plan, self.untrained, "untrained control")
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
         layers = [

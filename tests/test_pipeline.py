@@ -361,6 +361,50 @@ def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monke
     assert "\n" not in str(raised.value)
 
 
+OWN = """
+import torch
+from torch import nn
+from dissectreport.models.wrap import NetworkGenerator
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Linear(8, 3)
+
+    def forward(self, z):
+        {body}
+        return self.block(z)[:, :, None, None].expand(-1, 3, 16, 16)
+
+
+def load():
+    return NetworkGenerator(
+        name="own", module=Network(), latent_shape=({latent},), image_size=({size}, {size}), layers=("block",),
+        default_layers=("block",), remade={remade}, facts={{"segmenter": "colour"}},
+    )
+"""
+REMADE = "lambda seed: Network()"
+
+
+@pytest.mark.parametrize(
+    ("size", "latent", "body", "remade", "line"),
+    [
+        (32, 8, "", REMADE, r"'own' declares image_size \(32, 32\), but makes images of 16 x 16; set image_size=\(16"),
+        (16, 9, "", REMADE, r"'own' failed on 16 latents of its latent_shape \(9,\): RuntimeError: .*shapes cannot"),
+        (16, 8, "raise ValueError('so it is')", REMADE, r"'own' failed on 16 latents .*: ValueError: so it is"),
+        (16, 8, "return [1]", REMADE, "'own' returned a list as images; need a tensor"),
+        (16, 8, "z = z[:4]", REMADE, r"'own' made images of shape \(4, 3, 16, 16\); need \(16, 3, h, w\)"),
+        (16, 8, "", "lambda seed: 1 / 0", "'own' cannot be made anew with random weights: ZeroDivisionError: division"),
+    ],
+)
+def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, remade, line):
+    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", remade=remade))
+    small = SMALL | {"layers": ("block",), "samples": 16}
+    with pytest.raises(ModelError, match=line) as raised:
+        pipeline.measure(Options(model, cache=tmp_path / "cache", **small))
+    assert "\n" not in str(raised.value)
+
+
 def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_path):
     body = "g = planted.load()\n    call = g.module.forward\n    g.module.forward = lambda z: call(z) * float('nan')"
     model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")

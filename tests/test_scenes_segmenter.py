@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dissectreport.analysis.assemble import trained
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.colour import COLOURS
-from dissectreport.analysis.assemble import trained
 from dissectreport.segmenters.scenes import (
     LEARNED,
     OBJECTS,
