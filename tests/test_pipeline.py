@@ -269,7 +269,7 @@ def test_the_tables_say_what_was_planted(large):
     measured_row = layer.controls.query("control == 'measured' and category == ''").iloc[0]
     null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
-    assert set(layer.controls["control"]) == {"measured", "rotation", "untrained", "null"}
+    assert set(layer.controls["control"]) == {"measured", "rotated", "untrained", "null"}
 
 
 def test_every_column_of_every_table_is_in_the_data_dictionary(large):

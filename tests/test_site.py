@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from made import made_dissection
 
@@ -23,9 +24,10 @@ from dissectreport.errors import OutputError
 from dissectreport.plan import RULES
 from dissectreport.report import writing
 from dissectreport.report.figures import percent, share, times
+from dissectreport.report.model import counts
 from dissectreport.report.names import link, safe_name, safe_names
 from dissectreport.report.site import write_site
-from dissectreport.report.wording import WORDINGS
+from dissectreport.report.wording import WORDINGS, against_directions
 
 HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
 VOID = {"img", "meta", "link", "input", "br", "hr"}
@@ -478,7 +480,7 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
     found = layer.controls.set_index(["control", "category"])
     for category in layer.labels.loc[layer.labels["interpretable"], "category"].unique():
         own, rotated, untrained, null = (
-            found.loc[(name, category)] for name in ("measured", "rotation", "untrained", "null")
+            found.loc[(name, category)] for name in ("measured", "rotated", "untrained", "null")
         )
         assert f">{own.units} units [{own.units_low}, {own.units_high}]<" in text
         assert f">rotated {rotated.units} · untrained {untrained.units} · null {null.units}<" in text
@@ -490,7 +492,7 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
     told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
     rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
     wanted = [
-        f"rotated {by['rotation']} · untrained {by['untrained']} · null {by['null']}"
+        f"rotated {by['rotated']} · untrained {by['untrained']} · null {by['null']}"
         for controls in rows
         for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
     ]
@@ -518,6 +520,44 @@ def said(path: Path) -> str:
     """The words of a page."""
     page = Page(path.read_text("utf-8"))
     return re.sub(r"\s+", " ", next(page.text(i) for i, e in enumerate(page.elements) if e[0] == "body"))
+
+
+@pytest.mark.parametrize(
+    ("rotated", "interval", "verdict"),
+    [
+        (426, (-9, 30), "By count, units cannot be told from random directions."),
+        (426, (3, 20), "By count, units do better than random directions, if only a little."),
+        (200, (190, 260), "By count, units do better than random directions."),
+        (470, (-40, -20), "By count, units do worse than random directions."),
+    ],
+)
+def test_units_are_compared_with_random_directions_by_the_interval_of_the_difference(
+    rotated: int, interval: tuple[int, int], verdict: str
+) -> None:
+    counts, found = against_directions(437, rotated, 480, *interval)
+    assert found == verdict
+    assert counts.startswith(f"437 interpretable units, against {rotated} of 480 random directions: a difference of")
+
+
+def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
+    units = [int(layer.table["interpretable"].sum()) for layer in dissection.layers]
+    rotated = [counts(layer)["rotated"].units for layer in dissection.layers]
+    noise = np.arange(-50, 50)
+    layers = tuple(
+        replace(layer, resampled={"measured": n + noise, "rotated": m + noise})
+        for layer, n, m in zip(dissection.layers, units, rotated, strict=True)
+    )
+    write_site(replace(dissection, layers=layers), tmp_path)
+    text = (tmp_path / "planted" / "index.html").read_text("utf-8")
+    more = int(sum(units) - sum(rotated))
+    assert f"a difference of +{more} [+{more}, +{more}]." in text, "what all replicates share is no uncertainty"
+
+
+def test_the_overview_says_how_many_units_position_alone_beats(site: Path, dissection: Dissection) -> None:
+    tables = [layer.interpretable for layer in dissection.layers]
+    below, units = sum(int((t["iou"] < t["position_only"]).sum()) for t in tables), sum(map(len, tables))
+    text = (site / "planted" / "index.html").read_text("utf-8")
+    assert f"{below} of the {units} interpretable units have a smaller IoU with their label than the best mask" in text
 
 
 def test_every_rule_has_its_own_wording() -> None:

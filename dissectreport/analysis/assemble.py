@@ -86,7 +86,7 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
-    folders = {"rotation": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
+    folders = {"rotated": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return reference.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
@@ -199,6 +199,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         units.correlated,
         Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
         Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
+        units.resampled,
     )
 
 

@@ -7,7 +7,7 @@ Everything here is numpy and pandas; nothing refers to a network. Tables are doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ COLUMNS: Mapping[str, str] = {
     "bin_low": "lower edge of a bin of activations",
     "bin_high": "upper edge of that bin",
     "count": "pixels whose activation falls in the bin, over all samples",
-    "control": "which units were counted: 'measured', 'rotation', 'untrained' or 'null'",
+    "control": "which units were counted: 'measured', 'rotated', 'untrained' or 'null'",
     "units": "units counted as interpretable; empty where no concept could be tested",
     "units_low": "lower end of the 95 % bootstrap interval of units",
     "units_high": "upper end of the 95 % bootstrap interval of units",
@@ -180,6 +180,9 @@ class Layer:
     """The most correlated other units of each unit (up to 8): unit, other, correlation (on the layer's own grid)."""
     examples: Examples
     lookup: Lookup
+    resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
+    layer and control, so that the interval of a difference can be told."""
 
     @property
     def interpretable(self) -> pd.DataFrame:

@@ -33,9 +33,6 @@ STRIP = 6
 """Images in the strip of a unit card."""
 
 
-HEADED = {"rotation": "rotated", "untrained": "untrained", "null": "null"}
-"""What a control is called above a group of columns."""
-
 Labels = Mapping[int, list[Any]]
 """Rows of the `labels` table by unit."""
 
@@ -236,7 +233,7 @@ def _heading(found: Mapping[str, Count]) -> tuple[str, str]:
     """'31 units [29, 34]', and the controls: 'rotated 28 · untrained 3 · null 0'."""
     own = found["measured"]
     head = f"{count(own.units)} units [{count(own.units_low)}, {count(own.units_high)}]"
-    rest = (f"{HEADED.get(name, name)} {count(one.units)}" for name, one in found.items() if name != "measured")
+    rest = (f"{name} {count(one.units)}" for name, one in found.items() if name != "measured")
     return head, " · ".join(rest)
 
 
