@@ -110,6 +110,19 @@ def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
             assert serious == [], theme
 
 
+@pytest.mark.parametrize("name", [HOME, "planted/concepts.html"])
+def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Browser, tmp_path: Path, name: str) -> None:
+    write_site(made_dissection(units=6, layers=5), tmp_path)
+    with opened(chromium, tmp_path, name, viewport={"width": 390, "height": 844}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for chart in page.locator("#chart-units, #chart-concepts").all():
+            for words in chart.locator("text").all():
+                box = words.bounding_box()
+                assert box is not None
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= 390
+
+
 def test_cards_sort_by_iou_and_the_address_remembers(chromium: Browser, folder: Path) -> None:
     with opened(chromium, folder, LAYER) as page:
         page.select_option("#sort", "iou")

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import made_dissection
 
@@ -558,6 +559,27 @@ def test_the_overview_says_how_many_units_position_alone_beats(site: Path, disse
     below, units = sum(int((t["iou"] < t["position_only"]).sum()) for t in tables), sum(map(len, tables))
     text = (site / "planted" / "index.html").read_text("utf-8")
     assert f"{below} of the {units} interpretable units have a smaller IoU with their label than the best mask" in text
+
+
+def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:
+    text = (site / "planted" / "concepts.html").read_text("utf-8")
+    rows = [row for row in re.findall(r"<tr.*?</tr>", text[text.index('id="all"') :], re.DOTALL) if "<td" in row]
+    labels = pd.concat([layer.labels.assign(layer=layer.name) for layer in dissection.layers])
+    good = labels[labels["interpretable"]]
+    for concept, row in zip(dissection.concepts["concept"], rows, strict=True):
+        units = good[good["concept"] == concept]
+        if not len(units):
+            assert "unit-" not in row
+            continue
+        best = units.loc[units["excess_low"].idxmax()] if units["excess_low"].is_unique else None
+        if best is not None:
+            assert f"{best.layer} unit {best.unit}</a>" in row
+            assert f'value="{best.iou:.4f}"' in row
+            assert f">{share(best.excess)} <span" in row
+            overall = next(la for la in dissection.layers if la.name == best.layer).table["concept"][best.unit]
+            assert ("overall label" in row) == (overall != concept)
+    shown, leading = good["concept"].nunique(), pd.concat([la.interpretable for la in dissection.layers])["concept"]
+    assert f"{shown} concepts have units so; {leading.nunique()} of them are some unit's overall label" in text
 
 
 def test_every_rule_has_its_own_wording() -> None:

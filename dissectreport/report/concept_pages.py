@@ -118,7 +118,10 @@ class ConceptRow:
     trained: float
     units: int
     best: Link | None
+    overall: str
+    """The best unit's overall label, where it is another concept."""
     agreement: Agreement | None
+    """How the best unit agrees with this concept, whatever its overall label."""
     causes: str
     """The page about what causes it; '' where that was not studied."""
 
@@ -134,10 +137,18 @@ class ConceptsPage:
     wording: Wording
     scoring: int
     grid: ConceptGrid
+    shown: int
+    """Concepts that are an interpretable unit's label in their category."""
+    leading: int
+    """Those that are some interpretable unit's overall label."""
     rows: tuple[ConceptRow, ...]
     figure: Figure
     csv: str
     json: str
+
+
+def _other(overall: str, concept: str) -> str:
+    return "" if overall == concept else overall or "none"
 
 
 def concepts_page(site: Site) -> ConceptsPage:
@@ -151,6 +162,7 @@ def concepts_page(site: Site) -> ConceptsPage:
         current="concepts",
     )
     grid = concept_grid(site, around)
+    overall = {(layer.name, int(r.unit)): str(r.concept) for layer in found.layers for r in rows_of(layer.table)}
     good = pd.concat([interpretable_labels(layer).assign(layer=layer.name) for layer in found.layers])
     total = {row.concept: row.total for row in grid.rows}
     rows = []
@@ -170,6 +182,7 @@ def concepts_page(site: Site) -> ConceptsPage:
                 trained=float(row.trained),
                 units=total.get(row.concept, 0),
                 best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
+                overall="" if best is None else _other(overall[best.layer, best.unit], row.concept),
                 agreement=best and Agreement.of(best),
                 causes=around.to(places.concept(row.concept)) if row.concept in places.concepts else "",
             )
@@ -188,6 +201,8 @@ def concepts_page(site: Site) -> ConceptsPage:
         site.wording,
         found.provenance.scoring,
         grid,
+        int(good["concept"].nunique()),
+        int(pd.concat([layer.interpretable["concept"] for layer in found.layers]).nunique()),
         tuple(rows),
         concept_heatmap(plot),
         *downloads,
