@@ -24,6 +24,24 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="What was measured before, and what it takes on disk.")
 app.add_typer(cache_app, name="cache")
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dissectreport import __version__
+
+        typer.echo(f"dissectreport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+) -> None:
+    pass
+
+
 Model = Annotated[
     str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
 ]

@@ -65,9 +65,9 @@ class Models:
     def generator(self) -> Generator:
         """The generator that is measured."""
         found, seed = plugins.generator(self.source.generator), self.source.untrained
-        if seed is not None:
-            return untrained(found, seed).to(self.device)
-        return found.to(self.device)
+        bare = found if seed is None else untrained(found, seed)
+        assert bare is not None, "a control is measured only where it can be made"
+        return bare.to(self.device)
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -133,8 +133,8 @@ class Models:
         return answered(ModelError, who, ask)
 
 
-def untrained(generator: Generator, seed: int) -> Generator:
-    """The generator with random weights, which may be made by anybody's code."""
+def untrained(generator: Generator, seed: int) -> Generator | None:
+    """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
     who = f"generator {generator.name!r} cannot be made anew with random weights"
     return answered(ModelError, who, lambda: generator.untrained(seed))
 

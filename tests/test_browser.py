@@ -119,7 +119,7 @@ def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Brows
             for words in chart.locator("text").all():
                 box = words.bounding_box()
                 assert box is not None
-                assert box["x"] >= 0
+                assert box["x"] >= 17, "the page's margin"
                 assert box["x"] + box["width"] <= 390
 
 
@@ -317,6 +317,18 @@ def test_masks_drawn_anew_follow_the_edge_of_the_rule(rule: str, chromium: Brows
         found = np.array(page.locator(".ex-top canvas").first.evaluate(pixels)).reshape(256, 256, 4)[..., 3]
     assert (found[on] != 178).mean() > 0.99
     assert (found[~on] != 0).mean() > 0.99
+
+
+def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, UNIT + "#x") as page:
+        page.click("[data-copy-link]:first-of-type")
+        address = f"{folder.as_uri()}/{UNIT}"
+        assert page.text_content("#said") == f"copied: {address}"
+        page.click("text=Cite this unit")
+        said = str(page.text_content("#said"))
+        assert said.startswith("copied: layer1 unit 1 (")
+        assert "planted · rule corrected" in said
+        assert said.endswith(address)
 
 
 def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:

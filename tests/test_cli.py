@@ -128,6 +128,12 @@ def test_too_few_images_are_no_finding(tmp_path):
     assert layers[1] == "features,measured,,,,,24,,,"
 
 
+def test_it_says_which_version_it_is():
+    from dissectreport import __version__
+
+    assert run("--version").stdout == f"dissectreport {__version__}\n"
+
+
 def test_models_lists_what_can_be_named():
     listed = run("models").stdout
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))

@@ -405,6 +405,18 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
     assert "\n" not in str(raised.value)
 
 
+def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
+    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", remade="None"))
+    small = SMALL | {"layers": ("block",), "samples": 16}
+    heard = Heard()
+    pipeline.measure(Options(model, cache=tmp_path / "cache", **small), heard)
+    assert any(line.startswith("no untrained control: own") for line in heard.lines)
+    found = pipeline.load(model, cache=tmp_path / "cache")
+    assert "untrained" not in set(found.layers[0].controls["control"])
+    assert any("no untrained control" in note for note in found.notes)
+    assert found.title == "own"
+
+
 def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_path):
     body = "g = planted.load()\n    call = g.module.forward\n    g.module.forward = lambda z: call(z) * float('nan')"
     model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")

@@ -582,6 +582,27 @@ def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: 
     assert f"{shown} concepts have units so; {leading.nunique()} of them are some unit's overall label" in text
 
 
+def test_units_that_fire_at_opposite_places_stand_apart(dissection: Dissection, tmp_path: Path) -> None:
+    (one, *rest) = dissection.layers
+    turned = one.correlated.assign(correlation=[0.5, -0.5] * (len(one.correlated) // 2))
+    write_site(replace(dissection, layers=(replace(one, correlated=turned), *rest)), tmp_path)
+    text = (tmp_path / "planted" / one.name / "unit-1.html").read_text("utf-8")
+    same, opposite = text.split("Fires at the same places</h2>")[1].split("Fires at opposite places</h2>")
+    assert "correlation .50" in same and "−" not in "".join(re.findall("correlation [^<]*", same))
+    assert "correlation −.50" in opposite and "correlation .50" not in opposite
+
+
+def test_a_model_is_called_what_it_calls_itself(dissection: Dissection, tmp_path: Path) -> None:
+    facts = dissection.provenance
+    own = replace(dissection, model="./mine.py:load", provenance=replace(facts, generator={"name": "mine"}))
+    written = write_site(own, tmp_path)
+    (home,) = (path.parent for path in tmp_path.glob("*/summary.json"))
+    assert home.name != "mine", "the address of its pages is that of the model"
+    assert "<h1>mine</h1>" in (home / "index.html").read_text("utf-8")
+    top = written.index.read_text("utf-8")
+    assert ">mine</a>" in top and "./mine.py:load" in top
+
+
 def test_every_rule_has_its_own_wording() -> None:
     assert set(WORDINGS) == set(RULES)
     for words in WORDINGS.values():

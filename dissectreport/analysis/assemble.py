@@ -243,6 +243,8 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
     if record.samples < 1000:
         notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
+    if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
+        notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
     return tuple(notes)
 
 

@@ -225,7 +225,7 @@ class Dissection:
     """All that was found about one model under one rule."""
 
     model: str
-    """The model's name, as in the address of its pages."""
+    """The model as it was asked for: a name or an address; the address of its pages is made of it."""
     provenance: Provenance
     vocabulary: pd.DataFrame
     """One row a concept number from 0 ('-', nothing): concept, category."""
@@ -239,6 +239,11 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+
+    @property
+    def title(self) -> str:
+        """What pages call the model: the name that it gives itself."""
+        return str(self.provenance.generator.get("name") or self.model)
 
     @property
     def tells(self) -> bool:

@@ -154,11 +154,11 @@ def _other(overall: str, concept: str) -> str:
 def concepts_page(site: Site) -> ConceptsPage:
     """Every concept: its area, its units by layer, its best unit."""
     found, places = site.dissection, site.places
-    title = f"Concepts · {found.model}"
+    title = f"Concepts · {found.title}"
     around = site.frame(
         places.page("concepts"),
         title,
-        f"Which layers of {found.model} hold which concepts.",
+        f"Which layers of {found.title} hold which concepts.",
         current="concepts",
     )
     grid = concept_grid(site, around)
@@ -196,7 +196,7 @@ def concepts_page(site: Site) -> ConceptsPage:
     downloads = (around.to(places.data("concepts", kind)) for kind in ("csv", "json"))
     return ConceptsPage(
         around,
-        found.model,
+        found.title,
         found.tells,
         site.wording,
         found.provenance.scoring,

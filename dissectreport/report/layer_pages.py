@@ -136,11 +136,11 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     """The bar chart of concepts and a card for every unit."""
     found, places = site.dissection, site.places
     here = places.layer(layer.name)
-    title = f"{layer.name} · {found.model}"
+    title = f"{layer.name} · {found.title}"
     around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
     listed = [(places.layer(one.name), one.name) for one in found.layers]
     around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
-    home = Link(around.to(places.page("index")), found.model)
+    home = Link(around.to(places.page("index")), found.title)
     around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
     labels = labels_of(layer)
     cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
@@ -149,7 +149,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     categories = {*named["category"], *layer.table["category"]}
     return LayerPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         layer=layer.name,
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
@@ -263,17 +263,17 @@ class TablePage:
 def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
     """The layer's table as a page; `names` are the tables that can be downloaded."""
     places = site.places
-    title = f"Numbers of {layer.name} · {site.dissection.model}"
+    title = f"Numbers of {layer.name} · {site.dissection.title}"
     around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
     up = Link(around.to(places.layer(layer.name)), layer.name)
-    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.model), up))
+    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.title), up))
     rows = tuple((card(site, around, layer, row), row) for row in rows_of(layer.table))
     downloads = tuple(
         (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name))) for n in names
     )
     return TablePage(
         around,
-        site.dissection.model,
+        site.dissection.title,
         layer.name,
         site.wording,
         rows,

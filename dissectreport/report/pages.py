@@ -52,6 +52,8 @@ class Summary:
     layers: tuple[Mapping[str, Any], ...]
     tells: bool = True
     """Whether there were images enough to tell which units are interpretable."""
+    title: str = ""
+    """What the model calls itself; '' in a summary that was written before there was one."""
 
 
 def summary(site: Site) -> Summary:
@@ -77,6 +79,7 @@ def summary(site: Site) -> Summary:
             for layer in layers
         ),
         tells=site.dissection.tells,
+        title=site.dissection.title,
     )
 
 
@@ -199,15 +202,15 @@ def overview_page(site: Site) -> OverviewPage:
     found, places = site.dissection, site.places
     around = site.frame(
         places.page("index"),
-        found.model,
-        f"What the units of {found.model} mean, layer by layer.",
+        found.title,
+        f"What the units of {found.title} mean, layer by layer.",
         current="overview",
     )
     rows = tuple(_layer_row(site, around, layer) for layer in found.layers)
     named = pd.concat([layer.interpretable["concept"] for layer in found.layers])
     return OverviewPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         interpretable=len(named),
         units=sum(layer.units for layer in found.layers),
         concepts=int(named.nunique()),

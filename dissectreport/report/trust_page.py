@@ -83,7 +83,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
     found, places = site.dissection, site.places
     around = site.frame(
         places.page("trust"),
-        f"The segmenter · {found.model}",
+        f"The segmenter · {found.title}",
         "What the segmenter sees, and how sure it is.",
         current="segmenter",
     )
@@ -111,7 +111,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
     segmenter = found.provenance.segmenter
     return TrustPage(
         around,
-        found.model,
+        found.title,
         str(segmenter.get("name", "")),
         core(segmenter),
         cards("its", segmenter),

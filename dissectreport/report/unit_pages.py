@@ -58,7 +58,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Companion:
-    """A unit that fires at the same places."""
+    """A unit that fires at the same places, or at the opposite ones."""
 
     correlation: float
     card: Card
@@ -94,6 +94,11 @@ class UnitPage:
     """Whether the IoU of the curve has an interval at every level; without one it is not printed."""
     numbers: str
     companions: tuple[Companion, ...]
+    """Units that fire at the same places."""
+    opposites: tuple[Companion, ...]
+    """Units that fire where this one does not."""
+    citation: str
+    """What the unit is called from afar, without its address."""
     causes: UnitCauses | None
     per_strip: int
 
@@ -139,9 +144,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     found, places = site.dissection, site.places
     row = rows.table[unit]
     name = f"{layer.name} unit {unit}"
-    title = f"{row.concept or 'no label'} · {name} · {found.model}"
+    title = f"{row.concept or 'no label'} · {name} · {found.title}"
     around = site.frame(places.unit(layer.name, unit), title, f"What {name} responds to.", site.assets.unit)
-    home = Link(around.to(places.page("index")), found.model)
+    home = Link(around.to(places.page("index")), found.title)
     up = Link(f"{around.to(places.layer(layer.name))}#u={unit}", layer.name)
     around = replace(around, crumbs=(home, replace(up, href=around.to(places.layer(layer.name)))), up=up)
     around = neighbours(around, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
@@ -152,9 +157,13 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     traces = _traces(layer, unit, names, categories)
     curve = _curve_data(site, layer, unit, one) if traces else None
     k = len(layer.examples.kind)
+    companions = tuple(
+        Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
+        for r in rows.correlated.get(unit, [])
+    )
     return UnitPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         layer=layer.name,
         card=one,
         row=row,
@@ -184,10 +193,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         curve_concepts=tuple((t.concept, t.mark) for t in traces),
         curve_banded=layer.curves.low is not None,
         numbers=around.to(places.data("histogram", "csv", layer.name)),
-        companions=tuple(
-            Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
-            for r in rows.correlated.get(unit, [])
-        ),
+        companions=tuple(k for k in companions if not k.correlation < 0),
+        opposites=tuple(k for k in companions if k.correlation < 0),
+        citation=f"{name} ({one.words}), {around.foot}",
         causes=unit_causes(site, around, layer, unit, rows.effects.get(unit, [])),
         per_strip=strip_size(layer),
     )
