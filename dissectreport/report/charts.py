@@ -56,7 +56,7 @@ def over_layers(
     name: str, title: str, description: str, layers: Sequence[str], series: Sequence[Series], as_share: bool
 ) -> Markup:
     """Lines over the layers, one a control, with whiskers; labelled at their right ends."""
-    width, height, left, right, top, bottom = 560.0, 300.0, 58.0, 156.0, 14.0, 40.0
+    width, height, left, right, top, bottom = 560.0, 300.0, 62.0, 156.0, 14.0, 40.0
     highest = max([p.high for s in series for p in s.points if not math.isnan(p.high)] + [0.0])
     marks = ticks(max(highest, 0.05 if as_share else 1.0), 5)
     ceiling = max(marks[-1], highest) * 1.02 or 1.0
