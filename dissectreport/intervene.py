@@ -65,11 +65,14 @@ class Bench:
         with torch.no_grad(), self.autocast():
             return self.models.labels(images)
 
+    def labels_at(self, at: Opened, activations: Tensor) -> Tensor:
+        """(n, slots, h, w) concept numbers of the images of edited activations."""
+        with torch.no_grad():
+            return self.labels(self.images(at, activations))
+
     def areas(self, at: Opened, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
-        with torch.no_grad():
-            labels = self.labels(self.images(at, activations))
-        return pixels_by_image(labels, len(self.models.segmenter.vocabulary))
+        return pixels_by_image(self.labels_at(at, activations), len(self.models.segmenter.vocabulary))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(n, c, h, w) probability of every concept, with gradients."""
@@ -133,8 +136,7 @@ def make_search(source: Source, aim: Aim) -> Callable[[Shard], dict[str, Any]]:
         rows: dict[str, list[NDArray[Any]]] = {"score": [], "place": []}
         for first, count in parts_of(shard):
             at = bench.open(aim.choosing_seed, first, count)
-            with torch.no_grad():
-                labels = bench.labels(bench.images(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
             # (n, k, h, w) whether a pixel shows each studied concept
             mask = torch.stack([(labels == c).any(1) for c in concepts.to(labels.device)], 1).float()
             more = _presence(at.activations, mask)
@@ -222,12 +224,13 @@ def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Sha
     bench = Bench(source.models(), aim)
 
     def work(shard: Shard) -> dict[str, Any]:
-        before, after = [], []
+        before, after, pixels = [], [], 0
         for first, count in parts_of(shard):
             at = bench.open(aim.judging_seed, first, count)
-            before.append(bench.areas(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
+            pixels = labels.shape[2] * labels.shape[3]
+            before.append(pixels_by_image(labels, len(bench.models.segmenter.vocabulary)))
             after.append(np.stack([bench.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
-            pixels = grid_pixels(bench, at)
         every = np.concatenate(before)
         numbers = np.arange(every.shape[1])
         return {
@@ -236,13 +239,6 @@ def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Sha
         }
 
     return work
-
-
-def grid_pixels(bench: Bench, at: Opened) -> int:
-    """Pixels of one image's labels."""
-    with torch.no_grad():
-        labels = bench.labels(bench.images(at, at.activations))
-    return labels.shape[2] * labels.shape[3]
 
 
 @dataclass(frozen=True)
@@ -268,8 +264,7 @@ def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shar
         for first, count in parts_of(shard):
             at = bench.open(aim.judging_seed, first, count)
             shape = tuple(at.activations.shape[2:])
-            with torch.no_grad():
-                labels = bench.labels(bench.images(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
             before = pixels_by_image(labels, len(bench.models.segmenter.vocabulary))[:, concepts]
             ground = grounds_of(labels, aim.grounds, blocks_of(*shape))
             places, stood = drawn_places(ground, aim, planting, first)
@@ -393,10 +388,10 @@ def make_edits(source: Source, aim: Aim, request: Request, shown: int) -> Callab
     def work(shard: Shard) -> dict[str, Any]:
         at = bench.open(aim.judging_seed, shard.first, shard.count)
         changed = edited(at.activations, request.edits(at))
-        before, after = bench.areas(at, at.activations), bench.areas(at, changed)
-        found: dict[str, Any] = {
-            "paired": Paired(shard.count, grid_pixels(bench, at), before.sum(0), after.sum(0)[None])
-        }
+        labels = bench.labels_at(at, at.activations)
+        before, after = pixels_by_image(labels, len(bench.models.segmenter.vocabulary)), bench.areas(at, changed)
+        pixels = labels.shape[2] * labels.shape[3]
+        found: dict[str, Any] = {"paired": Paired(shard.count, pixels, before.sum(0), after.sum(0)[None])}
         kept = max(0, min(shard.count, shown - shard.first))
         if kept:
             with torch.no_grad():

@@ -124,12 +124,10 @@ def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tu
         first = (batch // 5 * PAIR) % budget.search
         at = bench.open(bench.aim.choosing_seed, first, min(PAIR, budget.search - first))
         shape = at.activations.shape[2:]
-        with torch.no_grad():
-            before = bench.labels(bench.images(at, at.activations))
+        before = bench.labels_at(at, at.activations)
         place = torch.full((len(before),), int(drawn[batch]), device=before.device)
         edit = Edit(every, values, at_blocks(place, *shape))
-        with torch.no_grad():
-            after = bench.labels(bench.images(at, edit(at.activations)))
+        after = bench.labels_at(at, edit(at.activations))
         there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], blocks_of(*shape))
         stands = there.flatten(1)[:, int(drawn[batch])] > 0
         gain = ((after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))).double()
