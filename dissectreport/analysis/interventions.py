@@ -135,7 +135,7 @@ class Interventions:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it), best
-    (the order that removes most with 20 units, or with as many as there are)."""
+    (the order whose 20 leading units remove most on choosing latents)."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, excess (agreement beyond chance,
     choosing half), exact, exact_low, exact_high."""
