@@ -22,7 +22,7 @@ ORDERS: Mapping[str, str] = {
 """The ways in which units are put in order for a concept, best known first."""
 
 COLUMNS: Mapping[str, str] = {
-    "best": "the order that removes most with 20 units, or with as many as there are; judging latents",
+    "best": "the order whose 20 leading units (or all, where there are fewer) remove most on choosing latents",
     "units": "units that were turned off together; in the table of agreement, units that were turned off one by one",
     "order": "how the units were put in order: first-order, alpha, greedy or IoU; 'random' for the control",
     "estimate": "share of the concept's area that ablating the unit removes, to first order; on the choosing latents",
