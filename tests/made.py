@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from dissectreport.analysis.dissection import (
     Provenance,
     Trust,
 )
+from dissectreport.plan import rule_named
 
 NAMES = {
     "object": ("sky", "grass", "tree", "house", "sun", "hill"),
@@ -303,6 +305,19 @@ def made_dissection(
         ),
         notes=("A made-up dissection with drawn pictures; no network was measured.",),
     )
+
+
+def under_rule(dissection: Dissection, rule: str) -> Dissection:
+    """The same numbers, said to be those of another rule."""
+    facts = replace(dissection.provenance, rule=rule, thresholds=dict(rule_named(rule).interpretable))
+    return replace(dissection, provenance=facts)
+
+
+def widened(dissection: Dissection) -> Dissection:
+    """The same with all images twice as wide."""
+    pixels = dissection.pictures.pixels.repeat(2, axis=2)
+    trust = tuple(replace(each, images=each.images.repeat(2, axis=2)) for each in dissection.trust)
+    return replace(dissection, pictures=replace(dissection.pictures, pixels=pixels), trust=trust)
 
 
 def make_provenance(name: str, seed: int, size: int) -> Provenance:

@@ -138,7 +138,7 @@ def without_nan(value: Any) -> Any:
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
     places, shown = site.places, layer.examples
-    veils = images.veil(shown.maps[unit], float(rows.table[unit].level), site.edge)
+    veils = images.veil(shown.maps[unit], float(rows.table[unit].level), site.edge, site.tile)
     top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][: strip_size(layer)]
     pictures = [images.tiles(site.dissection.pictures.of(int(shown.samples[unit, i]))) for i in top]
     return {
