@@ -39,6 +39,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Workers = Annotated[int, typer.Option(help="Processes at a time; 0: one per core on a CPU.")]
 Cache = Annotated[Path | None, typer.Option(help="Where measurements are kept; default: the platform's cache folder.")]
 Out = Annotated[Path, typer.Option(help="Where the site is written.")]
+SiteLimit = Annotated[
+    int, typer.Option(min=0, help="Most megabytes of the model's pages; GitHub Pages takes 1,000. 0: no limit.")
+]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
 
@@ -76,6 +79,7 @@ def build(
     workers: Workers = 0,
     cache: Cache = None,
     out: Out = Path("site"),
+    site_limit: SiteLimit = 1000,
     controls: Controls = True,
     mixed_devices: Mixed = False,
     interventions: Interventions = True,
@@ -92,7 +96,7 @@ def build(
         from dissectreport import pipeline
 
         pipeline.writable(out)
-        _written(pipeline.build(options, out, ear), ear)
+        _written(pipeline.build(options, out, ear, site_limit), ear)
 
 
 @app.command()
@@ -127,13 +131,19 @@ def measure(
 
 
 @app.command()
-def render(model: Model, rule: RuleName = "corrected", cache: Cache = None, out: Out = Path("site")) -> None:
+def render(
+    model: Model,
+    rule: RuleName = "corrected",
+    cache: Cache = None,
+    out: Out = Path("site"),
+    site_limit: SiteLimit = 1000,
+) -> None:
     """Write the site of a model that was measured; needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, site_limit), ear)
 
 
 @app.command()
@@ -245,7 +255,7 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name != "out"}
+    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit")}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 

@@ -11,6 +11,7 @@ from dissectreport import records, store
 from dissectreport.errors import UnknownName
 from dissectreport.jobs import Job, Listener, Options, Silent, middle, no_gradients, prepare
 from dissectreport.records import Record
+from dissectreport.report import SITE_LIMIT
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
@@ -80,8 +81,12 @@ def render(
     rule: str = "corrected",
     cache: Path | None = None,
     listener: Listener | None = None,
+    site_limit: int = SITE_LIMIT,
 ) -> Written:
-    """Draw the site of a model that was measured; needs neither torch nor the model."""
+    """Draw the site of a model that was measured; needs neither torch nor the model.
+
+    Pages of more than `site_limit` megabytes are refused, where that is not 0.
+    """
     from dissectreport.report.site import write_site
 
     ear = listener or Silent()
@@ -89,14 +94,17 @@ def render(
     record = records.load(where, model, rule)
     ear.say("analysing the counts")
     return write_site(
-        _assembled(record, where), out, lambda done, total: ear.progress("drawing units", done, total, "units")
+        _assembled(record, where),
+        out,
+        lambda done, total: ear.progress("drawing units", done, total, "units"),
+        site_limit,
     )
 
 
-def build(options: Options, out: Path, listener: Listener | None = None) -> Written:
+def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
-    return render(options.model, out, options.rule, options.cache, listener)
+    return render(options.model, out, options.rule, options.cache, listener, site_limit)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

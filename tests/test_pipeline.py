@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dissectreport import pipeline, store
+from dissectreport.analysis import chance
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.on_demand import Wish
@@ -251,6 +252,16 @@ def test_the_tables_say_what_was_planted(large):
     null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
     assert set(layer.controls["control"]) == {"measured", "rotation", "untrained", "null"}
+
+
+def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
+    (whole,) = pipeline.load("planted", cache=large).layers
+    monkeypatch.setattr(chance, "AT_ONCE", 1)
+    (parts,) = pipeline.load("planted", cache=large).layers
+    for name in ("table", "labels", "pairs", "controls", "correlated"):
+        assert getattr(whole, name).equals(getattr(parts, name)), name
+    for name, value in vars(whole.curves).items():
+        assert np.array_equal(value, getattr(parts.curves, name)), name
 
 
 def test_every_column_of_every_table_is_in_the_data_dictionary(large):
