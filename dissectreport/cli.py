@@ -56,7 +56,7 @@ Concepts = Annotated[
     str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
 ]
 BudgetName = Annotated[
-    str, typer.Option("--budget", help="default, quick, or paper: the references' sizes, for hours.")
+    str, typer.Option("--budget", help="quick, default, full, or paper: the references' sizes, for hours.")
 ]
 Constant = Annotated[
     str, typer.Option(help="Activation to which units are switched on: quantile, or mean (where the concept is).")
@@ -86,7 +86,7 @@ def build(
     intervention_samples: InterventionSamples = 0,
     intervention_layer: InterventionLayer = "",
     concepts: Concepts = "",
-    budget: BudgetName = "default",
+    budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
 ) -> None:
@@ -117,7 +117,7 @@ def measure(
     intervention_samples: InterventionSamples = 0,
     intervention_layer: InterventionLayer = "",
     concepts: Concepts = "",
-    budget: BudgetName = "default",
+    budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
 ) -> None:

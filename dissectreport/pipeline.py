@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import records, store
-from dissectreport.errors import UnknownName
-from dissectreport.jobs import Job, Listener, Options, Silent, middle, no_gradients, prepare
+from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
+from dissectreport.jobs import Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
 from dissectreport.records import Record
 from dissectreport.report import SITE_LIMIT
 from dissectreport.results import Reader
@@ -56,9 +56,17 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
     reader = Reader(options.cache / "measurements")
-    study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
-    run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
-    found = replace(record, interventions=run.run(), folders=tuple(sorted({*record.folders, *run.folders})))
+    try:
+        study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
+        run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
+        kept = run.run()
+    except (BadOption, ModelError, SegmenterError) as error:
+        if asked_for(options):
+            raise
+        # What was dissected can be drawn without.
+        ear.say(f"no interventions: {error}")
+        return record
+    found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.folders})))
     found.save(options.cache)
     return found
 
