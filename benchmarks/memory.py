@@ -13,8 +13,8 @@ CODE = """
 import json, resource, sys
 from pathlib import Path
 from dissectreport import pipeline
-options = pipeline.Options("planted", samples=int(sys.argv[1]), pilot=96, workers=2,
-    interventions=False, cache=Path(sys.argv[2]))
+small = dict(pilot=96, workers=2, interventions=False, cache=Path(sys.argv[2]))
+options = pipeline.Options("planted", samples=int(sys.argv[1]), **small)
 pipeline.measure(options)
 measured = sum(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 pipeline.load("planted", cache=options.cache)

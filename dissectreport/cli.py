@@ -24,6 +24,24 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="What was measured before, and what it takes on disk.")
 app.add_typer(cache_app, name="cache")
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dissectreport import __version__
+
+        typer.echo(f"dissectreport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+) -> None:
+    pass
+
+
 Model = Annotated[
     str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
 ]
@@ -134,16 +152,22 @@ def measure(
 def render(
     model: Model,
     rule: RuleName = "corrected",
+    samples: Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)] = 0,
+    layers: Annotated[str, typer.Option(help="Of several runs, one of just these layers.")] = "",
+    segmenter: Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)] = None,
+    grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
 ) -> None:
-    """Write the site of a model that was measured; needs neither torch nor the model."""
+    """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
+        wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, site_limit), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit), ear)
 
 
 @app.command()
@@ -218,7 +242,7 @@ def models() -> None:
 
 @cache_app.command("list")
 def cache_list(cache: Cache = None) -> None:
-    """List what was measured, and its size."""
+    """List every run, those of a model and rule from the newest on, and the size of it all."""
     with listening():
         from dissectreport import pipeline
 

@@ -13,8 +13,11 @@ DissectReportError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 
 class DissectReportError(Exception):
@@ -59,3 +62,14 @@ class MergeError(DissectReportError):
 
 class OutputError(DissectReportError):
     """A place that cannot be written."""
+
+
+def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer]) -> Answer:
+    """What code that may be anybody's answers; whatever it raises becomes one line, begun by `who`."""
+    try:
+        return ask()
+    except DissectReportError:
+        raise
+    except Exception as problem:
+        line = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")
+        raise error(f"{who}: {line}") from problem

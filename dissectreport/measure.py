@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
-from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError
+from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
 from dissectreport.models.base import Generator
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
@@ -64,10 +64,10 @@ class Models:
     @cached_property
     def generator(self) -> Generator:
         """The generator that is measured."""
-        found = plugins.generator(self.source.generator)
-        if self.source.untrained is not None:
-            found = found.untrained(self.source.untrained)
-        return found.to(self.device)
+        found, seed = plugins.generator(self.source.generator), self.source.untrained
+        bare = found if seed is None else untrained(found, seed)
+        assert bare is not None, "a control is measured only where it can be made"
+        return bare.to(self.device)
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -106,22 +106,37 @@ class Models:
     def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
         """What the segmenter answers, which may be anybody's code."""
         name = self.segmenter.name
-        try:
-            answer = ask()
-        except DissectReportError:
-            raise
-        except Exception as problem:
-            line = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
-            raise SegmenterError(f"segmenter {name!r} failed at its {what}: {line}") from problem
+        answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
         if not isinstance(answer, Tensor):
             raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
         return answer
 
-    def check_images(self, images: Tensor, first: int) -> None:
-        """Refuse images of the wrong shape or that are not finite."""
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ModelError(f"{self.generator.name!r} made images of shape {tuple(images.shape)}; need (n, 3, h, w)")
+    def images(self, z: Tensor, first: int) -> Tensor:
+        """(n, 3, h, w) checked images of latents, the first of which belongs to sample `first`."""
+        images = self.made(z, lambda: self.generator(z))
+        name, (height, width) = self.generator.name, self.generator.image_size
+        if not isinstance(images, Tensor):
+            raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
+        if images.ndim != 4 or images.shape[:2] != (len(z), 3):
+            raise ModelError(f"{name!r} made images of shape {tuple(images.shape)}; need ({len(z)}, 3, h, w)")
+        if tuple(images.shape[2:]) != (height, width):
+            raise ModelError(
+                f"{name!r} declares image_size ({height}, {width}), but makes images of "
+                f"{images.shape[2]} x {images.shape[3]}; set image_size=({images.shape[2]}, {images.shape[3]})"
+            )
         probe.check_finite("output", images, first)
+        return images
+
+    def made(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
+        """What the generator, which may be anybody's code, makes of latents."""
+        who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
+        return answered(ModelError, who, ask)
+
+
+def untrained(generator: Generator, seed: int) -> Generator | None:
+    """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
+    who = f"generator {generator.name!r} cannot be made anew with random weights"
+    return answered(ModelError, who, lambda: generator.untrained(seed))
 
 
 def pick_device(name: str) -> str:
@@ -144,10 +159,9 @@ def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[fl
     models = source.models()
     z = models.latents(0, 0, batch)
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
-        images = models.generator(z)
+        images = models.images(z, 0)
         for name, maps in seen.items():
             probe.check_finite(name, maps, 0)
-        models.check_images(images, 0)
         started = time.perf_counter()
         models.generator(z)
         models.labels(images)
@@ -216,7 +230,7 @@ def _pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: 
     layers = list(dict.fromkeys(r.layer for r in readings))
     parts = []
     for first, z in _batches(models, plan.pilot_seed, shard, plan.batch):
-        seen = probe.read(models.generator.module, layers, z)
+        seen = models.made(z, partial(probe.read, models.generator.module, layers, z))
         parts.append(_readings(seen, readings, first))
     return {r: torch.cat([part[r] for part in parts]) for r in readings}
 
@@ -285,8 +299,7 @@ def observe(
     maps, labels = [], []
     for first, z in _batches(models, seed, shard, plan.batch):
         with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
-            images = models.generator(z)
-            models.check_images(images, first)
+            images = models.images(z, first)
             maps.append(_readings(seen, readings, first))
             labels.append(models.labels(images))
     return {r: torch.cat([part[r] for part in maps]) for r in readings}, torch.cat(labels)
@@ -328,7 +341,7 @@ def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard],
 
 def _picture(models: Models, plan: Plan, shown: Shown, layers: Sequence[str], sample: int) -> Arrays:
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
-        images = models.generator(models.latents(plan.seed, sample, 1))
+        images = models.images(models.latents(plan.seed, sample, 1), sample)
     number = np.array([sample], np.int64)
     found: Arrays = {"numbers": number, "pixels": as_bytes(images)}
     for layer in layers:

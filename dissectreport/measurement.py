@@ -60,15 +60,20 @@ class Measurement:
             return self._run_all()
 
     def _run_all(self) -> Record:
+        from dissectreport.measure import untrained
+
         job = self.job
+        bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
+        if self.untrained and bare_network is None:
+            self.untrained = []
+            self.listener.say(f"no untrained control: {job.generator.name} does not say how it is made anew (remade=)")
         self._announce()
         readings = [*self.readings, *self.rotated, *self.shifted]
         measured = self._counted(job.source, job.plan, readings, "units")
         bare: dict[Reading, tuple[str, str]] = {}
-        if self.untrained:
+        if bare_network is not None:
             source = replace(job.source, untrained=UNTRAINED)
-            untrained = job.generator.untrained(UNTRAINED)
-            plan = replace(job.plan, generator=f"untrained {identity(untrained, job.options.model)}")
+            plan = replace(job.plan, generator=f"untrained {identity(bare_network, job.options.model)}")
             bare = self._counted(source, plan, self.untrained, "untrained control")
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
         layers = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dissectreport import engine, probe
 from dissectreport.analysis.causal import changes
-from dissectreport.errors import BadOption, UnknownName
+from dissectreport.errors import BadOption, ModelError, UnknownName, answered
 from dissectreport.jobs import Job, Listener
 from dissectreport.plan import FEWEST, PAIR, Aim, Budget, Shard, blocks_of, shards
 
@@ -87,7 +87,12 @@ def layer_shape(job: Job, layer: str) -> tuple[int, int, int]:
 
     if layer not in job.generator.layers:
         raise UnknownName.of(f"layer of {job.options.model}", layer, job.generator.layers)
-    maps = probe.read(job.generator.module, [layer], latents(0, 0, 1, job.generator.latent_shape))[layer]
+    z = latents(0, 0, 1, job.generator.latent_shape)
+    maps = answered(
+        ModelError,
+        f"generator {job.generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}",
+        lambda: probe.read(job.generator.module, [layer], z),
+    )[layer]
     return int(maps.shape[1]), int(maps.shape[2]), int(maps.shape[3])
 
 

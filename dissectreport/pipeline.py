@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dissectreport import records, store
 from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
-from dissectreport.jobs import Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
-from dissectreport.records import Record
+from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
+from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import SITE_LIMIT
 from dissectreport.results import Reader
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Options",
     "Silent",
+    "Wanted",
     "build",
     "cache_lines",
     "clear",
@@ -71,10 +72,20 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     return found
 
 
-def load(model: str, rule: str = "corrected", cache: Path | None = None) -> Dissection:
-    """What was measured of a model, as tables; needs neither torch nor the model."""
+def load(
+    model: str,
+    rule: str = "corrected",
+    cache: Path | None = None,
+    *,
+    samples: int = 0,
+    layers: tuple[str, ...] = (),
+) -> Dissection:
+    """What was measured of a model, as tables; needs neither torch nor the model.
+
+    Of several runs the newest; with `samples` or `layers` the newest of those with so many, or of just those.
+    """
     where = cache or store.default_folder()
-    return _assembled(records.load(where, model, rule), where)
+    return _assembled(records.load(where, model, rule, Wanted(samples, tuple(layers))), where)
 
 
 def _assembled(record: Record, cache: Path) -> Dissection:
@@ -89,30 +100,43 @@ def render(
     rule: str = "corrected",
     cache: Path | None = None,
     listener: Listener | None = None,
+    wanted: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
 ) -> Written:
     """Draw the site of a model that was measured; needs neither torch nor the model.
 
     Pages of more than `site_limit` megabytes are refused, where that is not 0.
     """
-    from dissectreport.report.site import write_site
-
     ear = listener or Silent()
     where = cache or store.default_folder()
-    record = records.load(where, model, rule)
+    record = records.load(where, model, rule, wanted)
+    several = len(records.runs(where, model, rule))
+    if several > 1:
+        ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
+    return _drawn(record, out, where, ear, site_limit)
+
+
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int) -> Written:
+    from dissectreport.report.site import write_site
+
     ear.say("analysing the counts")
-    return write_site(
-        _assembled(record, where),
-        out,
-        lambda done, total: ear.progress("drawing units", done, total, "units"),
-        site_limit,
+    found = _assembled(record, cache)
+    written = write_site(
+        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
     )
+    if not found.tells:
+        ear.say(
+            f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
+            f"{'' if record.samples < FEW else ', or choose another segmenter'}"
+        )
+    return written
 
 
 def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
-    return render(options.model, out, options.rule, options.cache, listener, site_limit)
+    record = records.load(options.cache, options.model, options.rule)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:
@@ -154,7 +178,9 @@ def save_pictures(outcome: Outcome, out: Path) -> None:
 
 def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     """The causal set of a concept, from what was measured."""
-    found = load(options.model, options.rule, options.cache).interventions
+    studying = [record for record in records.runs(options.cache, options.model, options.rule) if record.interventions]
+    # A newer run without interventions does not hide what an older one found.
+    found = _assembled(studying[0], options.cache).interventions if studying else None
     studied = [] if found is None or found.layer != wish.layer else found.concepts["concept"].tolist()
     if found is None or wish.concepts[0] not in studied:
         raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], studied)
@@ -169,9 +195,11 @@ def writable(out: Path) -> None:
 def cache_lines(cache: Path | None) -> Iterator[str]:
     """What is in the cache, a line each."""
     where = cache or store.default_folder()
-    for record in records.every(where):
-        layers = ", ".join(layer.name for layer in record.layers)
-        yield f"{record.model}  {record.rule}  {record.samples:,} samples of {layers}"
+    pairs = dict.fromkeys((record.model, record.rule) for record in records.every(where))
+    for model, rule in pairs:
+        for number, record in enumerate(found := records.runs(where, model, rule)):
+            newest = "  newest" if len(found) > 1 and number == 0 else ""
+            yield f"{model}  {rule}  {record.words}{newest}"
     yield from records.unreadable(where)
     yield f"{store.size(where) / 1e6:,.1f} MB in {where}"
 
@@ -197,5 +225,5 @@ def clear(cache: Path | None, model: str = "") -> int:
     for record in mine:
         for name in set(record.folders) - others:
             store.clear(where / "measurements" / name)
-        records.place(where, record.model, record.rule).unlink()
+    records.remove(where, model)
     return before - store.size(where)

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName
+from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName, answered
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
@@ -144,23 +144,13 @@ def _file(group: Group, address: str, path: Path) -> ModuleType:
 
 def _imported(group: Group, name: str, load: Callable[[], object]) -> object:
     """What `load` gives; code of others may raise anything, and a person wants one line of it."""
-    try:
-        return load()
-    except DissectReportError:
-        raise
-    except Exception as problem:
-        raise group.error(f"{group.kind} {name!r} cannot be imported: {_one_line(problem)}") from problem
+    return answered(group.error, f"{group.kind} {name!r} cannot be imported", load)
 
 
 def _called(group: Group, name: str, function: object) -> object:
     if not callable(function):
         raise group.error(f"{group.kind} {name!r} is a {type(function).__name__}; it should be a function")
-    try:
-        return function()
-    except DissectReportError:
-        raise
-    except Exception as problem:
-        raise group.error(f"{group.kind} {name!r} cannot be made: {_one_line(problem)}") from problem
+    return answered(group.error, f"{group.kind} {name!r} cannot be made", function)
 
 
 def _checked(group: Group, name: str, made: object) -> object:
@@ -170,7 +160,3 @@ def _checked(group: Group, name: str, made: object) -> object:
             f"{name!r} gave a {type(made).__name__}, which is no {group.kind}: it has no {', '.join(missing)}"
         )
     return made
-
-
-def _one_line(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")

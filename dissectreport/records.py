@@ -1,4 +1,4 @@
-"""What was measured, remembered by model and rule, so that a report can be drawn without any network."""
+"""What was measured, remembered run by run, so that a report can be drawn without any network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from dissectreport.errors import CacheError, UnknownName
 from dissectreport.plan import FORMAT
-from dissectreport.store import read_json, write
+from dissectreport.store import fingerprint, read_json, write
 
 VERSION = 1
 
@@ -31,7 +31,7 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """One measured model under one rule."""
+    """One run: a model measured under a rule, with some samples and layers."""
 
     model: str
     rule: str
@@ -51,30 +51,129 @@ class Record:
     interventions: Mapping[str, Any] = field(default_factory=dict)
     """What the interventions were and where they lie; empty where none were made."""
 
+    run: int = 0
+    """Place among the runs of the same model and rule; the newest has the largest."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was asked for: a run with other settings is kept beside this one, one with the same replaces it."""
+        return {
+            "samples": self.samples,
+            "layers": [layer.name for layer in self.layers],
+            "seed": self.plan["seed"],
+            "grid": self.plan["grid"],
+            "segmenter": self.segmenter["name"],
+            "controls": any(layer.rotated or layer.untrained for layer in self.layers),
+        }
+
+    @property
+    def words(self) -> str:
+        """The run, for people who choose among several."""
+        asked = self.settings
+        bare = "" if asked["controls"] else ", no controls"
+        return (
+            f"{self.samples:,} samples of {', '.join(asked['layers'])}"
+            f" (seed {asked['seed']}, segmenter {asked['segmenter']}, grid {asked['grid']}{bare})"
+        )
+
     def save(self, cache: Path) -> None:
-        """Remember this record under its model and rule."""
-        path = place(cache, self.model, self.rule)
-        folders = set(self.folders)
-        if path.exists():
-            # What an earlier run with other settings measured stays this model's to clear.
-            with suppress(CacheError):
-                folders |= set(_read(path).folders)
-        kept = replace(self, folders=tuple(sorted(folders)))
+        """Remember this run as the newest of its model and rule."""
+        others = _read_all(cache, self.model, self.rule)
+        same = {path: one for path, one in others.items() if one.settings == self.settings}
+        newest = max((one.run for one in others.values()), default=0)
+        run = max((one.run for one in same.values()), default=0)
+        # What an earlier run with the same settings measured stays this model's to clear.
+        folders = {*self.folders, *(name for one in same.values() for name in one.folders)}
+        kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
+        if not kept.interventions:
+            # Those of an earlier run of the same plan hold until new ones are made.
+            held = [one.interventions for one in same.values() if one.interventions and one.plan == self.plan]
+            kept = replace(kept, interventions=held[0] if held else {})
+        path = place(cache, self)
         write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
+        for old in set(same) - {path}:
+            old.unlink(missing_ok=True)
 
 
-def place(cache: Path, model: str, rule: str) -> Path:
-    """Where the record of a model and rule lies."""
-    return cache / "records" / f"{quote(model, safe='')}--{rule}.json"
+@dataclass(frozen=True)
+class Wanted:
+    """Which run of a model: what is left open may be anything, and the newest that fits is taken."""
+
+    samples: int = 0
+    layers: tuple[str, ...] = ()
+    seed: int | None = None
+    segmenter: str = ""
+    grid: int = 0
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """The settings that are not left open."""
+        given = {**vars(self), "layers": list(self.layers)}
+        return {name: value for name, value in given.items() if value or (name == "seed" and value is not None)}
+
+    def fits(self, record: Record) -> bool:
+        """Whether a run has all the settings that are not left open; the order of layers does not matter."""
+        found = {**record.settings, "layers": sorted(record.settings["layers"])}
+        asked = {name: sorted(value) if name == "layers" else value for name, value in self.asked.items()}
+        return all(found[name] == value for name, value in asked.items())
 
 
-def load(cache: Path, model: str, rule: str) -> Record:
-    """The record of a model and rule; UnknownName says what was measured, CacheError what is wrong with it."""
-    path = place(cache, model, rule)
-    if not path.exists():
+ANY = Wanted()
+
+
+def place(cache: Path, record: Record) -> Path:
+    """Where the record of a run lies."""
+    return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
+
+
+def _stem(model: str, rule: str) -> str:
+    return f"{quote(model, safe='')}--{rule}"
+
+
+def runs(cache: Path, model: str, rule: str) -> list[Record]:
+    """The runs of a model under a rule that can be read, the newest first."""
+    return sorted(_read_all(cache, model, rule).values(), key=lambda record: -record.run)
+
+
+def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
+    """The newest run of a model that is wanted; UnknownName says what was measured, CacheError what is wrong."""
+    found = runs(cache, model, rule)
+    if not found:
+        for path in _paths(cache, model, rule):
+            _read(path)  # says what is wrong with it
         measured = sorted({record.model for record in every(cache) if record.rule == rule})
         raise UnknownName.of(f"measurement under rule {rule} of", model, measured)
-    return _read(path)
+    fitting = [record for record in found if wanted.fits(record)]
+    if not fitting:
+        asked = ", ".join(f"{k} {','.join(v) if isinstance(v, list) else v}" for k, v in wanted.asked.items())
+        raise UnknownName(
+            f"no run of {model} under rule {rule} with {asked}; there are {'; '.join(record.words for record in found)}"
+        )
+    return fitting[0]
+
+
+def remove(cache: Path, model: str) -> None:
+    """Forget every run of a model."""
+    for path in sorted((cache / "records").glob("*.json")):
+        with suppress(CacheError):
+            if _read(path).model == model:
+                path.unlink()
+
+
+def _paths(cache: Path, model: str, rule: str) -> list[Path]:
+    """Files that may hold runs of a model and rule; one without settings in its name is of an earlier version."""
+    folder, stem = cache / "records", _stem(model, rule)
+    return [*folder.glob(f"{stem}.json"), *sorted(folder.glob(f"{stem}--*.json"))]
+
+
+def _read_all(cache: Path, model: str, rule: str) -> dict[Path, Record]:
+    found = {}
+    for path in _paths(cache, model, rule):
+        with suppress(CacheError):
+            record = _read(path)
+            if (record.model, record.rule) == (model, rule):
+                found[path] = record
+    return found
 
 
 def every(cache: Path) -> Iterator[Record]:

@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,10 +154,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder in which no file can be made; the folder itself is made if it is not there."""
+    """Refuse a folder in which no file can be made; one that is not there is made for the trial alone."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     probe = folder / ".dissectreport-writable"
-    write(probe, b"")
-    probe.unlink(missing_ok=True)
+    try:
+        write(probe, b"")
+        probe.unlink(missing_ok=True)
+    finally:
+        # Whatever goes wrong afterwards leaves no empty folder behind.
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
 
 
 def no_room(path: Path, error: OSError) -> str:

@@ -259,7 +259,7 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Counts of interpretable units, by overall label and by the label within each category, beside three controls."""
     good, within = table[table["interpretable"]], labels[labels["interpretable"]]
     rows = []
-    for control, share in (("measured", 1.0), ("rotation", 0.4), ("untrained", 0.08), ("null", 0.02)):
+    for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
         for category in ("", *NAMES):
             part = good if not category else within[within["category"] == category]
             units = int(len(part) * share)

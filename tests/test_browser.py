@@ -109,6 +109,19 @@ def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
             assert serious == [], theme
 
 
+@pytest.mark.parametrize("name", [HOME, "planted/concepts.html"])
+def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Browser, tmp_path: Path, name: str) -> None:
+    write_site(made_dissection(units=6, layers=5), tmp_path)
+    with opened(chromium, tmp_path, name, viewport={"width": 390, "height": 844}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for chart in page.locator("#chart-units, #chart-concepts").all():
+            for words in chart.locator("text").all():
+                box = words.bounding_box()
+                assert box is not None
+                assert box["x"] >= 17, "the page's margin"
+                assert box["x"] + box["width"] <= 390
+
+
 def test_cards_sort_by_iou_and_the_address_remembers(chromium: Browser, folder: Path) -> None:
     with opened(chromium, folder, LAYER) as page:
         page.select_option("#sort", "iou")
@@ -154,8 +167,8 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
         words = str(column.get_attribute("aria-label"))
         column.locator(".value").click()
         concept, units = words.split(": ")
-        assert all(concept in words for words in captions(page))
-        assert len(labels(page)) >= int(units.split()[0])
+        assert all(concept == words for words in labels(page))
+        assert len(labels(page)) == int(units.split()[0])
         page.go_back()
         assert len(labels(page)) == 24
 
@@ -167,11 +180,16 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
     one = rows.loc[(unit, concept)]
     with opened(chromium, folder, LAYER) as page:
         nums, gauge = page.locator(f"#u{unit} .nums"), page.locator(f"#u{unit} .gauge")
+        name = page.locator(f"#u{unit} .name")
+        overall = name.text_content()
         before = nums.text_content(), gauge.inner_html()
         page.select_option("#c", concept)
         assert nums.locator("data.iou").evaluate("e => e.value") == f"{one.iou:.4f}"
-        told = f"as {concept}IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
-        assert nums.text_content() == told + times(one.lift)
+        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
+        more = f"excess {share(one.excess)}level {float(f'{one.level:.3g}'):g}lift {times(one.lift)}"
+        assert nums.text_content() == told + more
+        assert name.text_content() == concept
+        assert page.locator(f"#u{unit} .overall").text_content() == f"overall label {overall}"
         assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
         expect(page.locator("#others")).to_be_visible()
         for card in page.locator("#cards > .card:not([hidden]) .nums").all():
@@ -185,7 +203,25 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         assert (nums.text_content(), gauge.inner_html()) == before
         expect(page.locator("#others")).to_be_hidden()
         page.click(f"[data-category={one.category}]")
-        assert nums.text_content() == told + times(one.lift)
+        assert nums.text_content() == told + more
+
+
+def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_it(
+    chromium: Browser, folder: Path
+) -> None:
+    table = made_dissection(units=24).layers[0].labels
+    counted = table[table["interpretable"]]
+    with opened(chromium, folder, LAYER) as page:
+        for concept, rows in counted.groupby("concept"):
+            wanted = rows.sort_values(["excess_low", "unit"], ascending=[False, True])["unit"].tolist()
+            page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")
+            shown = page.locator("#cards > .card:not([hidden])").evaluate_all("found => found.map(e => e.id)")
+            assert sorted(shown) == sorted(f"u{unit}" for unit in wanted)
+            surest = dict(zip(rows["unit"], rows["excess_low"].round(4), strict=True))
+            falling = [surest[int(name[1:])] for name in shown]
+            assert falling == sorted(falling, reverse=True)
+            listed = page.locator(f'#c option[value="{concept}"]').text_content()
+            assert listed == f"{concept} ({len(rows)})"
 
 
 def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, folder: Path) -> None:
@@ -252,9 +288,15 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         assert "pixels on" in after
         assert "null" in after
         assert "[" in after
-        assert page.locator(".ex-top canvas").count() == 8
+        assert [page.locator(f".ex-{kind} canvas").count() for kind in ("top", "middle", "random")] == [8, 4, 4]
+        expect(page.locator(".ex-random .veil").first).to_be_hidden()
         painted = "canvas => canvas.getContext('2d').getImageData(0, 0, 256, 256).data.some(v => v > 0)"
-        assert page.locator(".ex-top canvas").first.evaluate(painted)
+        for kind in ("top", "middle", "random"):
+            assert page.locator(f".ex-{kind} canvas").first.evaluate(painted)
+        drawn = "canvas => canvas.toDataURL()"
+        low = [one.evaluate(drawn) for one in page.locator(".ex-random canvas").all()]
+        page.keyboard.press("End")
+        assert low != [one.evaluate(drawn) for one in page.locator(".ex-random canvas").all()]
         page.click("#mask")
         expect(page.locator(".ex-top canvas").first).to_be_hidden()
         expect(page.locator(".ex-random .veil").first).to_be_hidden()
@@ -278,6 +320,18 @@ def test_masks_drawn_anew_follow_the_rule_and_the_image(
     assert box["width"] / box["height"] == pytest.approx(width / 256, rel=0.02)
     assert (found[on] != 178).mean() > 0.99
     assert (found[~on] != 0).mean() > 0.99
+
+
+def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None:
+    with opened(chromium, folder, UNIT + "#x") as page:
+        page.click("[data-copy-link]:first-of-type")
+        address = f"{folder.as_uri()}/{UNIT}"
+        assert page.text_content("#said") == f"copied: {address}"
+        page.click("text=Cite this unit")
+        said = str(page.text_content("#said"))
+        assert said.startswith("copied: layer1 unit 1 (")
+        assert "planted · rule corrected" in said
+        assert said.endswith(address)
 
 
 def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:

@@ -50,6 +50,7 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert result.exit_code == 1
     assert line in result.stderr and result.stderr.count("\n") == 1
     assert "Traceback" not in result.output
+    assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
 def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
@@ -99,6 +100,48 @@ def test_the_cache_is_listed_verified_and_cleared(tmp_path):
     assert verified.exit_code == 1 and str(victim) in verified.stdout
     assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
     assert not list((tmp_path / "cache").rglob("*.npz"))
+
+
+def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    assert run("measure", "planted", *SMALL, *cache).exit_code == 0
+    assert run("measure", "planted", *SMALL, "--samples", "16", *cache).exit_code == 0
+    listed = run("cache", "list", *cache).stdout.splitlines()
+    assert listed[0].startswith("planted  corrected  16 samples of features") and listed[0].endswith("newest")
+    assert listed[1].startswith("planted  corrected  32 samples of features") and not listed[1].endswith("newest")
+    newest = run("render", "planted", *cache, "--out", tmp_path / "newest")
+    assert "drawing the run of 16 samples of features" in newest.stderr and "one of 2" in newest.stderr
+    large = run("render", "planted", "--samples", "32", *cache, "--out", tmp_path / "large")
+    assert "drawing the run of 32 samples of features" in large.stderr
+    assert '"samples": 32' in (tmp_path / "large" / "planted" / "summary.json").read_text()
+    missing = run("render", "planted", "--samples", "48", "--layers", "mixed", *cache, "--out", tmp_path / "none")
+    assert missing.exit_code == 1 and missing.stderr.count("\n") == 1
+    assert "with samples 48, layers mixed; there are 16 samples of features (seed 1" in missing.stderr
+    run("measure", "planted", *SMALL, *cache)
+    assert run("cache", "list", *cache).stdout.splitlines()[0].startswith("planted  corrected  32 samples")
+    assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_too_few_images_are_no_finding(tmp_path):
+    few = ["--layers", "features,mixed", "--samples", "5", "--grid", "3", "--workers", "1", "--no-interventions"]
+    result = run("build", "planted", *few, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    assert result.exit_code == 0, result.output
+    assert "5 samples are too few to tell which units agree with a concept; raise --samples" in result.stderr
+    for name in ("index.html", "planted/index.html", "planted/features/index.html", "planted/features/unit-3.html"):
+        text = (tmp_path / "site" / name).read_text()
+        assert "Cannot tell: too few images" in text, name
+        assert "0 of 40" not in text and "[0, 0]" not in text, name
+    for name in ("planted/concepts.html", "planted/data/layers.csv"):
+        assert "[0, 0]" not in (tmp_path / "site" / name).read_text()
+    layers = (tmp_path / "site" / "planted" / "data" / "layers.csv").read_text().splitlines()
+    assert layers[1] == "features,measured,,,,,24,,,"
+
+
+def test_it_says_which_version_it_is():
+    from dissectreport import __version__
+
+    assert run("--version").stdout == f"dissectreport {__version__}\n"
 
 
 def test_models_lists_what_can_be_named():

@@ -217,7 +217,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     assert dissection.concepts["position_only"].notna().all()  # one shard would leave one half empty
     (layer,) = dissection.layers
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
-    assert set(counts.index) == {"measured", "rotation", "untrained", "null"}
+    assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == len(layer.interpretable)
     (sentence,) = [note for note in dissection.notes if "also beat chance" in note]
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()

@@ -1,6 +1,7 @@
 """The whole run on the planted generator: resumed, extended, damaged, and the same bytes every time."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -226,6 +227,24 @@ def test_a_record_of_another_version_is_refused(tmp_path):
         pipeline.load("planted", cache=tmp_path)
 
 
+def test_a_run_can_be_chosen_and_one_remembered_as_before_can_be_read(tmp_path):
+    measured(tmp_path, samples=16)
+    (path,) = (tmp_path / "records").glob("*.json")
+    held = json.loads(path.read_text())
+    del held["run"]
+    earlier = tmp_path / "records" / "planted--corrected.json"
+    earlier.write_text(json.dumps(held))
+    path.unlink()
+    measured(tmp_path, samples=32)
+    assert pipeline.load("planted", cache=tmp_path).provenance.samples == 32
+    assert pipeline.load("planted", cache=tmp_path, samples=16, layers=("features",)).provenance.samples == 16
+    measured(tmp_path, samples=16)
+    assert not earlier.exists(), "the same run again replaces it"
+    assert pipeline.load("planted", cache=tmp_path).provenance.samples == 16
+    with pytest.raises(UnknownName, match="no run of planted under rule corrected with layers mixed; there are 16"):
+        pipeline.load("planted", cache=tmp_path, layers=("mixed",))
+
+
 def test_shards_of_different_devices_merge_only_when_asked(tmp_path):
     measured(tmp_path)
     counts = next(f for f in store.folders(tmp_path / "measurements") if f.facts()["kind"] == "counts")
@@ -251,7 +270,7 @@ def test_the_tables_say_what_was_planted(large):
     measured_row = layer.controls.query("control == 'measured' and category == ''").iloc[0]
     null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
-    assert set(layer.controls["control"]) == {"measured", "rotation", "untrained", "null"}
+    assert set(layer.controls["control"]) == {"measured", "rotated", "untrained", "null"}
 
 
 def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
@@ -351,6 +370,62 @@ def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monke
     with pytest.raises(error, match=words) as raised:
         pipeline.measure(Options(model, cache=tmp_path / "cache", **SMALL))
     assert "\n" not in str(raised.value)
+
+
+OWN = """
+import torch
+from torch import nn
+from dissectreport.models.wrap import NetworkGenerator
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Linear(8, 3)
+
+    def forward(self, z):
+        {body}
+        return self.block(z)[:, :, None, None].expand(-1, 3, 16, 16)
+
+
+def load():
+    return NetworkGenerator(
+        name="own", module=Network(), latent_shape=({latent},), image_size=({size}, {size}), layers=("block",),
+        default_layers=("block",), remade={remade}, facts={{"segmenter": "colour"}},
+    )
+"""
+REMADE = "lambda seed: Network()"
+
+
+@pytest.mark.parametrize(
+    ("size", "latent", "body", "remade", "line"),
+    [
+        (32, 8, "", REMADE, r"'own' declares image_size \(32, 32\), but makes images of 16 x 16; set image_size=\(16"),
+        (16, 9, "", REMADE, r"'own' failed on 16 latents of its latent_shape \(9,\): RuntimeError: .*shapes cannot"),
+        (16, 8, "raise ValueError('so it is')", REMADE, r"'own' failed on 16 latents .*: ValueError: so it is"),
+        (16, 8, "return [1]", REMADE, "'own' returned a list as images; need a tensor"),
+        (16, 8, "z = z[:4]", REMADE, r"'own' made images of shape \(4, 3, 16, 16\); need \(16, 3, h, w\)"),
+        (16, 8, "", "lambda seed: 1 / 0", "'own' cannot be made anew with random weights: ZeroDivisionError: division"),
+    ],
+)
+def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, remade, line):
+    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", remade=remade))
+    small = SMALL | {"layers": ("block",), "samples": 16}
+    with pytest.raises(ModelError, match=line) as raised:
+        pipeline.measure(Options(model, cache=tmp_path / "cache", **small))
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
+    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", remade="None"))
+    small = SMALL | {"layers": ("block",), "samples": 16}
+    heard = Heard()
+    pipeline.measure(Options(model, cache=tmp_path / "cache", **small), heard)
+    assert any(line.startswith("no untrained control: own") for line in heard.lines)
+    found = pipeline.load(model, cache=tmp_path / "cache")
+    assert "untrained" not in set(found.layers[0].controls["control"])
+    assert any("no untrained control" in note for note in found.notes)
+    assert found.title == "own"
 
 
 def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_path):

@@ -203,7 +203,7 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     assert layer.table["concept"].tolist() == names
     assert np.array_equal(layer.table["interpretable"], layer.table["iou"] > 0.04)
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
-    assert set(counts.index) == {"measured", "rotation", "untrained", "null"}
+    assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == layer.table["interpretable"].sum()
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
     assert any(f"{both} also beat chance" in note for note in dissection.notes)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dissectreport.analysis.assemble import trained
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.colour import COLOURS
 from dissectreport.segmenters.scenes import (
@@ -50,6 +51,15 @@ def test_objects_are_found_in_strange_hues_and_light(
 ) -> None:
     images, labels = fresh
     assert mean(iou_by_concept(segmenter.network, SHIFTS[shift](images), labels)["object"]) >= 0.88
+
+
+def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: SceneSegmenter) -> None:
+    found = trained({"name": segmenter.name, **segmenter.to(torch.device("cpu")).facts})
+    learned = {c.name for c in segmenter.vocabulary.concepts if c.category in LEARNED}
+    assert set(found) == learned
+    assert found["tree"] == pytest.approx(0.976)
+    assert trained({"card": {"iou": {"tree": 0.5}}}) == {"tree": 0.5}
+    assert trained({"name": "colour"}) == {}
 
 
 def test_labels_are_numbers_of_the_vocabulary(segmenter: SceneSegmenter, fresh: tuple[Tensor, Tensor]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import made_dissection
 from numpy.typing import NDArray
@@ -25,9 +26,10 @@ from dissectreport.errors import OutputError
 from dissectreport.plan import RULES
 from dissectreport.report import writing
 from dissectreport.report.figures import percent, share, times
+from dissectreport.report.model import counts
 from dissectreport.report.names import link, safe_name, safe_names
 from dissectreport.report.site import write_site
-from dissectreport.report.wording import WORDINGS
+from dissectreport.report.wording import WORDINGS, against_directions
 
 HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
 VOID = {"img", "meta", "link", "input", "br", "hr"}
@@ -282,6 +284,15 @@ def test_provenance_is_on_the_methods_page(site: Path, dissection: Dissection) -
     assert "A made-up dissection" in text
 
 
+def test_the_trust_page_tells_how_well_the_segmenter_finds_each_concept(site: Path, dissection: Dissection) -> None:
+    text = (site / "planted" / "trust.html").read_text("utf-8")
+    finds = text[text.index('id="finds"') :]
+    for row in dissection.concepts.itertuples():
+        listed = f"</i>{row.concept}</th>" in finds
+        assert listed == (row.trained == row.trained)
+        assert listed or re.search(rf"Its card says nothing of [^.]*{row.concept}", finds)
+
+
 def test_every_image_has_an_alternative_text(site: Path) -> None:
     for path in pages(site):
         for tag, attributes, _, _ in Page(path.read_text("utf-8")).elements:
@@ -474,7 +485,8 @@ def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: 
     data = json.loads(re.findall(r'id="units-data">(.*?)</script>', text, re.DOTALL)[0])
     columns = re.findall(r'aria-label="(\w+): (\d+) units"', text)
     for concept, units in columns:
-        assert sum(concept in [name for name, *_ in labels] for labels in data["labels"]) >= int(units)
+        counted = ([name for name, *_, sure in labels if sure] for labels in data["labels"])
+        assert sum(concept in names for names in counted) == int(units)
     assert len(columns) > 5
 
 
@@ -486,7 +498,7 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
     found = layer.controls.set_index(["control", "category"])
     for category in layer.labels.loc[layer.labels["interpretable"], "category"].unique():
         own, rotated, untrained, null = (
-            found.loc[(name, category)] for name in ("measured", "rotation", "untrained", "null")
+            found.loc[(name, category)] for name in ("measured", "rotated", "untrained", "null")
         )
         assert f">{own.units} units [{own.units_low}, {own.units_high}]<" in text
         assert f">rotated {rotated.units} · untrained {untrained.units} · null {null.units}<" in text
@@ -498,7 +510,7 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
     told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
     rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
     wanted = [
-        f"rotated {by['rotation']} · untrained {by['untrained']} · null {by['null']}"
+        f"rotated {by['rotated']} · untrained {by['untrained']} · null {by['null']}"
         for controls in rows
         for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
     ]
@@ -526,6 +538,86 @@ def said(path: Path) -> str:
     """The words of a page."""
     page = Page(path.read_text("utf-8"))
     return re.sub(r"\s+", " ", next(page.text(i) for i, e in enumerate(page.elements) if e[0] == "body"))
+
+
+@pytest.mark.parametrize(
+    ("rotated", "interval", "verdict"),
+    [
+        (426, (-9, 30), "By count, units cannot be told from random directions."),
+        (426, (3, 20), "By count, units do better than random directions, if only a little."),
+        (200, (190, 260), "By count, units do better than random directions."),
+        (470, (-40, -20), "By count, units do worse than random directions."),
+    ],
+)
+def test_units_are_compared_with_random_directions_by_the_interval_of_the_difference(
+    rotated: int, interval: tuple[int, int], verdict: str
+) -> None:
+    counts, found = against_directions(437, rotated, 480, *interval)
+    assert found == verdict
+    assert counts.startswith(f"437 interpretable units, against {rotated} of 480 random directions: a difference of")
+
+
+def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
+    units = [int(layer.table["interpretable"].sum()) for layer in dissection.layers]
+    rotated = [counts(layer)["rotated"].units for layer in dissection.layers]
+    noise = np.arange(-50, 50)
+    layers = tuple(
+        replace(layer, resampled={"measured": n + noise, "rotated": m + noise})
+        for layer, n, m in zip(dissection.layers, units, rotated, strict=True)
+    )
+    write_site(replace(dissection, layers=layers), tmp_path)
+    text = (tmp_path / "planted" / "index.html").read_text("utf-8")
+    more = int(sum(units) - sum(rotated))
+    assert f"a difference of +{more} [+{more}, +{more}]." in text, "what all replicates share is no uncertainty"
+
+
+def test_the_overview_says_how_many_units_position_alone_beats(site: Path, dissection: Dissection) -> None:
+    tables = [layer.interpretable for layer in dissection.layers]
+    below, units = sum(int((t["iou"] < t["position_only"]).sum()) for t in tables), sum(map(len, tables))
+    text = (site / "planted" / "index.html").read_text("utf-8")
+    assert f"{below} of the {units} interpretable units have a smaller IoU with their label than the best mask" in text
+
+
+def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:
+    text = (site / "planted" / "concepts.html").read_text("utf-8")
+    rows = [row for row in re.findall(r"<tr.*?</tr>", text[text.index('id="all"') :], re.DOTALL) if "<td" in row]
+    labels = pd.concat([layer.labels.assign(layer=layer.name) for layer in dissection.layers])
+    good = labels[labels["interpretable"]]
+    for concept, row in zip(dissection.concepts["concept"], rows, strict=True):
+        units = good[good["concept"] == concept]
+        if not len(units):
+            assert "unit-" not in row
+            continue
+        best = units.loc[units["excess_low"].idxmax()] if units["excess_low"].is_unique else None
+        if best is not None:
+            assert f"{best.layer} unit {best.unit}</a>" in row
+            assert f'value="{best.iou:.4f}"' in row
+            assert f">{share(best.excess)} <span" in row
+            overall = next(la for la in dissection.layers if la.name == best.layer).table["concept"][best.unit]
+            assert ("overall label" in row) == (overall != concept)
+    shown, leading = good["concept"].nunique(), pd.concat([la.interpretable for la in dissection.layers])["concept"]
+    assert f"{shown} concepts have units so; {leading.nunique()} of them are some unit's overall label" in text
+
+
+def test_units_that_fire_at_opposite_places_stand_apart(dissection: Dissection, tmp_path: Path) -> None:
+    (one, *rest) = dissection.layers
+    turned = one.correlated.assign(correlation=[0.5, -0.5] * (len(one.correlated) // 2))
+    write_site(replace(dissection, layers=(replace(one, correlated=turned), *rest)), tmp_path)
+    text = (tmp_path / "planted" / one.name / "unit-1.html").read_text("utf-8")
+    same, opposite = text.split("Fires at the same places</h2>")[1].split("Fires at opposite places</h2>")
+    assert "correlation .50" in same and "−" not in "".join(re.findall("correlation [^<]*", same))
+    assert "correlation −.50" in opposite and "correlation .50" not in opposite
+
+
+def test_a_model_is_called_what_it_calls_itself(dissection: Dissection, tmp_path: Path) -> None:
+    facts = dissection.provenance
+    own = replace(dissection, model="./mine.py:load", provenance=replace(facts, generator={"name": "mine"}))
+    written = write_site(own, tmp_path)
+    (home,) = (path.parent for path in tmp_path.glob("*/summary.json"))
+    assert home.name != "mine", "the address of its pages is that of the model"
+    assert "<h1>mine</h1>" in (home / "index.html").read_text("utf-8")
+    top = written.index.read_text("utf-8")
+    assert ">mine</a>" in top and "./mine.py:load" in top
 
 
 def test_every_rule_has_its_own_wording() -> None:

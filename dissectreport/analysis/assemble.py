@@ -86,7 +86,7 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
-    folders = {"rotation": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
+    folders = {"rotated": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return reference.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
@@ -94,9 +94,12 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def trained(segmenter: Mapping[str, Any]) -> dict[str, float]:
-    """Held-out IoU by concept name, from the segmenter's card where it has one."""
+    """Held-out IoU by concept name, from the segmenter's card where it has one, by name or by category and name."""
     held = segmenter.get("card", segmenter).get("iou", {})
-    return {str(name): float(value) for name, value in held.items()} if isinstance(held, Mapping) else {}
+    found: dict[str, float] = {}
+    for name, value in held.items() if isinstance(held, Mapping) else ():
+        found |= value if isinstance(value, Mapping) else {str(name): value}
+    return {name: float(value) for name, value in found.items()}
 
 
 class _Source:
@@ -196,6 +199,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         units.correlated,
         Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
         Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
+        units.resampled,
     )
 
 
@@ -239,6 +243,8 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
     if record.samples < 1000:
         notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
+    if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
+        notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
     return tuple(notes)
 
 

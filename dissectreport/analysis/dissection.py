@@ -7,7 +7,7 @@ Everything here is numpy and pandas; nothing refers to a network. Tables are doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,15 @@ COLUMNS: Mapping[str, str] = {
     "bin_low": "lower edge of a bin of activations",
     "bin_high": "upper edge of that bin",
     "count": "pixels whose activation falls in the bin, over all samples",
-    "control": "which units were counted: 'measured', 'rotation', 'untrained' or 'null'",
-    "units": "units counted as interpretable",
+    "control": "which units were counted: 'measured', 'rotated', 'untrained' or 'null'",
+    "units": "units counted as interpretable; empty where no concept could be tested",
     "units_low": "lower end of the 95 % bootstrap interval of units",
     "units_high": "upper end of the 95 % bootstrap interval of units",
     "of": "units in the layer",
     "concepts": "different concepts among the labels of interpretable units",
     "concepts_low": "lower end of the 95 % bootstrap interval of concepts",
     "concepts_high": "upper end of the 95 % bootstrap interval of concepts",
-    "trained": "share of the concept's pixels that the segmenter finds on held-out images (IoU), where its card says",
+    "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
 }
 """What every column of every table means."""
 
@@ -180,6 +180,9 @@ class Layer:
     """The most correlated other units of each unit (up to 8): unit, other, correlation (on the layer's own grid)."""
     examples: Examples
     lookup: Lookup
+    resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
+    layer and control, so that the interval of a difference can be told."""
 
     @property
     def interpretable(self) -> pd.DataFrame:
@@ -222,7 +225,7 @@ class Dissection:
     """All that was found about one model under one rule."""
 
     model: str
-    """The model's name, as in the address of its pages."""
+    """The model as it was asked for: a name or an address; the address of its pages is made of it."""
     provenance: Provenance
     vocabulary: pd.DataFrame
     """One row a concept number from 0 ('-', nothing): concept, category."""
@@ -236,3 +239,14 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+
+    @property
+    def title(self) -> str:
+        """What pages call the model: the name that it gives itself."""
+        return str(self.provenance.generator.get("name") or self.model)
+
+    @property
+    def tells(self) -> bool:
+        """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
+        measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
+        return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -65,6 +65,7 @@ class Units:
     labels: pd.DataFrame
     pairs: pd.DataFrame
     controls: pd.DataFrame
+    resampled: Mapping[str, Ints]
     curves: Curves
     correlated: pd.DataFrame
     kind: NDArray[np.str_]
@@ -87,7 +88,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
         unit_table(counted, scores, verdict, words, position_only),
         category_labels(scores, verdict, words, counted.levels),
         pair_table(scores, words, counted.levels),
-        controls(counted, scores, words),
+        *counts_of(controls(counted, scores, words)),
         leading_curves(scores, verdict, counted.levels),
         most_correlated(counted.cross),
         kind,
@@ -352,27 +353,55 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words) -> pd.DataFrame:
+def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, object]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
-    rows = tally("measured", partial(judge, scores), words)
+    rows = tally("measured", partial(judge, scores), words, testable(scores))
     others = (
-        ("rotation", counted.rotated, False),
+        ("rotated", counted.rotated, False),
         ("untrained", counted.untrained, False),
         ("null", counted.chances, True),
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:
             rivals = scored(counted, chances, shifted)
-            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts))
-    return pd.DataFrame(rows)
+            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
+    return rows
 
 
-def tally(control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], words: Words) -> list[dict[str, object]]:
-    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category."""
+def counts_of(rows: list[dict[str, object]]) -> tuple[pd.DataFrame, dict[str, Ints]]:
+    """The table of the controls, and by control the interpretable units in each bootstrap replicate."""
+    figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high"]
+    table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
+    whole = table[(table["category"] == "") & table["units"].notna()]
+    return table.drop(columns="resampled"), dict(zip(whole["control"], whole["resampled"], strict=True))
+
+
+def testable(scores: Scores) -> NDArray[np.bool_]:
+    """(c,) concepts that can be tested at all: in enough images of both halves, scored by two groups or more."""
+    return scores.tested & (scores.excess.freedom >= 1)
+
+
+def tally(
+    control: str,
+    judged: Callable[[NDArray[np.bool_] | None], Verdict],
+    words: Words,
+    testable: NDArray[np.bool_] | None = None,
+) -> list[dict[str, object]]:
+    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
+
+    Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
+    """
     rows: list[dict[str, object]] = []
     for category in ["", *words.categories]:
         among = words.within(category) if category else None
         verdict = judged(among)
+        if testable is not None and not (testable if among is None else testable & among).any():
+            figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
+            blank = dict.fromkeys(figures, float("nan"))
+            rows.append(
+                {"control": control, "category": category, "of": len(verdict.column), "resampled": None} | blank
+            )
+            continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
         spread = np.array([_units_and_concepts(label, passed, among) for label, passed in replicates])
@@ -388,6 +417,7 @@ def tally(control: str, judged: Callable[[NDArray[np.bool_] | None], Verdict], w
                 "concepts": counts[1],
                 "concepts_low": low[1],
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
+                "resampled": spread[:, 0],
             }
         )
     return rows

@@ -37,8 +37,11 @@ class Generator(Protocol):
     def to(self, device: torch.device) -> Generator:
         """The same generator on `device`."""
 
-    def untrained(self, seed: int) -> Generator:
-        """The same architecture with random weights: the control for what training taught the units."""
+    def untrained(self, seed: int) -> Generator | None:
+        """The same architecture with random weights: the control for what training taught the units.
+
+        None where it cannot be made; the report then does without that control, and says so.
+        """
 
     def drawn(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None if there are none here."""

@@ -20,7 +20,10 @@ def no_drawings(count: int) -> Tensor | None:
 
 @dataclass(frozen=True, eq=False)
 class NetworkGenerator:
-    """A network as a generator; `remade(seed)` gives the same architecture with random weights."""
+    """A network as a generator; `remade(seed)` gives the same architecture with random weights.
+
+    Without `remade` there is no untrained control, and the report says so.
+    """
 
     name: str
     module: nn.Module
@@ -28,7 +31,7 @@ class NetworkGenerator:
     image_size: tuple[int, int]
     layers: tuple[str, ...]
     default_layers: tuple[str, ...]
-    remade: Callable[[int], nn.Module]
+    remade: Callable[[int], nn.Module] | None = None
     drawings: Callable[[int], Tensor | None] = no_drawings
     facts: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
@@ -48,8 +51,10 @@ class NetworkGenerator:
         """The same generator on `device`; the network itself moves."""
         return replace(self, module=self.module.to(device))
 
-    def untrained(self, seed: int) -> NetworkGenerator:
-        """The same architecture with random weights."""
+    def untrained(self, seed: int) -> NetworkGenerator | None:
+        """The same architecture with random weights, or None where it is not known how to make it."""
+        if self.remade is None:
+            return None
         return replace(self, name=f"{self.name}_untrained", module=self.remade(seed), drawings=no_drawings, identity="")
 
     def drawn(self, count: int) -> Tensor | None:

@@ -55,7 +55,7 @@ def causes_page(site: Site, found: Interventions, every: tuple[Studied, ...]) ->
     layer = layer_of(site, found)
     around = site.frame(
         site.places.page("causes"),
-        f"What units cause · {site.dissection.model}",
+        f"What units cause · {site.dissection.title}",
         f"What turning units of {layer.name} off and on does.",
         current="causes",
     )
@@ -64,7 +64,7 @@ def causes_page(site: Site, found: Interventions, every: tuple[Studied, ...]) ->
     high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [0.2])
     return CausesPage(
         frame=around,
-        model=site.dissection.model,
+        model=site.dissection.title,
         layer=layer.name,
         layer_href=around.to(site.places.layer(layer.name)),
         units=layer.units,

@@ -137,10 +137,10 @@ def cause_page(site: Site, found: Interventions, every: tuple[Studied, ...], at:
     """The page of the concept at one place of `every`."""
     one, places = every[at], site.places
     layer = layer_of(site, found)
-    title = f"{one.concept} · causes · {site.dissection.model}"
+    title = f"{one.concept} · causes · {site.dissection.title}"
     words = f"Which units of {layer.name} draw {one.concept}, tested by turning them off and on."
     around = site.frame(places.concept(one.concept), title, words, site.assets.causes, current="causes")
-    home = Link(around.to(places.page("index")), site.dissection.model)
+    home = Link(around.to(places.page("index")), site.dissection.title)
     up = Link(around.to(places.page("causes")), "causes")
     around = replace(around, crumbs=(home, up), up=up)
     around = neighbours(around, [(places.concept(other.concept), other.concept) for other in every], at)
@@ -151,7 +151,7 @@ def cause_page(site: Site, found: Interventions, every: tuple[Studied, ...], at:
     side_units = [int(row.units) for row in rows_for(found.side, one.concept)]
     return CausePage(
         frame=around,
-        model=site.dissection.model,
+        model=site.dissection.title,
         layer=layer.name,
         layer_href=around.to(places.layer(layer.name)),
         one=one,

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from dissectreport.report.figures import percent, plain, share
 from dissectreport.report.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
-CONTROLS = {
-    "measured": "units",
-    "rotation": "rotated at random",
-    "untrained": "untrained",
-    "null": "other images",
-}
-"""What the reader is told that each control is."""
+CONTROLS = ("measured", "rotated", "untrained", "null")
+"""The controls by the word that stands for each on every page, in the order in which readers meet them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ def mark(control: str, x: float, y: float) -> Markup:
     kind = f"ctl ctl-{control}"
     if control == "measured":
         return tag("circle", cx=x, cy=y, r=5.5, class_=kind)
-    if control == "rotation":
+    if control == "rotated":
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z", class_=kind)
     if control == "untrained":
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 10.5h-12z", class_=kind)
@@ -61,7 +56,7 @@ def over_layers(
     name: str, title: str, description: str, layers: Sequence[str], series: Sequence[Series], as_share: bool
 ) -> Markup:
     """Lines over the layers, one a control, with whiskers; labelled at their right ends."""
-    width, height, left, right, top, bottom = 560.0, 300.0, 52.0, 156.0, 14.0, 40.0
+    width, height, left, right, top, bottom = 560.0, 300.0, 58.0, 156.0, 14.0, 40.0
     highest = max([p.high for s in series for p in s.points if not math.isnan(p.high)] + [0.0])
     marks = ticks(max(highest, 0.05 if as_share else 1.0), 5)
     ceiling = max(marks[-1], highest) * 1.02 or 1.0
@@ -85,7 +80,7 @@ def over_layers(
             ends.append((spots[-1][1], one.control))
     for up, control in apart(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
-        inside.append(text(width - right + 34, up + 4, CONTROLS.get(control, control), class_=f"end end-{control}"))
+        inside.append(text(width - right + 34, up + 4, control, class_=f"end end-{control}"))
     return drawing(width, height, title, description, name, *inside)
 
 

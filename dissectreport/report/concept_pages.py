@@ -118,7 +118,10 @@ class ConceptRow:
     trained: float
     units: int
     best: Link | None
+    overall: str
+    """The best unit's overall label, where it is another concept."""
     agreement: Agreement | None
+    """How the best unit agrees with this concept, whatever its overall label."""
     causes: str
     """The page about what causes it; '' where that was not studied."""
 
@@ -129,26 +132,37 @@ class ConceptsPage:
 
     frame: Frame
     model: str
+    tells: bool
+    """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     scoring: int
     grid: ConceptGrid
+    shown: int
+    """Concepts that are an interpretable unit's label in their category."""
+    leading: int
+    """Those that are some interpretable unit's overall label."""
     rows: tuple[ConceptRow, ...]
     figure: Figure
     csv: str
     json: str
 
 
+def _other(overall: str, concept: str) -> str:
+    return "" if overall == concept else overall or "none"
+
+
 def concepts_page(site: Site) -> ConceptsPage:
     """Every concept: its area, its units by layer, its best unit."""
     found, places = site.dissection, site.places
-    title = f"Concepts · {found.model}"
+    title = f"Concepts · {found.title}"
     around = site.frame(
         places.page("concepts"),
         title,
-        f"Which layers of {found.model} hold which concepts.",
+        f"Which layers of {found.title} hold which concepts.",
         current="concepts",
     )
     grid = concept_grid(site, around)
+    overall = {(layer.name, int(r.unit)): str(r.concept) for layer in found.layers for r in rows_of(layer.table)}
     good = pd.concat([interpretable_labels(layer).assign(layer=layer.name) for layer in found.layers])
     total = {row.concept: row.total for row in grid.rows}
     rows = []
@@ -168,6 +182,7 @@ def concepts_page(site: Site) -> ConceptsPage:
                 trained=float(row.trained),
                 units=total.get(row.concept, 0),
                 best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
+                overall="" if best is None else _other(overall[best.layer, best.unit], row.concept),
                 agreement=best and Agreement.of(best),
                 causes=around.to(places.concept(row.concept)) if row.concept in places.concepts else "",
             )
@@ -181,10 +196,13 @@ def concepts_page(site: Site) -> ConceptsPage:
     downloads = (around.to(places.data("concepts", kind)) for kind in ("csv", "json"))
     return ConceptsPage(
         around,
-        found.model,
+        found.title,
+        found.tells,
         site.wording,
         found.provenance.scoring,
         grid,
+        int(good["concept"].nunique()),
+        int(pd.concat([layer.interpretable["concept"] for layer in found.layers]).nunique()),
         tuple(rows),
         concept_heatmap(plot),
         *downloads,

@@ -74,6 +74,17 @@ def count(value: float) -> str:
     return DASH if math.isnan(value) else f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def signed(value: float) -> str:
+    """A whole number with its sign, 0 without."""
+    return (
+        DASH
+        if math.isnan(value)
+        else f"{int(value):+,d}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+        if int(value)
+        else "0"
+    )
+
+
 def plain(value: float, digits: int = 3) -> str:
     """A number of any size."""
     return DASH if math.isnan(value) else f"{value:.{digits}g}".replace("-", "−")

@@ -105,7 +105,7 @@ def model_frame(
         "methods & data": places.page("methods"),
     }
     foot = (
-        f"{dissection.model} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"
+        f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"
         f" · segmenter {facts.segmenter.get('name', 'unnamed')}"
     )
     return replace(

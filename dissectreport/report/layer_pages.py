@@ -33,9 +33,6 @@ STRIP = 6
 """Images in the strip of a unit card."""
 
 
-HEADED = {"rotation": "rotated", "untrained": "untrained", "null": "null"}
-"""What a control is called above a group of columns."""
-
 Labels = Mapping[int, list[Any]]
 """Rows of the `labels` table by unit."""
 
@@ -52,6 +49,7 @@ class Card:
     mark: str
     agreement: Agreement
     tail: float
+    level: float
     interpretable: bool
     state: str
     also: tuple[str, ...]
@@ -120,6 +118,7 @@ def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | Non
         mark=mark_of(str(row.category)),
         agreement=Agreement.of(row),
         tail=float(row.tail),
+        level=float(row.level),
         interpretable=bool(row.interpretable),
         state=str(row.state),
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
@@ -137,21 +136,20 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     """The bar chart of concepts and a card for every unit."""
     found, places = site.dissection, site.places
     here = places.layer(layer.name)
-    title = f"{layer.name} · {found.model}"
+    title = f"{layer.name} · {found.title}"
     around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
     listed = [(places.layer(one.name), one.name) for one in found.layers]
     around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
-    home = Link(around.to(places.page("index")), found.model)
+    home = Link(around.to(places.page("index")), found.title)
     around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
     labels = labels_of(layer)
     cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
     groups = _bar_groups(site, layer)
-    columns = ["unit", "concept", "category"]
-    overall = layer.table.loc[layer.table["concept"] != "", columns]
-    named = pd.concat([overall, interpretable_labels(layer)[columns]]).drop_duplicates(columns)
+    named = interpretable_labels(layer)
+    categories = {*named["category"], *layer.table["category"]}
     return LayerPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         layer=layer.name,
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
@@ -164,7 +162,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         by_category=counts_by_category(site, layer),
         cards=cards,
         data=_sorting(cards, labels),
-        categories=tuple((c, mark_of(c)) for c in site.categories if (named["category"] == c).any()),
+        categories=tuple((c, mark_of(c)) for c in site.categories if c in categories),
         concepts=_options(site, named),
         set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
         table=around.to(places.layer_table(layer.name)),
@@ -198,15 +196,23 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
 
 
 def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
-    """Concept, category and figures of the card's own label, and of its labels in other categories."""
-    own = [(one.concept, one.category, one.agreement)] if one.concept else []
-    more = [(str(r.concept), str(r.category), Agreement.of(r)) for r in others if r.concept != one.concept]
-    return [[concept, category, *_figures(agreement)] for concept, category, agreement in own + more]
+    """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
+    counted = {(str(r.concept), str(r.category)) for r in others}
+    own = [(one.concept, one.category, one.agreement, one.level)] if one.concept else []
+    more = [
+        (str(r.concept), str(r.category), Agreement.of(r), float(r.level)) for r in others if r.concept != one.concept
+    ]
+    return [
+        [concept, category, *_figures(agreement, level), int((concept, category) in counted)]
+        for concept, category, agreement, level in own + more
+    ]
 
 
-def _figures(a: Agreement) -> list[float | None]:
-    """IoU, its interval, null and lift, with the digits that a card shows."""
-    return [None if math.isnan(v) else round(v, 4) for v in (a.iou, a.low, a.high, a.null, a.lift)]
+def _figures(a: Agreement, level: float) -> list[float | None]:
+    """IoU, its interval, null, lift, excess and its lower end, and the level, with the digits that a card shows."""
+    shown = (a.iou, a.low, a.high, a.null, a.lift, a.excess, a.excess_low)
+    short = None if math.isnan(level) else float(f"{level:.3g}")
+    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
 
 
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
@@ -227,7 +233,7 @@ def _heading(found: Mapping[str, Count]) -> tuple[str, str]:
     """'31 units [29, 34]', and the controls: 'rotated 28 · untrained 3 · null 0'."""
     own = found["measured"]
     head = f"{count(own.units)} units [{count(own.units_low)}, {count(own.units_high)}]"
-    rest = (f"{HEADED.get(name, name)} {count(one.units)}" for name, one in found.items() if name != "measured")
+    rest = (f"{name} {count(one.units)}" for name, one in found.items() if name != "measured")
     return head, " · ".join(rest)
 
 
@@ -257,17 +263,17 @@ class TablePage:
 def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
     """The layer's table as a page; `names` are the tables that can be downloaded."""
     places = site.places
-    title = f"Numbers of {layer.name} · {site.dissection.model}"
+    title = f"Numbers of {layer.name} · {site.dissection.title}"
     around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
     up = Link(around.to(places.layer(layer.name)), layer.name)
-    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.model), up))
+    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.title), up))
     rows = tuple((card(site, around, layer, row), row) for row in rows_of(layer.table))
     downloads = tuple(
         (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name))) for n in names
     )
     return TablePage(
         around,
-        site.dissection.model,
+        site.dissection.title,
         layer.name,
         site.wording,
         rows,

@@ -51,7 +51,7 @@ def lookup_page(site: Site) -> LookupPage:
     found, places = site.dissection, site.places
     around = site.frame(
         places.page("lookup"),
-        f"Look up · {found.model}",
+        f"Look up · {found.title}",
         "Which units fire at a point of an image.",
         site.assets.lookup,
         current="look up",
@@ -67,7 +67,7 @@ def lookup_page(site: Site) -> LookupPage:
     )
     layers = tuple(Link(around.to(places.layer(layer.name)), layer.name) for layer in found.layers)
     data = {"layers": [_lookup_layer(site, around, layer) for layer in found.layers]}
-    return LookupPage(around, found.model, images, layers, data)
+    return LookupPage(around, found.title, images, layers, data)
 
 
 def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:

@@ -71,8 +71,8 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
     facts = found.provenance
     around = site.frame(
         places.page("methods"),
-        f"Methods & data · {found.model}",
-        f"How {found.model} was dissected, with downloads.",
+        f"Methods & data · {found.title}",
+        f"How {found.title} was dissected, with downloads.",
         current="methods & data",
     )
     downloads: dict[str, dict[str, Download]] = {}
@@ -82,7 +82,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
     states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(r"\d+", "another", regex=True)
     return MethodsPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         facts=facts,
         layers=tuple(layer.name for layer in found.layers),
         units=sum(layer.units for layer in found.layers),

@@ -53,6 +53,11 @@ class Count:
         """From a summary.json, where null stands for no number."""
         return cls(**{name: math.nan if value is None else value for name, value in facts.items()})
 
+    @property
+    def known(self) -> bool:
+        """Whether anything could be counted: without a concept that can be tested there is no number, not 0."""
+        return not math.isnan(self.units)
+
     def as_share(self) -> Point:
         """Share of the layer's units."""
         return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -17,8 +18,17 @@ from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.figures import Agreement
 from dissectreport.report.frame import Assets, Frame, frame
 from dissectreport.report.marks import mark_of
-from dissectreport.report.model import Count, Site, beyond_chance, counts, counts_by_category, leading_units, rows_of
-from dissectreport.report.wording import Wording
+from dissectreport.report.model import (
+    Count,
+    Site,
+    beyond_chance,
+    counts,
+    counts_by_category,
+    interpretable_labels,
+    leading_units,
+    rows_of,
+)
+from dissectreport.report.wording import Wording, against_directions, below_position
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,10 @@ class Summary:
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
+    tells: bool = True
+    """Whether there were images enough to tell which units are interpretable."""
+    title: str = ""
+    """What the model calls itself; '' in a summary that was written before there was one."""
 
 
 def summary(site: Site) -> Summary:
@@ -64,6 +78,8 @@ def summary(site: Site) -> Summary:
             {"layer": layer.name, "units": layer.units, **{k: asdict(c) for k, c in counts(layer).items()}}
             for layer in layers
         ),
+        tells=site.dissection.tells,
+        title=site.dissection.title,
     )
 
 
@@ -94,8 +110,8 @@ def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
 
 
 def _entry(around: Frame, one: Summary) -> Entry:
-    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"], layer["measured"]["units"]))
-    rotated = leading.get("rotation")
+    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0))
+    rotated = leading.get("rotated")
     return Entry(
         summary=one,
         href=around.to(f"{one.home}/index.html"),
@@ -121,9 +137,10 @@ class Within:
         """From the counts by control."""
         own = found["measured"].as_share()
         fit = {"units": own.value, "low": own.low, "span": own.high - own.low}
-        if "rotation" in found:
-            fit["rotated"] = found["rotation"].as_share().value
-        return cls(category, mark, found, {name: f"{100 * value:.1f}%" for name, value in fit.items()})
+        if "rotated" in found:
+            fit["rotated"] = found["rotated"].as_share().value
+        css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in fit.items()}
+        return cls(category, mark, found, css)
 
 
 @dataclass(frozen=True)
@@ -153,13 +170,21 @@ class OverviewPage:
     interpretable: int
     units: int
     concepts: int
+    tells: bool
+    """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     beside: str
     """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
     scoring: int
     leading: LayerRow
+    within: int
+    """Different concepts when every unit counts by its label in each category."""
     rotated: float | None
-    """Directions that are interpretable when every layer is rotated at random."""
+    """Random directions that are interpretable, if every layer was rotated."""
+    answer: tuple[str, str]
+    """Whether units do better than random directions: the interval of the difference, and what follows."""
+    position: str
+    """How many interpretable units do worse than a mask that ignores the image."""
     band: str
     band_size: int
     rows: tuple[LayerRow, ...]
@@ -177,23 +202,27 @@ def overview_page(site: Site) -> OverviewPage:
     found, places = site.dissection, site.places
     around = site.frame(
         places.page("index"),
-        found.model,
-        f"What the units of {found.model} mean, layer by layer.",
+        found.title,
+        f"What the units of {found.title} mean, layer by layer.",
         current="overview",
     )
     rows = tuple(_layer_row(site, around, layer) for layer in found.layers)
     named = pd.concat([layer.interpretable["concept"] for layer in found.layers])
     return OverviewPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         interpretable=len(named),
         units=sum(layer.units for layer in found.layers),
         concepts=int(named.nunique()),
+        tells=found.tells,
         wording=site.wording,
         beside=site.wording.also(len(named), sum(map(beyond_chance, found.layers))),
         scoring=found.provenance.scoring,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
-        rotated=_rotated(rows),
+        within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in found.layers]).nunique()),
+        rotated=_rotated(found.layers),
+        answer=against_rotated(found.layers),
+        position=_below_position(found.layers),
         band=around.to(places.image("band")),
         band_size=band_size(found),
         rows=rows,
@@ -207,10 +236,38 @@ def overview_page(site: Site) -> OverviewPage:
     )
 
 
-def _rotated(rows: tuple[LayerRow, ...]) -> float | None:
+def _rotated(layers: Sequence[Layer]) -> float | None:
     """Interpretable directions of all layers, if every layer was rotated."""
-    found = [row.counts["rotation"].units for row in rows if "rotation" in row.counts]
-    return sum(found) if len(found) == len(rows) else None
+    found = [one["rotated"].units for one in map(counts, layers) if "rotated" in one]
+    return sum(found) if len(found) == len(layers) else None
+
+
+def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
+    """Whether the units of some layers do better than random directions; '' where that was not measured."""
+    pairs = [(found["measured"], found["rotated"]) for found in map(counts, layers) if "rotated" in found]
+    if len(pairs) < len(layers) or not all(one.known and other.known for one, other in pairs):
+        return "", ""
+    units, rotated, of = (
+        sum(values) for values in zip(*((one.units, other.units, one.of) for one, other in pairs), strict=True)
+    )
+    return against_directions(units, rotated, of, *_difference(layers, units - rotated, pairs))
+
+
+def _difference(layers: Sequence[Layer], value: float, pairs: Sequence[tuple[Count, Count]]) -> tuple[float, float]:
+    """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
+    if all({"measured", "rotated"} <= set(layer.resampled) for layer in layers):
+        spread = sum(layer.resampled["measured"] - layer.resampled["rotated"] for layer in layers)
+        low, high = np.percentile(spread, [2.5, 97.5])
+        return min(math.floor(low), value), max(math.ceil(high), value)
+    down = math.hypot(*(v for one, other in pairs for v in (one.units - one.units_low, other.units_high - other.units)))
+    up = math.hypot(*(v for one, other in pairs for v in (one.units_high - one.units, other.units - other.units_low)))
+    return math.floor(value - down), math.ceil(value + up)
+
+
+def _below_position(layers: Sequence[Layer]) -> str:
+    tables = [layer.interpretable for layer in layers]
+    below = sum(int((table["iou"] < table["position_only"]).sum()) for table in tables)
+    return below_position(sum(map(len, tables)), below)
 
 
 def band_size(found: Dissection) -> int:

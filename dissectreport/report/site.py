@@ -35,6 +35,7 @@ from dissectreport.report.places import Places
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
+from dissectreport.report.wording import TOO_FEW
 from dissectreport.report.writing import remove_ours, write_if_changed, write_model
 
 Progress = Callable[[int, int], None]
@@ -239,6 +240,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.globals["too_few"] = TOO_FEW
     made.filters |= {
         "share": figures.share,
         "percent": figures.percent,

@@ -11,7 +11,8 @@ import numpy as np
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.frame import Frame
 from dissectreport.report.images import leading_labels, tile_width
-from dissectreport.report.model import Pairs, Site, cards, core
+from dissectreport.report.marks import mark_of
+from dissectreport.report.model import Pairs, Site, cards, core, rows_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,17 @@ class TrustGroup:
 
 
 @dataclass(frozen=True)
+class Found:
+    """How well the segmenter finds a concept where the truth is known."""
+
+    concept: str
+    category: str
+    mark: str
+    iou: float
+    area: float
+
+
+@dataclass(frozen=True)
 class TrustPage:
     """How far the segmenter can be trusted."""
 
@@ -57,6 +69,12 @@ class TrustPage:
     card: Pairs
     cards: tuple[tuple[str, Pairs], ...]
     groups: tuple[TrustGroup, ...]
+    found: tuple[Found, ...]
+    """Concepts by rising held-out IoU."""
+    unknown: tuple[str, ...]
+    """Concepts of which its card says nothing."""
+    held_out: str
+    """The images on which it was judged, in its card's words."""
 
 
 SOURCES = {"drawn": "Drawn images, like those the generator was trained on", "generated": "Generated images"}
@@ -67,7 +85,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
     found, places = site.dissection, site.places
     around = site.frame(
         places.page("trust"),
-        f"The segmenter · {found.model}",
+        f"The segmenter · {found.title}",
         "What the segmenter sees, and how sure it is.",
         current="segmenter",
     )
@@ -99,11 +117,22 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
     segmenter = found.provenance.segmenter
     return TrustPage(
         around,
-        found.model,
+        found.title,
         str(segmenter.get("name", "")),
         core(segmenter),
         cards("its", segmenter),
         tuple(groups),
+        _found(found),
+        tuple(str(row.concept) for row in rows_of(found.concepts) if math.isnan(row.trained)),
+        str(segmenter.get("card", {}).get("held_out", "")),
+    )
+
+
+def _found(found: Dissection) -> tuple[Found, ...]:
+    known = found.concepts[found.concepts["trained"].notna()].sort_values("trained", kind="stable")
+    return tuple(
+        Found(str(r.concept), str(r.category), mark_of(str(r.category)), float(r.trained), float(r.area))
+        for r in rows_of(known)
     )
 
 

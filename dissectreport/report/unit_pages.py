@@ -21,7 +21,7 @@ from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, rows_of
 from dissectreport.report.unit_causes import UnitCauses, unit_causes
-from dissectreport.report.wording import Wording
+from dissectreport.report.wording import TOO_FEW, Wording
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Companion:
-    """A unit that fires at the same places."""
+    """A unit that fires at the same places, or at the opposite ones."""
 
     correlation: float
     card: Card
@@ -94,6 +94,11 @@ class UnitPage:
     """Whether the IoU of the curve has an interval at every level; without one it is not printed."""
     numbers: str
     companions: tuple[Companion, ...]
+    """Units that fire at the same places."""
+    opposites: tuple[Companion, ...]
+    """Units that fire where this one does not."""
+    citation: str
+    """What the unit is called from afar, without its address."""
     causes: UnitCauses | None
     per_strip: int
 
@@ -139,9 +144,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     found, places = site.dissection, site.places
     row = rows.table[unit]
     name = f"{layer.name} unit {unit}"
-    title = f"{row.concept or 'no label'} · {name} · {found.model}"
+    title = f"{row.concept or 'no label'} · {name} · {found.title}"
     around = site.frame(places.unit(layer.name, unit), title, f"What {name} responds to.", site.assets.unit)
-    home = Link(around.to(places.page("index")), found.model)
+    home = Link(around.to(places.page("index")), found.title)
     up = Link(f"{around.to(places.layer(layer.name))}#u={unit}", layer.name)
     around = replace(around, crumbs=(home, replace(up, href=around.to(places.layer(layer.name)))), up=up)
     around = neighbours(around, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
@@ -152,13 +157,17 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     traces = _traces(layer, unit, names, categories)
     curve = _curve_data(site, layer, unit, one) if traces else None
     k = len(layer.examples.kind)
+    companions = tuple(
+        Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
+        for r in rows.correlated.get(unit, [])
+    )
     return UnitPage(
         frame=around,
-        model=found.model,
+        model=found.title,
         layer=layer.name,
         card=one,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)),
+        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if found.tells else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
         scoring=found.provenance.scoring,
@@ -184,10 +193,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         curve_concepts=tuple((t.concept, t.mark) for t in traces),
         curve_banded=layer.curves.low is not None,
         numbers=around.to(places.data("histogram", "csv", layer.name)),
-        companions=tuple(
-            Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
-            for r in rows.correlated.get(unit, [])
-        ),
+        companions=tuple(k for k in companions if not k.correlation < 0),
+        opposites=tuple(k for k in companions if k.correlation < 0),
+        citation=f"{name} ({one.words}), {around.foot}",
         causes=unit_causes(site, around, layer, unit, rows.effects.get(unit, [])),
         per_strip=strip_size(layer),
     )
@@ -300,13 +308,14 @@ def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, flo
 
 
 def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
-    """What the slider needs: the curve, and small maps of the top images to draw their masks anew."""
+    """What the slider needs: the curve, and small maps of all images shown to draw their masks anew."""
     curves = layer.curves
     tails = curves.tails[unit].tolist()
     scale = charts.tail_scale(tails)
     own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
-    top = [i for i, k in enumerate(layer.examples.kind.tolist()) if k == "top"]
-    maps = layer.examples.maps[unit, top].astype(np.float32)
+    kinds = layer.examples.kind.tolist()
+    as_shown = [i for kind in dict.fromkeys(kinds) for i, k in enumerate(kinds) if k == kind]
+    maps = layer.examples.maps[unit, as_shown].astype(np.float32)
     step = max(1, maps.shape[1] // 32)
     maps = maps[:, ::step, ::step]
     low, high = float(maps.min()), float(maps.max())

@@ -8,7 +8,7 @@ from typing import Any
 
 from dissectreport.analysis.chance import EXCESS, FEWEST_IMAGES, Q
 from dissectreport.analysis.dissection import COLUMNS, Provenance
-from dissectreport.report.figures import count, share
+from dissectreport.report.figures import count, share, signed
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,35 @@ ICLR2019 = Wording(
         "stability": "empty: labels come from a search on other samples, which were not resampled",
     },
 )
+
+
+def against_directions(units: float, rotated: float, of: float, low: float, high: float) -> tuple[str, str]:
+    """Whether units do better than random directions: the difference with its interval, and what follows."""
+    more = units - rotated
+    counts = (
+        f"{count(units)} interpretable units, against {count(rotated)} of {count(of)} random directions:"
+        f" a difference of {signed(more)} [{signed(low)}, {signed(high)}]."
+    )
+    if low <= 0 <= high:
+        return counts, "By count, units cannot be told from random directions."
+    if high < 0:
+        return counts, "By count, units do worse than random directions."
+    little = ", if only a little" if more < 0.1 * rotated else ""
+    return counts, f"By count, units do better than random directions{little}."
+
+
+def below_position(units: int, below: int) -> str:
+    """How many interpretable units agree with their label less than a mask that ignores the image."""
+    if not units:
+        return ""
+    return (
+        f"{count(below)} of the {count(units)} interpretable units have a smaller IoU with their label than the best"
+        " mask that ignores the image: of these, position alone would tell as much."
+    )
+
+
+TOO_FEW = "Cannot tell: too few images"
+"""Instead of a count where no concept could be tested."""
 
 WORDINGS: Mapping[str, Wording] = {"corrected": CORRECTED, "iclr2019": ICLR2019, "pnas2020": PNAS2020}
 """By the rule's name."""

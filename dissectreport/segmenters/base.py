@@ -54,7 +54,8 @@ class Segmenter(Protocol):
     identity: str
     """A word that changes whenever the weights or the arithmetic do."""
     vocabulary: Vocabulary
-    """What the numbers mean."""
+    """What the numbers mean. A segmenter may also have `facts`, plain JSON values for the report; the report looks in
+    facts["card"]["iou"] for the held-out IoU of each concept, by name or by category and name."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, slots, h', w') int64 concept numbers; 0 is nothing."""

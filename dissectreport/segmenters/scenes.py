@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -107,9 +107,10 @@ class SceneSegmenter:
     name = "scenes"
     vocabulary = Vocabulary.of(**LEARNED, colour=COLOURS)
 
-    def __init__(self, network: SceneNetwork, identity: str) -> None:
+    def __init__(self, network: SceneNetwork, identity: str, facts: Mapping[str, Any] | None = None) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.identity = identity
+        self.facts = facts or {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, 4, 128, 128) int64: object, part, material, colour; 0 is nothing."""
@@ -150,7 +151,7 @@ class SceneSegmenter:
 
     def to(self, device: torch.device) -> SceneSegmenter:
         """The same segmenter on `device`."""
-        return SceneSegmenter(self.network.to(device), self.identity)
+        return SceneSegmenter(self.network.to(device), self.identity, self.facts)
 
 
 def fitted(images: Tensor) -> Tensor:
@@ -166,10 +167,10 @@ def load(weights: Path | None = None) -> SceneSegmenter:
     path = Path(weights or WEIGHTS)
     content = _bytes(path)
     sha256 = hashlib.sha256(content).hexdigest()
-    card = path.with_suffix(".json")
-    if weights is None or card.exists():
-        _check(sha256, card)
-    return SceneSegmenter(network_of(_tensors(content, path)), identity=f"scenes {sha256} {IDENTITY}")
+    beside = path.with_suffix(".json")
+    card = _checked_card(sha256, beside) if weights is None or beside.exists() else {}
+    facts = {"sha256": sha256, **({"card": card} if card else {})}
+    return SceneSegmenter(network_of(_tensors(content, path)), f"scenes {sha256} {IDENTITY}", facts)
 
 
 def network_of(state_dict: Mapping[str, Tensor]) -> SceneNetwork:
@@ -191,9 +192,11 @@ def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
-def _check(sha256: str, card: Path) -> None:
+def _checked_card(sha256: str, card: Path) -> Mapping[str, Any]:
+    """What is written about the weights beside them; refused where it describes others."""
     try:
-        expected = json.loads(_bytes(card))["sha256"]
+        held: dict[str, Any] = json.loads(_bytes(card))
+        expected = held["sha256"]
     except (ValueError, KeyError, TypeError) as problem:
         raise WeightsError(f"{card} gives no sha256 for its weights; reinstall the package") from problem
     if sha256 != expected:
@@ -201,6 +204,7 @@ def _check(sha256: str, card: Path) -> None:
             f"{card.with_suffix('.safetensors')} is not the file that its card describes "
             f"(SHA-256 {sha256[:12]}…, not {str(expected)[:12]}…); reinstall the package"
         )
+    return held
 
 
 def _bytes(path: Path) -> bytes:

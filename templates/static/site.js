@@ -134,6 +134,19 @@ window.dissectreport = window.dissectreport || {};
     app.say("copied");
   }));
 
+  /* a page's own address, with or without the words that cite it; a folder has no clipboard of its own */
+  all("[data-copy-link]").forEach((button) => button.addEventListener("click", () => {
+    const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
+    const field = document.createElement("textarea");
+    field.value = words ? words + ", " + address : address;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    button.focus();
+    app.say("copied: " + (words ? words + ", " : "") + address);
+  }));
+
   /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */
   let plotly = null;
   const loadPlotly = () => plotly || (plotly = new Promise((resolve, reject) => {

@@ -14,7 +14,7 @@
   const data = app.data("curve-data");
   const [count, rows, columns] = data.shape;
   const codes = Uint8Array.from(atob(data.maps), (c) => c.charCodeAt(0));
-  const pictures = Array.from(document.querySelectorAll(".ex-top .picture")).slice(0, count);
+  const pictures = Array.from(examples.querySelectorAll(".picture")).slice(0, count);
   const WIDE = 2 * data.tile;
   const TALL = 256;
   const short = app.share;

@@ -9,14 +9,20 @@
   const chips = Array.from(form.querySelectorAll("[data-category]"));
   const sure = form.querySelector("[data-sure]");
   const marks = Object.fromEntries(chips.map((chip) => [chip.dataset.category, chip.dataset.mark]));
-  const [CONCEPT, CATEGORY, IOU, LOW, HIGH, NULL, LIFT] = [0, 1, 2, 3, 4, 5, 6];
-  /* the label that a card shows: its own, which comes first, or the one that was asked for */
+  const [CONCEPT, CATEGORY, IOU, LOW, HIGH, NULL, LIFT, EXCESS, SUREST, LEVEL, SURE] = Array(11).keys();
+  /* the label that a card shows: its own, which comes first, or the one that was asked for, with its own figures */
   let shown = cards.map(() => 0);
+  let told = false;
   const figure = (i, at) => { const label = data.labels[i][shown[i]]; return label && label[at] !== null ? label[at] : null; };
   const falling = (at) => (i) => (figure(i, at) === null ? null : -figure(i, at));
+  const surest = (i) => {
+    const label = data.labels[i][shown[i]];
+    return !label || label[SUREST] === null ? null : (label[SURE] ? 0 : 10) - label[SUREST];
+  };
   const sorts = {
-    "": (i) => i,
+    "": (i) => (told ? surest(i) : i),
     iou: falling(IOU),
+    excess: falling(EXCESS),
     lift: falling(LIFT),
     unit: (i) => data.unit[i],
     concept: (i) => figure(i, CONCEPT),
@@ -52,8 +58,8 @@
     const of = (label) => (!concept || label[CONCEPT] === concept) && (!categories.length || categories.includes(label[CATEGORY]));
     const exactly = (label) => of(label) && words.every((word) => isNumber(word) || named(label).includes(word));
     return (i) => {
-      const at = data.labels[i].findIndex(exactly);
-      return Math.max(0, at < 0 ? data.labels[i].findIndex(of) : at);
+      const found = [(label) => exactly(label) && label[SURE], exactly, (label) => of(label) && label[SURE], of];
+      return Math.max(0, ...found.map((test) => data.labels[i].findIndex(test)).filter((at) => at >= 0).slice(0, 1));
     };
   };
   const fits = (state) => {
@@ -65,9 +71,10 @@
     return (i) =>
       words.every((word) => isNumber(word) ? data.unit[i] === Number(word.replace("#", ""))
         : (data.labels[i].map(named).join(" ") + " " + data.state[i]).toLowerCase().includes(word)) &&
-      (!concept || data.labels[i].some((label) => label[CONCEPT] === concept)) &&
+      /* the units of a concept are those that the chart counts: units that the rule calls interpretable for it */
+      (!concept || data.labels[i].some((label) => label[CONCEPT] === concept && label[SURE])) &&
       (!categories.length || data.labels[i].some((label) => categories.includes(label[CATEGORY]))) &&
-      (state.get("sure") !== "1" || data.sure[i]) && enough("iou", IOU, i) && enough("lift", LIFT, i);
+      (state.get("sure") !== "1" || (told ? figure(i, SURE) : data.sure[i])) && enough("iou", IOU, i) && enough("lift", LIFT, i);
   };
 
   /* a card that was asked for by another of its labels shows that label's figures, all of them */
@@ -83,7 +90,21 @@
     const all = element("span", "agree", "IoU ");
     all.append(value, " ", element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
       " ", element("span", "null", "null " + app.share(label[NULL])));
-    return [element("span", "as", "as " + label[CONCEPT]), all, element("span", "lift", app.times(label[LIFT]))];
+    const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
+    lift.title = "IoU divided by the null";
+    const level = element("span", "level", "level " + (label[LEVEL] === null ? "–" : label[LEVEL]));
+    return [all, element("span", "excess", "excess " + app.share(label[EXCESS])), level, lift];
+  };
+  const caption = (i, at) => {
+    const cap = cards[i].querySelector(".cap");
+    const name = element("span", "name", data.labels[i][at][CONCEPT]);
+    const sign = element("i", "sign sign-" + marks[data.labels[i][at][CATEGORY]], "");
+    sign.setAttribute("aria-hidden", "true");
+    name.prepend(sign);
+    const nums = element("span", "nums", "");
+    nums.append(...figures(data.labels[i][at]));
+    const overall = at > 0 ? [element("span", "overall", "overall label " + data.labels[i][0][CONCEPT])] : [];
+    return [name, cap.querySelector(".id"), ...overall, ...cap.querySelectorAll(".state"), nums];
   };
   const draw = (gauge, label) => {
     const [bar, span, tick] = gauge.children;
@@ -96,25 +117,28 @@
   };
   const own = new Map();
   const fill = (i, at) => {
-    const [nums, gauge] = [cards[i].querySelector(".nums"), cards[i].querySelector(".gauge")];
+    const [cap, gauge] = [cards[i].querySelector(".cap"), cards[i].querySelector(".gauge")];
     if (!gauge) return;
-    if (!own.has(i)) own.set(i, [Array.from(nums.childNodes), gauge.innerHTML]);
+    if (!own.has(i)) own.set(i, [Array.from(cap.childNodes), gauge.innerHTML, cards[i].classList.contains("weak")]);
+    const [words, bars, weak] = own.get(i);
+    cap.replaceChildren(...words);
+    gauge.innerHTML = bars;
     cards[i].classList.toggle("other", at > 0);
-    if (at > 0) {
-      nums.replaceChildren(...figures(data.labels[i][at]));
-      draw(gauge, data.labels[i][at]);
-    } else {
-      nums.replaceChildren(...own.get(i)[0]);
-      gauge.innerHTML = own.get(i)[1];
-    }
+    cards[i].classList.toggle("weak", told ? !data.labels[i][at][SURE] : weak);
+    if (!told) return;
+    cap.replaceChildren(...caption(i, at));
+    draw(gauge, data.labels[i][at]);
   };
 
   const show = (state) => {
     const key = sorts[state.get("sort") || ""] || sorts[""];
     const next = cards.map((_, i) => i).map(asked(state));
-    next.forEach((at, i) => { if (at !== shown[i]) fill(i, at); });
+    const { words, categories, concept } = terms(state);
+    const before = told;
+    told = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
+    next.forEach((at, i) => { if (at !== shown[i] || told !== before) fill(i, at); });
     shown = next;
-    field("others").hidden = shown.every((at) => at === 0);
+    field("others").hidden = !told;
     const fit = fits(state);
     order = cards.map((_, i) => i);
     order.sort((a, b) => app.compare(key(a), key(b), false) || a - b);
