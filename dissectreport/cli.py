@@ -57,6 +57,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Workers = Annotated[int, typer.Option(help="Processes at a time; 0: one per core on a CPU.")]
 Cache = Annotated[Path | None, typer.Option(help="Where measurements are kept; default: the platform's cache folder.")]
 Out = Annotated[Path, typer.Option(help="Where the site is written.")]
+SiteLimit = Annotated[
+    int, typer.Option(min=0, help="Most megabytes of the model's pages; GitHub Pages takes 1,000. 0: no limit.")
+]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
 
@@ -71,7 +74,7 @@ Concepts = Annotated[
     str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
 ]
 BudgetName = Annotated[
-    str, typer.Option("--budget", help="default, quick, or paper: the references' sizes, for hours.")
+    str, typer.Option("--budget", help="quick, default, full, or paper: the references' sizes, for hours.")
 ]
 Constant = Annotated[
     str, typer.Option(help="Activation to which units are switched on: quantile, or mean (where the concept is).")
@@ -94,13 +97,14 @@ def build(
     workers: Workers = 0,
     cache: Cache = None,
     out: Out = Path("site"),
+    site_limit: SiteLimit = 1000,
     controls: Controls = True,
     mixed_devices: Mixed = False,
     interventions: Interventions = True,
     intervention_samples: InterventionSamples = 0,
     intervention_layer: InterventionLayer = "",
     concepts: Concepts = "",
-    budget: BudgetName = "default",
+    budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
 ) -> None:
@@ -110,7 +114,7 @@ def build(
         from dissectreport import pipeline
 
         pipeline.writable(out)
-        _written(pipeline.build(options, out, ear), ear)
+        _written(pipeline.build(options, out, ear, site_limit), ear)
 
 
 @app.command()
@@ -131,7 +135,7 @@ def measure(
     intervention_samples: InterventionSamples = 0,
     intervention_layer: InterventionLayer = "",
     concepts: Concepts = "",
-    budget: BudgetName = "default",
+    budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
 ) -> None:
@@ -155,6 +159,7 @@ def render(
     grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
     cache: Cache = None,
     out: Out = Path("site"),
+    site_limit: SiteLimit = 1000,
 ) -> None:
     """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
@@ -162,7 +167,7 @@ def render(
 
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, wanted), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit), ear)
 
 
 @app.command()
@@ -274,7 +279,7 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name != "out"}
+    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit")}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 

@@ -65,11 +65,14 @@ class Bench:
         with torch.no_grad(), self.autocast():
             return self.models.labels(images)
 
+    def labels_at(self, at: Opened, activations: Tensor) -> Tensor:
+        """(n, slots, h, w) concept numbers of the images of edited activations."""
+        with torch.no_grad():
+            return self.labels(self.images(at, activations))
+
     def areas(self, at: Opened, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
-        with torch.no_grad():
-            labels = self.labels(self.images(at, activations))
-        return pixels_by_image(labels, len(self.models.segmenter.vocabulary))
+        return pixels_by_image(self.labels_at(at, activations), len(self.models.segmenter.vocabulary))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(n, c, h, w) probability of every concept, with gradients."""
@@ -133,30 +136,30 @@ def make_search(source: Source, aim: Aim) -> Callable[[Shard], dict[str, Any]]:
         rows: dict[str, list[NDArray[Any]]] = {"score": [], "place": []}
         for first, count in parts_of(shard):
             at = bench.open(aim.choosing_seed, first, count)
-            with torch.no_grad():
-                labels = bench.labels(bench.images(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
             # (n, k, h, w) whether a pixel shows each studied concept
             mask = torch.stack([(labels == c).any(1) for c in concepts.to(labels.device)], 1).float()
             more = _presence(at.activations, mask)
             sums = more if sums is None else sums.merge(more)
             pooled = functional.adaptive_avg_pool2d(mask, blocks_of(*at.activations.shape[2:])).flatten(2)
             score, place = pooled.max(2)
-            rows["score"].append(score.double().cpu().numpy())
+            rows["score"].append(score.cpu().double().numpy())
             rows["place"].append(place.cpu().numpy())
         assert sums is not None, "no shard is empty"
-        return {"presence": sums, "rows": {name: np.concatenate(found) for name, found in rows.items()}}
+        joined = {name: np.concatenate(found) for name, found in rows.items()}
+        return {"presence": sums, "rows": {**joined, "places": np.array(pooled.shape[2])}}
 
     return work
 
 
 def _presence(activations: Tensor, mask: Tensor) -> Presence:
-    maps = activations.double()
-    score = functional.adaptive_avg_pool2d(mask, (maps.shape[2], maps.shape[3])).double()
+    maps = activations.cpu().double()
+    score = functional.adaptive_avg_pool2d(mask, (maps.shape[2], maps.shape[3])).cpu().double()
     return Presence(
-        torch.einsum("nkyx,nuyx->ku", score, maps).cpu().numpy(),
-        score.sum((0, 2, 3)).cpu().numpy(),
-        maps.abs().mean((2, 3)).sum(0).cpu().numpy(),
-        maps.mean((2, 3)).sum(0).cpu().numpy(),
+        torch.einsum("nkyx,nuyx->ku", score, maps).numpy(),
+        score.sum((0, 2, 3)).numpy(),
+        maps.abs().mean((2, 3)).sum(0).numpy(),
+        maps.mean((2, 3)).sum(0).numpy(),
         np.float64(len(maps)) * np.ones(()),
     )
 
@@ -185,7 +188,7 @@ def first_order(bench: Bench, at: Opened, activations: Tensor, concepts: Sequenc
     """The sums of activation × gradient of each concept's soft area, at (edited) activations."""
     effect, area = [], []
     for total, gradient in gradients(bench, at, activations, concepts):
-        effect.append((activations.double() * gradient.double()).sum((0, 2, 3)).cpu().numpy())
+        effect.append((activations * gradient.float()).sum((2, 3)).cpu().double().sum(0).numpy())
         area.append(total)
     return FirstOrder(np.stack(effect), np.array(area))
 
@@ -222,12 +225,13 @@ def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Sha
     bench = Bench(source.models(), aim)
 
     def work(shard: Shard) -> dict[str, Any]:
-        before, after = [], []
+        before, after, pixels = [], [], 0
         for first, count in parts_of(shard):
             at = bench.open(aim.judging_seed, first, count)
-            before.append(bench.areas(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
+            pixels = labels.shape[2] * labels.shape[3]
+            before.append(pixels_by_image(labels, len(bench.models.segmenter.vocabulary)))
             after.append(np.stack([bench.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
-            pixels = grid_pixels(bench, at)
         every = np.concatenate(before)
         numbers = np.arange(every.shape[1])
         return {
@@ -236,13 +240,6 @@ def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Sha
         }
 
     return work
-
-
-def grid_pixels(bench: Bench, at: Opened) -> int:
-    """Pixels of one image's labels."""
-    with torch.no_grad():
-        labels = bench.labels(bench.images(at, at.activations))
-    return labels.shape[2] * labels.shape[3]
 
 
 @dataclass(frozen=True)
@@ -268,12 +265,11 @@ def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shar
         for first, count in parts_of(shard):
             at = bench.open(aim.judging_seed, first, count)
             shape = tuple(at.activations.shape[2:])
-            with torch.no_grad():
-                labels = bench.labels(bench.images(at, at.activations))
+            labels = bench.labels_at(at, at.activations)
             before = pixels_by_image(labels, len(bench.models.segmenter.vocabulary))[:, concepts]
             ground = grounds_of(labels, aim.grounds, blocks_of(*shape))
             places, stood = drawn_places(ground, aim, planting, first)
-            for turn in range(planting.tries):
+            for turn in range(places.shape[1]):
                 rows = np.flatnonzero(stood[:, turn] > 0)
                 if not len(rows):
                     continue
@@ -305,22 +301,20 @@ def grounds_of(labels: Tensor, grounds: Sequence[int], blocks: tuple[int, int]) 
 
 
 def drawn_places(ground: Ints, aim: Aim, planting: Planting, first: int) -> tuple[Ints, Ints]:
-    """(n, tries) places on different grounds, rare grounds more often, and what stood there, 0 for unused."""
-    rarity = {g: 1 / max(share, 1e-6) for g, share in zip(aim.grounds, planting.frequency, strict=True)}
-    places = np.zeros((len(ground), planting.tries), np.int64)
+    """(n, tries) different places, rare grounds more often, and what stood there, 0 for unused."""
+    rarity = np.zeros(1 + max(aim.grounds, default=0))
+    rarity[list(aim.grounds)] = [1 / max(share, 1e-6) for share in planting.frequency]
+    tries = min(planting.tries, ground.shape[1])
+    places = np.zeros((len(ground), tries), np.int64)
     stood = np.zeros_like(places)
     for image, held in enumerate(ground):
         random = np.random.RandomState([aim.judging_seed, first + image])
-        there = [int(g) for g in np.unique(held) if g]
-        if not there:
-            continue
-        weight = np.array([rarity[g] for g in there])
-        count = planting.tries
-        again = count > len(there)
-        kinds = random.choice(there, count, replace=again, p=weight / weight.sum())
-        for turn, kind in enumerate(kinds):
-            places[image, turn] = random.choice(np.flatnonzero(held == kind))
-            stood[image, turn] = kind
+        known = np.flatnonzero(held > 0)
+        if len(known):
+            weight = rarity[held[known]] / np.bincount(held)[held[known]]
+            count = min(tries, len(known))
+            drawn = random.choice(known, count, replace=False, p=weight / weight.sum())
+            places[image, :count], stood[image, :count] = drawn, held[drawn]
     return places, stood
 
 
@@ -392,11 +386,12 @@ def make_edits(source: Source, aim: Aim, request: Request, shown: int) -> Callab
 
     def work(shard: Shard) -> dict[str, Any]:
         at = bench.open(aim.judging_seed, shard.first, shard.count)
-        changed = edited(at.activations, request.edits(at))
-        before, after = bench.areas(at, at.activations), bench.areas(at, changed)
-        found: dict[str, Any] = {
-            "paired": Paired(shard.count, grid_pixels(bench, at), before.sum(0), after.sum(0)[None])
-        }
+        following = at if request.values else bench.open(aim.judging_seed, shard.first + 1, shard.count)
+        changed = edited(at.activations, request.edits(at, following))
+        labels = bench.labels_at(at, at.activations)
+        before, after = pixels_by_image(labels, len(bench.models.segmenter.vocabulary)), bench.areas(at, changed)
+        pixels = labels.shape[2] * labels.shape[3]
+        found: dict[str, Any] = {"paired": Paired(shard.count, pixels, before.sum(0), after.sum(0)[None])}
         kept = max(0, min(shard.count, shown - shard.first))
         if kept:
             with torch.no_grad():
@@ -413,14 +408,14 @@ class Request:
 
     units: Units
     values: tuple[float, ...] = ()
-    """Activations to set; () to take over those of the next latent of the batch."""
+    """Activations to set; () to take over those of the next latent."""
     places: Units = ()
     """Numbers of places, row by row; () for everywhere."""
 
-    def edits(self, at: Opened) -> list[Edit]:
-        """The edits of activations, one a place."""
-        kept = at.activations[:, list(self.units)]
-        values = torch.tensor(self.values) if self.values else kept.roll(1, 0)
+    def edits(self, at: Opened, following: Opened) -> list[Edit]:
+        """The edits of activations, one a place; `following` has the next latents."""
+        kept = following.activations[:, list(self.units)]
+        values = torch.tensor(self.values) if self.values else kept
         if not self.places:
             return [Edit(self.units, values)]
         shape = at.activations.shape[2:]
@@ -434,8 +429,8 @@ def make_levels(source: Source, aim: Aim, share: float) -> Callable[[Shard], Arr
 
     def work(shard: Shard) -> Arrays:
         at = bench.open(aim.choosing_seed, shard.first, shard.count)
-        maps = at.activations.transpose(0, 1).flatten(1).double()
+        maps = at.activations.transpose(0, 1).flatten(1).cpu().double()
         kept = max(1, round(maps.shape[1] * (1 - share)))
-        return {"mean": maps.mean(1).cpu().numpy(), "upper": maps.topk(kept).values[:, -1].cpu().numpy()}
+        return {"mean": maps.mean(1).numpy(), "upper": maps.topk(kept).values[:, -1].numpy()}
 
     return work

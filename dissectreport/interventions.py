@@ -51,6 +51,12 @@ class Design:
     """By size, random sets of equal mean activation."""
     sizes: Mapping[str, tuple[int, ...]]
     """By order, how many of its units are ablated together."""
+    together: int
+    """Units of the causal set: those that are shown, and switched on."""
+
+    def causal(self, number: int) -> Units:
+        """The leading units of a concept's best order."""
+        return as_set(self.orders[self.best[number]][number][: self.together])
 
     def sets(self) -> list[Units]:
         """Every different set of units that is ablated, in a fixed order."""
@@ -58,6 +64,7 @@ class Design:
         for name, orders in self.orders.items():
             for order in orders:
                 found |= {as_set(order[:size]): None for size in self.sizes[name]}
+        found |= {self.causal(number): None for number in range(len(self.best))}
         for sets in self.random.values():
             found |= dict.fromkeys(sets)
         return list(found)
@@ -74,6 +81,7 @@ class Design:
         return found | {
             "sets": padded + 1,
             "weights": self.weights,
+            "inserted": np.array(self.together),
             "best": np.array(self.best),
             "singles": np.array(self.singles, np.int64),
         }
@@ -137,7 +145,10 @@ class Intervening:
             self.aim = replace(self.aim, precision="float32")
             return 1.0
         self.aim = replace(self.aim, precision="bfloat16")
-        agreement = intervene.half_agrees(self.job.source, self.aim)
+        place = self._store("precision")
+        if not self._sound(place, "agreement"):
+            place.save("agreement", {"share": np.array(intervene.half_agrees(self.job.source, self.aim))})
+        agreement = float(place.load("agreement")["share"])
         if auto and agreement < AGREEING:
             self.aim = replace(self.aim, precision="float32")
             return 1.0
@@ -150,9 +161,26 @@ class Intervening:
         make = partial(make_search, self.job.source, self.aim)
         wanted = shards(self.budget.search, SEARCHED)
         self._fill(place, make, wanted, "looking for concepts", _searched)
-        presence = merge_all(stat for _, stat in read_stat(place, wanted, "presence"))
+        presence: Presence = merge_all(stat for _, stat in read_stat(place, wanted, "presence"))
         parts = [place.load(shard_name(shard)) for shard in wanted]
-        return presence, {name: np.concatenate([part[name] for part in parts]) for name in ("score", "place")}
+        rows: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in ("score", "place")}
+        rows["places"] = parts[0]["places"]
+        return self._without_absent(presence, rows)
+
+    def _without_absent(self, presence: Presence, rows: dict[str, Any]) -> tuple[Presence, dict[str, Any]]:
+        """The same without the concepts that are in none of the images searched, if nobody asked for them by name."""
+        absent = [name for name, share in zip(self.study.names, presence.share, strict=True) if not share]
+        if not absent:
+            return presence, rows
+        if self.job.options.concepts or len(absent) == len(self.study.names):
+            raise BadOption(
+                f"{absent[0]!r} occurs in none of the {self.budget.search:,} images searched; choose other --concepts"
+            )
+        self.listener.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
+        kept = np.flatnonzero(presence.share > 0)
+        self.study = self.study.keeping(kept)
+        self.aim = replace(self.aim, concepts=self.study.concepts)
+        return presence.keeping(kept), {**rows, **{name: rows[name][:, kept] for name in ("score", "place")}}
 
     def _first_order(self) -> FirstOrder:
         from dissectreport.intervene import make_gradients
@@ -177,6 +205,7 @@ class Intervening:
         }
         strength = presence.strength / presence.images
         units = leading.shape[1]
+        together = max(1, min(self.budget.inserted, units // 2))
         fits = {
             "first-order": tuple(size for size in self.budget.sizes if size <= units),
             **{name: tuple(s for s in self.budget.sparse if s <= units) for name in ("alpha", "greedy", "IoU")},
@@ -184,14 +213,15 @@ class Intervening:
         design = Design(
             orders,
             np.stack([one["alpha"] for one in learned]),
-            self._best(orders, lessons),
+            self._best(orders, lessons, together),
             self._singles(first),
             {
                 size: random_sets(strength, leading, size, self.budget.random_sets)
                 for size in self.budget.random_sizes
-                if size <= units
+                if 2 * size <= (strength > 0).sum()
             },
             fits,
+            together,
         )
         place = self._store("design", design=store.digest(design.arrays()))
         place.save(
@@ -213,14 +243,9 @@ class Intervening:
         score, place = rows["score"][:, number], rows["place"][:, number].astype(np.int64)
         order = np.argsort(-score, kind="stable")
         present = order[score[order] > 0]
-        if not len(present):
-            raise BadOption(
-                f"{self.study.names[number]!r} occurs in none of the {self.budget.search:,} images searched; "
-                "choose other --concepts"
-            )
         excess = self.study.excess[number].clip(0)
         kept = present[: self.budget.alpha_train]
-        places = int(rows["place"].max()) + 1
+        places = int(rows["places"])
         return Lesson(
             number,
             excess / max(float(excess.max()), 1e-12),
@@ -236,7 +261,10 @@ class Intervening:
         from dissectreport.ordering import make_orders
 
         arrays = {f"{lesson.number}|{name}": np.asarray(v) for lesson in lessons for name, v in vars(lesson).items()}
-        place = self._store("orders", budget=asdict(self.budget), lessons=store.digest(arrays))
+        learning = {
+            k: v for k, v in asdict(self.budget).items() if k.startswith(("alpha", "greedy", "penalt", "search"))
+        }
+        place = self._store("orders", budget=learning, lessons=store.digest(arrays))
         missing = [lesson for lesson in lessons if not self._sound(place, f"concept-{lesson.number:04d}")]
         make = partial(make_orders, self.job.source, self.aim, self.budget)
         done = len(lessons) - len(missing)
@@ -247,16 +275,19 @@ class Intervening:
             self.listener.progress("learning orders", done, len(lessons), "concepts")
         return [place.load(f"concept-{lesson.number:04d}") for lesson in lessons]
 
-    def _best(self, orders: Mapping[str, Ints], lessons: Sequence[Any]) -> tuple[str, ...]:
+    def _best(self, orders: Mapping[str, Ints], lessons: Sequence[Any], count: int) -> tuple[str, ...]:
         """By concept the order whose leading units leave least of it, on choosing latents that hold most of it."""
         from dissectreport.ordering import make_trials
 
-        count = self.budget.inserted
         sets = [[as_set(order[k][:count]) for order in orders.values()] for k in range(len(lessons))]
         samples = [lesson.present[:PAIR].tolist() for lesson in lessons]
         make = partial(make_trials, self.job.source, self.aim, sets, samples)
-        left = dict(self.workers.run(make, range(len(lessons))))
-        return tuple(list(orders)[int(np.argmin(left[k]))] for k in range(len(lessons)))
+        place = self._store("trials", sets=sets, samples=samples)
+        missing = [k for k in range(len(lessons)) if not self._sound(place, f"concept-{k:04d}")]
+        for k, left in self.workers.run(make, missing):
+            place.save(f"concept-{k:04d}", {"left": left})
+        every = [place.load(f"concept-{k:04d}")["left"] for k in range(len(lessons))]
+        return tuple(list(orders)[int(np.argmin(left))] for left in every)
 
     def _singles(self, first: FirstOrder) -> Units:
         """The units to ablate one by one: the leading ones of every concept in turn, then some from all others."""
@@ -284,13 +315,13 @@ class Intervening:
     def _context(self, design: Design, presence: Presence) -> tuple[str, Insertions]:
         from dissectreport.intervene import Planting, make_context
 
-        count = min(self.budget.inserted, design.weights.shape[1])
-        sets = [as_set(design.orders[best][k][:count]) for k, best in enumerate(design.best)]
-        values = [self._values(presence, k, units) for k, units in enumerate(sets)]
-        size = min(design.random, key=lambda known: abs(known - count))
-        for units in design.random[size][: self.budget.context_random]:
+        sets = [design.causal(k) for k in range(len(design.best))]
+        values = [levels_of(self._on(presence, k), units) for k, units in enumerate(sets)]
+        sizes = sorted(design.random, key=lambda size: abs(size - design.together))
+        average = np.mean([self._on(presence, k) for k in range(len(design.best))], 0)
+        for units in [units for size in sizes[:1] for units in design.random[size][: self.budget.context_random]]:
             sets.append(units)
-            values.append(tuple(float(self.study.upper[unit]) for unit in units))
+            values.append(levels_of(average, units))
         planting = Planting(tuple(sets), tuple(values), self.study.frequency, self.budget.context_places)
         place = self._store("insertions", planting=asdict(planting))
         make = partial(make_context, self.job.source, self.aim, planting)
@@ -298,10 +329,9 @@ class Intervening:
         self._fill(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "insertions"))
 
-    def _values(self, presence: Presence, number: int, units: Units) -> tuple[float, ...]:
-        """The activations to which units are switched on for a concept."""
-        known = presence.concept_means()[number] if self.budget.constant == "mean" else self.study.upper
-        return tuple(float(known[unit]) for unit in units)
+    def _on(self, presence: Presence, number: int) -> Floats:
+        """(units,) the activations to which units are switched on for a concept."""
+        return presence.concept_means()[number] if self.budget.constant == "mean" else self.study.upper
 
     def _pictures(
         self, design: Design, presence: Presence, areas: Areas, insertions: Insertions, first: FirstOrder
@@ -310,13 +340,18 @@ class Intervening:
 
         share = first.effect / np.maximum(first.area, 1e-9)[:, None]
         showings = []
-        for k, best in enumerate(design.best):
-            units = as_set(design.orders[best][k][: self.budget.inserted])
+        for k in range(len(design.best)):
+            units = design.causal(k)
             planted = typical(insertions, k)[: self.budget.shown]
             samples = shown_samples(areas, self.aim.concepts[k], self.budget.shown)
             showings.append(
                 Showing(
-                    f"concept-{k:04d}", units, samples, self.aim.concepts[k], self._values(presence, k, units), planted
+                    f"concept-{k:04d}",
+                    units,
+                    samples,
+                    self.aim.concepts[k],
+                    levels_of(self._on(presence, k), units),
+                    planted,
                 )
             )
         for unit in design.singles:
@@ -359,6 +394,11 @@ class Intervening:
 
 def _searched(found: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat({"presence": found["presence"]}), **found["rows"]}
+
+
+def levels_of(levels: Floats, units: Units) -> tuple[float, ...]:
+    """The levels of some units."""
+    return tuple(float(levels[unit]) for unit in units)
 
 
 def by_weight(weight: Floats, leading: Ints) -> Ints:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from dissectreport import __version__, store
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.plan import SHARD, Budget, Plan, budget_named, rule_named, shards
+from dissectreport.plan import FEWEST, SHARD, Budget, Plan, budget_named, rule_named, shards
 
 if TYPE_CHECKING:
     from dissectreport.measure import Source
     from dissectreport.models.base import Generator
     from dissectreport.segmenters.base import Segmenter
 
-FEWEST = 128
-"""Latents behind any printed area of an intervention."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -74,7 +72,8 @@ class Options:
     """'' for the middle one of those that are measured."""
     concepts: tuple[str, ...] = ()
     """Concepts to intervene on; () for the commonest."""
-    budget: str = "default"
+    budget: str = ""
+    """quick, default, full or paper; '' for default on a processor, full on an accelerator."""
     constant: str = ""
     """How far units are switched on: 'quantile' or 'mean'; '' for the budget's own."""
     precision: str = "auto"
@@ -142,12 +141,13 @@ def prepare(options: Options) -> Job:
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
     source = Source(options.model, name, None, device, threads)
-    return Job(options, plan, source, ordered, generator, segmenter, workers, intervention(options, ordered, segmenter))
+    wish = intervention(options, ordered, segmenter, device)
+    return Job(options, plan, source, ordered, generator, segmenter, workers, wish)
 
 
-def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter) -> Intervention | None:
+def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter, device: str) -> Intervention | None:
     """What to intervene on, checked before anything long begins."""
-    budget = budget_named(options.budget)
+    budget = budget_named(options.budget or ("default" if device == "cpu" else "full"))
     if options.precision not in ("auto", "float32", "bfloat16"):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     if options.constant not in ("", "quantile", "mean"):
@@ -163,7 +163,7 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
     if not options.interventions:
         return None
     if not hasattr(segmenter, "probabilities"):
-        if options.concepts or options.intervention_layer or options.intervention_samples:
+        if asked_for(options):
             raise SegmenterError(no_gradients(segmenter.name))
         return None
     return Intervention(
@@ -174,6 +174,11 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
             constant=options.constant or budget.constant,
         ),
     )
+
+
+def asked_for(options: Options) -> bool:
+    """Whether interventions were asked for in so many words, and must not be left out."""
+    return bool(options.concepts or options.intervention_layer or options.intervention_samples or options.budget)
 
 
 def no_gradients(segmenter: str) -> str:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dissectreport import engine, probe
 from dissectreport.analysis.causal import changes
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
-from dissectreport.jobs import FEWEST, Job, Listener
-from dissectreport.plan import PAIR, Aim, Budget, Shard, blocks_of, shards
+from dissectreport.jobs import Job, Listener
+from dissectreport.plan import FEWEST, PAIR, Aim, Budget, Shard, blocks_of, shards
 
 MODES = ("ablate", "insert")
 VALUES = ("zero", "mean", "resample", "quantile")

@@ -68,19 +68,16 @@ def learn_alpha(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> t
     """The continuous mask of Bau et al. 2019 (units,), its penalty, and every penalty's held-out loss.
 
     Ablating by alpha where the concept is should remove it there, inserting by alpha where it could be should draw it
-    there; the squares of alpha are charged for. The penalty is the one whose twenty leading units, switched wholly,
-    do best on samples kept back.
+    there; the squares of alpha are charged for. The penalty is the one with the least loss, itself left out, on images
+    kept back. With too few images alpha stays where it starts, and the penalty is NaN.
     """
-    places, gains = candidates(bench, budget, lesson, concept)
-    order = np.argsort(-gains, kind="stable")
-    train, held = budget.alpha_train, budget.alpha_held
-    present = (lesson.present[: train + held], lesson.places[: train + held])
-    wanted = (places[order, 0][: train + held], places[order, 1][: train + held])
-    # Samples are split by their number, not by how good they are, so that both parts are alike.
-    parts = [_split(kind, held) for kind in (present, wanted)]
-    learning = tuple(part[0] for part in parts)
-    keeping = tuple(part[1] for part in parts)
-    if not all(len(kind[0]) for kind in (*learning, *keeping)):
+    found, gains = candidates(bench, budget, lesson, concept)
+    order = np.argsort(-gains, kind="stable")[: budget.alpha_train + budget.alpha_held]
+    count = min(budget.alpha_train + budget.alpha_held, len(lesson.present))
+    kinds = [(lesson.present[:count], lesson.places[:count]), (found[order, 0], found[order, 1])]
+    parts = [split(kind, budget.alpha_held / (budget.alpha_train + budget.alpha_held)) for kind in kinds]
+    learning, keeping = ([part[side] for part in parts] for side in (0, 1))
+    if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
         return lesson.start, float("nan"), np.full(len(budget.penalties), np.nan)
     runs = [_Alpha(bench, lesson, concept, penalty, budget) for penalty in budget.penalties]
     losses = []
@@ -97,45 +94,42 @@ Spots = tuple[Ints, Ints]
 """(m,) samples and (m,) places in them."""
 
 
-def _split(spots: Spots, held: int) -> tuple[Spots, Spots]:
+def split(spots: Spots, share: float) -> tuple[Spots, Spots]:
+    """Those to learn on and those kept back, about `share` of them: by image, so that no image is in both parts."""
     samples, places = spots
-    order = np.random.RandomState(0).permutation(len(samples))
-    kept = min(held, len(samples) // 3)
-    back, front = np.sort(order[:kept]), np.sort(order[kept:])
-    return (samples[front], places[front]), (samples[back], places[back])
+    # One stream of numbers, so that an image is on the same side whatever it is kept for.
+    back = np.random.RandomState(0).rand(1 + int(samples.max(initial=0)))[samples] < share
+    return (samples[~back], places[~back]), (samples[back], places[back])
 
 
 def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Ints, Floats]:
-    """(m, 2) samples and places at which all units take their concept means, and (m,) pixels of the concept gained.
+    """(m, 2) samples and the best place in each at which all units take their concept means, and the pixels gained.
 
     Places are drawn as often as the concept is there, with a tenth spread evenly; where the concept stands already
     the gain does not count.
     """
     random = np.random.RandomState(1)
-    likely = lesson.popular + lesson.popular.mean() / 10
-    likely = likely / likely.sum() if likely.sum() else np.full(len(likely), 1 / len(likely))
-    found, gains = [], []
+    likely = lesson.popular + max(lesson.popular.mean(), 1e-9) / 10
     values = torch.from_numpy(lesson.constant).float()
     every = tuple(range(len(values)))
-    # Five places in every image, as in the reference.
-    batches = -(-budget.alpha_tries // PAIR)
-    drawn = np.concatenate([random.choice(len(likely), 5, p=likely) for _ in range(-(-batches // 5))])
-    for batch in range(batches):
-        first = (batch // 5 * PAIR) % budget.search
+    tries = min(budget.alpha_places, len(likely))
+    found, gains = [], []
+    for first in range(0, min(budget.alpha_tries, budget.search), PAIR):
         at = bench.open(bench.aim.choosing_seed, first, min(PAIR, budget.search - first))
         shape = at.activations.shape[2:]
-        with torch.no_grad():
-            before = bench.labels(bench.images(at, at.activations))
-        place = torch.full((len(before),), int(drawn[batch]), device=before.device)
-        edit = Edit(every, values, at_blocks(place, *shape))
-        with torch.no_grad():
-            after = bench.labels(bench.images(at, edit(at.activations)))
+        before = bench.labels_at(at, at.activations)
         there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], blocks_of(*shape))
-        stands = there.flatten(1)[:, int(drawn[batch])] > 0
-        gain = ((after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))).double()
-        samples = np.arange(first, first + len(before))
-        found.append(np.stack([samples, np.full(len(samples), int(drawn[batch]))], 1))
-        gains.append(gain.masked_fill(stands, 0.0).cpu().numpy())
+        places = random.choice(len(likely), tries, replace=False, p=likely / likely.sum())
+        gained = []
+        for place in places.tolist():
+            where = at_blocks(torch.full((len(before),), place, device=before.device), *shape)
+            after = bench.labels_at(at, Edit(every, values, where)(at.activations))
+            gain = (after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))
+            stands = there.flatten(1)[:, place] > 0
+            gained.append(gain.masked_fill(stands, 0).cpu().numpy().astype(np.float64))
+        best = np.argmax(gained, 0)
+        found.append(np.stack([np.arange(first, first + len(before)), places[best]], 1))
+        gains.append(np.max(gained, 0))
     return np.concatenate(found), np.concatenate(gains)
 
 
@@ -149,13 +143,13 @@ class _Alpha:
         self.optimiser = torch.optim.Adam([self.weight], budget.alpha_rate)
         self.random = np.random.RandomState(2)
 
-    def learn(self, spots: tuple[Spots, ...], steps: int) -> None:
+    def learn(self, spots: Sequence[Spots], steps: int) -> None:
         """Some more steps on samples with the concept, and places for it."""
         for _ in range(steps):
             drawn = [self._drawn(kind) for kind in spots]
             self.optimiser.zero_grad()
             with torch.enable_grad():
-                loss = self._loss(drawn, self.weight) + self.penalty * self.weight.square().sum()
+                loss = self._loss(drawn) + self.penalty * self.weight.square().sum()
             if not bool(torch.isfinite(loss)):
                 name = self.bench.models.segmenter.vocabulary.concepts[self.concept].name
                 raise ModelError(
@@ -167,38 +161,39 @@ class _Alpha:
             with torch.no_grad():
                 self.weight.clamp_(0, 1)
 
-    def loss(self, spots: tuple[Spots, ...], leading: int = 20) -> float:
-        """The loss without the penalty of the leading units, switched wholly."""
-        wholly = torch.zeros_like(self.weight)
-        wholly[self.weight.detach().topk(min(leading, len(self.weight))).indices] = 1
-        total, parts = 0.0, max(len(kind[0]) for kind in spots)
+    def loss(self, spots: Sequence[Spots]) -> float:
+        """The loss without the penalty, over all of the samples and places."""
         with torch.no_grad():
-            for first in range(0, parts, 4):
-                part = [(samples[first : first + 4], places[first : first + 4]) for samples, places in spots]
-                weight = min(4, parts - first) / parts
-                total += weight * float(self._loss([kind for kind in part if len(kind[0])], wholly, len(part[0][0])))
-        return total
+            means = []
+            for adding, (samples, places) in enumerate(spots):
+                parts = [(samples[i : i + PAIR], places[i : i + PAIR]) for i in range(0, len(samples), PAIR)]
+                sums = [float(self._signed(*part, torch.full((len(part[0]),), bool(adding))).sum()) for part in parts]
+                means.append(sum(sums) / len(samples))
+        return sum(means)
 
     def _drawn(self, spots: Spots) -> Spots:
         rows = self.random.choice(len(spots[0]), min(self.batch, len(spots[0])), replace=False)
         return spots[0][rows], spots[1][rows]
 
-    def _loss(self, spots: Sequence[Spots], weight: Tensor, removing: int | None = None) -> Tensor:
+    def _loss(self, spots: Sequence[Spots]) -> Tensor:
         """Mean probability left where the concept was, less that gained where it could be."""
-        count = len(spots[0][0]) if removing is None else removing
-        samples = np.concatenate([kind[0] for kind in spots])
+        adding = torch.cat([torch.full((len(kind[0]),), bool(i)) for i, kind in enumerate(spots)])
+        samples, places = (np.concatenate([kind[part] for kind in spots]) for part in (0, 1))
+        signed = self._signed(samples, places, adding)
+        return signed[~adding].mean() + signed[adding].mean()
+
+    def _signed(self, samples: Ints, places: Ints, adding: Tensor) -> Tensor:
+        """(n,) probability of the concept at each place, minus it where `adding` (n,) units are switched on."""
         at = open_samples(self.bench, samples.tolist())
-        places = torch.from_numpy(np.concatenate([kind[1] for kind in spots])).to(at.activations.device)
-        inside = at_blocks(places, *at.activations.shape[2:]).to(at.activations.dtype)
-        share = weight.view(1, -1, 1, 1) * inside
-        adding = (torch.arange(len(samples), device=share.device) >= count).view(-1, 1, 1, 1)
-        changed = at.activations * (1 - share) + torch.where(adding, self.constant * share, 0.0)
+        spots = torch.from_numpy(places).to(at.activations.device)
+        inside = at_blocks(spots, *at.activations.shape[2:]).to(at.activations.dtype)
+        share = self.weight.view(1, -1, 1, 1) * inside
+        on = adding.to(share.device)
+        changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)
         shares = self.bench.probabilities(self.bench.images(at, changed))[:, self.concept][:, None]
         pooled = functional.adaptive_avg_pool2d(shares, blocks_of(*at.activations.shape[2:])).flatten(1)
-        measured = pooled.gather(1, places[:, None])[:, 0]
-        signed = torch.where(adding.flatten(), -measured, measured)
-        removed, added = signed[:count], signed[count:]
-        return removed.mean() + (added.mean() if len(added) else 0.0)
+        measured = pooled.gather(1, spots[:, None])[:, 0]
+        return torch.where(on, -measured, measured)
 
 
 def greedy(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> Ints:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import records, store
-from dissectreport.errors import UnknownName
-from dissectreport.jobs import FEW, Job, Listener, Options, Silent, middle, no_gradients, prepare
+from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
+from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
 from dissectreport.records import ANY, Record, Wanted
+from dissectreport.report import SITE_LIMIT
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
@@ -56,9 +57,17 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
     reader = Reader(options.cache / "measurements")
-    study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
-    run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
-    found = replace(record, interventions=run.run(), folders=tuple(sorted({*record.folders, *run.folders})))
+    try:
+        study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
+        run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
+        kept = run.run()
+    except (BadOption, ModelError, SegmenterError) as error:
+        if asked_for(options):
+            raise
+        # What was dissected can be drawn without.
+        ear.say(f"no interventions: {error}")
+        return record
+    found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.folders})))
     found.save(options.cache)
     return found
 
@@ -92,23 +101,29 @@ def render(
     cache: Path | None = None,
     listener: Listener | None = None,
     wanted: Wanted = ANY,
+    site_limit: int = SITE_LIMIT,
 ) -> Written:
-    """Draw the site of a model that was measured; needs neither torch nor the model."""
+    """Draw the site of a model that was measured; needs neither torch nor the model.
+
+    Pages of more than `site_limit` megabytes are refused, where that is not 0.
+    """
     ear = listener or Silent()
     where = cache or store.default_folder()
     record = records.load(where, model, rule, wanted)
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear)
+    return _drawn(record, out, where, ear, site_limit)
 
 
-def _drawn(record: Record, out: Path, cache: Path, ear: Listener) -> Written:
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
     found = _assembled(record, cache)
-    written = write_site(found, out, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    written = write_site(
+        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
+    )
     if not found.tells:
         ear.say(
             f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
@@ -117,10 +132,11 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener) -> Written:
     return written
 
 
-def build(options: Options, out: Path, listener: Listener | None = None) -> Written:
+def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
-    return _drawn(records.load(options.cache, options.model, options.rule), out, options.cache, listener or Silent())
+    record = records.load(options.cache, options.model, options.rule)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

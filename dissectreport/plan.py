@@ -15,6 +15,8 @@ SHARD = 48
 """Samples in a shard: a multiple of the batch, because convolutions are not batch-size invariant in the last bits."""
 
 BATCH = 16
+SEEDS = 4
+"""Seeds that a run draws from, its own the first: samples, pilot, and the two halves of interventions."""
 GROUPS = 20
 """Shard number modulo this is the shard's group; even groups choose, odd groups score."""
 
@@ -144,8 +146,8 @@ class Plan:
             raise BadOption(f"--grid must be at least 1, not {self.grid}")
         if self.shard % self.batch:
             raise BadOption(f"a shard of {self.shard} samples is no multiple of the batch of {self.batch}")
-        if not 0 <= self.seed < 2**32 - 1:
-            raise BadOption(f"--seed must be between 0 and {2**32 - 2}, not {self.seed}")
+        if not 0 <= self.seed <= 2**32 - SEEDS:
+            raise BadOption(f"--seed must be between 0 and {2**32 - SEEDS}, not {self.seed}")
 
     @property
     def pilot_seed(self) -> int:
@@ -175,8 +177,11 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     )
 
 
-INTERVENTIONS = 1
+INTERVENTIONS = 2
 """Changes whenever interventions of the same aim and budget would come out differently."""
+
+FEWEST = 128
+"""Latents behind any printed area of an intervention."""
 
 PAIR = 8
 """Latents that are edited together: few, so that a tail's widest maps stay in the processor's cache."""
@@ -205,7 +210,9 @@ class Budget:
     """The same for random sets."""
     random_sets: int = 10
     alpha_tries: int = 64
-    """Places at which all units are switched on, of which the best are learned on."""
+    """Images in which all units are switched on, of which the best are learned on."""
+    alpha_places: int = 1
+    """Places at which they are, in each image."""
     alpha_train: int = 32
     """Samples with the concept, and places for it, that alpha is learned on."""
     alpha_held: int = 16
@@ -227,7 +234,7 @@ class Budget:
     """The level to which a unit is switched on: this share of its activations is lower."""
     constant: str = "quantile"
     """'quantile', or 'mean' for the mean activation where the concept is."""
-    context_samples: int = 256
+    context_samples: int = 320
     context_places: int = 3
     """Places tried in each image, on different grounds."""
     context_random: int = 2
@@ -255,8 +262,27 @@ BUDGETS = {
             alpha_trial=8,
             greedy_units=4,
             greedy_images=4,
-            context_samples=224,
+            context_samples=320,
             shown=4,
+        ),
+        Budget(
+            "full",
+            samples=1000,
+            gradients=500,
+            search=2000,
+            singles=0,
+            sparse=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            alpha_tries=500,
+            alpha_train=200,
+            alpha_held=50,
+            alpha_steps=500,
+            alpha_trial=100,
+            alpha_batch=8,
+            alpha_rate=0.01,
+            greedy_units=20,
+            greedy_images=64,
+            context_samples=2000,
         ),
         Budget(
             "paper",
@@ -266,7 +292,8 @@ BUDGETS = {
             singles=0,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
-            alpha_tries=50_000,
+            alpha_tries=10_000,
+            alpha_places=5,
             alpha_train=1000,
             alpha_held=200,
             alpha_steps=500,
@@ -277,10 +304,12 @@ BUDGETS = {
             greedy_images=200,
             context_samples=10_000,
             context_places=64,
+            context_random=2,
         ),
     )
 }
-"""'quick' learns less before it judges as much; 'paper' has the sizes of the two references, and takes hours."""
+"""'quick' learns less before it judges as much, 'full' suits an accelerator, and 'paper' has the sizes of the two
+references, for hours."""
 
 
 def budget_named(name: str) -> Budget:

@@ -85,6 +85,10 @@ class Record:
         # What an earlier run with the same settings measured stays this model's to clear.
         folders = {*self.folders, *(name for one in same.values() for name in one.folders)}
         kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
+        if not kept.interventions:
+            # Those of an earlier run of the same plan hold until new ones are made.
+            held = [one.interventions for one in same.values() if one.interventions and one.plan == self.plan]
+            kept = replace(kept, interventions=held[0] if held else {})
         path = place(cache, self)
         write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
         for old in set(same) - {path}:

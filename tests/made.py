@@ -22,6 +22,7 @@ from dissectreport.analysis.dissection import (
     Trust,
 )
 from dissectreport.analysis.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.plan import rule_named
 
 NAMES = {
     "object": ("sky", "grass", "tree", "house", "sun", "hill"),
@@ -313,6 +314,19 @@ def made_dissection(
         ),
         notes=("A made-up dissection with drawn pictures; no network was measured.",),
     )
+
+
+def under_rule(dissection: Dissection, rule: str) -> Dissection:
+    """The same numbers, said to be those of another rule."""
+    facts = replace(dissection.provenance, rule=rule, thresholds=dict(rule_named(rule).interpretable))
+    return replace(dissection, provenance=facts)
+
+
+def widened(dissection: Dissection) -> Dissection:
+    """The same with all images twice as wide."""
+    pixels = dissection.pictures.pixels.repeat(2, axis=2)
+    trust = tuple(replace(each, images=each.images.repeat(2, axis=2)) for each in dissection.trust)
+    return replace(dissection, pictures=replace(dissection.pictures, pixels=pixels), trust=trust)
 
 
 def make_provenance(name: str, seed: int, size: int) -> Provenance:

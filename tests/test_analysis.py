@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissectreport.analysis import units
-from dissectreport.analysis.chance import Groups, agreement, judge, score
+from dissectreport.analysis import chance, units
+from dissectreport.analysis.chance import Groups, Scores, agreement, judge, score
 from dissectreport.analysis.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.student import quantile, upper_tail
@@ -105,9 +105,7 @@ def test_a_concept_in_too_few_images_is_never_a_label():
 
 
 def test_a_shard_of_one_image_has_no_null_and_is_left_out():
-    from dissectreport.stats.null import Chance
-
-    def chance(images, seed):
+    def shard(images, seed):
         counts = np.random.default_rng(seed).integers(1, 50, (1, 3, 2, 4))
         on, where = np.full((3, 4), 99), np.ones((2, 16), int)
         return Chance(
@@ -123,10 +121,48 @@ def test_a_shard_of_one_image_has_no_null_and_is_left_out():
             images,
         )
 
-    shards_ = [(0, chance(16, 0)), (1, chance(16, 1)), (0, chance(1, 2)), (3, chance(1, 3))]
+    shards_ = [(0, shard(16, 0)), (1, shard(16, 1)), (0, shard(1, 2)), (3, shard(1, 3))]
     whole, groups = Groups.of(shards_[:2]), Groups.of(shards_)
     assert groups.numbers.tolist() == [0, 1]
     assert all(np.array_equal(getattr(whole, name), getattr(groups, name)) for name in vars(whole))
+
+
+def drawn_shard(random, units_=7, concepts=5, levels=32, images=48):
+    """Random counts of a shard, in which any of the concepts may be missing."""
+    seen = np.sort(random.permutation(np.arange(1, concepts + 1))[: random.integers(concepts - 1, concepts + 1)])
+    counts = random.integers(0, 10**5, (3, 1, units_, len(seen), levels))
+    on, where = random.integers(10**5, 10**6, (units_, levels)), random.integers(0, images, (len(seen), 64))
+    shown = random.integers(20, images, len(seen))
+    return Chance(
+        seen, np.array([images]), counts[0], counts[1], counts[2] * 50, on, where.sum(1), shown, where, images
+    )
+
+
+def leaves(value):
+    """The arrays of a value, and of the values that it is made of."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    inner = value if isinstance(value, tuple) else vars(value).values()
+    return [leaf for part in inner for leaf in leaves(part)]
+
+
+@pytest.mark.parametrize("at_once", [1, 600_000])
+def test_units_judged_in_blocks_have_the_scores_of_all_units_judged_at_once(at_once, monkeypatch):
+    random = np.random.default_rng(5)
+    shards_ = [(number % 20, drawn_shard(random)) for number in range(44)]
+    whole = score(Groups.of(shards_), 64, replicates=3)
+    monkeypatch.setattr(chance, "AT_ONCE", at_once)
+    blocks = chance.blocks(7, 5, 32)
+    assert len(blocks) > 1
+    parts = Scores.together([score(Groups.of(shards_, block), 64, replicates=3) for block in blocks])
+    assert len(leaves(whole)) == len(leaves(parts)) == 22
+    assert all(np.array_equal(one, other) for one, other in zip(leaves(whole), leaves(parts), strict=True))
+
+
+def test_blocks_hold_every_unit_once():
+    found = [unit for block in chance.blocks(512, 300, 32) for unit in range(*block.indices(512))]
+    assert found == list(range(512))
+    assert 1 < len(chance.blocks(512, 300, 32)) < 20
 
 
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
@@ -150,7 +186,7 @@ def test_scores_come_from_the_scoring_half_alone():
 
 def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_level():
     scores = score(made_groups(400), 4096, replicates=1)
-    low, high = scores.band(0, 0)
+    low, high = (end[0] for end in scores.band)
     iou = scores.curves[0][0, 0]
     assert (low < iou).all()
     assert (iou < high).all()

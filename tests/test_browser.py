@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made import made_dissection, with_causes
+from made import made_dissection, under_rule, widened, with_causes
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.plan import RULES
@@ -304,18 +303,22 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         expect(page.locator(".ex-random .veil").first).to_be_hidden()
 
 
-@pytest.mark.parametrize("rule", ["corrected", "pnas2020"])
-def test_masks_drawn_anew_follow_the_edge_of_the_rule(rule: str, chromium: Browser, tmp_path: Path) -> None:
-    made = made_dissection(units=6, layers=1)
-    thresholds = dict(RULES[rule].interpretable)
-    write_site(replace(made, provenance=replace(made.provenance, rule=rule, thresholds=thresholds)), tmp_path)
-    (layer,) = made.layers
-    on = images.upsample(layer.examples.maps[2, :1], 256, 256, RULES[rule].edge)[0] > layer.curves.levels[2, 0]
+@pytest.mark.parametrize(("rule", "wide"), [("corrected", False), ("pnas2020", False), ("corrected", True)])
+def test_masks_drawn_anew_follow_the_rule_and_the_image(
+    rule: str, wide: bool, chromium: Browser, tmp_path: Path
+) -> None:
+    made = under_rule(made_dissection(units=6, layers=1), rule)
+    write_site(widened(made) if wide else made, tmp_path)
+    (layer,), width = made.layers, 512 if wide else 256
+    on = images.upsample(layer.examples.maps[2, :1], 256, width, RULES[rule].edge)[0] > layer.curves.levels[2, 0]
     with opened(chromium, tmp_path, "planted/layer1/unit-2.html") as page:
         page.focus("#slide")
         page.keyboard.press("Home")
-        pixels = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 256, 256).data)"
-        found = np.array(page.locator(".ex-top canvas").first.evaluate(pixels)).reshape(256, 256, 4)[..., 3]
+        pixels = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+        found = np.array(page.locator(".ex-top canvas").first.evaluate(pixels)).reshape(256, width, 4)[..., 3]
+        box = page.locator(".ex-top .picture").first.bounding_box()
+    assert box is not None
+    assert box["width"] / box["height"] == pytest.approx(width / 256, rel=0.02)
     assert (found[on] != 178).mean() > 0.99
     assert (found[~on] != 0).mean() > 0.99
 

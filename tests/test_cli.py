@@ -53,6 +53,16 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
+def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
+    where = ["--cache", tmp_path / "cache", "--out", tmp_path / "site"]
+    large = ["--segmenter", "planted", "--site-limit", "1"]
+    result = run("build", "planted", *SMALL, *large, *where)
+    assert result.exit_code == 1 and "more than the 1 MB of --site-limit" in result.stderr.splitlines()[-1]
+    assert run("render", "planted", *where, "--site-limit", "1").exit_code == 1
+    assert not list((tmp_path / "site").iterdir())
+    assert run("render", "planted", *where, "--site-limit", "0").exit_code == 0
+
+
 def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "file" / "site")

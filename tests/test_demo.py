@@ -45,7 +45,20 @@ def test_objects_parts_materials_and_colours_are_found(demo):
     assert found == {"object", "part", "material", "colour"}
 
 
-@pytest.mark.parametrize("name", ["index", "layer6/index", "layer6/unit-0", "concepts", "lookup", "trust", "methods"])
+def test_what_units_cause_is_measured_and_beats_random_units(demo):
+    found = demo[0].interventions
+    assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 8
+    twenty = found.removal.query("units == 20 and order == 'first-order'")
+    assert (twenty["beyond_low"] > 0).sum() >= 6
+    assert (found.agreement["spearman"] > 0.5).sum() >= 6
+    assert (found.context["insertions"] >= 128).all() and len(found.context)
+    assert set(found.orders["order"]) == {"first-order", "alpha", "greedy", "IoU"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index", "causes", "concepts/tree", "layer6/index", "layer6/unit-0", "concepts", "lookup", "trust", "methods"],
+)
 def test_its_pages_open_from_the_folder_without_a_word_or_a_request(demo, chromium, name):
     said, asked = [], []
     page = chromium.new_page()

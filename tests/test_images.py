@@ -1,15 +1,14 @@
 """Strips and overlays: what is drawn is what was counted."""
 
 import io
-from dataclasses import replace
+import re
 
 import numpy as np
 import pytest
-from made import made_dissection
+from made import made_dissection, under_rule, widened
 from PIL import Image
 
 from dissectreport import probe
-from dissectreport.plan import rule_named
 from dissectreport.report import images
 from dissectreport.report.site import write_site
 
@@ -29,12 +28,36 @@ def test_a_unit_that_is_on_everywhere_is_dark_at_the_border_where_the_rule_fades
 
 
 def test_the_overlay_of_a_rule_that_fades_is_drawn_fading(tmp_path):
-    made = made_dissection(units=6, layers=1)
-    thresholds = dict(rule_named("pnas2020").interpretable)
-    found = replace(made, provenance=replace(made.provenance, rule="pnas2020", thresholds=thresholds))
+    found = under_rule(made_dissection(units=6, layers=1), "pnas2020")
     write_site(found, tmp_path)
     (layer,) = found.layers
     veils = images.veil(layer.examples.maps[0], layer.table.at[0, "level"], "zero")
     drawn = np.asarray(Image.open(io.BytesIO((tmp_path / "planted" / "layer1" / "img" / "0.png").read_bytes())))
     assert np.array_equal(drawn, images.beside(veils[..., None])[..., 0])
     assert not np.array_equal(veils, images.veil(layer.examples.maps[0], layer.table.at[0, "level"], "clamp"))
+
+
+def test_images_keep_their_proportions(tmp_path):
+    found = widened(made_dissection(units=6, layers=1))
+    write_site(found, tmp_path)
+    home = tmp_path / "planted"
+    examples = len(found.layers[0].examples.kind)
+    wanted = {
+        "layer1/img/0.webp": 6 * 256,
+        "layer1/img/0.png": examples * 256,
+        "img/band.webp": 8 * 256,
+        "img/trust-0-0-plain.webp": 256,
+        "img/trust-0-0-seen.webp": 256,
+        "img/trust-0-0-sure.webp": 256,
+    }
+    for name, width in wanted.items():
+        assert Image.open(home / name).size == (width, 128), name
+    strips = re.findall(
+        r'<img [^>]*img/\d+.webp" width="(\d+)" height="(\d+)"', (home / "layer1/index.html").read_text()
+    )
+    assert set(strips) == {("1536", "128")}
+
+
+def test_the_tile_of_a_tall_image_is_narrow():
+    assert images.tiles(np.zeros((64, 16, 3), np.uint8)).shape == (128, 32, 3)
+    assert images.veil(np.ones((2, 4, 4)), 0.5, "clamp", 32).shape == (2, 128, 32)

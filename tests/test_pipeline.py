@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dissectreport import pipeline, store
+from dissectreport.analysis import chance
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.on_demand import Wish
@@ -270,6 +271,16 @@ def test_the_tables_say_what_was_planted(large):
     null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
     assert set(layer.controls["control"]) == {"measured", "rotated", "untrained", "null"}
+
+
+def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
+    (whole,) = pipeline.load("planted", cache=large).layers
+    monkeypatch.setattr(chance, "AT_ONCE", 1)
+    (parts,) = pipeline.load("planted", cache=large).layers
+    for name in ("table", "labels", "pairs", "controls", "correlated"):
+        assert getattr(whole, name).equals(getattr(parts, name)), name
+    for name, value in vars(whole.curves).items():
+        assert np.array_equal(value, getattr(parts.curves, name)), name
 
 
 def test_every_column_of_every_table_is_in_the_data_dictionary(large):
@@ -547,7 +558,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
 
 def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"ablations", "insertions", "orders", "first order"}
+    kinds = {"search", "first order", "orders", "trials", "design", "ablations", "insertions", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
@@ -562,6 +573,7 @@ def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
 def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
+    assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
     ((done, total), *_) = next(steps for task, steps in heard.tasks.items() if task.startswith("ablating"))
     assert (done, total) == (17, 20), "16 of 20 batches were there"
     assert pipeline.load("planted", cache=tmp_path / "cache").interventions.samples == 160
@@ -570,7 +582,7 @@ def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path)
 def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(intervened):
     found = pipeline.load("planted", cache=intervened).interventions
     assert found.layer == "features" and found.samples == 128
-    assert set(found.concepts["concept"]) <= {"sky", "grass", "house", "tree", "ball"}
+    assert len(found.concepts) == 4 and set(found.concepts["concept"]) <= {"sky", "grass", "house", "tree", "ball"}
     exact = found.effects.dropna(subset="exact").set_index(["concept", "unit"])["exact"]
     assert exact["grass", UNIT["grass"]] == 1
     assert set(found.curves["order"]) == {"first-order", "alpha", "greedy", "IoU", "random"}
@@ -581,6 +593,18 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert len(found.context) and (found.context["insertions"] >= 128).all()
     first = found.effects[found.effects["rank"] == 1].set_index("concept")["unit"]
     assert first["grass"] == UNIT["grass"] and first["house"] == UNIT["wall"]
+
+
+def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
+    measured(tmp_path, **INTERVENED | {"concepts": ("ball",), "samples": 960, "pilot": 96})
+    found = pipeline.load("planted", cache=tmp_path).interventions
+    rows = found.effects.set_index("unit")
+    ball, mirror = rows.loc[UNIT["ball"]], rows.loc[UNIT["ball_mirror"]]
+    assert mirror["excess"] > 0.5 and abs(mirror["estimate"]) < 1e-4
+    assert ball["rank"] == 1 and ball["exact"] == 1
+    orders = found.orders.set_index(["order", "place"])["unit"]
+    assert orders["first-order", 1] == orders["alpha", 1] == orders["greedy", 1] == UNIT["ball"]
+    assert {orders["IoU", 1], orders["IoU", 2]} == {UNIT["ball"], UNIT["ball_mirror"]}
 
 
 def test_the_concepts_and_the_layer_of_interventions_can_be_chosen(tmp_path):

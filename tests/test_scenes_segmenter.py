@@ -125,6 +125,7 @@ def test_the_card_describes_the_weights(segmenter: SceneSegmenter) -> None:
     card = json.loads(WEIGHTS.with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert card["sha256"] in segmenter.identity
+    assert "the last 600 steps were a fine-tune" in card["history"]
     assert card["mean_iou"]["object"] >= 0.95
     assert min(card["mean_iou_of_objects_under_shifts"].values()) >= 0.9
 

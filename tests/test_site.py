@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import made_dissection
+from numpy.typing import NDArray
 
 from dissectreport.analysis.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
@@ -76,6 +77,11 @@ def site(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Pa
     out = tmp_path_factory.mktemp("site")
     write_site(dissection, out)
     return out
+
+
+def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Pixels that no format makes small."""
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
 def pages(site: Path) -> list[Path]:
@@ -362,6 +368,17 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
         write_site(made_dissection(units=6, layers=1), tmp_path / "site")
     assert "\n" not in str(error.value)
     assert str(tmp_path / "site") in str(error.value)
+
+
+def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection: Dissection, tmp_path: Path) -> None:
+    large = replace(dissection, pictures=replace(dissection.pictures, pixels=noise(dissection.pictures.pixels.shape)))
+    with pytest.raises(
+        OutputError, match=r"take [\d.]+ MB, more than the 1 MB of --site-limit.*fewer --layers"
+    ) as error:
+        write_site(large, tmp_path / "site", limit=1)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "site").exists()
+    assert write_site(large, tmp_path / "site", limit=0).bytes > 10**6
 
 
 def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(

@@ -115,10 +115,11 @@ def test_a_segmenter_run_goes_on_and_its_export_loads(tmp_path: Path) -> None:
     one, other = segmenters.Run.load(whole), segmenters.Run.load(parts)
     assert one.step == other.step == 3
     assert torch.equal(weights_of(one), weights_of(other))
-    segmenters.export_segmenter(tmp_path / "whole", tmp_path / "scenes.safetensors", held_out=2)
+    segmenters.export_segmenter(tmp_path / "whole", tmp_path / "scenes.safetensors", held_out=2, history="a detour")
     assert load(tmp_path / "scenes.safetensors").network is not None
     card = json.loads((tmp_path / "scenes.json").read_text())
     assert set(card["mean_iou"]) == {"object", "part", "material"}
+    assert card["history"] == "a detour"
 
 
 @pytest.mark.parametrize("module", [generators, segmenters])

@@ -68,7 +68,7 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
         (*_notes(record, devices), *_beside(source.rule, units)),
-        interventions(record.interventions, reader, vocabulary) if record.interventions else None,
+        interventions(record.interventions, reader, vocabulary, record.mixed_devices) if record.interventions else None,
     )
 
 

@@ -7,14 +7,13 @@ intervals are a delete-one-group jackknife over the judging latents.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.chance import Groups, score
 from dissectreport.analysis.interventions import (
     ORDERS,
     Ablated,
@@ -24,17 +23,15 @@ from dissectreport.analysis.interventions import (
     Interventions,
 )
 from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.analysis.units import Counted
+from dissectreport.analysis.units import Counted, scored
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.plan import BLOCKS, GROUPS, PAIR, Aim, Budget, Shard, blocks_of, cell_of
+from dissectreport.plan import BLOCKS, FEWEST, GROUPS, PAIR, Aim, Budget, Shard, blocks_of, cell_of
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
 
-FEWEST = 128
-"""A printed area rests on at least this many latents, a gain on as many insertions."""
 REMOVAL = (10, 20)
 """Sizes of the sets in the summary."""
 FEW_IMAGES = 20
@@ -60,11 +57,16 @@ class Study:
     upper: Floats
     """(units,) activation that the wanted share of pixels does not exceed."""
 
+    def keeping(self, rows: Ints) -> Study:
+        """The same for some of the concepts."""
+        concepts, names = (tuple(values[row] for row in rows) for values in (self.concepts, self.names))
+        return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
+
 
 def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: Budget) -> Study:
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
-    scores = score(Groups.of(counted.chances()), counted.pixels)
+    scores = scored(counted, counted.chances)
     excess = np.zeros((len(numbers), counted.shape[0]))
     for row, number in enumerate(numbers):
         column = np.flatnonzero(scores.concepts == number)
@@ -87,6 +89,8 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
     pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
     if not wanted:
         known = numbers_in(areas, vocabulary, leading_category(vocabulary))
+        if not known:
+            raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
         return tuple(sorted(known, key=lambda n: (-images[n], -pixels[n]))[:count])
     names = vocabulary["concept"].tolist()
     found = []
@@ -146,6 +150,9 @@ class Reader(Protocol):
     def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
         """The arrays called `name` in a folder."""
 
+    def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
+        """The devices on which a folder's shards were measured."""
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -192,10 +199,14 @@ def _share(after: Ints, before: Ints) -> Floats:
         return np.asarray(np.where(before > 0, 1 - after / before, np.nan))
 
 
-def interventions(facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataFrame) -> Interventions:
-    """Everything that was found, from what a record keeps of the passes."""
+def interventions(
+    facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
+) -> Interventions:
+    """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
     aim, budget = Aim(**_tuples(facts["aim"])), Budget(**_tuples(facts["budget"]))
     design = reader.arrays(facts["design"], "design")
+    for name, samples in (("judged", budget.samples), ("first", budget.gradients), ("context", budget.context_samples)):
+        reader.devices(facts[name], samples, PAIR, mixed_devices)
     judged = list(reader.stats(facts["judged"], budget.samples, PAIR, "paired"))
     areas: Areas = merge_all(stat for _, stat in reader.stats(facts["judged"], budget.samples, PAIR, "areas"))
     first: FirstOrder = merge_all(stat for _, stat in reader.stats(facts["first"], budget.gradients, PAIR, "first"))
@@ -210,7 +221,7 @@ def interventions(facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataF
         aim.layer,
         budget.samples,
         budget.gradients,
-        budget.random_sets,
+        min((len(sets) for sets in tables.random().values()), default=0),
         shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _places(shown.heat.maps),
         {
             "budget": dict(facts["budget"]),
@@ -231,12 +242,23 @@ def interventions(facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataF
         context(aim, insertions, vocabulary),
         units,
         pictures,
-        tuple(
-            f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
-            for name, images in zip(concepts["concept"], concepts["images"], strict=True)
-            if images < FEW_IMAGES
-        ),
+        _notes(tables, concepts, budget),
     )
+
+
+def _notes(tables: Tables, concepts: pd.DataFrame, budget: Budget) -> tuple[str, ...]:
+    """What a reader should know before believing the numbers."""
+    found = [
+        f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
+        for name, images in zip(concepts["concept"], concepts["images"], strict=True)
+        if images < FEW_IMAGES
+    ]
+    unlearned = [name for name, lost in zip(tables.names, np.isnan(tables.design["penalty"]), strict=True) if lost]
+    if unlearned:
+        found.append(f"Too few images hold {', '.join(unlearned)} to learn alpha: there its order is that of IoU.")
+    if not tables.random():
+        found.append("The layer has too few units for random sets of the same size.")
+    return tuple(found)
 
 
 def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -424,7 +446,7 @@ class Tables:
         total = self.removed.images * self.removed.pixels
         for k in range(len(self.aim.concepts)):
             name = str(self.design["best"][k])
-            size = max(s for s in self.sizes(name) if s <= max(REMOVAL))
+            size = int(self.design["inserted"])
             one = self.removed[self.order(name, k)[:size]]
             low, high = one.interval()
             for other in areas.concepts[areas.pixels.sum(0) > 0].tolist():
@@ -487,13 +509,13 @@ def spearman_interval(found: float, n: int) -> tuple[float, float]:
 
 
 def context(aim: Aim, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """One row a (concept, ground) with enough insertions: pixels gained, beside random units at the same places."""
+    """One row a (concept, ground) with enough images: pixels gained, beside random units at the same places."""
     rows = []
     group = insertions.samples // PAIR % GROUPS
     for k, number in enumerate(aim.concepts):
         for ground in aim.grounds:
             there = insertions.grounds == ground
-            if there.sum() < FEWEST:
+            if len(np.unique(insertions.samples[there])) < FEWEST:
                 continue
             own = insertions.gains[:, k, k]
             random = insertions.gains[:, len(aim.concepts) :, k].mean(1)

@@ -6,15 +6,16 @@ of largest excess on the even groups; IoU, null, excess, their intervals and p c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.student import upper_tail
+from dissectreport.plan import GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.null import Chance
 
@@ -23,6 +24,10 @@ Q = 0.05
 FEWEST_IMAGES = 20
 """A concept in fewer images of either half is not tested."""
 REPLICATES = 100
+AT_ONCE = 1 << 30
+"""Bytes of counts by group that are judged at a time."""
+COPIES = 8
+"""How often the counts by group are held while they are judged: as counts, as sums, and in halves."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,17 @@ class Groups:
 
 
 def sliced(chance: Chance, units: slice) -> Chance:
-    """The counts of some of the units."""
+    """The counts of some of the units, without places; copied, so that those of the others can be forgotten."""
     fields = dict(vars(chance))
     for name in ("observed", "shifted", "crossed"):
-        fields[name] = fields[name][:, units]
-    return Chance(**fields | {"on": chance.on[units]})
+        fields[name] = fields[name][:, units].copy()
+    return Chance(**fields | {"on": chance.on[units].copy(), "where": chance.where[:, :0]})
+
+
+def blocks(units: int, concepts: int, levels: int) -> list[slice]:
+    """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
+    size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * levels, 1) * 8))
+    return [slice(first, min(first + size, units)) for first in range(0, units, size)]
 
 
 def agreement(observed: Floats, expected: Floats, on: Floats, present: Floats) -> tuple[Floats, Floats, Floats]:
@@ -123,11 +134,45 @@ class Scores:
     """(units, c) share of the scoring half's pixels above the chosen level."""
     curves: tuple[Floats, Floats, Floats]
     """IoU (units, c, t), null (units, c, t) and share above (units, t) at every level, on the scoring half."""
-    band: Callable[[int, int], tuple[Floats, Floats]] | None
-    """Ends (t,) of the interval of one unit's IoU with one concept (by column) at every level, where a rule has it."""
+    band: tuple[Floats, Floats] | None
+    """Ends (units, t) of the interval of each unit's IoU with its leading concept, where a rule has intervals."""
     resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
     """(replicates, units, c) largest excess in a bootstrap replicate of the choosing groups, and the excess at its
     level in one of the scoring groups; empty where a rule resamples in its own way."""
+
+    @classmethod
+    def together(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of consecutive blocks of units."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+
+        def joined(of: Callable[[Scores], NDArray[Any]], axis: int = 0) -> NDArray[Any]:
+            return np.concatenate([of(part) for part in parts], axis)
+
+        def jackknife(of: Callable[[Scores], Jackknife]) -> Jackknife:
+            value, without = joined(lambda part: of(part).value), joined(lambda part: of(part).without, 1)
+            return Jackknife(value, without, of(first).sizes)
+
+        bands = [part.band for part in parts if part.band is not None]
+        return cls(
+            first.concepts,
+            first.tested,
+            joined(lambda part: part.level),
+            joined(lambda part: part.chosen),
+            jackknife(lambda part: part.iou),
+            jackknife(lambda part: part.null),
+            jackknife(lambda part: part.excess),
+            joined(lambda part: part.expected),
+            joined(lambda part: part.tail),
+            (
+                joined(lambda part: part.curves[0]),
+                joined(lambda part: part.curves[1]),
+                joined(lambda part: part.curves[2]),
+            ),
+            (np.concatenate([low for low, _ in bands]), np.concatenate([high for _, high in bands])) if bands else None,
+            (joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
+        )
 
 
 def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
@@ -143,18 +188,19 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
     iou, null, excess = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
     resampled = _bootstrap(choosing, scoring, tested, replicates)
     spots = max(int(scoring.samples.sum()) * pixels, 1)
+    chosen = np.take_along_axis(choice, level[..., None], -1)[..., 0]
     return Scores(
         groups.concepts,
         tested,
         level,
-        np.take_along_axis(choice, level[..., None], -1)[..., 0],
+        chosen,
         iou,
         null,
         excess,
         total["expected"],
         total["on"] / spots,
         _curves(scoring, spots),
-        partial(_band, scoring),
+        _bands(scoring, leading(chosen, tested)) if len(tested) else None,
         resampled,
     )
 
@@ -192,13 +238,19 @@ def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
     return iou, null, on / spots
 
 
-def _band(scoring: Groups, unit: int, column: int) -> tuple[Floats, Floats]:
-    observed, on = scoring.observed[:, unit, column], scoring.on[:, unit]
-    present = scoring.present[:, column, None]
-    sums = [value.sum(0) for value in (observed, on, present)]
+def leading(chosen: Floats, tested: NDArray[np.bool_]) -> Ints:
+    """(units,) the column of largest chosen excess among those that are tested, or among all where none is."""
+    return np.asarray(np.where(tested, chosen, -np.inf if tested.any() else chosen - 2).argmax(1))
+
+
+def _bands(scoring: Groups, columns: Ints) -> tuple[Floats, Floats]:
+    """(units, t) ends of the interval of each unit's IoU with the concept in its column, at every level."""
+    observed = np.take_along_axis(scoring.observed, columns[None, :, None, None], 2)[:, :, 0]
+    parts = (observed, scoring.on, scoring.present[:, columns, None])
+    whole = [value.sum(0) for value in parts]
     iou = [
         both / np.maximum(above + there - both, 1e-9)
-        for both, above, there in (sums, [s - v for s, v in zip(sums, (observed, on, present), strict=True)])
+        for both, above, there in (whole, [s - v for s, v in zip(whole, parts, strict=True)])
     ]
     return Jackknife(iou[0], iou[1], scoring.samples).share_interval()
 

@@ -22,7 +22,7 @@ ORDERS: Mapping[str, str] = {
 """The ways in which units are put in order for a concept, best known first."""
 
 COLUMNS: Mapping[str, str] = {
-    "best": "the order that removes most with 20 units, or with as many as there are; judging latents",
+    "best": "the order whose 20 leading units (or all, where there are fewer) remove most on choosing latents",
     "units": "units that were turned off together; in the table of agreement, units that were turned off one by one",
     "order": "how the units were put in order: first-order, alpha, greedy or IoU; 'random' for the control",
     "estimate": "share of the concept's area that ablating the unit removes, to first order; on the choosing latents",
@@ -135,7 +135,7 @@ class Interventions:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it), best
-    (the order that removes most with 20 units, or with as many as there are)."""
+    (the order whose 20 leading units remove most on choosing latents)."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, excess (agreement beyond chance,
     choosing half), exact, exact_low, exact_high."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.chance import Groups, Scores, Verdict, judge, score
+from dissectreport.analysis.chance import Groups, Scores, Verdict, blocks, judge, score
 from dissectreport.analysis.dissection import Curves
 from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.stats.base import Floats, Ints
@@ -80,7 +79,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     `vocabulary` has a row (concept, category) for each concept number; `position_only` is the IoU of each concept's
     best image-independent mask, by concept number.
     """
-    scores = score(Groups.of(counted.chances()), counted.pixels)
+    scores = scored(counted, counted.chances)
     words = Words(vocabulary, scores.concepts)
     verdict = judge(scores)
     kind, samples = examples(counted.peaks)
@@ -95,6 +94,12 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
         kind,
         samples,
     )
+
+
+def scored(counted: Counted, chances: Chances, shifted: bool = False) -> Scores:
+    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again."""
+    parts = blocks(counted.shape[0], len(counted.joint.concepts), len(counted.levels.null))
+    return Scores.together([score(Groups.of(chances(), part, shifted), counted.pixels) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -315,15 +320,13 @@ def leading_curves(scores: Scores, verdict: Verdict, levels: AnyLevels) -> Curve
     leading = np.argsort(-order, axis=1, kind="stable")[:, :m]
     iou, null, tails = scores.curves
     at = leading[..., None]
-    bands = None if scores.band is None else [scores.band(unit, int(column)) for unit, column in enumerate(label)]
     return Curves(
         scores.concepts[leading],
         levels.values()[:, levels.null],
         tails,
         np.take_along_axis(iou, at, 1),
         np.take_along_axis(null, at, 1),
-        None if bands is None else np.stack([low for low, _ in bands]),
-        None if bands is None else np.stack([high for _, high in bands]),
+        *(scores.band or (None, None)),
     )
 
 
@@ -359,10 +362,8 @@ def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, o
         ("null", counted.chances, True),
     )
     for name, chances, shifted in others:
-        shards = iter(chances())
-        first = next(shards, None)
-        if first is not None:
-            rivals = score(Groups.of(chain([first], shards), shifted=shifted), counted.pixels)
+        if next(iter(chances()), None) is not None:
+            rivals = scored(counted, chances, shifted)
             rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +64,8 @@ class Warm:
 
 
 def area_of(labels: np.ndarray[Any, Any], number: int) -> float:
-    """Share of an image's pixels that show a concept: (slots, h, w) concept numbers."""
-    return float((labels == number).any(0).mean())
+    """Share of an image's pixels that show a concept: (slots, h, w) concept numbers; NaN for a concept without one."""
+    return float((labels == number).any(0).mean()) if number else math.nan
 
 
 def with_and_without(site: Site, around: Frame, concept: str, ablated: Ablated) -> tuple[With, ...]:
@@ -152,7 +153,7 @@ def strongest_pair(site: Site, found: Interventions, around: Frame, one: Studied
         return "", "", 0
     made = pictures.ablated
     lost = [area_of(b, number) - area_of(a, number) for b, a in zip(made.seen_before, made.seen_after, strict=True)]
-    i = int(np.argmax(lost))
+    i = int(np.argmax(np.nan_to_num(lost)))
     sample = int(made.samples[i])
     off = around.to(site.places.changed(one.concept, i, "off"))
     return around.to(site.places.original(sample)), off, sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dissectreport.analysis.dissection import Dissection
+from dissectreport.report.images import TILE, tile_width
 from dissectreport.report.names import link
 from dissectreport.report.places import Places
 
@@ -61,6 +62,8 @@ class Frame:
     notes: tuple[str, ...] = ()
     foot: str = ""
     command: str = ""
+    tile: int = TILE
+    """Width of one of the model's images in a strip."""
 
     def to(self, there: str) -> str:
         """The relative address of `there`."""
@@ -111,4 +114,5 @@ def model_frame(
         notes=dissection.notes,
         foot=foot,
         command=facts.command,
+        tile=tile_width(dissection.pictures.pixels),
     )

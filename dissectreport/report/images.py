@@ -13,7 +13,7 @@ from PIL import Image
 from dissectreport.analysis.dissection import Trust
 
 TILE = 128
-"""Height and width of one image of a strip, in pixels."""
+"""Height of one image of a strip, in pixels; its width is proportional."""
 DARK, YELLOW = (12, 12, 16), (255, 222, 58)
 _STEPS = 5
 """Shades of an edge: a pixel is covered by 0 to 4 of its quarters."""
@@ -63,9 +63,15 @@ def outline(on: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
     return edge
 
 
-def veil(maps: NDArray[np.floating], level: float, edge: str) -> Bytes:
-    """(k, h, w) activations -> (k, TILE, TILE) palette numbers: how much of a pixel is outline, and dark."""
-    on = upsample(maps, 2 * TILE, 2 * TILE, edge) > level  # never, where the level is NaN
+def tile_width(pixels: Bytes) -> int:
+    """The width of a tile that shows images (..., height, width, 3)."""
+    height, width = pixels.shape[-3:-1]
+    return max(1, round(TILE * int(width) / int(height)))
+
+
+def veil(maps: NDArray[np.floating], level: float, edge: str, width: int = TILE) -> Bytes:
+    """(k, h, w) activations -> (k, TILE, width) palette numbers: how much of a pixel is outline, and dark."""
+    on = upsample(maps, 2 * TILE, 2 * width, edge) > level  # never, where the level is NaN
     line = outline(on)
     dark = ~on & ~line
     return np.asarray(_quarters(line) * _STEPS + _quarters(dark), np.uint8)
@@ -91,10 +97,11 @@ def palette() -> NDArray[np.float32]:
 
 
 def tiles(pixels: Bytes) -> Bytes:
-    """(height, width, 3) -> (TILE, TILE, 3)."""
-    if pixels.shape[:2] == (TILE, TILE):
+    """(height, width, 3) -> (TILE, width, 3) of the same proportions."""
+    width = tile_width(pixels)
+    if pixels.shape[:2] == (TILE, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(pixels).resize((width, TILE), Image.Resampling.BICUBIC))
 
 
 def strip(pictures: Sequence[Bytes], veils: Bytes) -> bytes:
@@ -173,7 +180,7 @@ def leading_labels(labels: NDArray[np.int16], concept: int = 0) -> NDArray[np.in
 def certainty(trust: Trust, at: int) -> bytes:
     """How sure the segmenter is, white for certain."""
     grey = np.asarray(trust.confidence[at].astype(np.float32).clip(0, 1) * 255, np.uint8)
-    return webp(_enlarged(np.repeat(grey[..., None], 3, 2), TILE, TILE), quality=84)
+    return webp(_enlarged(np.repeat(grey[..., None], 3, 2), TILE, tile_width(trust.images)), quality=84)
 
 
 def sheet(rows: Sequence[Bytes]) -> bytes:

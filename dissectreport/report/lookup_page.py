@@ -10,6 +10,7 @@ import numpy as np
 
 from dissectreport.analysis.dissection import Layer
 from dissectreport.report.frame import Frame, Link
+from dissectreport.report.layer_pages import strip_size
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site
 
@@ -76,6 +77,7 @@ def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
         "folder": around.to(site.places.layer(layer.name)).removesuffix("index.html"),
         "scripts": {int(s): around.to(site.places.lookup(layer.name, int(s))) for s in layer.lookup.samples},
         "shape": [units, height, width],
+        "strip": site.tile * strip_size(layer),
         "concepts": [str(c) for c in layer.table["concept"]],
         "marks": [mark_of(str(c)) for c in layer.table["category"]],
         "sure": [bool(i) for i in layer.table["interpretable"]],

@@ -15,6 +15,7 @@ from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.plan import rule_named
 from dissectreport.report.charts import CONTROLS, Point
 from dissectreport.report.frame import Assets, Frame, model_frame
+from dissectreport.report.images import tile_width
 from dissectreport.report.marks import mark_of
 from dissectreport.report.places import Places
 from dissectreport.report.wording import Wording, wording
@@ -106,6 +107,11 @@ class Site:
     def edge(self) -> str:
         """What lies beyond the border of a map under the rule: 'clamp' or 'zero'."""
         return rule_named(self.dissection.provenance.rule).edge
+
+    @property
+    def tile(self) -> int:
+        """The width of an image in a strip, whose height is always the same."""
+        return tile_width(self.dissection.pictures.pixels)
 
     @property
     def categories(self) -> tuple[str, ...]:

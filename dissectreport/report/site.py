@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
-from dissectreport.report import figures, images
+from dissectreport.errors import OutputError
+from dissectreport.report import SITE_LIMIT, figures, images
 from dissectreport.report.assets import load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
@@ -55,12 +56,16 @@ class Written:
     """Size of those files together."""
 
 
-def write_site(dissection: Dissection, out: Path, progress: Progress | None = None) -> Written:
-    """Write the pages of `dissection` into the site at `out`, beside the models that are already there."""
+def write_site(dissection: Dissection, out: Path, progress: Progress | None = None, limit: int = SITE_LIMIT) -> Written:
+    """Write the pages of `dissection` into the site at `out`, beside the models that are already there.
+
+    Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
+    """
     assets, shared = load_assets()
     places = Places.of(dissection, _occupied(out, dissection.model))
     site = Site(dissection, places, assets)
     files = gather(site, progress)
+    check_size(dissection.model, sum(map(len, files.values())), limit)
     changed = sum(write_if_changed(out / name, content) for name, content in shared.items())
     old = _assets_of(read_summaries(out))
     home = {name.removeprefix(f"{places.home}/"): content for name, content in files.items()}
@@ -71,6 +76,15 @@ def write_site(dissection: Dissection, out: Path, progress: Progress | None = No
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
     return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+
+
+def check_size(model: str, size: int, limit: int) -> None:
+    """Refuse a model whose files take `size` bytes where only `limit` megabytes may be written."""
+    if limit and size > limit * 10**6:
+        raise OutputError(
+            f"the pages of {model} take {size / 1e6:,.1f} MB, more than the {limit:,} MB of --site-limit; nothing was "
+            "written. Build it with fewer --layers (what was measured is kept), or give a larger limit, or 0 for none"
+        )
 
 
 def _occupied(out: Path, model: str) -> tuple[str, ...]:
@@ -157,7 +171,7 @@ def without_nan(value: Any) -> Any:
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
     places, shown = site.places, layer.examples
-    veils = images.veil(shown.maps[unit], float(rows.table[unit].level), site.edge)
+    veils = images.veil(shown.maps[unit], float(rows.table[unit].level), site.edge, site.tile)
     top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][: strip_size(layer)]
     pictures = [images.tiles(site.dissection.pictures.of(int(shown.samples[unit, i]))) for i in top]
     return {

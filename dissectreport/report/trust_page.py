@@ -10,7 +10,7 @@ import numpy as np
 
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.frame import Frame
-from dissectreport.report.images import leading_labels
+from dissectreport.report.images import leading_labels, tile_width
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Pairs, Site, cards, core, rows_of
 
@@ -43,6 +43,8 @@ class TrustGroup:
     source: str
     words: str
     mean: float
+    width: int
+    """Of an image, in pixels."""
     seen: tuple[Seen, ...]
 
 
@@ -107,7 +109,11 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
                 )
             )
         mean = float(trust.confidence.astype(np.float64).mean()) if len(trust.images) else math.nan
-        groups.append(TrustGroup(trust.source, SOURCES.get(trust.source, trust.source), mean, tuple(seen)))
+        groups.append(
+            TrustGroup(
+                trust.source, SOURCES.get(trust.source, trust.source), mean, tile_width(trust.images), tuple(seen)
+            )
+        )
     segmenter = found.provenance.segmenter
     return TrustPage(
         around,

@@ -332,6 +332,7 @@ def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, 
         "maps": base64.b64encode(codes.tobytes()).decode(),
         "shape": list(maps.shape),
         "edge": site.edge,
+        "tile": site.tile,
         "least": round(low, 5),
         "most": round(high, 5),
     }

@@ -6,13 +6,13 @@ give the same bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Floats, same_shape
+from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Presence(Sums):
     """(units,) sum over images of the mean activation."""
     images: Floats
     """() images."""
+
+    def keeping(self, rows: Ints) -> Presence:
+        """The same for some of the concepts."""
+        return replace(self, activation=self.activation[rows], share=self.share[rows])
 
     def concept_means(self) -> Floats:
         """(concepts, units) mean activation where the concept is."""

@@ -225,8 +225,11 @@ def log(out: Path, run: Run, loss: float) -> None:
         file.write(f"step {run.step} seconds {run.seconds:.0f} loss {loss:.4f}\n")
 
 
-def export_segmenter(out: Path, weights: Path, held_out: int = 500) -> None:
-    """Write the latest state of the run in `out` to `weights`, its card beside it."""
+def export_segmenter(out: Path, weights: Path, held_out: int = 500, history: str = "") -> None:
+    """Write the latest state of the run in `out` to `weights`, its card beside it.
+
+    `history` tells on the card what the run's recipe does not, such as a change of vocabulary on the way.
+    """
     run = Run.load(checkpoint(out))
     recipe = run.recipe
     card = {
@@ -234,6 +237,7 @@ def export_segmenter(out: Path, weights: Path, held_out: int = 500) -> None:
         "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings",
         "held_out": f"drawings 0 to {held_out - 1} of seed {HELD_OUT_SEED}",
         "steps": run.step,
+        **({"history": history} if history else {}),
         "batch": recipe.batch,
         "seconds": round(run.seconds),
         **quality(run.network, draw_many(HELD_OUT_SEED, range(held_out))),
@@ -252,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
     export = commands.add_parser("export", help="write weights and card")
     export.add_argument("--weights", type=Path, required=True, help="the .safetensors file to write")
+    export.add_argument("--history", default="", help="what the card tells beside the recipe")
     for command in (train, export):
         command.add_argument("--out", type=Path, required=True, help="folder of the run")
         command.add_argument("--threads", type=int, default=2)
@@ -261,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = Recipe(data=options.data, seed=options.seed, steps=options.steps)
         train_segmenter(options.out, recipe, drawings=options.drawings)
     else:
-        export_segmenter(options.out, options.weights)
+        export_segmenter(options.out, options.weights, history=options.history)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@
     const strip = document.createElement("img");
     strip.src = layer.folder + "img/" + unit + ".webp";
     strip.loading = "lazy";
-    strip.width = 768;
+    strip.width = layer.strip;
     strip.height = 128;
     strip.alt = "";
     link.append(words, strip);

@@ -15,7 +15,8 @@
   const [count, rows, columns] = data.shape;
   const codes = Uint8Array.from(atob(data.maps), (c) => c.charCodeAt(0));
   const pictures = Array.from(examples.querySelectorAll(".picture")).slice(0, count);
-  const SIDE = 256;
+  const WIDE = 2 * data.tile;
+  const TALL = 256;
   const short = app.share;
 
   const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
@@ -27,35 +28,35 @@
   const scale = 255 / ((data.most - data.least) || 1);
   const fades = data.edge === "zero";
   const beyond = -data.least * scale;
-  const weights = (source) => Array.from({ length: SIDE }, (_, i) => {
-    const centre = (i + 0.5) * source / SIDE - 0.5;
+  const weights = (source, target) => Array.from({ length: target }, (_, i) => {
+    const centre = (i + 0.5) * source / target - 0.5;
     const at = fades ? centre : Math.min(Math.max(centre, 0), source - 1);
     const low = Math.floor(at);
     return [low, fades ? low + 1 : Math.min(low + 1, source - 1), at - low];
   });
-  const down = weights(rows);
-  const across = weights(columns);
+  const down = weights(rows, TALL);
+  const across = weights(columns, WIDE);
   const veil = (canvas, number, code) => {
     const context = canvas.getContext("2d");
-    const image = context.createImageData(SIDE, SIDE);
-    const on = new Uint8Array(SIDE * SIDE);
+    const image = context.createImageData(WIDE, TALL);
+    const on = new Uint8Array(WIDE * TALL);
     const base = number * rows * columns;
     const read = (row, column) => row < 0 || column < 0 || row >= rows || column >= columns ? beyond : codes[base + row * columns + column];
-    for (let y = 0; y < SIDE; y++) {
+    for (let y = 0; y < TALL; y++) {
       const [a, b, t] = down[y];
-      for (let x = 0; x < SIDE; x++) {
+      for (let x = 0; x < WIDE; x++) {
         const [c, d, s] = across[x];
         const top = read(a, c) * (1 - s) + read(a, d) * s;
         const bottom = read(b, c) * (1 - s) + read(b, d) * s;
-        on[y * SIDE + x] = top * (1 - t) + bottom * t > code ? 1 : 0;
+        on[y * WIDE + x] = top * (1 - t) + bottom * t > code ? 1 : 0;
       }
     }
     const pixels = image.data;
-    const differs = (i, x, y) => (x > 1 && on[i - 2] !== on[i]) || (x < SIDE - 2 && on[i + 2] !== on[i]) ||
-      (y > 1 && on[i - 2 * SIDE] !== on[i]) || (y < SIDE - 2 && on[i + 2 * SIDE] !== on[i]);
+    const differs = (i, x, y) => (x > 1 && on[i - 2] !== on[i]) || (x < WIDE - 2 && on[i + 2] !== on[i]) ||
+      (y > 1 && on[i - 2 * WIDE] !== on[i]) || (y < TALL - 2 && on[i + 2 * WIDE] !== on[i]);
     for (let i = 0; i < on.length; i++) {
       const p = 4 * i;
-      if (differs(i, i % SIDE, Math.floor(i / SIDE))) { pixels[p] = 255; pixels[p + 1] = 222; pixels[p + 2] = 58; pixels[p + 3] = 255; }
+      if (differs(i, i % WIDE, Math.floor(i / WIDE))) { pixels[p] = 255; pixels[p + 1] = 222; pixels[p + 2] = 58; pixels[p + 3] = 255; }
       else if (!on[i]) { pixels[p] = 12; pixels[p + 1] = 12; pixels[p + 2] = 16; pixels[p + 3] = 178; }
     }
     context.putImageData(image, 0, 0);
@@ -82,7 +83,8 @@
     if (!redraw) return;
     if (!canvases.length) pictures.forEach((picture) => {
       const canvas = document.createElement("canvas");
-      canvas.width = canvas.height = SIDE;
+      canvas.width = WIDE;
+      canvas.height = TALL;
       picture.append(canvas);
       picture.querySelector(".veil").hidden = true;
       canvases.push(canvas);
