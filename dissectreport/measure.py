@@ -150,9 +150,10 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[float, int]:
-    """Seconds of generator and segmenter for one sample, timed on a batch, and units in `layers`.
+def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[float, float, int]:
+    """Seconds of the generator and of the segmenter for one sample, timed on a batch, and units in `layers`.
 
+    On a processor they are seconds of a thread, so that what else the machine does counts for nothing.
     It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
     """
     threads = torch.get_num_threads()
@@ -162,12 +163,15 @@ def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[fl
         images = models.images(z, 0)
         for name, maps in seen.items():
             probe.check_finite(name, maps, 0)
-        started = time.perf_counter()
-        models.generator(z)
+        clock = time.process_time if source.device == "cpu" else time.perf_counter
+        started = clock()
+        models.images(z, 0)
+        between = clock()
         models.labels(images)
-        seconds = (time.perf_counter() - started) / batch
+        ended = clock()
     torch.set_num_threads(threads)
-    return seconds, sum(maps.shape[1] for maps in seen.values())
+    units = sum(maps.shape[1] for maps in seen.values())
+    return (between - started) / batch, (ended - between) / batch, units
 
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:

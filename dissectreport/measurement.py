@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,26 @@ LOOKUP = 12
 TRUST = 12
 """Images whose segmentation is shown."""
 
-COUNTING = 9e-9
-"""Seconds to count one unit at one pixel, null included, on one core: for the estimate alone."""
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one core, beside the networks, for the estimate alone."""
+
+    spot: float
+    """To count one unit at one pixel, null included."""
+    shard: float
+    """To add up, pack and write one unit of one shard, whatever its samples."""
+    pilot: float
+    """To find the level of one unit at one pixel of the pilot."""
+
+
+COSTS = {
+    "corrected": Cost(9e-9, 8e-4, 4.5e-9),
+    "iclr2019": Cost(3e-8, 8e-4, 9e-9),
+    "pnas2020": Cost(3e-8, 8e-4, 9e-9),
+}
+PICTURES = 1000
+"""Images that are made once more to be shown, about."""
 KEPT = 230
 """Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
 
@@ -95,17 +113,22 @@ class Measurement:
         from dissectreport.measure import networks_cost
 
         job, plan, samples = self.job, self.job.plan, self.job.options.samples
-        seconds, units = networks_cost(job.source, job.layers, plan.batch)
+        generator, segmenter, units = networks_cost(job.source, job.layers, plan.batch)
+        networks = (1 + bool(self.untrained)) * (generator + segmenter)
         counted = units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
-        passes = 1 + self.rule.searches
-        per_sample = passes * (seconds * (1 + bool(self.untrained)) + counted * plan.grid**2 * COUNTING)
-        total = (samples * per_sample + plan.pilot * counted * plan.grid**2 * COUNTING / 2) / job.workers
+        cost, spots = COSTS[plan.rule], counted * plan.grid**2
+        counting = networks + spots * cost.spot + counted * cost.shard / plan.shard
+        pilot = (1 + bool(self.untrained)) * generator + spots * cost.pilot
+        pictures = min(samples, PICTURES) * (generator + segmenter)
+        passes = samples + (plan.pilot if self.rule.searches else 0)
+        total = (passes * counting + plan.pilot * pilot + pictures) / job.workers
         disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
         controls = ", and controls" if self.rotated else ""
+        more = " (interventions come after that)" if job.intervention is not None else ""
         noun = "layer" if len(job.layers) == 1 else "layers"
         self.listener.say(
-            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} with "
-            f"{job.workers} at a time on {job.source.device}, and {disk / 1e6:,.0f} MB of cache"
+            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} to measure "
+            f"with {job.workers} at a time on {job.source.device}{more}, and {disk / 1e6:,.0f} MB of cache"
         )
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:

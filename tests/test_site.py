@@ -581,7 +581,7 @@ def test_the_overview_says_how_many_units_position_alone_beats(site: Path, disse
 def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:
     text = (site / "planted" / "concepts.html").read_text("utf-8")
     rows = [row for row in re.findall(r"<tr.*?</tr>", text[text.index('id="all"') :], re.DOTALL) if "<td" in row]
-    labels = pd.concat([layer.labels.assign(layer=layer.name) for layer in dissection.layers])
+    labels = pd.concat([layer.labels.assign(layer=layer.name) for layer in dissection.layers], ignore_index=True)
     good = labels[labels["interpretable"]]
     for concept, row in zip(dissection.concepts["concept"], rows, strict=True):
         units = good[good["concept"] == concept]
