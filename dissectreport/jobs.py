@@ -178,7 +178,7 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
 
 def asked_for(options: Options) -> bool:
     """Whether interventions were asked for in so many words, and must not be left out."""
-    return bool(options.concepts or options.intervention_layer or options.intervention_samples or options.budget)
+    return bool(options.concepts or options.intervention_layer or options.intervention_samples)
 
 
 def no_gradients(segmenter: str) -> str:

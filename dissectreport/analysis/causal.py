@@ -518,7 +518,8 @@ def context(aim: Aim, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.Da
             if len(np.unique(insertions.samples[there])) < FEWEST:
                 continue
             own = insertions.gains[:, k, k]
-            random = insertions.gains[:, len(aim.concepts) :, k].mean(1)
+            sets = insertions.gains[:, len(aim.concepts) :, k]
+            random = sets.mean(1) if sets.shape[1] else np.full(len(sets), np.nan)
             gain, chance = (_mean(values[there], group[there]) for values in (own, random))
             rows.append(
                 {
