@@ -124,11 +124,11 @@ class Measurement:
         total = (passes * counting + plan.pilot * pilot + pictures) / job.workers
         disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
         controls = ", and controls" if self.rotated else ""
-        more = " (interventions come after that)" if job.intervention is not None else ""
+        more = " (interventions come after)" if job.intervention is not None else ""
         noun = "layer" if len(job.layers) == 1 else "layers"
         self.listener.say(
-            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} to measure "
-            f"with {job.workers} at a time on {job.source.device}{more}, and {disk / 1e6:,.0f} MB of cache"
+            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} "
+            f"to measure with {job.workers} at a time on {job.source.device}{more}, and {disk / 1e6:,.0f} MB of cache"
         )
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
