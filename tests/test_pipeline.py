@@ -558,7 +558,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
 
 def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "orders", "trials", "design", "ablations", "insertions", "edited pictures"}
+    kinds = {"search", "first order", "orders", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
