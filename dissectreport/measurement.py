@@ -47,7 +47,7 @@ class Cost:
 
 COSTS = {
     "corrected": Cost(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": Cost(3e-8, 8e-4, 9e-9),
+    "iclr2019": Cost(5e-8, 1.2e-3, 9e-9),
     "pnas2020": Cost(3e-8, 8e-4, 9e-9),
 }
 PICTURES = 1000
@@ -126,10 +126,9 @@ class Measurement:
         controls = ", and controls" if self.rotated else ""
         more = " (interventions come after)" if job.intervention is not None else ""
         noun = "layer" if len(job.layers) == 1 else "layers"
-        self.listener.say(
-            f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}: about {spoken(total)} "
-            f"to measure with {job.workers} at a time on {job.source.device}{more}, and {disk / 1e6:,.0f} MB of cache"
-        )
+        size = f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}"
+        workers = f"{job.workers} at a time on {job.source.device}{more}"
+        self.listener.say(f"{size}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache")
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         place = Store.open(self.cache, {"kind": kind, **plan.facts(), **more})

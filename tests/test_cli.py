@@ -72,7 +72,8 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tm
 def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
-    assert "32 samples, 24 units in 1 layer" in result.stderr and "MB of cache" in result.stderr
+    assert "32 samples, 24 units in 1 layer" in result.stderr and "to measure with 1 at a time" in result.stderr
+    assert "MB of cache" in result.stderr
     assert (tmp_path / "site" / "index.html").exists() and "index.html" in result.stdout
     assert "\x1b" not in result.output
 

@@ -257,7 +257,8 @@ def _difference(layers: Sequence[Layer], value: float, pairs: Sequence[tuple[Cou
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({"measured", "rotated"} <= set(layer.resampled) for layer in layers):
         spread = sum(layer.resampled["measured"] - layer.resampled["rotated"] for layer in layers)
-        low, high = np.percentile(spread, [2.5, 97.5])
+        # Resampling costs units and directions differently; what it costs on average is no part of the uncertainty.
+        low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
         return min(math.floor(low), value), max(math.ceil(high), value)
     down = math.hypot(*(v for one, other in pairs for v in (one.units - one.units_low, other.units_high - other.units)))
     up = math.hypot(*(v for one, other in pairs for v in (one.units_high - one.units, other.units - other.units_low)))

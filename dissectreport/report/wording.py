@@ -173,14 +173,16 @@ def against_directions(units: float, rotated: float, of: float, low: float, high
     more = units - rotated
     counts = (
         f"{count(units)} interpretable units, against {count(rotated)} of {count(of)} random directions:"
-        f" a difference of {signed(more)} [{signed(low)}, {signed(high)}]."
+        f" a difference of {signed(more)} [{signed(low)}, {signed(high)}]"
+        " over resampled images."
     )
     if low <= 0 <= high:
         return counts, "By count, units cannot be told from random directions."
     if high < 0:
         return counts, "By count, units do worse than random directions."
-    little = ", if only a little" if more < 0.1 * rotated else ""
-    return counts, f"By count, units do better than random directions{little}."
+    if more < 0.1 * rotated:
+        return counts, "By count, units are hardly distinguishable from random directions."
+    return counts, "By count, units do better than random directions."
 
 
 def below_position(units: int, below: int) -> str:
