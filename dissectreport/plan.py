@@ -206,7 +206,7 @@ class Budget:
     """Units ablated together, in the first-order order."""
     sparse: tuple[int, ...] = (10, 20)
     """The same for the other orders."""
-    random_sizes: tuple[int, ...] = (2, 4, 8, 10, 20, 30)
+    random_sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 12, 20, 30)
     """The same for random sets."""
     random_sets: int = 10
     alpha_tries: int = 64
@@ -272,7 +272,6 @@ BUDGETS = {
             search=2000,
             singles=0,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
-            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             alpha_tries=500,
             alpha_train=200,
             alpha_held=50,
@@ -291,7 +290,6 @@ BUDGETS = {
             search=10_000,
             singles=0,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
-            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             alpha_tries=10_000,
             alpha_places=5,
             alpha_train=1000,
