@@ -110,7 +110,7 @@ class Teaser:
 
 
 def teaser(site: Site, around: Frame) -> Teaser | None:
-    """The concept of which most goes, beyond what random units remove; None where nothing was measured."""
+    """The concept of which most goes, of those of which surely more goes than with random units if there are any."""
     found = site.dissection.interventions
     if found is None:
         return None
@@ -118,7 +118,8 @@ def teaser(site: Site, around: Frame) -> Teaser | None:
     leads = [(one, one.leading) for one in every if one.leading is not None and one.concept in found.pictures]
     if not leads:
         return None
-    one, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].beyond.value) else pair[1].beyond.value)
+    leads = [pair for pair in leads if pair[1].beats] or leads
+    one, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].removed.value) else pair[1].removed.value)
     layer = layer_of(site, found)
     return Teaser(
         answer(every, layer),
