@@ -14,7 +14,7 @@ from dissectreport.analysis.causal import Study
 from dissectreport.errors import BadOption
 from dissectreport.jobs import Job, Listener
 from dissectreport.plan import PAIR, Aim, Budget, Shard, shards
-from dissectreport.results import flat, read_stat, shard_name
+from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder, Presence
@@ -385,11 +385,7 @@ class Intervening:
             self.listener.progress(task, done, total, "batches")
 
     def _sound(self, place: Store, name: str) -> bool:
-        """Whether arrays are there and undamaged; damaged ones are told of, dropped, and made again."""
-        if place.has(name) and not place.sound(name):
-            self.listener.say(f"{place.path(name)} was damaged; it is measured again")
-            place.drop(name)
-        return place.has(name)
+        return sound(place, name, self.listener.say)
 
 
 def _searched(found: Mapping[str, Any]) -> dict[str, Any]:

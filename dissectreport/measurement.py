@@ -13,7 +13,7 @@ from dissectreport import engine, store
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
-from dissectreport.results import flat, read_stat, shard_name
+from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.histogram import Histogram
@@ -274,11 +274,7 @@ class Measurement:
             self.listener.progress(task, done * plan.shard, total * plan.shard, "samples")
 
     def _sound(self, place: Store, name: str) -> bool:
-        """Whether arrays are there and undamaged; damaged ones are told of, dropped, and made again."""
-        if place.has(name) and not place.sound(name):
-            self.listener.say(f"{place.path(name)} was damaged; it is measured again")
-            place.drop(name)
-        return place.has(name)
+        return sound(place, name, self.listener.say)
 
     def _read(self, folder: str, stat: str) -> Iterator[tuple[Shard, Any]]:
         return self._read_samples(Store(self.cache / folder), self.job.options.samples, stat)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,14 @@ STATS: Mapping[str, type[Stat]] = {
 def shard_name(shard: Shard) -> str:
     """The name of a shard's file: its first sample and how many follow."""
     return f"samples-{shard.first:07d}-{shard.count:04d}"
+
+
+def sound(place: Store, name: str, say: Callable[[str], None]) -> bool:
+    """Whether arrays are there and undamaged; damaged ones are told of, dropped, and so made again."""
+    if place.has(name) and not place.sound(name):
+        say(f"{place.path(name)} was damaged; it is measured again")
+        place.drop(name)
+    return place.has(name)
 
 
 def flat(stats: Mapping[str, Any]) -> dict[str, Any]:
