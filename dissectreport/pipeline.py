@@ -178,13 +178,15 @@ def save_pictures(outcome: Outcome, out: Path) -> None:
 
 def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     """The causal set of a concept, from what was measured."""
+    from dissectreport.analysis.causal import causal_sets
+
     studying = [record for record in records.runs(options.cache, options.model, options.rule) if record.interventions]
     # A newer run without interventions does not hide what an older one found.
-    found = _assembled(studying[0], options.cache).interventions if studying else None
-    studied = [] if found is None or found.layer != wish.layer else found.concepts["concept"].tolist()
-    if found is None or wish.concepts[0] not in studied:
-        raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], studied)
-    return found.pictures[wish.concepts[0]].ablated.units
+    reader = Reader(options.cache / "measurements")
+    known = causal_sets(studying[0].interventions, studying[0].vocabulary, reader, wish.layer) if studying else {}
+    if wish.concepts[0] not in known:
+        raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], known)
+    return known[wish.concepts[0]]
 
 
 def writable(out: Path) -> None:

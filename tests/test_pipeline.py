@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dissectreport import pipeline, store
+from dissectreport import pipeline, records, store
 from dissectreport.analysis import chance
+from dissectreport.analysis.causal import causal_sets
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.on_demand import Wish
 from dissectreport.pipeline import Options
+from dissectreport.results import Reader
 
 SMALL = {
     "layers": ("features",),
@@ -643,6 +645,22 @@ def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
     assert any("no interventions: segmenter 'colour' tells no probabilities" in line for line in heard.lines)
     with pytest.raises(SegmenterError, match="tells no probabilities"):
         measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64, "concepts": ("red",)})
+
+
+def test_interventions_follow_a_published_rule_too(tmp_path):
+    measured(tmp_path, **INTERVENED | {"rule": "iclr2019", "samples": 96, "concepts": ("grass",)})
+    found = pipeline.load("planted", "iclr2019", cache=tmp_path).interventions
+    assert found.orders.query("order == 'first-order' and place == 1")["unit"].tolist() == [UNIT["grass"]]
+    assert found.removal.query("units == 10")["removed"].min() == 1
+
+
+def test_the_causal_set_that_is_turned_off_on_demand_is_the_one_that_the_pages_show(intervened):
+    found = pipeline.load("planted", cache=intervened).interventions
+    record = records.runs(intervened, "planted", "corrected")[0]
+    reader = Reader(intervened / "measurements")
+    known = causal_sets(record.interventions, record.vocabulary, reader, "features")
+    assert known == {concept: shown.ablated.units for concept, shown in found.pictures.items()}
+    assert causal_sets(record.interventions, record.vocabulary, reader, "mixed") == {}
 
 
 def test_one_change_on_demand_is_the_planted_change(intervened):

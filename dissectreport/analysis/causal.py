@@ -598,6 +598,21 @@ def _inserted(
     )
 
 
+def causal_sets(
+    facts: Mapping[str, Any], vocabulary: Sequence[tuple[str, str]], reader: Reader, layer: str
+) -> dict[str, tuple[int, ...]]:
+    """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
+    if facts["aim"]["layer"] != layer:
+        return {}
+    design = reader.arrays(facts["design"], "design")
+    count = int(design["inserted"])
+    found = {}
+    for k, number in enumerate(facts["aim"]["concepts"]):
+        leading = design[f"order|{design['best'][k]}"][k][:count]
+        found[vocabulary[number][0]] = tuple(sorted(int(unit) for unit in leading))
+    return found
+
+
 def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
     """What one change did to every concept that occurs, the largest first, those asked for before all."""
     removed = Removed.of(np.array([[1]]), parts)
