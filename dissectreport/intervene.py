@@ -159,7 +159,6 @@ def _presence(activations: Tensor, mask: Tensor) -> Presence:
         torch.einsum("nkyx,nuyx->ku", score, maps).numpy(),
         score.sum((0, 2, 3)).numpy(),
         maps.abs().mean((2, 3)).sum(0).numpy(),
-        maps.mean((2, 3)).sum(0).numpy(),
         np.float64(len(maps)) * np.ones(()),
     )
 

@@ -55,8 +55,6 @@ class Presence(Sums):
     """(concepts,) sum of the shares."""
     strength: Floats
     """(units,) sum over images of the mean absolute activation."""
-    total: Floats
-    """(units,) sum over images of the mean activation."""
     images: Floats
     """() images."""
 
