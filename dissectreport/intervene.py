@@ -22,7 +22,7 @@ from dissectreport.measure import Models, Source, as_bytes, samples_of
 from dissectreport.plan import PAIR, Aim, Shard, blocks_of
 from dissectreport.probe import Edit, Opened, at_blocks, check_finite, edited, opened
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import Ints
+from dissectreport.stats.base import Ints, merge_all
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
@@ -251,7 +251,7 @@ class Planting:
     frequency: tuple[float, ...]
     """For each ground of the aim the share of images with it; rarer ones are drawn more often where they are."""
     tries: int
-    """Places in each image, each on another ground."""
+    """Places in each image, all different."""
 
 
 def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shard], Insertions]:
@@ -280,10 +280,7 @@ def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shar
                 found.append(Insertions(first + rows, places[rows, turn], stood[rows, turn], np.stack(gains, 1)[rows]))
         empty = np.zeros((0, len(planting.sets), len(concepts)), np.int64)
         nothing = np.zeros(0, np.int64)
-        whole = Insertions(nothing, nothing, nothing, empty)
-        for part in found:
-            whole = whole.merge(part)
-        return whole
+        return merge_all([Insertions(nothing, nothing, nothing, empty), *found])
 
     return work
 

@@ -116,7 +116,7 @@ class Intervening:
         with self.workers:
             agreement = self._settle_precision()
             presence, rows = self._search()
-            first = self._first_order()
+            first, first_at = self._first_order()
             design, design_at = self._design(presence, rows, first)
             judged_at, areas = self._judge(design)
             planted_at, insertions = self._context(design, presence)
@@ -125,7 +125,7 @@ class Intervening:
             "aim": asdict(self.aim),
             "budget": asdict(self.budget),
             "agreement": agreement,
-            "first": self.first_at,
+            "first": first_at,
             "design": design_at,
             "judged": judged_at,
             "context": planted_at,
@@ -160,7 +160,7 @@ class Intervening:
         place = self._store("search")
         make = partial(make_search, self.job.source, self.aim)
         wanted = shards(self.budget.search, SEARCHED)
-        self._fill(place, make, wanted, "looking for concepts", _searched)
+        self._count(place, make, wanted, "looking for concepts", _searched)
         presence: Presence = merge_all(stat for _, stat in read_stat(place, wanted, "presence"))
         parts = [place.load(shard_name(shard)) for shard in wanted]
         rows: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in ("score", "place")}
@@ -182,16 +182,14 @@ class Intervening:
         self.aim = replace(self.aim, concepts=self.study.concepts)
         return presence.keeping(kept), {**rows, **{name: rows[name][:, kept] for name in ("score", "place")}}
 
-    def _first_order(self) -> FirstOrder:
+    def _first_order(self) -> tuple[FirstOrder, str]:
         from dissectreport.intervene import make_gradients
 
         place = self._store("first order")
-        self.first_at = place.folder.name
         make = partial(make_gradients, self.job.source, self.aim)
         wanted = shards(self.budget.gradients, PAIR)
-        self._fill(place, make, wanted, "first-order effects", lambda found: flat({"first": found}))
-        found: FirstOrder = merge_all(stat for _, stat in read_stat(place, wanted, "first"))
-        return found
+        self._count(place, make, wanted, "first-order effects", lambda found: flat({"first": found}))
+        return merge_all(stat for _, stat in read_stat(place, wanted, "first")), place.folder.name
 
     def _design(self, presence: Presence, rows: Mapping[str, Any], first: FirstOrder) -> tuple[Design, str]:
         leading = np.argsort(-first.effect, axis=1, kind="stable")
@@ -265,15 +263,13 @@ class Intervening:
             k: v for k, v in asdict(self.budget).items() if k.startswith(("alpha", "greedy", "penalt", "search"))
         }
         place = self._store("orders", budget=learning, lessons=store.digest(arrays))
-        missing = [lesson for lesson in lessons if not self._sound(place, f"concept-{lesson.number:04d}")]
         make = partial(make_orders, self.job.source, self.aim, self.budget)
-        done = len(lessons) - len(missing)
-        self.listener.progress("learning orders", done, len(lessons), "concepts")
-        for lesson, found in self.workers.run(make, missing):
-            place.save(f"concept-{lesson.number:04d}", found)
-            done += 1
-            self.listener.progress("learning orders", done, len(lessons), "concepts")
-        return [place.load(f"concept-{lesson.number:04d}") for lesson in lessons]
+        task = "learning orders", "concepts"
+        # The first concept takes a while, so the bar is shown before it.
+        known = sum(place.has(concept_name(lesson.number)) for lesson in lessons)
+        self.listener.progress(task[0], known, len(lessons), task[1])
+        self._fill(place, make, lessons, lambda lesson: concept_name(lesson.number), task, lambda _, found: found)
+        return [place.load(concept_name(lesson.number)) for lesson in lessons]
 
     def _best(self, orders: Mapping[str, Ints], lessons: Sequence[Any], count: int) -> tuple[str, ...]:
         """By concept the order whose leading units leave least of it, on choosing latents that hold most of it."""
@@ -283,10 +279,10 @@ class Intervening:
         samples = [lesson.present[:PAIR].tolist() for lesson in lessons]
         make = partial(make_trials, self.job.source, self.aim, sets, samples)
         place = self._store("trials", sets=sets, samples=samples)
-        missing = [k for k in range(len(lessons)) if not self._sound(place, f"concept-{k:04d}")]
-        for k, left in self.workers.run(make, missing):
-            place.save(f"concept-{k:04d}", {"left": left})
-        every = [place.load(f"concept-{k:04d}")["left"] for k in range(len(lessons))]
+        numbers = range(len(lessons))
+        task = "comparing orders", "concepts"
+        self._fill(place, make, numbers, concept_name, task, lambda _, left: {"left": left})
+        every = [place.load(concept_name(k))["left"] for k in numbers]
         return tuple(list(orders)[int(np.argmin(left))] for left in every)
 
     def _singles(self, first: FirstOrder) -> Units:
@@ -309,7 +305,7 @@ class Intervening:
         place = self._store("ablations", sets=store.digest({"sets": design.arrays()["sets"]}))
         make = partial(make_judge, self.job.source, self.aim, sets)
         wanted = shards(self.budget.samples, PAIR)
-        self._fill(place, make, wanted, f"ablating {len(sets)} sets of units", flat)
+        self._count(place, make, wanted, f"ablating {len(sets)} sets of units", flat)
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "areas"))
 
     def _context(self, design: Design, presence: Presence) -> tuple[str, Insertions]:
@@ -326,7 +322,7 @@ class Intervening:
         place = self._store("insertions", planting=asdict(planting))
         make = partial(make_context, self.job.source, self.aim, planting)
         wanted = shards(self.budget.context_samples, PAIR)
-        self._fill(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
+        self._count(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "insertions"))
 
     def _on(self, presence: Presence, number: int) -> Floats:
@@ -346,7 +342,7 @@ class Intervening:
             samples = shown_samples(areas, self.aim.concepts[k], self.budget.shown)
             showings.append(
                 Showing(
-                    f"concept-{k:04d}",
+                    concept_name(k),
                     units,
                     samples,
                     self.aim.concepts[k],
@@ -358,14 +354,9 @@ class Intervening:
             concept = self.aim.concepts[int(share[:, unit].argmax())]
             showings.append(Showing(f"unit-{unit:05d}", (unit,), shown_samples(areas, concept, PAIRED_PICTURES)))
         place = self._store("edited pictures", showings=[asdict(showing) for showing in showings])
-        missing = [showing for showing in showings if not self._sound(place, showing.name)]
         make = partial(make_showing, self.job.source, self.aim)
-        done = len(showings) - len(missing)
-        for showing, found in self.workers.run(make, missing):
-            spots = np.array(showing.planted, np.int64).reshape(-1, 2)
-            place.save(showing.name, {**found, "planted": spots, "units": np.array(showing.units, np.int64)})
-            done += 1
-            self.listener.progress("pictures of interventions", done, len(showings), "sets")
+        task = "pictures of interventions", "sets"
+        self._fill(place, make, showings, lambda showing: showing.name, task, _shown)
         return place.folder.name
 
     # --- stores ---
@@ -375,21 +366,42 @@ class Intervening:
         self.folders.add(place.folder.name)
         return place
 
-    def _fill(self, place: Store, make: Any, wanted: Sequence[Shard], task: str, arrays: Any) -> None:
-        """Run a pass over the shards that its store lacks."""
-        missing = [shard for shard in wanted if not self._sound(place, shard_name(shard))]
+    def _count(self, place: Store, make: Any, wanted: Sequence[Shard], task: str, arrays: Any) -> None:
+        """Run a pass over the shards that its store lacks, and remember the device of each."""
+        device = np.array(self.job.source.device)
+        self._fill(place, make, wanted, shard_name, (task, "batches"), lambda _, f: {**arrays(f), "device": device})
+
+    def _fill(
+        self, place: Store, make: Any, wanted: Sequence[Any], name: Any, task: tuple[str, str], arrays: Any
+    ) -> None:
+        """Run a pass over the items that its store lacks.
+
+        `name` names an item, `task` is what the listener hears and its unit, and `arrays` makes what is kept of an item
+        and its result.
+        """
+        missing = [item for item in wanted if not self._sound(place, name(item))]
         done, total = len(wanted) - len(missing), len(wanted)
-        for shard, found in self.workers.run(make, missing):
-            place.save(shard_name(shard), {**arrays(found), "device": np.array(self.job.source.device)})
+        for item, found in self.workers.run(make, missing):
+            place.save(name(item), arrays(item, found))
             done += 1
-            self.listener.progress(task, done, total, "batches")
+            self.listener.progress(task[0], done, total, task[1])
 
     def _sound(self, place: Store, name: str) -> bool:
         return sound(place, name, self.listener.say)
 
 
+def concept_name(number: int) -> str:
+    """The name of what is kept of a studied concept."""
+    return f"concept-{number:04d}"
+
+
 def _searched(found: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat({"presence": found["presence"]}), **found["rows"]}
+
+
+def _shown(showing: Any, found: Mapping[str, Any]) -> dict[str, Any]:
+    spots = np.array(showing.planted, np.int64).reshape(-1, 2)
+    return {**found, "planted": spots, "units": np.array(showing.units, np.int64)}
 
 
 def levels_of(levels: Floats, units: Units) -> tuple[float, ...]:
