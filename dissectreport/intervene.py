@@ -51,7 +51,7 @@ class Bench:
     def open_on(self, z: Tensor, first: int) -> Opened:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = opened(self.models.generator.module, self.aim.layer, z)
+            found = opened(self.models.generator, self.aim.layer, z)
         check_finite(self.aim.layer, found.activations, first)
         return found
 
@@ -74,10 +74,10 @@ class Bench:
         """(n, c) pixels of every concept of the vocabulary."""
         return pixels_by_image(self.labels_at(at, activations), len(self.models.segmenter.vocabulary))
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """(n, c, h, w) probability of every concept, with gradients."""
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, k, h, w) probability of each of k concepts, with gradients."""
         with self.autocast():
-            found: Tensor = self.models.segmenter.probabilities(images)  # type: ignore[attr-defined]
+            found: Tensor = self.models.segmenter.probabilities(images, tuple(concepts))  # type: ignore[attr-defined]
         return found.float()
 
 
@@ -196,9 +196,9 @@ def gradients(bench: Bench, at: Opened, activations: Tensor, concepts: Sequence[
     """For each concept its soft area in pixels over all images, and the gradient (n, units, h, w) of it."""
     leaf = activations.detach().requires_grad_()
     with torch.enable_grad():
-        shares = bench.probabilities(bench.images(at, leaf))
-        for concept in concepts:
-            area = shares[:, concept].sum()
+        shares = bench.probabilities(bench.images(at, leaf), concepts)
+        for number, concept in enumerate(concepts):
+            area = shares[:, number].sum()
             (gradient,) = (
                 torch.autograd.grad(area, leaf, retain_graph=True, allow_unused=True) if area.requires_grad else (None,)
             )

@@ -76,7 +76,7 @@ class Models:
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""
-        return latents(seed, first, count, self.generator.latent_shape).to(self.device)
+        return latents_of(self.generator, seed, first, count).to(self.device)
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
@@ -131,6 +131,16 @@ class Models:
         """What the generator, which may be anybody's code, makes of latents."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
+
+
+def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
+    """(count, *latent_shape) latents of samples `first` to `first + count`: the generator's own where it draws them."""
+    draw = getattr(generator, "latents", None)
+    if draw is None:
+        return latents(seed, first, count, generator.latent_shape)
+    who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
+    found: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
+    return found
 
 
 def untrained(generator: Generator, seed: int) -> Generator | None:
@@ -234,7 +244,7 @@ def _pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: 
     layers = list(dict.fromkeys(r.layer for r in readings))
     parts = []
     for first, z in _batches(models, plan.pilot_seed, shard, plan.batch):
-        seen = models.made(z, partial(probe.read, models.generator.module, layers, z))
+        seen = models.made(z, partial(probe.read, models.generator, layers, z))
         parts.append(_readings(seen, readings, first))
     return {r: torch.cat([part[r] for part in parts]) for r in readings}
 

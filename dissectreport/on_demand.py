@@ -83,15 +83,15 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
 
 def layer_shape(job: Job, layer: str) -> tuple[int, int, int]:
     """Units, height and width of a layer; UnknownName for one that cannot be read."""
-    from dissectreport.sampler import latents
+    from dissectreport.measure import latents_of
 
     if layer not in job.generator.layers:
         raise UnknownName.of(f"layer of {job.options.model}", layer, job.generator.layers)
-    z = latents(0, 0, 1, job.generator.latent_shape)
+    z = latents_of(job.generator, 0, 0, 1)
     maps = answered(
         ModelError,
         f"generator {job.generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}",
-        lambda: probe.read(job.generator.module, [layer], z),
+        lambda: probe.read(job.generator, [layer], z),
     )[layer]
     return int(maps.shape[1]), int(maps.shape[2]), int(maps.shape[3])
 

@@ -190,7 +190,7 @@ class _Alpha:
         share = self.weight.view(1, -1, 1, 1) * inside
         on = adding.to(share.device)
         changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)
-        shares = self.bench.probabilities(self.bench.images(at, changed))[:, self.concept][:, None]
+        shares = self.bench.probabilities(self.bench.images(at, changed), (self.concept,))
         pooled = functional.adaptive_avg_pool2d(shares, blocks_of(*at.activations.shape[2:])).flatten(1)
         measured = pooled.gather(1, spots[:, None])[:, 0]
         return torch.where(on, -measured, measured)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,17 @@ from torch import Tensor, nn
 
 from dissectreport.errors import ModelError, UnknownName
 from dissectreport.plan import blocks_of
+
+
+class Runs(Protocol):
+    """A network that makes images of latents, and whose parts can be read: every generator."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, for hooks."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, *latent_shape) -> (n, 3, height, width)."""
 
 
 class _Enough(Exception):
@@ -47,10 +58,10 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
             handle.remove()
 
 
-def read(module: nn.Module, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
+def read(network: Runs, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
     """Each layer's output (n, units, h, w) for the latents `z`; the network runs no further than the last of them."""
-    with torch.no_grad(), reading(module, layers, stop=True) as seen:
-        module(z)
+    with torch.no_grad(), reading(network.module, layers, stop=True) as seen:
+        network(z)
     missing = [name for name in layers if name not in seen]
     if missing:
         raise ModelError(f"layer {missing[0]!r} did not run when the model made an image; choose another layer")
@@ -132,7 +143,7 @@ def upsample(maps: Tensor, grid: tuple[int, int], edge: str = "clamp") -> Tensor
 class Opened:
     """A network run up to a layer, so that what follows can be run again and again on edited activations."""
 
-    module: nn.Module
+    network: Runs
     layer: str
     z: Tensor
     activations: Tensor
@@ -157,15 +168,14 @@ class Opened:
         with ExitStack() as stack:
             for part, outputs in self.finished:
                 stack.enter_context(_replaying(part, outputs, part.forward))
-            own = submodule(self.module, self.layer)
+            own = submodule(self.network.module, self.layer)
             stack.enter_context(_replaying(own, [activations.reshape(self.shape)], twice))
-            made: Tensor = self.module(self.z)
-        return made
+            return self.network(self.z)
 
 
-def opened(module: nn.Module, layer: str, z: Tensor) -> Opened:
+def opened(network: Runs, layer: str, z: Tensor) -> Opened:
     """The network run on `z` up to `layer`, without gradients."""
-    submodule(module, layer)
+    submodule(network.module, layer)
     calls: list[tuple[str, object]] = []
     begun: list[int] = []
 
@@ -182,12 +192,12 @@ def opened(module: nn.Module, layer: str, z: Tensor) -> Opened:
 
         return hook
 
-    parts = {name: part for name, part in module.named_modules() if name}
+    parts = {name: part for name, part in network.module.named_modules() if name}
     handles = [part.register_forward_pre_hook(begin) for part in parts.values()]
     handles += [part.register_forward_hook(end(name)) for name, part in parts.items()]
     try:
         with torch.no_grad():
-            module(z)
+            network(z)
     except _Enough:
         pass
     finally:
@@ -201,7 +211,7 @@ def opened(module: nn.Module, layer: str, z: Tensor) -> Opened:
     for name, value in calls:
         before.setdefault(name, []).append(value)
     return Opened(
-        module,
+        network,
         layer,
         z,
         maps.contiguous(memory_format=torch.channels_last),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_models import GRID, LAYER, SAMPLES, fixture, network, vocabulary
+from reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
 from dissectreport import counting, measure, pipeline, probe, reference, store
 from dissectreport.analysis.reference import Evidence, score
@@ -26,7 +26,7 @@ CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
 def read(seed):
     """(100, 32, 8, 8) activations, one image at a time as in the reference."""
     z = latents(seed, 0, SAMPLES, (32,))
-    return torch.cat([probe.read(network(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
+    return torch.cat([probe.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_latents_are_those_of_the_reference():
 def test_images_and_activations_are_those_of_the_reference():
     # Other versions of the arithmetic library add up in another order.
     with torch.no_grad():
-        images = network()(latents(1, 0, 4, (32,)))
+        images = generator()(latents(1, 0, 4, (32,)))
     assert np.abs(images.numpy() - fixture()["image_first"]).max() < 2e-5
     assert np.abs(read(1)[:4].numpy() - fixture()["feature_first"]).max() < 1e-5
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "cli": "errors on_demand pipeline plugins store",
     "pipeline": "analysis errors interventions jobs measurement on_demand records report results store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
-    "on_demand": "analysis engine errors intervene jobs plan probe sampler",
+    "on_demand": "analysis engine errors intervene jobs measure plan probe",
     "ordering": "errors intervene measure plan probe stats",
     "intervene": "errors measure plan probe stats",
     "measurement": "analysis engine jobs measure plan records reference results stats store",

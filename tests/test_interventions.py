@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def judged(*sets: tuple[str, ...], count: int = 16) -> Paired:
 # --- only the tail runs again ---
 
 
+@dataclass(frozen=True)
+class Bare:
+    """A network that takes latents as they are."""
+
+    module: nn.Module
+
+    def __call__(self, z: Tensor) -> Tensor:
+        images: Tensor = self.module(z)
+        return images
+
+
 class Shared(nn.Module):
     """One rectifier used before, inside and after the layer, and a part that is called twice."""
 
@@ -85,7 +97,7 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("layer", ["first", "first.0", "twice", "layer", "layer.0", "last"])
 def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(layer: str) -> None:
     network, z = Shared(), torch.randn(3, 32)
-    at = opened(network, layer, z)
+    at = opened(Bare(network), layer, z)
     if layer == "twice":
         with pytest.raises(ModelError, match="runs more than once"):
             at.images(at.activations)
@@ -99,14 +111,14 @@ def test_the_tail_of_a_progressive_gan_draws_what_the_whole_draws(number: int) -
     network = ProgressiveGenerator((8, 8, 8, 8, 4))
     network.initialise(0)
     z = latents(0, 0, 4, (8,))
-    at = opened(network, f"layer{number}", z)
+    at = opened(Bare(network), f"layer{number}", z)
     assert torch.allclose(at.images(at.activations), network(z), rtol=1e-4, atol=1e-4), "but for the last bits"
 
 
 def test_what_comes_before_the_layer_does_not_run_again() -> None:
     before, after = Counted(nn.Conv2d(1, 4, 1)), Counted(nn.Conv2d(4, 3, 1))
     network = nn.Sequential(before, nn.Conv2d(4, 4, 1), after)
-    at = opened(network, "1", torch.randn(2, 1, 4, 4))
+    at = opened(Bare(network), "1", torch.randn(2, 1, 4, 4))
     for _ in range(3):
         at.images(at.activations)
     assert (before.runs, after.runs) == (1, 3)
@@ -115,7 +127,7 @@ def test_what_comes_before_the_layer_does_not_run_again() -> None:
 def test_units_without_extent_can_be_edited() -> None:
     network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
     z = torch.randn(5, 4)
-    at = opened(network, "1", z)
+    at = opened(Bare(network), "1", z)
     assert at.activations.shape == (5, 6, 1, 1)
     changed = Edit((2,))(at.activations)
     hidden = network[1](network[0](z)).clone()
@@ -125,7 +137,7 @@ def test_units_without_extent_can_be_edited() -> None:
 
 def test_a_network_is_whole_again_after_an_error_in_its_tail() -> None:
     network, z = Shared(), torch.randn(2, 32)
-    at = opened(network, "layer", z)
+    at = opened(Bare(network), "layer", z)
     with pytest.raises(RuntimeError):
         at.images(torch.zeros(2, 7, 4, 4))
     assert not any("forward" in part.__dict__ for part in network.modules())
@@ -258,9 +270,9 @@ def test_first_order_effects_are_the_derivative_of_scaling_a_unit(bench: Bench) 
         scale = torch.ones(1, requires_grad=True)
         maps = at.activations.clone()
         scaled = torch.cat([maps[:, :unit], maps[:, unit : unit + 1] * scale, maps[:, unit + 1 :]], 1)
-        shares = bench.probabilities(bench.images(at, scaled))
-        for row, concept in enumerate(concepts):
-            (slope,) = torch.autograd.grad(shares[:, concept].sum(), scale, retain_graph=True)
+        shares = bench.probabilities(bench.images(at, scaled), concepts)
+        for row in range(len(concepts)):
+            (slope,) = torch.autograd.grad(shares[:, row].sum(), scale, retain_graph=True)
             assert found.effect[row, unit] == pytest.approx(float(slope), abs=1e-3, rel=1e-4)
 
 
@@ -281,8 +293,8 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
     class Cut:
         name, vocabulary = "cut", VOCABULARY
 
-        def probabilities(self, images: Tensor) -> Tensor:
-            return torch.zeros(len(images), len(VOCABULARY), 4, 4)
+        def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+            return torch.zeros(len(images), len(concepts), 4, 4)
 
     models = SOURCE.models()
     models.__dict__["segmenter"] = Cut()

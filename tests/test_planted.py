@@ -96,7 +96,7 @@ def test_a_blotch_is_nothing(generator: PlantedGenerator, images: Tensor) -> Non
 
 def test_probabilities_agree_with_the_labels(images: Tensor) -> None:
     segment = segmenters.load()
-    probabilities = segment.probabilities(images)
+    probabilities = segment.probabilities(images, range(len(segment.vocabulary)))
     labels = segment(images)
     for slot in range(3):
         assert (probabilities.gather(1, labels[:, slot : slot + 1])[labels[:, slot : slot + 1] > 0] > 0.85).all()
@@ -327,7 +327,7 @@ def first_order(generator: PlantedGenerator, z: Tensor, concept: str) -> Tensor:
         return read[0]
 
     hook = generator.module.get_submodule(LAYER).register_forward_hook(keep)
-    segmenters.load().probabilities(generator(z))[:, segmenters.number_of(concept)].sum().backward()
+    segmenters.load().probabilities(generator(z), (segmenters.number_of(concept),)).sum().backward()
     hook.remove()
     assert read[0].grad is not None
     return (read[0].grad * read[0]).detach().sum(dim=(0, 2, 3))

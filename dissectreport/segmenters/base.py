@@ -45,8 +45,9 @@ class Vocabulary:
 class Segmenter(Protocol):
     """A network that names what each pixel shows, several slots a pixel.
 
-    One that can also tell probabilities with gradients, `probabilities(images)`, (n, 3, h, w) -> (n, concepts, h', w'),
-    lets interventions estimate what every unit causes; where a concept's are constant, it is measured without.
+    One that can also tell probabilities with gradients, `probabilities(images, concepts)`, (n, 3, h, w) and k concept
+    numbers -> (n, k, h', w'), lets interventions estimate what every unit causes; where a concept's are constant, it is
+    measured without.
     """
 
     name: str

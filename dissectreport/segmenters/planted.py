@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,11 +75,11 @@ class PlantedSegmenter:
         """(n, 3, h, w) -> (n, h, w) probability of the nearest paint."""
         return self._paint_probabilities(images).amax(dim=1)
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, concepts, h, w) probability that a pixel shows each concept, differentiable."""
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, 3, h, w) -> (n, k, h, w) probability that a pixel shows each of k concepts, differentiable."""
         incidence = torch.zeros(len(self.shows), len(VOCABULARY), device=images.device)
         incidence.scatter_(1, self.shows, 1.0)
-        return torch.einsum("nphw,pc->nchw", self._paint_probabilities(images), incidence)
+        return torch.einsum("nphw,pc->nchw", self._paint_probabilities(images), incidence[:, list(concepts)])
 
     def to(self, device: torch.device) -> PlantedSegmenter:
         """The same segmenter on `device`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,15 +134,15 @@ class SceneSegmenter:
         split = self.network(fitted(images)).split(class_counts(), dim=1)
         return dict(zip(LEARNED, split, strict=True))
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, concepts, 128, 128) probability of each concept in its category, differentiable.
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, 3, h, w) -> (n, k, 128, 128) probability of each of k concepts in its category, differentiable.
 
         Nothing, and the colours, which a rule names, are zero and without gradient.
         """
         shares = [logits.softmax(dim=1)[:, 1:] for logits in self.logits(images).values()]
         nothing = shares[0].new_zeros(()).expand(len(images), 1, *shares[0].shape[2:])
         ruled = nothing.expand(-1, len(COLOURS), -1, -1)
-        return torch.cat([nothing, *shares, ruled], dim=1)
+        return torch.cat([nothing, *shares, ruled], dim=1)[:, list(concepts)]
 
     def features(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances between sets."""
