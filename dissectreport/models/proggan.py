@@ -9,7 +9,8 @@ Every block normalises its input first, so what a layer returns, where units are
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
@@ -23,6 +24,11 @@ from dissectreport.errors import WeightsError
 def normalise_pixels(features: Tensor) -> Tensor:
     """(n, channels, h, w) features with a mean square of one over the channels of every pixel."""
     return features * torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+def unchanged(features: Tensor) -> Tensor:
+    """The features as they are."""
+    return features
 
 
 class WeightScale(nn.Module):
@@ -41,6 +47,8 @@ class WeightScale(nn.Module):
 class Block(nn.Module):
     """Pixel norm, nearest upsampling where there is any, convolution, scale and bias, leaky rectifier."""
 
+    normalise: Callable[[Tensor], Tensor] = staticmethod(normalise_pixels)
+
     def __init__(self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int) -> None:
         super().__init__()
         self.upsampling = upsampling
@@ -49,7 +57,7 @@ class Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, h', w'), not normalised."""
-        features = normalise_pixels(features)
+        features = self.normalise(features)
         if self.upsampling > 1:
             features = functional.interpolate(features, scale_factor=float(self.upsampling), mode="nearest")
         return functional.leaky_relu(self.wscale(self.conv(features)), 0.2)
@@ -58,6 +66,8 @@ class Block(nn.Module):
 class Output(nn.Module):
     """Pixel norm and a 1x1 convolution to red, green and blue; values may leave [-1, 1]."""
 
+    normalise: Callable[[Tensor], Tensor] = staticmethod(normalise_pixels)
+
     def __init__(self, channels_in: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, 3, 1, bias=False)
@@ -65,8 +75,33 @@ class Output(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, 3, h, w)."""
-        image: Tensor = self.wscale(self.conv(normalise_pixels(features)))
+        image: Tensor = self.wscale(self.conv(self.normalise(features)))
         return image
+
+
+class PlainBlock(Block):
+    """A block without pixel norm."""
+
+    normalise = staticmethod(unchanged)
+
+
+class PlainOutput(Output):
+    """An output without pixel norm."""
+
+    normalise = staticmethod(unchanged)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a generator is built of; its weights look the same with either kind."""
+
+    block: type[Block]
+    output: type[Output]
+
+
+NORMALISED = Parts(Block, Output)
+PLAIN = Parts(PlainBlock, PlainOutput)
+"""Without pixel norm anywhere: a training variant of GAN Dissection, section 4.2."""
 
 
 class ProgressiveGenerator(nn.Sequential):
@@ -75,14 +110,15 @@ class ProgressiveGenerator(nn.Sequential):
     `sizes` are the channels of the latent, then of each resolution from 4x4 on.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], parts: Parts = NORMALISED) -> None:
         super().__init__()
         self.sizes = tuple(sizes)
+        self.parts = parts
         self.latent_size = self.sizes[0]
         self.resolution = resolution_of(self.sizes)
-        for number, block in enumerate(blocks(self.sizes), start=1):
+        for number, block in enumerate(blocks(self.sizes, parts.block), start=1):
             self.add_module(f"layer{number}", block)
-        self.add_module(output_name(self.sizes), Output(self.sizes[-1]))
+        self.add_module(output_name(self.sizes), parts.output(self.sizes[-1]))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -116,11 +152,11 @@ def output_name(sizes: Sequence[int]) -> str:
     return f"output_{resolution_of(sizes)}x{resolution_of(sizes)}"
 
 
-def blocks(sizes: Sequence[int]) -> list[Block]:
+def blocks(sizes: Sequence[int], kind: type[Block]) -> list[Block]:
     """The blocks of a generator with these `sizes`: two a resolution."""
-    made = [Block(sizes[0], sizes[1], kernel=4, padding=3, upsampling=1), Block(sizes[1], sizes[1], 3, 1, 1)]
+    made = [kind(sizes[0], sizes[1], kernel=4, padding=3, upsampling=1), kind(sizes[1], sizes[1], 3, 1, 1)]
     for before, after in pairwise(sizes[1:]):
-        made += [Block(before, after, 3, 1, upsampling=2), Block(after, after, 3, 1, upsampling=1)]
+        made += [kind(before, after, 3, 1, upsampling=2), kind(after, after, 3, 1, upsampling=1)]
     return made
 
 
@@ -158,10 +194,10 @@ def _current_name(key: str, output: str) -> str:
     return re.sub(r"^output\.", f"{output}.", key)
 
 
-def from_state_dict(state_dict: Mapping[str, object]) -> ProgressiveGenerator:
+def from_state_dict(state_dict: Mapping[str, object], parts: Parts = NORMALISED) -> ProgressiveGenerator:
     """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit."""
     tensors = with_current_names(_tensors(state_dict))
-    generator = ProgressiveGenerator(sizes_of(tensors))
+    generator = ProgressiveGenerator(sizes_of(tensors), parts)
     _check(tensors, generator.state_dict())
     generator.load_state_dict(tensors)
     return generator.eval()

@@ -26,15 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.models.proggan import (
+    NORMALISED,
+    PLAIN,
     Block,
-    Output,
+    Parts,
     ProgressiveGenerator,
     from_state_dict,
-    normalise_pixels,
 )
 from dissectreport.segmenters.scenes import channels_last
 from dissectreport.segmenters.scenes import load as load_segmenter
-from dissectreport.training.discriminator import Discriminator
+from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
 from dissectreport.training.drawings import load_images
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights
@@ -63,6 +64,12 @@ class Recipe:
     """Images over which they fade in."""
     preceded_by: str = ""
     """What had been trained before the run began, for the card."""
+    subject: str = "scenes"
+    """What the drawings show."""
+    pixel_norm: bool = True
+    """Whether the generator normalises the input of every block."""
+    batch_deviation: bool = True
+    """Whether the discriminator is told how much the images of a batch differ."""
 
     @property
     def size(self) -> int:
@@ -77,10 +84,10 @@ class Recipe:
 class GrowingGenerator(nn.Module):
     """A Progressive GAN generator with a second output at half size, for the time in which it grows."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], parts: Parts = NORMALISED) -> None:
         super().__init__()
-        self.full = ProgressiveGenerator(sizes)
-        self.coarse_output = Output(sizes[-2])
+        self.full = ProgressiveGenerator(sizes, parts)
+        self.coarse_output = parts.output(sizes[-2])
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from N(0, 1)."""
@@ -143,7 +150,7 @@ class GrowingGenerator(nn.Module):
 def run_block(block: nn.Module, features: Tensor) -> Tensor:
     """What the block computes, scale and bias inside the convolution: a step takes a quarter less."""
     assert isinstance(block, Block)
-    features = normalise_pixels(features)
+    features = block.normalise(features)
     if block.upsampling > 1:
         features = double(features)
     weight = block.conv.weight * block.wscale.scale
@@ -177,10 +184,10 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.progress = Progress()
-        self.generator = channels_last(GrowingGenerator(recipe.sizes))
+        self.generator = channels_last(GrowingGenerator(recipe.sizes, NORMALISED if recipe.pixel_norm else PLAIN))
         self.generator.initialise(recipe.seed)
         torch.manual_seed(recipe.seed)
-        self.discriminator = channels_last(Discriminator(recipe.sizes[1:]))
+        self.discriminator = channels_last(Discriminator(recipe.sizes[1:], DEVIATION if recipe.batch_deviation else NONE))
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
             torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, betas=(0.0, 0.99)),
@@ -420,6 +427,11 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
     write_weights(weights, generator.state_dict(), card)
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers between commas."""
+    return tuple(int(part) for part in text.split(","))
+
+
 def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line, parsed."""
     recipe = Recipe()
@@ -427,6 +439,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train, or go on with a run")
     train.add_argument("--images", type=int, default=400_000, help="stop after this many generated images")
+    train.add_argument("--sizes", type=numbers, default=recipe.sizes, help="channels of the latent and from 4x4 on")
+    train.add_argument("--without-pixel-norm", action="store_true", help="a generator that normalises nothing")
+    train.add_argument("--without-batch-deviation", action="store_true", help="a discriminator of single images")
     train.add_argument("--data", type=int, default=recipe.data, help="how many scenes to draw")
     train.add_argument("--seed", type=int, default=recipe.seed)
     train.add_argument("--coarse", type=int, default=recipe.coarse, help="images at half size first")
@@ -458,6 +473,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         export_generator(options.out, options.weights, options.count, options.state)
         return
     recipe = Recipe(
+        sizes=options.sizes,
+        pixel_norm=not options.without_pixel_norm,
+        batch_deviation=not options.without_batch_deviation,
         data=options.data,
         seed=options.seed,
         coarse=options.coarse,
