@@ -36,7 +36,7 @@ from dissectreport.models.proggan import (
 from dissectreport.segmenters.scenes import channels_last
 from dissectreport.segmenters.scenes import load as load_segmenter
 from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
-from dissectreport.training.drawings import load_images
+from dissectreport.training.drawings import SUBJECTS, load_images
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights
 
@@ -330,7 +330,7 @@ def train_generator(
     out.mkdir(parents=True, exist_ok=True)
     run = open_run(out, recipe or Recipe(), start)
     folder = drawings or out / "drawings"
-    drawn = torch.from_numpy(load_images(folder, run.recipe.seed, run.recipe.data, run.recipe.size))
+    drawn = torch.from_numpy(load_images(folder, run.recipe.seed, run.recipe.data, run.recipe.size, run.recipe.subject))
     saved = run.progress.seconds
     while run.progress.images < images:
         wait_while_there(pause)
@@ -439,6 +439,7 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train, or go on with a run")
     train.add_argument("--images", type=int, default=400_000, help="stop after this many generated images")
+    train.add_argument("--subject", choices=SUBJECTS, default=recipe.subject, help="what the drawings show")
     train.add_argument("--sizes", type=numbers, default=recipe.sizes, help="channels of the latent and from 4x4 on")
     train.add_argument("--without-pixel-norm", action="store_true", help="a generator that normalises nothing")
     train.add_argument("--without-batch-deviation", action="store_true", help="a discriminator of single images")
@@ -473,6 +474,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         export_generator(options.out, options.weights, options.count, options.state)
         return
     recipe = Recipe(
+        subject=options.subject,
         sizes=options.sizes,
         pixel_norm=not options.without_pixel_norm,
         batch_deviation=not options.without_batch_deviation,
