@@ -1,4 +1,14 @@
-"""The words for indoor rooms."""
+"""The segmenter of drawn rooms.
+
+segmenter = load()
+concepts = segmenter(images)            # (n, 4, 128, 128) int64: object, part, material, colour; 0 = nothing
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dissectreport.segmenters.drawn import DrawnSegmenter, load_drawn
 
 OBJECTS = (
     *("wall", "floor", "ceiling", "window", "curtain", "door", "picture"),
@@ -14,3 +24,8 @@ MATERIALS = (
     *("fabric", "leather", "glass", "metal"),
 )
 LEARNED = {"object": OBJECTS, "part": PARTS, "material": MATERIALS}
+
+
+def load(weights: Path | None = None) -> DrawnSegmenter:
+    """The segmenter with the weights of the package, or with others; a card beside them is checked."""
+    return load_drawn("rooms", LEARNED, weights)

@@ -1,4 +1,4 @@
-"""The segmenter that comes with the package: a small U-Net trained on drawn scenes, with a rule for colours.
+"""The segmenter of drawn scenes with a church.
 
 segmenter = load()
 concepts = segmenter(images)            # (n, 4, 128, 128) int64: object, part, material, colour; 0 = nothing
@@ -6,25 +6,10 @@ concepts = segmenter(images)            # (n, 4, 128, 128) int64: object, part, 
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
-from torch import Tensor, nn
-from torch.nn import functional
+from dissectreport.segmenters.drawn import DrawnSegmenter, load_drawn
 
-from dissectreport.errors import WeightsError
-from dissectreport.segmenters.base import Vocabulary
-from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
-
-WEIGHTS = Path(__file__).parent / "weights" / "scenes.safetensors"
-SIZE = 128
 OBJECTS = (
     *("sky", "cloud", "hill", "grass", "path", "wall"),
     *("roof", "dome", "window", "door", "tree", "tower"),
@@ -37,178 +22,9 @@ MATERIALS = (
     *("brick", "stone", "plaster", "tile", "slate", "metal"),
     *("glass", "wood", "foliage", "turf", "earth", "rock"),
 )
-Network = TypeVar("Network", bound=nn.Module)
 LEARNED = {"object": OBJECTS, "part": PARTS, "material": MATERIALS}
-CHANNELS = (40, 64, 96, 128)
 
 
-def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """A convolution with batch norm and rectifier, 3x3, or 4x4 where it halves the resolution."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 4 if stride == 2 else 3, stride, 1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
-
-
-class SceneNetwork(nn.Module):
-    """A U-Net that works at half resolution and below: four pixels enter as one, and leave as four.
-
-    Its logits are (n, classes, h, w), those of object, part and material in turn, "nothing" first in each.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        half = CHANNELS[0]
-        self.enter = nn.Sequential(convolution(3, half, 2), convolution(half, half))
-        self.down = nn.ModuleList(
-            nn.Sequential(convolution(above, below, 2), convolution(below, below))
-            for above, below in pairwise(CHANNELS)
-        )
-        self.narrow = nn.ModuleList(nn.Conv2d(below, above, 1) for above, below in reversed(list(pairwise(CHANNELS))))
-        self.up = nn.ModuleList(convolution(channels, channels) for channels in reversed(CHANNELS[:-1]))
-        self.refine = convolution(half, half)
-        self.leave = nn.Conv2d(half, 4 * sum(class_counts()), 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1], h and w multiples of 16 -> (n, classes, h, w) logits."""
-        return self.decide(self.describe(images)[0])
-
-    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, h, w) -> the last features (n, 40, h/2, w/2) and the lowest (n, 128, h/16, w/16)."""
-        levels = [self.enter(images)]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        features = lowest = levels.pop()
-        for narrow, up in zip(self.narrow, self.up, strict=True):
-            features = functional.interpolate(narrow(features), scale_factor=2.0, mode="nearest")
-            features = up(features + levels.pop())
-        return self.refine(features), lowest
-
-    def decide(self, features: Tensor) -> Tensor:
-        """The last features -> (n, classes, h, w) logits."""
-        return functional.pixel_shuffle(self.leave(features), 2)
-
-
-def class_counts() -> list[int]:
-    """How many classes each learned category has, "nothing" counted in."""
-    return [1 + len(names) for names in LEARNED.values()]
-
-
-def channels_last(network: Network) -> Network:
-    """The same network with its weights laid out as the processor likes them."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-class SceneSegmenter:
-    """Names the object, part, material and colour of every pixel of a drawn or generated scene."""
-
-    name = "scenes"
-    vocabulary = Vocabulary.of(**LEARNED, colour=COLOURS)
-
-    def __init__(self, network: SceneNetwork, identity: str, facts: Mapping[str, Any] | None = None) -> None:
-        self.network = channels_last(network.eval().requires_grad_(False))
-        self.identity = identity
-        self.facts = facts or {}
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, 4, 128, 128) int64: object, part, material, colour; 0 is nothing."""
-        images = fitted(images)
-        slots, first = [], 0
-        with torch.no_grad():
-            for logits in self.logits(images).values():
-                numbers = logits.argmax(dim=1)
-                slots.append(torch.where(numbers > 0, numbers + first, 0))
-                first += logits.shape[1] - 1
-        slots.append(name_colours(images) + first)
-        return torch.stack(slots, dim=1)
-
-    def confidence(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 128, 128) probability of the likeliest object."""
-        with torch.no_grad():
-            return self.logits(images)["object"].softmax(dim=1).amax(dim=1)
-
-    def logits(self, images: Tensor) -> dict[str, Tensor]:
-        """(n, 3, h, w) -> by category (n, 1 + concepts, 128, 128), "nothing" first; it has gradients."""
-        split = self.network(fitted(images)).split(class_counts(), dim=1)
-        return dict(zip(LEARNED, split, strict=True))
-
-    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
-        """(n, 3, h, w) -> (n, k, 128, 128) probability of each of k concepts in its category, differentiable.
-
-        Nothing, and the colours, which a rule names, are zero and without gradient.
-        """
-        shares = [logits.softmax(dim=1)[:, 1:] for logits in self.logits(images).values()]
-        nothing = shares[0].new_zeros(()).expand(len(images), 1, *shares[0].shape[2:])
-        ruled = nothing.expand(-1, len(COLOURS), -1, -1)
-        return torch.cat([nothing, *shares, ruled], dim=1)[:, list(concepts)]
-
-    def features(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances between sets."""
-        with torch.no_grad():
-            return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
-
-    def to(self, device: torch.device) -> SceneSegmenter:
-        """The same segmenter on `device`."""
-        return SceneSegmenter(self.network.to(device), self.identity, self.facts)
-
-
-def fitted(images: Tensor) -> Tensor:
-    """The images at 128 x 128, within [-1, 1]."""
-    images = images.clamp(-1, 1)
-    if images.shape[2:] != (SIZE, SIZE):
-        images = functional.interpolate(images, size=(SIZE, SIZE), mode="bilinear", antialias=True)
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def load(weights: Path | None = None) -> SceneSegmenter:
+def load(weights: Path | None = None) -> DrawnSegmenter:
     """The segmenter with the weights of the package, or with others; a card beside them is checked."""
-    path = Path(weights or WEIGHTS)
-    content = _bytes(path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    beside = path.with_suffix(".json")
-    card = _checked_card(sha256, beside) if weights is None or beside.exists() else {}
-    facts = {"sha256": sha256, **({"card": card} if card else {})}
-    return SceneSegmenter(network_of(_tensors(content, path)), f"scenes {sha256} {IDENTITY}", facts)
-
-
-def network_of(state_dict: Mapping[str, Tensor]) -> SceneNetwork:
-    """The network with these weights; every tensor must be there and fit."""
-    network = SceneNetwork()
-    try:
-        network.load_state_dict(dict(state_dict))
-    except RuntimeError as problem:
-        first = str(problem).splitlines()[-1].strip()
-        raise WeightsError(f"these weights do not fit the segmenter of scenes: {first}") from problem
-    return network
-
-
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = parse_safetensors(content)
-    except SafetensorError as problem:
-        raise WeightsError(f"{path} is no safetensors file: {problem}") from problem
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-
-
-def _checked_card(sha256: str, card: Path) -> Mapping[str, Any]:
-    """What is written about the weights beside them; refused where it describes others."""
-    try:
-        held: dict[str, Any] = json.loads(_bytes(card))
-        expected = held["sha256"]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise WeightsError(f"{card} gives no sha256 for its weights; reinstall the package") from problem
-    if sha256 != expected:
-        raise WeightsError(
-            f"{card.with_suffix('.safetensors')} is not the file that its card describes "
-            f"(SHA-256 {sha256[:12]}…, not {str(expected)[:12]}…); reinstall the package"
-        )
-    return held
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise WeightsError(f"{path} cannot be read: {problem.strerror}; give another file or reinstall") from problem
+    return load_drawn("scenes", LEARNED, weights)

@@ -187,7 +187,8 @@ class Run:
         self.generator = channels_last(GrowingGenerator(recipe.sizes, NORMALISED if recipe.pixel_norm else PLAIN))
         self.generator.initialise(recipe.seed)
         torch.manual_seed(recipe.seed)
-        self.discriminator = channels_last(Discriminator(recipe.sizes[1:], DEVIATION if recipe.batch_deviation else NONE))
+        comparison = DEVIATION if recipe.batch_deviation else NONE
+        self.discriminator = channels_last(Discriminator(recipe.sizes[1:], comparison))
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
             torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, betas=(0.0, 0.99)),

@@ -128,7 +128,7 @@ def far_to_near(boxes: Sequence[Box], eye: float) -> list[int]:
 
 
 def hidden_by(boxes: Sequence[Box], eye: float) -> NDArray[numpy.bool_]:
-    """(n, n) whether a box (row) can be hidden by another (column): a plane with the camera on the other's side parts them."""
+    """(n, n) whether a box (row) can be hidden by another (column), on whose side of a plane between them the camera is."""
     left, right, bottom, top, near, far = numpy.array([list(vars(box).values()) for box in boxes]).T
     order = parted(-far, -near, 0.0)
     for low, high, camera in ((left, right, 0.0), (bottom, top, eye)):

@@ -9,7 +9,8 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from dissectreport.segmenters.scenes import SIZE, SceneSegmenter
+from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.segmenters.drawn import SIZE, DrawnSegmenter
 from dissectreport.training.drawings import HELD_OUT_SEED, draw_many
 
 BATCH = 16
@@ -27,7 +28,7 @@ class Observed:
         return self.pixels.sum(dim=0).double() / (len(self.pixels) * SIZE * SIZE)
 
 
-def observe(images: Callable[[int, int], Tensor], count: int, segmenter: SceneSegmenter) -> Observed:
+def observe(images: Callable[[int, int], Tensor], count: int, segmenter: DrawnSegmenter) -> Observed:
     """What the segmenter sees in images 0 to `count`; `images(first, last)` gives (n, 3, h, w) in [-1, 1]."""
     features, pixels = [], []
     for first in range(0, count, BATCH):
@@ -37,15 +38,19 @@ def observe(images: Callable[[int, int], Tensor], count: int, segmenter: SceneSe
     return Observed(torch.cat(features), torch.cat(pixels))
 
 
-def count_concepts(labels: Tensor, segmenter: SceneSegmenter) -> Tensor:
+def count_concepts(labels: Tensor, segmenter: DrawnSegmenter) -> Tensor:
     """(slots, h, w) -> (concepts,) int64 pixels."""
     return torch.bincount(labels.flatten(), minlength=len(segmenter.vocabulary))
 
 
-def drawn_images(first: int, last: int) -> Tensor:
-    """Held-out drawings `first` to `last`, (n, 3, 128, 128) in [-1, 1]."""
-    pixels = torch.from_numpy(draw_many(HELD_OUT_SEED, range(first, last)).image)
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+def drawn_images(subject: str, size: int) -> Callable[[int, int], Tensor]:
+    """A source of held-out drawings, (n, 3, size, size) in [-1, 1]."""
+
+    def images(first: int, last: int) -> Tensor:
+        pixels = torch.from_numpy(draw_many(HELD_OUT_SEED, range(first, last), size, subject).image)
+        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    return images
 
 
 def generated_images(generator: nn.Module, latent: int) -> Callable[[int, int], Tensor]:
@@ -117,10 +122,10 @@ def distance(one: Tensor, other: Tensor, groups: int = 20) -> Distance:
     return Distance(round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * error, 3))
 
 
-def assess(generator: nn.Module, latent: int, segmenter: SceneSegmenter, count: int) -> dict[str, object]:
-    """Distances and areas of `count` generated images, beside those of as many held-out drawings."""
-    generated = observe(generated_images(generator, latent), count, segmenter)
-    drawn = observe(drawn_images, 2 * count, segmenter)
+def assess(generator: ProgressiveGenerator, segmenter: DrawnSegmenter, count: int) -> dict[str, object]:
+    """Distances and areas of `count` generated images, beside those of as many held-out drawings of their size."""
+    generated = observe(generated_images(generator, generator.latent_size), count, segmenter)
+    drawn = observe(drawn_images(segmenter.name, generator.resolution), 2 * count, segmenter)
     half, rest = drawn.features[:count], drawn.features[count:]
     concepts = segmenter.vocabulary.concepts
     return {

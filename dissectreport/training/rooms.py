@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -529,10 +529,10 @@ def furnish_dining_room(brush: Brush, scene: Scene, free: Span) -> None:
         paint_rug(brush, scene, (x - half - 0.7, x + half + 0.7), (far - 1.4, far + 0.5))
     add_table(scene, spot, half, 0.76, (out, out + 0.8), brush.one_of(("wood", "wood", "wood", "glass")))
     material = brush.one_of(("wood", "fabric"))
-    for sign, faces in ((-1, "low"), (1, "high")):
+    for sign, faces in ((-1, "high"), (1, "low")):
         if brush.chance(0.85):
             place = Spot(room, "back", spot.along + sign * (half + 0.2))
-            add_chair(scene, place, "high" if sign < 0 else "low", (out + 0.15, out + 0.65), material)
+            add_chair(scene, place, faces, (out + 0.15, out + 0.65), material)
     for number in range(2 if half > 0.65 else 1):
         if brush.chance(0.8):
             shift = 0.0 if half <= 0.65 else (number - 0.5) * half

@@ -1,7 +1,7 @@
-"""Training of the embedded segmenter on drawn scenes, whose labels are exact.
+"""Training of the embedded segmenters on drawings, whose labels are exact.
 
-    python -m dissectreport.training.segmenter train --out run
-    python -m dissectreport.training.segmenter export --out run --weights scenes.safetensors
+    python -m dissectreport.training.segmenter train --out run --subject rooms
+    python -m dissectreport.training.segmenter export --out run --weights rooms.safetensors
 
 Half of the images come in strange hues and light, so that the network learns shapes and textures rather than
 colours alone. Materials are learned from the others only, because colour is part of what a material is.
@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.segmenters.scenes import LEARNED, SceneNetwork, channels_last, class_counts
-from dissectreport.training.drawings import HELD_OUT_SEED, Drawing, draw_many, load_drawings
+from dissectreport.segmenters.drawn import DrawnNetwork, Words, channels_last, class_counts
+from dissectreport.training.brush import Drawing
+from dissectreport.training.drawings import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
 from dissectreport.training.jitter import brighten, jitter, turn_hue
 from dissectreport.training.weights import write_weights
 
@@ -39,6 +40,15 @@ class Recipe:
     steps: int = 2500
     batch: int = 16
     learning_rate: float = 3e-3
+    subject: str = "scenes"
+    """What the drawings show."""
+    halved: float = 0.0
+    """The share of images that are seen as a generator of half the size would draw them."""
+
+    @property
+    def words(self) -> Words:
+        """What there is to learn."""
+        return SUBJECTS[self.subject].words
 
     def rate(self, step: int) -> float:
         """The learning rate at a step: a short rise, then half a cosine down to nothing."""
@@ -54,7 +64,7 @@ class Run:
         self.step = 0
         self.seconds = 0.0
         torch.manual_seed(recipe.seed)
-        self.network = channels_last(SceneNetwork())
+        self.network = channels_last(DrawnNetwork(recipe.words))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), weight_decay=1e-3)
 
     def save(self, path: Path) -> None:
@@ -88,9 +98,11 @@ class Run:
         strange = torch.rand(self.recipe.batch, generator=random) < 0.5
         batch = jitter(as_images(images[chosen]), strange, random)
         targets = labels[chosen].long()
-        targets[strange, list(LEARNED).index("material")] = IGNORED
+        targets[strange, list(self.recipe.words).index("material")] = IGNORED
         if torch.rand((), generator=random) < 0.5:
             batch, targets = batch.flip(3), targets.flip(3)
+        seen_halved = torch.rand(len(batch), generator=random) < self.recipe.halved
+        batch = torch.where(seen_halved.view(-1, 1, 1, 1), halved(batch), batch)
         loss = self._learn(batch.contiguous(memory_format=torch.channels_last), targets)
         self.step += 1
         self.seconds += time.monotonic() - start
@@ -101,7 +113,7 @@ class Run:
             group["lr"] = self.recipe.rate(self.step)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.network.train()(images)
-        split = logits.float().split(class_counts(), dim=1)
+        split = logits.float().split(class_counts(self.recipe.words), dim=1)
         losses = [
             functional.cross_entropy(each, target, ignore_index=IGNORED, reduction="sum") / target[0].numel()
             for each, target in zip(split, targets.unbind(dim=1), strict=True)
@@ -118,16 +130,21 @@ def as_images(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def halved(images: Tensor) -> Tensor:
+    """(n, 3, h, w) with no more detail than half the size has."""
+    return functional.interpolate(functional.avg_pool2d(images, 2), scale_factor=2.0, mode="bilinear")
+
+
 # --- how good it is -----------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def intersections_and_unions(network: SceneNetwork, images: Tensor, labels: Tensor) -> Tensor:
+def intersections_and_unions(network: DrawnNetwork, counts: list[int], images: Tensor, labels: Tensor) -> Tensor:
     """(2, classes) int64 pixel counts, the classes of all categories in a row, "nothing" first in each."""
     network.eval()
     both, either = [], []
-    guessed = torch.cat([guess(network, part) for part in torch.split(images, 16)])
-    for slot, count in enumerate(class_counts()):
+    guessed = torch.cat([guess(network, counts, part) for part in torch.split(images, 16)])
+    for slot, count in enumerate(counts):
         pairs = labels[:, slot].long() * count + guessed[:, slot]
         table = torch.bincount(pairs.flatten(), minlength=count * count).view(count, count)
         both.append(table.diagonal())
@@ -135,19 +152,21 @@ def intersections_and_unions(network: SceneNetwork, images: Tensor, labels: Tens
     return torch.stack([torch.cat(both), torch.cat(either)])
 
 
-def guess(network: SceneNetwork, images: Tensor) -> Tensor:
+def guess(network: DrawnNetwork, counts: list[int], images: Tensor) -> Tensor:
     """(n, 3, h, w) -> (n, 3, h, w) the likeliest class in each category."""
-    split = network(images).split(class_counts(), dim=1)
+    split = network(images).split(counts, dim=1)
     return torch.stack([each.argmax(dim=1) for each in split], dim=1)
 
 
-def iou_by_concept(network: SceneNetwork, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
+def iou_by_concept(
+    network: DrawnNetwork, words: Words, images: Tensor, labels: Tensor
+) -> dict[str, dict[str, float]]:
     """By category and concept, pixels of both over pixels of either."""
-    both, either = intersections_and_unions(network, images, labels)
-    iou = (both.double() / either.clamp(min=1)).split(class_counts())
+    both, either = intersections_and_unions(network, class_counts(words), images, labels)
+    iou = (both.double() / either.clamp(min=1)).split(class_counts(words))
     return {
         category: {name: round(float(value), 4) for name, value in zip(names, values[1:], strict=True)}
-        for (category, names), values in zip(LEARNED.items(), iou, strict=True)
+        for (category, names), values in zip(words.items(), iou, strict=True)
     }
 
 
@@ -162,6 +181,7 @@ SHIFTS: dict[str, Callable[[Tensor], Tensor]] = {
     "hue three quarters of a turn on": lambda images: turned(images, 0.75),
     "0.6 times the brightness": lambda images: brightened(images, 0.6),
     "1.4 times the brightness": lambda images: brightened(images, 1.4),
+    "half the size": halved,
 }
 
 
@@ -175,11 +195,13 @@ def brightened(images: Tensor, factor: float) -> Tensor:
     return brighten(images, torch.full((len(images),), factor)).clamp(-1, 1)
 
 
-def quality(network: SceneNetwork, held_out: Drawing) -> dict[str, Any]:
+def quality(network: DrawnNetwork, words: Words, held_out: Drawing) -> dict[str, Any]:
     """Intersection over union on held-out drawings, plainly and in strange hues and light."""
     images, labels = as_images(torch.from_numpy(held_out.image)), torch.from_numpy(held_out.labels)
-    plain = iou_by_concept(network, images, labels)
-    shifted = {name: mean(iou_by_concept(network, shift(images), labels)["object"]) for name, shift in SHIFTS.items()}
+    plain = iou_by_concept(network, words, images, labels)
+    shifted = {
+        name: mean(iou_by_concept(network, words, shift(images), labels)["object"]) for name, shift in SHIFTS.items()
+    }
     return {
         "held_out_drawings": len(images),
         "mean_iou": {category: mean(values) for category, values in plain.items()},
@@ -207,7 +229,7 @@ def train_segmenter(
     """Train to the end of the recipe or to `until`, going on from the checkpoint in `out` if there is one."""
     out.mkdir(parents=True, exist_ok=True)
     run = Run.load(checkpoint(out)) if checkpoint(out).exists() else Run(recipe or Recipe())
-    data = load_drawings(drawings or out / "drawings", run.recipe.seed, run.recipe.data)
+    data = load_drawings(drawings or out / "drawings", run.recipe.seed, run.recipe.data, subject=run.recipe.subject)
     images, labels = torch.from_numpy(data.image), torch.from_numpy(data.labels)
     while run.step < min(run.recipe.steps, until or run.recipe.steps):
         loss = run.advance(images, labels)
@@ -233,24 +255,26 @@ def export_segmenter(out: Path, weights: Path, held_out: int = 500, history: str
     run = Run.load(checkpoint(out))
     recipe = run.recipe
     card = {
-        "what": "U-Net that names the object, part and material of every pixel of a drawn scene",
-        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings",
+        "what": f"U-Net that names the object, part and material of every pixel of drawn {recipe.subject}",
+        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings, {recipe.subject}",
         "held_out": f"drawings 0 to {held_out - 1} of seed {HELD_OUT_SEED}",
         "steps": run.step,
         **({"history": history} if history else {}),
         "batch": recipe.batch,
         "seconds": round(run.seconds),
-        **quality(run.network, draw_many(HELD_OUT_SEED, range(held_out))),
+        **quality(run.network, recipe.words, draw_many(HELD_OUT_SEED, range(held_out), subject=recipe.subject)),
     }
     write_weights(weights, run.network.state_dict(), card)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the segmenter or export it."""
+    """Train a segmenter or export it."""
     parser = argparse.ArgumentParser(prog="python -m dissectreport.training.segmenter", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train, or go on with a run")
-    train.add_argument("--data", type=int, default=Recipe.data, help="how many scenes to draw")
+    train.add_argument("--subject", choices=SUBJECTS, default=Recipe.subject, help="what the drawings show")
+    train.add_argument("--halved", type=float, default=Recipe.halved, help="share of images at half the size")
+    train.add_argument("--data", type=int, default=Recipe.data, help="how many drawings to draw")
     train.add_argument("--seed", type=int, default=Recipe.seed)
     train.add_argument("--steps", type=int, default=Recipe.steps)
     train.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
@@ -263,7 +287,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     if options.command == "train":
-        recipe = Recipe(data=options.data, seed=options.seed, steps=options.steps)
+        recipe = Recipe(
+            data=options.data,
+            seed=options.seed,
+            steps=options.steps,
+            subject=options.subject,
+            halved=options.halved,
+        )
         train_segmenter(options.out, recipe, drawings=options.drawings)
     else:
         export_segmenter(options.out, options.weights, history=options.history)
