@@ -36,8 +36,9 @@ MAY_IMPORT = {
     "records": "errors plan store",
     "plugins": "errors models segmenters",
     "training": "errors models segmenters",
-    "models": "errors sampler segmenters training",
-    "segmenters": "errors",
+    "models": "checkpoints errors sampler segmenters training",
+    "segmenters": "checkpoints errors",
+    "checkpoints": "errors store",
     "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
@@ -48,8 +49,9 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "counting intervene measure models ordering probe reference sampler segmenters training",
-    "safetensors": "models segmenters training",
+    "torch": "checkpoints counting intervene measure models ordering probe reference sampler segmenters training",
+    "filelock": "checkpoints",
+    "safetensors": "checkpoints training",
     "typer": "cli",
     "rich": "cli",
     "jinja2": "report",
