@@ -100,8 +100,8 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
         off = float((images - again).abs().max())
         yield Finding(
             WRONG if off > CLOSE else LOOK,
-            f"the same latents give other images the second time (by up to {off:.2g} of 2): something in the network is "
-            "random, such as noise or dropout; fix it, or nothing can be repeated",
+            f"the same latents give other images the second time (by up to {off:.2g} of 2): something in the network "
+            "is random, such as noise or dropout; fix it, or nothing can be repeated",
         )
         return
     alone = torch.cat([_drawn(models, 1, first) for first in range(min(samples, 3))])
