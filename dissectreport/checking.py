@@ -1,8 +1,4 @@
-"""What a person asks of a model before measuring it: which layers it has, and whether all is well with it.
-
-for line in layer_lines(source): print(line)
-for finding in check(source, samples=16): print(finding)
-"""
+"""What a person asks of a model before measuring it: which layers it has, and whether all is well with it."""
 
 from __future__ import annotations
 
@@ -33,6 +29,11 @@ class Finding:
     """ok; look, where a person should; or wrong, where a measurement would be stopped or mean nothing."""
     words: str
 
+    @property
+    def wrong(self) -> bool:
+        """Whether a measurement would be stopped, or mean nothing."""
+        return self.verdict == WRONG
+
     def __str__(self) -> str:
         return f"{self.verdict:<5}  {self.words}"
 
@@ -43,9 +44,9 @@ def surveyed(models: Models, count: int) -> tuple[tuple[probe.Seen, ...], Tensor
     return models.made(z, lambda: probe.survey(models.generator, z))
 
 
-def layer_rows(source: Source) -> list[dict[str, Any]]:
+def layer_rows(model: str) -> list[dict[str, Any]]:
     """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
-    models = source.models()
+    models = Source(model, "").models()
     parts, _ = surveyed(models, 2)
     return [
         {
@@ -68,7 +69,7 @@ def shape_words(part: probe.Seen) -> str:
     return size or f"returns a {part.returned}"
 
 
-def check(source: Source, samples: int = BATCH) -> Iterator[Finding]:
+def look_over(source: Source, samples: int = BATCH) -> Iterator[Finding]:
     """What a few samples tell of a model and its segmenter, in plain words; a wrong finding that ends it comes last."""
     models = source.models()
     for look in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):

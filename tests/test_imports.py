@@ -50,7 +50,8 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "checking checkpoints counting intervene measure models ordering probe reference sampler segmenters training",
+    "torch": "checking checkpoints counting intervene measure models ordering probe reference sampler segmenters "
+    "training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
     "typer": "cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -16,26 +17,40 @@ def readable(parts: Sequence[Seen]) -> tuple[str, ...]:
     return tuple(part.name for part in parts if part.units)
 
 
-def usual(parts: Sequence[Seen], channels: int = 3) -> tuple[str, ...]:
-    """The layers that are read where none are named: of the network's blocks the last of each size, five at most.
+def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
+    """The layers that are read where none are named: of the network's blocks the last of each shape, five at most.
 
     The last of several blocks of one shape is where a resolution's work is done, and where an activation function
-    has been applied; the image itself, `channels` deep at the end, is no layer.
+    has been applied. The image itself is no layer.
     """
-    runs = [list(group) for _, group in groupby(blocks(parts), key=lambda part: part.shape)]
-    last = [run[-1] for run in runs]
-    if len(last) > 1 and last[-1].units == channels:
-        last.pop()
-    return tuple(part.name for part in spread(last, MOST))
+    runs = groupby(blocks(parts, image_size), key=lambda part: part.shape)
+    return tuple(part.name for part in spread([list(run)[-1] for _, run in runs], MOST))
 
 
-def blocks(parts: Sequence[Seen]) -> list[Seen]:
-    """The outermost parts whose units can be read; wrappers around everything are looked into."""
-    outermost = [part for part in parts if not any(part.name.startswith(f"{other.name}.") for other in parts)]
-    inside = [part for part in parts if any(part.name.startswith(f"{other.name}.") for other in outermost)]
-    if len(outermost) == 1 and inside:
-        return blocks(inside)
-    return [part for part in outermost if part.units] or (blocks(inside) if inside else [])
+def blocks(parts: Sequence[Seen], image_size: tuple[int, int]) -> list[Seen]:
+    """The outermost parts whose units can be read, those that hold the image left out.
+
+    Where all but one of them are left out, it is a wrapper: its own parts are the blocks.
+    """
+    names = {part.name for part in parts}
+    outermost = [part for part in parts if not names & {*parents(part.name)}]
+    kept = [part for part in outermost if part.units and not is_image(part, image_size)]
+    inside = [part for part in parts if part not in outermost]
+    return (blocks(inside, image_size) or kept) if len(kept) <= 1 and inside else kept
+
+
+def parents(name: str) -> list[str]:
+    """The names of the parts that a part is in: a.b and a for a.b.c."""
+    steps = name.split(".")
+    return [".".join(steps[:count]) for count in range(1, len(steps))]
+
+
+def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
+    """Whether a part's output is the image, as a map or as a vector: at most four numbers a pixel."""
+    if len(part.shape) == 3:
+        return part.shape[1:] == image_size and part.shape[0] <= 4
+    pixels = math.prod(image_size)
+    return math.prod(part.shape) in (pixels, 3 * pixels, 4 * pixels)
 
 
 def spread(parts: Sequence[Seen], most: int) -> list[Seen]:
