@@ -144,7 +144,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     ]
     assert found.title == "mine"
     assert "mine" in Path("site/index.html").read_text()
-    assert found.facts.generator["licence"] == "mine"
+    assert found.provenance.generator["licence"] == "mine"
     assert "untrained" in set(found.layers[0].controls["control"])
     # What is read is what the network computes: hooks of its own give the same, in place or not.
     z = latents(1, 0, 4, (20, 1, 1))
