@@ -230,6 +230,33 @@ def _numbers(words: str) -> tuple[int, ...]:
 
 
 @app.command()
+def layers(
+    model: Model,
+    everything: Annotated[bool, typer.Option("--all", help="Parts whose units cannot be read, too.")] = False,
+) -> None:
+    """List a model's layers with their shapes, units and parameters, to choose --layers from."""
+    with listening():
+        from dissectreport import pipeline
+
+        for line in pipeline.layer_lines(model, everything):
+            typer.echo(line)
+
+
+@app.command()
+def check(model: Model, segmenter: Segmenter = "", device: Device = "auto") -> None:
+    """Run a few samples of a model and its segmenter, and say in plain words what is wrong; 1 if anything is."""
+    with listening():
+        from dissectreport import pipeline
+
+        wrong = False
+        for finding in pipeline.check(pipeline.Options(model, segmenter=segmenter, device=device)):
+            typer.echo(finding)
+            wrong = wrong or finding.wrong
+        if wrong:
+            raise typer.Exit(1)
+
+
+@app.command()
 def models() -> None:
     """List the models and segmenters that can be named."""
     from dissectreport import plugins

@@ -118,7 +118,9 @@ def prepare(options: Options) -> Job:
     generator = plugins.generator(options.model)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
     if not name:
-        raise BadOption(f"{options.model} names no segmenter of its own; choose one with --segmenter")
+        raise BadOption(
+            f"{options.model} names no segmenter of its own; choose one with --segmenter (colour needs no weights)"
+        )
     segmenter = plugins.segmenter(name)
     layers = options.layers or generator.default_layers
     for layer in layers:

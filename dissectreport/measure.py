@@ -20,6 +20,7 @@ from torch import Tensor
 from dissectreport import counting, plugins, probe
 from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
 from dissectreport.models.base import Generator
+from dissectreport.models.outputs import doubt_about
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
 from dissectreport.segmenters.base import Segmenter
@@ -143,6 +144,14 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     return found
 
 
+def check_look(generator: Generator, images: Tensor) -> None:
+    """Refuse first images that can hardly be what they are declared to be."""
+    declared = getattr(getattr(generator, "output", None), "declared", False)
+    doubt = doubt_about(images, declared)
+    if doubt:
+        raise ModelError(f"generator {generator.name!r}: {doubt}")
+
+
 def untrained(generator: Generator, seed: int) -> Generator | None:
     """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
     who = f"generator {generator.name!r} cannot be made anew with random weights"
@@ -171,6 +180,7 @@ def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[fl
     z = models.latents(0, 0, batch)
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
         images = models.images(z, 0)
+        check_look(models.generator, images)
         for name, maps in seen.items():
             probe.check_finite(name, maps, 0)
         clock = time.process_time if source.device == "cpu" else time.perf_counter

@@ -16,6 +16,7 @@ from dissectreport.results import Reader
 
 if TYPE_CHECKING:
     from dissectreport.analysis.dissection import Dissection
+    from dissectreport.checking import Finding
     from dissectreport.on_demand import Outcome, Wish
     from dissectreport.report.site import Written
 
@@ -25,9 +26,11 @@ __all__ = [
     "Wanted",
     "build",
     "cache_lines",
+    "check",
     "clear",
     "damaged",
     "intervene",
+    "layer_lines",
     "load",
     "measure",
     "render",
@@ -158,6 +161,38 @@ def middle_layer(options: Options) -> str:
     """The layer that is intervened on by default: the middle one of the model's own."""
     job = prepare(replace(options, interventions=False))
     return middle(job.layers)
+
+
+def layer_lines(model: str, everything: bool = False) -> Iterator[str]:
+    """A model's layers as a table, those that a build reads marked; with `everything` the parts without units too."""
+    from dissectreport.checking import layer_rows
+
+    rows = [row for row in layer_rows(model) if row["units"] or everything]
+    cells = [
+        (
+            "*" if row["read"] else "",
+            row["layer"],
+            row["kind"],
+            row["shape"],
+            f"{row['units']:,}",
+            f"{row['parameters']:,}",
+        )
+        for row in rows
+    ]
+    table = [("", "layer", "kind", "shape", "units", "parameters"), *cells]
+    widths = [max(len(line[column]) for line in table) for column in range(6)]
+    for line in table:
+        left = (word.ljust(width) for word, width in zip(line[:4], widths[:4], strict=True))
+        right = (word.rjust(width) for word, width in zip(line[4:], widths[4:], strict=True))
+        yield "  ".join([*left, *right]).rstrip()
+    yield "* is read by a build that names no --layers"
+
+
+def check(options: Options) -> Iterator[Finding]:
+    """What a few samples tell of a model and its segmenter."""
+    from dissectreport.checking import look_over
+
+    return look_over(prepare(replace(options, interventions=False)).source)
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:

@@ -3,6 +3,7 @@
     generator("scenes_pgan")               an installed entry point of the group dissectreport.generators
     generator("package.module:function")   a function that can be imported; it is called without arguments
     generator("./file.py:function")        a function in a file
+    generator("./mine.toml")               a network that a file describes (models/described.py)
 
 Finding a name imports and runs the code that it names; nothing else is run, and nothing is evaluated.
 """
@@ -15,6 +16,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +27,9 @@ from dissectreport.errors import DissectReportError, ModelError, SegmenterError,
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.segmenters.base import Segmenter
+
+
+TOML = ".toml"
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,16 @@ SEGMENTERS = Group(
 
 def generator(name: str) -> Generator:
     """The generator that `name` stands for."""
+    if name.endswith(TOML):
+        return cast("Generator", _checked(GENERATORS, name, _described(Path(name))))
     return cast("Generator", _load(GENERATORS, name))
+
+
+def _described(path: Path) -> object:
+    """What a TOML file describes; torch is imported only here, with the models."""
+    from dissectreport.models import described
+
+    return described.load(path, partial(_at_address, GENERATORS))
 
 
 def segmenter(name: str) -> Segmenter:
@@ -138,6 +152,9 @@ def _file(group: Group, address: str, path: Path) -> ModuleType:
     assert specification.loader is not None, "a path that ends in .py has a loader"
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
+    # As when Python runs a file: it may import what lies beside it, now or later.
+    if str(path.parent.resolve()) not in sys.path:
+        sys.path.insert(0, str(path.parent.resolve()))
     specification.loader.exec_module(module)
     return module
 

@@ -31,6 +31,62 @@ class _Enough(Exception):
     """Raised inside a hook when everything wanted has been read."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a part of a network was seen to do while one batch ran."""
+
+    name: str
+    kind: str
+    """Its class."""
+    runs: int
+    """How often it ran."""
+    shape: tuple[int, ...]
+    """The shape of its last output without the batch; () where it returns no tensor."""
+    returned: str
+    """What it returned, in a word."""
+    parameters: int
+    parent: str
+    """The part that it is in, '' for the network itself."""
+
+    @property
+    def units(self) -> int:
+        """Units that can be read, 0 for none: it runs once and gives a vector or a map."""
+        return self.shape[0] if self.runs == 1 and len(self.shape) in (1, 3) else 0
+
+
+def survey(network: Runs, z: Tensor) -> tuple[tuple[Seen, ...], Tensor]:
+    """Every part of the network that runs for the latents `z`, in the order in which they finish, and the images."""
+    seen: dict[str, Seen] = {}
+    parts = {name: part for name, part in network.module.named_modules() if name}
+
+    def keep(name: str, part: nn.Module) -> Callable[[nn.Module, object, object], None]:
+        count = sum(value.numel() for value in part.parameters())
+
+        def hook(_module: nn.Module, _args: object, output: object) -> None:
+            before = seen.pop(name, None)
+            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+            seen[name] = Seen(
+                name,
+                type(part).__name__,
+                1 + (before.runs if before else 0),
+                shape,
+                type(output).__name__,
+                count,
+                name.rpartition(".")[0],
+            )
+
+        return hook
+
+    handles = [part.register_forward_hook(keep(name, part)) for name, part in parts.items()]
+    try:
+        with torch.no_grad():
+            images = network(z)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(seen.values()), images
+
+
 @contextmanager
 def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Iterator[dict[str, Tensor]]:
     """A dictionary that holds each layer's last output (n, units, h, w) while the block runs.
@@ -42,7 +98,8 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
 
     def keep(name: str) -> nn.modules.module.RemovableHandle:  # type: ignore[name-defined]
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            seen[name] = as_map(name, output)
+            # A copy: what follows may change the layer's output in place, as rectifiers often do.
+            seen[name] = as_map(name, output).clone()
             if stop and len(seen) == len(layers):
                 raise _Enough
 
@@ -220,6 +277,15 @@ def opened(network: Runs, layer: str, z: Tensor) -> Opened:
     )
 
 
+def copied(output: object) -> object:
+    """What a part returned, its tensors copied: what follows may change them in place."""
+    if isinstance(output, Tensor):
+        return output.clone()
+    if type(output) is tuple:
+        return tuple(map(copied, output))
+    return [*map(copied, output)] if isinstance(output, list) else output
+
+
 @contextmanager
 def _replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., object]) -> Iterator[None]:
     """While the block runs, the part gives back `outputs`, one a call, and then what `after` gives."""
@@ -227,7 +293,7 @@ def _replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., 
 
     def replay(*args: object, **kwargs: object) -> object:
         for output in left:
-            return output
+            return copied(output)
         return after(*args, **kwargs)
 
     part.forward = replay

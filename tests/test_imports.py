@@ -20,7 +20,8 @@ PACKAGE = ROOT / "dissectreport"
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
     "cli": "errors on_demand pipeline plugins store",
-    "pipeline": "analysis errors interventions jobs measurement on_demand records report results store",
+    "checking": "errors measure plan probe",
+    "pipeline": "analysis checking errors interventions jobs measurement on_demand records report results store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
     "on_demand": "analysis engine errors intervene jobs measure plan probe",
     "ordering": "errors intervene measure plan probe stats",
@@ -36,8 +37,9 @@ MAY_IMPORT = {
     "records": "errors plan store",
     "plugins": "errors models segmenters",
     "training": "errors models segmenters",
-    "models": "errors sampler segmenters training",
-    "segmenters": "errors",
+    "models": "checkpoints errors probe sampler segmenters training",
+    "segmenters": "checkpoints errors",
+    "checkpoints": "errors store",
     "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
@@ -48,8 +50,10 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "counting intervene measure models ordering probe reference sampler segmenters training",
-    "safetensors": "models segmenters training",
+    "torch": "checking checkpoints counting intervene measure models ordering probe reference sampler segmenters "
+    "training",
+    "filelock": "checkpoints",
+    "safetensors": "checkpoints training",
     "typer": "cli",
     "rich": "cli",
     "jinja2": "report",

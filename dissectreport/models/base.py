@@ -17,7 +17,8 @@ class Generator(Protocol):
     identity: str
     """A word that changes whenever the weights or the arithmetic do."""
     latent_shape: tuple[int, ...]
-    """The shape of one latent; latents are standard normal."""
+    """The shape of one latent; latents are standard normal, but for a generator that draws its own: one with a method
+    `latents(seed, first, count)`, (count, *latent_shape) latents of samples `first` to `first + count`."""
     image_size: tuple[int, int]
     """Height and width of an image in pixels."""
     layers: tuple[str, ...]

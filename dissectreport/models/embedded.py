@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
-from dissectreport.errors import WeightsError
+from dissectreport.checkpoints.files import read_card, read_tensors
 from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 from dissectreport.models.wrap import NetworkGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
+REINSTALL = "reinstall the package"
 DEFAULT_LAYERS = ("layer2", "layer4", "layer6", "layer8", "layer10")
 
 
@@ -34,8 +29,9 @@ def scenes_pgan_early() -> NetworkGenerator:
 
 def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
-    card = read_card(folder / f"{name}.json")
-    network = as_processors_like(from_state_dict(read_weights(folder / f"{name}.safetensors", str(card["sha256"]))))
+    card = read_card(folder / f"{name}.json", REINSTALL)
+    tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
+    network = as_processors_like(from_state_dict(tensors))
     return NetworkGenerator(
         name=name,
         module=network,
@@ -47,40 +43,6 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         drawings=lambda count: drawn(count, network.resolution),
         facts={"family": "Progressive GAN", "segmenter": "scenes", "sha256": card["sha256"], "card": card},
     )
-
-
-def read_card(path: Path) -> Mapping[str, Any]:
-    """What is written about the weights beside them; `sha256` is that of the file."""
-    try:
-        card = json.loads(_bytes(path))
-    except ValueError as problem:
-        raise WeightsError(f"{path} is not JSON: {problem}; reinstall the package") from problem
-    if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
-        raise WeightsError(f"{path} gives no sha256 for its weights; reinstall the package")
-    return card
-
-
-def read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file with this SHA-256, those of half precision as float32."""
-    content = _bytes(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise WeightsError(
-            f"{path} is not the file that its card describes (SHA-256 {found[:12]}…, not {sha256[:12]}…): "
-            "it was changed or cut short; reinstall the package"
-        )
-    try:
-        tensors = parse_safetensors(content)
-    except SafetensorError as problem:
-        raise WeightsError(f"{path} is no safetensors file: {problem}") from problem
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise WeightsError(f"{path} cannot be read: {problem.strerror}; reinstall the package") from problem
 
 
 def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:

@@ -1,4 +1,10 @@
-"""Any network with named layers as a `Generator`."""
+"""Any network with named layers as a `Generator`.
+
+    NetworkGenerator("mine", network, latent_shape=(128,), image_size=(64, 64), layers=("block1", "block2"))
+
+`inputs` is for networks that take anything but one standard normal latent, `output` for those that return anything but
+(n, 3, h, w) images in [-1, 1].
+"""
 
 from __future__ import annotations
 
@@ -10,12 +16,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import ModelError
+from dissectreport.errors import BadOption, ModelError
+from dissectreport.models.inputs import Inputs
+from dissectreport.models.outputs import Output
+
+OUTPUT = Output()
 
 
 def no_drawings(count: int) -> Tensor | None:
     """None: there are no images here like those that the network was trained on."""
     return None
+
+
+@dataclass(frozen=True, eq=False)
+class Called:
+    """A network called on latents: `inputs` make its arguments of them, `output` images of what it returns."""
+
+    module: nn.Module
+    inputs: Inputs
+    output: Output
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, *latent_shape) standard normal numbers -> (n, 3, height, width), nominally in [-1, 1]."""
+        by_place, by_name = self.inputs.made(z)
+        return self.output.images(self.module(*by_place, **by_name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,25 +51,44 @@ class NetworkGenerator:
 
     name: str
     module: nn.Module
-    latent_shape: tuple[int, ...]
-    image_size: tuple[int, int]
-    layers: tuple[str, ...]
-    default_layers: tuple[str, ...]
+    latent_shape: tuple[int, ...] = ()
+    """() where `inputs` say it."""
+    image_size: tuple[int, int] = (0, 0)
+    layers: tuple[str, ...] = ()
+    default_layers: tuple[str, ...] = ()
+    """() for all layers."""
     remade: Callable[[int], nn.Module] | None = None
     drawings: Callable[[int], Tensor | None] = no_drawings
     facts: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
+    inputs: Inputs | None = None
+    """What the network is called with; None for one standard normal latent of `latent_shape`."""
+    output: Output = OUTPUT
 
     def __post_init__(self) -> None:
         check_layers(self.module, (*self.layers, *self.default_layers))
         self.module.requires_grad_(False).eval()
-        if not self.identity:
-            object.__setattr__(self, "identity", identity_of(self.module))
+        if self.inputs is None and not self.latent_shape:
+            raise BadOption(f"generator {self.name!r} has no latent_shape; give it one, or inputs")
+        takes = self.inputs or Inputs.normal(self.latent_shape)
+        if self.latent_shape not in ((), takes.latent_shape):
+            raise BadOption(
+                f"generator {self.name!r} has latent_shape {self.latent_shape}, but inputs of "
+                f"{takes.latent_shape}; leave latent_shape out"
+            )
+        identity = self.identity or " ".join(filter(None, (identity_of(self.module), self._unusual())))
+        made = {"latent_shape": takes.latent_shape, "default_layers": self.default_layers or self.layers}
+        for name, value in {**made, "identity": identity}.items():
+            object.__setattr__(self, name, value)
+
+    def _unusual(self) -> str:
+        """What of inputs and output changes the numbers, '' where they are the usual ones."""
+        known = (*((self.inputs,) if self.inputs else ()), *((self.output,) if self.output.unusual else ()))
+        return hashlib.sha256(repr(known).encode()).hexdigest() if known else ""
 
     def __call__(self, z: Tensor) -> Tensor:
-        """(n, *latent_shape) -> (n, 3, height, width) in [-1, 1]."""
-        images: Tensor = self.module(z)
-        return images
+        """(n, *latent_shape) standard normal numbers -> (n, 3, height, width), nominally in [-1, 1]."""
+        return Called(self.module, self.inputs or Inputs.normal(self.latent_shape), self.output)(z)
 
     def to(self, device: torch.device) -> NetworkGenerator:
         """The same generator on `device`; the network itself moves."""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.checkpoints.files import read_card, read_checkpoint, tensors_of
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
 
 WEIGHTS = Path(__file__).parent / "weights"
+CURE = "give another file, or reinstall the package"
 SIZE = 128
 Words: TypeAlias = Mapping[str, tuple[str, ...]]
 """The names of the concepts by learned category: object, part, material."""
@@ -152,13 +150,12 @@ def fitted(images: Tensor) -> Tensor:
 def load_drawn(name: str, words: Words, weights: Path | None = None) -> DrawnSegmenter:
     """The segmenter of this name with the weights of the package, or with others; a card beside them is checked."""
     path = Path(weights or WEIGHTS / f"{name}.safetensors")
-    content = _bytes(path)
-    sha256 = hashlib.sha256(content).hexdigest()
     beside = path.with_suffix(".json")
-    card = _checked_card(sha256, beside) if weights is None or beside.exists() else {}
-    facts = {"sha256": sha256, **({"card": card} if card else {})}
-    network = network_of(words, _tensors(content, path), name)
-    return DrawnSegmenter(name, words, network, f"{name} {sha256} {IDENTITY}", facts)
+    card = read_card(beside, CURE) if weights is None or beside.exists() else {}
+    read = read_checkpoint(path, card.get("sha256", ""), CURE)
+    facts = {"sha256": read.sha256, **({"card": card} if card else {})}
+    network = network_of(words, tensors_of(read.content), name)
+    return DrawnSegmenter(name, words, network, f"{name} {read.sha256} {IDENTITY}", facts)
 
 
 def network_of(words: Words, state_dict: Mapping[str, Tensor], name: str) -> DrawnNetwork:
@@ -170,33 +167,3 @@ def network_of(words: Words, state_dict: Mapping[str, Tensor], name: str) -> Dra
         first = str(problem).splitlines()[-1].strip()
         raise WeightsError(f"these weights do not fit the segmenter of {name}: {first}") from problem
     return network
-
-
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = parse_safetensors(content)
-    except SafetensorError as problem:
-        raise WeightsError(f"{path} is no safetensors file: {problem}") from problem
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-
-
-def _checked_card(sha256: str, card: Path) -> Mapping[str, Any]:
-    """What is written about the weights beside them; refused where it describes others."""
-    try:
-        held: dict[str, Any] = json.loads(_bytes(card))
-        expected = held["sha256"]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise WeightsError(f"{card} gives no sha256 for its weights; reinstall the package") from problem
-    if sha256 != expected:
-        raise WeightsError(
-            f"{card.with_suffix('.safetensors')} is not the file that its card describes "
-            f"(SHA-256 {sha256[:12]}…, not {str(expected)[:12]}…); reinstall the package"
-        )
-    return held
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise WeightsError(f"{path} cannot be read: {problem.strerror}; give another file or reinstall") from problem

@@ -51,11 +51,16 @@ class Subject:
     @cached_property
     def numbers(self) -> Bytes:
         """(pieces, 3) the numbers of object, part and material; 0 for none."""
-        return numpy.array([self._numbers(piece) for piece in self.pieces], dtype=numpy.uint8)
+        return numbers_of(self.words, self.pieces)
 
-    def _numbers(self, piece: Piece) -> tuple[int, ...]:
-        named = zip(self.words.values(), (piece.object, piece.part, piece.material), strict=True)
-        return tuple(words.index(name) + 1 if name else 0 for words, name in named)
+
+def numbers_of(words: Mapping[str, tuple[str, ...]], pieces: Iterable[Piece]) -> Bytes:
+    """(pieces, 3) the numbers of object, part and material; 0 for none."""
+    names = [(piece.object, piece.part, piece.material) for piece in pieces]
+    rows = [
+        [known.index(name) + 1 if name else 0 for known, name in zip(words.values(), row, strict=True)] for row in names
+    ]
+    return numpy.array(rows, dtype=numpy.uint8)
 
 
 def colour(hue: float, saturation: float, value: float) -> Colour:

@@ -33,8 +33,7 @@ from dissectreport.models.proggan import (
     ProgressiveGenerator,
     from_state_dict,
 )
-from dissectreport.segmenters.scenes import channels_last
-from dissectreport.segmenters.scenes import load as load_segmenter
+from dissectreport.segmenters.drawn import channels_last, load_drawn
 from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
 from dissectreport.training.drawings import SUBJECTS, load_images
 from dissectreport.training.quality import assess
@@ -107,6 +106,14 @@ class GrowingGenerator(nn.Module):
             return self.draw_coarse(features)
         fine = self.draw_fine(features)
         return fine if blend == 1 else torch.lerp(double(self.draw_coarse(features)), fine, blend)
+
+    def at_half_size(self) -> ProgressiveGenerator:
+        """The generator as it is before it grows, with the same weights."""
+        half = ProgressiveGenerator(self.full.sizes[:-1], self.full.parts)
+        layers = [*list(self.full)[:-3], self.coarse_output]
+        for layer, trained in zip(half, layers, strict=True):
+            layer.load_state_dict(trained.state_dict())
+        return half
 
     def coarse_features(self, z: Tensor) -> Tensor:
         """(n, z) latents -> (n, channels, h / 2, w / 2), from which both outputs draw."""
@@ -410,20 +417,23 @@ def sheet(images: Tensor, columns: int) -> Image.Image:
 
 
 def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | None = None) -> None:
-    """Write the averaged generator of the run in `out` to `weights`, its card beside it."""
+    """Write the averaged generator of the run in `out`, at the size it has come to, and its card beside it."""
     run = Run.load(state or checkpoint(out))
     recipe, progress = run.recipe, run.progress
-    generator = run.average.full.eval()
+    generator = (run.average.full if progress.grown else run.average.at_half_size()).eval()
     card = {
-        "what": f"Progressive GAN of drawn scenes with a church, {recipe.size} x {recipe.size}",
-        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings",
+        "what": f"Progressive GAN of drawn {recipe.subject}, {generator.resolution} x {generator.resolution}",
+        "subject": recipe.subject,
+        "pixel_norm": recipe.pixel_norm,
+        "batch_deviation": recipe.batch_deviation,
+        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of {SUBJECTS[recipe.subject].paint.__module__}",
         "images": progress.images,
-        "images_at_half_size": min(progress.images, recipe.coarse),
+        "images_at_half_size": min(progress.images, recipe.coarse) if progress.grown else 0,
         "preceded_by": recipe.preceded_by,
         "steps": progress.step,
         "seconds": round(progress.seconds),
         "recipe": asdict(recipe),
-        **assess(generator, recipe.sizes[0], load_segmenter(), count),
+        **assess(generator, load_drawn(recipe.subject, SUBJECTS[recipe.subject].words), count),
     }
     write_weights(weights, generator.state_dict(), card)
 

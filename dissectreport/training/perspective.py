@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dissectreport.training.brush import Brush, Colour, Floats, Piece, Point, colour
 
 Side: TypeAlias = Literal["back", "left", "right"]
+Span: TypeAlias = tuple[float, float]
 
 
 class Tone(NamedTuple):
@@ -128,7 +129,7 @@ def far_to_near(boxes: Sequence[Box], eye: float) -> list[int]:
 
 
 def hidden_by(boxes: Sequence[Box], eye: float) -> NDArray[numpy.bool_]:
-    """(n, n) whether a box (row) can be hidden by another (column), on whose side of a plane between them the camera is."""
+    """(n, n) whether a box (row) can be hidden by another (column): the camera is on that one's side of a plane between."""
     left, right, bottom, top, near, far = numpy.array([list(vars(box).values()) for box in boxes]).T
     order = parted(-far, -near, 0.0)
     for low, high, camera in ((left, right, 0.0), (bottom, top, eye)):
@@ -177,4 +178,5 @@ def seen_surface(view: View, room: Room) -> tuple[Floats, Floats, Floats]:
     to_sides = numpy.where(slope_x < 0, room.left, room.right) / slope_x
     to_ends = numpy.where(slope_y < 0, -view.eye, room.height - view.eye) / slope_y
     z = numpy.minimum(numpy.minimum(to_sides, to_ends), numpy.float32(room.depth)).astype(numpy.float32)
-    return slope_x * z, view.eye + slope_y * z, z
+    x, y = slope_x * z, view.eye + slope_y * z
+    return x.astype(numpy.float32), y.astype(numpy.float32), z

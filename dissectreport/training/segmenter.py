@@ -158,9 +158,7 @@ def guess(network: DrawnNetwork, counts: list[int], images: Tensor) -> Tensor:
     return torch.stack([each.argmax(dim=1) for each in split], dim=1)
 
 
-def iou_by_concept(
-    network: DrawnNetwork, words: Words, images: Tensor, labels: Tensor
-) -> dict[str, dict[str, float]]:
+def iou_by_concept(network: DrawnNetwork, words: Words, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
     """By category and concept, pixels of both over pixels of either."""
     both, either = intersections_and_unions(network, class_counts(words), images, labels)
     iou = (both.double() / either.clamp(min=1)).split(class_counts(words))
@@ -256,7 +254,7 @@ def export_segmenter(out: Path, weights: Path, held_out: int = 500, history: str
     recipe = run.recipe
     card = {
         "what": f"U-Net that names the object, part and material of every pixel of drawn {recipe.subject}",
-        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of dissectreport.training.drawings, {recipe.subject}",
+        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of {SUBJECTS[recipe.subject].paint.__module__}",
         "held_out": f"drawings 0 to {held_out - 1} of seed {HELD_OUT_SEED}",
         "steps": run.step,
         **({"history": history} if history else {}),

@@ -1,0 +1,1 @@
+"""Files of weights: read as data, checked, fetched, and put into networks."""

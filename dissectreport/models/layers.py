@@ -1,0 +1,60 @@
+"""Which layers of a network to read, from what its parts were seen to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+from dissectreport.probe import Seen
+
+MOST = 5
+"""Layers that are read where none are named."""
+
+
+def readable(parts: Sequence[Seen]) -> tuple[str, ...]:
+    """The parts whose units can be read, in the order in which they finish."""
+    return tuple(part.name for part in parts if part.units)
+
+
+def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
+    """The layers that are read where none are named: of the network's blocks the last of each shape, five at most.
+
+    The last of several blocks of one shape is where a resolution's work is done, and where an activation function
+    has been applied. The image itself is no layer.
+    """
+    runs = groupby(blocks(parts, image_size), key=lambda part: part.shape)
+    return tuple(part.name for part in spread([list(run)[-1] for _, run in runs], MOST))
+
+
+def blocks(parts: Sequence[Seen], image_size: tuple[int, int]) -> list[Seen]:
+    """The outermost parts whose units can be read, those that hold the image left out.
+
+    Where all but one of them are left out, it is a wrapper: its own parts are the blocks.
+    """
+    names = {part.name for part in parts}
+    outermost = [part for part in parts if not names & {*parents(part.name)}]
+    kept = [part for part in outermost if part.units and not is_image(part, image_size)]
+    inside = [part for part in parts if part not in outermost]
+    return (blocks(inside, image_size) or kept) if len(kept) <= 1 and inside else kept
+
+
+def parents(name: str) -> list[str]:
+    """The names of the parts that a part is in: a.b and a for a.b.c."""
+    steps = name.split(".")
+    return [".".join(steps[:count]) for count in range(1, len(steps))]
+
+
+def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
+    """Whether a part's output is the image, as a map or as a vector: at most four numbers a pixel."""
+    if len(part.shape) == 3:
+        return part.shape[1:] == image_size and part.shape[0] <= 4
+    pixels = math.prod(image_size)
+    return math.prod(part.shape) in (pixels, 3 * pixels, 4 * pixels)
+
+
+def spread(parts: Sequence[Seen], most: int) -> list[Seen]:
+    """At most so many, evenly from the first to the last."""
+    if len(parts) <= most:
+        return list(parts)
+    return [parts[round(place * (len(parts) - 1) / (most - 1))] for place in range(most)]

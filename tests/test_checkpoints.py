@@ -1,0 +1,239 @@
+"""Files of weights: every kind gives the same tensors, and what is no weights is refused in one line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dissectreport.checkpoints.files import read_checkpoint, read_tensors
+from dissectreport.checkpoints.pickles import wanted
+from dissectreport.errors import WeightsError
+
+
+def some() -> dict[str, Tensor]:
+    """A few tensors of different types and shapes."""
+    random = torch.Generator().manual_seed(0)
+    return {
+        "a.weight": torch.randn(3, 2, generator=random),
+        "a/b": torch.randn(4, generator=random).half(),
+        "count": torch.tensor(7),
+    }
+
+
+def as_safetensors(path: Path) -> None:
+    save_file(some(), path)
+
+
+def as_torch(path: Path) -> None:
+    torch.save(some(), path)
+
+
+def as_old_torch(path: Path) -> None:
+    torch.save(some(), path, _use_new_zipfile_serialization=False)
+
+
+def as_wrapped(path: Path) -> None:
+    torch.save({"state_dict": some(), "step": 7, "name": "church"}, path)
+
+
+def as_arrays(path: Path) -> None:
+    np.savez(path, **{name: value.numpy() for name, value in some().items()})
+
+
+KINDS = {
+    "safetensors": (as_safetensors, "weights.safetensors"),
+    "torch": (as_torch, "weights.pth"),
+    "old torch": (as_old_torch, "weights.pt"),
+    "wrapped": (as_wrapped, "weights.ckpt"),
+    "arrays": (as_arrays, "weights.npz"),
+    "another ending": (as_torch, "weights.bin"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_gives_the_same_tensors_in_single_precision(tmp_path: Path, kind: str) -> None:
+    write, name = KINDS[kind]
+    write(tmp_path / name)
+    read = read_tensors(tmp_path / name)
+    expected = some()
+    assert read.keys() == expected.keys()
+    assert all(torch.equal(read[key], expected[key].float() if key != "count" else expected[key]) for key in read)
+    assert {str(value.dtype) for value in read.values()} == {"torch.float32", "torch.int64"}
+
+
+def test_a_file_of_several_networks_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "gan.pt"
+    torch.save({"g_ema": some(), "steps": 12, "d": some()}, path)
+    found = read_checkpoint(path)
+    assert found.content["steps"] == 12
+    assert found.content["g_ema"].keys() == some().keys()
+    with pytest.raises(WeightsError, match="'g_ema' is a dict; it should be a tensor"):
+        read_tensors(path)
+
+
+def test_the_digest_is_whole_and_may_be_checked_by_its_first_digits(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    as_torch(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for known in ("", digest[:8], digest, digest.upper()):
+        assert read_checkpoint(path, known).sha256 == digest
+
+
+class Coat(nn.Module):
+    """A network of somebody's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+
+
+class Runs:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return Path.touch, (Path(RAN),)
+
+
+RAN = "/nowhere"
+
+
+def naming(module: str, name: str, protocol: int) -> bytes:
+    """A pickle that calls something of a repository that is not here."""
+    if protocol < 4:
+        words = b"c" + f"{module}\n{name}\n".encode()
+    else:
+        words = b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name)) + b"\x93"
+    return b"\x80" + bytes([protocol]) + words + b")R."
+
+
+def write_tar(path: Path) -> None:
+    inner = path.with_name("inner")
+    inner.write_bytes(b"x")
+    with tarfile.open(path, "w") as archive:
+        archive.add(inner, "inner")
+
+
+def zip_of(*names: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, "hello")
+
+    return write
+
+
+def cut(write: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Writes a file without its second half."""
+
+    def halve(path: Path) -> None:
+        write(path)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+
+    return halve
+
+
+def bytes_of(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+BROKEN = {
+    "missing": (lambda path: None, "w.pth", "there is no such file"),
+    "a folder": (Path.mkdir, "w.pth", "cannot be read: Is a directory"),
+    "empty": (Path.touch, "w.pth", "is empty"),
+    "cut torch": (cut(as_torch), "w.pth", "cut short: the directory at its end is missing"),
+    "cut old torch": (cut(as_old_torch), "w.pth", "damaged, or was cut short"),
+    "cut safetensors": (cut(as_safetensors), "w.safetensors", "no safetensors file, or was cut short"),
+    "cut arrays": (cut(as_arrays), "w.npz", "cut short"),
+    "page": (bytes_of(b"\n<!DOCTYPE html><html><body>404</body></html>"), "w.pth", "is a web page"),
+    "bare page": (bytes_of(b"<HTML><head>Moved</head></HTML>"), "w.safetensors", "is a web page"),
+    "pointer": (bytes_of(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), "w.pth", "git-lfs pointer"),
+    "tar": (write_tar, "w.pth", "is a tar archive"),
+    "gzip": (bytes_of(gzip.compress(b"weights")), "w.pth", "compressed with gzip"),
+    "zip": (zip_of("readme.txt"), "w.zip", "zip archive of other files"),
+    "program": (zip_of("w/data.pkl", "w/constants.pkl", "w/code/w.py"), "w.pt", "a program .TorchScript."),
+    "text": (bytes_of(b"hello, world\n"), "w.pth", "of no kind that can be read"),
+    "text, named safetensors": (bytes_of(b"hello, world\n"), "w.safetensors", "is no safetensors file"),
+    "a network": (lambda path: torch.save(nn.Sequential(nn.Linear(1, 1)), path), "w.pth", "holds a whole network"),
+    "an old network": (
+        lambda path: torch.save(nn.Linear(1, 1), path, _use_new_zipfile_serialization=False),
+        "w.pth",
+        r"holds a whole network \(torch.nn.modules.linear.Linear\)",
+    ),
+    "a network of one's own": (lambda path: torch.save(Coat(), path), "w.pth", r"test_checkpoints\.Coat"),
+    "code": (lambda path: torch.save({"a": torch.zeros(1), "b": Runs()}, path), "w.pth", "wants to run"),
+    "plain pickle": (lambda path: path.write_bytes(pickle.dumps(some())), "w.pkl", "wants to run torch"),
+    "arrays of objects": (
+        lambda path: np.savez(path, a=np.array([{}], dtype=object)),
+        "w.npz",
+        "no array of numbers",
+    ),
+    "words": (lambda path: np.savez(path, a=np.array(["x"])), "w.npz", "no array of numbers"),
+    "a list": (lambda path: torch.save([torch.zeros(1)], path), "w.pth", "holds a list, not a table of tensors"),
+    "stylegan3": (
+        bytes_of(naming("torch_utils.persistence", "_reconstruct_persistent_obj", 4)),
+        "w.pkl",
+        "legacy.load_network_pkl",
+    ),
+    "stylegan, TensorFlow": (bytes_of(naming("dnnlib.tflib.network", "Network", 3)), "w.pkl", "numpy.savez"),
+    "progressive, TensorFlow": (bytes_of(naming("tfutil", "Network", 2)), "w.pkl", "numpy.savez"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_no_weights_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
+    write, name, message = BROKEN[case]
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(WeightsError, match=message) as refused:
+        read_tensors(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_wrong_file_is_refused_whatever_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    as_torch(path)
+    with pytest.raises(WeightsError, match=r"not the file that its card describes .* not 7e701dd5…\).*; try another"):
+        read_tensors(path, "7e701dd5", cure="try another")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_code_in_weights_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool) -> None:
+    ran = tmp_path / "ran"
+    monkeypatch.setitem(globals(), "RAN", str(ran))
+    path = tmp_path / "w.pth"
+    torch.save({"b": Runs()}, path, _use_new_zipfile_serialization=not old)
+    with pytest.raises(WeightsError, match="code in weights is never run"):
+        read_tensors(path)
+    assert not ran.exists()
+    torch.load(path, weights_only=False)
+    assert ran.exists(), "the file would have done it"
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_the_names_that_a_pickle_wants_are_those_that_unpickling_looks_up(protocol: int) -> None:
+    looked_up = []
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> object:
+            looked_up.append(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    from io import BytesIO
+
+    content = pickle.dumps([Coat(), some(), Path("x"), Coat(), {"state": slice(1, 2)}, np.float64(1)], protocol)
+    Unpickler(BytesIO(content)).load()
+    assert wanted(content) == list(dict.fromkeys(looked_up))
+    assert wanted(content[: len(content) // 2]) == wanted(content)[: len(wanted(content[: len(content) // 2]))]

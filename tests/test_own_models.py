@@ -1,0 +1,574 @@
+"""Anybody's network by a TOML file: what goes in, what comes out, which layers, and what is said otherwise."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from dissectreport import pipeline, plugins, probe
+from dissectreport.checking import look_over
+from dissectreport.checkpoints.fitting import fit, tensors_at
+from dissectreport.cli import app
+from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
+from dissectreport.measure import Source
+from dissectreport.models.inputs import Constant, Inputs, Labels, Noise
+from dissectreport.models.layers import usual
+from dissectreport.models.outputs import Output, doubt_about
+from dissectreport.models.wrap import Called, NetworkGenerator
+from dissectreport.pipeline import Options
+from dissectreport.sampler import latents
+
+NETWORKS = '''
+import torch
+from torch import nn
+from beside import rectifier          # a file in the same folder, as research code has it
+
+
+def up(a, b, kernel=4, stride=2, padding=1):
+    return [nn.ConvTranspose2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), rectifier()]
+
+
+class Dcgan(nn.Module):
+    """A generator as in the tutorials: rectifiers in place, flat names, tanh at the end."""
+
+    def __init__(self, width=8, channels=3):
+        super().__init__()
+        self.main = nn.Sequential(
+            *up(20, 4 * width, 4, 1, 0), *up(4 * width, 2 * width), *up(2 * width, width),
+            nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh(),
+        )
+
+    def forward(self, z):
+        return self.main(z)
+
+
+class Mlp(nn.Module):
+    """No unit of it has an extent in space."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 12), nn.ReLU(True), nn.Linear(12, 24), nn.ReLU(True))
+        self.out = nn.Linear(24, 3 * 8 * 8)
+
+    def forward(self, z):
+        return torch.sigmoid(self.out(self.body(z))).view(-1, 3, 8, 8)
+
+
+class Conditional(nn.Module):
+    """Takes noise, a class and a truncation by keyword; returns a tuple, grey, from 0 to 255."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(4, 5)
+        self.block = nn.Conv2d(13, 6, 1)
+        self.paint = nn.Conv2d(6, 1, 1)
+
+    def forward(self, z, label, truncation=1.0):
+        both = torch.cat([z * truncation, self.embed(label)], 1)
+        maps = self.block(both[:, :, None, None].expand(-1, -1, 8, 8)).relu()
+        return both, {"image": self.paint(maps).sigmoid() * 255}
+
+
+def number(width=3):
+    return width
+'''
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with somebody's code and weights, where the commands run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside.py").write_text(
+        "from torch import nn\n\n\ndef rectifier():\n    return nn.ReLU(inplace=True)\n"
+    )
+    (tmp_path / "net.py").write_text(NETWORKS)
+    return tmp_path
+
+
+def made(name: str, **arguments: object) -> nn.Module:
+    """Somebody's network with random weights that draw something."""
+    function = plugins._at_address(plugins.GENERATORS, f"./net.py:{name}")
+    assert callable(function)
+    torch.manual_seed(3)
+    network: nn.Module = function(**arguments)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.running_mean)
+            nn.init.uniform_(part.running_var, 0.5, 2)
+        elif isinstance(part, nn.ConvTranspose2d):
+            nn.init.normal_(part.weight, std=0.2)
+    return network.eval()
+
+
+def write(place: Path, text: str, name: str = "mine.toml") -> str:
+    (place / name).write_text(textwrap.dedent(text))
+    return name
+
+
+DCGAN = """
+    network = "./net.py:Dcgan"
+    weights = "dcgan.pth"
+    part = "g_ema"
+    latent = [20, 1, 1]
+    segmenter = "colour"
+    facts = { licence = "mine" }
+"""
+
+
+# --- a whole dissection of a network that this package does not know ---
+
+
+def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: Path) -> None:
+    network = made("Dcgan")
+    torch.save({"epoch": 3, "g_ema": {f"module.{k}": v for k, v in network.state_dict().items()}}, "dcgan.pth")
+    write(place, DCGAN)
+    run = CliRunner()
+    checked = run.invoke(app, ["check", "mine.toml"])
+    assert checked.exit_code == 0, checked.output
+    words = ["--samples", "192", "--cache", "cache", "--out", "site", "--workers", "1"]
+    built = run.invoke(app, ["build", "mine.toml", *words])
+    assert built.exit_code == 0, built.output
+    found = pipeline.load("mine.toml", cache=Path("cache"))
+    assert [(layer.name, len(layer.table)) for layer in found.layers] == [
+        ("main.2", 32),
+        ("main.5", 16),
+        ("main.8", 8),
+    ]
+    assert found.title == "mine"
+    assert "mine" in Path("site/index.html").read_text()
+    assert found.provenance.generator["licence"] == "mine"
+    assert "untrained" in set(found.layers[0].controls["control"])
+    # What is read is what the network computes: hooks of its own give the same, in place or not.
+    z = latents(1, 0, 4, (20, 1, 1))
+    ours = probe.read(plugins.generator("mine.toml"), ["main.1", "main.2"], z)
+    with torch.no_grad():
+        before = network.main[1](network.main[0](z))
+    assert torch.allclose(ours["main.1"], before, atol=1e-6)
+    assert torch.allclose(ours["main.2"], before.relu(), atol=1e-6)
+    assert bool((ours["main.1"] < 0).any())
+
+
+def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: Path) -> None:
+    network = made("Dcgan")
+    generator = NetworkGenerator("g", network, (20, 1, 1), (32, 32), ("main.1",))
+    z = latents(1, 0, 2, (20, 1, 1))
+    at = probe.opened(generator, "main.1", z)
+    first = at.images(at.activations)
+    assert torch.equal(at.images(at.activations), first)
+    assert torch.allclose(first, network(z), atol=1e-6)
+
+
+def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(
+        place,
+        """
+        network = "./net.py:Mlp"
+        weights = "mlp.pth"
+        latent = { shape = 6, distribution = "uniform", low = 0 }
+        output = { range = [0, 1] }
+        segmenter = "colour"
+        """,
+    )
+    generator = plugins.generator(name)
+    assert generator.default_layers == ("body.1", "body.3")
+    assert generator.image_size == (8, 8)
+    pipeline.build(Options(name, samples=192, workers=1, cache=place / "cache"), place / "site")
+    found = pipeline.load(name, cache=place / "cache")
+    assert [len(layer.table) for layer in found.layers] == [12, 24]
+
+
+def test_several_inputs_labels_and_an_image_inside_a_tuple(place: Path) -> None:
+    network = made("Conditional")
+    torch.save(network.state_dict(), "c.pth")
+    name = write(
+        place,
+        """
+        network = "./net.py:Conditional"
+        weights = "c.pth"
+        inputs = [{ shape = [8] }, { classes = 4, only = [1, 3], name = "label" }, { value = 0.5, name = "truncation" }]
+        output = { take = 1, range = [0, 255], channels = [0, 0, 0] }
+        """,
+    )
+    with pytest.raises(ModelError, match=r"returns a dict instead of images \(it has 'image'\)"):
+        plugins.generator(name)
+
+
+def test_labels_reach_the_network_and_its_images_are_those_that_it_gives_them(place: Path) -> None:
+    network = made("Conditional")
+    torch.save(network.state_dict(), "c.pth")
+    (place / "wrapped.py").write_text(
+        "import net\n\n\nclass Wrapped(net.Conditional):\n    def forward(self, *given, **named):\n"
+        "        return super().forward(*given, **named)[1]\n"
+    )
+    name = write(
+        place,
+        """
+        network = "./wrapped.py:Wrapped"
+        weights = "c.pth"
+        inputs = [{ shape = [8] }, { classes = 4, only = [1, 3], name = "label" }, { value = 0.5, name = "truncation" }]
+        output = { take = "image", range = [0, 255], channels = [0, 0, 0] }
+        layers = ["block"]
+        """,
+    )
+    generator = plugins.generator(name)
+    assert generator.latent_shape == (9,)
+    z = latents(1, 0, 6, (9,))
+    labels = Labels(4, only=(1, 3)).numbers(z[:, 8:])
+    with torch.no_grad():
+        grey = network(z[:, :8], labels, truncation=0.5)[1]["image"]
+        images = generator(z)
+    assert set(labels.tolist()) == {1, 3}
+    assert torch.allclose(images, (grey / 127.5 - 1).expand(-1, 3, -1, -1), atol=1e-5)
+
+
+# --- what goes in ---
+
+
+def test_one_normal_latent_is_given_as_it_is() -> None:
+    z = latents(1, 0, 5, (7,))
+    (given,), keywords = Inputs.normal((7,)).made(z)
+    assert isinstance(given, Tensor)
+    assert torch.equal(given, z)
+    assert keywords == {}
+
+
+def test_uniform_noise_is_uniform() -> None:
+    z = latents(1, 0, 20_000, (1,))
+    (given,), _ = Inputs((Noise((1,), "uniform", low=-2, high=3),)).made(z)
+    assert isinstance(given, Tensor)
+    ordered = (np.sort(given.numpy()[:, 0]) + 2) / 5
+    even = (np.arange(20_000) + 0.5) / 20_000
+    assert np.abs(ordered - even).max() < 0.012, "Kolmogorov's bound at one in a thousand is .0138"
+
+
+def test_truncated_noise_is_the_middle_of_the_normal_distribution() -> None:
+    z = latents(1, 0, 20_000, (1,))
+    (given,), _ = Inputs((Noise((1,), "truncated", bound=1.0),)).made(z)
+    assert isinstance(given, Tensor)
+    assert given.abs().max() <= 1
+    ordered = np.sort(given.numpy()[:, 0].astype(float))
+    low, high = (0.5 * math.erfc(-end / math.sqrt(2)) for end in (-1, 1))
+    share = (np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in ordered[::50]]) - low) / (high - low)
+    assert np.abs(share - (np.arange(20_000)[::50] + 0.5) / 20_000).max() < 0.014
+
+
+def test_noise_on_the_sphere_has_its_radius() -> None:
+    z = latents(1, 0, 50, (3, 2, 2))
+    (given,), _ = Inputs((Noise((3, 2, 2), "sphere", scale=2.0),)).made(z)
+    assert isinstance(given, Tensor)
+    assert torch.allclose(given.flatten(1).norm(dim=1), torch.full((50,), 2.0))
+    assert torch.allclose(
+        given / given.flatten(1).norm(dim=1).view(-1, 1, 1, 1), z / z.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    )
+
+
+def test_labels_are_all_equally_often_and_a_pure_function_of_the_sample() -> None:
+    inputs = Inputs((Noise((8,)), Labels(10, name="c")))
+    assert inputs.latent_shape == (9,)
+    _, keywords = inputs.made(latents(1, 0, 10_000, (9,)))
+    labels = keywords["c"]
+    assert isinstance(labels, Tensor)
+    assert labels.dtype == torch.int64
+    assert (np.abs(np.bincount(labels.numpy(), minlength=10) - 1000) < 120).all()
+    _, later = inputs.made(latents(1, 500, 3, (9,)))
+    assert torch.equal(later["c"], labels[500:503])
+
+
+def test_a_one_hot_label_says_the_same_as_its_number() -> None:
+    z = latents(1, 0, 100, (1,))
+    (numbers,), _ = Inputs((Labels(4, only=(0, 3)),)).made(z)
+    (rows,), _ = Inputs((Labels(4, "one-hot", only=(0, 3)),)).made(z)
+    assert isinstance(numbers, Tensor)
+    assert isinstance(rows, Tensor)
+    assert set(numbers.tolist()) == {0, 3}
+    assert torch.equal(rows.argmax(1), numbers)
+    assert torch.equal(rows.sum(1), torch.ones(100))
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: Noise((3,), "gaussian"), "distribution 'gaussian' of a latent; there are normal"),
+        (lambda: Noise(()), "shape .* needs one or more"),
+        (lambda: Noise((3,), "uniform", low=1, high=1), "low must be below"),
+        (lambda: Labels(0), "0 classes"),
+        (lambda: Labels(3, only=(3,)), "class 3 is not among 3 classes"),
+        (lambda: Labels(3, "one_hot"), "encoding 'one_hot'"),
+        (lambda: Inputs((Constant(1),)), "at least one latent or label"),
+        (lambda: Inputs((Noise((1,), name="z"), Labels(2, name="z"))), "both called 'z'"),
+    ],
+)
+def test_inputs_that_cannot_be_are_one_line(make: Callable[[], object], line: str) -> None:
+    with pytest.raises(BadOption, match=line):
+        make()
+
+
+# --- what comes out ---
+
+
+def test_pixels_are_brought_to_the_usual_range() -> None:
+    images = torch.rand(2, 3, 4, 4) * 255
+    assert torch.allclose(Output(low=0, high=255).images(images), images / 127.5 - 1, atol=1e-6)
+    assert Output().images(images) is images
+
+
+@pytest.mark.parametrize("returned", [({"x": 1}, torch.ones(1, 3, 2, 2)), [0, torch.ones(1, 3, 2, 2)]])
+def test_a_part_of_what_is_returned_can_be_taken(returned: object) -> None:
+    assert torch.equal(Output(take=1).images(returned), torch.ones(1, 3, 2, 2))
+    assert torch.equal(Output(take=-1).images(returned), torch.ones(1, 3, 2, 2))
+
+
+def test_a_grey_image_can_be_shown_as_three_channels() -> None:
+    grey = torch.rand(2, 1, 4, 4)
+    assert torch.equal(Output(channels=(0, 0, 0)).images(grey), grey.expand(-1, 3, -1, -1))
+
+
+@pytest.mark.parametrize(
+    ("output", "returned", "line"),
+    [
+        (
+            Output(),
+            (torch.ones(1, 3, 2, 2), torch.ones(1, 8)),
+            r"returns a tuple instead of images \(it holds \(1, 3, 2, 2\), \(1, 8\)\)",
+        ),
+        (Output(), {"sample": torch.ones(1, 3, 2, 2)}, "returns a dict instead of images .it has 'sample'.; say which"),
+        (Output(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
+        (Output(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
+        (Output(), torch.ones(2, 1, 4, 4), r"1 channel, not 3; for grey images say output = \{ channels = \[0, 0, 0\]"),
+        (Output(), torch.ones(2, 16, 4, 4), r"16 channels, not 3; say which of them are red, green and blue"),
+        (Output(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
+        (Output(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; there are 0 to 3"),
+    ],
+)
+def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
+    output: Output, returned: object, line: str
+) -> None:
+    with pytest.raises(ModelError, match=line) as raised:
+        output.images(returned)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_range_that_can_hardly_be_right_is_doubted() -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 3, 8, 8, generator=random)
+    assert "as if black were 0" in doubt_about(images, declared=False)
+    assert doubt_about(images, declared=True) == ""
+    assert "[0, 255]" in doubt_about(images * 255, declared=False)
+    assert "all its pixels" in doubt_about(images * 0, declared=False)
+    assert doubt_about(images * 2.4 - 1.2, declared=False) == "", "generators overshoot a little"
+
+
+def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
+    with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
+        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1))
+
+
+# --- which layers ---
+
+
+def surveyed(network: nn.Module, *shape: int) -> tuple[probe.Seen, ...]:
+    return probe.survey(Called(network, Inputs.normal(shape), Output()), latents(0, 0, 2, shape))[0]
+
+
+def test_of_blocks_of_one_shape_the_last_is_read_and_the_image_never(place: Path) -> None:
+    assert usual(surveyed(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
+
+
+def test_a_progressive_gan_is_read_where_a_resolution_is_done() -> None:
+    network = plugins.generator("scenes_pgan").module
+    assert usual(surveyed(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
+
+
+def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, z: Tensor) -> Tensor:
+            out: Tensor = self.last(self.first(self.first(z)))
+            return out
+
+    parts = {part.name: part for part in surveyed(Twice(), 3, 4, 4)}
+    assert parts["first"].runs == 2
+    assert parts["first"].units == 0
+    assert parts["last"].units == 3
+
+
+def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> None:
+    torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
+    write(place, DCGAN)
+    shown = CliRunner().invoke(app, ["layers", "mine.toml"])
+    assert shown.exit_code == 0, shown.output
+    rows = [line.split() for line in shown.output.splitlines()]
+    assert ["*", "main.5", "ReLU", "16", "×", "8", "×", "8", "16", "0"] in rows
+    assert ["main.3", "ConvTranspose2d", "16", "×", "8", "×", "8", "16", "8,192"] in rows
+
+
+# --- descriptions that cannot be ---
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "line"),
+    [
+        ("network = [", BadOption, "mine.toml is not TOML"),
+        (
+            'networks = "./net.py:Dcgan"\nlatent = 20',
+            UnknownName,
+            "no key in mine.toml: 'networks'; did you mean network",
+        ),
+        ("latent = 20", BadOption, "say either network .* or family"),
+        ('family = "progressive gan"\nlatent = 20', BadOption, "say weights"),
+        ('network = "./net.py:Dcgan"', BadOption, "say what goes in: latent"),
+        ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
+        (
+            'network = "./net.py:Dcgan"\nlatent = { shape = 20, mean = 0 }',
+            BadOption,
+            "an input with shape has no 'mean'",
+        ),
+        ('network = "./net.py:Dcgan"\nlatent = { shape = "20" }', BadOption, "shape must be a whole number"),
+        ('network = "./net.py:Dcgan"\nlatent = 20.5', BadOption, "an input is a number, a shape, or a table"),
+        ('network = "./net.py:Gone"\nlatent = 20', UnknownName, "no function in .*net.py: 'Gone'"),
+        ('network = "./gone.py:Net"\nlatent = 20', UnknownName, "there is no file .*gone.py"),
+        ('network = "no_such_package:Net"\nlatent = 20', ModelError, "cannot be imported: ModuleNotFoundError"),
+        ('network = "./net.py:number"\nlatent = 20', BadOption, "gave a int; it should give a torch.nn.Module"),
+        (
+            'network = "./net.py:Dcgan"\narguments = { depth = 3 }\nlatent = 20',
+            ModelError,
+            "could not be made with .*depth",
+        ),
+        (
+            'network = "./net.py:Dcgan"\nlatent = [19, 1, 1]',
+            ModelError,
+            "failed on two inputs .19 × 1 × 1 numbers, normal",
+        ),
+        (
+            'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = ["main.4x"]',
+            UnknownName,
+            "no layer that can be read",
+        ),
+        (
+            'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = "main.4"',
+            BadOption,
+            "layers must be a list of names",
+        ),
+        ('network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nweights = "gone.pth"', WeightsError, "gone.pth"),
+        (
+            'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { range = 255 }',
+            BadOption,
+            "range must be what is black",
+        ),
+        ('network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { scale = 2 }', UnknownName, "no key of output"),
+        (
+            'network = "./net.py:Dcgan"\narguments = { channels = 16 }\nlatent = [20, 1, 1]',
+            ModelError,
+            "16 channels, not 3",
+        ),
+    ],
+)
+def test_a_description_that_cannot_work_is_one_line(
+    place: Path, text: str, error: type[DissectReportError], line: str
+) -> None:
+    name = write(place, text)
+    with pytest.raises(error, match=line) as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_description_that_is_not_there_is_one_line(place: Path) -> None:
+    with pytest.raises(UnknownName, match=r"no generator other.toml: the file cannot be read"):
+        plugins.generator("other.toml")
+
+
+# --- weights into networks ---
+
+
+def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
+    inner = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
+    assert set(tensors_at({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
+    assert set(tensors_at({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "part", "prefix", "line"),
+    [
+        (
+            {"g": {"w": torch.ones(1)}, "d": {}},
+            "",
+            "",
+            "no tensors at the top of this file; it has the parts g, d: say part",
+        ),
+        ({"g": {"w": torch.ones(1)}}, "ema", "", "no part 'ema' in this file; it has the parts g"),
+        ({"g": 3}, "g", "", "part 'g' is a int"),
+        ({"w": torch.ones(1)}, "", "net.", "no tensor's name begins with 'net.'; they are w"),
+    ],
+)
+def test_a_checkpoint_without_the_weights_says_what_it_has(
+    checkpoint: dict[str, object], part: str, prefix: str, line: str
+) -> None:
+    with pytest.raises(WeightsError, match=line):
+        tensors_at(checkpoint, part, prefix)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda w: w.pop("bias"), "bias is missing"),
+        (lambda w: w.update(extra=torch.ones(1)), "extra is unknown"),
+        (lambda w: w.update(bias=torch.ones(3)), r"bias has shape \(3,\) instead of \(2,\)"),
+        (lambda w: [w.update({f"net.{k}": w.pop(k)}) for k in list(w)], r"and 3 more.*say prefix = 'net.'"),
+    ],
+)
+def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object], line: str) -> None:
+    network = nn.Linear(3, 2)
+    weights = dict(nn.Linear(3, 2).state_dict())
+    change(weights)
+    with pytest.raises(WeightsError, match=f"do not fit a line: {line}" if "more" not in line else line):
+        fit(network, weights, "a line")
+
+
+def test_batch_norms_counter_may_be_missing() -> None:
+    network, other = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    nn.init.normal_(other.running_mean)
+    fit(network, {k: v for k, v in other.state_dict().items() if k != "num_batches_tracked"}, "a norm")
+    assert torch.equal(network.running_mean, other.running_mean)
+
+
+# --- check ---
+
+
+BAD = {
+    "random": ("x = x + torch.rand_like(x)", "the same latents give other images the second time"),
+    "batch": ("x = x - x.mean(0, keepdim=True)", "an image depends on the others in its batch"),
+    "blind": ("x = x * 0 + torch.linspace(-1, 1, 8)", "all latents give the same image"),
+}
+
+
+@pytest.mark.parametrize(("body", "line"), BAD.values(), ids=BAD)
+def test_check_says_what_is_wrong_in_plain_words(place: Path, body: str, line: str) -> None:
+    (place / "odd.py").write_text(
+        "import torch\nfrom torch import nn\n\n\nclass Odd(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.block = nn.Linear(4, 3)\n\n    def forward(self, z):\n"
+        f"        x = self.block(z)[:, :, None, None].expand(-1, 3, 8, 8)\n        {body}\n        return x.tanh()\n"
+    )
+    name = write(place, 'network = "./odd.py:Odd"\nlatent = 4\n')
+    findings = list(look_over(Source(name, "colour")))
+    assert [str(finding) for finding in findings if finding.wrong and line in finding.words]
+    assert CliRunner().invoke(app, ["check", name, "--segmenter", "colour"]).exit_code == 1
+
+
+def test_check_finds_nothing_wrong_with_what_is_right() -> None:
+    findings = list(look_over(Source("planted", "planted")))
+    assert [finding.verdict for finding in findings] == ["ok"] * len(findings)
+    assert any("24 units of 8 × 8; 1 never change" in finding.words for finding in findings), "the dead unit"
