@@ -1,64 +1,95 @@
-"""Drawn scenes: the same for ever, every pixel named, and the cache of them."""
+"""Drawings: the same for ever, every pixel named, and the cache of them."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy
 import pytest
 
-from dissectreport.segmenters.scenes import MATERIALS, OBJECTS, PARTS
-from dissectreport.training.drawings import (
-    PIECES,
-    Drawing,
-    cached_drawings,
-    draw,
-    draw_many,
-    load_drawings,
-    load_images,
-)
+from dissectreport.training.brush import Drawing
+from dissectreport.training.drawings import SUBJECTS, cached_drawings, draw, draw_many, load_drawings, load_images
+
+each_subject = pytest.mark.parametrize("subject", list(SUBJECTS))
 
 
 @pytest.fixture(scope="module")
-def scenes() -> Drawing:
-    return draw_many(5, range(60), size=64)
+def drawings() -> dict[str, Drawing]:
+    return {subject: draw_many(5, range(60), 64, subject) for subject in SUBJECTS}
 
 
-def test_a_drawing_is_a_function_of_seed_and_number() -> None:
-    first, again, other, another = draw(1, 2), draw(1, 2), draw(1, 3), draw(2, 2)
+def shows(drawing: Drawing, subject: str, category: str, name: str) -> numpy.ndarray:
+    """(n, h, w) where a word of the subject is shown."""
+    words = SUBJECTS[subject].words
+    return drawing.labels[:, list(words).index(category)] == 1 + words[category].index(name)
+
+
+@each_subject
+def test_a_drawing_is_a_function_of_seed_and_number(subject: str) -> None:
+    first, again = draw(1, 2, 64, subject), draw(1, 2, 64, subject)
     assert numpy.array_equal(first.image, again.image)
     assert numpy.array_equal(first.labels, again.labels)
-    assert not numpy.array_equal(first.image, other.image)
-    assert not numpy.array_equal(first.image, another.image)
+    for other in (draw(1, 3, 64, subject), draw(2, 2, 64, subject)):
+        assert not numpy.array_equal(first.image, other.image)
 
 
-def test_a_drawing_has_the_size_that_was_asked_for() -> None:
-    drawing = draw(0, 0, size=48)
+@pytest.mark.parametrize(("subject", "digest"), [("scenes", "7239f06c7c6d06d0"), ("rooms", "514f67f2062e7e70")])
+def test_drawings_are_still_those_that_the_networks_learned_from(subject: str, digest: str) -> None:
+    drawing = draw_many(3, range(20), 64, subject)
+    assert hashlib.sha256(drawing.labels.tobytes()).hexdigest()[:16] == digest
+
+
+@each_subject
+def test_a_drawing_has_the_size_that_was_asked_for(subject: str) -> None:
+    drawing = draw(0, 0, 48, subject)
     assert drawing.image.shape == (48, 48, 3)
     assert drawing.labels.shape == (3, 48, 48)
     assert drawing.image.dtype == drawing.labels.dtype == numpy.uint8
 
 
-def test_every_pixel_has_an_object(scenes: Drawing) -> None:
-    assert scenes.labels[:, 0].min() >= 1
+@each_subject
+def test_every_pixel_has_an_object(drawings: dict[str, Drawing], subject: str) -> None:
+    assert drawings[subject].labels[:, 0].min() >= 1
 
 
-def test_every_word_is_used_and_no_other(scenes: Drawing) -> None:
-    for slot, names in enumerate((OBJECTS, PARTS, MATERIALS)):
-        assert set(numpy.unique(scenes.labels[:, slot])) - {0} == set(range(1, len(names) + 1))
+@each_subject
+def test_every_word_is_used_and_no_other(drawings: dict[str, Drawing], subject: str) -> None:
+    for slot, names in enumerate(SUBJECTS[subject].words.values()):
+        assert set(numpy.unique(drawings[subject].labels[:, slot])) - {0} == set(range(1, len(names) + 1))
 
 
-def test_a_part_belongs_to_one_object_only() -> None:
+@each_subject
+def test_a_part_belongs_to_one_object_only(subject: str) -> None:
     owners: dict[str, set[str]] = {}
-    for piece in PIECES:
+    for piece in SUBJECTS[subject].pieces:
         owners.setdefault(piece.part, set()).add(piece.object)
-    assert all(len(owners[part]) == 1 for part in PARTS)
+    assert all(len(owners[part]) == 1 for part in SUBJECTS[subject].words["part"])
 
 
-def test_sky_is_above_grass(scenes: Drawing) -> None:
-    sky, grass = OBJECTS.index("sky") + 1, OBJECTS.index("grass") + 1
-    assert (scenes.labels[:, 0, 0] == grass).sum() == 0
-    assert (scenes.labels[:, 0, -1] == sky).sum() == 0
+@each_subject
+def test_no_word_stands_in_two_categories(subject: str) -> None:
+    words = [name for names in SUBJECTS[subject].words.values() for name in names]
+    assert len(set(words)) == len(words)
+
+
+def test_sky_is_above_grass(drawings: dict[str, Drawing]) -> None:
+    sky, grass = (shows(drawings["scenes"], "scenes", "object", name) for name in ("sky", "grass"))
+    assert grass[:, 0].sum() == 0
+    assert sky[:, -1].sum() == 0
+
+
+def test_rooms_have_their_ceiling_above_and_floor_and_rug_below(drawings: dict[str, Drawing]) -> None:
+    ceiling, floor, rug = (shows(drawings["rooms"], "rooms", "object", name) for name in ("ceiling", "floor", "rug"))
+    assert not ceiling[:, 32:].any()
+    assert not (floor | rug)[:, :32].any()
+    assert (ceiling.any(axis=(1, 2)) & (floor | rug).any(axis=(1, 2))).all()
+
+
+def test_pillows_come_with_beds_and_cushions_with_sofas(drawings: dict[str, Drawing]) -> None:
+    rooms = drawings["rooms"]
+    for part, owner in (("pillow", "bed"), ("cushion", "sofa")):
+        assert (shows(rooms, "rooms", "part", part) <= shows(rooms, "rooms", "object", owner)).all()
 
 
 def test_a_cache_holds_the_drawings_and_is_filled_once(tmp_path: Path) -> None:
@@ -71,3 +102,9 @@ def test_a_cache_holds_the_drawings_and_is_filled_once(tmp_path: Path) -> None:
     assert numpy.array_equal(loaded.labels, expected.labels)
     assert numpy.array_equal(images, expected.image)
     assert path.stat().st_mtime_ns == written
+
+
+def test_a_cache_keeps_subjects_apart(tmp_path: Path) -> None:
+    loaded = {subject: load_images(tmp_path, 3, 2, 32, subject) for subject in SUBJECTS}
+    for subject, images in loaded.items():
+        assert numpy.array_equal(images, draw_many(3, range(2), 32, subject).image)

@@ -1,4 +1,4 @@
-"""The generators that come with the package: Progressive GANs trained here on drawn scenes."""
+"""The generators that come with the package: Progressive GANs trained here on drawings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.checkpoints.files import read_card, read_tensors
-from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
+from dissectreport.models.proggan import NORMALISED, PLAIN, Parts, ProgressiveGenerator, from_state_dict
 from dissectreport.models.wrap import NetworkGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -27,11 +27,28 @@ def scenes_pgan_early() -> NetworkGenerator:
     return embedded("scenes_pgan_early", WEIGHTS)
 
 
+def rooms_pgan() -> NetworkGenerator:
+    """Bedrooms, living rooms and dining rooms: a generator trained on drawings of other things."""
+    return embedded("rooms_pgan", WEIGHTS)
+
+
+def scenes_small() -> NetworkGenerator:
+    """Churches under a sky, 64 x 64: a shorter training, to be compared with its variant."""
+    return embedded("scenes_small", WEIGHTS)
+
+
+def scenes_small_nonorm() -> NetworkGenerator:
+    """The same training for as many images, of a generator without pixel norm."""
+    return embedded("scenes_small_nonorm", WEIGHTS)
+
+
 def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json", REINSTALL)
     tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
-    network = as_processors_like(from_state_dict(tensors))
+    parts = NORMALISED if card.get("pixel_norm", True) else PLAIN
+    network = as_processors_like(from_state_dict(tensors, parts))
+    subject = str(card.get("subject", "scenes"))
     return NetworkGenerator(
         name=name,
         module=network,
@@ -39,15 +56,15 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         image_size=(network.resolution, network.resolution),
         layers=network.layers,
         default_layers=tuple(layer for layer in DEFAULT_LAYERS if layer in network.layers),
-        remade=lambda seed: untrained(network.sizes, seed),
-        drawings=lambda count: drawn(count, network.resolution),
-        facts={"family": "Progressive GAN", "segmenter": "scenes", "sha256": card["sha256"], "card": card},
+        remade=lambda seed: untrained(network.sizes, seed, parts),
+        drawings=lambda count: drawn(count, network.resolution, subject),
+        facts={"family": "Progressive GAN", "segmenter": subject, "sha256": card["sha256"], "card": card},
     )
 
 
-def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:
-    """A Progressive GAN of these sizes with random weights."""
-    network = ProgressiveGenerator(sizes)
+def untrained(sizes: tuple[int, ...], seed: int, parts: Parts) -> nn.Module:
+    """A Progressive GAN of these sizes and parts with random weights."""
+    network = ProgressiveGenerator(sizes, parts)
     network.initialise(seed)
     return as_processors_like(network)
 
@@ -58,9 +75,9 @@ def as_processors_like(network: ProgressiveGenerator) -> ProgressiveGenerator:
     return network
 
 
-def drawn(count: int, size: int) -> Tensor:
+def drawn(count: int, size: int, subject: str = "scenes") -> Tensor:
     """(count, 3, size, size) drawings in [-1, 1] that no network was trained on."""
     from dissectreport.training.drawings import HELD_OUT_SEED, draw_many  # Pillow is needed only here
 
-    pixels: Tensor = torch.from_numpy(np.array(draw_many(HELD_OUT_SEED, range(count), size).image))
+    pixels: Tensor = torch.from_numpy(np.array(draw_many(HELD_OUT_SEED, range(count), size, subject).image))
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1

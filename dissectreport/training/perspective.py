@@ -129,7 +129,7 @@ def far_to_near(boxes: Sequence[Box], eye: float) -> list[int]:
 
 
 def hidden_by(boxes: Sequence[Box], eye: float) -> NDArray[numpy.bool_]:
-    """(n, n) whether a box (row) can be hidden by another (column): the camera is on that one's side of a plane between."""
+    """(n, n) whether a box (row) can be hidden by another (column), the camera being on the other's side of a gap."""
     left, right, bottom, top, near, far = numpy.array([list(vars(box).values()) for box in boxes]).T
     order = parted(-far, -near, 0.0)
     for low, high, camera in ((left, right, 0.0), (bottom, top, eye)):
