@@ -1,18 +1,30 @@
 # The targets, by name: make help
 #
 # Variables: PYTHON (3.11 or newer; found when not given), VENV (the environment; an existing one keeps its torch),
-# TORCH (what pip installs as torch, see tools/install.sh), PYTEST (arguments for pytest).
+# TORCH (what pip installs as torch, see tools/install.sh), PYTEST (arguments for pytest), SUBJECT (scenes or rooms: what
+# training draws), RECIPE (arguments for training; the cards say which were used).
 
 VENV ?= .venv
 PYTHON ?=
 TORCH ?=
 PYTEST ?= -n auto --maxprocesses=8 --dist loadfile
+SUBJECT ?= scenes
+RECIPE ?=
+SMALL := --sizes 128,128,128,128,64,32 --coarse 16000 --fading 5000 --fitting 200 --images IMAGES
 
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
+# $(call TRAIN_GENERATOR,name,arguments): train a generator, and keep its weights.
+define TRAIN_GENERATOR
+	$(BIN)/python -m dissectreport.training.generator train --out training/$(1) $(2)
+	$(BIN)/python -m dissectreport.training.generator export --out training/$(1) \
+		--weights dissectreport/models/weights/$(1).safetensors
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-segmenter clean
+.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-variants \
+	train-segmenter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -44,15 +56,17 @@ demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end t
 bench: $(VENV)/.ready  ## time the slow parts, one line each
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
-train-generator: $(VENV)/.ready  ## train the embedded generator on drawn scenes (hours), and keep its weights
-	$(BIN)/python -m dissectreport.training.generator train --out training/generator
-	$(BIN)/python -m dissectreport.training.generator export --out training/generator \
-		--weights dissectreport/models/weights/scenes_pgan.safetensors
+train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours), and keep its weights
+	$(call TRAIN_GENERATOR,$(SUBJECT)_pgan,--subject $(SUBJECT) $(RECIPE))
 
-train-segmenter: $(VENV)/.ready  ## train the embedded segmenter on drawn scenes (hours), and keep its weights
-	$(BIN)/python -m dissectreport.training.segmenter train --out training/segmenter
-	$(BIN)/python -m dissectreport.training.segmenter export --out training/segmenter \
-		--weights dissectreport/segmenters/weights/scenes.safetensors
+train-variants: $(VENV)/.ready  ## train the two small generators that differ in pixel norm alone (hours)
+	$(call TRAIN_GENERATOR,scenes_small,$(SMALL))
+	$(call TRAIN_GENERATOR,scenes_small_nonorm,$(SMALL) --without-pixel-norm)
+
+train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour), and keep its weights
+	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)
+	$(BIN)/python -m dissectreport.training.segmenter export --out training/$(SUBJECT) \
+		--weights dissectreport/segmenters/weights/$(SUBJECT).safetensors
 
 clean:  ## remove the environment and what tools left behind
 	rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -66,9 +66,7 @@ def test_every_pixel_shows_the_box_that_its_ray_meets_first(seed: int) -> None:
     def solid(number: int, box: Box) -> Solid:
         return Solid(
             box,
-            lambda brush, view, box: paint_box(
-                brush, view, box, piece=pieces[number + 1], tone=Tone(0, 0, 1), light=1
-            ),
+            lambda brush, view, box: paint_box(brush, view, box, piece=pieces[number + 1], tone=Tone(0, 0, 1), light=1),
         )
 
     paint_solids(brush, VIEW, [solid(number, box) for number, box in enumerate(boxes)])

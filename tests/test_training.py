@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
-from dissectreport.segmenters.scenes import load
+from dissectreport.models.embedded import embedded
+from dissectreport.models.proggan import PLAIN, PlainBlock, ProgressiveGenerator
+from dissectreport.segmenters.drawn import load_drawn
+from dissectreport.segmenters.rooms import LEARNED
 from dissectreport.training import generator as generators
 from dissectreport.training import segmenter as segmenters
+from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
 from dissectreport.training.jitter import turn_hue
 from dissectreport.training.quality import distance, kernel_distance
 
 TINY = generators.Recipe(sizes=(8, 8, 8, 8, 4), data=8, batch=4, coarse=8, fading=8, fitting=2, penalty_interval=2)
-TINY_SEGMENTER = segmenters.Recipe(data=4, steps=3, batch=2)
+TINY_SEGMENTER = segmenters.Recipe(data=4, steps=3, batch=2, subject="rooms", halved=0.5)
 
 
 def weights_of(run: generators.Run | segmenters.Run) -> torch.Tensor:
@@ -54,12 +57,33 @@ def test_only_the_discriminator_learns_at_first(tmp_path: Path) -> None:
     assert run.progress.images == 4
 
 
-def test_training_blocks_compute_what_the_generator_computes() -> None:
-    growing = generators.GrowingGenerator(TINY.sizes)
-    growing.initialise(seed=0)
+@pytest.mark.parametrize("pixel_norm", [True, False])
+def test_training_blocks_compute_what_the_generator_computes(pixel_norm: bool) -> None:
+    growing = generators.Run(replace(TINY, pixel_norm=pixel_norm)).generator
     z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.allclose(growing(z, blend=1.0), growing.full(z), atol=1e-4)
+        assert torch.allclose(growing(z, blend=0.0), growing.at_half_size()(z), atol=1e-4)
+
+
+def test_without_pixel_norm_a_generator_draws_ten_times_as_far_from_latents_ten_times_as_far() -> None:
+    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    plain, normalised = ProgressiveGenerator(TINY.sizes, PLAIN), ProgressiveGenerator(TINY.sizes)
+    for network in (plain, normalised):
+        network.initialise(seed=0)
+    with torch.no_grad():
+        assert torch.allclose(plain(10 * z), 10 * plain(z), rtol=1e-3, atol=1e-3)
+        assert torch.allclose(normalised(10 * z), normalised(z), rtol=1e-3, atol=1e-3)
+
+
+def test_without_batch_deviation_images_are_judged_one_by_one() -> None:
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for comparison, alone_is_the_same in ((NONE, True), (DEVIATION, False)):
+            torch.manual_seed(0)
+            judge = Discriminator(TINY.sizes[1:], comparison)
+            alone = torch.cat([judge(image[None], blend=1.0) for image in images])
+            assert torch.allclose(judge(images, blend=1.0), alone, atol=1e-4) == alone_is_the_same
 
 
 def test_a_generator_of_half_the_size_is_taken_over(tmp_path: Path) -> None:
@@ -94,18 +118,34 @@ def test_growing_breaks_nothing() -> None:
 def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_path: Path) -> None:
     generators.main(
         [
-            *("train", "--out", str(tmp_path), "--images", "32", "--data", "8"),
+            *("train", "--out", str(tmp_path), "--images", "32", "--data", "8", "--sizes", "16,16,16,16,8,8"),
             *("--coarse", "0", "--fading", "0", "--fitting", "2", "--threads", "1"),
+            *("--without-pixel-norm", "--without-batch-deviation"),
         ]
     )
     path = tmp_path / "generator.safetensors"
     generators.main(["export", "--out", str(tmp_path), "--weights", str(path), "--count", "20", "--threads", "1"])
-    assert from_state_dict({key: value.float() for key, value in load_file(path).items()}).resolution == 128
+    generator = embedded("generator", tmp_path)
+    assert generator.image_size == (64, 64)
+    assert isinstance(generator.module.layer1, PlainBlock)
+    assert isinstance(generator.untrained(0).module.layer1, PlainBlock)
     card = json.loads(path.with_suffix(".json").read_text())
-    assert card["images"] == 32
+    assert (card["images"], card["subject"], card["pixel_norm"], card["batch_deviation"]) == (
+        32,
+        "scenes",
+        False,
+        False,
+    )
     assert card["areas"]["sky"]["drawn"] > 0.3
     distances = card["kernel_distance_times_1000"]
     assert distances["generated_to_drawn"]["value"] > distances["drawn_to_drawn"]["value"]
+
+
+def test_a_generator_that_has_not_grown_is_exported_at_half_size(tmp_path: Path) -> None:
+    run = generators.Run(replace(TINY, coarse=1000))
+    run.save(generators.checkpoint(tmp_path))
+    generators.export_generator(tmp_path, tmp_path / "half.safetensors", count=20)
+    assert embedded("half", tmp_path).image_size == (16, 16)
 
 
 def test_a_segmenter_run_goes_on_and_its_export_loads(tmp_path: Path) -> None:
@@ -115,9 +155,9 @@ def test_a_segmenter_run_goes_on_and_its_export_loads(tmp_path: Path) -> None:
     one, other = segmenters.Run.load(whole), segmenters.Run.load(parts)
     assert one.step == other.step == 3
     assert torch.equal(weights_of(one), weights_of(other))
-    segmenters.export_segmenter(tmp_path / "whole", tmp_path / "scenes.safetensors", held_out=2, history="a detour")
-    assert load(tmp_path / "scenes.safetensors").network is not None
-    card = json.loads((tmp_path / "scenes.json").read_text())
+    segmenters.export_segmenter(tmp_path / "whole", tmp_path / "rooms.safetensors", held_out=2, history="a detour")
+    assert load_drawn("rooms", LEARNED, tmp_path / "rooms.safetensors").words == LEARNED
+    card = json.loads((tmp_path / "rooms.json").read_text())
     assert set(card["mean_iou"]) == {"object", "part", "material"}
     assert card["history"] == "a detour"
 

@@ -258,8 +258,8 @@ def export_segmenter(out: Path, weights: Path, held_out: int = 500, history: str
         "held_out": f"drawings 0 to {held_out - 1} of seed {HELD_OUT_SEED}",
         "steps": run.step,
         **({"history": history} if history else {}),
-        "batch": recipe.batch,
         "seconds": round(run.seconds),
+        "recipe": asdict(recipe),
         **quality(run.network, recipe.words, draw_many(HELD_OUT_SEED, range(held_out), subject=recipe.subject)),
     }
     write_weights(weights, run.network.state_dict(), card)
