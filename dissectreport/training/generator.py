@@ -1,7 +1,7 @@
-"""Training of the embedded generator: a Progressive GAN on drawn scenes, at half size, then at full size.
+"""Training of the embedded generators: a Progressive GAN on drawings, at half size, then at full size.
 
-    python -m dissectreport.training.generator train --out run --images 400000
-    python -m dissectreport.training.generator export --out run --weights scenes_pgan.safetensors
+    python -m dissectreport.training.generator train --out run --subject rooms --images 400000
+    python -m dissectreport.training.generator export --out run --weights rooms_pgan.safetensors
 
 The losses are the non-saturating ones with a lazy gradient penalty on drawn images (Mescheder et al. 2018);
 what is kept is a moving average of the generator. Every step draws its chances from (seed, step), so a run
@@ -454,8 +454,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--sizes", type=numbers, default=recipe.sizes, help="channels of the latent and from 4x4 on")
     train.add_argument("--without-pixel-norm", action="store_true", help="a generator that normalises nothing")
     train.add_argument("--without-batch-deviation", action="store_true", help="a discriminator of single images")
-    train.add_argument("--data", type=int, default=recipe.data, help="how many scenes to draw")
+    train.add_argument("--data", type=int, default=recipe.data, help="how many drawings to learn from")
     train.add_argument("--seed", type=int, default=recipe.seed)
+    train.add_argument("--batch", type=int, default=recipe.batch, help="images a step")
     train.add_argument("--coarse", type=int, default=recipe.coarse, help="images at half size first")
     train.add_argument("--fading", type=int, default=recipe.fading, help="images over which to fade in full size")
     train.add_argument("--fitting", type=int, default=recipe.fitting, help="steps to prepare full size")
@@ -491,6 +492,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         batch_deviation=not options.without_batch_deviation,
         data=options.data,
         seed=options.seed,
+        batch=options.batch,
         coarse=options.coarse,
         fading=options.fading,
         settling=options.settling,
