@@ -65,7 +65,7 @@ def add_table(scene: Scene, spot: Spot, half: float, height: float, out: Span, t
 
 
 def add_chair(scene: Scene, spot: Spot, faces: str, out: Span, material: str) -> None:
-    """A chair of 0.5 m whose back is on the side that it does not face: "out", "in", "low" or "high"."""
+    """A chair of 0.5 m that faces away from its wall ("out") or along it ("low", "high")."""
     style, leg, thick, half = scene.style, 0.08, 0.09, 0.25
     tone = style.wood if material == "wood" else style.second
     legs = style.wood.times(0.8) if style.legs == "wood" else STEEL
@@ -77,7 +77,6 @@ def add_chair(scene: Scene, spot: Spot, faces: str, out: Span, material: str) ->
             scene.add(box, Piece("chair", style.legs, "chair leg"), legs)
     backs = {
         "out": ((-half, half), (out[0], out[0] + thick)),
-        "in": ((-half, half), (out[1] - thick, out[1])),
         "low": ((half - thick, half), out),
         "high": ((-half, -half + thick), out),
     }

@@ -22,28 +22,37 @@ from dissectreport.training.room_walls import furnish_walls, paint_shell
 
 def furnish_bedroom(brush: Brush, scene: Scene, free: Span) -> None:
     """A bed at the back wall or at a side wall, mostly a bedside table with a lamp, a rug, perhaps a chair."""
-    room, half = scene.room, brush.one_of((0.5, 0.75, 0.85))
+    half = brush.one_of((0.5, 0.75, 0.85))
     side: Side = brush.one_of(("back", "back", "left", "right"))
     if side == "back":
-        spare = free[1] - free[0] - 2 * half
-        x = free[0] + half + brush.between(0.2, 0.8) * max(0.0, spare)
-        spot = Spot(room, "back", x)
-        if brush.chance(0.65):
-            paint_rug(brush, scene, (x - half - 0.6, x + half + 0.6), (room.depth - 2.6, room.depth - 1.1))
-        beside = [x + sign * (half + 0.33) for sign in (-1, 1)]
-        beside = [place for place in beside if free[0] + 0.25 < place < free[1] - 0.25]
-        for place in beside:
-            if brush.chance(0.8):
-                add_bedside(brush, scene, Spot(room, "back", place))
+        spot = prepare_back_wall(brush, scene, free, half)
     else:
-        spot = Spot(room, side, room.depth - half - 0.65)
-        if brush.chance(0.65):
-            paint_rug(brush, scene, (-0.9, 0.9), (room.depth - 2.4, room.depth - 0.9))
-        add_bedside(brush, scene, Spot(room, side, room.depth - 0.3))
-        if brush.chance(0.5):
-            corner = Spot(room, "back", room.right - 0.5 if side == "left" else room.left + 0.5)
-            add_chair(scene, corner, "out", (0.2, 0.7), "fabric")
+        spot = prepare_side_wall(brush, scene, side, half)
     add_bed(brush, scene, spot, half)
+
+
+def prepare_back_wall(brush: Brush, scene: Scene, free: Span, half: float) -> Spot:
+    """A rug and bedside tables; the place for a bed between them."""
+    room, spare = scene.room, free[1] - free[0] - 2 * half
+    x = free[0] + half + brush.between(0.2, 0.8) * max(0.0, spare)
+    if brush.chance(0.65):
+        paint_rug(brush, scene, (x - half - 0.6, x + half + 0.6), (room.depth - 2.6, room.depth - 1.1))
+    for place in (x - half - 0.33, x + half + 0.33):
+        if free[0] + 0.25 < place < free[1] - 0.25 and brush.chance(0.8):
+            add_bedside(brush, scene, Spot(room, "back", place))
+    return Spot(room, "back", x)
+
+
+def prepare_side_wall(brush: Brush, scene: Scene, side: Side, half: float) -> Spot:
+    """A rug, a bedside table in the corner, perhaps a chair opposite; the place for a bed."""
+    room = scene.room
+    if brush.chance(0.65):
+        paint_rug(brush, scene, (-0.9, 0.9), (room.depth - 2.4, room.depth - 0.9))
+    add_bedside(brush, scene, Spot(room, side, room.depth - 0.3))
+    if brush.chance(0.5):
+        corner = Spot(room, "back", room.right - 0.5 if side == "left" else room.left + 0.5)
+        add_chair(scene, corner, "out", (0.2, 0.7), "fabric")
+    return Spot(room, side, room.depth - half - 0.65)
 
 
 def furnish_living_room(brush: Brush, scene: Scene, free: Span) -> None:
@@ -76,17 +85,22 @@ def furnish_dining_room(brush: Brush, scene: Scene, free: Span) -> None:
         x, far = spot.along, room.depth - out
         paint_rug(brush, scene, (x - half - 0.7, x + half + 0.7), (far - 1.4, far + 0.5))
     add_table(scene, spot, half, 0.76, (out, out + 0.8), brush.one_of(("wood", "wood", "wood", "glass")))
-    material = brush.one_of(("wood", "fabric"))
-    for sign, faces in ((-1, "high"), (1, "low")):
-        if brush.chance(0.85):
-            place = Spot(room, "back", spot.along + sign * (half + 0.2))
-            add_chair(scene, place, faces, (out + 0.15, out + 0.65), material)
-    for number in range(2 if half > 0.65 else 1):
-        if brush.chance(0.8):
-            shift = 0.0 if half <= 0.65 else (number - 0.5) * half
-            add_chair(scene, Spot(room, "back", spot.along + shift), "out", (out - 0.55, out - 0.05), material)
+    add_dining_chairs(brush, scene, spot, half, out)
     if brush.chance(0.8):
         add_hanging_lamp(brush, scene, spot, out + 0.4)
+
+
+def add_dining_chairs(brush: Brush, scene: Scene, spot: Spot, half: float, out: float) -> None:
+    """Chairs at both ends of a table and behind it, some of them missing."""
+    material = brush.one_of(("wood", "fabric"))
+    for shift, faces in ((-half - 0.2, "high"), (half + 0.2, "low")):
+        if brush.chance(0.85):
+            place = Spot(scene.room, "back", spot.along + shift)
+            add_chair(scene, place, faces, (out + 0.15, out + 0.65), material)
+    for shift in (-half / 2, half / 2) if half > 0.65 else (0.0,):
+        if brush.chance(0.8):
+            place = Spot(scene.room, "back", spot.along + shift)
+            add_chair(scene, place, "out", (out - 0.55, out - 0.05), material)
 
 
 def paint(brush: Brush) -> Bytes:
