@@ -10,21 +10,12 @@ TORCH ?=
 PYTEST ?= -n auto --maxprocesses=8 --dist loadfile
 SUBJECT ?= scenes
 RECIPE ?=
-SMALL := --sizes 128,128,128,128,64,32 --coarse 16000 --fading 5000 --fitting 200 --images IMAGES
 
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
-# $(call TRAIN_GENERATOR,name,arguments): train a generator, and keep its weights.
-define TRAIN_GENERATOR
-	$(BIN)/python -m dissectreport.training.generator train --out training/$(1) $(2)
-	$(BIN)/python -m dissectreport.training.generator export --out training/$(1) \
-		--weights dissectreport/models/weights/$(1).safetensors
-endef
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-variants \
-	train-segmenter clean
+.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-segmenter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -57,11 +48,9 @@ bench: $(VENV)/.ready  ## time the slow parts, one line each
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
 train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours), and keep its weights
-	$(call TRAIN_GENERATOR,$(SUBJECT)_pgan,--subject $(SUBJECT) $(RECIPE))
-
-train-variants: $(VENV)/.ready  ## train the two small generators that differ in pixel norm alone (hours)
-	$(call TRAIN_GENERATOR,scenes_small,$(SMALL))
-	$(call TRAIN_GENERATOR,scenes_small_nonorm,$(SMALL) --without-pixel-norm)
+	$(BIN)/python -m dissectreport.training.generator train --out training/$(SUBJECT)_pgan --subject $(SUBJECT) $(RECIPE)
+	$(BIN)/python -m dissectreport.training.generator export --out training/$(SUBJECT)_pgan \
+		--weights dissectreport/models/weights/$(SUBJECT)_pgan.safetensors
 
 train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour), and keep its weights
 	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)

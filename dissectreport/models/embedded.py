@@ -27,21 +27,6 @@ def scenes_pgan_early() -> NetworkGenerator:
     return embedded("scenes_pgan_early", WEIGHTS)
 
 
-def rooms_pgan() -> NetworkGenerator:
-    """Bedrooms, living rooms and dining rooms: a generator trained on drawings of other things."""
-    return embedded("rooms_pgan", WEIGHTS)
-
-
-def scenes_small() -> NetworkGenerator:
-    """Churches under a sky, 64 x 64: a shorter training, to be compared with its variant."""
-    return embedded("scenes_small", WEIGHTS)
-
-
-def scenes_small_nonorm() -> NetworkGenerator:
-    """The same training for as many images, of a generator without pixel norm."""
-    return embedded("scenes_small_nonorm", WEIGHTS)
-
-
 def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json", REINSTALL)
