@@ -133,7 +133,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     run = CliRunner()
     checked = run.invoke(app, ["check", "mine.toml"])
     assert checked.exit_code == 0, checked.output
-    words = ["--samples", "192", "--cache", "cache", "--out", "site", "--workers", "1"]
+    words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
     built = run.invoke(app, ["build", "mine.toml", *words])
     assert built.exit_code == 0, built.output
     found = pipeline.load("mine.toml", cache=Path("cache"))
@@ -181,7 +181,7 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=192, workers=1, cache=place / "cache"), place / "site")
+    pipeline.build(Options(name, samples=96, workers=1, cache=place / "cache"), place / "site")
     found = pipeline.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
