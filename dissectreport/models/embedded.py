@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.checkpoints.files import read_card, read_tensors
-from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
+from dissectreport.models.proggan import ProgressiveGenerator, as_processors_like, from_state_dict
 from dissectreport.models.wrap import NetworkGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -50,12 +50,6 @@ def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:
     network = ProgressiveGenerator(sizes)
     network.initialise(seed)
     return as_processors_like(network)
-
-
-def as_processors_like(network: ProgressiveGenerator) -> ProgressiveGenerator:
-    """The network with its channels last: it draws twice as fast on a processor."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 def drawn(count: int, size: int) -> Tensor:

@@ -8,16 +8,19 @@ Every block normalises its input first, so what a layer returns, where units are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import sqrt
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.errors import WeightsError
+from dissectreport.checkpoints.files import check_fit
+from dissectreport.models.proggan_names import one_network, output_name, resolution_of, sizes_of, with_current_names
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def normalise_pixels(features: Tensor) -> Tensor:
@@ -80,8 +83,8 @@ class ProgressiveGenerator(nn.Sequential):
         self.sizes = tuple(sizes)
         self.latent_size = self.sizes[0]
         self.resolution = resolution_of(self.sizes)
-        for number, block in enumerate(blocks(self.sizes), start=1):
-            self.add_module(f"layer{number}", block)
+        for number, shape in enumerate(shapes(self.sizes), start=1):
+            self.add_module(f"layer{number}", Block(*shape))
         self.add_module(output_name(self.sizes), Output(self.sizes[-1]))
 
     @property
@@ -106,85 +109,27 @@ class ProgressiveGenerator(nn.Sequential):
         return features
 
 
-def resolution_of(sizes: Sequence[int]) -> int:
-    """Height and width of the images of a generator with these `sizes`."""
-    return int(2 ** len(sizes))
-
-
-def output_name(sizes: Sequence[int]) -> str:
-    """The name of the last child: output_RxR."""
-    return f"output_{resolution_of(sizes)}x{resolution_of(sizes)}"
-
-
-def blocks(sizes: Sequence[int]) -> list[Block]:
-    """The blocks of a generator with these `sizes`: two a resolution."""
-    made = [Block(sizes[0], sizes[1], kernel=4, padding=3, upsampling=1), Block(sizes[1], sizes[1], 3, 1, 1)]
+def shapes(sizes: Sequence[int]) -> list[tuple[int, int, int, int, int]]:
+    """Channels in and out, kernel, padding and upsampling of every block: two blocks a resolution."""
+    made = [(sizes[0], sizes[1], 4, 3, 1), (sizes[1], sizes[1], 3, 1, 1)]
     for before, after in pairwise(sizes[1:]):
-        made += [Block(before, after, 3, 1, upsampling=2), Block(after, after, 3, 1, upsampling=1)]
+        made += [(before, after, 3, 1, 2), (after, after, 3, 1, 1)]
     return made
 
 
-def sizes_of(state_dict: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The `sizes` of the generator that these weights, in current key names, belong to."""
-    if "layer1.conv.weight" not in state_dict:
-        raise WeightsError("not a Progressive GAN: there is no layer1.conv.weight among its tensors")
-    sizes = [_channels(state_dict, 1, axis=1)]
-    number = 1
-    while f"layer{number}.conv.weight" in state_dict:
-        sizes.append(_channels(state_dict, number, axis=0))
-        number += 2
-    return tuple(sizes)
+def as_processors_like(network: Network) -> Network:
+    """The network with its channels last: it draws twice as fast on a processor."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
-def _channels(state_dict: Mapping[str, Tensor], number: int, axis: int) -> int:
-    weight = state_dict[f"layer{number}.conv.weight"]
-    if weight.dim() != 4:
-        raise WeightsError(f"layer{number}.conv.weight has shape {tuple(weight.shape)}; it should have four axes")
-    return int(weight.shape[axis])
+def from_state_dict(content: Mapping[str, object]) -> ProgressiveGenerator:
+    """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit.
 
-
-def with_current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, those under the older `features.N` names renamed and `wscale.scale` dropped."""
-    if "features.0.conv.weight" not in state_dict:
-        return dict(state_dict)
-    count = sum(bool(re.fullmatch(r"features\.\d+\.conv\.weight", key)) for key in state_dict)
-    output = output_name(range(count // 2 + 1))
-    return {_current_name(key, output): value for key, value in state_dict.items() if not key.endswith("wscale.scale")}
-
-
-def _current_name(key: str, output: str) -> str:
-    if numbered := re.fullmatch(r"features\.(\d+)\.(.+)", key):
-        return f"layer{int(numbered[1]) + 1}.{numbered[2]}"
-    return re.sub(r"^output\.", f"{output}.", key)
-
-
-def from_state_dict(state_dict: Mapping[str, object]) -> ProgressiveGenerator:
-    """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit."""
-    tensors = with_current_names(_tensors(state_dict))
+    They may be named in any of the ways of `proggan_names`.
+    """
+    tensors = with_current_names(one_network(content))
     generator = ProgressiveGenerator(sizes_of(tensors))
-    _check(tensors, generator.state_dict())
+    check_fit(tensors, generator.state_dict(), "a Progressive GAN")
     generator.load_state_dict(tensors)
     return generator.eval()
-
-
-def _tensors(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
-    inner = state_dict.get("state_dict", state_dict)
-    if not isinstance(inner, Mapping):
-        raise WeightsError(f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors")
-    for key, value in inner.items():
-        if not isinstance(value, Tensor):
-            raise WeightsError(f"no weights: {key!r} is a {type(value).__name__}; it should be a tensor")
-    return dict(inner)
-
-
-def _check(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    problems = [f"{key} is missing" for key in expected.keys() - given.keys()]
-    problems += [f"{key} is unknown" for key in given.keys() - expected.keys()]
-    problems += [
-        f"{key} has shape {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in expected.keys() & given.keys()
-        if given[key].shape != expected[key].shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"these weights do not fit a Progressive GAN: {min(problems)}{more}")
