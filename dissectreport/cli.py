@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from dissectreport.errors import DissectReportError
+
+OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
+"""What our own downloads heed, and what those of models on the Hugging Face hub do."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +49,10 @@ def _program(
 Model = Annotated[
     str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
 ]
+Weights = Annotated[
+    str, typer.Option(help="A file of weights for the model; nothing is downloaded then.", metavar="FILE")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing: what is not here is told of at once.")]
 Layers = Annotated[str, typer.Option(help="Layers to read, separated by commas; default: the model's own choice.")]
 Samples = Annotated[int, typer.Option(help="Images to measure; raising it later reuses what was measured.")]
 Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
@@ -107,10 +115,12 @@ def build(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
 ) -> None:
     """Measure a model and write its site."""
     options = _options(locals())
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline
 
         pipeline.writable(out)
@@ -138,10 +148,12 @@ def measure(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
 ) -> None:
     """Measure a model; nothing is drawn."""
     options = _options(locals())
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline
 
         pipeline.measure(options, ear)
@@ -191,10 +203,12 @@ def intervene(
     workers: Workers = 0,
     cache: Cache = None,
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
     out: Annotated[Path | None, typer.Option(help="A WebP file for pictures before and after.")] = None,
 ) -> None:
     """Turn units off or on, and print what became of every concept."""
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline, store
         from dissectreport.on_demand import Wish
 
@@ -207,6 +221,7 @@ def intervene(
             workers=workers,
             cache=cache or store.default_folder(),
             precision=precision,
+            weights=weights,
         )
         numbers = _numbers(units)
         chosen = layer or pipeline.middle_layer(options)
@@ -258,13 +273,20 @@ def check(model: Model, segmenter: Segmenter = "", device: Device = "auto") -> N
 
 @app.command()
 def models() -> None:
-    """List the models and segmenters that can be named."""
+    """List the models and segmenters that can be named: what they are, whether they are here, their licence."""
     from dissectreport import plugins
 
-    for group, title in ((plugins.GENERATORS, "Models"), (plugins.SEGMENTERS, "Segmenters")):
-        typer.echo(title)
-        for name in plugins.names(group):
-            typer.echo(f"  {name}")
+    groups = {"Models": plugins.listed(plugins.GENERATORS), "Segmenters": plugins.listed(plugins.SEGMENTERS)}
+    every = [one for listed in groups.values() for one in listed]
+    name, title, state = (max(len(getattr(one, field)) for one in every) for field in ("name", "title", "state"))
+    for heading, listed in groups.items():
+        typer.echo(heading)
+        for one in listed:
+            line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
+            typer.echo(line.rstrip())
+    for line in dict.fromkeys(f"licence {one.licence}: {one.licence_note}" for one in every if one.licence_note):
+        typer.echo(line)
+    typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
 
 
 @cache_app.command("list")
@@ -306,7 +328,7 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit")}
+    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit", "offline")}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 
@@ -322,12 +344,15 @@ def _written(written: Any, ear: Any) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[Any]:
+def listening(offline: bool = False) -> Iterator[Any]:
     """A listener for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
+    from dissectreport.checkpoints import telling
+
     ear = _Ear()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield ear
+        with telling.heard_by(ear), _downloads(offline):
+            yield ear
     except DissectReportError as error:
         ear.close()
         typer.echo(f"dissectreport: {error}", err=True)
@@ -338,6 +363,20 @@ def listening() -> Iterator[Any]:
         raise typer.Exit(130) from None
     finally:
         ear.close()
+
+
+@contextmanager
+def _downloads(offline: bool) -> Iterator[None]:
+    """Downloads off while a command runs, in this process and in those that it starts."""
+    held = {name: os.environ[name] for name in OFFLINE if name in os.environ}
+    if offline:
+        os.environ.update(dict.fromkeys(OFFLINE, "1"))
+    try:
+        yield
+    finally:
+        for name in OFFLINE:
+            os.environ.pop(name, None)
+        os.environ.update(held)
 
 
 class _Ear:

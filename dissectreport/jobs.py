@@ -77,6 +77,8 @@ class Options:
     constant: str = ""
     """How far units are switched on: 'quantile' or 'mean'; '' for the budget's own."""
     precision: str = "auto"
+    weights: str = ""
+    """A file with the model's weights; '' for those that it finds by itself."""
     command: str = ""
 
 
@@ -115,7 +117,7 @@ def prepare(options: Options) -> Job:
     if options.grid and rule.reference:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
-    generator = plugins.generator(options.model)
+    generator = plugins.generator(options.model, options.weights)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
     if not name:
         raise BadOption(
@@ -142,7 +144,7 @@ def prepare(options: Options) -> Job:
     workers = options.workers or (cores() if device == "cpu" else 1)
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
-    source = Source(options.model, name, None, device, threads)
+    source = Source(options.model, name, None, device, threads, options.weights)
     wish = intervention(options, ordered, segmenter, device)
     return Job(options, plan, source, ordered, generator, segmenter, workers, wish)
 
@@ -220,6 +222,7 @@ def reproduce(job: Job) -> str:
     for name in ("intervention_samples", "intervention_layer", "budget", "constant", "precision"):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
+    words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
     words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
     return " ".join(words)
 

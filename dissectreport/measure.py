@@ -42,6 +42,8 @@ class Source:
     """Seed of random weights that replace the generator's, or None."""
     device: str = "cpu"
     threads: int = 1
+    weights: str = ""
+    """A file with the generator's weights; '' for those that it finds by itself."""
 
     def models(self) -> Models:
         """The networks, loaded."""
@@ -65,7 +67,7 @@ class Models:
     @cached_property
     def generator(self) -> Generator:
         """The generator that is measured."""
-        found, seed = plugins.generator(self.source.generator), self.source.untrained
+        found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
         bare = found if seed is None else untrained(found, seed)
         assert bare is not None, "a control is measured only where it can be made"
         return bare.to(self.device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import records, store
+from dissectreport.checkpoints import downloads
 from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
 from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
 from dissectreport.records import ANY, Record, Wanted
@@ -238,7 +239,10 @@ def cache_lines(cache: Path | None) -> Iterator[str]:
             newest = "  newest" if len(found) > 1 and number == 0 else ""
             yield f"{model}  {rule}  {record.words}{newest}"
     yield from records.unreadable(where)
-    yield f"{store.size(where) / 1e6:,.1f} MB in {where}"
+    measured, weights = store.size(where / "measurements") + store.size(where / "records"), downloads.folder()
+    yield f"{measured / 1e6:,.1f} MB in {where}"
+    if weights.exists():
+        yield f"{store.size(weights) / 1e6:,.1f} MB of downloaded weights in {weights}, which are not cleared"
 
 
 def damaged(cache: Path | None) -> list[Path]:

@@ -4,6 +4,7 @@
     generator("package.module:function")   a function that can be imported; it is called without arguments
     generator("./file.py:function")        a function in a file
     generator("./mine.toml")               a network that a file describes (models/described.py)
+    generator("church_pgan", "mine.pth")   any of them with weights from a file: it is called with `weights=`
 
 Finding a name imports and runs the code that it names; nothing else is run, and nothing is evaluated.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +24,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName, answered
+from dissectreport.checkpoints.catalogue import entries
+from dissectreport.checkpoints.downloads import folder
+from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError, UnknownName, answered
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.segmenters.base import Segmenter
 
-
+HERE = Path(__file__).parent
 TOML = ".toml"
 
 
@@ -40,6 +44,8 @@ class Group:
     kind: str
     members: tuple[str, ...]
     error: type[DissectReportError]
+    catalogue: Path
+    """What is known of our own names."""
 
 
 GENERATORS = Group(
@@ -50,27 +56,42 @@ GENERATORS = Group(
         *("__call__", "to", "untrained", "drawn"),
     ),
     ModelError,
+    HERE / "models" / "zoo.toml",
 )
 SEGMENTERS = Group(
     "dissectreport.segmenters",
     "segmenter",
     ("name", "identity", "vocabulary", "__call__", "confidence", "to"),
     SegmenterError,
+    HERE / "segmenters" / "zoo.toml",
 )
 
 
-def generator(name: str) -> Generator:
-    """The generator that `name` stands for."""
+@dataclass(frozen=True)
+class Listed:
+    """A name, and what is known of it without loading anything; '' for what is not."""
+
+    name: str
+    title: str
+    state: str = ""
+    """embedded, installed, downloadable, or --weights where it needs a file."""
+    size: str = ""
+    licence: str = ""
+    licence_note: str = ""
+
+
+def generator(name: str, weights: str = "") -> Generator:
+    """The generator that `name` stands for; its weights are read from the file `weights` if one is given."""
     if name.endswith(TOML):
-        return cast("Generator", _checked(GENERATORS, name, _described(Path(name))))
-    return cast("Generator", _load(GENERATORS, name))
+        return cast("Generator", _checked(GENERATORS, name, _described(Path(name), weights)))
+    return cast("Generator", _load(GENERATORS, name, weights))
 
 
-def _described(path: Path) -> object:
+def _described(path: Path, weights: str) -> object:
     """What a TOML file describes; torch is imported only here, with the models."""
     from dissectreport.models import described
 
-    return described.load(path, partial(_at_address, GENERATORS))
+    return described.load(path, partial(_at_address, GENERATORS), weights)
 
 
 def segmenter(name: str) -> Segmenter:
@@ -92,13 +113,30 @@ def names(group: Group) -> list[str]:
     return sorted({point.name for point in _declared(group)})
 
 
+def listed(group: Group) -> list[Listed]:
+    """All that installed packages declare: what is ours in the order of the catalogue, then what is others' by name."""
+    known = entries(group.catalogue)
+    declared = {point.name: point for point in sorted(_declared(group), key=lambda point: point.name)}
+    ours = [entry for name, entry in known.items() if name in declared]
+    others = [point for name, point in declared.items() if name not in known]
+    return [
+        *(Listed(e.name, e.title, e.state(), e.size(), e.licence, e.licence_note) for e in ours),
+        *(Listed(point.name, f"from {point.dist.name}" if point.dist else "") for point in others),
+    ]
+
+
+def downloads() -> Path:
+    """The folder in which downloads of weights are kept."""
+    return folder()
+
+
 def _declared(group: Group) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group.entry_points))
 
 
-def _load(group: Group, name: str) -> object:
+def _load(group: Group, name: str, weights: str = "") -> object:
     function = _at_address(group, name) if ":" in name else _by_entry_point(group, name)
-    return _checked(group, name, _called(group, name, function))
+    return _checked(group, name, _called(group, name, function, weights))
 
 
 def _by_entry_point(group: Group, name: str) -> object:
@@ -164,10 +202,20 @@ def _imported(group: Group, name: str, load: Callable[[], object]) -> object:
     return answered(group.error, f"{group.kind} {name!r} cannot be imported", load)
 
 
-def _called(group: Group, name: str, function: object) -> object:
+def _called(group: Group, name: str, function: object, weights: str) -> object:
     if not callable(function):
         raise group.error(f"{group.kind} {name!r} is a {type(function).__name__}; it should be a function")
-    return answered(group.error, f"{group.kind} {name!r} cannot be made", function)
+    if weights and not _takes_weights(function):
+        raise BadOption(f"{group.kind} {name!r} takes no file of weights; leave out --weights {weights}")
+    made = partial(function, weights=Path(weights).expanduser()) if weights else function
+    return answered(group.error, f"{group.kind} {name!r} cannot be made", made)
+
+
+def _takes_weights(function: Callable[..., object]) -> bool:
+    try:
+        return "weights" in inspect.signature(function).parameters
+    except ValueError:  # A class of an extension may tell nothing of its parameters.
+        return False
 
 
 def _checked(group: Group, name: str, made: object) -> object:

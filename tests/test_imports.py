@@ -19,9 +19,10 @@ PACKAGE = ROOT / "dissectreport"
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
-    "cli": "errors on_demand pipeline plugins store",
+    "cli": "checkpoints errors on_demand pipeline plugins store",
     "checking": "errors measure plan probe",
-    "pipeline": "analysis checking errors interventions jobs measurement on_demand records report results store",
+    "pipeline": "analysis checking checkpoints errors interventions jobs measurement on_demand records report results "
+    "store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
     "on_demand": "analysis engine errors intervene jobs measure plan probe",
     "ordering": "errors intervene measure plan probe stats",
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
     "records": "errors plan store",
-    "plugins": "errors models segmenters",
+    "plugins": "checkpoints errors models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors probe sampler segmenters training",
     "segmenters": "checkpoints errors",

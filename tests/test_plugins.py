@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dissectreport import plugins
-from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName
+from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError, UnknownName
 from dissectreport.plugins import GENERATORS, SEGMENTERS
 
 PLANTED = "dissectreport.models.planted:load"
@@ -33,6 +33,10 @@ def gives_a_number():
 
 def needs_an_argument(path):
     return load()
+
+
+def from_file(weights=None):
+    raise RuntimeError(f"asked to read {weights!r}")
 
 
 number = 7
@@ -73,6 +77,16 @@ def test_an_address_in_a_package_is_found() -> None:
 
 def test_an_address_in_a_file_is_found(file: Path) -> None:
     assert plugins.generator(f"{file}:works").identity == plugins.generator(PLANTED).identity
+
+
+def test_a_file_of_weights_is_handed_to_a_function_that_takes_one(file: Path) -> None:
+    with pytest.raises(ModelError, match=r"asked to read PosixPath\('other.pth'\)"):
+        plugins.generator(f"{file}:from_file", "other.pth")
+    with pytest.raises(ModelError, match="asked to read None"):
+        plugins.generator(f"{file}:from_file")
+    with pytest.raises(BadOption, match="takes no file of weights; leave out --weights other.pth") as refused:
+        plugins.generator(f"{file}:works", "other.pth")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_relative_file_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

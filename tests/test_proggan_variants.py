@@ -13,6 +13,7 @@ from dissectreport.checkpoints.files import read_tensors
 from dissectreport.errors import WeightsError
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, VariantGenerator, from_state_dict, new
+from dissectreport.models.wrap import identity_of
 
 SIZES = (12, 16, 16, 8, 6, 4, 4)
 """Channels of the latent and of 4x4 to 128x128: narrower from 16x16 on, as the published variants are."""
@@ -154,7 +155,9 @@ def test_two_variants_whose_tensors_are_alike_must_be_named() -> None:
     with pytest.raises(WeightsError, match="livingroom_equalized_lr or as livingroom_pixelnorm") as refused:
         from_state_dict(made_up("equalized"))
     assert "\n" not in str(refused.value)
-    assert from_state_dict(made_up("equalized"), "pixel_norm").kind == "pixel_norm"
+    one, other = (from_state_dict(made_up("equalized"), kind) for kind in ("equalized", "pixel_norm"))
+    assert (one.kind, other.kind) == ("equalized", "pixel_norm")
+    assert identity_of(one) != identity_of(other), "or the one's measurements would be taken for the other's"
 
 
 @pytest.mark.parametrize("sizes", [(8, 8, 8, 8, 8, 4, 2), (8, 8, 8, 4), (8, 8, 8, 4, 2, 2, 2, 2)])

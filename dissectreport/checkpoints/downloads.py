@@ -179,14 +179,14 @@ def _unavailable(
     choices: Sequence[Sequence[Remote]], where: Path, tried: Sequence[tuple[str, str]], meanwhile: str
 ) -> str:
     reasons = ", ".join(f"{url} ({why})" for url, why in tried)
-    return f"{_names(choices)} could not be downloaded: {reasons}; {_elsewhere(choices, where, meanwhile)}"
+    return f"{_names(choices)} could not be downloaded: {reasons}; {_elsewhere(where, meanwhile)}"
 
 
 def _absent(choices: Sequence[Sequence[Remote]], where: Path, meanwhile: str) -> str:
     urls = ", ".join(url for files in choices for file in files for url in file.urls)
     return (
-        f"{_names(choices)} is not in {where}, and downloads are off (--offline, {OFFLINE}): it is published at "
-        f"{urls}; {_elsewhere(choices, where, meanwhile)}"
+        f"{_names(choices)} is not in {where}, and downloads are off (--offline, {OFFLINE}); "
+        f"it is published at {urls}; {_elsewhere(where, meanwhile)}"
     )
 
 
@@ -194,7 +194,6 @@ def _names(choices: Sequence[Sequence[Remote]]) -> str:
     return " or ".join(" with ".join(file.name for file in files) for files in choices)
 
 
-def _elsewhere(choices: Sequence[Sequence[Remote]], where: Path, meanwhile: str) -> str:
+def _elsewhere(where: Path, meanwhile: str) -> str:
     """What a person can do who gets no file."""
-    more = f"; {meanwhile}" if meanwhile else ""
-    return f"get it on another machine and put it, as {_names(choices)}, into {where}{more}"
+    return f"get it on another machine and put it into {where} under that name{f', {meanwhile}' if meanwhile else ''}"

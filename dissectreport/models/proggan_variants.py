@@ -145,6 +145,10 @@ class VariantGenerator(nn.Module):
         """The names of the blocks in the order in which they run, the output not among them."""
         return tuple(f"features.{number}" for number in range(len(self.features)))
 
+    def extra_repr(self) -> str:
+        """The kind: two kinds have the same parts, and an identity is made of parts and tensors."""
+        return self.kind
+
     def initialise(self, seed: int) -> None:
         """Draw all weights with the variance of He et al. (2015), biases zero: the network before any training."""
         random = torch.Generator().manual_seed(seed)
