@@ -172,6 +172,13 @@ def test_an_entry_says_what_the_report_and_the_loader_need(name: str) -> None:
         assert entry.megabytes == pytest.approx(bytes_of_it / 1e6, abs=0.6)
 
 
+def test_the_page_for_people_without_internet_names_every_file() -> None:
+    page = (ROOT / "docs" / "no-internet.md").read_text()
+    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| `(.+?)` \| (?:`(.+?)` )?\|$", page, re.MULTILINE)}
+    names = {name: [origin.files[0].name for origin in entry.origins] for name, entry in ZOO.items() if entry.origins}
+    assert {name: [file for file in files if file] for name, files in rows.items()} == names
+
+
 # --- The list ----------------------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ class Entry:
         return f"~{self.megabytes:,} MB" if self.megabytes else ""
 
     def bring(self, meanwhile: str = "") -> Origin:
-        """The origin whose files are here, downloaded if none's are; `meanwhile` is what a person may do without them."""
+        """The origin whose files are here, downloaded if none's are; `meanwhile` is what would do without them."""
         return self.origins[fetch_any([origin.files for origin in self.origins], folder(), meanwhile)]
 
 
