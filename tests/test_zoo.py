@@ -104,6 +104,7 @@ def catalogue(folder: Path, address: str, sha256: str = DIGEST[:8], first: str =
         licence = "not stated"
         licence_note = "made up"
         dataset = "none"
+        paper = "none"
         kind = "progressive"
         resolution = 16
         layers = ["layer4"]
@@ -309,6 +310,7 @@ def test_a_given_file_is_used_and_nothing_is_downloaded(tmp_path: Path) -> None:
         assert not server.asked and not ear.lines
     assert found.name == "church_pgan"
     assert found.facts["weights"]["from"] == "a file of the user's" and found.facts["weights"]["verified"]
+    assert found.facts["dataset"] == "none" and found.facts["licence"] == "not stated; made up"
 
 
 def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) -> None:
@@ -319,6 +321,7 @@ def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) 
         for _ in range(2):
             found = plugins.generator(catalogue(tmp_path, closed_port()), str(path))
     assert found.image_size == (8, 8) and not found.facts["weights"]["verified"]
+    assert "dataset" not in found.facts and found.facts["licence"] == "that of the given file"
     assert len(ear.lines) == 2, "each line once"
     assert "is not the church.pth that was published as church_pgan" in ear.lines[0]
     assert "draws 8 x 8 pixels, not the 16 of church_pgan" in ear.lines[1]

@@ -49,7 +49,7 @@ def load(entry: Entry, weights: Path | None = None) -> NetworkGenerator:
         layers=network.layers,
         default_layers=_default(network, entry.more["layers"]),
         remade=lambda seed: untrained(network, seed),
-        facts={**_facts(entry), "sha256": checkpoint.sha256, "weights": told},
+        facts={**_facts(entry, not weights or told["verified"]), "sha256": checkpoint.sha256, "weights": told},
     )
 
 
@@ -65,10 +65,13 @@ def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:
     return tuple(name for name in wanted if name in network.layers) or network.layers[:4][-1:]
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
+def _facts(entry: Entry, published: bool) -> dict[str, Any]:
+    """What the report tells of the model; of another file than the published one, less."""
+    told = {"family": "Progressive GAN"} | {key: value for key, value in entry.more.items() if key == "segmenter"}
+    if not published:
+        return {**told, "licence": "that of the given file"}
     licence = f"{entry.licence}; {entry.licence_note}" if entry.licence_note else entry.licence
-    more = {name: entry.more[name] for name in ("dataset", "paper", "segmenter") if name in entry.more}
-    return {"family": "Progressive GAN", **more, "licence": licence}
+    return {**told, "dataset": entry.more["dataset"], "paper": entry.more["paper"], "licence": licence}
 
 
 def _published(entry: Entry) -> tuple[Checkpoint, Mapping[str, Any]]:
