@@ -44,9 +44,9 @@ def surveyed(models: Models, count: int) -> tuple[tuple[probe.Seen, ...], Tensor
     return models.made(z, lambda: probe.survey(models.generator, z))
 
 
-def layer_rows(model: str) -> list[dict[str, Any]]:
+def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
     """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
-    models = Source(model, "").models()
+    models = Source(model, "", weights=weights).models()
     parts, _ = surveyed(models, 2)
     return [
         {

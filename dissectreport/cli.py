@@ -248,23 +248,28 @@ def _numbers(words: str) -> tuple[int, ...]:
 def layers(
     model: Model,
     everything: Annotated[bool, typer.Option("--all", help="Parts whose units cannot be read, too.")] = False,
+    weights: Weights = "",
+    offline: Offline = False,
 ) -> None:
     """List a model's layers with their shapes, units and parameters, to choose --layers from."""
-    with listening():
+    with listening(offline):
         from dissectreport import pipeline
 
-        for line in pipeline.layer_lines(model, everything):
+        for line in pipeline.layer_lines(model, everything, weights):
             typer.echo(line)
 
 
 @app.command()
-def check(model: Model, segmenter: Segmenter = "", device: Device = "auto") -> None:
+def check(
+    model: Model, segmenter: Segmenter = "", device: Device = "auto", weights: Weights = "", offline: Offline = False
+) -> None:
     """Run a few samples of a model and its segmenter, and say in plain words what is wrong; 1 if anything is."""
-    with listening():
+    with listening(offline):
         from dissectreport import pipeline
 
         wrong = False
-        for finding in pipeline.check(pipeline.Options(model, segmenter=segmenter, device=device)):
+        options = pipeline.Options(model, segmenter=segmenter, device=device, weights=weights)
+        for finding in pipeline.check(options):
             typer.echo(finding)
             wrong = wrong or finding.wrong
         if wrong:

@@ -164,11 +164,11 @@ def middle_layer(options: Options) -> str:
     return middle(job.layers)
 
 
-def layer_lines(model: str, everything: bool = False) -> Iterator[str]:
+def layer_lines(model: str, everything: bool = False, weights: str = "") -> Iterator[str]:
     """A model's layers as a table, those that a build reads marked; with `everything` the parts without units too."""
     from dissectreport.checking import layer_rows
 
-    rows = [row for row in layer_rows(model) if row["units"] or everything]
+    rows = [row for row in layer_rows(model, weights) if row["units"] or everything]
     cells = [
         (
             "*" if row["read"] else "",

@@ -362,12 +362,31 @@ def test_a_model_without_weights_of_its_own_asks_for_a_file() -> None:
         plugins.generator("pgan")
 
 
-@pytest.mark.parametrize("command", ["build", "measure", "intervene"])
+@pytest.mark.parametrize("command", ["build", "measure", "intervene", "layers", "check"])
 def test_a_model_that_takes_no_file_refuses_one_in_one_line(tmp_path: Path, command: str) -> None:
-    words = [command, "planted", "--weights", "x.pth", "--cache", str(tmp_path / "cache")]
-    result = CliRunner().invoke(app, words)
+    cached = ["--cache", str(tmp_path / "cache")] if command in ("build", "measure", "intervene") else []
+    result = CliRunner().invoke(app, [command, "planted", "--weights", "x.pth", *cached])
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert "generator 'planted' takes no file of weights; leave out --weights x.pth" in result.stderr
+
+
+def test_layers_and_check_read_a_given_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(weights("batch_norm", (8, 8, 8)))
+    listed = CliRunner().invoke(app, ["layers", "pgan", "--weights", str(path)])
+    assert listed.exit_code == 0 and "features.3" in listed.stdout
+    looked = CliRunner().invoke(app, ["check", "pgan", "--weights", str(path), "--segmenter", "colour"])
+    assert "8 × 8" in looked.stdout or "8 x 8" in looked.stdout, looked.output
+
+
+def test_a_described_network_of_the_family_may_be_any_of_its_kinds(tmp_path: Path) -> None:
+    (tmp_path / "mine.pth").write_bytes(weights("plain", (8, 8, 8)))
+    (tmp_path / "other.pth").write_bytes(weights("plain", (8, 8, 8), seed=1))
+    (tmp_path / "mine.toml").write_text('family = "progressive gan"\nweights = "mine.pth"\nlatent = 8\n')
+    found = plugins.generator(str(tmp_path / "mine.toml"))
+    assert found.image_size == (8, 8) and "features.3" in found.layers
+    other = plugins.generator(str(tmp_path / "mine.toml"), str(tmp_path / "other.pth"))
+    assert other.identity != found.identity
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -105,20 +105,6 @@ def tensors_of(content: Mapping[str, object]) -> dict[str, Tensor]:
     return {str(name): _single(value.detach()) for name, value in inner.items()}
 
 
-def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
-    """Refuse tensors that are not just those of a network; `what` it is, with its article."""
-    problems = [f"{name} is missing" for name in sorted(expected.keys() - given.keys())]
-    problems += [
-        f"{name} has shape {tuple(given[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in given and given[name].shape != value.shape
-    ]
-    problems += [f"{name} is unknown" for name in sorted(given.keys() - expected.keys())]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"these weights do not fit {what}: {problems[0]}{more}")
-
-
 def _single(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 

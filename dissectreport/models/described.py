@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from dissectreport.checkpoints.files import read_checkpoint
 from dissectreport.checkpoints.fitting import fit, tensors_at
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
-from dissectreport.models import proggan
+from dissectreport.models import proggan_variants
 from dissectreport.models.inputs import Argument, Constant, Inputs, Labels, Noise
 from dissectreport.models.layers import readable, usual
 from dissectreport.models.outputs import Output
@@ -32,7 +32,9 @@ from dissectreport.models.wrap import Called, NetworkGenerator, no_drawings
 from dissectreport.probe import survey
 from dissectreport.sampler import latents
 
-FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {"progressive gan": proggan.from_state_dict}
+FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
+    "progressive gan": proggan_variants.from_state_dict
+}
 """Architectures that are recognised from their weights alone."""
 
 KEYS = {

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.files import check_fit
+from dissectreport.checkpoints.fitting import fit
 from dissectreport.models.proggan_names import one_network, output_name, resolution_of, sizes_of, with_current_names
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -130,6 +130,5 @@ def from_state_dict(content: Mapping[str, object]) -> ProgressiveGenerator:
     """
     tensors = with_current_names(one_network(content))
     generator = ProgressiveGenerator(sizes_of(tensors))
-    check_fit(tensors, generator.state_dict(), "a Progressive GAN")
-    generator.load_state_dict(tensors)
+    fit(generator, tensors, "a Progressive GAN")
     return generator.eval()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.files import check_fit
+from dissectreport.checkpoints.fitting import fit
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan
 from dissectreport.models.proggan import ProgressiveGenerator, normalise_pixels, shapes
@@ -180,12 +180,7 @@ def from_state_dict(content: Mapping[str, object], kind: str = "") -> AnyGenerat
     if kind == PROGRESSIVE:
         return proggan.from_state_dict(tensors)
     generator = VariantGenerator(kind, sizes_of(tensors, "features.{}.conv.weight", first=0))
-    expected = generator.state_dict()
-    # Files of torch before 0.4.1 do not count the batches, and nothing but training reads the number.
-    counts = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
-    tensors = {**counts, **tensors}
-    check_fit(tensors, expected, KINDS[kind].words)
-    generator.load_state_dict(tensors)
+    fit(generator, tensors, KINDS[kind].words)
     return generator.eval()
 
 
