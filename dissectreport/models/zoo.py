@@ -32,9 +32,9 @@ def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
     return partial(load, entry)
 
 
-def load(entry: Entry, weights: Path | None = None) -> NetworkGenerator:
+def load(entry: Entry, weights: Path | str | None = None) -> NetworkGenerator:
     """The Progressive GAN of an entry, with published weights or with those of a file."""
-    checkpoint, told = _given(entry, weights) if weights else _published(entry)
+    checkpoint, told = _given(entry, Path(weights)) if weights else _published(entry)
     network = as_processors_like(from_state_dict(checkpoint.content, entry.more["kind"]))
     resolution = network.resolution
     if weights and resolution != entry.more.get("resolution", resolution):
