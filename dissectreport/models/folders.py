@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -122,8 +122,10 @@ class Folder:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The images, sorted by name."""
+        """The images, sorted by name; FolderError where there is none that can be read."""
         left_out = {one.name for one in self.skipped}
+        if len(left_out) == len(self.files):
+            raise FolderError(self._nothing(self.skipped))
         return tuple(file.name for file in self.files if file.name not in left_out)
 
     def __len__(self) -> int:
@@ -178,10 +180,13 @@ class Folder:
         """The folder without images that are known to be broken."""
         return replace(self, unread=(*self.unread, *(Skipped(name, "broken") for name in names)))
 
+    def facts(self) -> Mapping[str, Any]:
+        """What a report says of the folder, in plain JSON values; never where it lies."""
+        return {"folder": self.name, "images": len(self), "left_out": len(self.skipped)}
+
     def lines(self) -> tuple[str, ...]:
         """What a person should know, a line each: what is left out, what is enlarged, what is cropped."""
-        if not self.names:
-            raise FolderError(self._nothing(self.skipped))
+        assert self.names, "a folder without images was refused"
         height, width = self.size
         seen = [found for found in self._headers if isinstance(found, Header)]
         small = sum(one.height < height or one.width < width for one in seen)
