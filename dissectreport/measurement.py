@@ -307,7 +307,6 @@ class Measurement:
             "image_size": list(job.generator.image_size),
             "latent_shape": list(job.generator.latent_shape),
             **job.generator.facts,
-            **({"reads": dict(job.generator.told())} if isinstance(job.generator, FolderReader) else {}),
         }
         facts = getattr(job.segmenter, "facts", {})
         segmenter = {"name": job.segmenter.name, "identity": job.segmenter.identity, **facts}
@@ -327,6 +326,7 @@ class Measurement:
             options.mixed_devices,
             drawn=drawn,
             reference={} if job.reference is None else job.reference.facts(),
+            reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
         )
 
 

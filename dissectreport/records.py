@@ -54,6 +54,8 @@ class Record:
     """Where real images as the segmenter sees them lie; '' for among the pictures, as earlier versions kept them."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `left_out`; empty without one."""
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    """Likewise the folder whose images the network reads; empty for one that makes images."""
 
     run: int = 0
     """Place among the runs of the same model and rule; the newest has the largest."""
