@@ -157,14 +157,16 @@ def prepare(options: Options) -> Job:
 
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
     """How many samples are measured, and the plan for so many: no more than the generator has."""
-    from dissectreport.models.base import most_samples
+    from dissectreport.models.base import FolderReader, most_samples
 
     asked = SAMPLES if options.samples is None else options.samples
     most = most_samples(generator)
     if most is None:
         most = max(asked, options.pilot)
     if options.samples is not None and asked > most:
-        raise BadOption(f"{generator.name} has {most:,} images; --samples at most {most:,}, not {asked:,}")
+        broken = generator.told()["left_out"] if isinstance(generator, FolderReader) else 0
+        without = f", beside {broken:,} that cannot be read" if broken else ""
+        raise BadOption(f"{generator.name} has {most:,} images{without}; --samples at most {most:,}, not {asked:,}")
     samples = min(asked, most)
     pilot = samples if rule_named(plan.rule).reference else min(options.pilot, most)
     return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)

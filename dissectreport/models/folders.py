@@ -331,7 +331,8 @@ def read_header(path: Path) -> Header:
     """Height and width of an image, without its pixels; raises whatever a broken file makes its reader raise."""
     with _opened(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+        # Asked of a PNG without it, Pillow decodes the whole image; a TIFF's size is that of the upright image already.
+        turned = "exif" in image.info and image.getexif().get(_ORIENTATION) in _TURNED
     return Header(width, height) if turned else Header(height, width)
 
 
