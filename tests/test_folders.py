@@ -78,7 +78,7 @@ def test_images_lie_between_minus_one_and_one(tmp_path: Path) -> None:
     assert images[0, :, 0, 0].tolist() == [1, -1, -1] and images[0, :, 15, 23].tolist() == [1, 1, -1]
 
 
-@pytest.mark.parametrize("kind", ["png", "tif", "webp"])
+@pytest.mark.parametrize("kind", ["png", "tif", "webp", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path: Path, orientation: int, kind: str) -> None:
     undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the turns of Image.Transpose that the camera made
@@ -88,7 +88,7 @@ def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path: Path, orientat
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = save(tmp_path / f"a.{kind}", lying, exif=exif, **({"lossless": True} if kind == "webp" else {}))
-    assert (alone(path) == quartered()).all()
+    assert np.abs(alone(path)[AWAY].astype(int) - quartered()[AWAY].astype(int)).max() <= (32 if kind == "jpg" else 0)
     assert not open_folder(tmp_path, SIZE).lines(), "it is neither cropped nor enlarged"
 
 
@@ -148,6 +148,12 @@ def test_the_first_frame_stands_for_a_moving_picture(tmp_path: Path) -> None:
     assert (alone(tmp_path / "a.gif") == quartered()).all()
 
 
+def test_of_two_pictures_in_one_jpeg_the_first_is_read(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (24, 16), "white"), Image.new("RGB", (24, 16))]
+    frames[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=frames[1:])
+    assert (alone(tmp_path / "a.jpg") == 255).all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(160, 240), (160, 400), (400, 240), (161, 399)])
 def test_an_image_covers_the_size_and_is_cropped_in_the_middle(tmp_path: Path, height: int, width: int) -> None:
     found = alone(save(tmp_path / "a.png", quartered(height, width)))
@@ -196,6 +202,7 @@ def test_links_are_followed_but_round_no_circle(tmp_path: Path) -> None:
     assert [str(one) for one in opened.skipped] == ["gone.png (No such file or directory)"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes in folders")
 def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(FolderError, match="there is no image"):
@@ -243,6 +250,17 @@ def test_a_broken_image_makes_room_for_the_next_of_the_order(tmp_path: Path) -> 
     again = open_folder(tmp_path, (4, 4)).first(8, seed=5)
     assert torch.equal(again[:2], whole[:2]) and torch.equal(again[2:7], whole[3:])
     assert torch.equal(again, open_folder(tmp_path, (4, 4)).first(12, seed=5)[:8])
+
+
+def test_several_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread(tmp_path, 40)
+    broken(tmp_path)
+    found = []
+    for threads in (1, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        folder = open_folder(tmp_path, (4, 4)).sifted([(2, 45)])
+        found.append((folder.unread, folder.skipped, folder.first(40, seed=2).tolist()))
+    assert found[0] == found[1]
 
 
 def test_only_as_many_are_decoded_as_are_wanted(tmp_path: Path) -> None:
@@ -345,7 +363,10 @@ def test_a_bomb_is_left_out_and_told_without_a_warning(tmp_path: Path, recwarn: 
 def test_names_with_odd_characters_stay_on_one_line(tmp_path: Path) -> None:
     save(tmp_path / "a.png", quartered())
     (tmp_path / "b\nc.png").write_bytes(b"x")
-    (tmp_path / os.fsdecode(b"d\xff.png")).write_bytes(b"x")
+    try:
+        (tmp_path / os.fsdecode(b"d\xff.png")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("a file system that wants Unicode")
     folder = open_folder(tmp_path, SIZE)
     (line,) = folder.lines()
     assert "b?c.png (not an image)" in line and "d?.png" in line
