@@ -167,8 +167,8 @@ def test_scaling_down_averages_instead_of_picking(tmp_path: Path) -> None:
 
 
 def test_a_large_jpeg_looks_as_the_same_picture_without_loss(tmp_path: Path) -> None:
-    smooth = Image.fromarray(np.random.RandomState(0).randint(0, 256, (4, 6, 3)).astype(np.uint8))
-    large = smooth.resize((1920, 1280), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(np.random.RandomState(0).randint(0, 256, (32, 48, 3)).astype(np.uint8))
+    large = smooth.resize((240, 160), Image.Resampling.BICUBIC)
     jpeg = alone(save(tmp_path / "jpeg" / "a.jpg", large, quality=95))
     png = alone(save(tmp_path / "png" / "a.png", large))
     assert np.abs(jpeg.astype(int) - png.astype(int)).max() <= 6
@@ -350,13 +350,14 @@ def test_a_folder_without_permission_is_one_line_and_one_inside_is_told(
 
 def test_a_bomb_is_left_out_and_told_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     save(tmp_path / "a.png", quartered())
-    with (tmp_path / "bomb.png").open("wb") as file:
-        header = (40_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-        file.write(b"\x89PNG\r\n\x1a\n")
-        PngImagePlugin.putchunk(file, b"IHDR", header)
-        PngImagePlugin.putchunk(file, b"IDAT", b"")
-    (line,) = open_folder(tmp_path, SIZE).lines()
-    assert "bomb.png (too many pixels to be opened without danger)" in line
+    for name, side in (("bomb", 40_000), ("large", 10_000)):
+        with (tmp_path / f"{name}.png").open("wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n")
+            PngImagePlugin.putchunk(file, b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
+            PngImagePlugin.putchunk(file, b"IDAT", b"")
+    bomb, large = open_folder(tmp_path, SIZE).lines()
+    assert "1 of 3 files" in bomb and "bomb.png (too many pixels to be opened without danger)" in bomb
+    assert "1 of 2 images is of another shape" in large
     assert not recwarn.list
 
 
