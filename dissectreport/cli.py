@@ -54,7 +54,13 @@ Weights = Annotated[
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Download nothing: what is not here is told of at once.")]
 Layers = Annotated[str, typer.Option(help="Layers to read, separated by commas; default: the model's own choice.")]
-Samples = Annotated[int, typer.Option(help="Images to measure; raising it later reuses what was measured.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        help="Images to measure; raising it later reuses what was measured.",
+        show_default="2112, or all where there are fewer",
+    ),
+]
 Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
 RuleName = Annotated[str, typer.Option("--rule", help="corrected, iclr2019 or pnas2020.")]
 Seed = Annotated[int, typer.Option(help="Seed of the samples.")]
@@ -78,6 +84,12 @@ InterventionSamples = Annotated[
 InterventionLayer = Annotated[
     str, typer.Option(help="Layer whose units are turned off and on; default: the middle one of those that are read.")
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder of real images to show what the segmenter sees in; default: the model's own.", show_default=False
+    ),
+]
 Concepts = Annotated[
     str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
 ]
@@ -96,7 +108,7 @@ Precision = Annotated[
 def build(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 2112,
+    samples: Samples = None,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -117,6 +129,7 @@ def build(
     precision: Precision = "auto",
     weights: Weights = "",
     offline: Offline = False,
+    reference: Reference = None,
 ) -> None:
     """Measure a model and write its site."""
     options = _options(locals())
@@ -131,7 +144,7 @@ def build(
 def measure(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 2112,
+    samples: Samples = None,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -150,6 +163,7 @@ def measure(
     precision: Precision = "auto",
     weights: Weights = "",
     offline: Offline = False,
+    reference: Reference = None,
 ) -> None:
     """Measure a model; nothing is drawn."""
     options = _options(locals())

@@ -5,6 +5,7 @@ DissectReportError
 ├── BadOption        an option whose value cannot work
 ├── WeightsError     weights that are broken, truncated, or of another architecture
 ├── ModelError       a generator that does not do what a generator does
+├── FolderError      a folder of images that cannot be read, or holds none
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
 ├── CacheError       a cache that cannot be used or trusted
 ├── MergeError       counts that were not measured the same way
@@ -46,6 +47,10 @@ class WeightsError(DissectReportError):
 
 class ModelError(DissectReportError):
     """A generator that does not do what a generator does."""
+
+
+class FolderError(DissectReportError):
+    """A folder of images that cannot be read, holds none, or holds too few."""
 
 
 class SegmenterError(DissectReportError):

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from dissectreport import counting, plugins, probe
 from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
-from dissectreport.models.base import Generator
+from dissectreport.models.base import FolderReader, Generator
+from dissectreport.models.folders import open_folder
 from dissectreport.models.outputs import doubt_about
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
@@ -44,6 +45,10 @@ class Source:
     threads: int = 1
     weights: str = ""
     """A file with the generator's weights; '' for those that it finds by itself."""
+    reference: str = ""
+    """A folder of real images, '' for the generator's own."""
+    broken: tuple[str, ...] = ()
+    """Images that the generator is to leave out, where it reads images."""
 
     def models(self) -> Models:
         """The networks, loaded."""
@@ -68,6 +73,8 @@ class Models:
     def generator(self) -> Generator:
         """The generator that is measured."""
         found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
+        if self.source.broken and isinstance(found, FolderReader):
+            found = found.without(self.source.broken)
         bare = found if seed is None else untrained(found, seed)
         assert bare is not None, "a control is measured only where it can be made"
         return bare.to(self.device)
@@ -80,6 +87,12 @@ class Models:
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
+
+    def drawn(self, count: int) -> Tensor | None:
+        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
+        if not self.source.reference:
+            return self.generator.drawn(count)
+        return open_folder(self.source.reference, self.generator.image_size).first(count)
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
@@ -171,15 +184,15 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[float, float, int]:
-    """Seconds of the generator and of the segmenter for one sample, timed on a batch, and units in `layers`.
+def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> tuple[float, float, int]:
+    """Seconds of the generator and of the segmenter for one sample, timed on a seed's first, and units in `layers`.
 
     On a processor they are seconds of a thread, so that what else the machine does counts for nothing.
     It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
     """
     threads = torch.get_num_threads()
     models = source.models()
-    z = models.latents(0, 0, batch)
+    z = models.latents(seed, 0, batch)
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
         images = models.images(z, 0)
         check_look(models.generator, images)
@@ -409,11 +422,11 @@ def small(maps: Tensor, side: int = 16) -> Tensor:
 
 
 def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
-    """The pass that segments images like those the generator was trained on; nothing where there are none."""
+    """The pass that segments real images, or those like what the generator was trained on; nothing without any."""
     models = source.models()
 
     def work(_shard: Shard) -> Arrays:
-        images = models.generator.drawn(count)
+        images = models.drawn(count)
         return {} if images is None else segmented(models, images.to(models.device))
 
     return work

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from dissectreport import records, store
 from dissectreport.checkpoints import downloads
 from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
-from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
+from dissectreport.jobs import (
+    FEW,
+    Job,
+    Listener,
+    Options,
+    Silent,
+    asked_for,
+    middle,
+    no_interventions,
+    prepare,
+    settled,
+)
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import SITE_LIMIT
 from dissectreport.results import Reader
@@ -44,7 +55,7 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     from dissectreport.measurement import Measurement
 
     ear = listener or Silent()
-    job = prepare(options)
+    job = settled(prepare(options), ear)
     record = Measurement(job, ear).run()
     return _intervened(job, record, ear) if options.interventions else record
 
@@ -57,7 +68,7 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     options = job.options
     aim = job.intervention
     if aim is None:
-        ear.say(f"no interventions: {no_gradients(job.segmenter.name)}")
+        ear.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
     reader = Reader(options.cache / "measurements")

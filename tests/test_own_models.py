@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -75,6 +76,20 @@ class Conditional(nn.Module):
         both = torch.cat([z * truncation, self.embed(label)], 1)
         maps = self.block(both[:, :, None, None].expand(-1, -1, 8, 8)).relu()
         return both, {"image": self.paint(maps).sigmoid() * 255}
+
+
+class Seer(nn.Module):
+    """Tells classes of images."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 12, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+        )
+        self.classes = nn.Linear(12, 4)
+
+    def forward(self, images):
+        return self.classes(self.body(images).flatten(1))
 
 
 def number(width=3):
@@ -228,6 +243,61 @@ def test_labels_reach_the_network_and_its_images_are_those_that_it_gives_them(pl
         images = generator(z)
     assert set(labels.tolist()) == {1, 3}
     assert torch.allclose(images, (grey / 127.5 - 1).expand(-1, 3, -1, -1), atol=1e-5)
+
+
+# --- folders of images ---
+
+
+@pytest.fixture
+def photographs(place: Path) -> Path:
+    """A folder of twenty photographs."""
+    folder = place / "photos"
+    folder.mkdir()
+    for number in range(20):
+        pixels = np.random.RandomState(number).randint(0, 256, (40, 50, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Path) -> None:
+    torch.save(made("Seer").state_dict(), "seer.pth")
+    name = write(
+        photographs.parent,
+        """
+        network = "./net.py:Seer"
+        weights = "seer.pth"
+        images = { folder = "photos", size = [32, 32], mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }
+        """,
+    )
+    generator = plugins.generator(name)
+    assert generator.default_layers == ("body.1", "body.3")
+    assert len(generator.latents(1, 0, 20)) == 20  # type: ignore[attr-defined]
+    assert [finding for finding in look_over(Source(name, "colour")) if finding.wrong] == []
+
+
+def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
+    torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
+    name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
+    real = plugins.generator(name).drawn(5)
+    assert real is not None
+    assert real.shape == (5, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ('images = { folder = "photos" }', "images needs a folder and a size"),
+        ('images = { folder = "photos", size = [32, 32] }\nlatent = 3', "reads images has no latent"),
+        ('images = { folder = "photos", size = [32, 32], centre = 1 }', "no key of images in mine.toml: 'centre'"),
+        ('images = { folder = "gone", size = [32, 32] }', "gone"),
+        ('images = { folder = "photos", size = [32, 32], mean = 0.5 }', "mean must be a list of numbers"),
+    ],
+)
+def test_images_that_cannot_be_read_are_one_line(photographs: Path, words: str, line: str) -> None:
+    name = write(photographs.parent, f'network = "./net.py:Seer"\n{words}\n')
+    with pytest.raises(DissectReportError, match=line) as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
 
 
 # --- what goes in ---

@@ -167,9 +167,14 @@ class _Source:
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
-        drawn = self.reader.arrays(self.record.pictures, "drawn")
+        """The real images first: of the folder that was given, or the generator's own; then what was measured."""
+        record = self.record
+        real = self.reader.arrays(record.drawn or record.pictures, "drawn")
         made = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
-        found = [("drawn", drawn), ("generated", made)]
+        found = [
+            ("real" if record.reference else "drawn", real),
+            ("read" if record.reads else "generated", made),
+        ]
         return tuple(
             Trust(source, held["images"], held["labels"], held["confidence"]) for source, held in found if held
         )
@@ -234,6 +239,8 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
         devices,
         record.command,
         dict(source.rule.interpretable),
+        record.reference,
+        record.reads,
     )
 
 
@@ -245,6 +252,11 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
     if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
         notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
+    if record.reads and rule_named(record.rule).searches:
+        notes.append(
+            "Levels and labels were searched for on images of the folder whose images scored them: where some are the"
+            " same, IoU, p and q are optimistic."
+        )
     return tuple(notes)
 
 

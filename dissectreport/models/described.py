@@ -25,9 +25,11 @@ from dissectreport.checkpoints.files import read_checkpoint
 from dissectreport.checkpoints.fitting import fit, tensors_at
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
 from dissectreport.models import proggan_variants
+from dissectreport.models.folders import open_folder
 from dissectreport.models.inputs import Argument, Constant, Inputs, Labels, Noise
 from dissectreport.models.layers import readable, usual
 from dissectreport.models.outputs import Output
+from dissectreport.models.reading import ImageReader
 from dissectreport.models.wrap import Called, NetworkGenerator, no_drawings
 from dissectreport.probe import survey
 from dissectreport.sampler import latents
@@ -152,7 +154,12 @@ class Maker:
             )
         return made
 
-    def untrained(self, seed: int) -> nn.Module:
+    @property
+    def remade(self) -> Callable[[int], nn.Module] | None:
+        """Makes the network anew, or None where its function may bring trained weights, or only weights tell it."""
+        return self._untrained if self.weights and self.plan.words("network") else None
+
+    def _untrained(self, seed: int) -> nn.Module:
         """The same architecture with the random weights that its own code gives it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -171,7 +178,7 @@ class Maker:
         return hashlib.sha256(Path(place).read_bytes()).hexdigest() if place.endswith(".py") else ""
 
 
-def load(path: Path, find: Callable[[str], object], weights: str = "") -> NetworkGenerator:
+def load(path: Path, find: Callable[[str], object], weights: str = "") -> NetworkGenerator | ImageReader:
     """The generator that a file describes; `find` gives what an address such as package.module:function refers to.
 
     `weights` is a file that replaces the one that is described.
@@ -179,24 +186,64 @@ def load(path: Path, find: Callable[[str], object], weights: str = "") -> Networ
     plan = described(path)
     maker = Maker(plan, find, Path(weights) if weights else plan.place("weights"))
     network = maker.network().requires_grad_(False).eval()
+    made = reader(plan, maker, network) if "images" in plan.given else generator(plan, maker, network)
+    # Weights do not tell what a file's code does with them.
+    return replace(made, identity=" ".join(filter(None, (made.identity, maker.digest()))))
+
+
+def generator(plan: Description, maker: Maker, network: nn.Module) -> NetworkGenerator:
+    """The generator that makes images with a network."""
     inputs, output = inputs_of(plan), output_of(plan)
-    who = f"{path.name}: the network failed on two inputs ({inputs.words()})"
     z = latents(0, 0, 2, inputs.latent_shape)
+    who = f"{plan.path.name}: the network failed on two inputs ({inputs.words()})"
     parts, images = answered(ModelError, who, lambda: survey(Called(network, inputs, output), z))
     size = (int(images.shape[2]), int(images.shape[3]))
-    bare = NetworkGenerator(
-        name=plan.words("name") or path.stem,
+    place = plan.place("reference")
+    return NetworkGenerator(
+        name=plan.words("name") or plan.path.stem,
         module=network,
         image_size=size,
         layers=readable(parts),
         default_layers=layers_of(plan, readable(parts)) or usual(parts, size),
-        remade=maker.untrained if maker.weights and plan.words("network") else None,
-        drawings=no_drawings,
-        facts=facts_of(plan, inputs),
+        remade=maker.remade,
+        drawings=open_folder(place, size).first if place else no_drawings,
+        facts={"inputs": inputs.words(), **facts_of(plan)},
         inputs=inputs,
         output=output,
     )
-    return replace(bare, identity=" ".join(filter(None, (bare.identity, maker.digest()))))
+
+
+def reader(plan: Description, maker: Maker, network: nn.Module) -> ImageReader:
+    """The network that reads the images of a folder."""
+    for key in ("latent", "inputs", "output", "reference"):
+        if key in plan.given:
+            raise plan.problem(f"a network that reads images has no {key}; leave it out, or leave out images")
+    given = plan.table("images")
+    for key in given:
+        if key not in READING:
+            raise UnknownName.of(f"key of images in {plan.path.name}:", key, READING)
+    size = whole_numbers("size", given.get("size", []))
+    if not isinstance(given.get("folder"), str) or len(size) != 2:
+        raise plan.problem('images needs a folder and a size: images = { folder = "photos", size = [224, 224] }')
+    bare = ImageReader(
+        name=plan.words("name") or plan.path.stem,
+        module=network,
+        folder=open_folder(plan.path.parent / Path(given["folder"]).expanduser(), (size[0], size[1])),
+        layers=tuple(name for name, _ in network.named_modules() if name),
+        default_layers=(),
+        mean=numbers("mean", given.get("mean", [])),
+        std=numbers("std", given.get("std", [])),
+        remade=maker.remade,
+        facts=facts_of(plan),
+    )
+    z = bare.latents(0, 0, min(2, len(bare.folder)))
+    who = f"{plan.path.name}: the network failed on images of {size[0]} x {size[1]}"
+    parts, _ = answered(ModelError, who, lambda: survey(bare, z))
+    known = readable(parts)
+    return replace(bare, layers=known, default_layers=layers_of(plan, known) or usual(parts, bare.image_size))
+
+
+READING = ("folder", "size", "mean", "std")
 
 
 def layers_of(plan: Description, known: Sequence[str]) -> tuple[str, ...]:
@@ -208,10 +255,9 @@ def layers_of(plan: Description, known: Sequence[str]) -> tuple[str, ...]:
     return named
 
 
-def facts_of(plan: Description, inputs: Inputs) -> dict[str, Any]:
+def facts_of(plan: Description) -> dict[str, Any]:
     """What pages tell about the model."""
-    known = {key: plan.words(key) for key in ("family", "segmenter") if plan.words(key)}
-    return {**known, "inputs": inputs.words(), **plan.table("facts")}
+    return {key: plan.words(key) for key in ("family", "segmenter") if plan.words(key)} | plan.table("facts")
 
 
 def inputs_of(plan: Description) -> Inputs:
@@ -263,6 +309,13 @@ def whole_numbers(key: str, given: object) -> tuple[int, ...]:
     if not all(isinstance(value, int) and not isinstance(value, bool) for value in listed):
         raise BadOption(f"{key} must be a whole number or a list of them, not {given!r}")
     return tuple(listed)
+
+
+def numbers(key: str, given: object) -> tuple[float, ...]:
+    """A list of numbers, as a tuple."""
+    if not isinstance(given, list) or not all(isinstance(value, int | float) for value in given):
+        raise BadOption(f"{key} must be a list of numbers, not {given!r}")
+    return tuple(float(value) for value in given)
 
 
 def output_of(plan: Description) -> Output:

@@ -90,7 +90,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         untested=tuple(found.concepts.loc[~found.concepts["tested"].astype(bool), "concept"]),
         generator=core(facts.generator),
         segmenter=core(facts.segmenter),
-        cards=cards("generator", facts.generator) + cards("segmenter", facts.segmenter),
+        cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=downloads,
         columns=site.wording.dictionary(),

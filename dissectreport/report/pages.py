@@ -54,6 +54,8 @@ class Summary:
     """Whether there were images enough to tell which units are interpretable."""
     title: str = ""
     """What the model calls itself; '' in a summary that was written before there was one."""
+    reads: bool = False
+    """Whether it reads images instead of making them."""
 
 
 def summary(site: Site) -> Summary:
@@ -80,6 +82,7 @@ def summary(site: Site) -> Summary:
         ),
         tells=site.dissection.tells,
         title=site.dissection.title,
+        reads=bool(facts.reads),
     )
 
 
@@ -105,7 +108,8 @@ class IndexPage:
 
 def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
     """All models of the site."""
-    around = frame("index.html", "Models", "Image generators dissected: what their units mean.", assets)
+    what = "Networks" if any(s.reads for s in summaries) else "Image generators"
+    around = frame("index.html", "Models", f"{what} dissected: what their units mean.", assets)
     return IndexPage(around, tuple(_entry(around, s) for s in summaries))
 
 
@@ -187,6 +191,8 @@ class OverviewPage:
     """How many interpretable units do worse than a mask that ignores the image."""
     band: str
     band_size: int
+    reads: bool
+    """Whether the images are read, not generated."""
     rows: tuple[LayerRow, ...]
     chart_units: Markup
     chart_concepts: Markup
@@ -225,6 +231,7 @@ def overview_page(site: Site) -> OverviewPage:
         position=_below_position(found.layers),
         band=around.to(places.image("band")),
         band_size=band_size(found),
+        reads=bool(found.provenance.reads),
         rows=rows,
         chart_units=_layer_chart(found, True),
         chart_concepts=_layer_chart(found, False),
