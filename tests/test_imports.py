@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "plugins": "errors models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors probe sampler segmenters training",
-    "segmenters": "checkpoints errors",
+    "segmenters": "checkpoints errors store",
     "checkpoints": "errors store",
     "probe": "errors plan",
     "sampler": "errors",

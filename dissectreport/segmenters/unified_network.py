@@ -1,7 +1,7 @@
 """The network of Unified Perceptual Parsing: UPerNet over ResNet-50, with the state-dict keys of its authors.
 
     network = network_of({"encoder": …, "decoder": …})
-    seen = network(images)            # blue, green, red less their means -> logits at a quarter of the size
+    logits = network(images)["object"]        # (n, 336, h/4, w/4) of blue, green and red less their means
 
 Xiao, Liu, Zhou, Jiang, Sun (2018), Unified Perceptual Parsing for Scene Understanding. Its pyramid pools precisely:
 the mean of the bilinear interpolant over each bin (Jiang et al. 2018, Acquisition of Localization Confidence), which
@@ -10,9 +10,8 @@ is linear in rows and in columns, hence two small matrix products and no compile
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +28,8 @@ STAGES = ((128, 64, 3), (256, 128, 4), (512, 256, 6), (1024, 512, 3))
 WIDENED = 4
 WIDTH = 512
 BINS = (1, 2, 3, 6)
+PIXELWISE = ("object", "part", "material")
+"""The categories that are told of every pixel."""
 
 
 # --- precise pooling ------------------------------------------------------------------------------------------
@@ -44,7 +45,6 @@ def precise_pool(features: Tensor, bins: int) -> Tensor:
     return rows @ features @ columns.T
 
 
-@lru_cache(maxsize=64)
 def pooling_matrix(side: int, bins: int) -> Tensor:
     """(bins, side) weight of every feature along one axis in the mean over each bin."""
     edges = torch.linspace(0, side, bins + 1, dtype=torch.float64)[:, None]
@@ -87,7 +87,7 @@ def convolved_enlarged(features: Tensor, kernel: Tensor, like: Tensor) -> Tensor
     it gives is enlarged and moved to its place: two small matrix products, rows and columns.
     """
     taps = functional.conv2d(features, kernel.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None])
-    taps = taps.unflatten(1, (3, 3, -1))
+    taps = taps.view(len(features), 3, 3, len(kernel), *features.shape[2:])
     rows, columns = (
         moved_enlarging_matrices(few, many).to(features)
         for few, many in zip(features.shape[2:], like.shape[2:], strict=True)
@@ -96,7 +96,6 @@ def convolved_enlarged(features: Tensor, kernel: Tensor, like: Tensor) -> Tensor
     return torch.einsum("nyohv,yuh->nouv", wide, rows)
 
 
-@lru_cache(maxsize=64)
 def moved_enlarging_matrices(few: int, many: int) -> Tensor:
     """(3, many, few): enlarging along one axis, and reading the place before, at and after each; zero outside."""
     enlarging = functional.interpolate(torch.eye(few)[None], size=many, mode="linear", align_corners=False)[0].T
@@ -195,26 +194,25 @@ class Decoder(nn.Module):
             found.append(leave(features))
         return found[::-1]
 
-    def forward(self, levels: list[Tensor]) -> Mapping[str, Tensor]:
-        """What the encoder gives -> (n, classes, h/4, w/4) logits by category."""
+    def forward(self, levels: list[Tensor], categories: Collection[str] = PIXELWISE) -> dict[str, Tensor]:
+        """What the encoder gives -> (n, classes, h/4, w/4) logits of each of these categories."""
         pyramid = self.pyramid(levels)
         fused = self.fused(pyramid)
-        return {
-            "object": self.object_head(fused),
-            "part": self.part_head(fused),
-            "material": self.material_head(pyramid[0]),
+        heads = {
+            "object": (self.object_head, fused),
+            "part": (self.part_head, fused),
+            "material": (self.material_head, pyramid[0]),
         }
+        return {category: heads[category][0](heads[category][1]) for category in categories}
 
     def fused(self, pyramid: list[Tensor]) -> Tensor:
         """(n, 512, h/4, w/4): all levels, enlarged, stacked and convolved, in a third of the operations."""
-        convolve, *after = self.conv_fusion
         finest, *coarser = pyramid
-        first, *others = convolve.weight.split(WIDTH, dim=1)
-        features = functional.conv2d(finest, first, padding=1)
+        first, *others = torch.split(self.conv_fusion[0].weight, WIDTH, dim=1)
+        stacked = functional.conv2d(finest, first, padding=1)
         for level, kernel in zip(coarser, others, strict=True):
-            features = features + convolved_enlarged(level, kernel, finest)
-        for layer in after:
-            features = layer(features)
+            stacked = stacked + convolved_enlarged(level, kernel, finest)
+        features: Tensor = self.conv_fusion[1:](stacked)
         return features
 
     def scene(self, levels: list[Tensor]) -> Tensor:
@@ -230,9 +228,9 @@ class UnifiedNetwork:
     encoder: Encoder
     decoder: Decoder
 
-    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-        """(n, 3, h, w) blue, green and red in 0 to 255 less `MEANS` -> (n, classes, h/4, w/4) logits by category."""
-        logits: Mapping[str, Tensor] = self.decoder(self.encoder(images))
+    def __call__(self, images: Tensor, categories: Collection[str] = PIXELWISE) -> dict[str, Tensor]:
+        """(n, 3, h, w) blue, green and red in 0 to 255 less their means -> (n, classes, h/4, w/4) by category."""
+        logits: dict[str, Tensor] = self.decoder(self.encoder(images), categories)
         return logits
 
     def to(self, device: torch.device) -> UnifiedNetwork:
