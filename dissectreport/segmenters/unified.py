@@ -22,22 +22,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport import store
-from dissectreport.errors import BadOption, UnknownName, WeightsError, answered
+from dissectreport.checkpoints.files import read_checkpoint
+from dissectreport.checkpoints.fitting import tensors_at
+from dissectreport.errors import BadOption, UnknownName, WeightsError
 from dissectreport.segmenters.components import halves
-from dissectreport.segmenters.unified_labels import RECONSTRUCTED, Labels, Numbering
-from dissectreport.segmenters.unified_network import PIXELWISE, UnifiedNetwork, network_of
+from dissectreport.segmenters.unified_labels import OWNERS, RECONSTRUCTED, Labels, Numbering
+from dissectreport.segmenters.unified_network import PARTS, PIXELWISE, UnifiedNetwork, network_of
 
 PUBLISHED: Mapping[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 """Names of the published files, and where they have been offered."""
-FILES = {file["part"]: str(file["name"]) for file in PUBLISHED["files"]}
+FILES: Mapping[str, str] = PUBLISHED["files"]
 MEANS = (102.9801, 115.9465, 122.7717)
 """Of blue, green and red in 0 to 255."""
 ARITHMETIC = 1
 """Changes whenever the same weights would give other labels."""
 CHUNK = 4
 """Images that are segmented at a time: larger batches are no faster on a processor, and take 150 MB an image."""
-OWNERS = ("sky", "building", "person")
-"""The objects whose parts are named: those that GAN Dissection names."""
 
 
 # --- options --------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Parts:
     tensors: Mapping[str, Mapping[str, Tensor]]
     """Of encoder and decoder."""
     sha256: Mapping[str, str]
-    """Of the files."""
+    """Of their files."""
     labels: Labels
     reconstructed: bool
     """Whether the labels are the packaged ones, since none came with the weights."""
@@ -112,38 +112,22 @@ class Parts:
 
 def parts_from(folder: Path) -> Parts:
     """The weights and labels in a folder, under their published names."""
-    paths = {part: folder / FILES[part] for part in ("encoder", "decoder")}
+    paths = {part: folder / FILES[part] for part in PARTS}
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
+        first, *others = PUBLISHED["mirrors"]
         raise WeightsError(
-            f"no {' and no '.join(missing)} in {folder}; get {' and '.join(FILES.values())} from "
-            f"{PUBLISHED['mirrors'][0]} (or {' or '.join(PUBLISHED['mirrors'][1:])}), or name another folder"
+            f"there is no {' and no '.join(missing)} in {folder}; get {', '.join(FILES.values())} from {first} "
+            f"(or {' or '.join(others)}), or name the folder that holds them: weights=folder"
         )
+    read = {part: read_checkpoint(path) for part, path in paths.items()}
     beside = folder / FILES["labels"]
     return Parts(
-        {part: tensors_in(path) for part, path in paths.items()},
-        {part: digest_of(path) for part, path in paths.items()},
+        {part: tensors_at(checkpoint.content) for part, checkpoint in read.items()},
+        {part: checkpoint.sha256 for part, checkpoint in read.items()},
         Labels.read(beside if beside.is_file() else RECONSTRUCTED),
         not beside.is_file(),
     )
-
-
-def tensors_in(path: Path) -> dict[str, Tensor]:
-    """The tensors by name in a file that torch saved; nothing else in it is read."""
-    held = answered(
-        WeightsError,
-        f"{path} holds no weights that can be read; get it again",
-        lambda: torch.load(path, map_location="cpu", weights_only=True),
-    )
-    if not isinstance(held, Mapping) or not all(isinstance(value, Tensor) for value in held.values()):
-        raise WeightsError(f"{path} holds something else than tensors by name; it should be a state dict")
-    return dict(held)
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- the segmenter --------------------------------------------------------------------------------------------
@@ -276,10 +260,15 @@ def load(argument: str = "") -> UnifiedSegmenter:
     options, folder = parsed(argument)
     parts = parts_from(folder)
     numbering = options.numbering(parts.labels)
-    described = {"arithmetic": ARITHMETIC, **parts.sha256, **asdict(options), **parts.labels.facts()}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     facts = {**FACTS, **facts_of(options, parts)}
-    return UnifiedSegmenter(network_of(parts.tensors), numbering, options, f"unified {digest}", facts)
+    return UnifiedSegmenter(network_of(parts.tensors), numbering, options, identity_of(options, parts), facts)
+
+
+def identity_of(options: Options, parts: Parts) -> str:
+    """A word that changes with the weights, the names, the options and the arithmetic."""
+    described = [ARITHMETIC, parts.sha256, asdict(options), asdict(parts.labels)]
+    digest = hashlib.sha256(json.dumps(described).encode()).hexdigest()
+    return f"unified {digest}"
 
 
 FACTS = {

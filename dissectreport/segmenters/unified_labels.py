@@ -20,6 +20,9 @@ from dissectreport.segmenters.unified_network import CLASSES
 RECONSTRUCTED = Path(__file__).with_name("unified_labels.json")
 """Names from the lists that the network's authors trained it with: the same order and numbers of classes, but not the
 file that comes with the weights."""
+CURE = "remove the file, and packaged names are used"
+OWNERS = ("sky", "building", "person")
+"""The objects whose parts are named unless all are asked for: those whose parts GAN Dissection names."""
 HALVES = ("t", "l", "b", "r")
 """Suffixes of the top, left, bottom and right half of an object, in the order of their numbers."""
 
@@ -45,7 +48,7 @@ class Labels:
         except (ValueError, KeyError, TypeError) as problem:
             raise WeightsError(
                 f"{path} does not name the classes of upp-resnet50-upernet (lists 'object' and 'material', and "
-                f"'object_part' by object): {type(problem).__name__} {problem}; remove it, and packaged names are used"
+                f"'object_part' by object): {type(problem).__name__} {problem}; {CURE}"
             ) from problem
         labels = cls(objects, materials, parts)
         labels.check(path)
@@ -53,21 +56,15 @@ class Labels:
 
     def check(self, path: Path) -> None:
         """Refuse names of other classes than the network has."""
-        counts = {
-            "object": len(self.objects),
-            "material": len(self.materials),
-            "part": sum(map(len, self.parts.values())),
-        }
-        for category, count in counts.items():
-            if count != CLASSES[category]:
-                raise WeightsError(
-                    f"{path} names {count} classes of category {category!r}, nothing counted in; "
-                    f"upp-resnet50-upernet has {CLASSES[category]}; remove the file, and packaged names are used"
-                )
-
-    def facts(self) -> dict[str, Any]:
-        """Plain values, the same for the same names."""
-        return {"object": self.objects, "material": self.materials, "object_part": dict(self.parts)}
+        counts = {"object": self.objects, "material": self.materials, "part": sum(self.parts.values(), ())}
+        wrong = [category for category, names in counts.items() if len(names) != CLASSES[category]]
+        if wrong:
+            raise WeightsError(
+                f"{path} names {len(counts[wrong[0]])} classes of category {wrong[0]!r}, nothing counted in, and "
+                f"upp-resnet50-upernet has {CLASSES[wrong[0]]}; {CURE}"
+            )
+        if not set(OWNERS) <= set(self.parts):
+            raise WeightsError(f"{path} names no parts of {' or '.join(OWNERS)}; {CURE}")
 
 
 def strings(values: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.checkpoints.fitting import COUNTER, misfit
 from dissectreport.errors import WeightsError
 
 PARTS = ("encoder", "decoder")
@@ -208,7 +209,8 @@ class Decoder(nn.Module):
     def fused(self, pyramid: list[Tensor]) -> Tensor:
         """(n, 512, h/4, w/4): all levels, enlarged, stacked and convolved, in a third of the operations."""
         finest, *coarser = pyramid
-        first, *others = torch.split(self.conv_fusion[0].weight, WIDTH, dim=1)
+        weight: Tensor = self.conv_fusion.get_parameter("0.weight")
+        first, *others = torch.split(weight, WIDTH, dim=1)
         stacked = functional.conv2d(finest, first, padding=1)
         for level, kernel in zip(coarser, others, strict=True):
             stacked = stacked + convolved_enlarged(level, kernel, finest)
@@ -247,23 +249,17 @@ def network_of(tensors: Mapping[str, Mapping[str, Tensor]]) -> UnifiedNetwork:
     with torch.device("meta"):
         encoder, decoder = Encoder(), Decoder()
     for part, module in zip(PARTS, (encoder, decoder), strict=True):
-        check(part, tensors[part], module.state_dict())
-        given = {key: value.float() if value.is_floating_point() else value for key, value in tensors[part].items()}
-        module.load_state_dict(given, assign=True)
+        put(tensors[part], module, f"the {part} of upp-resnet50-upernet")
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        module.eval().requires_grad_(False)
+        module.float().eval().requires_grad_(False)
     return UnifiedNetwork(encoder, decoder)
 
 
-def check(part: str, given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse weights that lack a tensor, have one too many, or one of another shape."""
-    problems = [f"{key} is missing" for key in expected if key not in given]
-    problems += [f"{key} is unknown" for key in given if key not in expected]
-    problems += [
-        f"{key} has shape {tuple(value.shape)} instead of {tuple(expected[key].shape)}"
-        for key, value in given.items()
-        if key in expected and value.shape != expected[key].shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"these weights do not fit the {part} of upp-resnet50-upernet: {problems[0]}{more}")
+def put(tensors: Mapping[str, Tensor], module: nn.Module, what: str) -> None:
+    """Give a module without storage these tensors; WeightsError where one is missing, unknown or misshaped."""
+    expected = module.state_dict()
+    line = misfit(tensors, expected)
+    if line:
+        raise WeightsError(f"these weights do not fit {what}: {line}")
+    counters = {name: torch.zeros(()) for name in expected if name.endswith(COUNTER)}
+    module.load_state_dict({**counters, **tensors}, assign=True)
