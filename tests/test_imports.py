@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "plugins": "checkpoints errors models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors probe sampler segmenters training",
-    "segmenters": "checkpoints errors",
+    "segmenters": "checkpoints errors store",
     "checkpoints": "errors store",
     "probe": "errors plan",
     "sampler": "errors",
