@@ -36,8 +36,9 @@ MAY_IMPORT = {
     "records": "errors plan store",
     "plugins": "errors models segmenters",
     "training": "errors models segmenters",
-    "models": "errors sampler segmenters training",
-    "segmenters": "errors",
+    "models": "errors identity sampler segmenters training",
+    "segmenters": "errors identity",
+    "identity": "",
     "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
@@ -48,7 +49,7 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "counting intervene measure models ordering probe reference sampler segmenters training",
+    "torch": "counting identity intervene measure models ordering probe reference sampler segmenters training",
     "safetensors": "models segmenters training",
     "typer": "cli",
     "rich": "cli",
@@ -58,6 +59,8 @@ OWNERS = {
     "PIL": "report training",
     "pandas": "analysis on_demand report",
     "platformdirs": "store",
+    "transformers": "segmenters",
+    "huggingface_hub": "segmenters",
     "ray": "engine",
     "numpy": " ".join(MAY_IMPORT),
 }
@@ -169,7 +172,9 @@ def test_report_and_measure_never_meet() -> None:
 
 def test_every_imported_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {requirement.split(">")[0] for requirement in project["dependencies"]} | {"ray"}
+    extra = project["optional-dependencies"]["segmenters"]
+    declared = {requirement.split(">")[0] for requirement in (*project["dependencies"], *extra)}
+    declared |= {"ray", "huggingface_hub"}  # the latter comes with transformers
     used = {DISTRIBUTIONS.get(name, name) for path in sources() for name in libraries(path)}
     assert used <= declared
 
