@@ -1,4 +1,4 @@
-"""Checkpoints of the real networks of transformers in miniature, with random weights, as folders like those of the hub."""
+"""Checkpoints of real networks of transformers in miniature: random weights, in folders like those of the hub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def labels(names: tuple[str, ...] = ADE) -> dict[str, Any]:
 
 def segformer(**more: Any) -> Any:
     sizes = {"hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2], "decoder_hidden_size": 16}
-    config = transformers.SegformerConfig(depths=[1, 1, 1, 1], **sizes, **(labels() | more))
+    config = transformers.SegformerConfig(depths=[1, 1, 1, 1], **(sizes | labels() | more))
     return transformers.SegformerForSemanticSegmentation(config)
 
 
@@ -149,15 +149,33 @@ def save_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
 
 
+SEEDS = {"maskformer": 4, "mask2former": 9, "oneformer": 19}
+"""Seeds with which several queries lead somewhere; for most, one leads everywhere."""
+
+
+def lively(build: Callable[[], Any], seed: int = 0) -> Any:
+    """A network with larger random weights: as it is initialised, one this small says the same of every pixel."""
+    torch.manual_seed(seed)
+    made = build()
+    for name, module in made.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 1.6)
+        if isinstance(module, torch.nn.Embedding):
+            torch.nn.init.normal_(module.weight, std=3.0)
+        if isinstance(module, torch.nn.Linear):
+            classes = name.startswith("class_predictor") or "class_embed" in name
+            torch.nn.init.normal_(module.weight, std=1.0 if classes else 0.2)
+            if classes:
+                module.bias.data[-1] = -4.0  # hardly ever no object
+    return made
+
+
 def save(kind: str, folder: Path, network: Any = None) -> Path:
     """A folder with a network of one kind, its image processor's settings and, where it reads text, a tokenizer."""
-    torch.manual_seed(0)
     build, settings = BUILT[kind]
-    made = network or build()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            # As they are initialised, networks this small say the same of every pixel.
-            parameter.mul_(3.0)
+    made = network or lively(build, SEEDS.get(kind, 0))
     transformers.utils.logging.disable_progress_bar()
     made.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(IMAGENET | settings))

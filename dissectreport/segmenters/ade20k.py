@@ -227,7 +227,7 @@ def _family(config: Any) -> Any:
     if config.model_type in PIXEL_MODELS:
         return AutoModelForSemanticSegmentation
     known = ", ".join(sorted((*MASKS, *PIXEL_MODELS)))
-    raise WeightsError(f"a checkpoint of {config.model_type} does not name pixels; checkpoints of these do: {known}")
+    raise WeightsError(f"a checkpoint of {config.model_type} does not name pixels; these do: {known}")
 
 
 def _processor(where: dict[str, Any], spared: dict[str, Any]) -> Any:

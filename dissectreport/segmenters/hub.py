@@ -146,15 +146,23 @@ def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
             if name in known:
                 return known[name]
     said = " ".join(str(problem).split())
-    if "trust_remote_code" in said:
-        return "it comes with code of its own, which is never run; take one of a family that transformers has itself"
-    return f"{type(problem).__name__}: {said}"
+    plain = next((words for part, words in SAID.items() if part in said), "")
+    return plain or f"{type(problem).__name__}: {said}"
 
 
 UNREACHABLE = (
     "the hub cannot be reached (HF_HUB_OFFLINE may be set) and its cache has no copy; connect once, after which no "
     "network is needed, or copy the checkpoint into a folder and give ./folder; scenes and colour need neither"
 )
+
+
+SAID = {
+    "trust_remote_code": "it comes with code of its own, which is never run; take one that transformers has itself",
+    "Unrecognized model": "it has no config.json with a model_type that transformers knows",
+    "image processor": "it has no preprocessor_config.json, which says how images are prepared",
+    "ignore_mismatched_sizes": "its weights do not fit its config.json",
+}
+"""Plain words for what transformers says at length."""
 
 
 def chain(problem: BaseException | None) -> Iterator[BaseException]:
