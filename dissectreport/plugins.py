@@ -80,8 +80,9 @@ def segmenter(name: str) -> Segmenter:
 
 def parts_of(name: str) -> list[str]:
     """The names that + joins in one; a file that has a + in its own name stays whole."""
-    place = name.rpartition(":")[0]
-    return [name] if place.endswith(".py") and Path(place).is_file() else name.split("+")
+    place, _, function = name.rpartition(":")
+    whole = place.endswith(".py") and "+" not in function and Path(place).is_file()
+    return [name] if whole else name.split("+")
 
 
 def source_digest(name: str) -> str:
