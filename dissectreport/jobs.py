@@ -273,7 +273,8 @@ def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
     words = ["dissectreport build", options.model, f"--layers {','.join(job.layers)}"]
-    words += [f"--samples {job.samples}", f"--seed {options.seed}", f"--segmenter {job.source.segmenter}"]
+    words += [f"--samples {job.samples}", f"--seed {options.seed}"]
+    words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]

@@ -1,10 +1,12 @@
 """Find generators and segmenters by name, our own in the same way as anybody's.
 
     generator("scenes_pgan")               an installed entry point of the group dissectreport.generators
+    segmenter("words:dome,tower")          one that takes an argument: what stands behind the colon
     generator("package.module:function")   a function that can be imported; it is called without arguments
     generator("./file.py:function")        a function in a file
     generator("./mine.toml")               a network that a file describes (models/described.py)
     generator("church_pgan", "mine.pth")   any of them with weights from a file: it is called with `weights=`
+    segmenter("scenes+colour")             several segmenters as one
 
 Finding a name imports and runs the code that it names; nothing else is run, and nothing is evaluated.
 """
@@ -95,17 +97,35 @@ def _described(path: Path, weights: str) -> object:
 
 
 def segmenter(name: str) -> Segmenter:
-    """The segmenter that `name` stands for."""
-    return cast("Segmenter", _load(SEGMENTERS, name))
+    """The segmenter that `name` stands for, several joined by + as one."""
+    parts = parts_of(name)
+    if len(parts) == 1:
+        return cast("Segmenter", _load(SEGMENTERS, name))
+    if any(not part or (part[0] in "./~" and ":" not in part) for part in parts):
+        raise SegmenterError(
+            f"+ joins segmenters, so {name!r} is read as {', '.join(map(repr, parts))}; "
+            "write scenes+colour, and rename a file that has a + in its path"
+        )
+    from dissectreport.segmenters.merged import merged
+
+    return merged([cast("Segmenter", _load(SEGMENTERS, part)) for part in parts])
+
+
+def parts_of(name: str) -> list[str]:
+    """The names that + joins in one; a file that has a + in its own name stays whole."""
+    place, _, function = name.rpartition(":")
+    whole = place.endswith(".py") and "+" not in function and Path(place).is_file()
+    return [name] if whole else name.split("+")
 
 
 def source_digest(name: str) -> str:
-    """The SHA-256 of the file that an address ./file.py:function names, '' for other names.
+    """The SHA-256 of every file that an address ./file.py:function in `name` names, '' for other names.
 
     Weights do not tell what a file's code does with them, and the code of an edited file is another model.
     """
-    place = name.rpartition(":")[0]
-    return hashlib.sha256(Path(place).read_bytes()).hexdigest() if place.endswith(".py") else ""
+    places = [part.rpartition(":")[0] for part in parts_of(name)]
+    files = [Path(place) for place in places if place.endswith(".py")]
+    return " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
 def names(group: Group) -> list[str]:
@@ -135,8 +155,27 @@ def _declared(group: Group) -> tuple[EntryPoint, ...]:
 
 
 def _load(group: Group, name: str, weights: str = "") -> object:
-    function = _at_address(group, name) if ":" in name else _by_entry_point(group, name)
+    head, colon, argument = name.partition(":")
+    if not colon:
+        function = _by_entry_point(group, name)
+    elif head in names(group):
+        function = _with(group, head, _by_entry_point(group, head), argument)
+    else:
+        function = _at_address(group, name)
     return _checked(group, name, _called(group, name, function, weights))
+
+
+def _with(group: Group, name: str, function: object, argument: str) -> object:
+    """The function of a declared name, given what stands behind the name's colon."""
+    if not callable(function):
+        return function
+    try:
+        inspect.signature(function).bind(argument)
+    except TypeError:
+        raise group.error(
+            f"{group.kind} {name!r} takes no argument, and {argument!r} was given; leave out what stands behind {name}"
+        ) from None
+    return partial(function, argument)
 
 
 def _by_entry_point(group: Group, name: str) -> object:
@@ -167,7 +206,10 @@ def _at_address(group: Group, address: str) -> object:
     """What "package.module:function" or "./file.py:function" refers to."""
     place, _, function = address.rpartition(":")
     if not place or not function.isidentifier():
-        raise UnknownName(f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function")
+        raise UnknownName(
+            f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function, "
+            f"and before another colon stands one of {', '.join(names(group))}"
+        )
     module = _imported(group, address, lambda: _module(group, address, place))
     if not hasattr(module, function):
         raise UnknownName.of(f"function in {place}:", function, [key for key in vars(module) if key[0] != "_"])

@@ -239,7 +239,7 @@ def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor(
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
     words = pd.DataFrame([("-", "-"), ("band", "object"), ("noise", "object")], columns=["concept", "category"])
     halves = seen_by_half([(0, band_and_noise(random)), (1, band_and_noise(random))])
-    table = concept_table(areas, halves, halves, words, {"band": 0.9})
+    table = concept_table(areas, halves, halves, words, {("", "band"): 0.9})
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
     assert table.loc[1, "area"] == 0.25 and table.loc[1, "trained"] == 0.9 and np.isnan(table.loc[2, "trained"])

@@ -38,9 +38,10 @@ MAY_IMPORT = {
     "records": "errors plan store",
     "plugins": "checkpoints errors models segmenters",
     "training": "errors models segmenters",
-    "models": "checkpoints errors probe sampler segmenters training",
-    "segmenters": "checkpoints errors store",
+    "models": "checkpoints errors identity probe sampler segmenters training",
+    "segmenters": "checkpoints errors identity store",
     "checkpoints": "errors store",
+    "identity": "",
     "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
@@ -51,8 +52,8 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "checking checkpoints counting intervene measure models ordering probe reference sampler segmenters "
-    "training",
+    "torch": "checking checkpoints counting identity intervene measure models ordering probe reference sampler "
+    "segmenters training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
     "typer": "cli",
@@ -63,6 +64,8 @@ OWNERS = {
     "PIL": "models report training",
     "pandas": "analysis on_demand report",
     "platformdirs": "store",
+    "transformers": "segmenters",
+    "huggingface_hub": "segmenters",
     "ray": "engine",
     "numpy": " ".join(MAY_IMPORT),
 }
@@ -174,7 +177,9 @@ def test_report_and_measure_never_meet() -> None:
 
 def test_every_imported_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {requirement.split(">")[0] for requirement in project["dependencies"]} | {"ray"}
+    extra = project["optional-dependencies"]["segmenters"]
+    declared = {requirement.split(">")[0] for requirement in (*project["dependencies"], *extra)}
+    declared |= {"ray", "huggingface_hub"}  # the latter comes with transformers
     used = {DISTRIBUTIONS.get(name, name) for path in sources() for name in libraries(path)}
     assert used <= declared
 

@@ -39,6 +39,12 @@ def from_file(weights=None):
     raise RuntimeError(f"asked to read {weights!r}")
 
 
+def takes_words(words):
+    made = load()
+    object.__setattr__(made, "name", words)
+    return made
+
+
 number = 7
 """
 
@@ -62,12 +68,50 @@ def test_our_own_names_are_declared_like_anybodys() -> None:
     if not plugins.names(GENERATORS):
         pytest.skip("entry points need an installed package")
     assert {"planted", "scenes_pgan", "scenes_pgan_early"} <= set(plugins.names(GENERATORS))
-    assert {"planted", "scenes", "colour"} <= set(plugins.names(SEGMENTERS))
+    assert {"planted", "scenes", "colour", "ade20k", "words"} <= set(plugins.names(SEGMENTERS))
 
 
 def test_a_declared_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, ("mine", PLANTED))
     assert plugins.generator("mine").name == "planted"
+
+
+def test_a_declared_name_takes_what_stands_behind_its_colon(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    for argument in ("a,b", "owner/name@v2:a,b", "./folder", "works", ""):
+        assert plugins.generator(f"mine:{argument}").name == argument
+
+
+def test_a_declared_name_wins_over_a_module_of_that_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert plugins.generator("mine:works").name == "planted"
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    assert plugins.generator("mine:works").name == "works"
+
+
+@pytest.mark.parametrize("argument", ["x", "", "a:b"])
+def test_a_function_that_takes_no_argument_is_given_none(
+    file: Path, monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:works"))
+    with pytest.raises(ModelError, match=r"'mine' takes no argument, and .* was given; leave out") as refused:
+        plugins.generator(f"mine:{argument}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_function_that_needs_an_argument_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    with pytest.raises(ModelError, match=r"cannot be made: TypeError: .*'words'"):
+        plugins.generator("mine")
+
+
+def test_a_misspelt_name_with_an_argument_gets_the_names_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("ade20k", "somewhere:else"))
+    with pytest.raises(UnknownName, match="before another colon stands one of ade20k"):
+        plugins.segmenter("ade2k:owner/name")
 
 
 def test_an_address_in_a_package_is_found() -> None:

@@ -55,10 +55,10 @@ def test_objects_are_found_in_strange_hues_and_light(
 
 def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: SceneSegmenter) -> None:
     found = trained({"name": segmenter.name, **segmenter.to(torch.device("cpu")).facts})
-    learned = {c.name for c in segmenter.vocabulary.concepts if c.category in LEARNED}
+    learned = {(c.category, c.name) for c in segmenter.vocabulary.concepts if c.category in LEARNED}
     assert set(found) == learned
-    assert found["tree"] == pytest.approx(0.976)
-    assert trained({"card": {"iou": {"tree": 0.5}}}) == {"tree": 0.5}
+    assert found["object", "tree"] == pytest.approx(0.976)
+    assert trained({"card": {"iou": {"tree": 0.5}}}) == {("", "tree"): 0.5}
     assert trained({"name": "colour"}) == {}
 
 

@@ -26,7 +26,6 @@ from dissectreport.segmenters.unified import (
     identity_of,
     load,
     parsed,
-    parts_from,
 )
 from dissectreport.segmenters.unified_labels import RECONSTRUCTED, Labels
 from dissectreport.segmenters.unified_network import network_of, precise_pool
@@ -374,11 +373,21 @@ def test_weights_that_do_not_fit_are_refused(
         network_of({"encoder": encoder, "decoder": tensors["decoder"]})
 
 
-def test_a_folder_without_weights_is_told_where_they_are_published(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_told_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightsError, match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*https://dissect"
+        WeightsError, match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*downloaded"
     ):
-        parts_from(tmp_path)
+        load(f"weights={tmp_path}")
+
+
+def test_without_a_network_it_is_told_where_the_weights_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")
+    monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"https://dissect.*decoder_epoch_40.*unified:weights=FOLDER") as raised:
+        load()
+    assert "\n" not in str(raised.value)
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:

@@ -93,13 +93,14 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
     )
 
 
-def trained(segmenter: Mapping[str, Any]) -> dict[str, float]:
-    """Held-out IoU by concept name, from the segmenter's card where it has one, by name or by category and name."""
+def trained(segmenter: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Held-out IoU by category and concept name, from the segmenter's card where it has one; category '' is any."""
     held = segmenter.get("card", segmenter).get("iou", {})
-    found: dict[str, float] = {}
+    found: dict[tuple[str, str], float] = {}
     for name, value in held.items() if isinstance(held, Mapping) else ():
-        found |= value if isinstance(value, Mapping) else {str(name): value}
-    return {name: float(value) for name, value in found.items()}
+        group = {(str(name), concept): iou for concept, iou in value.items()} if isinstance(value, Mapping) else None
+        found |= {("", str(name)): value} if group is None else group
+    return {concept: float(iou) for concept, iou in found.items()}
 
 
 class _Source:

@@ -13,7 +13,7 @@
     origins = [{ group = "dissect", files = [{ name = "proggan_churchoutdoor-7e701dd5.pth", sha256 = "7e701dd5" }] }]
 
 An entry has `origins` (files to download; each origin would do), or `packaged` (files that come with the package,
-perhaps none), or neither: then it takes a file of the user's.
+perhaps none), or a `hub` repository that another library downloads, or none of these: it takes a file of the user's.
 """
 
 from __future__ import annotations
@@ -66,11 +66,13 @@ class Entry:
     """Everything else that its file says."""
 
     def state(self) -> str:
-        """embedded, installed (what it needs was downloaded), downloadable, or --weights."""
+        """embedded, installed (what it needs was downloaded), downloadable, from a hub, or --weights."""
         if self.packaged is not None:
             return "embedded"
         if any(origin.there() for origin in self.origins):
             return "installed"
+        if "hub" in self.more:
+            return "from a hub"
         return "downloadable" if self.origins else OWN_FILE
 
     def size(self) -> str:

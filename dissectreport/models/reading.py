@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import FolderError, ModelError
+from dissectreport.identity import identity_of
 from dissectreport.models.folders import Folder, counted
-from dissectreport.models.wrap import check_layers, identity_of
+from dissectreport.models.wrap import check_layers
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import BadOption, ModelError
+from dissectreport.identity import identity_of
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import Output
 
@@ -103,15 +104,6 @@ class NetworkGenerator:
     def drawn(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None."""
         return self.drawings(count)
-
-
-def identity_of(module: nn.Module) -> str:
-    """The class of the network and the SHA-256 of its structure and its tensors: names, types, shapes and bytes."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in sorted({**dict(module.named_buffers()), **module.state_dict()}.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return f"{type(module).__name__}-{digest.hexdigest()}"
 
 
 def check_layers(module: nn.Module, layers: tuple[str, ...]) -> None:

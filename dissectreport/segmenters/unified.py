@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport import store
+from dissectreport.checkpoints import downloads
+from dissectreport.checkpoints.catalogue import entries
 from dissectreport.checkpoints.files import read_checkpoint
 from dissectreport.checkpoints.fitting import tensors_at
 from dissectreport.errors import BadOption, UnknownName, WeightsError
@@ -29,9 +29,17 @@ from dissectreport.segmenters.components import halves
 from dissectreport.segmenters.unified_labels import OWNERS, RECONSTRUCTED, Labels, Numbering
 from dissectreport.segmenters.unified_network import PARTS, PIXELWISE, UnifiedNetwork, network_of
 
-PUBLISHED: Mapping[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-"""Names of the published files, and where they have been offered."""
-FILES: Mapping[str, str] = PUBLISHED["files"]
+CATALOGUE = Path(__file__).with_name("zoo.toml")
+PUBLISHED = "upp-resnet50-upernet"
+"""What the published weights are called: their folder among the downloads, and where they are offered."""
+FILES: Mapping[str, str] = {
+    "encoder": "encoder_epoch_40.pth",
+    "decoder": "decoder_epoch_40.pth",
+    "labels": "labels.json",  # Packaged names stand in for it.
+}
+MEANWHILE = (
+    "or name another folder that holds them: unified:weights=FOLDER; meanwhile --segmenter colour needs no download"
+)
 MEANS = (102.9801, 115.9465, 122.7717)
 """Of blue, green and red in 0 to 255."""
 ARITHMETIC = 1
@@ -70,11 +78,11 @@ class Options:
         return Numbering(labels, tuple(labels.parts) if self.parts == "all" else OWNERS, self.halves == "yes")
 
 
-def parsed(argument: str) -> tuple[Options, Path]:
-    """Options and the folder of weights from words like "sizes=192+256,parts=all,weights=folder"."""
+def parsed(argument: str) -> tuple[Options, Path | None]:
+    """Options and the folder of weights, None for the published, from words like "sizes=192+256,weights=folder"."""
     given = dict(_word(word) for word in argument.split(",") if word.strip())
-    folder = Path(given.pop("weights", store.default_folder() / "weights" / str(PUBLISHED["name"])))
-    return replace(Options(), **given), folder
+    place = given.pop("weights", "")
+    return replace(Options(), **given), Path(place).expanduser() if place else None
 
 
 def _word(word: str) -> tuple[str, Any]:
@@ -110,15 +118,22 @@ class Parts:
     """Whether the labels are the packaged ones, since none came with the weights."""
 
 
+def published() -> Path:
+    """The folder of the published weights, downloaded where they are not here."""
+    place = downloads.folder() / PUBLISHED
+    if not all((place / FILES[part]).is_file() for part in PARTS):
+        entries(CATALOGUE)["unified"].bring(MEANWHILE)
+    return place
+
+
 def parts_from(folder: Path) -> Parts:
     """The weights and labels in a folder, under their published names."""
     paths = {part: folder / FILES[part] for part in PARTS}
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
-        first, *others = PUBLISHED["mirrors"]
         raise WeightsError(
-            f"there is no {' and no '.join(missing)} in {folder}; get {', '.join(FILES.values())} from {first} "
-            f"(or {' or '.join(others)}), or name the folder that holds them: weights=folder"
+            f"there is no {' and no '.join(missing)} in {folder}; name the folder that holds them, "
+            "or leave weights= out to have the published ones downloaded"
         )
     read = {part: read_checkpoint(path) for part, path in paths.items()}
     beside = folder / FILES["labels"]
@@ -258,7 +273,7 @@ def sized(pixels: Tensor, size: int) -> Tensor:
 def load(argument: str = "") -> UnifiedSegmenter:
     """The segmenter with the weights of a folder; see `Options` for what `argument` may say."""
     options, folder = parsed(argument)
-    parts = parts_from(folder)
+    parts = parts_from(folder or published())
     numbering = options.numbering(parts.labels)
     facts = {**FACTS, **facts_of(options, parts)}
     return UnifiedSegmenter(network_of(parts.tensors), numbering, options, identity_of(options, parts), facts)
