@@ -99,17 +99,9 @@ def quiet() -> Iterator[None]:
     """Nothing is said about weights that load as they should; downloads still show how far they are."""
     # Asking the hub's robot to convert old weights would publish a request in the reader's name.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), no_bars():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with no_bars(), no_words(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -126,6 +118,20 @@ def no_bars() -> Iterator[None]:
     finally:
         if shown:
             bars.enable_progress_bar()
+
+
+@contextmanager
+def no_words() -> Iterator[None]:
+    """Both libraries log errors alone."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
