@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dissectreport.checkpoints.downloads import offline
+from dissectreport.checkpoints.telling import say
 from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError
 from dissectreport.identity import identity_of
 
@@ -79,19 +81,20 @@ def opened(checkpoint: Checkpoint, load: Callable[[dict[str, Any]], Answer]) -> 
         if find_spec(name) is None:
             raise SegmenterError(f"{checkpoint} needs {name}, which is not installed: pip install {' '.join(NEEDED)}")
     with quiet():
-        if not checkpoint.local:
-            try:
-                return load(checkpoint.where(local_files_only=True))
-            except DissectReportError:
-                raise
-            except Exception as problem:
-                logging.getLogger(__name__).debug("not from the cache: %s", problem)
+        try:
+            return load(checkpoint.where(local_files_only=True))
+        except DissectReportError:
+            raise
+        except Exception as problem:
+            if checkpoint.local or offline():
+                raise WeightsError(refusal(checkpoint, problem)) from problem
+        say(f"fetching {checkpoint} from huggingface.co; later runs find it in its cache")
         try:
             return load(checkpoint.where(local_files_only=False))
         except DissectReportError:
             raise
         except Exception as problem:
-            raise WeightsError(f"checkpoint {checkpoint} cannot be loaded: {reason(checkpoint, problem)}") from problem
+            raise WeightsError(refusal(checkpoint, problem)) from problem
 
 
 @contextmanager
@@ -134,8 +137,13 @@ def no_words() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def refusal(checkpoint: Checkpoint, problem: BaseException) -> str:
+    """That a checkpoint did not load, why, and what would do, in one line."""
+    return f"checkpoint {checkpoint} cannot be loaded: {reason(checkpoint, problem)}"
+
+
 def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
-    """Why a checkpoint did not load, and what would do, in one line."""
+    """Why a checkpoint did not load, and what would do."""
     place, page = checkpoint.place, f"https://huggingface.co/{checkpoint.place}"
     known = {
         "GatedRepoError": f"it is gated; ask for access on {page}, then run hf auth login",
@@ -157,8 +165,8 @@ def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
 
 
 UNREACHABLE = (
-    "the hub cannot be reached (HF_HUB_OFFLINE may be set) and its cache has no copy; connect once, after which no "
-    "network is needed, or copy the checkpoint into a folder and give ./folder; scenes and colour need neither"
+    "its hub cannot be reached, or --offline or HF_HUB_OFFLINE forbids it, and the hub's cache has no copy; connect "
+    "once, or copy the checkpoint into a folder and give ./folder; the segmenters scenes and colour need neither"
 )
 
 
