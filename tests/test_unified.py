@@ -385,7 +385,9 @@ def test_without_a_network_it_is_told_where_the_weights_are_published(
 ) -> None:
     monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")
     monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"https://dissect.*decoder_epoch_40.*unified:weights=FOLDER") as raised:
+    with pytest.raises(
+        WeightsError, match=r"published at https://dissect.*upp-resnet50-upernet/.*unified:weights=FOLDER"
+    ) as raised:
         load()
     assert "\n" not in str(raised.value)
 

@@ -201,4 +201,6 @@ def _names(choices: Sequence[Sequence[Remote]]) -> str:
 
 def _elsewhere(where: Path, meanwhile: str) -> str:
     """What a person can do who gets no file."""
-    return f"get it on another machine and put it into {where} under the same name{f', {meanwhile}' if meanwhile else ''}"
+    return (
+        f"get it on another machine and put it into {where} under the same name{f', {meanwhile}' if meanwhile else ''}"
+    )
