@@ -61,7 +61,9 @@ Samples = Annotated[
         show_default="2112, or all where there are fewer",
     ),
 ]
-Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
+Segmenter = Annotated[
+    str, typer.Option(help="Segmenter by name, several joined by +; default: the one that the model names.")
+]
 RuleName = Annotated[str, typer.Option("--rule", help="corrected, iclr2019 or pnas2020.")]
 Seed = Annotated[int, typer.Option(help="Seed of the samples.")]
 Grid = Annotated[
@@ -306,6 +308,7 @@ def models() -> None:
     for line in dict.fromkeys(f"licence {one.licence}: {one.licence_note}" for one in every if one.licence_note):
         typer.echo(line)
     typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
+    typer.echo("Some take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
 
 
 @cache_app.command("list")

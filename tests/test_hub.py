@@ -15,7 +15,9 @@ import pytest
 import torch
 from tiny_checkpoints import BUILT, pictures, save, segformer, transformers
 
+from dissectreport.checkpoints.telling import heard_by
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
+from dissectreport.jobs import Silent
 from dissectreport.segmenters import ade20k, hub, words
 from dissectreport.segmenters.hub import Checkpoint, Prepared, opened, quiet, within
 
@@ -84,7 +86,7 @@ def test_a_revision_is_the_one_that_was_asked_for(cached: Path) -> None:
 
 @pytest.mark.parametrize("text", ["another/name", f"owner/name@{'e' * 40}", ""])
 def test_what_is_not_in_the_cache_is_told_in_one_line_that_says_what_would_do(cached: Path, text: str) -> None:
-    with pytest.raises(WeightsError, match=r"cannot be reached .*give \./folder; scenes and colour") as refused:
+    with pytest.raises(WeightsError, match=r"cannot be reached.*give \./folder; the segmenters scenes") as refused:
         ade20k.load(text)
     assert "\n" not in str(refused.value)
 
@@ -122,6 +124,36 @@ def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing() ->
 
     assert opened(Checkpoint("owner/name"), load) == "loaded"
     assert asked == [True, False]
+
+
+def test_nothing_is_asked_of_a_network_where_downloads_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def load(where: dict[str, Any]) -> None:
+        asked.append(where["local_files_only"])
+        raise OSError("not there")
+
+    monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="not there"):
+        opened(Checkpoint("owner/name"), load)
+    assert asked == [True]
+
+
+def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+
+    class Ear(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    def load(where: dict[str, Any]) -> None:
+        if where["local_files_only"]:
+            raise OSError("not there")
+
+    with heard_by(Ear()):
+        opened(Checkpoint("owner/name", "v2"), load)
+        opened(Checkpoint("owner/name", "v2"), load)
+    assert lines == ["fetching owner/name@v2 from huggingface.co; later runs find it in its cache"]
 
 
 def test_code_of_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None:
@@ -192,9 +224,10 @@ def test_without_the_extra_the_error_says_what_to_install(
             load()
 
 
-def test_nothing_is_said_while_a_checkpoint_loads(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    ade20k.load(str(folder))
-    assert capfd.readouterr() == ("", "")
+def test_nothing_is_said_while_the_first_checkpoint_of_a_process_loads(folder: Path) -> None:
+    code = f"from dissectreport import plugins; plugins.segmenter('ade20k:{folder}')"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (said.stdout, said.stderr) == (b"", b"")
 
 
 def test_what_transformers_says_elsewhere_is_left_as_it_was() -> None:

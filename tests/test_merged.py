@@ -82,7 +82,7 @@ def test_a_concept_of_two_parts_is_one_concept_and_one_of_two_categories_is_two(
     made = merged([LEFT, RIGHT])
     assert made.vocabulary.concepts[1:] == (
         *(Concept("sky", "object"), Concept("tree", "object"), Concept("red", "colour")),
-        *(Concept("sky", "word"), Concept("dome", "object")),
+        *(Concept("sky (word)", "word"), Concept("dome", "object")),
     )
     assert made(images(1))[0].tolist() == [[[1, 2], [0, 3]], [[2, 4], [5, 0]], [[0, 2], [2, 0]]]
 
@@ -101,9 +101,31 @@ def test_each_part_finds_what_it_finds_alone() -> None:
     for part in parts:
         alone = part(shown)
         slots = labels[:, first : first + alone.shape[1]]
-        for number, concept in enumerate(part.vocabulary.concepts):
-            assert torch.equal(alone == number, slots == made.vocabulary.concepts.index(concept)), concept
+        for number in alone.unique().tolist():
+            (place,) = slots[alone == number].unique().tolist()
+            assert torch.equal(alone == number, slots == place)
+            mine, whole = part.vocabulary.concepts[number], made.vocabulary.concepts[place]
+            assert whole in (mine, Concept(f"{mine.name} ({mine.category})", mine.category))
         first += alone.shape[1]
+
+
+HAIR = Vocabulary.of(object=("hair",), material=("hair", "skin"))
+
+
+def test_a_name_that_a_part_shares_between_categories_is_the_same_concept_as_in_another_part() -> None:
+    assert [concept.name for concept in HAIR.concepts] == ["-", "hair", "hair (material)", "skin"]
+    one = Fixed(torch.tensor([[[1, 2, 3]]]), HAIR, "one")
+    other = Fixed(torch.tensor([[[1, 1, 2]]]), Vocabulary.of(material=("hair", "hide")), "other")
+    for parts, names in (
+        ([one, other], ["hair", "hair (material)", "skin", "hide"]),
+        ([other, one], ["hair", "hide", "hair (object)", "skin"]),
+    ):
+        made = merged(parts)
+        assert [concept.name for concept in made.vocabulary.concepts[1:]] == names
+        seen = made(images(1))[0, :, 0, :].T.tolist()
+        named = [{made.vocabulary.concepts[number] for number in pixel} for pixel in seen]
+        assert [len(pixel) for pixel in named] == [2, 1, 2], "both find the material in the middle"
+        assert {concept.category for concept in named[1]} == {"material"}
 
 
 def test_coarser_labels_are_repeated_at_the_finest_resolution() -> None:
@@ -180,6 +202,13 @@ def test_held_out_quality_is_told_for_the_concepts_that_were_judged_and_no_other
     assert ("word", "tree") not in found
     assert ("", "tree") not in found
     assert made.facts["card"]["held_out"] == scenes.load().facts["card"]["held_out"]
+
+
+def test_quality_is_told_under_the_name_that_a_concept_has_in_the_whole() -> None:
+    card = {"card": {"iou": {"object": {"hair": 0.5}, "material": {"hair": 0.8, "skin": 0.9}}}}
+    one = Fixed(LEFT.labels, HAIR, "one", facts=card)
+    found = trained(merged([Fixed(LEFT.labels, Vocabulary.of(material=("hair",)), "other"), one]).facts)
+    assert found == {("material", "hair"): 0.8, ("object", "hair (object)"): 0.5, ("material", "skin"): 0.9}
 
 
 def test_of_two_judgements_of_a_concept_the_lower_is_told() -> None:

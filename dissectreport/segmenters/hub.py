@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dissectreport.checkpoints.downloads import offline
+from dissectreport.checkpoints.telling import say
 from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError
 from dissectreport.identity import identity_of
 
@@ -79,19 +81,20 @@ def opened(checkpoint: Checkpoint, load: Callable[[dict[str, Any]], Answer]) -> 
         if find_spec(name) is None:
             raise SegmenterError(f"{checkpoint} needs {name}, which is not installed: pip install {' '.join(NEEDED)}")
     with quiet():
-        if not checkpoint.local:
-            try:
-                return load(checkpoint.where(local_files_only=True))
-            except DissectReportError:
-                raise
-            except Exception as problem:
-                logging.getLogger(__name__).debug("not from the cache: %s", problem)
+        try:
+            return load(checkpoint.where(local_files_only=True))
+        except DissectReportError:
+            raise
+        except Exception as problem:
+            if checkpoint.local or offline():
+                raise WeightsError(refusal(checkpoint, problem)) from problem
+        say(f"fetching {checkpoint} from huggingface.co; later runs find it in its cache")
         try:
             return load(checkpoint.where(local_files_only=False))
         except DissectReportError:
             raise
         except Exception as problem:
-            raise WeightsError(f"checkpoint {checkpoint} cannot be loaded: {reason(checkpoint, problem)}") from problem
+            raise WeightsError(refusal(checkpoint, problem)) from problem
 
 
 @contextmanager
@@ -99,17 +102,9 @@ def quiet() -> Iterator[None]:
     """Nothing is said about weights that load as they should; downloads still show how far they are."""
     # Asking the hub's robot to convert old weights would publish a request in the reader's name.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), no_bars():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with no_bars(), no_words(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -128,8 +123,27 @@ def no_bars() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
+@contextmanager
+def no_words() -> Iterator[None]:
+    """Both libraries log errors alone."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def refusal(checkpoint: Checkpoint, problem: BaseException) -> str:
+    """That a checkpoint did not load, why, and what would do, in one line."""
+    return f"checkpoint {checkpoint} cannot be loaded: {reason(checkpoint, problem)}"
+
+
 def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
-    """Why a checkpoint did not load, and what would do, in one line."""
+    """Why a checkpoint did not load, and what would do."""
     place, page = checkpoint.place, f"https://huggingface.co/{checkpoint.place}"
     known = {
         "GatedRepoError": f"it is gated; ask for access on {page}, then run hf auth login",
@@ -151,8 +165,8 @@ def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
 
 
 UNREACHABLE = (
-    "the hub cannot be reached (HF_HUB_OFFLINE may be set) and its cache has no copy; connect once, after which no "
-    "network is needed, or copy the checkpoint into a folder and give ./folder; scenes and colour need neither"
+    "its hub cannot be reached, or --offline or HF_HUB_OFFLINE forbids it, and the hub's cache has no copy; connect "
+    "once, or copy the checkpoint into a folder and give ./folder; the segmenters scenes and colour need neither"
 )
 
 

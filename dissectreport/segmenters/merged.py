@@ -26,7 +26,7 @@ class MergedSegmenter:
         self.name = "+".join(part.name for part in parts)
         self.identity = " + ".join(part.identity for part in parts)
         self.vocabulary, self.numbers = united([part.vocabulary for part in parts])
-        self.facts = facts_of(self.parts)
+        self.facts = facts_of(self.parts, self.vocabulary, self.numbers)
 
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, slots, h', w') int64, at the finest resolution of the parts."""
@@ -99,12 +99,16 @@ def merged(parts: Sequence[Segmenter]) -> MergedSegmenter:
 
 def united(vocabularies: Sequence[Vocabulary]) -> tuple[Vocabulary, tuple[tuple[int, ...], ...]]:
     """One vocabulary for several, and for each of them the new number of each of its numbers; 0 stays 0."""
-    nothing: Concept = vocabularies[0].concepts[0]
-    known = tuple(dict.fromkeys(concept for vocabulary in vocabularies for concept in vocabulary.concepts[1:]))
+    plain = [[bare(concept) for concept in vocabulary.concepts[1:]] for vocabulary in vocabularies]
+    known = tuple(dict.fromkeys(concept for part in plain for concept in part))
     number = {concept: place for place, concept in enumerate(known, 1)}
-    return Vocabulary((nothing, *known)), tuple(
-        (0, *(number[concept] for concept in vocabulary.concepts[1:])) for vocabulary in vocabularies
-    )
+    numbers = tuple((0, *(number[concept] for concept in part)) for part in plain)
+    return Vocabulary((vocabularies[0].concepts[0], *known)), numbers
+
+
+def bare(concept: Concept) -> Concept:
+    """A concept without the category that a vocabulary adds to a name which two of its categories share."""
+    return Concept(concept.name.removesuffix(f" ({concept.category})"), concept.category)
 
 
 def alike(maps: Sequence[Tensor]) -> list[Tensor]:
@@ -121,13 +125,14 @@ def nearest(found: Tensor, axis: int, length: int) -> Tensor:
     return centres // (2 * length)
 
 
-def facts_of(parts: Sequence[Segmenter]) -> dict[str, Any]:
+def facts_of(parts: Sequence[Segmenter], vocabulary: Vocabulary, numbers: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The facts of every part under its name, and one card with the held-out IoU of all, where the report looks."""
     every = [dict(getattr(part, "facts", {})) for part in parts]
     cards = [dict(facts.pop("card", {})) for facts in every]
     held: dict[str, dict[str, float]] = {}
-    for part, card in zip(parts, cards, strict=True):
-        for concept, value in found_by(part.vocabulary, card.pop("iou", {})):
+    for part, card, own in zip(parts, cards, numbers, strict=True):
+        for number, value in found_by(part.vocabulary, card.pop("iou", {})):
+            concept = vocabulary.concepts[own[number]]
             group = held.setdefault(concept.category, {})
             group[concept.name] = min(value, group.get(concept.name, value))
     images = "; ".join(str(card.pop("held_out")) for card in cards if "held_out" in card)
@@ -135,12 +140,14 @@ def facts_of(parts: Sequence[Segmenter]) -> dict[str, Any]:
     return told | ({"card": {"held_out": images, "iou": held}} if held else {})
 
 
-def found_by(vocabulary: Vocabulary, held: Mapping[str, Any]) -> list[tuple[Concept, float]]:
-    """The held-out IoU of the concepts that a card gives one for, by name or by category and name."""
-    known = {
-        concept: held[concept.category].get(concept.name)
-        if isinstance(held.get(concept.category), Mapping)
-        else held.get(concept.name)
-        for concept in vocabulary.concepts[1:]
-    }
-    return [(concept, float(value)) for concept, value in known.items() if isinstance(value, (int, float))]
+def found_by(vocabulary: Vocabulary, held: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """The held-out IoU of the concepts that a card gives one for, by number."""
+    known = {number: _told(concept, held) for number, concept in enumerate(vocabulary.concepts) if number}
+    return [(number, float(value)) for number, value in known.items() if isinstance(value, (int, float))]
+
+
+def _told(concept: Concept, held: Mapping[str, Any]) -> Any:
+    """What a card says of a concept, by name or by category and name; None where it says nothing."""
+    group = held.get(concept.category)
+    of = group if isinstance(group, Mapping) else held
+    return of.get(concept.name, of.get(bare(concept).name) if of is group else None)
