@@ -461,7 +461,7 @@ def test_the_identity_changes_with_weights_names_and_options() -> None:
 
 def test_options_are_words_separated_by_commas() -> None:
     assert parsed("") == (Options(), None)
-    assert parsed("sizes=192+256, downsample=4, parts=all, halves=no, weights=there") == (
+    assert parsed("sizes=192/256, downsample=4, parts=all, halves=no, weights=there") == (
         Options((192, 256), 4, "all", "no"),
         Path("there"),
     )
