@@ -195,9 +195,11 @@ def _control(models: Models, samples: int) -> Iterator[Finding]:
 
 
 def _time(models: Models, samples: int) -> Iterator[Finding]:
-    drawn, named, units = networks_cost(models.source, models.generator.default_layers, 1, min(samples, BATCH))
+    cost = networks_cost(models.source, models.generator.default_layers, 1, min(samples, BATCH))
     yield Finding(
-        GOOD, f"an image takes {_spoken(drawn)} to draw and {_spoken(named)} to segment; a build reads {units} units"
+        GOOD,
+        f"an image takes {_spoken(cost.generator)} to draw and {_spoken(cost.segmenter)} to segment; "
+        f"a build reads {cost.units} units",
     )
 
 

@@ -184,10 +184,24 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> tuple[float, float, int]:
-    """Seconds of the generator and of the segmenter for one sample, timed on a seed's first, and units in `layers`.
+@dataclass(frozen=True)
+class Cost:
+    """What the networks were seen to take on a first batch."""
 
-    On a processor they are seconds of a thread, so that what else the machine does counts for nothing.
+    generator: float
+    """Seconds for a sample."""
+    segmenter: float
+    """Seconds for a sample."""
+    units: int
+    """In the layers that are read."""
+    concepts: int
+    """That occur in the batch."""
+
+
+def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> Cost:
+    """What generator and segmenter take on a seed's first samples.
+
+    On a processor the seconds are those of a thread, so that what else the machine does counts for nothing.
     It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
     """
     threads = torch.get_num_threads()
@@ -202,11 +216,12 @@ def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) 
         started = clock()
         models.images(z, 0)
         between = clock()
-        models.labels(images)
+        labels = models.labels(images)
         ended = clock()
     torch.set_num_threads(threads)
     units = sum(maps.shape[1] for maps in seen.values())
-    return (between - started) / batch, (ended - between) / batch, units
+    concepts = int(torch.count_nonzero(torch.unique(labels)))
+    return Cost((between - started) / batch, (ended - between) / batch, units, concepts)
 
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:

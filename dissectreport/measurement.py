@@ -115,20 +115,21 @@ class Measurement:
 
         job, plan, samples = self.job, self.job.plan, self.job.samples
         batch = min(plan.batch, samples)
-        generator, segmenter, units = networks_cost(job.source, job.layers, plan.seed, batch)
-        networks = (1 + bool(self.untrained)) * (generator + segmenter)
-        counted = units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
+        first = networks_cost(job.source, job.layers, plan.seed, batch)
+        networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
+        counted = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
         cost, spots = COSTS[plan.rule], counted * plan.grid**2
         counting = networks + spots * cost.spot + counted * cost.shard / plan.shard
-        pilot = (1 + bool(self.untrained)) * generator + spots * cost.pilot
-        pictures = min(samples, PICTURES) * (generator + segmenter)
+        pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
+        pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
         passes = samples + (plan.pilot if self.rule.searches else 0)
         total = (passes * counting + plan.pilot * pilot + pictures) / job.workers
-        disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
+        # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
+        disk = counted * samples / plan.shard * KEPT * first.concepts
         controls = ", and controls" if self.rotated else ""
         more = " (interventions come after)" if job.intervention is not None else ""
         noun = "layer" if len(job.layers) == 1 else "layers"
-        size = f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}"
+        size = f"{samples:,} samples, {first.units} units in {len(job.layers)} {noun}{controls}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
         self.listener.say(f"{size}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache")
 

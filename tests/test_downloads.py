@@ -322,7 +322,7 @@ def test_when_no_address_answers_one_line_says_all_that_a_person_needs(tmp_path:
     line = str(refused.value)
     assert line.startswith(f"{NAME} or old.pth could not be downloaded: {dead} (Connection refused), ")
     assert f"{server.url('/net.pth')} (404 Not Found), " in line
-    assert f"put it into {tmp_path} under that name, `dissectreport build scenes_pgan` needs none" in line
+    assert f"put it into {tmp_path} under the same name, `dissectreport build scenes_pgan` needs none" in line
     assert "\n" not in line
     with pytest.raises(WeightsError, match=r"its host cannot be found|Connection refused"):
         fetch(remote(missing), tmp_path, patience=HASTY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.chance import Groups, Scores, Verdict, blocks, judge, score
+from dissectreport.analysis.chance import FEWEST_IMAGES, Groups, Scores, Verdict, blocks, judge, score
+from dissectreport.analysis.concepts import images_of, seen_by_half
 from dissectreport.analysis.dissection import Curves
 from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.base import Floats, Ints, union
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.levels import AnyLevels
@@ -79,7 +80,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     `vocabulary` has a row (concept, category) for each concept number; `position_only` is the IoU of each concept's
     best image-independent mask, by concept number.
     """
-    scores = scored(counted, counted.chances)
+    scores = scored(counted, vocabulary, counted.chances)
     words = Words(vocabulary, scores.concepts)
     verdict = judge(scores)
     kind, samples = examples(counted.peaks)
@@ -96,10 +97,35 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     )
 
 
-def scored(counted: Counted, chances: Chances, shifted: bool = False) -> Scores:
-    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again."""
-    parts = blocks(counted.shape[0], len(counted.joint.concepts), len(counted.levels.null))
-    return Scores.together([score(Groups.of(chances(), part, shifted), counted.pixels) for part in parts])
+def scored(
+    counted: Counted, vocabulary: pd.DataFrame, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
+) -> Scores:
+    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
+
+    Where it takes several blocks, only concepts that matter are scored, and those `wanted`: of a thousand that occur
+    in some image or other, a tenth can be tested.
+    """
+    units, levels = counted.shape[0], len(counted.levels.null)
+    parts, among = blocks(units, len(counted.joint.concepts), levels), None
+    if len(parts) > 1:
+        among = mattering(chances(), vocabulary, wanted)
+        parts = blocks(units, len(among), levels)
+    return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
+
+
+def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, wanted: Sequence[int]) -> Ints:
+    """Numbers of the concepts that tables can show: tested or wanted ones, and the first of every category.
+
+    All that occur where too few are tested to fill the tables.
+    """
+    halves = seen_by_half(shards)
+    concepts = union(halves[0][0], halves[1][0])
+    tested = np.minimum(*(images_of(half, concepts) for half in halves)) >= FEWEST_IMAGES
+    if tested.sum() < max(PAIRS, CURVES):
+        return concepts
+    _, firsts = np.unique(vocabulary["category"].to_numpy()[concepts], return_index=True)
+    tested[firsts] = True
+    return concepts[tested | np.isin(concepts, wanted)]
 
 
 @dataclass(frozen=True)
@@ -363,7 +389,7 @@ def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, o
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:
-            rivals = scored(counted, chances, shifted)
+            rivals = scored(counted, words.vocabulary, chances, shifted)
             rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
     return rows
 

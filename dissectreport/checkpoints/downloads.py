@@ -183,17 +183,24 @@ def _unavailable(
 
 
 def _absent(choices: Sequence[Sequence[Remote]], where: Path, meanwhile: str) -> str:
-    urls = ", ".join(url for files in choices for file in files for url in file.urls)
+    urls = ", ".join(url for files in choices for url in _addresses(files))
     return (
-        f"{_names(choices)} is not in {where}, and downloads are off (--offline, {OFFLINE}); "
-        f"it is published at {urls}; {_elsewhere(where, meanwhile)}"
+        f"{_names(choices)} {'are' if len(choices[0]) > 1 else 'is'} not in {where}, and downloads are off "
+        f"(--offline, {OFFLINE}); published at {urls}; {_elsewhere(where, meanwhile)}"
     )
 
 
+def _addresses(files: Sequence[Remote]) -> list[str]:
+    """Where files are published: a file's addresses, or the folders in which several lie."""
+    return [url if len(files) == 1 else f"{url.rpartition('/')[0]}/" for url in files[0].urls]
+
+
 def _names(choices: Sequence[Sequence[Remote]]) -> str:
-    return " or ".join(" with ".join(file.name for file in files) for files in choices)
+    return " or ".join(", ".join(file.name for file in files) for files in choices)
 
 
 def _elsewhere(where: Path, meanwhile: str) -> str:
     """What a person can do who gets no file."""
-    return f"get it on another machine and put it into {where} under that name{f', {meanwhile}' if meanwhile else ''}"
+    return (
+        f"get it on another machine and put it into {where} under the same name{f', {meanwhile}' if meanwhile else ''}"
+    )

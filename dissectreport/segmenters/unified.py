@@ -66,7 +66,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.sizes or any(size < 32 or size % 32 for size in self.sizes):
-            raise BadOption(f"sizes of unified must be multiples of 32, such as 256 or 192+256; not {self.sizes}")
+            raise BadOption(f"sizes of unified must be multiples of 32, such as 256 or 192/256; not {self.sizes}")
         if self.downsample < 1:
             raise BadOption(f"downsample of unified must be a whole number from 1; not {self.downsample}")
         for name, known in (("parts", ("owners", "all")), ("halves", ("yes", "no"))):
@@ -79,7 +79,7 @@ class Options:
 
 
 def parsed(argument: str) -> tuple[Options, Path | None]:
-    """Options and the folder of weights, None for the published, from words like "sizes=192+256,weights=folder"."""
+    """Options and the folder of weights, None for the published, from words like "sizes=192/256,weights=folder"."""
     given = dict(_word(word) for word in argument.split(",") if word.strip())
     place = given.pop("weights", "")
     return replace(Options(), **given), Path(place).expanduser() if place else None
@@ -92,7 +92,7 @@ def _word(word: str) -> tuple[str, Any]:
     if name not in known or not value:
         raise UnknownName.of("option of unified, written name=value,", name, known)
     if name == "sizes":
-        return name, tuple(_whole(size, name) for size in value.split("+"))
+        return name, tuple(_whole(size, name) for size in value.split("/"))
     return name, _whole(value, name) if name == "downsample" else value
 
 
