@@ -13,13 +13,13 @@ from dissectreport.analysis.quality import (
     MEASURES,
     Comparison,
     Reference,
-    Scale,
     Side,
     frechet_distance,
     judge,
     too_few_for_covariance,
 )
 from dissectreport.errors import BadOption
+from dissectreport.stats.features import Scale
 
 N, D = 120, 4
 

@@ -25,6 +25,7 @@ from dissectreport.analysis.halves import Halved, whole_and_halves
 from dissectreport.errors import BadOption
 from dissectreport.plan import GROUPS
 from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.features import Scale
 
 MEASURES: Mapping[str, str] = {
     "kernel_distance": "unbiased squared maximum mean discrepancy, kernel (x·y/d + 1)³ (KID; Binkowski et al. 2018)",
@@ -44,9 +45,6 @@ FEWEST = 100
 FEWEST_FOR_COVARIANCE = 1000
 PER_DIMENSION = 5
 """Images for each dimension of the features, behind a covariance."""
-FLOOR = 0.1
-"""Deviations below this share of their root mean square count as that: else a feature in which real images hardly
-vary would count without bound."""
 ROWS = 512
 """Images that are compared with all others at a time: what bounds memory."""
 ROUNDING = 1e-10
@@ -112,33 +110,6 @@ class Comparison:
 
 
 # --- the two sides -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Features as deviations from the mean real image, in units of how much real images vary."""
-
-    mean: Floats
-    """(d,)"""
-    deviation: Floats
-    """(d,)"""
-
-    @classmethod
-    def of(cls, real: NDArray[Any]) -> Scale:
-        """The scale on which real features (n, d) have mean 0, and deviation 1 or, those that hardly vary, less."""
-        rows = np.asarray(real, np.float64)
-        deviation = rows.std(axis=0)
-        typical = float(np.sqrt(np.mean(deviation**2))) or 1.0
-        return cls(rows.mean(axis=0), deviation.clip(min=FLOOR * typical))
-
-    @classmethod
-    def published(cls, dimension: int) -> Scale:
-        """Features as they are, for networks whose distances are published like that."""
-        return cls(np.zeros(dimension), np.ones(dimension))
-
-    def __call__(self, features: NDArray[Any]) -> Floats:
-        """(n, d) on this scale."""
-        return np.asarray((np.asarray(features, np.float64) - self.mean) / self.deviation)
 
 
 @dataclass(frozen=True)

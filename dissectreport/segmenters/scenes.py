@@ -143,9 +143,8 @@ class SceneSegmenter:
         return torch.cat([nothing, *shares, ruled], dim=1)[:, list(concepts)]
 
     def features(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances between sets."""
-        with torch.no_grad():
-            return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
+        """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances; it has gradients."""
+        return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
 
     def to(self, device: torch.device) -> SceneSegmenter:
         """The same segmenter on `device`."""
