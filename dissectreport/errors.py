@@ -7,6 +7,7 @@ DissectReportError
 ├── ModelError       a generator that does not do what a generator does
 ├── FolderError      a folder of images that cannot be read, or holds none
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
+├── FeaturesError    a feature network that does not tell features, or features that are missing
 ├── CacheError       a cache that cannot be used or trusted
 ├── MergeError       counts that were not measured the same way
 └── OutputError      a place that cannot be written
@@ -55,6 +56,10 @@ class FolderError(DissectReportError):
 
 class SegmenterError(DissectReportError):
     """A segmenter whose output does not fit its vocabulary or its images."""
+
+
+class FeaturesError(DissectReportError):
+    """A feature network that does not tell features, or features that are missing."""
 
 
 class CacheError(DissectReportError):

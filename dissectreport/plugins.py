@@ -1,4 +1,4 @@
-"""Find generators and segmenters by name, our own in the same way as anybody's.
+"""Find generators, segmenters and feature networks by name, our own in the same way as anybody's.
 
     generator("scenes_pgan")               an installed entry point of the group dissectreport.generators
     segmenter("words:dome,tower")          one that takes an argument: what stands behind the colon
@@ -28,9 +28,18 @@ from typing import TYPE_CHECKING, cast
 
 from dissectreport.checkpoints.catalogue import entries
 from dissectreport.checkpoints.downloads import folder
-from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError, UnknownName, answered
+from dissectreport.errors import (
+    BadOption,
+    DissectReportError,
+    FeaturesError,
+    ModelError,
+    SegmenterError,
+    UnknownName,
+    answered,
+)
 
 if TYPE_CHECKING:
+    from dissectreport.features.base import FeatureNetwork
     from dissectreport.models.base import Generator
     from dissectreport.segmenters.base import Segmenter
 
@@ -66,6 +75,12 @@ SEGMENTERS = Group(
     ("name", "identity", "vocabulary", "__call__", "confidence", "to"),
     SegmenterError,
     HERE / "segmenters" / "zoo.toml",
+)
+FEATURES = Group(
+    "dissectreport.features",
+    "feature network",
+    ("name", "identity", "dimension", "published", "__call__", "to"),
+    FeaturesError,
 )
 
 
@@ -116,6 +131,11 @@ def parts_of(name: str) -> list[str]:
     place, _, function = name.rpartition(":")
     whole = place.endswith(".py") and "+" not in function and Path(place).is_file()
     return [name] if whole else name.split("+")
+
+
+def features(name: str) -> FeatureNetwork:
+    """The feature network that `name` stands for."""
+    return cast("FeatureNetwork", _load(FEATURES, name))
 
 
 def source_digest(name: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from dissectreport.errors import BadOption
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from dissectreport.errors import FeaturesError, answered
 
 
 class FeatureNetwork(Protocol):
@@ -24,8 +23,8 @@ class FeatureNetwork(Protocol):
     dimension: int
     """Length of the features."""
     published: bool
-    """Whether distances are told in the features as they are, as published ones of this network are; else they are
-    scaled by the real images."""
+    """Whether distances are of the features as they are, as published ones of this network; else they are scaled by
+    the real images."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, dimension), differentiable."""
@@ -46,17 +45,24 @@ class SegmenterFeatures:
 
     @classmethod
     def of(cls, segmenter: Any, image_size: tuple[int, int]) -> SegmenterFeatures:
-        """The features of a segmenter, asked once for those of an empty image to know how long they are."""
-        import torch
-
+        """The features of a segmenter, asked for those of an empty image to know how long they are."""
+        name = segmenter.name
         if not hasattr(segmenter, "features"):
-            raise BadOption(
-                f"segmenter {segmenter.name!r} has no features to compare images by; "
-                "choose --features inception:FILE, dinov2 or clip, or a segmenter that has, like scenes"
+            raise FeaturesError(
+                f"segmenter {name!r} tells no features to compare images by; choose other features, or a segmenter "
+                "that does, like scenes"
             )
         with torch.no_grad():
-            found = segmenter.features(torch.zeros(1, 3, *image_size))
-        return cls(segmenter, int(found.shape[1]))
+            empty = torch.zeros(1, 3, *image_size)
+            found = answered(
+                FeaturesError, f"segmenter {name!r} failed at its features", lambda: segmenter.features(empty)
+            )
+        shape = tuple(getattr(found, "shape", ()))
+        if len(shape) != 2 or shape[0] != 1:
+            raise FeaturesError(
+                f"segmenter {name!r} returned features of shape {shape} for one image; it must return (1, d)"
+            )
+        return cls(segmenter, shape[1])
 
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, dimension), differentiable."""

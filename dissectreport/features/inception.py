@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from dissectreport.checkpoints.files import read_checkpoint, tensors_of
 from dissectreport.checkpoints.fitting import fit
+from dissectreport.errors import WeightsError
 
 SIDE = 299
 DIMENSION = 2048
@@ -180,8 +181,10 @@ def fitted(images: Tensor) -> Tensor:
     return (pixels - 128) / 128
 
 
-def load(file: str) -> InceptionFeatures:
+def load(file: str = "") -> InceptionFeatures:
     """The features with the weights of a file."""
+    if not file:
+        raise WeightsError(f"InceptionV3 comes without weights: write inception:FILE; {CURE}")
     read = read_checkpoint(Path(file), cure=CURE)
     network = Inception()
     fit(network, tensors_of(read.content), "InceptionV3")
