@@ -36,10 +36,12 @@ MAY_IMPORT = {
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
     "records": "errors plan store",
-    "plugins": "checkpoints errors models segmenters",
+    "plugins": "checkpoints errors features models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors identity probe sampler segmenters training",
     "segmenters": "checkpoints errors identity store",
+    "features": "checkpoints errors segmenters",
+    "nearness": "stats",
     "checkpoints": "errors store",
     "identity": "",
     "probe": "errors plan",
@@ -52,8 +54,8 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "checking checkpoints counting identity intervene measure models ordering probe reference sampler "
-    "segmenters training",
+    "torch": "checking checkpoints counting features identity intervene measure models nearness ordering probe "
+    "reference sampler segmenters training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
     "typer": "cli",
@@ -64,7 +66,7 @@ OWNERS = {
     "PIL": "models report training",
     "pandas": "analysis on_demand report",
     "platformdirs": "store",
-    "transformers": "segmenters",
+    "transformers": "features segmenters",
     "huggingface_hub": "segmenters",
     "ray": "engine",
     "numpy": " ".join(MAY_IMPORT),
