@@ -60,6 +60,10 @@ Out = Annotated[Path, typer.Option(help="Where the site is written.")]
 SiteLimit = Annotated[
     int, typer.Option(min=0, help="Most megabytes of the model's pages; GitHub Pages takes 1,000. 0: no limit.")
 ]
+Fit = Annotated[bool, typer.Option("--fit", help="Leave out images and unit pages, step by step, to stay within it.")]
+BaseUrl = Annotated[
+    str, typer.Option(help="Address under which the site will be published, for share cards, canonical links, sitemap.")
+]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
 
@@ -98,6 +102,8 @@ def build(
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
     controls: Controls = True,
     mixed_devices: Mixed = False,
     interventions: Interventions = True,
@@ -113,8 +119,9 @@ def build(
     with listening() as ear:
         from dissectreport import pipeline
 
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.build(options, out, ear, site_limit), ear)
+        _written(pipeline.build(options, out, ear, site_limit, drawing), ear)
 
 
 @app.command()
@@ -160,14 +167,17 @@ def render(
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
 ) -> None:
     """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing), ear)
 
 
 @app.command()
@@ -306,7 +316,7 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit")}
+    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit", "fit", "base_url")}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 

@@ -12,6 +12,7 @@ from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownN
 from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import SITE_LIMIT
+from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "clear",
     "damaged",
+    "drawing",
     "intervene",
     "layer_lines",
     "load",
@@ -105,10 +107,11 @@ def render(
     listener: Listener | None = None,
     wanted: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
 ) -> Written:
     """Draw the site of a model that was measured; needs neither torch nor the model.
 
-    Pages of more than `site_limit` megabytes are refused, where that is not 0.
+    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
     """
     ear = listener or Silent()
     where = cache or store.default_folder()
@@ -116,17 +119,19 @@ def render(
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear, site_limit)
+    return _drawn(record, out, where, ear, site_limit, drawing)
 
 
-def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int) -> Written:
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
     found = _assembled(record, cache)
     written = write_site(
-        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
+        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit, drawing
     )
+    for line in written.left_out:
+        ear.say(line)
     if not found.tells:
         ear.say(
             f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
@@ -135,11 +140,17 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: in
     return written
 
 
-def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
+def build(
+    options: Options,
+    out: Path,
+    listener: Listener | None = None,
+    site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
+) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
-    return _drawn(record, out, options.cache, listener or Silent(), site_limit)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:
@@ -222,6 +233,11 @@ def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     if wish.concepts[0] not in known:
         raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], known)
     return known[wish.concepts[0]]
+
+
+def drawing(fit: bool, base_url: str) -> Drawing:
+    """How a site is to be drawn; BadOption where `base_url` is no address."""
+    return Drawing(fit=fit, base_url=checked_address(base_url))
 
 
 def writable(out: Path) -> None:
