@@ -181,6 +181,52 @@ def render(
 
 
 @app.command()
+def serve(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; the next free one where it is taken. 0: any free one.")
+    ] = 8000,
+    reload: Annotated[bool, typer.Option(help="Show pages anew when their files change.")] = True,
+) -> None:
+    """Show a site on this machine's own address; the extra dissectreport[serve] notices changes at once."""
+    with listening() as ear:
+        from dissectreport import serving
+
+        serving.serve(site, port, reload, ear.say)
+
+
+@app.command()
+def publish(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    remote: Annotated[str, typer.Option(help="Remote of the repository in the current folder.")] = "origin",
+    branch: Annotated[str, typer.Option(help="Branch that will hold the site and nothing else.")] = "gh-pages",
+    message: Annotated[str, typer.Option(help="Message of the commit.", show_default=False)] = "",
+    history: Annotated[bool, typer.Option(help="Keep the branch's commits; --no-history leaves just this one.")] = True,
+    replace: Annotated[bool, typer.Option("--replace", help="Even if the branch holds something else.")] = False,
+    budget: Annotated[int, typer.Option(min=0, help="Most megabytes of the site; 0: no limit.")] = 900,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Draw the site anew with fewer images and pages until it is within it.")
+    ] = False,
+    cache: Cache = None,
+) -> None:
+    """Push a site to the branch that GitHub Pages serves; needs the extra dissectreport[publish]."""
+    with listening() as ear:
+        from dissectreport import publishing
+
+        publishing.check_installed()
+        publishing.check_site(site)
+        target = publishing.target(Path(), remote, branch, replace)
+        if fit and budget:
+            publishing.fit(site, budget, cache, ear)
+        size = publishing.check_size(site, budget)
+        files = publishing.publish(site, target, message, history)
+        ear.close()
+        typer.echo(f"{files} files, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
+        if target.address:
+            typer.echo(f"they will be at {target.address} once the repository's Settings > Pages name that branch")
+
+
+@app.command()
 def intervene(
     model: Model,
     concept: Annotated[str, typer.Option(help="Concept to print first; without --units its own causal set.")] = "",

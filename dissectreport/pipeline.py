@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dissectreport.report.site import Written
 
 __all__ = [
+    "Listener",
     "Options",
     "Silent",
     "Wanted",
