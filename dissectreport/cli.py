@@ -87,6 +87,12 @@ Precision = Annotated[
     str, typer.Option(help="Arithmetic of interventions: auto, float32 or bfloat16 (auto checks that labels agree).")
 ]
 
+RunSamples = Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)]
+RunLayers = Annotated[str, typer.Option(help="Of several runs, one of just these layers.")]
+RunSegmenter = Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")]
+RunSeed = Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)]
+RunGrid = Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)]
+
 
 @app.command()
 def build(
@@ -159,11 +165,11 @@ def measure(
 def render(
     model: Model,
     rule: RuleName = "corrected",
-    samples: Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)] = 0,
-    layers: Annotated[str, typer.Option(help="Of several runs, one of just these layers.")] = "",
-    segmenter: Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)] = None,
-    grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
@@ -178,6 +184,34 @@ def render(
         drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
         _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing), ear)
+
+
+@app.command()
+def export(
+    model: Model,
+    single_file: Annotated[
+        Path | None, typer.Option(help="An HTML file for the report, with all that it shows, to mail.")
+    ] = None,
+    cap: Annotated[int, typer.Option(min=0, help="Most megabytes of that file; 0: no limit.")] = 25,
+    rule: RuleName = "corrected",
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
+    cache: Cache = None,
+) -> None:
+    """Write a measured model's report as one file."""
+    with listening() as ear:
+        from dissectreport import pipeline
+        from dissectreport.errors import BadOption
+
+        if single_file is None:
+            raise BadOption("say what to write, e.g. --single-file report.html")
+        wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        size = pipeline.mail(model, single_file, rule, cache, ear, wanted, cap)
+        ear.close()
+        typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
 
 
 @app.command()

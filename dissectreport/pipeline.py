@@ -11,7 +11,7 @@ from dissectreport import records, store
 from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
 from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
 from dissectreport.records import ANY, Record, Wanted
-from dissectreport.report import SITE_LIMIT
+from dissectreport.report import CAP, SITE_LIMIT
 from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
@@ -35,6 +35,7 @@ __all__ = [
     "intervene",
     "layer_lines",
     "load",
+    "mail",
     "measure",
     "render",
     "writable",
@@ -152,6 +153,28 @@ def build(
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
     return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing)
+
+
+def mail(
+    model: str,
+    out: Path,
+    rule: str = "corrected",
+    cache: Path | None = None,
+    listener: Listener | None = None,
+    wanted: Wanted = ANY,
+    cap: int = CAP,
+) -> int:
+    """Write the report of a model that was measured as one file of at most `cap` megabytes (0: any); its bytes."""
+    from dissectreport.report.single import single_file
+
+    ear = listener or Silent()
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    content, left_out = single_file(found, cap, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    if left_out:
+        ear.say(f"to stay within {cap} MB it leaves out {left_out}")
+    store.write(out, content)
+    return len(content)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

@@ -13,8 +13,10 @@ from made import made_dissection, with_causes
 from PIL import Image
 from test_site import Page, broken_links, contents, noise, pages
 
+from dissectreport import __version__
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
+from dissectreport.report.citation import licence_of
 from dissectreport.report.drawing import DETAILS, Drawing, checked_address, detail_named, lessened
 from dissectreport.report.site import Written, write_site
 
@@ -159,3 +161,32 @@ def test_the_picture_beside_a_link_shows_images(told: Path) -> None:
     rows = pixels[:200], pixels[215:415], pixels[430:]
     assert all(row.std() > 20 for row in rows)
     assert not any(np.array_equal(one, other) for one, other in ((rows[0], rows[1]), (rows[1], rows[2])))
+
+
+@pytest.mark.parametrize(
+    ("facts", "licence"),
+    [
+        ({"licence": "CC BY-NC 4.0"}, "CC BY-NC 4.0"),
+        ({"license": "MIT", "card": {"licence": "other"}}, "MIT"),
+        ({"card": {"licence": "Apache-2.0"}}, "Apache-2.0"),
+        ({"card": "no card"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_licence_of_a_model_is_the_one_that_its_facts_or_its_card_tell(
+    facts: dict[str, object], licence: str
+) -> None:
+    assert licence_of(facts) == licence
+
+
+def test_the_methods_page_cites_both_papers_and_this_version_and_tells_the_licence(told: Path) -> None:
+    text = (told / "planted" / "methods.html").read_text()
+    cited = text.partition('id="bibtex">')[2].partition("</pre>")[0]
+    assert [line for line in cited.splitlines() if line.startswith("@")] == [
+        "@inproceedings{bau2019gandissection,",
+        "@article{bau2020units,",
+        "@misc{dissectreport,",
+    ]
+    assert cited.count("{") == cited.count("}")
+    assert f"Version {__version__}" in cited and "10.1073/pnas.1907375117" in cited
+    assert "<dt>licence of the model</dt>" in text

@@ -301,6 +301,7 @@ def environment() -> Environment:
         "change": figures.change,
         "gain": figures.gain,
         "data": inline_data,
+        "inline": inline_text,
     }
     return made
 
@@ -310,6 +311,12 @@ def inline_data(value: Any) -> Markup:
     words = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for sign in "<>&\u2028\u2029":
         words = words.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(words)
+
+
+def inline_text(words: str) -> Markup:
+    """One of our own style sheets or scripts within its element, which it must not close."""
+    assert "</" not in words, "a closing tag would end the element"
     return Markup(words)
 
 
