@@ -18,7 +18,7 @@ PACKAGE = ROOT / "dissectreport"
 # Part of the package (a module or a folder) -> the parts that it may import. `dissectreport` itself, whose
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
-    "__init__": "analysis errors pipeline plan",
+    "__init__": "analysis errors pipeline plan report",
     "cli": "errors on_demand pipeline plugins publishing serving store",
     "publishing": "errors pipeline report",
     "serving": "errors",

@@ -13,17 +13,18 @@ from dissectreport.analysis.dissection import Layer
 from dissectreport.report import images
 from dissectreport.report.frame import full_address
 from dissectreport.report.model import Site, leading_units, rows_of
+from dissectreport.report.strips import strip_of
 
 CARD = (1200, 630)
 """Width and height of the picture beside a link, in the proportions that sites ask for."""
 MOST_LISTED = 50_000
 """Pages that the sitemaps protocol allows in one file."""
-_ROWS, _MARGIN = 3, 15
+_ROWS, _LONG, _MARGIN = 3, 8, 15
 
 
 def card(site: Site) -> bytes:
     """A JPEG of the strips of the surest units of different concepts, one under the other."""
-    strips = [_strip(site, layer, unit) for layer, unit in _surest(site)]
+    strips = [strip_of(site.dissection, layer, unit, _LONG) for layer, unit in _surest(site)]
     width, height = CARD
     tall = (height - (_ROWS - 1) * _MARGIN) // _ROWS
     sheet = Image.new("RGB", CARD, images.DARK)
@@ -45,16 +46,6 @@ def _surest(site: Site) -> list[tuple[Layer, int]]:
     ranked = joined.sort_values(["set_aside", "excess_low"], ascending=[True, False], kind="stable")
     chosen = pd.concat([ranked.drop_duplicates("concept"), ranked]).drop_duplicates(["at", "unit"]).head(_ROWS)
     return [(layers[row.at], int(row.unit)) for row in rows_of(chosen)]
-
-
-def _strip(site: Site, layer: Layer, unit: int) -> images.Bytes:
-    """(height, width, 3) as many of the unit's images, with what is on, as fill a row."""
-    shown = layer.examples
-    top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"]
-    level = float(layer.table["level"].iloc[unit])
-    veils = images.veil(shown.maps[unit, top], level, site.edge, site.tile)
-    pictures = [images.tiles(site.dissection.pictures.of(int(shown.samples[unit, i]))) for i in top]
-    return images.veiled(pictures, veils)
 
 
 @dataclass(frozen=True)

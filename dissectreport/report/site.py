@@ -170,7 +170,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
             done += 1
             if progress is not None:
                 progress(done, total)
-    tables = _tables(site)
+    tables = tables_of(found)
     files |= _downloads(site, tables)
     for layer in found.layers:
         files |= _lookup_scripts(site, layer)
@@ -249,9 +249,8 @@ def _pictures(site: Site) -> Files:
     return files
 
 
-def _tables(site: Site) -> dict[tuple[str, str], Any]:
+def tables_of(found: Dissection) -> dict[tuple[str, str], Any]:
     """Every table that can be downloaded, by its name and its layer ('' for the whole model)."""
-    found = site.dissection
     tables: dict[tuple[str, str], Any] = {(name, ""): t for name, t in model_tables(found).items()}
     for layer in found.layers:
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
