@@ -62,7 +62,7 @@ class Tables(Mapping[str, pd.DataFrame]):
         return len(self._readers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Unit:
     """One unit of a layer."""
 
@@ -81,11 +81,14 @@ class Unit:
         """The images where it fires most, side by side, bright where it is on."""
         return self.picture()
 
+    def __repr__(self) -> str:
+        return f"<unit {self.number} of {self.layer}: {self.facts['concept'] or 'no label'}>"
+
     def _repr_html_(self) -> str:
         return _view("unit", unit=self, row=_row(self))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerReport:
     """One layer: its tables by the names of their downloads, and its units by number."""
 
@@ -127,11 +130,14 @@ class LayerReport:
         order = self.units.sort_values(["interpretable", "excess_low", "unit"], ascending=[False, False, True])
         return [self.unit(int(number)) for number in order["unit"].head(most)]
 
+    def __repr__(self) -> str:
+        return f"<layer {self.name}: {len(self.units)} units>"
+
     def _repr_html_(self) -> str:
         return _view("layer", layer=self, count=_count(self), rows=[(unit, _row(unit)) for unit in self.best()])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What was found about one model."""
 
@@ -156,6 +162,9 @@ class Report:
         if name not in self.layers:
             raise UnknownName.of(f"layer of {self.model}", name, self.layers)
         return self.layers[name]
+
+    def __repr__(self) -> str:
+        return f"<report of {self.title}: {', '.join(self.layers)}>"
 
     def _repr_html_(self) -> str:
         return _view("report", report=self, rows=[(layer, _count(layer)) for layer in self.layers.values()])
