@@ -21,6 +21,7 @@ from test_site import Page as Parsed
 
 from dissectreport.errors import OutputError
 from dissectreport.report import single
+from dissectreport.report.leaves import key_of
 from dissectreport.report.model import Site
 from dissectreport.report.single import SIZES, single_file
 from dissectreport.report.site import gather
@@ -60,24 +61,24 @@ def test_its_pages_are_reached_by_the_address_and_the_back_button(chromium: Brow
     with opened(chromium, report) as page:
         assert shown(page) == ["planted"]
         page.click(".top nav a:text-is('layer2')")
-        assert shown(page) == ["layer2"] and page.url.endswith("#layer2/")
+        assert shown(page) == ["layer2"] and page.url.endswith("#layer2:")
         assert page.locator(".top nav a[aria-current=page]").all_text_contents() == ["layer2"]
         page.click(".top nav a:text-is('causes')")
         page.locator(".leaf:not([hidden]) th[scope=row] a").first.click()
-        assert "#concepts/" in page.url
+        assert "#concepts:" in page.url
         page.go_back()
         page.go_back()
         assert shown(page) == ["layer2"] and page.title() == "layer2 · planted · dissectreport"
-    with opened(chromium, report, "#layer1/-u7") as page:
+    with opened(chromium, report, "#layer1:-u7") as page:
         assert shown(page) == ["layer1"]
-        expect(page.locator("[id='layer1/-u7']")).to_be_in_viewport()
+        expect(page.locator("[id='layer1:-u7']")).to_be_in_viewport()
     with opened(chromium, report, "#%E0%A4%A") as page:
         assert shown(page) == ["planted"], "an address that is none"
 
 
 @pytest.mark.browser
 def test_units_can_be_searched_and_a_chart_leads_to_those_of_its_concept(chromium: Browser, report: Path) -> None:
-    with opened(chromium, report, "#layer1/") as page:
+    with opened(chromium, report, "#layer1:") as page:
         cards = page.locator(".leaf:not([hidden]) .card[id]")
         visible = page.locator(".leaf:not([hidden]) .card[id]:not([hidden])")
         assert cards.count() == visible.count() == 12
@@ -115,6 +116,24 @@ def test_every_anchor_is_there_once_and_nothing_leads_out(report: Path) -> None:
         for name in ("for", "aria-labelledby", "aria-describedby", "data-save", "data-copy"):
             assert set(attributes.get(name, "").split()) <= set(anchors), (tag, name)
         assert tag != "script" or not attributes
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9._:-]*", name) for name in anchors), "names of XML"
+
+
+def test_no_two_pages_have_the_same_anchor() -> None:
+    pages = [
+        "index",
+        "index/index",
+        "_0/index",
+        "0/index",
+        "concepts",
+        "concepts/x",
+        "concepts.x/index",
+        "a/index",
+        "a",
+    ]
+    keys = [key_of(f"{page}.html") for page in pages]
+    assert len(set(keys)) == len(pages)
+    assert keys[:4] == ["index", "index:", "__0:", "_0:"]
 
 
 def test_every_picture_of_it_is_an_image(report: Path) -> None:

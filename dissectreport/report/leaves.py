@@ -49,8 +49,12 @@ class Binding:
 
 
 def key_of(page: str) -> str:
-    """The anchor of a page, from its address within its model's folder; a folder's first page is the folder."""
-    return re.sub(r"/index$", "/", page.removesuffix(".html"))
+    """The anchor of a page, from its address within its model's folder; a folder's first page is the folder.
+
+    It is a name of XML, as anchors within charts have to be, and no two pages have the same.
+    """
+    key = re.sub(r":index$", ":", page.removesuffix(".html").replace("/", ":"))
+    return key if key[:1].isalpha() else f"_{key}"
 
 
 def leaf(address: str, page: str, binding: Binding) -> Leaf:
