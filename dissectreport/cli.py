@@ -193,6 +193,9 @@ def export(
         Path | None, typer.Option(help="An HTML file for the report, with all that it shows, to mail.")
     ] = None,
     cap: Annotated[int, typer.Option(min=0, help="Most megabytes of that file; 0: no limit.")] = 25,
+    dissect_json: Annotated[
+        Path | None, typer.Option(help="A dissect.json as the reference writes it; the units' images go beside it.")
+    ] = None,
     rule: RuleName = "corrected",
     samples: RunSamples = 0,
     layers: RunLayers = "",
@@ -201,17 +204,38 @@ def export(
     grid: RunGrid = 0,
     cache: Cache = None,
 ) -> None:
-    """Write a measured model's report as one file."""
+    """Write a measured model's report as one HTML file, or in the reference's format."""
     with listening() as ear:
         from dissectreport import pipeline
         from dissectreport.errors import BadOption
 
-        if single_file is None:
-            raise BadOption("say what to write, e.g. --single-file report.html")
+        if single_file is None and dissect_json is None:
+            raise BadOption("say what to write: --single-file report.html, or --dissect-json old/dissect.json")
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
-        size = pipeline.mail(model, single_file, rule, cache, ear, wanted, cap)
-        ear.close()
-        typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
+        if single_file:
+            size = pipeline.mail(model, single_file, rule, cache, ear, wanted, cap)
+            ear.close()
+            typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
+        if dissect_json:
+            typer.echo(
+                f"{pipeline.export_old(model, dissect_json, rule, cache, wanted)} files in {dissect_json.parent}"
+            )
+
+
+@app.command("import")
+def import_old(
+    file: Annotated[Path, typer.Argument(help="A dissect.json of the reference, in its folder.")],
+    name: Annotated[
+        str, typer.Option(help="What to call the model; default: the folder's name.", show_default=False)
+    ] = "",
+    out: Out = Path("site"),
+) -> None:
+    """Show old results in a site: units, labels, IoU and the images that lie beside the file."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.writable(out)
+        _written(pipeline.import_old(file, out, name), ear)
 
 
 @app.command()

@@ -32,6 +32,8 @@ __all__ = [
     "clear",
     "damaged",
     "drawing",
+    "export_old",
+    "import_old",
     "intervene",
     "layer_lines",
     "load",
@@ -175,6 +177,27 @@ def mail(
         ear.say(f"to stay within {cap} MB it leaves out {left_out}")
     store.write(out, content)
     return len(content)
+
+
+def export_old(model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY) -> int:
+    """Write a measured model as a dissect.json of the reference, with its units' images beside it; the files."""
+    from dissectreport.report.dissect_json import dissect_json, old_pictures
+
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    pictures = old_pictures(found)
+    for name, content in pictures.items():
+        store.write(out.parent / name, content)
+    store.write(out, dissect_json(found))
+    return len(pictures) + 1
+
+
+def import_old(path: Path, out: Path, name: str = "") -> Written:
+    """Draw what a dissect.json of the reference tells, with the images beside it, into the site at `out`."""
+    from dissectreport.report.dissect_json import read_dissect_json
+    from dissectreport.report.imported import write_imported
+
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

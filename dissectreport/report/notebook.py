@@ -112,7 +112,7 @@ class LayerReport:
             raise UnknownName(f"no unit {number} in {self.name}; there are 0 to {len(self.units) - 1}")
         facts = self.units.set_index("unit", drop=False).loc[number]
         assert isinstance(facts, pd.Series), "a unit has one row"
-        labels, pairs = (table[table["unit"] == number].reset_index(drop=True) for table in (self.labels, self.pairs))
+        labels, pairs = (self._rows_of(number, name) for name in ("labels", "pairs"))
         return Unit(self.name, int(number), facts, labels, pairs, lambda: self.picture(number))
 
     @property
@@ -124,6 +124,11 @@ class LayerReport:
     def pairs(self) -> pd.DataFrame:
         """One row a unit and concept, for the concepts with which it agrees most."""
         return self.tables["pairs"]
+
+    def _rows_of(self, number: int, name: str) -> pd.DataFrame:
+        """A unit's rows of a table; none where there is no such table, as in old results."""
+        table = self.tables[name] if name in self.tables else pd.DataFrame({"unit": []})
+        return table[table["unit"] == number].reset_index(drop=True)
 
     def best(self, most: int = _SHOWN) -> list[Unit]:
         """The surest units: interpretable, then by the lower end of the excess."""

@@ -72,28 +72,32 @@ def write_site(
 
     Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
     """
-    assets, shared = load_assets()
+    assets, _ = load_assets()
     site, files, left_out = _within(dissection, out, assets, progress, limit, drawing)
-    places = site.places
+    return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
+
+
+def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
+    """Write the files of one model, whose folder is `home`, and those that all models of the site at `out` share."""
+    assets, shared = load_assets()
     changed = sum(write_if_changed(out / name, content) for name, content in shared.items())
     old = _assets_of(read_summaries(out))
-    home = {name.removeprefix(f"{places.home}/"): content for name, content in files.items()}
-    changed += write_model(out / places.home, home)
+    changed += write_model(out / home, {name.removeprefix(f"{home}/"): held for name, held in files.items()})
     summaries = read_summaries(out)
-    top = _top(out, summaries, assets, drawing.base_url)
+    top = _top(out, summaries, assets, base_url)
     changed += sum(write_if_changed(out / name, content) for name, content in top.items())
     if "sitemap.xml" not in top and _is_sitemap(out / "sitemap.xml"):
         remove_ours(out, {"sitemap.xml"})
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
-    return Written(out / "index.html", len(every), changed, sum(map(len, every)), left_out)
+    return Written(out / "index.html", len(every), changed, sum(map(len, every)))
 
 
 def _within(
     dissection: Dissection, out: Path, assets: Assets, progress: Progress | None, limit: int, drawing: Drawing
 ) -> tuple[Site, Files, tuple[str, ...]]:
     """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
-    occupied, said, size = _occupied(out, dissection.model), [], 0
+    occupied, said, size = occupied_by_others(out, dissection.model), [], 0
     for detail in drawing.steps:
         found = lessened(dissection, detail)
         places = Places.of(found, occupied, detail.unit_pages)
@@ -134,7 +138,7 @@ def _is_sitemap(path: Path) -> bool:
     return path.is_file() and b"<!-- dissectreport -->" in path.read_bytes()[:200]
 
 
-def _occupied(out: Path, model: str) -> tuple[str, ...]:
+def occupied_by_others(out: Path, model: str) -> tuple[str, ...]:
     """Folders that other models have in this site."""
     return tuple(one.home for one in read_summaries(out) if one.model != model)
 
@@ -185,7 +189,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
-        f"{places.home}/summary.json": _json(asdict(summary(site))),
+        f"{places.home}/summary.json": as_json_file(asdict(summary(site))),
     }
     return files | ({places.card: card(site)} if site.drawing.base_url else {})
 
@@ -203,7 +207,8 @@ def _causal_pages(site: Site) -> Files:
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
 
 
-def _json(value: Any) -> bytes:
+def as_json_file(value: Any) -> bytes:
+    """JSON for people and programs, null where there is no number."""
     return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
@@ -265,7 +270,7 @@ def _downloads(site: Site, tables: Mapping[tuple[str, str], Any]) -> Files:
     for (name, layer), table in tables.items():
         files[site.places.data(name, "csv", layer or None)] = as_csv(table)
         files[site.places.data(name, "json", layer or None)] = as_json(table)
-    files[site.places.data("provenance", "json")] = _json(asdict(site.dissection.provenance))
+    files[site.places.data("provenance", "json")] = as_json_file(asdict(site.dissection.provenance))
     return files
 
 
