@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dissectreport import __version__, pipeline
-from dissectreport.errors import OutputError
+from dissectreport.errors import CacheError, OutputError, UnknownName
 from dissectreport.pipeline import Listener, Wanted
 from dissectreport.report.drawing import DETAILS, Drawing, detail_named
 from dissectreport.report.pages import Summary
@@ -111,14 +111,24 @@ def _mb(size: int) -> str:
 
 
 def fit(site: Path, budget: int, cache: Path | None, listener: Listener) -> None:
-    """Draw the models of a site anew with less, the largest first, step by step until it takes `budget` megabytes."""
+    """Draw the models of a site anew with less, the largest first, step by step until it takes `budget` megabytes.
+
+    A model whose measurements are not in the cache stays as it is.
+    """
+    fixed: set[str] = set()
     for detail in DETAILS[1:]:
         for one in sorted(check_site(site), key=lambda one: -sum(_sizes(site / one.home).values())):
             if sum(_sizes(site).values()) <= budget * 10**6:
                 return
-            if DETAILS.index(detail_named(one.detail)) < DETAILS.index(detail):
-                drawing = Drawing(detail, base_url=one.base_url)
+            if one.home in fixed or DETAILS.index(detail_named(one.detail)) >= DETAILS.index(detail):
+                continue
+            drawing = Drawing(detail, base_url=one.base_url)
+            try:
                 pipeline.render(one.model, site, one.rule, cache, listener, _run_of(one), 0, drawing)
+            except (UnknownName, CacheError) as error:
+                listener.say(f"{one.model} stays as it is: {error}")
+                fixed.add(one.home)
+            else:
                 listener.say(f"{one.title or one.model}: left out {detail.left_out}; the site takes {_total(site)}")
 
 

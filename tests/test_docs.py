@@ -68,14 +68,14 @@ def commands(page: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("dissectreport ")]
 
 
-def test_every_command_on_how_to_publish_is_one() -> None:
+def test_every_command_on_how_to_publish_and_on_old_results_is_one() -> None:
     known = get_command(app).commands  # type: ignore[attr-defined]
     names = []
-    for words in commands("publish.md"):
+    for words in [*commands("publish.md"), *commands("old-results.md")]:
         command = known[words[0]]
         command.make_context(words[0], words[1:])  # refuses what it does not know
         names.append(words[0])
-    assert set(names) == {"build", "serve", "render", "publish", "export"}
+    assert set(names) == {"build", "serve", "render", "publish", "export", "import"}
 
 
 WORKFLOWS = DOCS.parent / ".github" / "workflows"

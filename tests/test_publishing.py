@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from dissectreport import publishing
 from dissectreport.cli import app
+from dissectreport.errors import UnknownName
 from dissectreport.publishing import pages_address
 from dissectreport.report.drawing import DETAILS
 from dissectreport.report.site import read_summaries, write_site
@@ -167,12 +168,14 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two models; what is drawn anew comes from made-up dissections instead of a cache."""
-    site, said = tmp_path / "site", []
+    site, said = tmp_path / "site", list[str]()
     found = {name: made_dissection(units=6, layers=1, name=name, size=size) for name, size in (("a", 64), ("b", 256))}
-    for one in found.values():
+    for one in (*found.values(), made_dissection(units=6, layers=1, name="c")):
         write_site(one, site)
 
     def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, drawing: Any) -> None:
+        if model not in found:
+            raise UnknownName("no measurement of it")
         facts = found[model].provenance
         assert (wanted.samples, wanted.seed, wanted.layers) == (facts.samples, facts.seed, ("layer1",))
         write_site(found[model], out, limit=limit, drawing=drawing)
@@ -188,9 +191,15 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
     publishing.fit(site, 900, None, Ear())
     assert said == []
     publishing.fit(site, 1, None, Ear())
+    assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
+    said = [line for line in said if "left out" in line]
     steps = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
     assert steps == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
-    assert {one.detail for one in read_summaries(site)} == {"no unit pages"}
+    assert {one.model: one.detail for one in read_summaries(site)} == {
+        "a": "no unit pages",
+        "b": "no unit pages",
+        "c": "all",
+    }
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from dissectreport.report.places import FIRST_OF_SITE, TAKEN, Places
 from dissectreport.report.site import Files, Written, as_json_file, occupied_by_others, render, write_home
 from dissectreport.report.tables import as_csv, as_json
 
+TOLD = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
+"""Settings that pages show; others are folders of whoever ran it."""
 RULE = "dissect.json"
 """What stands for the rule of such results."""
 UNTOLD = (
@@ -184,7 +186,8 @@ def _overview(
         )
         for layer in found.layers
     )
-    return OldOverview(around, model, rows, core(found.settings), found.iou_threshold)
+    told = {name: found.settings[name] for name in TOLD if found.settings.get(name) is not None}
+    return OldOverview(around, model, rows, core(told), found.iou_threshold)
 
 
 def _table(layer: OldLayer) -> pd.DataFrame:
