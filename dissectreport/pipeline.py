@@ -168,6 +168,7 @@ def mail(
 ) -> int:
     """Write the report of a model that was measured as one file of at most `cap` megabytes (0: any); its bytes."""
     from dissectreport.report.single import single_file
+    from dissectreport.report.writing import write_if_changed
 
     ear = listener or Silent()
     where = cache or store.default_folder()
@@ -175,20 +176,21 @@ def mail(
     content, left_out = single_file(found, cap, lambda done, total: ear.progress("drawing units", done, total, "units"))
     if left_out:
         ear.say(f"to stay within {cap} MB it leaves out {left_out}")
-    store.write(out, content)
+    write_if_changed(out, content)
     return len(content)
 
 
 def export_old(model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY) -> int:
     """Write a measured model as a dissect.json of the reference, with its units' images beside it; the files."""
     from dissectreport.report.dissect_json import dissect_json, old_pictures
+    from dissectreport.report.writing import write_if_changed
 
     where = cache or store.default_folder()
     found = _assembled(records.load(where, model, rule, wanted), where)
     pictures = old_pictures(found)
     for name, content in pictures.items():
-        store.write(out.parent / name, content)
-    store.write(out, dissect_json(found))
+        write_if_changed(out.parent / name, content)
+    write_if_changed(out, dissect_json(found))
     return len(pictures) + 1
 
 

@@ -79,9 +79,14 @@ def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     assert both.exit_code == 0, both.output
     assert "MB in" in both.stdout and f"25 files in {old.parent}" in both.stdout
     assert (tmp_path / "one.html").read_text().startswith("<!doctype html>")
+    (tmp_path / "file").write_text("")
+    blocked = run("export", "planted", *cache, "--single-file", tmp_path / "file" / "one.html")
+    assert blocked.exit_code == 1 and blocked.stderr.splitlines()[-1].startswith("dissectreport: cannot write")
     assert not (tmp_path / "none.html").exists() and not (tmp_path / "small.html").exists()
     imported = run("import", old, "--name", "before", "--out", tmp_path / "site")
-    assert imported.exit_code == 0 and (tmp_path / "site" / "before" / "features" / "index.html").exists()
+    page = tmp_path / "site" / "before" / "features" / "index.html"
+    assert imported.exit_code == 0 and page.exists()
+    assert (tmp_path / "one.html").stat().st_mode == old.stat().st_mode == page.stat().st_mode, "for others to read"
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
