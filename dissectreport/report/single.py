@@ -6,6 +6,7 @@ content, left_out = single_file(dissection, cap=25)
 from __future__ import annotations
 
 import base64
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -99,7 +100,8 @@ def _too_large(model: str, sizes: list[int], cap: int) -> OutputError:
 
 
 def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapping[str, bytes], size: Size) -> Single:
-    pages = {page: key_of(page.removeprefix(f"{site.places.home}/")) for page in _pages(site)}
+    doors = _doors(site, frame, files)
+    pages = {page: key_of(page.removeprefix(f"{site.places.home}/")) for page in _pages(site, doors)}
 
     @cache
     def picture(address: str) -> str:
@@ -114,7 +116,7 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
         icon=as_data(shared[site.assets.icon], site.assets.icon),
         style=_style(site, shared),
         scripts=(shared[site.assets.site].decode(), (templates_folder() / "static" / "single.js").read_text("utf-8")),
-        doors=tuple(Door(f"#{pages[page]}", words) for page, words in _doors(site).items()),
+        doors=tuple(Door(f"#{pages[page]}", words) for page, words in doors.items()),
         leaves=leaves,
         notes=(*frame.notes, *left_out),
         foot=frame.foot,
@@ -122,23 +124,19 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
     )
 
 
-def _doors(site: Site) -> dict[str, str]:
-    """The pages that the table of contents lists, with their words."""
+def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, str]:
+    """The pages that the table of contents lists, with their words: the layers, and what a page's own menu lists."""
     places = site.places
-    causes = {} if site.dissection.interventions is None else {places.page("causes"): "causes"}
-    return {
-        places.page("index"): "overview",
-        **{places.layer(layer.name): layer.name for layer in site.dissection.layers},
-        places.page("concepts"): "concepts",
-        **causes,
-        places.page("trust"): "segmenter",
-        places.page("methods"): "methods",
-    }
+    menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.menu}
+    # To look up takes scripts that hold every unit's maps.
+    listed = {page: words for page, words in menu.items() if page in files and page != places.page("lookup")}
+    first = places.page("index")
+    return {first: listed[first], **{places.layer(one.name): one.name for one in site.dissection.layers}, **listed}
 
 
-def _pages(site: Site) -> list[str]:
-    """The pages of the document, in order: those that are listed, and after the causes each concept's."""
-    pages = list(_doors(site))
+def _pages(site: Site, doors: Mapping[str, str]) -> list[str]:
+    """The pages of the document, in order: those that are listed, and each concept's after the causes."""
+    pages = list(doors)
     if site.dissection.interventions is not None:
         at = pages.index(site.places.page("causes")) + 1
         pages[at:at] = [site.places.concept(concept) for concept in site.places.concepts]
