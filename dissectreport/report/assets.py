@@ -43,8 +43,14 @@ def load_assets() -> tuple[Assets, dict[str, bytes]]:
     add("style", "site.css", style.encode())
     for script in SCRIPTS:
         add(script, f"{script}.js", (static / f"{script}.js").read_bytes())
+    add("icon", "icon.svg", (static / "icon.svg").read_bytes())
     add("plotly", "plotly.min.js", plotly_bundle().read_bytes())
     return Assets(**names), files
+
+
+def favicon() -> bytes:
+    """The icon that browsers ask the top of a site for."""
+    return (templates_folder() / "static" / "favicon.ico").read_bytes()
 
 
 def plotly_bundle() -> Path:

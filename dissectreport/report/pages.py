@@ -15,8 +15,10 @@ from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.report.causal_overview import Teaser, teaser
 from dissectreport.report.charts import Point, Series, over_layers
 from dissectreport.report.concept_pages import ConceptGrid, concept_grid
+from dissectreport.report.drawing import DETAILS
 from dissectreport.report.figures import Agreement
-from dissectreport.report.frame import Assets, Frame, frame
+from dissectreport.report.frame import Assets, Frame, frame, published
+from dissectreport.report.images import HEAD
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import (
     Count,
@@ -56,6 +58,11 @@ class Summary:
     """What the model calls itself; '' in a summary that was written before there was one."""
     reads: bool = False
     """Whether it reads images instead of making them."""
+    seed: int = 1
+    detail: str = DETAILS[0].name
+    """How much of what was found its pages show."""
+    base_url: str = ""
+    """Where its pages say that they are published."""
 
 
 def summary(site: Site) -> Summary:
@@ -83,6 +90,9 @@ def summary(site: Site) -> Summary:
         tells=site.dissection.tells,
         title=site.dissection.title,
         reads=bool(facts.reads),
+        seed=facts.seed,
+        detail=site.drawing.detail.name,
+        base_url=site.drawing.base_url,
     )
 
 
@@ -106,10 +116,11 @@ class IndexPage:
     models: tuple[Entry, ...]
 
 
-def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
-    """All models of the site."""
+def index_page(summaries: list[Summary], assets: Assets, base_url: str = "", card: str = "") -> IndexPage:
+    """All models of the site; `card` is the picture that stands for them."""
     what = "Networks" if any(s.reads for s in summaries) else "Image generators"
     around = frame("index.html", "Models", f"{what} dissected: what their units mean.", assets)
+    around = published(around, base_url, card)
     return IndexPage(around, tuple(_entry(around, s) for s in summaries))
 
 
@@ -280,7 +291,7 @@ def _below_position(layers: Sequence[Layer]) -> str:
 
 def band_size(found: Dissection) -> int:
     """Images in the row at the head of the overview."""
-    return min(8, len(found.pictures.numbers))
+    return min(HEAD, len(found.pictures.numbers))
 
 
 def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> LayerRow:
