@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ __all__ = [
     "cache_lines",
     "check",
     "clear",
+    "compare",
     "damaged",
     "intervene",
     "layer_lines",
@@ -140,6 +141,13 @@ def build(options: Options, out: Path, listener: Listener | None = None, site_li
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
     return _drawn(record, out, options.cache, listener or Silent(), site_limit)
+
+
+def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
+    from dissectreport.report.site import write_comparison
+
+    return write_comparison(out, models, layers, file)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.images import TILE, tile_width
 from dissectreport.report.names import link
-from dissectreport.report.places import Places
+from dissectreport.report.places import COMPARING, Places
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Assets:
     unit: str
     lookup: str
     causes: str
+    compare: str
+    index: str
     plotly: str
 
     @property
@@ -103,6 +105,7 @@ def model_frame(
         "look up": places.page("lookup"),
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
+        "compare": f"{COMPARING}#m={places.home}",
     }
     foot = (
         f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,19 +19,20 @@ from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
-from dissectreport.report import SITE_LIMIT, figures, images
+from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
 from dissectreport.report.assets import load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
 from dissectreport.report.causal_overview import causes_page
 from dissectreport.report.causal_pages import cause_page
+from dissectreport.report.compare_page import page_of
 from dissectreport.report.concept_pages import concepts_page
 from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page
 from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
-from dissectreport.report.pages import Summary, band_size, index_page, overview_page, summary
-from dissectreport.report.places import Places
+from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
+from dissectreport.report.places import COMPARE, COMPARING, Places
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
@@ -62,7 +63,7 @@ def write_site(dissection: Dissection, out: Path, progress: Progress | None = No
     Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
     """
     assets, shared = load_assets()
-    places = Places.of(dissection, _occupied(out, dissection.model))
+    places = Places.of(dissection, _occupied(out, dissection))
     site = Site(dissection, places, assets)
     files = gather(site, progress)
     check_size(dissection.model, sum(map(len, files.values())), limit)
@@ -71,11 +72,26 @@ def write_site(dissection: Dissection, out: Path, progress: Progress | None = No
     home = {name.removeprefix(f"{places.home}/"): content for name, content in files.items()}
     changed += write_model(out / places.home, home)
     summaries = read_summaries(out)
-    top = {".nojekyll": b"", "index.html": render("index.html", index_page(summaries, assets))}
+    top = {
+        ".nojekyll": b"",
+        "index.html": render("index.html", index_page(summaries, assets)),
+        COMPARING: render("compare.html", compare_page(summaries, assets)),
+    }
     changed += sum(write_if_changed(out / name, content) for name, content in top.items())
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
     return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+
+
+def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`: one file, complete without scripts.
+
+    It goes among the site's pages, or to `file`; without `layers` the models are compared by a leading layer.
+    """
+    subject = comparison.chosen(out, read_summaries(out), models, layers)
+    path = file or comparison.place(out, subject)
+    content = render("comparison.html", page_of(out, subject, path))
+    return Written(path, 1, int(write_if_changed(path, content)), len(content))
 
 
 def check_size(model: str, size: int, limit: int) -> None:
@@ -87,9 +103,10 @@ def check_size(model: str, size: int, limit: int) -> None:
         )
 
 
-def _occupied(out: Path, model: str) -> tuple[str, ...]:
-    """Folders that other models have in this site."""
-    return tuple(one.home for one in read_summaries(out) if one.model != model)
+def _occupied(out: Path, dissection: Dissection) -> dict[str, str]:
+    """Folders that other models, and this one under other rules, have in this site: folder -> model."""
+    mine = (dissection.model, dissection.provenance.rule)
+    return {one.home: one.model for one in read_summaries(out) if (one.model, one.rule) != mine}
 
 
 def read_summaries(out: Path) -> list[Summary]:
@@ -139,6 +156,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
         f"{places.home}/summary.json": _json(asdict(summary(site))),
+        places.data(COMPARE, "js"): compare_data.script(site),
     }
     return files
 
