@@ -158,7 +158,7 @@ def warnings(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
         sizes,
         [f"{count(n)} units" for n in sizes],
         "Layers of different size",
-        "Units are told as so many of each 100.",
+        "Units are told per 100.",
     )
     return (*found, *_vocabularies(chosen, names), *_rare(chosen))
 
@@ -259,7 +259,7 @@ def _totals(
 
 def per(scale: Scale) -> str:
     """What units are counted in, after their name."""
-    return " of each 100" if scale.per_hundred else ""
+    return " per 100" if scale.per_hundred else ""
 
 
 def totals(one: Chosen, chosen: Sequence[Chosen]) -> tuple[Estimate, Estimate]:
