@@ -46,8 +46,8 @@ def apart_from_zero(difference: Estimate) -> bool:
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """`other` minus `one`, with the interval of a difference of independent figures."""
-    if not (one.known and other.known):
+    """`other` minus `one`, with the interval of a difference of independent figures; no number without both of these."""
+    if math.isnan(sum((one.value, one.low, one.high, other.value, other.low, other.high))):
         return UNKNOWN
     value = other.value - one.value
     down = _beside(other.value - other.low, one.high - one.value)

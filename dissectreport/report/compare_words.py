@@ -326,10 +326,8 @@ def effect_changes(one: Chosen, other: Chosen) -> tuple[Change, ...]:
     if mine is None or others is None:
         return ()
     shared = [c for c, e in mine.effects.items() if c in others.effects and others.effects[c].units == e.units]
-    return tuple(
-        Change(c, outwards(scaled(difference(mine.effects[c].beyond, others.effects[c].beyond), 100), 0.1))
-        for c in shared
-    )
+    gaps = ((c, scaled(difference(mine.effects[c].beyond, others.effects[c].beyond), 100)) for c in shared)
+    return tuple(Change(c, outwards(gap, 0.1)) for c, gap in gaps if gap.known)
 
 
 def _causes(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence]:

@@ -28,7 +28,7 @@
   const known = (found) => !Number.isNaN(found.value);
   const beside = (a, b) => Math.sqrt(a * a + b * b);
   const difference = (one, other) => {
-    if (!known(one) || !known(other)) return UNKNOWN;
+    if (Number.isNaN(one.value + one.low + one.high + other.value + other.low + other.high)) return UNKNOWN;
     const value = other.value - one.value;
     return {
       value,
@@ -201,7 +201,8 @@
     const [mine, others] = [one.profile.effects, other.profile.effects];
     if (!mine || !others) return [];
     return Array.from(mine.keys()).filter((concept) => others.has(concept) && others.get(concept).units === mine.get(concept).units)
-      .map((concept) => ({ concept, difference: outwards(scaled(difference(mine.get(concept).beyond, others.get(concept).beyond), 100), 0.1) }));
+      .map((concept) => ({ concept, difference: outwards(scaled(difference(mine.get(concept).beyond, others.get(concept).beyond), 100), 0.1) }))
+      .filter((change) => known(change.difference));
   };
   const qualityChanges = (one, other) => {
     const [mine, others] = [one.profile.quality, other.profile.quality];
