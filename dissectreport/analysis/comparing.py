@@ -46,7 +46,7 @@ def apart_from_zero(difference: Estimate) -> bool:
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """`other` minus `one`, with the interval of a difference of independent figures; no number without both of these."""
+    """`other` minus `one`, with the interval of a difference of independent figures; no number without one."""
     if math.isnan(sum((one.value, one.low, one.high, other.value, other.low, other.high))):
         return UNKNOWN
     value = other.value - one.value

@@ -153,7 +153,6 @@ class Profile:
     model: str
     title: str
     rule: str
-    thresholds: Mapping[str, float]
     seed: int
     samples: int
     scoring: int
@@ -172,6 +171,8 @@ class Profile:
     quality: Quality | None
     pictures: tuple[int, ...]
     """Numbers of the images that the model's pages show."""
+    notes: tuple[str, ...]
+    """Sentences that the model's pages show."""
 
 
 def _rows(table: pd.DataFrame) -> list[Any]:
@@ -193,7 +194,6 @@ def profile_of(found: Dissection) -> Profile:
         model=found.model,
         title=found.title,
         rule=facts.rule,
-        thresholds=facts.thresholds,
         seed=facts.seed,
         samples=facts.samples,
         scoring=facts.scoring,
@@ -209,6 +209,7 @@ def profile_of(found: Dissection) -> Profile:
         causes=_causes(found, names),
         quality=quality_of(found),
         pictures=tuple(int(n) for n in found.pictures.numbers),
+        notes=found.notes,
     )
 
 

@@ -83,7 +83,6 @@ def wire(site: Site) -> Wire:
         "model": one.model,
         "title": one.title,
         "rule": one.rule,
-        "thresholds": dict(one.thresholds),
         "seed": one.seed,
         "samples": one.samples,
         "scoring": one.scoring,
@@ -108,6 +107,7 @@ def wire(site: Site) -> Wire:
             [[m.name, *_figure(m.estimate), int(m.less_is_better)] for m in one.quality.measures],
         ],
         "pictures": list(one.pictures),
+        "notes": list(one.notes),
     }
 
 
@@ -192,7 +192,6 @@ def _sited(held: Wire) -> Sited:
         model=held["model"],
         title=held["title"],
         rule=held["rule"],
-        thresholds=held["thresholds"],
         seed=held["seed"],
         samples=held["samples"],
         scoring=held["scoring"],
@@ -210,6 +209,7 @@ def _sited(held: Wire) -> Sited:
         quality=held["quality"]
         and Quality(held["quality"][0], tuple(Measure(r[0], _read(r[1:4]), bool(r[4])) for r in held["quality"][1])),
         pictures=tuple(held["pictures"]),
+        notes=tuple(held["notes"]),
     )
     return Sited(
         held["home"],

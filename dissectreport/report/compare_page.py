@@ -96,6 +96,8 @@ class BestUnit:
     strip: str
     agreement: Agreement | None
     sure: bool
+    plain: tuple[tuple[str, str], ...] = ()
+    """Its images without masks, with alternative texts, where no latents correspond."""
 
 
 @dataclass(frozen=True)
@@ -310,9 +312,10 @@ def _category(subject: Subject, at: int, category: str, names: Sequence[Concept]
         pair = changes(chosen[0], chosen[1], [concept], scale)[0] if len(chosen) == 2 and gaps[0] != DASH else None
         words = telling.change(pair.difference) if pair is not None else ""
         drawn.append(charts.Row(concept[0], units, null, words, pair is not None and pair.sure))
-        cells = (cell for u, n in zip(units, null, strict=True) for cell in (telling.units(u), telling.one(n)))
+        areas = (percent(one.profile.areas.get(concept, UNKNOWN).value) for one in chosen)
+        cells = (c for u, n, a in zip(units, null, areas, strict=True) for c in (telling.units(u), telling.one(n), a))
         table.append((concept[0], *cells, *gaps))
-    heads = ("concept", *(head for name in subject.names for head in (name, "null")), *_against(subject))
+    heads = ("concept", *(h for name in subject.names for h in (name, "null", "area")), *_against(subject))
     id_ = f"concepts-{at}"
     return Drawn(
         id_,
@@ -570,8 +573,7 @@ def _best(subject: Subject, picture: Address, to: Address) -> tuple[tuple[BestOf
     ranked = sorted(names, key=lambda c: (c not in sure, -most[c]))[:SHOWN_CONCEPTS]
     shown = tuple(
         BestOf(*c, mark_of(c[1]), tuple(_best_unit(subject, i, c, picture, to) for i in range(len(subject.chosen))))
-        for c in names
-        if c in ranked
+        for c in ranked
     )
     return shown, len(names) - len(shown)
 
@@ -602,7 +604,13 @@ def _best_unit(subject: Subject, at: int, concept: Concept, picture: Address, to
         picture(sited.strip(layer, best.unit)),
         agreement,
         best.sure,
+        () if one_training([each.profile for each in subject.chosen]) else _plain(subject, at, best.samples, picture),
     )
+
+
+def _plain(subject: Subject, at: int, samples: Sequence[int], picture: Address) -> tuple[tuple[str, str], ...]:
+    known = (n for n in samples if n in subject.chosen[at].profile.pictures)
+    return tuple((picture(subject.sited[at].picture(n)), f"{subject.names[at]}, image {n}") for n in known)
 
 
 def _images(subject: Subject, picture: Address) -> tuple[tuple[int, ...], tuple[Images, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dissectreport.analysis.comparing import (
     Change,
@@ -46,6 +46,8 @@ class Sentence:
     words: str
     kind: str
     """'differs', 'same' or 'told'."""
+    about: str = ""
+    """The two models that are compared, where there are more."""
 
 
 def titles(chosen: Sequence[Chosen], homes: Sequence[str]) -> tuple[str, ...]:
@@ -160,7 +162,16 @@ def warnings(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
         "Layers of different size",
         "Units are told per 100.",
     )
-    return (*found, *_vocabularies(chosen, names), *_rare(chosen))
+    return (*found, *_vocabularies(chosen, names), *_rare(chosen), *_notes(chosen, names))
+
+
+def _notes(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
+    """What the models' own pages warn of, each once, and of which it holds."""
+    notes = dict.fromkeys(note for one in chosen for note in one.profile.notes)
+    return [
+        f"{both([n for n, one in zip(names, chosen, strict=True) if note in one.profile.notes])}: {note}"
+        for note in notes
+    ]
 
 
 def _vocabularies(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
@@ -203,7 +214,8 @@ def summary(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[Sentence, .
     """What was found, in sentences; every other model is compared with the first."""
     told = [_counts(one, name) for one, name in zip(chosen, names, strict=True)]
     for other, name in list(zip(chosen, names, strict=True))[1:]:
-        told += _against(chosen[0], other, (names[0], name), chosen)
+        about = f"{name} against {names[0]}" if len(chosen) > 2 else ""
+        told += [replace(one, about=about) for one in _against(chosen[0], other, (names[0], name), chosen)]
     told += _onlies(chosen, names)
     told += _over_training(chosen)
     compared = len(comparable(chosen))

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -270,8 +272,14 @@ def environment() -> Environment:
         "change": figures.change,
         "gain": figures.gain,
         "data": inline_data,
+        "runs": runs,
     }
     return made
+
+
+def runs(values: Sequence[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Neighbours that have an attribute in common, in their order; Jinja's own groupby sorts."""
+    return [(shared, list(group)) for shared, group in groupby(values, attrgetter(attribute))]
 
 
 def inline_data(value: Any) -> Markup:

@@ -103,6 +103,7 @@
       ...held, names,
       marks: new Map(held.concepts.map((row) => [row[1], row[2]])),
       vocabulary: new Set(names),
+      areas: new Map(held.concepts.map((row, i) => [names[i], number(row[4])])),
       tested: new Set(names.filter((_, i) => held.concepts[i][3])),
       layers: held.layers.map((layer) => layerOf(layer, names)),
       training: { family, variant, images: number(images), steps: number(steps) },
@@ -249,6 +250,8 @@
     }
     const rare = untestedOf(chosen).map(nameOf);
     if (rare.length) found.push("Not compared, because too rare in the images of some: " + listed(rare) + ".");
+    new Set(chosen.flatMap((one) => one.profile.notes)).forEach((note) =>
+      found.push(both(names.filter((_, i) => chosen[i].profile.notes.includes(note))) + ": " + note));
     return found;
   };
   const intervalsOf = (chosen) => {
@@ -260,11 +263,14 @@
         : "They used different latents, so that the measurements are independent.")
       + " The intervals are over images: another training of the same network would differ by more.";
   };
-  const said = (kind, words) => ({ kind, words });
+  const said = (kind, words) => ({ kind, words, about: "" });
   const summaryOf = (chosen, names) => {
     const scale = scaleOf(chosen);
     const told = chosen.map((one, i) => countsOf(one, names[i]));
-    chosen.slice(1).forEach((other, i) => told.push(...againstOf(chosen[0], other, [names[0], names[i + 1]], chosen, scale)));
+    chosen.slice(1).forEach((other, i) => {
+      const about = chosen.length > 2 ? names[i + 1] + " against " + names[0] : "";
+      told.push(...againstOf(chosen[0], other, [names[0], names[i + 1]], chosen, scale).map((one) => ({ ...one, about })));
+    });
     names.forEach((name, i) => told.push(...onlyOf(chosen, i, name)));
     told.push(...overTraining(chosen, scale));
     const compared = comparableOf(chosen).length;
@@ -534,6 +540,12 @@
   const TABLE = "; the table below has the numbers.";
   const against = (names) => names.slice(1).map((name) => name + " − " + names[0]);
 
+  const findings = (sentences) => sentences.reduce((runs, one) => {
+    if (!runs.length || runs[runs.length - 1].about !== one.about) runs.push({ about: one.about, each: [] });
+    runs[runs.length - 1].each.push(one);
+    return runs;
+  }, []).map(({ about, each }) => [about ? el("h3", {}, about) : null, el("ul", { class: "findings" }, each.map((one) => el("li", { class: one.kind }, one.words)))]);
+
   const conceptsPart = (chosen, names) => {
     const [scale, rows, tested] = [scaleOf(chosen), rowsOf(chosen), new Set(comparableOf(chosen))];
     const figures = Array.from(new Set(rows.map(categoryOf))).map((category, number) => {
@@ -545,7 +557,7 @@
         const pair = gaps.length === 1 && known(gaps[0]);
         return {
           name: nameOf(concept), estimates: units, beside: chance, words: pair ? words[0] : "", sure: pair && apart(gaps[0]),
-          cells: [nameOf(concept), ...units.flatMap((u, i) => [interval(u, scale.one), scale.one(chance[i])]), ...words],
+          cells: [nameOf(concept), ...units.flatMap((u, i) => [interval(u, scale.one), scale.one(chance[i]), percent(chosen[i].profile.areas.get(concept))]), ...words],
         };
       });
       const told = chosen.map((one, i) => {
@@ -555,7 +567,7 @@
       const id = "concepts-" + number;
       return drawn(id, category, "Units" + scale.per + ": " + told.join("; ") + ".",
         rowsChart(id, "Units per concept: " + category, "A row for each concept, a lane for each of " + names.join(", ") + TABLE, lines, plain, Infinity),
-        ["concept", ...names.flatMap((name) => [name, "null"]), ...against(names)], lines.map((row) => row.cells));
+        ["concept", ...names.flatMap((name) => [name, "null", "area"]), ...against(names)], lines.map((row) => row.cells));
     });
     return section("concepts", "Units per concept",
       lede("By each unit's label within the category. Line and sign: interpretable units; pale: their 95 % interval; ", tick(), " units that the null labels.",
@@ -781,7 +793,7 @@
     field("notes").replaceChildren(...notes.concat(chosen.length > 1 ? warningsOf(chosen, names) : []).map((words) => el("p", { class: "note" }, words)));
     if (chosen.length < 2) { field("compared").replaceChildren(); return; }
     const parts = [
-      section("summary", "What differs", el("ul", { class: "findings" }, summaryOf(chosen, names).map((one) => el("li", { class: one.kind }, one.words))), el("p", { class: "key" }, intervalsOf(chosen))),
+      section("summary", "What differs", findings(summaryOf(chosen, names)), el("p", { class: "key" }, intervalsOf(chosen))),
       conceptsPart(chosen, names), depthPart(chosen, names), trendPart(chosen, names), strengthPart(chosen, names), qualityPart(chosen, names),
       bestPart(chosen, names), imagesPart(chosen, names),
       section("keep", "Keep this page", lede("One file that needs neither this site nor scripts, for a supplement:"), el("p", {}, el("code", {},
