@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import made_dissection, of_training, under_rule, with_causes
 from test_site import HOSTILE, Page, broken_links, contents, hostile, unsupported
+from typer.testing import CliRunner, Result
 
 from dissectreport.analysis.chance import Verdict
 from dissectreport.analysis.comparing import (
@@ -34,6 +35,7 @@ from dissectreport.analysis.comparing import (
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.analysis.profiles import Estimate, Profile, profile_of
 from dissectreport.analysis.units import Words, counts_of, tally
+from dissectreport.cli import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
 from dissectreport.report.compare_data import CALL, read_sited
 from dissectreport.report.compare_words import labels, more, summary, tenths, warnings, whole
@@ -416,6 +418,29 @@ def test_what_cannot_be_compared_is_one_line(
     with pytest.raises(error, match=re.escape(words)) as raised:
         write_comparison(site, models, layers)
     assert "\n" not in str(raised.value)
+
+
+def test_the_command_writes_a_page_and_says_where(site: Path, tmp_path: Path) -> None:
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(app, ["compare", *map(str, words), "--out", str(site)])
+
+    told = run(ONE, TWO, "--layers", "layer1,layer2", "--to", tmp_path / "a.html")
+    assert told.exit_code == 0 and str(tmp_path / "a.html") in told.stdout
+    assert "one layer1 against two layer2" in (tmp_path / "a.html").read_text("utf-8")
+    wrong = run(ONE, "tow")
+    assert wrong.exit_code == 1 and wrong.stderr.count("\n") == 1 and "did you mean two" in wrong.stderr
+
+
+def test_a_model_of_an_earlier_version_is_listed_but_cannot_be_chosen(one: Dissection, tmp_path: Path) -> None:
+    write_site(one, tmp_path)
+    path = tmp_path / ONE / "summary.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text("utf-8")).items() if k != "compare"}))
+    write_site(made_dissection(units=6, layers=1, name="three"), tmp_path)
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert "one/index.html" in text
+    assert 'aria-label="Compare one' not in text and 'aria-label="Compare three' in text
+    data = re.findall(r'id="compare-data">(.*?)</script>', (tmp_path / "compare.html").read_text("utf-8"), re.DOTALL)
+    assert [model["home"] for model in json.loads(data[0])["models"]] == ["three"]
 
 
 def test_a_site_that_is_empty_or_of_another_version_is_told(one: Dissection, tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ from markupsafe import Markup
 from dissectreport.analysis.comparing import (
     Chosen,
     Scale,
+    apart_from_zero,
     changes,
     common_pictures,
     comparable,
     one_training,
+    same_vocabulary,
     scaled,
+    total,
     trend,
 )
 from dissectreport.analysis.profiles import UNKNOWN, Concept, Estimate
@@ -52,6 +55,8 @@ from dissectreport.report.marks import mark_of
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose best units the page shows, and images in a row."""
+MOST_ROWS = 24
+"""Concepts of a category in its chart, beside those that surely differ; the table has all."""
 
 
 @dataclass(frozen=True)
@@ -281,12 +286,12 @@ def _models(subject: Subject, to: Address) -> tuple[Model, ...]:
     return tuple(made)
 
 
-def _gaps(subject: Subject, concept: Concept) -> tuple[str, ...]:
-    """What became of a concept from the first model to each other; a dash where it cannot be told."""
+def _gaps(subject: Subject, concept: Concept) -> list[Estimate | None]:
+    """What became of a concept from the first model to each other; None where it cannot be compared."""
     if concept not in comparable(subject.chosen):
-        return (DASH,) * (len(subject.chosen) - 1)
-    found = [changes(subject.chosen[0], other, [concept], subject.scale)[0] for other in subject.chosen[1:]]
-    return tuple(subject.telling.change(change.difference) for change in found)
+        return [None] * (len(subject.chosen) - 1)
+    first, others = subject.chosen[0], subject.chosen[1:]
+    return [changes(first, other, [concept], subject.scale)[0].difference for other in others]
 
 
 def _against(subject: Subject) -> tuple[str, ...]:
@@ -303,42 +308,53 @@ def _concepts(subject: Subject) -> tuple[Drawn, ...]:
 
 
 def _category(subject: Subject, at: int, category: str, names: Sequence[Concept]) -> Drawn:
-    scale, telling, chosen = subject.scale, subject.telling, subject.chosen
-    drawn, table = [], []
-    for concept in names:
-        units = tuple(scale.units(one.layer.of(concept).measured, one.layer.units) for one in chosen)
-        null = tuple(scale.units(one.layer.of(concept).null, one.layer.units).value for one in chosen)
-        gaps = _gaps(subject, concept)
-        pair = changes(chosen[0], chosen[1], [concept], scale)[0] if len(chosen) == 2 and gaps[0] != DASH else None
-        words = telling.change(pair.difference) if pair is not None else ""
-        drawn.append(charts.Row(concept[0], units, null, words, pair is not None and pair.sure))
-        areas = (percent(one.profile.areas.get(concept, UNKNOWN).value) for one in chosen)
-        cells = (c for u, n, a in zip(units, null, areas, strict=True) for c in (telling.units(u), telling.one(n), a))
-        table.append((concept[0], *cells, *gaps))
-    heads = ("concept", *(h for name in subject.names for h in (name, "null", "area")), *_against(subject))
+    rows = [_concept(subject, concept) for concept in names]
+    shown = [row for i, (row, _) in enumerate(rows) if i < MOST_ROWS or row.sure]
+    more = f" {count(len(rows) - len(shown))} more concepts are in the table." if len(rows) > len(shown) else ""
     id_ = f"concepts-{at}"
     return Drawn(
         id_,
         category,
-        _of_category(subject, category),
+        _of_category(subject, category, names) + more,
         charts.rows(
             id_,
             f"Units per concept: {category}",
             f"A row for each concept, a lane for each of {', '.join(subject.names)}; the table below has the numbers.",
-            drawn,
+            shown,
             lambda v: f"{v:g}",
         ),
-        Table(heads, tuple(table)),
+        Table(
+            ("concept", *(h for name in subject.names for h in (name, "null", "area")), *_against(subject)),
+            tuple(cells for _, cells in rows),
+        ),
     )
 
 
-def _of_category(subject: Subject, category: str) -> str:
-    """How many units each model has in a category, and by chance."""
+def _concept(subject: Subject, concept: Concept) -> tuple[charts.Row, tuple[str, ...]]:
+    """A concept as a row of the chart, and as one of the table."""
+    scale, telling, chosen = subject.scale, subject.telling, subject.chosen
+    units = tuple(scale.units(one.layer.of(concept).measured, one.layer.units) for one in chosen)
+    null = tuple(scale.units(one.layer.of(concept).null, one.layer.units).value for one in chosen)
+    areas = (percent(one.profile.areas.get(concept, UNKNOWN).value) for one in chosen)
+    gaps = _gaps(subject, concept)
+    sure = [gap is not None and apart_from_zero(gap) for gap in gaps]
+    told = [DASH if gap is None else telling.change(gap) for gap in gaps]
+    words = told[0] if len(gaps) == 1 and gaps[0] is not None else ""
+    cells = (c for u, n, a in zip(units, null, areas, strict=True) for c in (telling.units(u), telling.one(n), a))
+    return charts.Row(concept[0], units, null, words, any(sure)), (concept[0], *cells, *told)
+
+
+def _of_category(subject: Subject, category: str, names: Sequence[Concept]) -> str:
+    """How many units each model has in a category, and by chance; of shared concepts where some are not."""
+    same = same_vocabulary([one.profile for one in subject.chosen])
     told = []
     for one, name in zip(subject.chosen, subject.names, strict=True):
-        found = one.layer.categories.get(category, {})
+        own = one.layer.categories.get(category, {})
         units, null = (
-            subject.scale.units(found.get(control, UNKNOWN), one.layer.units) for control in ("measured", "null")
+            subject.scale.units(
+                own.get(control, UNKNOWN) if same else total(one.layer, names, control), one.layer.units
+            )
+            for control in ("measured", "null")
         )
         told.append(f"{name} {subject.telling.units(units)}, null {subject.telling.one(null.value)}")
     return f"Units{per(subject.scale)}: {'; '.join(told)}."

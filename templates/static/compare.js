@@ -159,11 +159,12 @@
     return { concept, difference: outwards(difference(units(one), units(other)), scale.step) };
   });
   const sum = (values) => values.reduce((a, b) => a + b, 0);
+  const totalOf = (layer, concepts, control, of) => figure(["value", "low", "high"].map((end) =>
+    sum(concepts.map((concept) => (of || Number)(unitsOf(layer, concept)[control][end])))));
   const totalsOf = (one, layer, chosen, control) => {
     if (sameVocabulary(chosen)) return layer.counts[control] || { units: UNKNOWN, concepts: UNKNOWN };
-    const parts = comparableOf(chosen).map((concept) => unitsOf(layer, concept)[control === "measured" ? "measured" : "null"]);
-    const ends = (of) => figure(["value", "low", "high"].map((end) => sum(parts.map((part) => of(part[end])))));
-    return { units: ends((v) => v), concepts: ends((v) => (v > 0 ? 1 : 0)) };
+    const concepts = comparableOf(chosen);
+    return { units: totalOf(layer, concepts, control), concepts: totalOf(layer, concepts, control, (v) => (v > 0 ? 1 : 0)) };
   };
   const only = (chosen, at) => {
     const others = chosen.filter((_, i) => i !== at);
@@ -547,26 +548,29 @@
   }, []).map(({ about, each }) => [about ? el("h3", {}, about) : null, el("ul", { class: "findings" }, each.map((one) => el("li", { class: one.kind }, one.words)))]);
 
   const conceptsPart = (chosen, names) => {
-    const [scale, rows, tested] = [scaleOf(chosen), rowsOf(chosen), new Set(comparableOf(chosen))];
+    const [scale, rows, tested, same] = [scaleOf(chosen), rowsOf(chosen), new Set(comparableOf(chosen)), sameVocabulary(chosen)];
     const figures = Array.from(new Set(rows.map(categoryOf))).map((category, number) => {
       const lines = rows.filter((concept) => categoryOf(concept) === category).map((concept) => {
         const units = chosen.map((one) => scale.units(unitsOf(one.layer, concept).measured, one.layer.units));
         const chance = chosen.map((one) => scale.units(unitsOf(one.layer, concept).null, one.layer.units).value);
         const gaps = chosen.slice(1).map((other) => (tested.has(concept) ? changes(chosen[0], other, [concept], scale)[0].difference : UNKNOWN));
         const words = gaps.map((gap) => signedInterval(gap, scale.one));
-        const pair = gaps.length === 1 && known(gaps[0]);
         return {
-          name: nameOf(concept), estimates: units, beside: chance, words: pair ? words[0] : "", sure: pair && apart(gaps[0]),
+          name: nameOf(concept), estimates: units, beside: chance, words: gaps.length === 1 && known(gaps[0]) ? words[0] : "", sure: gaps.some(apart),
           cells: [nameOf(concept), ...units.flatMap((u, i) => [interval(u, scale.one), scale.one(chance[i]), percent(chosen[i].profile.areas.get(concept))]), ...words],
         };
       });
       const told = chosen.map((one, i) => {
-        const [own, none] = ["measured", "null"].map((control) => scale.units(figure((one.layer.categories[category] || {})[control] || [null, null, null]), one.layer.units));
+        const found = one.layer.categories[category] || {};
+        const [own, none] = ["measured", "null"].map((control) => scale.units(same ? figure(found[control] || [null, null, null])
+          : totalOf(one.layer, rows.filter((concept) => categoryOf(concept) === category), control), one.layer.units));
         return names[i] + " " + interval(own, scale.one) + ", null " + scale.one(none.value);
       });
       const id = "concepts-" + number;
-      return drawn(id, category, "Units" + scale.per + ": " + told.join("; ") + ".",
-        rowsChart(id, "Units per concept: " + category, "A row for each concept, a lane for each of " + names.join(", ") + TABLE, lines, plain, Infinity),
+      const listedRows = lines.filter((row, i) => i < 24 || row.sure);
+      const rest = lines.length - listedRows.length;
+      return drawn(id, category, "Units" + scale.per + ": " + told.join("; ") + "." + (rest ? " " + whole(rest) + " more concepts are in the table." : ""),
+        rowsChart(id, "Units per concept: " + category, "A row for each concept, a lane for each of " + names.join(", ") + TABLE, listedRows, plain, Infinity),
         ["concept", ...names.flatMap((name) => [name, "null", "area"]), ...against(names)], lines.map((row) => row.cells));
     });
     return section("concepts", "Units per concept",
