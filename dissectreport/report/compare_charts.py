@@ -188,7 +188,7 @@ def heaps(name: str, title: str, description: str, found: Sequence[Heap]) -> Mar
         base = top + row * i + up
         inside.append(line(left, base, WIDTH - right, base, "axis"))
         inside.append(sign(heap.model, 6, base - 5, 5))
-        inside.append(text(18, base - 1, short(heap.name, 14), class_="name"))
+        inside.append(text(18, base - 1, short(heap.name, 12), class_="name"))
         for b in range(BINS):
             at = left + wide * b + 0.5
             for start, share, kind in ((0.0, sure[b], ""), (sure[b], rest[b], " faint")):

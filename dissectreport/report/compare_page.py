@@ -451,7 +451,7 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
             percent if which == 0 else lambda v: f"{v:g}",
             0.05 if which == 0 else 1.0,
         )
-        words = f"Checkpoints of one training by {found.told}; 95 % intervals; dots: what the null labels."
+        words = f"Checkpoints of one training, by the {found.told} it had seen; 95 % intervals; dots: what the null labels."
         heads = ("model", found.told, "units" if which == 0 else "concepts", "null")
         made.append(Drawn(id_, title, words, chart, Table(heads, tuple(table))))
     return tuple(made)

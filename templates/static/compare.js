@@ -507,7 +507,7 @@
     found.forEach((heap, i) => {
       const base = top + row * i + up;
       const [sure, rest, chance] = columns[i];
-      inside.push(line(left, base, WIDTH - right, base, "axis"), sign(heap.model, 6, base - 5, 5), text(18, base - 1, short(heap.name, 14), "start", "name"));
+      inside.push(line(left, base, WIDTH - right, base, "axis"), sign(heap.model, 6, base - 5, 5), text(18, base - 1, short(heap.name, 12), "start", "name"));
       for (let b = 0; b < BINS; b += 1) {
         const start = left + wide * b + 0.5;
         [[0, sure[b], ""], [sure[b], rest[b], " faint"]].forEach(([from, size, kind]) => {
@@ -613,7 +613,7 @@
     const figures = KINDS.map(([kind, told, least], which) => {
       const points = found.at.map((i) => measured(chosen[i], chosen[i].layer, chosen, which));
       const [id, title] = ["trend-" + kind, which ? "Different concepts over training" : "Interpretable units over training"];
-      return drawn(id, title, "Checkpoints of one training by " + found.told + "; 95 % intervals; dots: what the null labels.",
+      return drawn(id, title, "Checkpoints of one training, by the " + found.told + " it had seen; 95 % intervals; dots: what the null labels.",
         linesChart(id, title, "Over the " + found.told + " that the training had seen" + TABLE,
           [{ name: "", model: 0, at: places, estimates: points.map((p) => p[0]), null: points.map((p) => p[1].value), signs: found.at }],
           places.map((place, i) => [place, compact(found.far[i])]), which ? plain : percent, least),
@@ -636,7 +636,7 @@
       ["model", "units", "interpretable", "10 %", "25 %", "median", "75 %", "90 %", "median of null"], rows)];
     const causes = causesFigure(chosen, names);
     if (causes) figures.push(causes);
-    return section("strength", "How well, and what for", el("div", { class: "two tops" }, figures));
+    return section("strength", "How well, and what for", keyOf(names), el("div", { class: "two tops" }, figures));
   };
   const causesFigure = (chosen, names) => {
     const concepts = Array.from(new Set(chosen.flatMap((one) => Array.from((one.profile.effects || new Map()).keys()))));
