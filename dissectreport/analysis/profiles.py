@@ -189,7 +189,6 @@ def profile_of(found: Dissection) -> Profile:
     facts = found.provenance
     rows = _rows(found.concepts)
     by_rule = rule_named(facts.rule).reference  # such a rule tests every concept
-    names = dict(found.vocabulary[["concept", "category"]].itertuples(index=False, name=None))
     return Profile(
         model=found.model,
         title=found.title,
@@ -206,7 +205,7 @@ def profile_of(found: Dissection) -> Profile:
         tested=frozenset((str(r.concept), str(r.category)) for r in rows if r.tested or by_rule),
         areas={(str(r.concept), str(r.category)): estimate(r, "area") for r in rows},
         layers=tuple(_layer(layer) for layer in found.layers),
-        causes=_causes(found, names),
+        causes=_causes(found),
         quality=quality_of(found),
         pictures=tuple(int(n) for n in found.pictures.numbers),
         notes=found.notes,
@@ -291,15 +290,16 @@ def _best(layer: Layer) -> dict[Concept, Best]:
     return found
 
 
-def _causes(found: Dissection, categories: Mapping[str, str]) -> Causes | None:
+def _causes(found: Dissection) -> Causes | None:
     held = found.interventions
     if held is None:
         return None
     best = dict(held.concepts[["concept", "best"]].itertuples(index=False, name=None))
+    categories = dict(held.concepts[["concept", "category"]].itertuples(index=False, name=None))
     rows = [row for row in _rows(held.removal) if row.order == best.get(row.concept)]
     most = max((int(row.units) for row in rows), default=0)
     effects = {
-        (str(row.concept), str(categories.get(row.concept, ""))): Effect(
+        (str(row.concept), str(categories[row.concept])): Effect(
             str(row.order), int(row.units), estimate(row, "removed"), estimate(row, "random"), estimate(row, "beyond")
         )
         for row in rows

@@ -125,7 +125,7 @@ def lines(
     least: float,
 ) -> Markup:
     """Lines with whiskers over places 0 to 1, chance as dots; `marks` name places; named at their right ends."""
-    height, left, right, top, bottom = 300.0, 52.0, 150.0, 14.0, 40.0
+    height, left, right, top, bottom = 300.0, 62.0, 150.0, 14.0, 40.0
     shown = [v for one in found for e in one.estimates for v in (e.value, e.high) if not math.isnan(v)]
     highest = max([*shown, least])
     y = linear(0, highest * 1.02, height - bottom, top)

@@ -25,7 +25,7 @@ from dissectreport.analysis.comparing import (
     total,
     trend,
 )
-from dissectreport.analysis.profiles import UNKNOWN, Concept, Estimate
+from dissectreport.analysis.profiles import SHOWN, UNKNOWN, Concept, Estimate
 from dissectreport.errors import OutputError
 from dissectreport.report import compare_charts as charts
 from dissectreport.report.assets import load_assets, style_alone
@@ -99,6 +99,8 @@ class BestUnit:
     words: str
     href: str
     strip: str
+    width: int
+    """Of the strip, in pixels."""
     agreement: Agreement | None
     sure: bool
     plain: tuple[tuple[str, str], ...] = ()
@@ -451,7 +453,9 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
             percent if which == 0 else lambda v: f"{v:g}",
             0.05 if which == 0 else 1.0,
         )
-        words = f"Checkpoints of one training, by the {found.told} it had seen; 95 % intervals; dots: what the null labels."
+        words = (
+            f"Checkpoints of one training, by the {found.told} it had seen; 95 % intervals; dots: what the null labels."
+        )
         heads = ("model", found.told, "units" if which == 0 else "concepts", "null")
         made.append(Drawn(id_, title, words, chart, Table(heads, tuple(table))))
     return tuple(made)
@@ -598,7 +602,7 @@ def _best_unit(subject: Subject, at: int, concept: Concept, picture: Address, to
     one, sited = subject.chosen[at], subject.sited[at]
     best = one.layer.best.get(concept)
     if best is None:
-        return BestUnit(at + 1, subject.names[at], f"no unit comes near in {one.layer.name}", "", "", None, False)
+        return BestUnit(at + 1, subject.names[at], f"no unit comes near in {one.layer.name}", "", "", 0, None, False)
     layer = one.layer.name
     blank = (math.nan, math.nan)
     agreement = Agreement(
@@ -618,6 +622,7 @@ def _best_unit(subject: Subject, at: int, concept: Concept, picture: Address, to
         f"{layer} unit {best.unit}",
         to(sited.unit(layer, best.unit)),
         picture(sited.strip(layer, best.unit)),
+        SHOWN * sited.tile,
         agreement,
         best.sure,
         () if one_training([each.profile for each in subject.chosen]) else _plain(subject, at, best.samples, picture),

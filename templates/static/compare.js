@@ -447,7 +447,7 @@
   };
 
   const linesChart = (id, title, description, found, marks, told, least) => {
-    const [height, left, right, top, bottom] = [300, 52, 150, 14, 40];
+    const [height, left, right, top, bottom] = [300, 62, 150, 14, 40];
     const highest = Math.max(least, ...finite(found.flatMap((one) => one.estimates.flatMap((e) => [e.value, e.high]))));
     const [y, x] = [linear(0, highest * 1.02, height - bottom, top), linear(0, 1, left + 14, WIDTH - right - 10)];
     const scale = ticks(highest);
