@@ -52,7 +52,14 @@ def renamed(made: Dissection, before: str, after: str) -> Dissection:
 
     names = ("table", "labels", "pairs", "by_concept")
     layers = tuple(replace(la, **{name: table(getattr(la, name)) for name in names}) for la in made.layers)
-    return replace(made, layers=layers, vocabulary=table(made.vocabulary), concepts=table(made.concepts))
+    causes = made.interventions
+    if causes is not None:
+        tables = {n: table(t) for n, t in vars(causes).items() if isinstance(t, pd.DataFrame) and "concept" in t}
+        shown = {after if concept == before else concept: each for concept, each in causes.pictures.items()}
+        causes = replace(causes, pictures=shown, **tables)
+    return replace(
+        made, layers=layers, vocabulary=table(made.vocabulary), concepts=table(made.concepts), interventions=causes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +334,8 @@ def test_another_model_changes_its_own_files_and_two_more(one: Dissection, two: 
     assert written.changed == len(own) - 1 + 2, "the ledger of its folder is not counted"
 
 
-def test_a_model_under_another_rule_stands_beside_itself(one: Dissection, tmp_path: Path) -> None:
+def test_a_model_under_another_rule_stands_beside_itself(tmp_path: Path) -> None:
+    one = made_dissection(units=6, layers=1, name=ONE)
     write_site(one, tmp_path)
     write_site(under_rule(one, "pnas2020"), tmp_path)
     write_site(one, tmp_path)
