@@ -313,6 +313,22 @@ def publish(
 
 
 @app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="Two to six models of the site: folder, address, or what it calls itself.")
+    ],
+    layers: Annotated[str, typer.Option(help="A layer for all, or one for each, separated by commas.")] = "",
+    out: Annotated[Path, typer.Option(help="The site in which the models were drawn.")] = Path("site"),
+    to: Annotated[Path | None, typer.Option(help="Where the page goes; default: among those of the site.")] = None,
+) -> None:
+    """Write a page that compares models of a site: one file, complete without scripts."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        _written(pipeline.compare(models, out, _listed(layers), to), ear)
+
+
+@app.command()
 def intervene(
     model: Model,
     concept: Annotated[str, typer.Option(help="Concept to print first; without --units its own causal set.")] = "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,7 @@ __all__ = [
     "cache_lines",
     "check",
     "clear",
+    "compare",
     "damaged",
     "drawing",
     "export_old",
@@ -225,6 +226,13 @@ def import_old(path: Path, out: Path, name: str = "") -> Written:
     from dissectreport.report.imported import write_imported
 
     return write_imported(read_dissect_json(path), path.resolve().parent, out, name)
+
+
+def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
+    from dissectreport.report.site import write_comparison
+
+    return write_comparison(out, models, layers, file)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:

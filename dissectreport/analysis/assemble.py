@@ -206,6 +206,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
         Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
         units.resampled,
+        units.by_concept,
     )
 
 

@@ -74,6 +74,11 @@ COLUMNS: Mapping[str, str] = {
 """What every column of every table means."""
 
 
+def no_counts() -> pd.DataFrame:
+    """The counts by concept of a layer without any."""
+    return pd.DataFrame(columns=["control", "category", "concept", "units", "units_low", "units_high"])
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Everything a reader needs to trust or repeat the run."""
@@ -187,6 +192,9 @@ class Layer:
     resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
     layer and control, so that the interval of a difference can be told."""
+    by_concept: pd.DataFrame = field(default_factory=no_counts)
+    """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
+    by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
 
     @property
     def interpretable(self) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.images import TILE, tile_width
 from dissectreport.report.names import link
-from dissectreport.report.places import Places
+from dissectreport.report.places import COMPARING, Places
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Assets:
     lookup: str
     causes: str
     icon: str
+    compare: str
+    index: str
     plotly: str
 
     @property
@@ -126,6 +128,7 @@ def model_frame(
         "look up": places.page("lookup"),
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
+        "compare": f"{COMPARING}#m={places.home}",
     }
     foot = (
         f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"

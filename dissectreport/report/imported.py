@@ -84,7 +84,7 @@ def write_imported(found: OldDissection, beside: Path, out: Path, name: str = ""
     """Write pages of old results into the site at `out`; their images lie below the folder `beside`."""
     model = name or found.name
     assets, _ = load_assets()
-    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model)])
+    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, RULE)])
     places = Places(home, safe_names([layer.name for layer in found.layers], TAKEN))
     strips = {layer.name: _strips(layer, beside) for layer in found.layers}
     return write_home(out, home, _files(found, model, places, assets, strips))

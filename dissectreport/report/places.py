@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dissectreport.analysis.dissection import Dissection
@@ -10,7 +11,9 @@ from dissectreport.report.names import safe_name, safe_names
 PAGES = ("index", "concepts", "causes", "lookup", "trust", "methods")
 TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
-FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml")
+COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
+"""The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
 """Names at the top of a site that no model can have."""
 
 
@@ -28,9 +31,16 @@ class Places:
     """Whether every unit has a page of its own; without, its card on the page of its layer stands for it."""
 
     @classmethod
-    def of(cls, dissection: Dissection, occupied: tuple[str, ...] = (), unit_pages: bool = True) -> Places:
-        """The places of a model, where other models have `occupied` some folders."""
-        home = safe_name(dissection.model, [*FIRST_OF_SITE, *occupied])
+    def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
+        """The places of a model, where others have `occupied` some folders: folder -> the model that has it.
+
+        A model that is there under another rule goes beside itself, under its name and the rule's.
+        """
+        taken = occupied or {}
+        name = dissection.model
+        if taken.get(safe_name(name, FIRST_OF_SITE)) == name:
+            name = f"{name}-{dissection.provenance.rule}"
+        home = safe_name(name, [*FIRST_OF_SITE, *taken])
         found = dissection.interventions
         studied = [] if found is None else [str(concept) for concept in found.concepts["concept"]]
         layers = safe_names([layer.name for layer in dissection.layers], TAKEN)

@@ -76,7 +76,7 @@ def single_file(found: Dissection, cap: int = CAP, progress: Progress | None = N
     """
     assets, shared = load_assets()
     shown = replace(lessened(found, _MAILED), notes=found.notes)
-    site = Site(shown, Places.of(shown, (), unit_pages=False), assets, Drawing(_MAILED))
+    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_MAILED))
     files = gather(site, progress)
     frame = site.frame(site.places.page("index"), found.title, f"What the units of {found.title} mean.")
     sizes: list[int] = []

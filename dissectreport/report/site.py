@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
-from dissectreport.report import SITE_LIMIT, figures, images
+from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
 from dissectreport.report.assets import favicon, load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
 from dissectreport.report.causal_overview import causes_page
 from dissectreport.report.causal_pages import cause_page
+from dissectreport.report.compare_page import page_of
 from dissectreport.report.concept_pages import concepts_page
 from dissectreport.report.drawing import PLAIN, Drawing, lessened
 from dissectreport.report.frame import Assets
@@ -32,8 +35,8 @@ from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page
 from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
-from dissectreport.report.pages import Summary, band_size, index_page, overview_page, summary
-from dissectreport.report.places import Places
+from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
+from dissectreport.report.places import COMPARE, COMPARING, Places
 from dissectreport.report.sharing import card, sitemap
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
@@ -97,7 +100,9 @@ def _within(
     dissection: Dissection, out: Path, assets: Assets, progress: Progress | None, limit: int, drawing: Drawing
 ) -> tuple[Site, Files, tuple[str, ...]]:
     """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
-    occupied, said, size = occupied_by_others(out, dissection.model), [], 0
+    occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
+    said: list[str] = []
+    size = 0
     for detail in drawing.steps:
         found = lessened(dissection, detail)
         places = Places.of(found, occupied, detail.unit_pages)
@@ -125,11 +130,14 @@ def _too_large(model: str, size: int, limit: int, fit: bool) -> OutputError:
 def _top(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> Files:
     """The files at the top of the site, of all models together."""
     cards = [f"{one.home}/card.jpg" for one in summaries if (out / one.home / "card.jpg").is_file()]
-    index = index_page(summaries, assets, base_url, next(iter(cards), ""))
-    top = {".nojekyll": b"", "index.html": render("index.html", index), "favicon.ico": favicon()}
+    card_of_site = next(iter(cards), "")
+    index = index_page(summaries, assets, base_url, card_of_site)
+    comparing = compare_page(summaries, assets, base_url, card_of_site)
+    top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
+    top[COMPARING] = render("compare.html", comparing)
     if base_url:
         pages = [f"{one.home}/{name}" for one in summaries for name in read_ledger(out / one.home)]
-        top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", *pages]))
+        top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *pages]))
     return top
 
 
@@ -138,9 +146,20 @@ def _is_sitemap(path: Path) -> bool:
     return path.is_file() and b"<!-- dissectreport -->" in path.read_bytes()[:200]
 
 
-def occupied_by_others(out: Path, model: str) -> tuple[str, ...]:
-    """Folders that other models have in this site."""
-    return tuple(one.home for one in read_summaries(out) if one.model != model)
+def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`: one file, complete without scripts.
+
+    It goes among the site's pages, or to `file`; without `layers` the models are compared by a leading layer.
+    """
+    subject = comparison.chosen(out, read_summaries(out), models, layers)
+    path = file or comparison.place(out, subject)
+    content = render("comparison.html", page_of(out, subject, path))
+    return Written(path, 1, int(write_if_changed(path, content)), len(content))
+
+
+def occupied_by_others(out: Path, model: str, rule: str) -> dict[str, str]:
+    """Folders that other models, and this one under other rules, have in this site: folder -> model."""
+    return {one.home: one.model for one in read_summaries(out) if (one.model, one.rule) != (model, rule)}
 
 
 def read_summaries(out: Path) -> list[Summary]:
@@ -190,6 +209,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
         f"{places.home}/summary.json": as_json_file(asdict(summary(site))),
+        places.data(COMPARE, "js"): compare_data.script(site),
     }
     return files | ({places.card: card(site)} if site.drawing.base_url else {})
 
@@ -306,8 +326,14 @@ def environment() -> Environment:
         "gain": figures.gain,
         "data": inline_data,
         "inline": inline_text,
+        "runs": runs,
     }
     return made
+
+
+def runs(values: Sequence[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Neighbours that have an attribute in common, in their order; Jinja's own groupby sorts."""
+    return [(shared, list(group)) for shared, group in groupby(values, attrgetter(attribute))]
 
 
 def inline_data(value: Any) -> Markup:
