@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections import Counter
@@ -212,7 +213,14 @@ def pages_address(url: str) -> str:
 
 def _git(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["git", *words],
+            cwd=repository,
+            env=os.environ | {"LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError as error:
         missing = "git is not installed" if repository.is_dir() else f"there is no folder {repository}"
         raise OutputError(f"{missing}; publishing pushes a branch of a Git repository") from error

@@ -191,7 +191,10 @@ def test_every_imported_library_is_declared() -> None:
     assert used <= declared
 
 
-@pytest.mark.parametrize("module", ["cli", "pipeline", "report.site", "analysis.assemble", "store", "engine", "plan"])
+@pytest.mark.parametrize(
+    "module",
+    ["cli", "pipeline", "publishing", "report.notebook", "report.site", "analysis.assemble", "store", "engine", "plan"],
+)
 def test_a_site_can_be_rendered_without_torch(module: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; import dissectreport.{module}"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
