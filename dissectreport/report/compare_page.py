@@ -256,6 +256,8 @@ def _alone(here: str, title: str, inside: bool) -> Frame:
         around,
         home=around.home if inside else "#main",
         style=data_address("text/css", style_alone()),
+        favicon="",
+        icon=data_address("image/svg+xml", files[assets.icon]),
         plotly="",
         scripts=(data_address("text/javascript", files[assets.site]),),
     )
