@@ -201,7 +201,7 @@ def test_what_is_not_alike_is_told(one: Dissection, two: Dissection) -> None:
         "grids of different sides: 64 for one and 32 for two",
     ):
         assert words in told
-    assert warnings(chosen(one, two), (ONE, TWO)) == (f"one and two: {one.notes[0]}",)
+    assert warnings(chosen(one, two), (ONE, TWO)) == (f"All: {one.notes[0]}",)
 
 
 def test_a_concept_that_is_too_rare_for_one_is_not_compared(one: Dissection, two: Dissection) -> None:
@@ -254,6 +254,9 @@ def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> 
     found = trend(chosen(*made, of_training(one, "another", 5)))
     assert found is not None
     assert (found.told, found.at, found.far) == ("images", (1, 2, 0), (1_000, 40_000, 90_000))
+    by_two_layers = [*chosen(*made), *chosen(*made[:2], layer=1)]
+    again = trend(by_two_layers)
+    assert again is not None and again.at == (1, 2, 0), "a line over training stays in one layer"
     assert trend(chosen(made[0], of_training(one, "run", 1_000, "without noise"))) is None
     assert trend(chosen(made_dissection(units=6, layers=1), made_dissection(units=6, layers=1))) is None
     told = [s.words for s in summary(chosen(*made), ("a", "b", "c"))]

@@ -204,11 +204,12 @@ class Trend:
 
 
 def trend(chosen: Sequence[Chosen]) -> Trend | None:
-    """The largest set of checkpoints among some models; None where no two are of one training."""
-    runs: dict[tuple[str, str], list[int]] = {}
+    """The largest set of checkpoints, by one layer, among some models; None where no two are of one training."""
+    runs: dict[tuple[str, str, str], list[int]] = {}
     for i, one in enumerate(chosen):
-        if one.profile.training.family:
-            runs.setdefault((one.profile.training.family, one.profile.training.variant), []).append(i)
+        training = one.profile.training
+        if training.family:
+            runs.setdefault((training.family, training.variant, one.layer.name), []).append(i)
     found = [trend for at in runs.values() if (trend := _trend(chosen, at)) is not None]
     return max(found, key=lambda each: len(each.at), default=None)
 

@@ -168,10 +168,11 @@ def warnings(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
 def _notes(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
     """What the models' own pages warn of, each once, and of which it holds."""
     notes = dict.fromkeys(note for one in chosen for note in one.profile.notes)
-    return [
-        f"{both([n for n, one in zip(names, chosen, strict=True) if note in one.profile.notes])}: {note}"
-        for note in notes
-    ]
+    told = []
+    for note in notes:
+        having = [name for name, one in zip(names, chosen, strict=True) if note in one.profile.notes]
+        told.append(f"{'All' if len(having) == len(names) else both(having)}: {note}")
+    return told
 
 
 def _vocabularies(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
@@ -216,14 +217,13 @@ def summary(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[Sentence, .
     for other, name in list(zip(chosen, names, strict=True))[1:]:
         about = f"{name} against {names[0]}" if len(chosen) > 2 else ""
         told += [replace(one, about=about) for one in _against(chosen[0], other, (names[0], name), chosen)]
-    told += _onlies(chosen, names)
-    told += _over_training(chosen)
+    rest = [*_onlies(chosen, names), *_over_training(chosen)]
     compared = len(comparable(chosen))
     if compared >= 20 and len(chosen) > 1:
         odd = count(math.floor(compared / 20 + 0.5))
         words = f"Of {count(compared)} concepts compared at 95 %, about {odd} would stand out by chance alone."
-        told.append(Sentence(words, "told"))
-    return tuple(told)
+        rest.append(Sentence(words, "told"))
+    return (*told, *(replace(one, about="Among all") if len(chosen) > 2 else one for one in rest))
 
 
 def _counts(one: Chosen, name: str) -> Sentence:

@@ -176,8 +176,8 @@
   const trendOf = (chosen) => {
     const runs = new Map();
     chosen.forEach((one, i) => {
-      const { family, variant } = one.profile.training;
-      if (family) runs.set(key(family, variant), (runs.get(key(family, variant)) || []).concat(i));
+      const run = JSON.stringify([one.profile.training.family, one.profile.training.variant, one.layer.name]);
+      if (one.profile.training.family) runs.set(run, (runs.get(run) || []).concat(i));
     });
     let best = null;
     runs.forEach((at) => {
@@ -251,8 +251,10 @@
     }
     const rare = untestedOf(chosen).map(nameOf);
     if (rare.length) found.push("Not compared, because too rare in the images of some: " + listed(rare) + ".");
-    new Set(chosen.flatMap((one) => one.profile.notes)).forEach((note) =>
-      found.push(both(names.filter((_, i) => chosen[i].profile.notes.includes(note))) + ": " + note));
+    new Set(chosen.flatMap((one) => one.profile.notes)).forEach((note) => {
+      const having = names.filter((_, i) => chosen[i].profile.notes.includes(note));
+      found.push((having.length === names.length ? "All" : both(having)) + ": " + note);
+    });
     return found;
   };
   const intervalsOf = (chosen) => {
@@ -272,13 +274,12 @@
       const about = chosen.length > 2 ? names[i + 1] + " against " + names[0] : "";
       told.push(...againstOf(chosen[0], other, [names[0], names[i + 1]], chosen, scale).map((one) => ({ ...one, about })));
     });
-    names.forEach((name, i) => told.push(...onlyOf(chosen, i, name)));
-    told.push(...overTraining(chosen, scale));
+    const rest = [...names.flatMap((name, i) => onlyOf(chosen, i, name)), ...overTraining(chosen, scale)];
     const compared = comparableOf(chosen).length;
     if (compared >= 20 && chosen.length > 1) {
-      told.push(said("told", "Of " + whole(compared) + " concepts compared at 95 %, about " + whole(Math.floor(compared / 20 + 0.5)) + " would stand out by chance alone."));
+      rest.push(said("told", "Of " + whole(compared) + " concepts compared at 95 %, about " + whole(Math.floor(compared / 20 + 0.5)) + " would stand out by chance alone."));
     }
-    return told;
+    return told.concat(chosen.length > 2 ? rest.map((one) => ({ ...one, about: "Among all" })) : rest);
   };
   const countsOf = (one, name) => {
     const [own, chance] = [one.layer.counts.measured, one.layer.counts.null];
