@@ -181,6 +181,25 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     assert torch.allclose(first, network(z), atol=1e-6)
 
 
+def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() -> None:
+    class Doubling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.middle, self.last = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+        def forward(self, z: Tensor) -> Tensor:
+            skipped = self.first(z)
+            skipped *= 2
+            out: Tensor = self.last(self.middle(skipped) + skipped)
+            return out
+
+    network = Doubling()
+    generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
+    z = latents(1, 0, 2, (3, 4, 4))
+    at = probe.opened(generator, "middle", z)
+    assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
+
+
 def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(
@@ -474,6 +493,16 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
     assert parts["first"].runs == 2
     assert parts["first"].units == 0
     assert parts["last"].units == 3
+
+
+def test_what_is_made_of_weights_alone_is_no_layer() -> None:
+    normed = nn.utils.parametrizations.spectral_norm
+    network = nn.Sequential(normed(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), normed(nn.Conv2d(8, 3, 1)))
+    parts = surveyed(network, 3, 4, 4)
+    assert [part.name for part in parts if part.units] == ["0", "1", "2"]
+    assert usual(parts, (4, 4)) == ("1",)
+    (weights,) = {part.returned for part in parts if not part.units}
+    assert weights == "Tensor without a row for each image"
 
 
 def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> None:
