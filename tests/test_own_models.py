@@ -529,6 +529,11 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         ),
         ("latent = 20", BadOption, "say either network .* or family"),
         ('family = "progressive gan"\nlatent = 20', BadOption, "say weights"),
+        (
+            'family = "stylegan"\nweights = "g.pth"',
+            UnknownName,
+            "no family in mine.toml: 'stylegan'; there are",
+        ),
         ('network = "./net.py:Dcgan"', BadOption, "say what goes in: latent"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
         (
@@ -585,6 +590,11 @@ def test_a_description_that_cannot_work_is_one_line(
     assert "\n" not in str(raised.value)
 
 
+def test_an_editor_may_mark_a_description_as_unicode_and_end_its_lines_as_windows_does(place: Path) -> None:
+    (place / "mine.toml").write_bytes('\ufeffnetwork = "./net.py:Dcgan"\r\nlatent = [20, 1, 1]\r\n'.encode())
+    assert plugins.generator("mine.toml").image_size == (32, 32)
+
+
 def test_a_description_that_is_not_there_is_one_line(place: Path) -> None:
     with pytest.raises(UnknownName, match=r"no generator other.toml: the file cannot be read"):
         plugins.generator("other.toml")
@@ -635,6 +645,21 @@ def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object],
     change(weights)
     with pytest.raises(WeightsError, match=f"do not fit a line: {line}" if "more" not in line else line):
         fit(network, weights, "a line")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
+def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outside_it(prefix: str) -> None:
+    inner, network = nn.Linear(3, 2), nn.DataParallel(nn.Linear(3, 2))
+    fit(network, tensors_at({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line")
+    assert torch.equal(network.module.weight, inner.weight)
+
+
+@pytest.mark.parametrize("change", [Tensor.to_sparse, lambda value: value.to("meta")])
+def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
+    network = nn.Linear(3, 2, bias=False)
+    with pytest.raises(WeightsError, match="cannot be put into a line: RuntimeError") as raised:
+        fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
+    assert "\n" not in str(raised.value)
 
 
 def test_batch_norms_counter_may_be_missing() -> None:

@@ -97,7 +97,7 @@ class Description:
 def described(path: Path) -> Description:
     """The file, read and checked for what no network is needed to see."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise UnknownName(f"no generator {path}: the file cannot be read ({problem.strerror})") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
@@ -108,6 +108,8 @@ def described(path: Path) -> Description:
     found = Description(path, given)
     if bool(found.words("network")) == bool(found.words("family")):
         raise found.problem("say either network (./file.py:Name) or family (" + ", ".join(FAMILIES) + ")")
+    if found.words("family") and found.words("family") not in FAMILIES:
+        raise UnknownName.of(f"family in {path.name}:", found.words("family"), FAMILIES)
     if found.words("family") and not found.words("weights"):
         raise found.problem("a family is recognised from its weights; say weights = …")
     return found
