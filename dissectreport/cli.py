@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from dissectreport.errors import DissectReportError
+
+OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
+"""What our own downloads heed, and what those of models on the Hugging Face hub do."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,9 +49,21 @@ def _program(
 Model = Annotated[
     str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
 ]
+Weights = Annotated[
+    str, typer.Option(help="A file of weights for the model; nothing is downloaded then.", metavar="FILE")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing: what is not here is told of at once.")]
 Layers = Annotated[str, typer.Option(help="Layers to read, separated by commas; default: the model's own choice.")]
-Samples = Annotated[int, typer.Option(help="Images to measure; raising it later reuses what was measured.")]
-Segmenter = Annotated[str, typer.Option(help="Segmenter by name; default: the one that the model names.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        help="Images to measure; raising it later reuses what was measured.",
+        show_default="2112, or all where there are fewer",
+    ),
+]
+Segmenter = Annotated[
+    str, typer.Option(help="Segmenter by name, several joined by +; default: the one that the model names.")
+]
 RuleName = Annotated[str, typer.Option("--rule", help="corrected, iclr2019 or pnas2020.")]
 Seed = Annotated[int, typer.Option(help="Seed of the samples.")]
 Grid = Annotated[
@@ -60,6 +76,10 @@ Out = Annotated[Path, typer.Option(help="Where the site is written.")]
 SiteLimit = Annotated[
     int, typer.Option(min=0, help="Most megabytes of the model's pages; GitHub Pages takes 1,000. 0: no limit.")
 ]
+Fit = Annotated[bool, typer.Option("--fit", help="Leave out images and unit pages, step by step, to stay within it.")]
+BaseUrl = Annotated[
+    str, typer.Option(help="Address under which the site will be published, for share cards, canonical links, sitemap.")
+]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
 
@@ -69,6 +89,12 @@ InterventionSamples = Annotated[
 ]
 InterventionLayer = Annotated[
     str, typer.Option(help="Layer whose units are turned off and on; default: the middle one of those that are read.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder of real images to show what the segmenter sees in; default: the model's own.", show_default=False
+    ),
 ]
 Concepts = Annotated[
     str, typer.Option(help="Concepts whose causes are looked for, separated by commas; default: the commonest.")
@@ -83,12 +109,18 @@ Precision = Annotated[
     str, typer.Option(help="Arithmetic of interventions: auto, float32 or bfloat16 (auto checks that labels agree).")
 ]
 
+RunSamples = Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)]
+RunLayers = Annotated[str, typer.Option(help="Of several runs, one of just these layers.")]
+RunSegmenter = Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")]
+RunSeed = Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)]
+RunGrid = Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)]
+
 
 @app.command()
 def build(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 2112,
+    samples: Samples = None,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -98,6 +130,8 @@ def build(
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
     controls: Controls = True,
     mixed_devices: Mixed = False,
     interventions: Interventions = True,
@@ -107,21 +141,25 @@ def build(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
+    reference: Reference = None,
 ) -> None:
     """Measure a model and write its site."""
     options = _options(locals())
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline
 
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.build(options, out, ear, site_limit), ear)
+        _written(pipeline.build(options, out, ear, site_limit, drawing), ear)
 
 
 @app.command()
 def measure(
     model: Model,
     layers: Layers = "",
-    samples: Samples = 2112,
+    samples: Samples = None,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -138,10 +176,13 @@ def measure(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
+    reference: Reference = None,
 ) -> None:
     """Measure a model; nothing is drawn."""
     options = _options(locals())
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline
 
         pipeline.measure(options, ear)
@@ -152,22 +193,139 @@ def measure(
 def render(
     model: Model,
     rule: RuleName = "corrected",
-    samples: Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)] = 0,
-    layers: Annotated[str, typer.Option(help="Of several runs, one of just these layers.")] = "",
-    segmenter: Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)] = None,
-    grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
 ) -> None:
     """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing), ear)
+
+
+@app.command()
+def export(
+    model: Model,
+    single_file: Annotated[
+        Path | None, typer.Option(help="An HTML file for the report, with all that it shows, to mail.")
+    ] = None,
+    cap: Annotated[int, typer.Option(min=0, help="Most megabytes of that file; 0: no limit.")] = 25,
+    dissect_json: Annotated[
+        Path | None, typer.Option(help="A dissect.json as the reference writes it; the units' images go beside it.")
+    ] = None,
+    rule: RuleName = "corrected",
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
+    cache: Cache = None,
+) -> None:
+    """Write a measured model's report as one HTML file, or in the reference's format."""
+    with listening() as ear:
+        from dissectreport import pipeline
+        from dissectreport.errors import BadOption
+
+        if single_file is None and dissect_json is None:
+            raise BadOption("say what to write: --single-file report.html, or --dissect-json old/dissect.json")
+        wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        if single_file:
+            size = pipeline.mail(model, single_file, rule, cache, ear, wanted, cap)
+            ear.close()
+            typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
+        if dissect_json:
+            typer.echo(
+                f"{pipeline.export_old(model, dissect_json, rule, cache, wanted)} files in {dissect_json.parent}"
+            )
+
+
+@app.command("import")
+def import_old(
+    file: Annotated[Path, typer.Argument(help="A dissect.json of the reference, in its folder.")],
+    name: Annotated[
+        str, typer.Option(help="What to call the model; default: the folder's name.", show_default=False)
+    ] = "",
+    out: Out = Path("site"),
+) -> None:
+    """Show old results in a site: units, labels, IoU and the images that lie beside the file."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.writable(out)
+        _written(pipeline.import_old(file, out, name), ear)
+
+
+@app.command()
+def serve(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; the next free one where it is taken. 0: any free one.")
+    ] = 8000,
+    reload: Annotated[bool, typer.Option(help="Show pages anew when their files change.")] = True,
+) -> None:
+    """Show a site on this machine's own address; the extra dissectreport[serve] notices changes at once."""
+    with listening() as ear:
+        from dissectreport import serving
+
+        serving.serve(site, port, reload, ear.say)
+
+
+@app.command()
+def publish(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    remote: Annotated[str, typer.Option(help="Remote of the repository in the current folder.")] = "origin",
+    branch: Annotated[str, typer.Option(help="Branch that will hold the site and nothing else.")] = "gh-pages",
+    message: Annotated[str, typer.Option(help="Message of the commit.", show_default=False)] = "",
+    history: Annotated[bool, typer.Option(help="Keep the branch's commits; --no-history leaves just this one.")] = True,
+    replace: Annotated[bool, typer.Option("--replace", help="Even if the branch holds something else.")] = False,
+    budget: Annotated[int, typer.Option(min=0, help="Most megabytes of the site; 0: no limit.")] = 900,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Draw the site anew with fewer images and pages until it is within it.")
+    ] = False,
+    cache: Cache = None,
+) -> None:
+    """Push a site to the branch that GitHub Pages serves; needs the extra dissectreport[publish]."""
+    with listening() as ear:
+        from dissectreport import publishing
+
+        publishing.check_installed()
+        publishing.check_site(site)
+        target = publishing.target(Path(), remote, branch, replace)
+        if fit and budget:
+            publishing.fit(site, budget, cache, ear)
+        size = publishing.check_size(site, budget)
+        files = publishing.publish(site, target, message, history)
+        ear.close()
+        typer.echo(f"{files} files, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
+        if target.address:
+            typer.echo(f"they will be at {target.address} once the repository's Settings > Pages name that branch")
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="Two to six models of the site: folder, address, or what it calls itself.")
+    ],
+    layers: Annotated[str, typer.Option(help="A layer for all, or one for each, separated by commas.")] = "",
+    out: Annotated[Path, typer.Option(help="The site in which the models were drawn.")] = Path("site"),
+    to: Annotated[Path | None, typer.Option(help="Where the page goes; default: among those of the site.")] = None,
+) -> None:
+    """Write a page that compares models of a site: one file, complete without scripts."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        _written(pipeline.compare(models, out, _listed(layers), to), ear)
 
 
 @app.command()
@@ -191,10 +349,12 @@ def intervene(
     workers: Workers = 0,
     cache: Cache = None,
     precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
     out: Annotated[Path | None, typer.Option(help="A WebP file for pictures before and after.")] = None,
 ) -> None:
     """Turn units off or on, and print what became of every concept."""
-    with listening() as ear:
+    with listening(offline) as ear:
         from dissectreport import pipeline, store
         from dissectreport.on_demand import Wish
 
@@ -207,6 +367,7 @@ def intervene(
             workers=workers,
             cache=cache or store.default_folder(),
             precision=precision,
+            weights=weights,
         )
         numbers = _numbers(units)
         chosen = layer or pipeline.middle_layer(options)
@@ -233,23 +394,28 @@ def _numbers(words: str) -> tuple[int, ...]:
 def layers(
     model: Model,
     everything: Annotated[bool, typer.Option("--all", help="Parts whose units cannot be read, too.")] = False,
+    weights: Weights = "",
+    offline: Offline = False,
 ) -> None:
     """List a model's layers with their shapes, units and parameters, to choose --layers from."""
-    with listening():
+    with listening(offline):
         from dissectreport import pipeline
 
-        for line in pipeline.layer_lines(model, everything):
+        for line in pipeline.layer_lines(model, everything, weights):
             typer.echo(line)
 
 
 @app.command()
-def check(model: Model, segmenter: Segmenter = "", device: Device = "auto") -> None:
+def check(
+    model: Model, segmenter: Segmenter = "", device: Device = "auto", weights: Weights = "", offline: Offline = False
+) -> None:
     """Run a few samples of a model and its segmenter, and say in plain words what is wrong; 1 if anything is."""
-    with listening():
+    with listening(offline):
         from dissectreport import pipeline
 
         wrong = False
-        for finding in pipeline.check(pipeline.Options(model, segmenter=segmenter, device=device)):
+        options = pipeline.Options(model, segmenter=segmenter, device=device, weights=weights)
+        for finding in pipeline.check(options):
             typer.echo(finding)
             wrong = wrong or finding.wrong
         if wrong:
@@ -258,13 +424,21 @@ def check(model: Model, segmenter: Segmenter = "", device: Device = "auto") -> N
 
 @app.command()
 def models() -> None:
-    """List the models and segmenters that can be named."""
+    """List the models and segmenters that can be named: what they are, whether they are here, their licence."""
     from dissectreport import plugins
 
-    for group, title in ((plugins.GENERATORS, "Models"), (plugins.SEGMENTERS, "Segmenters")):
-        typer.echo(title)
-        for name in plugins.names(group):
-            typer.echo(f"  {name}")
+    groups = {"Models": plugins.listed(plugins.GENERATORS), "Segmenters": plugins.listed(plugins.SEGMENTERS)}
+    every = [one for listed in groups.values() for one in listed]
+    name, title, state = (max(len(getattr(one, field)) for one in every) for field in ("name", "title", "state"))
+    for heading, listed in groups.items():
+        typer.echo(heading)
+        for one in listed:
+            line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
+            typer.echo(line.rstrip())
+    for line in dict.fromkeys(f"licence {one.licence}: {one.licence_note}" for one in every if one.licence_note):
+        typer.echo(line)
+    typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
+    typer.echo("Some take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
 
 
 @cache_app.command("list")
@@ -306,7 +480,8 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit")}
+    left = ("out", "site_limit", "offline", "fit", "base_url")
+    fields = {name: value for name, value in given.items() if name not in left}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 
@@ -322,12 +497,15 @@ def _written(written: Any, ear: Any) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[Any]:
+def listening(offline: bool = False) -> Iterator[Any]:
     """A listener for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
+    from dissectreport.checkpoints import telling
+
     ear = _Ear()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield ear
+        with telling.heard_by(ear), _downloads(offline):
+            yield ear
     except DissectReportError as error:
         ear.close()
         typer.echo(f"dissectreport: {error}", err=True)
@@ -338,6 +516,20 @@ def listening() -> Iterator[Any]:
         raise typer.Exit(130) from None
     finally:
         ear.close()
+
+
+@contextmanager
+def _downloads(offline: bool) -> Iterator[None]:
+    """Downloads off while a command runs, in this process and in those that it starts."""
+    held = {name: os.environ[name] for name in OFFLINE if name in os.environ}
+    if offline:
+        os.environ.update(dict.fromkeys(OFFLINE, "1"))
+    try:
+        yield
+    finally:
+        for name in OFFLINE:
+            os.environ.pop(name, None)
+        os.environ.update(held)
 
 
 class _Ear:

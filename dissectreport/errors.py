@@ -5,7 +5,9 @@ DissectReportError
 ├── BadOption        an option whose value cannot work
 ├── WeightsError     weights that are broken, truncated, or of another architecture
 ├── ModelError       a generator that does not do what a generator does
+├── FolderError      a folder of images that cannot be read, or holds none
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
+├── FeaturesError    a feature network that does not tell features, or features that are missing
 ├── CacheError       a cache that cannot be used or trusted
 ├── MergeError       counts that were not measured the same way
 └── OutputError      a place that cannot be written
@@ -48,8 +50,16 @@ class ModelError(DissectReportError):
     """A generator that does not do what a generator does."""
 
 
+class FolderError(DissectReportError):
+    """A folder of images that cannot be read, holds none, or holds too few."""
+
+
 class SegmenterError(DissectReportError):
     """A segmenter whose output does not fit its vocabulary or its images."""
+
+
+class FeaturesError(DissectReportError):
+    """A feature network that does not tell features, or features that are missing."""
 
 
 class CacheError(DissectReportError):

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dissectreport import __version__, store
-from dissectreport.errors import BadOption, SegmenterError, UnknownName
+from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
 from dissectreport.plan import FEWEST, SHARD, Budget, Plan, budget_named, rule_named, shards
 
 if TYPE_CHECKING:
     from dissectreport.measure import Source
     from dissectreport.models.base import Generator
+    from dissectreport.models.folders import Folder
     from dissectreport.segmenters.base import Segmenter
 
+SAMPLES = 2112
+"""Samples by default. Half of them score, in whole shards: 1,056 images stand behind every printed IoU."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -52,8 +55,8 @@ class Options:
     """'' for the one that the model names."""
     layers: tuple[str, ...] = ()
     """() for the model's default layers."""
-    samples: int = 2112
-    """Half of them score, in whole shards: 1,056 images stand behind every printed IoU by default."""
+    samples: int | None = None
+    """None for 2,112, or for all where there are fewer."""
     rule: str = "corrected"
     seed: int = 1
     grid: int = 0
@@ -77,6 +80,10 @@ class Options:
     constant: str = ""
     """How far units are switched on: 'quantile' or 'mean'; '' for the budget's own."""
     precision: str = "auto"
+    weights: str = ""
+    """A file with the model's weights; '' for those that it finds by itself."""
+    reference: Path | None = None
+    """A folder of real images; None for the model's own, where it has any."""
     command: str = ""
 
 
@@ -85,6 +92,8 @@ class Job:
     """A checked run: the networks are there, the layers exist, the numbers make sense."""
 
     options: Options
+    samples: int
+    """Images to measure."""
     plan: Plan
     source: Source
     layers: tuple[str, ...]
@@ -93,6 +102,8 @@ class Job:
     workers: int
     intervention: Intervention | None = None
     """What to intervene on; None where interventions are not wanted, or cannot be made."""
+    reference: Folder | None = None
+    """Real images; None where no folder was given."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +118,17 @@ def prepare(options: Options) -> Job:
     """Load what a run needs and refuse what cannot work, before anything is measured."""
     from dissectreport import plugins
     from dissectreport.measure import Source, pick_device
+    from dissectreport.models.folders import open_folder
 
     rule = rule_named(options.rule)
-    shards(options.samples)
+    if options.samples is not None:
+        shards(options.samples)
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
     if options.grid and rule.reference:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
-    generator = plugins.generator(options.model)
+    generator = plugins.generator(options.model, options.weights)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
     if not name:
         raise BadOption(
@@ -125,29 +138,78 @@ def prepare(options: Options) -> Job:
     layers = options.layers or generator.default_layers
     for layer in layers:
         if layer not in generator.layers:
-            raise UnknownName.of(f"layer of {options.model}", layer, generator.layers)
+            raise no_layer(options.model, layer, generator)
     if len(set(layers)) < len(layers):
         raise BadOption(f"--layers names a layer twice: {', '.join(layers)}")
-    whole = options.samples >= FEW
     plan = Plan(
         identity(generator, options.model),
         identity(segmenter, name),
         options.rule,
         options.seed,
         options.grid or rule.grid(generator.image_size[0]),
-        options.samples if rule.reference else options.pilot,
-        shard=SHARD if whole else Plan.batch,
         torch=versions()["torch"],
     )
+    samples, plan = sized(plan, options, generator)
+    folder = options.reference or getattr(generator, "reference", None)
+    reference = None if folder is None else open_folder(folder, generator.image_size)
     workers = options.workers or (cores() if device == "cpu" else 1)
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
-    source = Source(options.model, name, None, device, threads)
-    wish = intervention(options, ordered, segmenter, device)
-    return Job(options, plan, source, ordered, generator, segmenter, workers, wish)
+    real = str(reference.path) if reference else ""
+    source = Source(options.model, name, None, device, threads, options.weights, real)
+    wish = intervention(options, ordered, generator, segmenter, device)
+    return Job(options, samples, plan, source, ordered, generator, segmenter, workers, wish, reference)
 
 
-def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter, device: str) -> Intervention | None:
+def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
+    """The error for a layer whose units cannot be read, or that there is none of."""
+    if layer in dict(generator.module.named_modules()):
+        return UnknownName(
+            f"the units of {layer!r} in {model} cannot be read (`dissectreport layers {shlex.quote(model)} --all` "
+            f"tells why); there are {', '.join(generator.layers)}"
+        )
+    return UnknownName.of(f"layer of {model}", layer, generator.layers)
+
+
+def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
+    """How many samples are measured, and the plan for so many: no more than the generator has."""
+    from dissectreport.models.base import FolderReader, most_samples
+
+    asked = SAMPLES if options.samples is None else options.samples
+    most = most_samples(generator)
+    if most is None:
+        most = max(asked, options.pilot)
+    if options.samples is not None and asked > most:
+        broken = generator.told()["left_out"] if isinstance(generator, FolderReader) else 0
+        without = f", beside {broken:,} that cannot be read" if broken else ""
+        raise BadOption(f"{generator.name} has {most:,} images{without}; --samples at most {most:,}, not {asked:,}")
+    samples = min(asked, most)
+    pilot = samples if rule_named(plan.rule).reference else min(options.pilot, most)
+    return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)
+
+
+def settled(job: Job, ear: Listener) -> Job:
+    """The job without images that turn out broken, when all that a person should know of folders has been said."""
+    from dissectreport.models.base import FolderReader
+
+    for line in job.reference.lines() if job.reference is not None else ():
+        ear.say(line)
+    if not isinstance(job.generator, FolderReader):
+        return job
+    ear.say(f"reading {job.samples:,} images of {job.generator.told()['folder']}, to leave out broken ones")
+    generator = job.generator.sifted([(job.plan.seed, job.samples), (job.plan.pilot_seed, job.plan.pilot)])
+    for line in generator.lines():
+        ear.say(line)
+    samples, plan = sized(job.plan, job.options, generator)
+    if job.options.samples is None and samples < SAMPLES:
+        ear.say(f"all {samples:,} images are measured; {SAMPLES:,} would be, if there were as many")
+    source = replace(job.source, broken=generator.broken())
+    return replace(job, samples=samples, plan=plan, source=source, generator=generator)
+
+
+def intervention(
+    options: Options, layers: tuple[str, ...], generator: Generator, segmenter: Segmenter, device: str
+) -> Intervention | None:
     """What to intervene on, checked before anything long begins."""
     budget = budget_named(options.budget or ("default" if device == "cpu" else "full"))
     if options.precision not in ("auto", "float32", "bfloat16"):
@@ -164,9 +226,10 @@ def intervention(options: Options, layers: tuple[str, ...], segmenter: Segmenter
         raise UnknownName.of("measured layer", layer, layers)
     if not options.interventions:
         return None
-    if not hasattr(segmenter, "probabilities"):
+    problem = no_interventions(generator, segmenter)
+    if problem is not None:
         if asked_for(options):
-            raise SegmenterError(no_gradients(segmenter.name))
+            raise problem
         return None
     return Intervention(
         layer,
@@ -183,12 +246,21 @@ def asked_for(options: Options) -> bool:
     return bool(options.concepts or options.intervention_layer or options.intervention_samples)
 
 
-def no_gradients(segmenter: str) -> str:
-    """One line for a segmenter without `probabilities`."""
-    return (
-        f"segmenter {segmenter!r} tells no probabilities with gradients, which interventions need; "
-        "choose another with --segmenter, or leave them out with --no-interventions"
-    )
+def no_interventions(generator: Generator, segmenter: Segmenter) -> ModelError | SegmenterError | None:
+    """Why nothing can be intervened on; None where it can."""
+    from dissectreport.models.base import makes_images
+
+    if not makes_images(generator):
+        return ModelError(
+            f"{generator.name} reads images and makes none, so that turning its units off changes none; "
+            "leave interventions out with --no-interventions"
+        )
+    if not hasattr(segmenter, "probabilities"):
+        return SegmenterError(
+            f"segmenter {segmenter.name!r} tells no probabilities with gradients, which interventions need; "
+            "choose another with --segmenter, or leave them out with --no-interventions"
+        )
+    return None
 
 
 def middle(layers: tuple[str, ...]) -> str:
@@ -211,8 +283,9 @@ def identity(network: Generator | Segmenter, name: str) -> str:
 def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
-    words = ["dissectreport build", options.model, f"--layers {','.join(job.layers)}"]
-    words += [f"--samples {options.samples}", f"--seed {options.seed}", f"--segmenter {job.source.segmenter}"]
+    words = ["dissectreport build", shlex.quote(options.model), f"--layers {','.join(job.layers)}"]
+    words += [f"--samples {job.samples}", f"--seed {options.seed}"]
+    words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
@@ -220,8 +293,15 @@ def reproduce(job: Job) -> str:
     for name in ("intervention_samples", "intervention_layer", "budget", "constant", "precision"):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
+    words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
     words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
+    words += [f"--reference {shlex.quote(without_place(options.reference))}"] if options.reference else []
     return " ".join(words)
+
+
+def without_place(path: Path) -> str:
+    """A path as it may be published: as it was given, if it does not tell where on this machine it lies."""
+    return path.name if path.is_absolute() else str(path)
 
 
 def versions() -> dict[str, str]:

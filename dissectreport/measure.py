@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
 from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
-from dissectreport.models.base import Generator
+from dissectreport.models.base import FolderReader, Generator
+from dissectreport.models.folders import open_folder
 from dissectreport.models.outputs import doubt_about
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
@@ -42,10 +44,17 @@ class Source:
     """Seed of random weights that replace the generator's, or None."""
     device: str = "cpu"
     threads: int = 1
+    weights: str = ""
+    """A file with the generator's weights; '' for those that it finds by itself."""
+    reference: str = ""
+    """A folder of real images, '' for the generator's own."""
+    broken: tuple[str, ...] = ()
+    """Images that the generator is to leave out, where it reads images."""
 
     def models(self) -> Models:
         """The networks, loaded."""
         torch.set_num_threads(self.threads)
+        threadpool_limits(self.threads, user_api="blas")
         # Tensor cores would round float32 to ten bits, and levels with it.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return Models(self)
@@ -65,7 +74,9 @@ class Models:
     @cached_property
     def generator(self) -> Generator:
         """The generator that is measured."""
-        found, seed = plugins.generator(self.source.generator), self.source.untrained
+        found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
+        if self.source.broken and isinstance(found, FolderReader):
+            found = found.without(self.source.broken)
         bare = found if seed is None else untrained(found, seed)
         assert bare is not None, "a control is measured only where it can be made"
         return bare.to(self.device)
@@ -78,6 +89,12 @@ class Models:
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
+
+    def drawn(self, count: int) -> Tensor | None:
+        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
+        if not self.source.reference:
+            return self.generator.drawn(count)
+        return open_folder(self.source.reference, self.generator.image_size).first(count)
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
@@ -103,6 +120,17 @@ class Models:
                 f"{len(images)} images; it must return ({len(images)}, height, width)"
             )
         return sure
+
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, k, h, w) checked probabilities of k concepts, with gradients."""
+        segmenter: Any = self.segmenter
+        found = self._asked("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        if found.ndim != 4 or found.shape[:2] != (len(images), len(concepts)):
+            raise SegmenterError(
+                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(found.shape)} for {len(images)} "
+                f"images and {len(concepts)} concepts; it must return ({len(images)}, {len(concepts)}, height, width)"
+            )
+        return found
 
     def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
         """What the segmenter answers, which may be anybody's code."""
@@ -132,6 +160,14 @@ class Models:
         """What the generator, which may be anybody's code, makes of latents."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
+
+
+def without_broken(source: Source, count: int) -> Models:
+    """The networks; those that read images of a folder without images that are broken among the first `count`."""
+    models = source.models()
+    if not isinstance(models.generator, FolderReader):
+        return models
+    return replace(source, broken=models.generator.sifted([(1, count)]).broken()).models()
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
@@ -169,15 +205,29 @@ def pick_device(name: str) -> str:
     return name
 
 
-def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[float, float, int]:
-    """Seconds of the generator and of the segmenter for one sample, timed on a batch, and units in `layers`.
+@dataclass(frozen=True)
+class Cost:
+    """What the networks were seen to take on a first batch."""
 
-    On a processor they are seconds of a thread, so that what else the machine does counts for nothing.
+    generator: float
+    """Seconds for a sample."""
+    segmenter: float
+    """Seconds for a sample."""
+    units: int
+    """In the layers that are read."""
+    concepts: int
+    """That occur in the batch."""
+
+
+def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> Cost:
+    """What generator and segmenter take on a seed's first samples.
+
+    On a processor the seconds are those of a thread, so that what else the machine does counts for nothing.
     It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
     """
     threads = torch.get_num_threads()
     models = source.models()
-    z = models.latents(0, 0, batch)
+    z = models.latents(seed, 0, batch)
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
         images = models.images(z, 0)
         check_look(models.generator, images)
@@ -187,11 +237,12 @@ def networks_cost(source: Source, layers: Sequence[str], batch: int) -> tuple[fl
         started = clock()
         models.images(z, 0)
         between = clock()
-        models.labels(images)
+        labels = models.labels(images)
         ended = clock()
     torch.set_num_threads(threads)
     units = sum(maps.shape[1] for maps in seen.values())
-    return (between - started) / batch, (ended - between) / batch, units
+    concepts = int(torch.count_nonzero(torch.unique(labels)))
+    return Cost((between - started) / batch, (ended - between) / batch, units, concepts)
 
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
@@ -407,11 +458,11 @@ def small(maps: Tensor, side: int = 16) -> Tensor:
 
 
 def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
-    """The pass that segments images like those the generator was trained on; nothing where there are none."""
+    """The pass that segments real images, or those like what the generator was trained on; nothing without any."""
     models = source.models()
 
     def work(_shard: Shard) -> Arrays:
-        images = models.generator.drawn(count)
+        images = models.drawn(count)
         return {} if images is None else segmented(models, images.to(models.device))
 
     return work

@@ -11,7 +11,7 @@ import numpy as np
 
 from dissectreport import engine, store
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
-from dissectreport.plan import SHARD, Plan, Reading, Rule, Shard, rule_named, shards
+from dissectreport.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import merge_all
@@ -94,6 +94,7 @@ class Measurement:
             plan = replace(job.plan, generator=f"untrained {identity(bare_network, job.options.model)}")
             bare = self._counted(source, plan, self.untrained, "untrained control")
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
+        drawn = self._drawn()
         layers = [
             LayerRecord(
                 reading.layer,
@@ -104,7 +105,7 @@ class Measurement:
             )
             for reading in self.readings
         ]
-        record = self._record(tuple(layers), pictures)
+        record = self._record(tuple(layers), pictures, drawn)
         record.save(job.options.cache)
         return record
 
@@ -112,26 +113,31 @@ class Measurement:
         """Say what the run will cost."""
         from dissectreport.measure import networks_cost
 
-        job, plan, samples = self.job, self.job.plan, self.job.options.samples
-        generator, segmenter, units = networks_cost(job.source, job.layers, plan.batch)
-        networks = (1 + bool(self.untrained)) * (generator + segmenter)
-        counted = units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
+        job, plan, samples = self.job, self.job.plan, self.job.samples
+        batch = min(plan.batch, samples)
+        first = networks_cost(job.source, job.layers, plan.seed, batch)
+        networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
+        counted = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
         cost, spots = COSTS[plan.rule], counted * plan.grid**2
         counting = networks + spots * cost.spot + counted * cost.shard / plan.shard
-        pilot = (1 + bool(self.untrained)) * generator + spots * cost.pilot
-        pictures = min(samples, PICTURES) * (generator + segmenter)
+        pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
+        pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
         passes = samples + (plan.pilot if self.rule.searches else 0)
         total = (passes * counting + plan.pilot * pilot + pictures) / job.workers
-        disk = counted * samples / plan.shard * KEPT * len(job.segmenter.vocabulary)
+        # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
+        disk = counted * samples / plan.shard * KEPT * first.concepts
         controls = ", and controls" if self.rotated else ""
         more = " (interventions come after)" if job.intervention is not None else ""
         noun = "layer" if len(job.layers) == 1 else "layers"
-        size = f"{samples:,} samples, {units} units in {len(job.layers)} {noun}{controls}"
+        size = f"{samples:,} samples, {first.units} units in {len(job.layers)} {noun}{controls}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
         self.listener.say(f"{size}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache")
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
-        place = Store.open(self.cache, {"kind": kind, **plan.facts(), **more})
+        return self._opened({"kind": kind, **plan.facts(), **more})
+
+    def _opened(self, facts: Mapping[str, Any]) -> Store:
+        place = Store.open(self.cache, facts)
         self.folders.add(place.folder.name)
         return place
 
@@ -144,7 +150,7 @@ class Measurement:
         stores = {
             r: self._store("counts", plan, reading=asdict(r), levels=store.digest(levels[r].arrays())) for r in readings
         }
-        samples = self.job.options.samples
+        samples = self.job.samples
         self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
         for reading, place in stores.items():
             # A published rule's controls are judged at levels of their own, which their counts bring along.
@@ -238,14 +244,14 @@ class Measurement:
     def _pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.units import examples
-        from dissectreport.measure import Shown, make_drawn, make_pictures
+        from dissectreport.measure import Shown, make_pictures
 
         job = self.job
         wanted = {}
         for layer, name in counts.items():
             peaks = merge_all(stat for _, stat in self._read(name, "peaks"))
             wanted[layer] = examples(peaks)[1]
-        pool = np.random.RandomState(2).permutation(job.options.samples)[: max(LOOKUP, TRUST)]
+        pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
         samples = np.unique(np.concatenate([*(w.flatten() for w in wanted.values()), *chosen]))
         shown = Shown(samples, wanted, *chosen)
@@ -255,6 +261,16 @@ class Measurement:
         make = partial(make_pictures, job.source, job.plan, shown)
         for shard, found in self._run(make, missing, "pictures", len(parts), job.plan):
             place.save(shard_name(shard), found)
+        return place.folder.name
+
+    def _drawn(self) -> str:
+        """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
+        from dissectreport.measure import make_drawn
+
+        job, plan = self.job, self.job.plan
+        images = plan.generator if job.reference is None else job.reference.identity
+        facts = {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "count": TRUST, "torch": plan.torch}
+        place = self._opened({"kind": "drawn", **facts})
         if not self._sound(place, "drawn"):
             for _, found in self.workers.run(partial(make_drawn, job.source, TRUST), [Shard(0, 0, 1)]):
                 place.save("drawn", found)
@@ -277,12 +293,14 @@ class Measurement:
         return sound(place, name, self.listener.say)
 
     def _read(self, folder: str, stat: str) -> Iterator[tuple[Shard, Any]]:
-        return self._read_samples(Store(self.cache / folder), self.job.options.samples, stat)
+        return self._read_samples(Store(self.cache / folder), self.job.samples, stat)
 
     def _read_samples(self, place: Store, samples: int, stat: str) -> Iterator[tuple[Shard, Any]]:
         return read_stat(place, shards(samples, self.job.plan.shard), stat)
 
-    def _record(self, layers: tuple[LayerRecord, ...], pictures: str) -> Record:
+    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str) -> Record:
+        from dissectreport.models.base import FolderReader
+
         job, options = self.job, self.job.options
         generator = {
             "name": job.generator.name,
@@ -297,7 +315,7 @@ class Measurement:
             options.model,
             options.rule,
             asdict(job.plan),
-            options.samples,
+            job.samples,
             layers,
             pictures,
             tuple((c.name, c.category) for c in job.segmenter.vocabulary.concepts),
@@ -307,6 +325,9 @@ class Measurement:
             options.command or reproduce(job),
             tuple(sorted(self.folders)),
             options.mixed_devices,
+            drawn=drawn,
+            reference={} if job.reference is None else job.reference.facts(),
+            reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
         )
 
 

@@ -55,7 +55,10 @@ class Outcome:
 def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome:
     """Make the change on judging latents and count every concept with and without it."""
     from dissectreport.intervene import Request, make_edits
+    from dissectreport.models.base import makes_images
 
+    if not makes_images(job.generator):
+        raise ModelError(f"{job.generator.name} reads images and makes none; there is nothing to turn its units off in")
     aim = Aim(job.plan.generator, job.plan.segmenter, wish.layer, (), (), job.plan.seed, precision, job.plan.torch)
     units, height, width = layer_shape(job, wish.layer)
     check_units(wish, units)

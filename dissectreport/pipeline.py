@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+from threadpoolctl import threadpool_limits
 
 from dissectreport import records, store
+from dissectreport.checkpoints import downloads
 from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
-from dissectreport.jobs import FEW, Job, Listener, Options, Silent, asked_for, middle, no_gradients, prepare
+from dissectreport.jobs import (
+    FEW,
+    Job,
+    Listener,
+    Options,
+    Silent,
+    asked_for,
+    middle,
+    no_interventions,
+    prepare,
+    settled,
+)
 from dissectreport.records import ANY, Record, Wanted
-from dissectreport.report import SITE_LIMIT
+from dissectreport.report import CAP, SITE_LIMIT
+from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
@@ -21,6 +37,7 @@ if TYPE_CHECKING:
     from dissectreport.report.site import Written
 
 __all__ = [
+    "Listener",
     "Options",
     "Silent",
     "Wanted",
@@ -28,10 +45,15 @@ __all__ = [
     "cache_lines",
     "check",
     "clear",
+    "compare",
     "damaged",
+    "drawing",
+    "export_old",
+    "import_old",
     "intervene",
     "layer_lines",
     "load",
+    "mail",
     "measure",
     "render",
     "writable",
@@ -43,7 +65,7 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     from dissectreport.measurement import Measurement
 
     ear = listener or Silent()
-    job = prepare(options)
+    job = settled(prepare(options), ear)
     record = Measurement(job, ear).run()
     return _intervened(job, record, ear) if options.interventions else record
 
@@ -56,7 +78,7 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     options = job.options
     aim = job.intervention
     if aim is None:
-        ear.say(f"no interventions: {no_gradients(job.segmenter.name)}")
+        ear.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
     reader = Reader(options.cache / "measurements")
@@ -94,7 +116,16 @@ def load(
 def _assembled(record: Record, cache: Path) -> Dissection:
     from dissectreport.analysis.assemble import assemble
 
-    return assemble(record, Reader(cache / "measurements"))
+    with one_thread():
+        return assemble(record, Reader(cache / "measurements"))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """While the block runs, numpy multiplies matrices on one thread.
+
+    They are small here: threads that wait for each other take three times as long as one alone.
+    """
+    return cast("AbstractContextManager[Any]", threadpool_limits(1, user_api="blas"))
 
 
 def render(
@@ -105,10 +136,11 @@ def render(
     listener: Listener | None = None,
     wanted: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
 ) -> Written:
     """Draw the site of a model that was measured; needs neither torch nor the model.
 
-    Pages of more than `site_limit` megabytes are refused, where that is not 0.
+    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
     """
     ear = listener or Silent()
     where = cache or store.default_folder()
@@ -116,17 +148,20 @@ def render(
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear, site_limit)
+    return _drawn(record, out, where, ear, site_limit, drawing)
 
 
-def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int) -> Written:
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
     found = _assembled(record, cache)
-    written = write_site(
-        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
-    )
+    with one_thread():
+        written = write_site(
+            found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit, drawing
+        )
+    for line in written.left_out:
+        ear.say(line)
     if not found.tells:
         ear.say(
             f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
@@ -135,11 +170,69 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: in
     return written
 
 
-def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
+def build(
+    options: Options,
+    out: Path,
+    listener: Listener | None = None,
+    site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
+) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
-    return _drawn(record, out, options.cache, listener or Silent(), site_limit)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing)
+
+
+def mail(
+    model: str,
+    out: Path,
+    rule: str = "corrected",
+    cache: Path | None = None,
+    listener: Listener | None = None,
+    wanted: Wanted = ANY,
+    cap: int = CAP,
+) -> int:
+    """Write the report of a model that was measured as one file of at most `cap` megabytes (0: any); its bytes."""
+    from dissectreport.report.single import single_file
+    from dissectreport.report.writing import write_if_changed
+
+    ear = listener or Silent()
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    content, left_out = single_file(found, cap, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    if left_out:
+        ear.say(f"to stay within {cap} MB it leaves out {left_out}")
+    write_if_changed(out, content)
+    return len(content)
+
+
+def export_old(model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY) -> int:
+    """Write a measured model as a dissect.json of the reference, with its units' images beside it; the files."""
+    from dissectreport.report.dissect_json import dissect_json, old_pictures
+    from dissectreport.report.writing import write_if_changed
+
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    pictures = old_pictures(found)
+    for name, content in pictures.items():
+        write_if_changed(out.parent / name, content)
+    write_if_changed(out, dissect_json(found))
+    return len(pictures) + 1
+
+
+def import_old(path: Path, out: Path, name: str = "") -> Written:
+    """Draw what a dissect.json of the reference tells, with the images beside it, into the site at `out`."""
+    from dissectreport.report.dissect_json import read_dissect_json
+    from dissectreport.report.imported import write_imported
+
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name)
+
+
+def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
+    from dissectreport.report.site import write_comparison
+
+    return write_comparison(out, models, layers, file)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:
@@ -163,11 +256,11 @@ def middle_layer(options: Options) -> str:
     return middle(job.layers)
 
 
-def layer_lines(model: str, everything: bool = False) -> Iterator[str]:
+def layer_lines(model: str, everything: bool = False, weights: str = "") -> Iterator[str]:
     """A model's layers as a table, those that a build reads marked; with `everything` the parts without units too."""
     from dissectreport.checking import layer_rows
 
-    rows = [row for row in layer_rows(model) if row["units"] or everything]
+    rows = [row for row in layer_rows(model, weights) if row["units"] or everything]
     cells = [
         (
             "*" if row["read"] else "",
@@ -224,6 +317,11 @@ def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     return known[wish.concepts[0]]
 
 
+def drawing(fit: bool, base_url: str) -> Drawing:
+    """How a site is to be drawn; BadOption where `base_url` is no address."""
+    return Drawing(fit=fit, base_url=checked_address(base_url))
+
+
 def writable(out: Path) -> None:
     """Refuse an output folder that cannot be written, before anything long begins."""
     store.check_writable(out)
@@ -238,7 +336,10 @@ def cache_lines(cache: Path | None) -> Iterator[str]:
             newest = "  newest" if len(found) > 1 and number == 0 else ""
             yield f"{model}  {rule}  {record.words}{newest}"
     yield from records.unreadable(where)
-    yield f"{store.size(where) / 1e6:,.1f} MB in {where}"
+    measured, weights = store.size(where / "measurements") + store.size(where / "records"), downloads.folder()
+    yield f"{measured / 1e6:,.1f} MB in {where}"
+    if weights.exists():
+        yield f"{store.size(weights) / 1e6:,.1f} MB of downloaded weights in {weights}, which are not cleared"
 
 
 def damaged(cache: Path | None) -> list[Path]:

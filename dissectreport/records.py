@@ -50,6 +50,12 @@ class Record:
     mixed_devices: bool = False
     interventions: Mapping[str, Any] = field(default_factory=dict)
     """What the interventions were and where they lie; empty where none were made."""
+    drawn: str = ""
+    """Where real images as the segmenter sees them lie; '' for among the pictures, as earlier versions kept them."""
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    """The folder of real images that was given: `folder` (its name), `images`, `left_out`; empty without one."""
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    """Likewise the folder whose images the network reads; empty for one that makes images."""
 
     run: int = 0
     """Place among the runs of the same model and rule; the newest has the largest."""

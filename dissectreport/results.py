@@ -15,6 +15,7 @@ from dissectreport.stats.categories import Categories
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.ends import Ends
+from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.null import Chance
@@ -26,6 +27,7 @@ STATS: Mapping[str, type[Stat]] = {
     "joint": Joint,
     "chance": Chance,
     "peaks": Peaks,
+    "features": Features,
     "cross": Cross,
     "areas": Areas,
     "categories": Categories,

@@ -9,6 +9,7 @@ from dissectreport.analysis.chance import Groups, Scores, agreement, judge, scor
 from dissectreport.analysis.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.student import quantile, upper_tail
+from dissectreport.analysis.units import mattering
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.null import Chance
 
@@ -159,6 +160,32 @@ def test_units_judged_in_blocks_have_the_scores_of_all_units_judged_at_once(at_o
     assert all(np.array_equal(one, other) for one, other in zip(leaves(whole), leaves(parts), strict=True))
 
 
+def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
+    random = np.random.default_rng(6)
+    rare = {3, 7, 20}
+    shards_ = [(number % 20, drawn_shard(random, concepts=20)) for number in range(44)]
+    for _, shard in shards_:
+        shard.images[np.isin(shard.concepts, list(rare))] = 0
+    vocabulary = pd.DataFrame({"category": ["-", *["object"] * 6, *["part"] * 13, "material"]})
+    among = mattering(shards_, vocabulary, wanted=(3,))
+    # 7 is the first part, 20 the only material; 3 is wanted. Without these wishes none of the three would be judged.
+    assert among.tolist() == list(range(1, 21))
+    assert mattering(shards_, vocabulary.assign(category="object"), ()).tolist() == sorted({*range(1, 21)} - rare)
+    whole, part = Groups.of(shards_), Groups.of(shards_, among=np.array([2, 7, 9]))
+    scores, few = score(whole, 64, replicates=3), score(part, 64, replicates=3)
+    columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
+    assert few.concepts.tolist() == [2, 7, 9]
+    assert few.tested.tolist() == scores.tested[columns].tolist() == [True, False, True]
+    for name in ("level", "chosen", "expected", "tail"):
+        assert np.array_equal(getattr(few, name), getattr(scores, name)[:, columns]), name
+    assert np.array_equal(few.excess.without, scores.excess.without[:, :, columns])
+
+
+def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
+    shards_ = [(number % 20, drawn_shard(np.random.default_rng(7))) for number in range(44)]
+    assert mattering(shards_, pd.DataFrame({"category": ["-", *["object"] * 5]}), ()).tolist() == [1, 2, 3, 4, 5]
+
+
 def test_blocks_hold_every_unit_once():
     found = [unit for block in chance.blocks(512, 300, 32) for unit in range(*block.indices(512))]
     assert found == list(range(512))
@@ -239,7 +266,7 @@ def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor(
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
     words = pd.DataFrame([("-", "-"), ("band", "object"), ("noise", "object")], columns=["concept", "category"])
     halves = seen_by_half([(0, band_and_noise(random)), (1, band_and_noise(random))])
-    table = concept_table(areas, halves, halves, words, {"band": 0.9})
+    table = concept_table(areas, halves, halves, words, {("", "band"): 0.9})
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
     assert table.loc[1, "area"] == 0.25 and table.loc[1, "trained"] == 0.9 and np.isnan(table.loc[2, "trained"])

@@ -57,10 +57,10 @@ def test_objects_are_found_in_strange_hues_and_light(
 
 def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: DrawnSegmenter) -> None:
     found = trained({"name": segmenter.name, **segmenter.to(torch.device("cpu")).facts})
-    learned = {c.name for c in segmenter.vocabulary.concepts if c.category in segmenter.words}
+    learned = {(c.category, c.name) for c in segmenter.vocabulary.concepts if c.category in segmenter.words}
     assert set(found) == learned
-    assert found["wall"] > 0.9
-    assert trained({"card": {"iou": {"tree": 0.5}}}) == {"tree": 0.5}
+    assert found["object", "wall"] > 0.9
+    assert trained({"card": {"iou": {"tree": 0.5}}}) == {("", "tree"): 0.5}
     assert trained({"name": "colour"}) == {}
 
 

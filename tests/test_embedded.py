@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from dissectreport.errors import WeightsError
+from dissectreport.identity import identity_of
 from dissectreport.models.embedded import WEIGHTS, drawn, embedded
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.models.wrap import identity_of
 
 SIZES = (8, 8, 8, 4)
 

@@ -18,16 +18,19 @@ PACKAGE = ROOT / "dissectreport"
 # Part of the package (a module or a folder) -> the parts that it may import. `dissectreport` itself, whose
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
-    "__init__": "analysis errors pipeline plan",
-    "cli": "errors on_demand pipeline plugins store",
+    "__init__": "analysis errors pipeline plan report",
+    "cli": "checkpoints errors on_demand pipeline plugins publishing serving store",
+    "publishing": "errors pipeline report",
+    "serving": "errors",
     "checking": "errors measure plan probe",
-    "pipeline": "analysis checking errors interventions jobs measurement on_demand records report results store",
+    "pipeline": "analysis checking checkpoints errors interventions jobs measurement on_demand records report results "
+    "store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
-    "on_demand": "analysis engine errors intervene jobs measure plan probe",
+    "on_demand": "analysis engine errors intervene jobs measure models plan probe",
     "ordering": "errors intervene measure plan probe stats",
     "intervene": "errors measure plan probe stats",
-    "measurement": "analysis engine jobs measure plan records reference results stats store",
-    "jobs": "errors measure plan plugins store",
+    "measurement": "analysis engine jobs measure models plan records reference results stats store",
+    "jobs": "errors measure models plan plugins store",
     "results": "errors plan stats store",
     "measure": "counting errors models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
@@ -35,11 +38,14 @@ MAY_IMPORT = {
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
     "records": "errors plan store",
-    "plugins": "errors models segmenters",
+    "plugins": "checkpoints errors features models segmenters",
     "training": "errors models segmenters",
-    "models": "checkpoints errors probe sampler segmenters training",
-    "segmenters": "checkpoints errors",
+    "models": "checkpoints errors identity probe sampler segmenters training",
+    "segmenters": "checkpoints errors identity store",
+    "features": "checkpoints errors segmenters",
+    "nearness": "stats",
     "checkpoints": "errors store",
+    "identity": "",
     "probe": "errors plan",
     "sampler": "errors",
     "stats": "errors",
@@ -50,23 +56,28 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "checking checkpoints counting intervene measure models ordering probe reference sampler segmenters "
-    "training",
+    "torch": "checking checkpoints counting features identity intervene measure models nearness ordering probe "
+    "reference sampler segmenters training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
+    "threadpoolctl": "measure pipeline",
     "typer": "cli",
     "rich": "cli",
     "jinja2": "report",
     "markupsafe": "report",
     "plotly": "report",
-    "PIL": "report training",
+    "PIL": "models report training",
     "pandas": "analysis on_demand report",
     "platformdirs": "store",
+    "transformers": "features segmenters",
+    "huggingface_hub": "segmenters",
     "ray": "engine",
+    "ghp_import": "publishing",
+    "watchfiles": "serving",
     "numpy": " ".join(MAY_IMPORT),
 }
 
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {"PIL": "pillow", "ghp_import": "ghp-import"}
 """Where a library is installed under another name than it is imported."""
 
 
@@ -173,12 +184,17 @@ def test_report_and_measure_never_meet() -> None:
 
 def test_every_imported_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {requirement.split(">")[0] for requirement in project["dependencies"]} | {"ray"}
+    extras = [needed for name, extra in project["optional-dependencies"].items() if name != "dev" for needed in extra]
+    declared = {requirement.split(">")[0] for requirement in [*project["dependencies"], *extras]}
+    declared |= {"ray", "huggingface_hub"}  # the latter comes with transformers
     used = {DISTRIBUTIONS.get(name, name) for path in sources() for name in libraries(path)}
     assert used <= declared
 
 
-@pytest.mark.parametrize("module", ["cli", "pipeline", "report.site", "analysis.assemble", "store", "engine", "plan"])
+@pytest.mark.parametrize(
+    "module",
+    ["cli", "pipeline", "publishing", "report.notebook", "report.site", "analysis.assemble", "store", "engine", "plan"],
+)
 def test_a_site_can_be_rendered_without_torch(module: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; import dissectreport.{module}"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from dissectreport import plugins
-from dissectreport.errors import DissectReportError, ModelError, SegmenterError, UnknownName
+from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError, UnknownName
 from dissectreport.plugins import GENERATORS, SEGMENTERS
 
 PLANTED = "dissectreport.models.planted:load"
 
 FILE = """
 from dataclasses import dataclass
+from pathlib import Path
 
 from dissectreport.models.planted import load
 
@@ -31,8 +32,30 @@ def gives_a_number():
     return 7
 
 
+def network():
+    from torch import nn
+
+    return nn.Linear(2, 3)
+
+
+def tells_a_place():
+    made = load()
+    object.__setattr__(made, "facts", {"place": Path("here")})
+    return made
+
+
 def needs_an_argument(path):
     return load()
+
+
+def from_file(weights=None):
+    raise RuntimeError(f"asked to read {weights!r}")
+
+
+def takes_words(words):
+    made = load()
+    object.__setattr__(made, "name", words)
+    return made
 
 
 number = 7
@@ -58,12 +81,50 @@ def test_our_own_names_are_declared_like_anybodys() -> None:
     if not plugins.names(GENERATORS):
         pytest.skip("entry points need an installed package")
     assert {"planted", "scenes_pgan", "scenes_pgan_early"} <= set(plugins.names(GENERATORS))
-    assert {"planted", "scenes", "colour"} <= set(plugins.names(SEGMENTERS))
+    assert {"planted", "scenes", "colour", "ade20k", "words"} <= set(plugins.names(SEGMENTERS))
 
 
 def test_a_declared_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, ("mine", PLANTED))
     assert plugins.generator("mine").name == "planted"
+
+
+def test_a_declared_name_takes_what_stands_behind_its_colon(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    for argument in ("a,b", "owner/name@v2:a,b", "./folder", "works", ""):
+        assert plugins.generator(f"mine:{argument}").name == argument
+
+
+def test_a_declared_name_wins_over_a_module_of_that_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert plugins.generator("mine:works").name == "planted"
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    assert plugins.generator("mine:works").name == "works"
+
+
+@pytest.mark.parametrize("argument", ["x", "", "a:b"])
+def test_a_function_that_takes_no_argument_is_given_none(
+    file: Path, monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:works"))
+    with pytest.raises(ModelError, match=r"'mine' takes no argument, and .* was given; leave out") as refused:
+        plugins.generator(f"mine:{argument}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_function_that_needs_an_argument_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    declare(monkeypatch, ("mine", "mine:takes_words"))
+    with pytest.raises(ModelError, match=r"cannot be made: TypeError: .*'words'"):
+        plugins.generator("mine")
+
+
+def test_a_misspelt_name_with_an_argument_gets_the_names_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, ("ade20k", "somewhere:else"))
+    with pytest.raises(UnknownName, match="before another colon stands one of ade20k"):
+        plugins.segmenter("ade2k:owner/name")
 
 
 def test_an_address_in_a_package_is_found() -> None:
@@ -73,6 +134,16 @@ def test_an_address_in_a_package_is_found() -> None:
 
 def test_an_address_in_a_file_is_found(file: Path) -> None:
     assert plugins.generator(f"{file}:works").identity == plugins.generator(PLANTED).identity
+
+
+def test_a_file_of_weights_is_handed_to_a_function_that_takes_one(file: Path) -> None:
+    with pytest.raises(ModelError, match=r"asked to read PosixPath\('other.pth'\)"):
+        plugins.generator(f"{file}:from_file", "other.pth")
+    with pytest.raises(ModelError, match="asked to read None"):
+        plugins.generator(f"{file}:from_file")
+    with pytest.raises(BadOption, match="takes no file of weights; leave out --weights") as refused:
+        plugins.generator(f"{file}:works", "other.pth")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_relative_file_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +179,9 @@ def test_one_package_found_twice_is_no_clash(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("raises", ModelError, "RuntimeError: first line second line"),
         ("gives_a_number", ModelError, "gave a int, which is no generator"),
+        ("network", ModelError, "gave a Linear, which is no generator: it has no name"),
+        ("network", ModelError, "; describe a network in a TOML file"),
+        ("tells_a_place", ModelError, "must be plain JSON values: Object of type PosixPath"),
         ("needs_an_argument", ModelError, "cannot be made: TypeError"),
         ("number", ModelError, "is a int; it should be a function"),
         ("work", UnknownName, "did you mean works"),

@@ -15,6 +15,7 @@ from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
+from dissectreport.stats.features import Features
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.null import Chance
@@ -77,6 +78,11 @@ def some_peaks(random, units):
     return Peaks(samples, random.standard_normal((len(samples), units)).astype(np.float32))
 
 
+def some_features(random, units):
+    samples = numbered_from(random)
+    return Features(samples, random.standard_normal((len(samples), units)).astype(np.float32))
+
+
 def some_areas(random, units):
     samples, c = numbered_from(random), some_concepts(random)
     return Areas(samples, c, random.integers(0, units * 99, (len(samples), len(c))), units)
@@ -88,6 +94,7 @@ EVERY = {
     Chance: some_chance,
     Cross: some_cross,
     Ends: some_ends,
+    Features: some_features,
     Histogram: some_histogram,
     Joint: some_joint,
     Peaks: some_peaks,

@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 from dissectreport.models.embedded import embedded
-from dissectreport.models.proggan import PLAIN, PlainBlock, ProgressiveGenerator
+from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.segmenters.drawn import load_drawn
 from dissectreport.segmenters.rooms import LEARNED
 from dissectreport.training import generator as generators
 from dissectreport.training import segmenter as segmenters
-from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
 from dissectreport.training.jitter import turn_hue
 from dissectreport.training.quality import distance, kernel_distance
 
@@ -57,33 +56,13 @@ def test_only_the_discriminator_learns_at_first(tmp_path: Path) -> None:
     assert run.progress.images == 4
 
 
-@pytest.mark.parametrize("pixel_norm", [True, False])
-def test_training_blocks_compute_what_the_generator_computes(pixel_norm: bool) -> None:
-    growing = generators.Run(replace(TINY, pixel_norm=pixel_norm)).generator
+def test_training_blocks_compute_what_the_generator_computes() -> None:
+    growing = generators.GrowingGenerator(TINY.sizes)
+    growing.initialise(seed=0)
     z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.allclose(growing(z, blend=1.0), growing.full(z), atol=1e-4)
         assert torch.allclose(growing(z, blend=0.0), growing.at_half_size()(z), atol=1e-4)
-
-
-def test_without_pixel_norm_a_generator_draws_ten_times_as_far_from_latents_ten_times_as_far() -> None:
-    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
-    plain, normalised = ProgressiveGenerator(TINY.sizes, PLAIN), ProgressiveGenerator(TINY.sizes)
-    for network in (plain, normalised):
-        network.initialise(seed=0)
-    with torch.no_grad():
-        assert torch.allclose(plain(10 * z), 10 * plain(z), rtol=1e-3, atol=1e-3)
-        assert torch.allclose(normalised(10 * z), normalised(z), rtol=1e-3, atol=1e-3)
-
-
-def test_without_batch_deviation_images_are_judged_one_by_one() -> None:
-    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for comparison, alone_is_the_same in ((NONE, True), (DEVIATION, False)):
-            torch.manual_seed(0)
-            judge = Discriminator(TINY.sizes[1:], comparison)
-            alone = torch.cat([judge(image[None], blend=1.0) for image in images])
-            assert torch.allclose(judge(images, blend=1.0), alone, atol=1e-4) == alone_is_the_same
 
 
 def test_a_generator_of_half_the_size_is_taken_over(tmp_path: Path) -> None:
@@ -120,15 +99,12 @@ def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_
         [
             *("train", "--out", str(tmp_path), "--images", "32", "--data", "8", "--sizes", "16,16,16,16,8,8"),
             *("--coarse", "0", "--fading", "0", "--fitting", "2", "--threads", "1"),
-            *("--without-pixel-norm", "--without-batch-deviation"),
         ]
     )
     path = tmp_path / "generator.safetensors"
     generators.main(["export", "--out", str(tmp_path), "--weights", str(path), "--count", "20", "--threads", "1"])
     generator = embedded("generator", tmp_path)
     assert generator.image_size == (64, 64)
-    assert isinstance(generator.module.layer1, PlainBlock)
-    assert isinstance(generator.untrained(0).module.layer1, PlainBlock)
     card = json.loads(path.with_suffix(".json").read_text())
     assert (card["images"], card["subject"], card["pixel_norm"], card["batch_deviation"]) == (
         32,

@@ -93,13 +93,14 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
     )
 
 
-def trained(segmenter: Mapping[str, Any]) -> dict[str, float]:
-    """Held-out IoU by concept name, from the segmenter's card where it has one, by name or by category and name."""
+def trained(segmenter: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Held-out IoU by category and concept name, from the segmenter's card where it has one; category '' is any."""
     held = segmenter.get("card", segmenter).get("iou", {})
-    found: dict[str, float] = {}
+    found: dict[tuple[str, str], float] = {}
     for name, value in held.items() if isinstance(held, Mapping) else ():
-        found |= value if isinstance(value, Mapping) else {str(name): value}
-    return {name: float(value) for name, value in found.items()}
+        group = {(str(name), concept): iou for concept, iou in value.items()} if isinstance(value, Mapping) else None
+        found |= {("", str(name)): value} if group is None else group
+    return {concept: float(iou) for concept, iou in found.items()}
 
 
 class _Source:
@@ -167,9 +168,14 @@ class _Source:
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
-        drawn = self.reader.arrays(self.record.pictures, "drawn")
+        """The real images first: of the folder that was given, or the generator's own; then what was measured."""
+        record = self.record
+        real = self.reader.arrays(record.drawn or record.pictures, "drawn")
         made = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
-        found = [("drawn", drawn), ("generated", made)]
+        found = [
+            ("real" if record.reference else "drawn", real),
+            ("read" if record.reads else "generated", made),
+        ]
         return tuple(
             Trust(source, held["images"], held["labels"], held["confidence"]) for source, held in found if held
         )
@@ -200,6 +206,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
         Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
         units.resampled,
+        units.by_concept,
     )
 
 
@@ -234,6 +241,8 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
         devices,
         record.command,
         dict(source.rule.interpretable),
+        record.reference,
+        record.reads,
     )
 
 
@@ -245,6 +254,11 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
     if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
         notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
+    if record.reads and rule_named(record.rule).searches:
+        notes.append(
+            "Levels and labels were searched for on images of the folder whose images scored them: where some are the"
+            " same, IoU, p and q are optimistic."
+        )
     return tuple(notes)
 
 

@@ -66,7 +66,7 @@ class Study:
 def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: Budget) -> Study:
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
-    scores = scored(counted, counted.chances)
+    scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
     excess = np.zeros((len(numbers), counted.shape[0]))
     for row, number in enumerate(numbers):
         column = np.flatnonzero(scores.concepts == number)

@@ -52,14 +52,23 @@ class Groups:
     """(g, c) images that show the concept."""
 
     @classmethod
-    def of(cls, shards: Iterable[tuple[int, Chance]], units: slice = slice(None), shifted: bool = False) -> Groups:
-        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation."""
+    def of(
+        cls,
+        shards: Iterable[tuple[int, Chance]],
+        units: slice = slice(None),
+        shifted: bool = False,
+        among: Ints | None = None,
+    ) -> Groups:
+        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation.
+
+        Of some of the units, and `among` some of the concepts (their numbers), or all of them.
+        """
         paired: dict[int, Chance] = {}
         alone: dict[int, Chance] = {}
         for group, chance in shards:
             # One image has no other to be paired with: beside others it would count as agreement without a null.
             held = paired if chance.samples > 1 else alone
-            part = sliced(chance, units)
+            part = sliced(chance, units, among)
             held[group] = held[group].merge(part) if group in held else part
         held = paired or alone
         numbers = np.array(sorted(held), np.int64)
@@ -90,12 +99,15 @@ class Groups:
         return type(self)(**fields)
 
 
-def sliced(chance: Chance, units: slice) -> Chance:
-    """The counts of some of the units, without places; copied, so that those of the others can be forgotten."""
+def sliced(chance: Chance, units: slice, among: Ints | None = None) -> Chance:
+    """The counts of some units and concepts, without places; copied, so that those of the others can be forgotten."""
+    kept = np.arange(len(chance.concepts)) if among is None else np.flatnonzero(np.isin(chance.concepts, among))
     fields = dict(vars(chance))
     for name in ("observed", "shifted", "crossed"):
-        fields[name] = fields[name][:, units].copy()
-    return Chance(**fields | {"on": chance.on[units].copy(), "where": chance.where[:, :0]})
+        fields[name] = fields[name][:, units].take(kept, axis=2)
+    for name in ("concepts", "present", "images"):
+        fields[name] = fields[name][kept]
+    return Chance(**fields | {"on": chance.on[units].copy(), "where": chance.where[kept, :0]})
 
 
 def blocks(units: int, concepts: int, levels: int) -> list[slice]:

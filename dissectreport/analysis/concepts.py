@@ -14,11 +14,12 @@ from dissectreport.stats.null import Chance
 
 
 def concept_table(
-    areas: Areas, halves: Halves, judging: Halves, vocabulary: pd.DataFrame, trained: Mapping[str, float]
+    areas: Areas, halves: Halves, judging: Halves, vocabulary: pd.DataFrame, trained: Mapping[tuple[str, str], float]
 ) -> pd.DataFrame:
     """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
-    `judging` are the samples that the rule chooses and scores on: the `halves`, or all of them twice.
+    `judging` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
+    segmenter's held-out IoU by category ('' for any) and name.
     """
     share = areas.share()
     mean = share.mean(0)
@@ -36,7 +37,10 @@ def concept_table(
             "area_high": (mean + reach).clip(0, 1),
             "position_only": position_only(judging, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
-            "trained": [trained.get(name, np.nan) for name in names["concept"]],
+            "trained": [
+                trained.get((category, name), trained.get(("", name), np.nan))
+                for name, category in zip(names["concept"], names["category"], strict=True)
+            ],
         },
         index=areas.concepts,
     )

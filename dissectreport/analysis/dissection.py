@@ -56,7 +56,7 @@ COLUMNS: Mapping[str, str] = {
     "other": "number of the other unit",
     "layer": "name of the layer",
     "kind": "why an image is an example: 'top', 'middle' or 'random'",
-    "sample": "number of the generated image; its latent follows from the seed and this number",
+    "sample": "number of the image; what it is made of, or which one it is, follows from the seed and this number",
     "peak": "largest activation of the unit in that image",
     "bin_low": "lower edge of a bin of activations",
     "bin_high": "upper edge of that bin",
@@ -72,6 +72,11 @@ COLUMNS: Mapping[str, str] = {
     "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
 }
 """What every column of every table means."""
+
+
+def no_counts() -> pd.DataFrame:
+    """The counts by concept of a layer without any."""
+    return pd.DataFrame(columns=["control", "category", "concept", "units", "units_low", "units_high"])
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,10 @@ class Provenance:
     """The command that reproduces the run."""
     thresholds: Mapping[str, float]
     """The rule's cut-offs by name, e.g. {'excess': .04, 'q': .05}."""
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    """The folder of real images that was given: folder (its name), images, left_out; empty where none was."""
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    """Likewise the folder whose images the network reads; empty for one that makes images."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,9 @@ class Layer:
     resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
     layer and control, so that the interval of a difference can be told."""
+    by_concept: pd.DataFrame = field(default_factory=no_counts)
+    """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
+    by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
 
     @property
     def interpretable(self) -> pd.DataFrame:
@@ -192,7 +204,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The generated images that a report shows, by sample number."""
+    """The images that a report shows, generated or read, by sample number."""
 
     numbers: NDArray[np.int64]
     """(m,) rising."""
@@ -211,7 +223,8 @@ class Trust:
     """How far the segmenter can be trusted, shown on one kind of images."""
 
     source: str
-    """'generated', or 'drawn' for images like those that the generator was trained on."""
+    """'generated', or 'read' by a network that makes none; 'drawn' for images like those that the generator was trained
+    on, 'real' for those of a folder that was given."""
     images: NDArray[np.uint8]
     """(k, height, width, 3)"""
     labels: NDArray[np.int16]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.chance import Groups, Scores, Verdict, blocks, judge, score
-from dissectreport.analysis.dissection import Curves
+from dissectreport.analysis.chance import FEWEST_IMAGES, Groups, Scores, Verdict, blocks, judge, score
+from dissectreport.analysis.concepts import images_of, seen_by_half
+from dissectreport.analysis.dissection import Curves, no_counts
 from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.base import Floats, Ints, union
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.levels import AnyLevels
@@ -66,6 +68,7 @@ class Units:
     pairs: pd.DataFrame
     controls: pd.DataFrame
     resampled: Mapping[str, Ints]
+    by_concept: pd.DataFrame
     curves: Curves
     correlated: pd.DataFrame
     kind: NDArray[np.str_]
@@ -79,7 +82,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     `vocabulary` has a row (concept, category) for each concept number; `position_only` is the IoU of each concept's
     best image-independent mask, by concept number.
     """
-    scores = scored(counted, counted.chances)
+    scores = scored(counted, vocabulary, counted.chances)
     words = Words(vocabulary, scores.concepts)
     verdict = judge(scores)
     kind, samples = examples(counted.peaks)
@@ -96,10 +99,35 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     )
 
 
-def scored(counted: Counted, chances: Chances, shifted: bool = False) -> Scores:
-    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again."""
-    parts = blocks(counted.shape[0], len(counted.joint.concepts), len(counted.levels.null))
-    return Scores.together([score(Groups.of(chances(), part, shifted), counted.pixels) for part in parts])
+def scored(
+    counted: Counted, vocabulary: pd.DataFrame, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
+) -> Scores:
+    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
+
+    Where it takes several blocks, only concepts that matter are scored, and those `wanted`: of a thousand that occur
+    in some image or other, a tenth can be tested.
+    """
+    units, levels = counted.shape[0], len(counted.levels.null)
+    parts, among = blocks(units, len(counted.joint.concepts), levels), None
+    if len(parts) > 1:
+        among = mattering(chances(), vocabulary, wanted)
+        parts = blocks(units, len(among), levels)
+    return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
+
+
+def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, wanted: Sequence[int]) -> Ints:
+    """Numbers of the concepts that tables can show: tested or wanted ones, and the first of every category.
+
+    All that occur where too few are tested to fill the tables.
+    """
+    halves = seen_by_half(shards)
+    concepts = union(halves[0][0], halves[1][0])
+    tested = np.minimum(*(images_of(half, concepts) for half in halves)) >= FEWEST_IMAGES
+    if tested.sum() < max(PAIRS, CURVES):
+        return concepts
+    _, firsts = np.unique(vocabulary["category"].to_numpy()[concepts], return_index=True)
+    tested[firsts] = True
+    return concepts[tested | np.isin(concepts, wanted)]
 
 
 @dataclass(frozen=True)
@@ -353,7 +381,7 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, object]]:
+def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words, testable(scores))
     others = (
@@ -363,17 +391,22 @@ def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, o
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:
-            rivals = scored(counted, chances, shifted)
+            rivals = scored(counted, words.vocabulary, chances, shifted)
             rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
     return rows
 
 
-def counts_of(rows: list[dict[str, object]]) -> tuple[pd.DataFrame, dict[str, Ints]]:
-    """The table of the controls, and by control the interpretable units in each bootstrap replicate."""
+def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
+    """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
     figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high"]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
-    return table.drop(columns="resampled"), dict(zip(whole["control"], whole["resampled"], strict=True))
+    each = [row["each"] for row in rows if row["each"] is not None]
+    return (
+        table.drop(columns="resampled"),
+        dict(zip(whole["control"], whole["resampled"], strict=True)),
+        pd.concat(each, ignore_index=True) if each else no_counts(),
+    )
 
 
 def testable(scores: Scores) -> NDArray[np.bool_]:
@@ -386,21 +419,20 @@ def tally(
     judged: Callable[[NDArray[np.bool_] | None], Verdict],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
 
     Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for category in ["", *words.categories]:
         among = words.within(category) if category else None
         verdict = judged(among)
         if testable is not None and not (testable if among is None else testable & among).any():
             figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
             blank = dict.fromkeys(figures, float("nan"))
-            rows.append(
-                {"control": control, "category": category, "of": len(verdict.column), "resampled": None} | blank
-            )
+            none = {"of": len(verdict.column), "resampled": None, "each": None}
+            rows.append({"control": control, "category": category} | none | blank)
             continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
@@ -418,9 +450,33 @@ def tally(
                 "concepts_low": low[1],
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
                 "resampled": spread[:, 0],
+                "each": None if among is None else _each_concept(control, category, words, verdict),
             }
         )
     return rows
+
+
+def _each_concept(control: str, category: str, words: Words, verdict: Verdict) -> pd.DataFrame:
+    """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
+    concepts = len(words.concepts)
+
+    def units(label: Ints, passed: NDArray[np.bool_]) -> Ints:
+        return np.bincount(label[passed & (label >= 0)], minlength=concepts)
+
+    counted = units(verdict.column, verdict.interpretable)
+    spread = np.stack([units(*one) for one in zip(verdict.labels, verdict.passed, strict=True)])
+    low, high = basic_interval(counted, spread)
+    at = np.flatnonzero(high)
+    return pd.DataFrame(
+        {
+            "control": control,
+            "category": category,
+            "concept": words.concept(at),
+            "units": counted[at],
+            "units_low": low[at],
+            "units_high": np.minimum(high[at], len(verdict.column)),
+        }
+    )
 
 
 def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> tuple[int, int]:

@@ -8,7 +8,6 @@ No code is ever unpickled. What a file is, is told from its bytes; whatever cann
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import warnings
@@ -25,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dissectreport.checkpoints import pickles
-from dissectreport.checkpoints.looks import look_at
+from dissectreport.checkpoints.looks import digest_of, look_at
 from dissectreport.errors import WeightsError
 
 CURE = "give the file of weights itself"
@@ -90,12 +89,6 @@ def read_card(path: Path, cure: str) -> dict[str, Any]:
     if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
         raise WeightsError(f"{path} gives no sha256 for its weights; {cure}")
     return card
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tensors_of(content: Mapping[str, object]) -> dict[str, Tensor]:

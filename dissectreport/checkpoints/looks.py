@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from dissectreport.errors import WeightsError
@@ -51,3 +52,9 @@ def look_at(path: Path, cure: str) -> str:
     if found in NO_WEIGHTS:
         raise WeightsError(f"{path} {NO_WEIGHTS[found]}; {cure}")
     return found
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 from dissectreport.probe import Seen
@@ -17,26 +17,36 @@ def readable(parts: Sequence[Seen]) -> tuple[str, ...]:
     return tuple(part.name for part in parts if part.units)
 
 
+def refusal(part: Seen) -> str:
+    """Why the units of a part cannot be read."""
+    if part.runs > 1:
+        return f"runs {part.runs} times for an image"
+    return (
+        f"returns shape {('n', *part.shape)}, not (n, units, h, w) or (n, units)"
+        if part.shape
+        else f"returns a {part.returned}"
+    )
+
+
 def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
     """The layers that are read where none are named: of the network's blocks the last of each shape, five at most.
 
     The last of several blocks of one shape is where a resolution's work is done, and where an activation function
-    has been applied. The image itself is no layer.
+    has been applied. The image itself is no layer; and where there are maps, vectors are none.
     """
-    runs = groupby(blocks(parts, image_size), key=lambda part: part.shape)
+    units = {part.name for part in parts if part.units and not is_image(part, image_size)}
+    maps = {part.name for part in parts if part.name in units and math.prod(part.shape[1:]) > 1}
+    runs = groupby(blocks(parts, maps or units), key=lambda part: part.shape)
     return tuple(part.name for part in spread([list(run)[-1] for _, run in runs], MOST))
 
 
-def blocks(parts: Sequence[Seen], image_size: tuple[int, int]) -> list[Seen]:
-    """The outermost parts whose units can be read, those that hold the image left out.
-
-    Where all but one of them are left out, it is a wrapper: its own parts are the blocks.
-    """
+def blocks(parts: Sequence[Seen], wanted: Collection[str]) -> list[Seen]:
+    """The outermost of the wanted parts; where there is but one, it is a wrapper: its own parts are the blocks."""
     names = {part.name for part in parts}
     outermost = [part for part in parts if not names & {*parents(part.name)}]
-    kept = [part for part in outermost if part.units and not is_image(part, image_size)]
+    kept = [part for part in outermost if part.name in wanted]
     inside = [part for part in parts if part not in outermost]
-    return (blocks(inside, image_size) or kept) if len(kept) <= 1 and inside else kept
+    return (blocks(inside, wanted) or kept) if len(kept) <= 1 and inside else kept
 
 
 def parents(name: str) -> list[str]:

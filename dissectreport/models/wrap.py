@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import BadOption, ModelError
+from dissectreport.identity import identity_of
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import Output
 
@@ -59,8 +61,12 @@ class NetworkGenerator:
     """() for all layers."""
     remade: Callable[[int], nn.Module] | None = None
     drawings: Callable[[int], Tensor | None] = no_drawings
+    reference: Path | None = None
+    """A folder of real images that stands in for `drawings`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
+    code: str = ""
+    """What else the numbers depend on, such as the SHA-256 of the file with the network's code."""
     inputs: Inputs | None = None
     """What the network is called with; None for one standard normal latent of `latent_shape`."""
     output: Output = OUTPUT
@@ -76,7 +82,7 @@ class NetworkGenerator:
                 f"generator {self.name!r} has latent_shape {self.latent_shape}, but inputs of "
                 f"{takes.latent_shape}; leave latent_shape out"
             )
-        identity = self.identity or " ".join(filter(None, (identity_of(self.module), self._unusual())))
+        identity = self.identity or " ".join(filter(None, (identity_of(self.module), self._unusual(), self.code)))
         made = {"latent_shape": takes.latent_shape, "default_layers": self.default_layers or self.layers}
         for name, value in {**made, "identity": identity}.items():
             object.__setattr__(self, name, value)
@@ -103,15 +109,6 @@ class NetworkGenerator:
     def drawn(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None."""
         return self.drawings(count)
-
-
-def identity_of(module: nn.Module) -> str:
-    """The class of the network and the SHA-256 of its structure and its tensors: names, types, shapes and bytes."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in sorted({**dict(module.named_buffers()), **module.state_dict()}.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return f"{type(module).__name__}-{digest.hexdigest()}"
 
 
 def check_layers(module: nn.Module, layers: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dissectreport.report.causal import dictionary, listed, meaning
 from dissectreport.report.causal_charts import order_mark, order_words
+from dissectreport.report.citation import bibtex, licence_of
 from dissectreport.report.frame import Frame
 from dissectreport.report.model import Pairs, Site, cards, core, flat
 from dissectreport.report.wording import Wording
@@ -63,6 +64,9 @@ class MethodsPage:
     columns: Mapping[str, str]
     causes: CausalMethods | None
     set_aside: Mapping[str, int]
+    licence: str
+    """Of the model; '' where it is not told."""
+    bibtex: str
 
 
 def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage:
@@ -90,12 +94,14 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         untested=tuple(found.concepts.loc[~found.concepts["tested"].astype(bool), "concept"]),
         generator=core(facts.generator),
         segmenter=core(facts.segmenter),
-        cards=cards("generator", facts.generator) + cards("segmenter", facts.segmenter),
+        cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=downloads,
         columns=site.wording.dictionary(),
         causes=causal_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
+        licence=licence_of(facts.generator),
+        bibtex=bibtex(),
     )
 
 

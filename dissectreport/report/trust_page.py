@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dissectreport.analysis.dissection import Dissection
+from dissectreport.report.figures import count
 from dissectreport.report.frame import Frame
 from dissectreport.report.images import leading_labels, tile_width
 from dissectreport.report.marks import mark_of
@@ -42,6 +44,8 @@ class TrustGroup:
 
     source: str
     words: str
+    origin: str
+    """Which folder they come from; '' where there is none."""
     mean: float
     width: int
     """Of an image, in pixels."""
@@ -75,9 +79,26 @@ class TrustPage:
     """Concepts of which its card says nothing."""
     held_out: str
     """The images on which it was judged, in its card's words."""
+    reads: bool
+    """Whether the images are read, not generated."""
 
 
-SOURCES = {"drawn": "Drawn images, like those the generator was trained on", "generated": "Generated images"}
+SOURCES = {
+    "drawn": "Images like those the generator was trained on",
+    "real": "Real images",
+    "generated": "Generated images",
+    "read": "Images that the network reads",
+}
+KINDS = {"drawn": "reference image", "read": "image"}
+"""What one of them is called, where that is not its source."""
+
+
+def origin(folder: Mapping[str, Any], shown: int) -> str:
+    """A sentence about the folder from which so many images are shown; '' without one."""
+    if not folder:
+        return ""
+    left_out = f"; {count(folder['left_out'])} could not be read" if folder["left_out"] else ""
+    return f"{count(shown)} of {count(folder['images'])} images of the folder {folder['folder']}{left_out}."
 
 
 def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
@@ -89,6 +110,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         "What the segmenter sees, and how sure it is.",
         current="segmenter",
     )
+    folders = {"real": found.provenance.reference, "read": found.provenance.reads}
     groups = []
     for number, trust in enumerate(found.trust):
         seen = []
@@ -105,13 +127,18 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
                     sure,
                     mean,
                     shades,
-                    f"{trust.source} image {i + 1} of {len(trust.images)}: {words}",
+                    f"{KINDS.get(trust.source, f'{trust.source} image')} {i + 1} of {len(trust.images)}: {words}",
                 )
             )
         mean = float(trust.confidence.astype(np.float64).mean()) if len(trust.images) else math.nan
         groups.append(
             TrustGroup(
-                trust.source, SOURCES.get(trust.source, trust.source), mean, tile_width(trust.images), tuple(seen)
+                trust.source,
+                SOURCES.get(trust.source, trust.source),
+                origin(folders.get(trust.source, {}), len(trust.images)),
+                mean,
+                tile_width(trust.images),
+                tuple(seen),
             )
         )
     segmenter = found.provenance.segmenter
@@ -125,6 +152,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         _found(found),
         tuple(str(row.concept) for row in rows_of(found.concepts) if math.isnan(row.trained)),
         str(segmenter.get("card", {}).get("held_out", "")),
+        bool(found.provenance.reads),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,12 +21,17 @@ class Concept:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The concepts by number; number 0 is "nothing" and never a concept."""
+    """The concepts by number; number 0 is "nothing" and never a concept.
+
+    Reports go by names. So where two categories share one (the hair of a person, and hair the material), the later
+    concept is called by its category too: "hair" and "hair (material)".
+    """
 
     concepts: tuple[Concept, ...]
 
     def __post_init__(self) -> None:
         assert self.concepts and self.concepts[0].name == "-", "concept 0 is '-', nothing"
+        object.__setattr__(self, "concepts", told_apart(self.concepts))
 
     @classmethod
     def of(cls, **names: tuple[str, ...]) -> Vocabulary:
@@ -40,6 +46,18 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.concepts)
+
+
+def told_apart(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
+    """The same concepts, every one with a name of its own."""
+    found: dict[str, Concept] = {}
+    for concept in concepts:
+        name, count = concept.name, 1
+        while name in found:
+            name = f"{concept.name} ({concept.category}{f' {count}' if count > 1 else ''})"
+            count += 1
+        found[name] = Concept(name, concept.category)
+    return tuple(found.values())
 
 
 class Segmenter(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.checkpoints.files import read_card, read_checkpoint, tensors_of
-from dissectreport.errors import WeightsError
+from dissectreport.checkpoints.fitting import fit
 from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
 
@@ -130,9 +130,8 @@ class DrawnSegmenter:
         return torch.cat([nothing, *shares, ruled], dim=1)[:, list(concepts)]
 
     def features(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances between sets."""
-        with torch.no_grad():
-            return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
+        """(n, 3, h, w) -> (n, 168) what the network sees in a whole image, for distances; it has gradients."""
+        return torch.cat([level.mean(dim=(2, 3)) for level in self.network.describe(fitted(images))], dim=1)
 
     def to(self, device: torch.device) -> DrawnSegmenter:
         """The same segmenter on `device`."""
@@ -161,9 +160,5 @@ def load_drawn(name: str, words: Words, weights: Path | None = None) -> DrawnSeg
 def network_of(words: Words, state_dict: Mapping[str, Tensor], name: str) -> DrawnNetwork:
     """The network with these weights; every tensor must be there and fit."""
     network = DrawnNetwork(words)
-    try:
-        network.load_state_dict(dict(state_dict))
-    except RuntimeError as problem:
-        first = str(problem).splitlines()[-1].strip()
-        raise WeightsError(f"these weights do not fit the segmenter of {name}: {first}") from problem
+    fit(network, state_dict, f"the segmenter of {name}")
     return network

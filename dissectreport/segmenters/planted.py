@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dissectreport.segmenters.base import Vocabulary
 
 TEMPERATURE = 0.5
 """Softness of `probabilities`, in squared distance of colours; the nearest two colours are 2 apart."""
+CELLS = 4
+"""Rows and columns of cells of `features`."""
 
 VOCABULARY = Vocabulary.of(
     object=("sky", "grass", "house", "tree", "ball"),
@@ -80,6 +83,11 @@ class PlantedSegmenter:
         incidence = torch.zeros(len(self.shows), len(VOCABULARY), device=images.device)
         incidence.scatter_(1, self.shows, 1.0)
         return torch.einsum("nphw,pc->nchw", self._paint_probabilities(images), incidence[:, list(concepts)])
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, 144) how much of each cell of 4 x 4 every paint covers, softly; it has gradients."""
+        paints = self._paint_probabilities(images)[:, : len(PAINTS)]
+        return functional.adaptive_avg_pool2d(paints, CELLS).flatten(1)
 
     def to(self, device: torch.device) -> PlantedSegmenter:
         """The same segmenter on `device`."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import sqrt
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from dissectreport.models.proggan import unchanged
 
 GROUP = 4
 
@@ -60,28 +57,14 @@ def with_deviation(features: Tensor) -> Tensor:
     return torch.cat([features, channel.to(features.dtype)], dim=1)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How the images of a batch are compared: from features to features, with this many channels more."""
-
-    of: Callable[[Tensor], Tensor]
-    channels: int
-
-
-DEVIATION = Comparison(with_deviation, 1)
-NONE = Comparison(unchanged, 0)
-"""Every image is judged alone: a training variant of GAN Dissection, section 4.2."""
-
-
 class Discriminator(nn.Module):
     """Scores images at full size, at half size, or at both while the finest resolution is faded in.
 
-    `channels` are those of each resolution from 4x4 on; `comparison` is what it learns of the other images of a batch.
+    `channels` are those of each resolution from 4x4 on.
     """
 
-    def __init__(self, channels: Sequence[int], comparison: Comparison = DEVIATION) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.comparison = comparison
         coarse = list(channels[:-1])
         self.fine_entry = rectified(3, channels[-1], 1, 0)
         self.fine_block = HalvingBlock(channels[-1], coarse[-1])
@@ -89,14 +72,14 @@ class Discriminator(nn.Module):
         pairs = zip(reversed(coarse[1:]), reversed(coarse[:-1]), strict=True)
         self.blocks = nn.Sequential(*(HalvingBlock(here, below) for here, below in pairs))
         self.verdict = nn.Sequential(
-            rectified(coarse[0] + comparison.channels, coarse[0], 3, 1),
+            rectified(coarse[0] + 1, coarse[0], 3, 1),
             rectified(coarse[0], coarse[0], 4, 0),
             ScaledConvolution(coarse[0], 1, 1, 0, 1.0),
         )
 
     def forward(self, images: Tensor, blend: float) -> Tensor:
         """(n, 3, h, w) images, half the size where `blend` is 0 -> (n,) scores, positive for drawn ones."""
-        verdict: Tensor = self.verdict(self.comparison.of(self.blocks(self._enter(images, blend))))
+        verdict: Tensor = self.verdict(with_deviation(self.blocks(self._enter(images, blend))))
         return verdict.flatten()
 
     def _enter(self, images: Tensor, blend: float) -> Tensor:

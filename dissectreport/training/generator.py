@@ -26,15 +26,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.models.proggan import (
-    NORMALISED,
-    PLAIN,
     Block,
-    Parts,
+    Output,
     ProgressiveGenerator,
     from_state_dict,
+    normalise_pixels,
 )
 from dissectreport.segmenters.drawn import channels_last, load_drawn
-from dissectreport.training.discriminator import DEVIATION, NONE, Discriminator
+from dissectreport.training.discriminator import Discriminator
 from dissectreport.training.drawings import SUBJECTS, load_images
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights
@@ -65,10 +64,6 @@ class Recipe:
     """What had been trained before the run began, for the card."""
     subject: str = "scenes"
     """What the drawings show."""
-    pixel_norm: bool = True
-    """Whether the generator normalises the input of every block."""
-    batch_deviation: bool = True
-    """Whether the discriminator is told how much the images of a batch differ."""
 
     @property
     def size(self) -> int:
@@ -83,10 +78,10 @@ class Recipe:
 class GrowingGenerator(nn.Module):
     """A Progressive GAN generator with a second output at half size, for the time in which it grows."""
 
-    def __init__(self, sizes: Sequence[int], parts: Parts = NORMALISED) -> None:
+    def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.full = ProgressiveGenerator(sizes, parts)
-        self.coarse_output = parts.output(sizes[-2])
+        self.full = ProgressiveGenerator(sizes)
+        self.coarse_output = Output(sizes[-2])
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from N(0, 1)."""
@@ -109,7 +104,7 @@ class GrowingGenerator(nn.Module):
 
     def at_half_size(self) -> ProgressiveGenerator:
         """The generator as it is before it grows, with the same weights."""
-        half = ProgressiveGenerator(self.full.sizes[:-1], self.full.parts)
+        half = ProgressiveGenerator(self.full.sizes[:-1])
         layers = [*list(self.full)[:-3], self.coarse_output]
         for layer, trained in zip(half, layers, strict=True):
             layer.load_state_dict(trained.state_dict())
@@ -157,7 +152,7 @@ class GrowingGenerator(nn.Module):
 def run_block(block: nn.Module, features: Tensor) -> Tensor:
     """What the block computes, scale and bias inside the convolution: a step takes a quarter less."""
     assert isinstance(block, Block)
-    features = block.normalise(features)
+    features = normalise_pixels(features)
     if block.upsampling > 1:
         features = double(features)
     weight = block.conv.weight * block.wscale.scale
@@ -191,11 +186,10 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.progress = Progress()
-        self.generator = channels_last(GrowingGenerator(recipe.sizes, NORMALISED if recipe.pixel_norm else PLAIN))
+        self.generator = channels_last(GrowingGenerator(recipe.sizes))
         self.generator.initialise(recipe.seed)
         torch.manual_seed(recipe.seed)
-        comparison = DEVIATION if recipe.batch_deviation else NONE
-        self.discriminator = channels_last(Discriminator(recipe.sizes[1:], comparison))
+        self.discriminator = channels_last(Discriminator(recipe.sizes[1:]))
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
             torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, betas=(0.0, 0.99)),
@@ -424,8 +418,6 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
     card = {
         "what": f"Progressive GAN of drawn {recipe.subject}, {generator.resolution} x {generator.resolution}",
         "subject": recipe.subject,
-        "pixel_norm": recipe.pixel_norm,
-        "batch_deviation": recipe.batch_deviation,
         "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of {SUBJECTS[recipe.subject].paint.__module__}",
         "images": progress.images,
         "images_at_half_size": min(progress.images, recipe.coarse) if progress.grown else 0,
@@ -452,8 +444,6 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--images", type=int, default=400_000, help="stop after this many generated images")
     train.add_argument("--subject", choices=SUBJECTS, default=recipe.subject, help="what the drawings show")
     train.add_argument("--sizes", type=numbers, default=recipe.sizes, help="channels of the latent and from 4x4 on")
-    train.add_argument("--without-pixel-norm", action="store_true", help="a generator that normalises nothing")
-    train.add_argument("--without-batch-deviation", action="store_true", help="a discriminator of single images")
     train.add_argument("--data", type=int, default=recipe.data, help="how many drawings to learn from")
     train.add_argument("--seed", type=int, default=recipe.seed)
     train.add_argument("--batch", type=int, default=recipe.batch, help="images a step")
@@ -488,8 +478,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = Recipe(
         subject=options.subject,
         sizes=options.sizes,
-        pixel_norm=not options.without_pixel_norm,
-        batch_deviation=not options.without_batch_deviation,
         data=options.data,
         seed=options.seed,
         batch=options.batch,

@@ -28,6 +28,7 @@ class Observed:
         return self.pixels.sum(dim=0).double() / (len(self.pixels) * SIZE * SIZE)
 
 
+@torch.no_grad()
 def observe(images: Callable[[int, int], Tensor], count: int, segmenter: DrawnSegmenter) -> Observed:
     """What the segmenter sees in images 0 to `count`; `images(first, last)` gives (n, 3, h, w) in [-1, 1]."""
     features, pixels = [], []

@@ -1,0 +1,1 @@
+"""Networks whose features tell how near images are to others."""

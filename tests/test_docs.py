@@ -1,0 +1,122 @@
+"""What the how-to pages say is run word for word."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from dissectreport import plugins
+from dissectreport.cli import app
+from dissectreport.models import described
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code of one language on a page, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def named(page: str, language: str) -> dict[str, str]:
+    """The files that a page shows: those that begin with a comment of their name."""
+    found = (re.match(r"# (\S+\.\w+)\n", code) for code in blocks(page, language))
+    return {first[1]: code for first, code in zip(found, blocks(page, language), strict=True) if first}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which a reader follows a page, with the files that it shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "net", raising=False)
+    return tmp_path
+
+
+def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
+    for name, code in {**named("own-gan.md", "python"), **named("own-gan.md", "toml")}.items():
+        (place / name).write_text(code)
+    from net import Generator  # type: ignore[import-not-found]
+
+    torch.manual_seed(0)
+    network = Generator()
+    for part in network.modules():
+        if isinstance(part, torch.nn.ConvTranspose2d):
+            torch.nn.init.normal_(part.weight, std=0.2)
+    torch.save({"generator": network.state_dict(), "step": 40000}, "checkpoint.pt")
+    for line in blocks("own-gan.md", "sh"):
+        words = shlex.split(line)
+        assert words[0] == "dissectreport"
+        fewer = ["96" if word == "960" else word for word in words[1:]]
+        ran = CliRunner().invoke(app, [*fewer, *(["--workers", "1"] if "build" in words else [])])
+        assert ran.exit_code == 0, ran.output
+    assert (place / "site" / "index.html").exists()
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of every command of ours on a page, those in workflows too."""
+    text = re.sub(r"^ *(- )?(run: )?", "", "\n".join(blocks(page, "sh") + blocks(page, "yaml")), flags=re.MULTILINE)
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("dissectreport ")]
+
+
+def test_every_command_on_how_to_publish_and_on_old_results_is_one() -> None:
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    names = []
+    for words in [*commands("publish.md"), *commands("old-results.md")]:
+        command = known[words[0]]
+        command.make_context(words[0], words[1:])  # refuses what it does not know
+        names.append(words[0])
+    assert set(names) == {"build", "serve", "render", "publish", "export", "import"}
+
+
+WORKFLOWS = DOCS.parent / ".github" / "workflows"
+
+
+@pytest.mark.parametrize("place", ["this repository", "the page"])
+def test_only_the_step_that_deploys_may_write_and_only_pages(place: str) -> None:
+    text = (WORKFLOWS / "pages.yml").read_text() if place == "this repository" else blocks("publish.md", "yaml")[0]
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    assert workflow["permissions"] == {}
+    assert jobs["build"]["permissions"] == {"contents": "read", "pages": "read"}
+    assert jobs["deploy"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert jobs["deploy"]["needs"] == "build" and jobs["deploy"]["environment"]["name"] == "github-pages"
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    used = [step["uses"].split("@")[0] for step in steps if "uses" in step]
+    assert used[-2:] == ["actions/upload-pages-artifact", "actions/deploy-pages"]
+    assert all("${{" not in step.get("run", "") for step in steps), "what is not ours is no part of a command"
+    out = next(step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", ""))
+    assert any(f"--out {out}" in step.get("run", "") for step in steps)
+
+
+def test_what_the_workflow_of_this_repository_builds_are_models() -> None:
+    text = (WORKFLOWS / "pages.yml").read_text()
+    named = re.search(r"for model in (.*); do", text)
+    assert named is not None
+    assert set(named[1].split()) <= set(plugins.names(plugins.GENERATORS))
+
+
+def test_every_key_of_a_description_is_explained() -> None:
+    page = (DOCS / "own-gan.md").read_text()
+    assert all(f"`{key}`" in page for key in described.KEYS)
+
+
+def test_every_example_of_a_description_is_one() -> None:
+    for code in blocks("own-gan.md", "toml"):
+        lines = [code] if code.startswith(("#", "inputs")) else code.strip().splitlines()
+        for line in lines:
+            given = tomllib.loads(line)
+            plan = described.Description(Path("mine.toml"), given)
+            assert set(given) <= set(described.KEYS)
+            if "latent" in given or "inputs" in given:
+                assert described.inputs_of(plan).latent_shape
+            assert described.output_of(plan)
