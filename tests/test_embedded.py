@@ -73,6 +73,17 @@ def test_drawings_are_images_that_stay_the_same() -> None:
     assert torch.equal(images, drawn(2, 32))
 
 
+@pytest.mark.parametrize("subject", ["scenes", "rooms"])
+def test_a_card_says_what_the_drawings_show_and_which_segmenter_knows_them(folder: Path, subject: str) -> None:
+    card = json.loads((folder / "small.json").read_text())
+    (folder / "small.json").write_text(json.dumps({**card, "subject": subject}))
+    generator = embedded("small", folder)
+    assert generator.facts["segmenter"] == subject
+    images = generator.drawn(2)
+    assert images is not None
+    assert torch.equal(images, drawn(2, 16, subject))
+
+
 def truncate(folder: Path) -> None:
     path = folder / "small.safetensors"
     path.write_bytes(path.read_bytes()[:-100])

@@ -27,6 +27,11 @@ def scenes_pgan_early() -> NetworkGenerator:
     return embedded("scenes_pgan_early", WEIGHTS)
 
 
+def rooms_pgan() -> NetworkGenerator:
+    """Bedrooms, living rooms and dining rooms, 64 x 64: the scenes' generator, taught to draw something else."""
+    return embedded("rooms_pgan", WEIGHTS)
+
+
 def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json", REINSTALL)
