@@ -7,6 +7,7 @@ import math
 import shlex
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -699,6 +700,8 @@ def test_a_description_can_be_used_from_any_folder(place: Path, monkeypatch: pyt
     job = prepare(Options("../an own modèl.toml", cache=place / "cache"))
     assert job.segmenter.name == "bright+colour"
     assert shlex.split(reproduce(job))[:3] == ["dissectreport", "build", "../an own modèl.toml"]
+    given = replace(job, options=replace(job.options, weights=str(place / "own weights.pth")))
+    assert "--weights 'own weights.pth'" in reproduce(given), "where files lie on a machine is not published"
 
 
 @pytest.mark.parametrize(
@@ -819,7 +822,7 @@ def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outs
 @pytest.mark.parametrize("change", [Tensor.to_sparse, lambda value: value.to("meta")])
 def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
     network = nn.Linear(3, 2, bias=False)
-    with pytest.raises(WeightsError, match="cannot be put into a line: RuntimeError") as raised:
+    with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
         fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
     assert "\n" not in str(raised.value)
 
