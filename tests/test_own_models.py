@@ -113,6 +113,14 @@ class Remembering(nn.Module):
         return self.out(self.memory(z[:, None])[0][:, 0]).tanh().view(-1, 3, 8, 8)
 
 
+class Lazy(Mlp):
+    """Knows the sizes of its weights only when it has run."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.LazyLinear(3 * 8 * 8)
+
+
 class Seer(nn.Module):
     """Tells classes of images."""
 
@@ -747,6 +755,14 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
     (place / "mlp.pth").write_bytes((place / "other.pth").read_bytes())
     with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file whose sha256 mine.toml tells"):
         plugins.generator(name)
+
+
+def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
+    with pytest.raises(ModelError, match="mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
