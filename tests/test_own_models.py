@@ -760,7 +760,7 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
 def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
-    with pytest.raises(ModelError, match="mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
         plugins.generator(name)
     assert "\n" not in str(raised.value)
 
