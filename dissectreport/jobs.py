@@ -293,7 +293,7 @@ def reproduce(job: Job) -> str:
     for name in ("intervention_samples", "intervention_layer", "budget", "constant", "precision"):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
-    words += [f"--weights {shlex.quote(without_place(Path(options.weights)))}"] if options.weights else []
+    words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
     words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
     words += [f"--reference {shlex.quote(without_place(options.reference))}"] if options.reference else []
     return " ".join(words)
