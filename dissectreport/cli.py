@@ -47,7 +47,7 @@ def _program(
 
 
 Model = Annotated[
-    str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
+    str, typer.Argument(help="A name from `dissectreport models`, a .toml that describes one, or ./file.py:function.")
 ]
 Weights = Annotated[
     str, typer.Option(help="A file of weights for the model; nothing is downloaded then.", metavar="FILE")

@@ -112,6 +112,14 @@ class Remembering(nn.Module):
         return self.out(self.memory(z[:, None])[0][:, 0]).tanh().view(-1, 3, 8, 8)
 
 
+class Lazy(Mlp):
+    """Knows the sizes of its weights only when it has run."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.LazyLinear(3 * 8 * 8)
+
+
 class Seer(nn.Module):
     """Tells classes of images."""
 
@@ -746,6 +754,14 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
         plugins.generator(name)
 
 
+def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
+    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
     name = write(place, 'network = "./net.py:Mlp"\nlatent = 6\nfacts = { trained = 2024-05-17 }\n')
     assert plugins.generator(name).facts["trained"] == "2024-05-17"
@@ -819,7 +835,7 @@ def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outs
 @pytest.mark.parametrize("change", [Tensor.to_sparse, lambda value: value.to("meta")])
 def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
     network = nn.Linear(3, 2, bias=False)
-    with pytest.raises(WeightsError, match="cannot be put into a line: RuntimeError") as raised:
+    with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
         fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
     assert "\n" not in str(raised.value)
 

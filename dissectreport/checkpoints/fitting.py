@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import WeightsError, answered
+from dissectreport.errors import WeightsError
 
 PARALLEL = "module."
 """What names begin with when a network was saved inside DataParallel."""
@@ -73,8 +73,7 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
         raise WeightsError(f"these weights do not fit {what}: {line}")
     counters = {name: torch.zeros_like(expected[name], device="cpu") for name in expected if name.endswith(COUNTER)}
     bare = any(value.is_meta for value in expected.values())
-    who = f"these weights cannot be put into {what}"
-    answered(WeightsError, who, lambda: network.load_state_dict({**counters, **given}, assign=bare))
+    network.load_state_dict({**counters, **given}, assign=bare)
 
 
 def wrapped_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -93,6 +92,11 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
         f"{name} has shape {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in expected
         if name in given and given[name].shape != expected[name].shape
+    ]
+    problems += [
+        f"{name} is quantized, sparse or without storage; save it as a plain tensor"
+        for name, value in given.items()
+        if value.is_quantized or value.is_meta or value.layout != torch.strided
     ]
     if not problems:
         return ""
