@@ -149,6 +149,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
             ]
             for concept, one in layer.best.items()
         ],
+        "labels": [-1 if label is None else at[label] for label in layer.labels],
     }
 
 
@@ -252,4 +253,5 @@ def _read_layer(held: Wire, names: Sequence[Concept]) -> LayerProfile:
             )
             for r in held["best"]
         },
+        labels=tuple(None if number < 0 else names[number] for number in held["labels"]),
     )
