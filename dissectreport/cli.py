@@ -435,8 +435,8 @@ def models() -> None:
         for one in listed:
             line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
             typer.echo(line.rstrip())
-    for line in dict.fromkeys(f"licence {one.licence}: {one.licence_note}" for one in every if one.licence_note):
-        typer.echo(line)
+        for line in dict.fromkeys(f"  licence {one.licence}: {one.licence_note}" for one in listed if one.licence_note):
+            typer.echo(line)
     typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
     typer.echo("Some take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
 
