@@ -785,6 +785,8 @@ def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
     inner = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
     assert set(tensors_at({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
     assert set(tensors_at({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
+    both = {"module.gen.weight": torch.ones(1), "module.disc.weight": torch.ones(1)}
+    assert set(tensors_at(both, prefix="module.gen.")) == set(tensors_at(both, prefix="gen.")) == {"weight"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def tensors_at(checkpoint: Mapping[str, object], part: str = "", prefix: str = "
         raise WeightsError(
             f"there are no tensors {f'in part {part!r}' if part else 'at the top of this file'}; {held(found)}"
         )
-    return without_prefix(tensors, prefix or (PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""))
+    if all(name.startswith(PARALLEL) for name in tensors) and not prefix.startswith(PARALLEL):
+        tensors = without_prefix(tensors, PARALLEL)
+    return without_prefix(tensors, prefix)
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
