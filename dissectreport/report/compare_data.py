@@ -51,8 +51,6 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
-    pages: Mapping[str, str]
-    """The name of the page of each concept whose causes were studied."""
 
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, from the top of the site."""
@@ -100,7 +98,7 @@ def wire(site: Site) -> Wire:
             for concept in one.vocabulary
         ],
         "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in one.layers],
-        "causes": one.causes and _causes(one.causes, at, site.places.concepts),
+        "causes": one.causes and _causes(one.causes, at),
         "quality": one.quality
         and [
             one.quality.features,
@@ -153,7 +151,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
     }
 
 
-def _causes(found: Causes, at: Mapping[Concept, int], pages: Mapping[str, str]) -> Wire:
+def _causes(found: Causes, at: Mapping[Concept, int]) -> Wire:
     return {
         "layer": found.layer,
         "samples": found.samples,
@@ -165,7 +163,6 @@ def _causes(found: Causes, at: Mapping[Concept, int], pages: Mapping[str, str]) 
                 *_figure(one.removed),
                 *_figure(one.random),
                 *_figure(one.beyond),
-                pages[concept[0]],
             ]
             for concept, one in found.effects.items()
         ],
@@ -217,7 +214,6 @@ def _sited(held: Wire) -> Sited:
         held["tile"],
         profile,
         {layer["name"]: layer["folder"] for layer in held["layers"]},
-        {names[r[0]][0]: r[12] for r in causes["effects"]} if causes else {},
     )
 
 

@@ -109,7 +109,7 @@
       layers: held.layers.map((layer) => layerOf(layer, names)),
       training: { family, variant, images: number(images), steps: number(steps) },
       effects: held.causes && new Map(held.causes.effects.map((row) => [names[row[0]], {
-        units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)), page: row[12],
+        units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)),
       }])),
       measures: held.quality && held.quality[1].map((row) => ({ name: row[0], estimate: figure(row.slice(1, 4)), less: row[4] === 1 })),
     };
