@@ -290,8 +290,8 @@ def over_halves(sums: Floats) -> Floats:
 
 
 def kernel_distances(*, real: Side, generated: Side) -> Floats:
-    """(39,) the unbiased distance over all images, then over each half."""
-    across = over_halves(kernel_sums(real, generated)) / real.kept.sum(1) ** 2
+    """(39,) the unbiased distance over all images, then over each half; the sides may differ in number."""
+    across = over_halves(kernel_sums(real, generated)) / (real.kept.sum(1) * generated.kept.sum(1))
     return np.asarray(real.kernels + generated.kernels - 2 * across)
 
 
