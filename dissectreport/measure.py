@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
@@ -56,6 +57,7 @@ class Source:
     def models(self) -> Models:
         """The networks, loaded."""
         torch.set_num_threads(self.threads)
+        threadpool_limits(self.threads, user_api="blas")
         # Tensor cores would round float32 to ten bits, and levels with it.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return Models(self)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+from threadpoolctl import threadpool_limits
 
 from dissectreport import records, store
 from dissectreport.checkpoints import downloads
@@ -106,7 +109,16 @@ def load(
 def _assembled(record: Record, cache: Path) -> Dissection:
     from dissectreport.analysis.assemble import assemble
 
-    return assemble(record, Reader(cache / "measurements"))
+    with one_thread():
+        return assemble(record, Reader(cache / "measurements"))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """While the block runs, numpy multiplies matrices on one thread.
+
+    They are small here: threads that wait for each other take three times as long as one alone.
+    """
+    return cast("AbstractContextManager[Any]", threadpool_limits(1, user_api="blas"))
 
 
 def render(
@@ -136,9 +148,10 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: in
 
     ear.say("analysing the counts")
     found = _assembled(record, cache)
-    written = write_site(
-        found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
-    )
+    with one_thread():
+        written = write_site(
+            found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
+        )
     if not found.tells:
         ear.say(
             f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"

@@ -81,6 +81,7 @@ FEATURES = Group(
     "feature network",
     ("name", "identity", "dimension", "published", "__call__", "to"),
     FeaturesError,
+    HERE / "features" / "zoo.toml",
 )
 
 
@@ -133,9 +134,9 @@ def parts_of(name: str) -> list[str]:
     return [name] if whole else name.split("+")
 
 
-def features(name: str) -> FeatureNetwork:
-    """The feature network that `name` stands for."""
-    return cast("FeatureNetwork", _load(FEATURES, name))
+def features(name: str, weights: str = "") -> FeatureNetwork:
+    """The feature network that `name` stands for; its weights are read from the file `weights` if one is given."""
+    return cast("FeatureNetwork", _load(FEATURES, name, weights))
 
 
 def source_digest(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,8 @@ def test_it_computes_what_the_published_network_computes(inception: Inception) -
 
 
 def test_weights_are_read_from_a_file_and_named(file: Path) -> None:
-    network = load(str(file))
+    network = plugins.features(f"inception:{file}")
+    assert network.identity == plugins.features("inception", str(file)).identity
     assert network.name.startswith("features of InceptionV3 with weights ")
     assert network.published
     images = torch.rand(1, 3, 20, 24, requires_grad=True)
@@ -113,14 +115,23 @@ def test_weights_are_read_from_a_file_and_named(file: Path) -> None:
     assert found.shape == (1, network.dimension) == (1, 2048)
     (gradient,) = torch.autograd.grad(found.sum(), images)
     assert gradient.abs().sum() > 0
-    assert InceptionFeatures(Inception(), "6726825dffff").name == "features of InceptionV3"
 
 
-def test_weights_that_do_not_fit_or_are_missing_are_refused(tmp_path: Path) -> None:
+def test_the_published_weights_need_no_name_and_others_do(inception: Inception) -> None:
+    names = [InceptionFeatures(inception, sha256).name for sha256 in ("6726825d0000", "0123456789")]
+    assert names == ["features of InceptionV3", "features of InceptionV3 with weights 01234567"]
+
+
+def test_weights_that_do_not_fit_or_are_not_here_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="do not fit InceptionV3"):
-        load(str(tmp_path / "other.pth"))
-    with pytest.raises(WeightsError, match=r"comes without weights: write inception:FILE.*6726825d"):
+        load(tmp_path / "other.pth")
+    monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")
+    with pytest.raises(WeightsError, match=r"pt_inception-2015-12-05-6726825d\.pth.* features of a segmenter need no"):
+        plugins.features("inception")
+    (tmp_path / "pt_inception-2015-12-05-6726825d.pth").write_bytes((tmp_path / "other.pth").read_bytes())
+    with pytest.raises(WeightsError, match="is not the file that its card describes"):
         plugins.features("inception")
 
 
@@ -132,3 +143,54 @@ def test_images_are_fitted_as_bytes_of_299_pixels() -> None:
     assert fitted(torch.full((1, 3, 64, 48), -1.0)).shape == (1, 3, 299, 299)
     assert torch.equal(fitted(torch.full((1, 3, 299, 299), -1.0)).unique(), torch.tensor([-1.0]))
     assert torch.allclose(fitted(torch.full((1, 3, 64, 48), 1.0)), torch.tensor(127 / 128))
+
+
+# --- networks of transformers ---
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """Miniatures of both networks, with random weights, in folders like those of the hub."""
+    transformers = pytest.importorskip("transformers", reason="the extra [segmenters] is not installed")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    square = {"image_size": 28, "patch_size": 14}
+    vision = transformers.CLIPVisionConfig(**sizes, **square, projection_dim=8)
+    text = transformers.CLIPTextConfig(**sizes, vocab_size=9)
+    torch.manual_seed(0)
+    made = {
+        "dinov2": transformers.Dinov2Model(
+            transformers.Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, **square)
+        ),
+        "clip": transformers.CLIPModel(
+            transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=8)
+        ),
+    }
+    processors = {
+        "dinov2": {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 32}},
+        "clip": {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 28}},
+    }
+    told = {"crop_size": {"height": 28, "width": 28}, "do_center_crop": True, "resample": 3}
+    for name, network in made.items():
+        network.save_pretrained(tmp_path / name)
+        (tmp_path / name / "preprocessor_config.json").write_text(json.dumps(told | processors[name]))
+    return {name: tmp_path / name for name in made}
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("dinov2", 16), ("clip", 8)])
+def test_a_network_of_transformers_tells_features_of_whole_images(
+    folders: dict[str, Path], name: str, dimension: int
+) -> None:
+    network = plugins.features(f"{name}:{folders[name]}")
+    assert network.name == f"features of {name} {folders[name]}"
+    assert network.published
+    images = torch.rand(2, 3, 40, 56, requires_grad=True)
+    found = network.to(torch.device("cpu"))(images)
+    assert found.shape == (2, network.dimension) == (2, dimension)
+    (gradient,) = torch.autograd.grad(found[0, 0], images)
+    assert gradient[0, :, :, -1].abs().sum() > 0, "the border counts"
+    assert gradient[1].abs().sum() == 0
+
+
+def test_a_checkpoint_of_another_network_is_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; write clip:owner/name"):
+        plugins.features(f"clip:{folders['dinov2']}")

@@ -113,6 +113,14 @@ def test_what_the_hub_answers_becomes_one_line(name: str, message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_transformers_that_is_too_old_is_told_of() -> None:
+    def load(where: dict[str, Any]) -> None:
+        raise ImportError("\nAutoImageProcessor requires the Torchvision library but it was not found\n")
+
+    with pytest.raises(WeightsError, match=r"before 5.23 needs torchvision; pip install --upgrade transformers"):
+        opened(Checkpoint("owner/name"), load)
+
+
 def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing() -> None:
     asked: list[bool] = []
 

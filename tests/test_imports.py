@@ -58,6 +58,7 @@ OWNERS = {
     "reference sampler segmenters training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
+    "threadpoolctl": "measure pipeline",
     "typer": "cli",
     "rich": "cli",
     "jinja2": "report",

@@ -24,7 +24,7 @@ from dissectreport.cli import app
 from dissectreport.errors import WeightsError
 from dissectreport.models import zoo
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
-from dissectreport.plugins import GENERATORS, SEGMENTERS
+from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
 
 ROOT = Path(__file__).parents[1]
 SCENES = ("bedroom", "churchoutdoor", "conferenceroom", "diningroom", "kitchen", "livingroom", "restaurant")
@@ -54,7 +54,11 @@ SIZES = {
     256: (512, 512, 512, 512, 256, 128, 64, 32),
     1024: (512, 512, 512, 512, 512, 256, 128, 64, 32, 16),
 }
-CATALOGUES = {"generators": GENERATORS.catalogue, "segmenters": SEGMENTERS.catalogue}
+CATALOGUES = {
+    "generators": GENERATORS.catalogue,
+    "segmenters": SEGMENTERS.catalogue,
+    "features": FEATURES.catalogue,
+}
 ZOO = {name: entry for name, entry in entries(zoo.CATALOGUE).items() if entry.packaged is None}
 
 

@@ -1,11 +1,10 @@
 """InceptionV3 as the Fréchet inception distance knows it (Szegedy et al. 2016; Heusel et al. 2017).
 
-    network = load("pt_inception-2015-12-05-6726825d.pth")
-    network(images)                                            # (n, 2048)
+    network = load()                                # the published weights, downloaded once
+    network(images)                                 # (n, 2048)
 
 The network of the original program differs from the usual InceptionV3: its average poolings leave out the border, and
-its last block pools by the maximum. Weights are read from a file that a person has; none come with the package.
-Images are resized with antialiasing, as clean-fid does (Parmar et al. 2022), whatever their size.
+its last block pools by the maximum. Images are resized with antialiasing, as clean-fid does (Parmar et al. 2022).
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.checkpoints.catalogue import entries
 from dissectreport.checkpoints.files import read_checkpoint, tensors_of
 from dissectreport.checkpoints.fitting import fit
-from dissectreport.errors import WeightsError
 
 SIDE = 299
 DIMENSION = 2048
 PUBLISHED = "6726825d"
 """First digits of the SHA-256 of the weights of 2015-12-05, as their file's name tells them."""
-CURE = f"the weights of 2015-12-05 are a file pt_inception-2015-12-05-{PUBLISHED}.pth"
+CATALOGUE = Path(__file__).parent / "zoo.toml"
+MEANWHILE = "meanwhile the features of a segmenter need no download"
 CLASSES = 1008
 """Classes that the original names; they are read, and not used."""
 
@@ -181,11 +181,10 @@ def fitted(images: Tensor) -> Tensor:
     return (pixels - 128) / 128
 
 
-def load(file: str = "") -> InceptionFeatures:
-    """The features with the weights of a file."""
-    if not file:
-        raise WeightsError(f"InceptionV3 comes without weights: write inception:FILE; {CURE}")
-    read = read_checkpoint(Path(file), cure=CURE)
+def load(weights: Path | None = None) -> InceptionFeatures:
+    """The features with the published weights, downloaded once, or with those of a file."""
+    path = Path(weights) if weights else entries(CATALOGUE)["inception"].bring(MEANWHILE).paths()[0]
+    read = read_checkpoint(path, "" if weights else PUBLISHED)
     network = Inception()
     fit(network, tensors_of(read.content), "InceptionV3")
     return InceptionFeatures(network, read.sha256)

@@ -174,6 +174,7 @@ SAID = {
     "trust_remote_code": "it comes with code of its own, which is never run; take one that transformers has itself",
     "Unrecognized model": "it has no config.json with a model_type that transformers knows",
     "image processor": "it has no preprocessor_config.json, which says how images are prepared",
+    "requires the Torchvision": "transformers before 5.23 needs torchvision; pip install --upgrade transformers",
     "ignore_mismatched_sizes": "its weights do not fit its config.json",
 }
 """Plain words for what transformers says at length."""
