@@ -60,10 +60,15 @@ def make_real(source: Source, exam: Examination, names: Sequence[str]) -> Callab
             drawn = bench.models.generator.drawn(shard.first + shard.count)
             assert drawn is not None, "real images were found before"
             images = drawn[shard.first :]
-        rows = [described(bench, part) for part in images.split(PAIR)]
+        rows = [described(bench, part) for part in parts(images)]
         return Features(samples[: len(images)], np.concatenate(rows))
 
     return work
+
+
+def parts(images: Tensor) -> list[Tensor]:
+    """The images in batches that are described together."""
+    return [images[first : first + PAIR] for first in range(0, len(images), PAIR)]
 
 
 def described(bench: Bench, images: Tensor) -> NDArray[np.float32]:
@@ -188,7 +193,13 @@ def _portrait(bench: Bench, exam: Examination, portrait: Portrait, sample: int) 
     at = bench.open(exam.scoring_seed, sample, 1)
     with torch.no_grad():
         before, after = (bench.images(at, a) for a in (at.activations, Edit(portrait.units)(at.activations)))
-    found = {"samples": np.array([sample]), "before": as_bytes(before), "after": as_bytes(after)}
+    rows = np.stack([described(bench, before), described(bench, after)], axis=1)
+    found = {
+        "samples": np.array([sample]),
+        "before": as_bytes(before),
+        "after": as_bytes(after),
+        "features": rows,
+    }
     if portrait.suspects:
         found["heat"] = at.activations[:, list(portrait.suspects)].float().sum(1).cpu().numpy()
     return found

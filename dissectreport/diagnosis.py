@@ -80,6 +80,36 @@ def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], cou
     return tuple(chosen)
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The scoring latents without any edit and with the worst units ablated."""
+
+    rows: Features
+    """(n, 1 + sizes, d), the first without any edit."""
+    sizes: tuple[int, ...]
+    found: Mapping[str, Quality]
+    """By 'before', 'repair <size>', 'review' and 'real'."""
+    place: Store
+    random: Store
+    """Where the random sets lie."""
+    quality_at: str
+
+    @property
+    def images(self) -> int:
+        """Images on each side."""
+        return len(self.rows.values)
+
+    @property
+    def distance(self) -> float:
+        """The kernel distance without any edit."""
+        return float(self.found["before"].measures["kernel_distance"].value)
+
+    @property
+    def chosen(self) -> int:
+        """How many units the repair ablates."""
+        return diagnosis.chosen_size(diagnosis.changes_by_size(self.found, self.sizes))
+
+
 class Diagnosing:
     """The search for artifact units of one job in one layer."""
 
@@ -115,7 +145,8 @@ class Diagnosing:
             effects, tested_at = self._test(design, Compared(reference.features, scale(side)), scale)
             order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
             scored = self._score(order, reference, design)
-            pictures_at = self._pictures(design, effects, order, scored, Compared(reference.features, scale(side)))
+            near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))[:, 0]
+            pictures_at = self._pictures(design, effects, order, scored, near)
         for line in self._lines(scored.images, real.shape):
             self.listener.say(line)
         return {
@@ -217,7 +248,8 @@ class Diagnosing:
         make = partial(make_nearing, self.job.source, self.exam, Sides(real, side, scale))
         wanted = shards(self.checkup.gradients, PAIR)
         self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
-        return merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
+        found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
+        return found
 
     def _design(self, first: Nearing) -> tuple[Design, str]:
         design = Design.of(first, self.checkup)
@@ -254,9 +286,7 @@ class Diagnosing:
         random = self._random(order, sizes, design, count)
         return Scored(rows, tuple(sizes), found, place, random, kept.folder.name)
 
-    def _judged(
-        self, reference: Reference, rows: Features, names: Sequence[str], place: Store
-    ) -> dict[str, Quality]:
+    def _judged(self, reference: Reference, rows: Features, names: Sequence[str], place: Store) -> dict[str, Quality]:
         """The quality of every variant, told once."""
         facts = [place.folder.name, self.exam.reference, len(reference.features)]
         kept = self._store("judged", of=facts, images=len(rows.values), names=list(names))
@@ -279,16 +309,14 @@ class Diagnosing:
         place.save("random", {"sizes": np.array([len(units) for units in sets[1:]], np.int64)})
         return place
 
-    def _pictures(
-        self, design: Design, effects: Effects, order: Units, scored: Scored, sides: Compared
-    ) -> str:
+    def _pictures(self, design: Design, effects: Effects, order: Units, scored: Scored, near: Floats) -> str:
         from dissectreport.diagnose import Portrait, make_portraits
 
         found = diagnosis.verdict(effects, design.control_places, scored.distance)
         listed = tuple(int(design.tested[place]) for place in found.order if found.artifact[place])
         chosen = scored.chosen
         shown = order[:chosen] or listed or order[:SUSPECTED]
-        worst, rest = self._worst(scored, sides)
+        worst, rest = self._worst(scored.rows.samples, near)
         suspects = listed or shown
         portraits = [
             Portrait("worst", worst, as_set(shown), as_set(suspects)),
@@ -301,13 +329,11 @@ class Diagnosing:
         place.save("shown", {"units": np.array(shown, np.int64), "listed": np.array(listed, np.int64)})
         return place.folder.name
 
-    def _worst(self, scored: Scored, sides: Compared) -> tuple[Units, Units]:
-        """The scoring latents whose images are least near to real ones, and others at random."""
-        near = sides.nearness(scored.scaled(sides, self))[:, 0]
+    def _worst(self, samples: Ints, near: Floats) -> tuple[Units, Units]:
+        """The scoring latents whose images are least near to real ones, and all others at random."""
         worst = np.argsort(near, kind="stable")[: self.checkup.worst]
         others = np.setdiff1d(np.arange(len(near)), worst)
         drawn = np.random.RandomState(3).permutation(others)
-        samples = scored.rows.samples
         return tuple(samples[worst].tolist()), tuple(samples[drawn].tolist())
 
     # --- stores ---
@@ -323,7 +349,8 @@ class Diagnosing:
     def _features(self, place: Store, make: Any, wanted: Sequence[Shard], task: str) -> Features:
         """The rows of all shards, those that are missing described first."""
         self._fill(place, make, wanted, shard_name, task, lambda found: flat({"features": found}))
-        return merge_all(stat for _, stat in read_stat(place, wanted, "features"))
+        rows: Features = merge_all(stat for _, stat in read_stat(place, wanted, "features"))
+        return rows
 
     def _fill(
         self,

@@ -42,6 +42,10 @@ class Aimed(Protocol):
     def precision(self) -> str:
         """'float32' or 'bfloat16'."""
 
+    @property
+    def choosing_seed(self) -> int:
+        """The seed of the latents on which orders are made."""
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -12,15 +12,17 @@ from threadpoolctl import threadpool_limits
 
 from dissectreport import records, store
 from dissectreport.checkpoints import downloads
-from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
+from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError, UnknownName
 from dissectreport.jobs import (
     FEW,
     Job,
     Listener,
     Options,
     Silent,
+    artifacts_asked_for,
     asked_for,
     middle,
+    no_artifacts,
     no_interventions,
     prepare,
     settled,
@@ -60,7 +62,8 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     ear = listener or Silent()
     job = settled(prepare(options), ear)
     record = Measurement(job, ear).run()
-    return _intervened(job, record, ear) if options.interventions else record
+    record = _intervened(job, record, ear) if options.interventions else record
+    return _diagnosed(job, record, ear) if options.artifacts else record
 
 
 def _intervened(job: Job, record: Record, ear: Listener) -> Record:
@@ -86,6 +89,29 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
         ear.say(f"no interventions: {error}")
         return record
     found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.folders})))
+    found.save(options.cache)
+    return found
+
+
+def _diagnosed(job: Job, record: Record, ear: Listener) -> Record:
+    """The record with artifact units and what ablating them does to the quality of images."""
+    from dissectreport.diagnosis import Diagnosing
+
+    options, wish = job.options, job.examining
+    if wish is None:
+        ear.say(f"no artifact units: {no_artifacts(options, job.generator, job.segmenter, job.reference)}")
+        return record
+    ear.say(f"looking for artifact units in {wish.layer}")
+    run = Diagnosing(job, wish, options.precision, ear)
+    try:
+        kept = run.run()
+    except (BadOption, ModelError, FeaturesError, FolderError) as error:
+        if artifacts_asked_for(options):
+            raise
+        # What was dissected can be drawn without.
+        ear.say(f"no artifact units: {error}")
+        return record
+    found = replace(record, artifacts=kept, folders=tuple(sorted({*record.folders, *run.folders})))
     found.save(options.cache)
     return found
 

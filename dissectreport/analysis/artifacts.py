@@ -19,8 +19,8 @@ RULE = (
     "by more than ablating units of the same mean activation does (lower end of the interval above 0)."
 )
 CHOICE = (
-    "The repair ablates the fewest of the sizes tried whose kernel distance surely falls, and falls within one standard "
-    "error of the most that any of them reaches; none where it surely falls for none."
+    "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
+    "standard error of the most that it falls with any of them; none where it surely falls with none."
 )
 
 COLUMNS: Mapping[str, str] = {
@@ -28,8 +28,8 @@ COLUMNS: Mapping[str, str] = {
     "empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
-    "exact": "fall of the kernel distance by ablating the unit alone, as far as nearness to real images tells it (twice "
-    "the gain of the witness function); on the testing latents; empty if not tested",
+    "exact": "fall of the kernel distance by ablating the unit alone, as nearness to real images tells it (twice the "
+    "gain of the witness function); on the testing latents; empty if not tested",
     "exact_low": "lower end of the 95 % interval of exact",
     "exact_high": "upper end of the 95 % interval of exact",
     "share": "exact as a share of the kernel distance without any edit",

@@ -158,8 +158,14 @@ def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
     return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
 
 
+def changes_by_size(found: Mapping[str, Quality], sizes: Sequence[int]) -> dict[int, Halved]:
+    """What became of the kernel distance by ablating so many of the worst units."""
+    before = found["before"].measures["kernel_distance"]
+    return {size: found[f"repair {size}"].measures["kernel_distance"].minus(before) for size in sizes}
+
+
 def chosen_size(changes: Mapping[int, Halved]) -> int:
-    """How many units the repair ablates, by the rule of `artifacts.CHOICE`; `changes` of the kernel distance by size."""
+    """How many units the repair ablates by `artifacts.CHOICE`, of changes of the kernel distance by size."""
     sure = {size: change for size, change in changes.items() if change.interval()[1] < 0}
     if not sure:
         return 0

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.halves import Halved, whole_and_halves
 from dissectreport.errors import BadOption
-from dissectreport.plan import GROUPS
+from dissectreport.plan import FEWEST_SCORED, GROUPS
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import Scale
 
@@ -40,7 +40,7 @@ MEASURES: Mapping[str, str] = {
 
 SHARES = ("precision", "recall", "coverage")
 NEIGHBOURS = 5
-FEWEST = 100
+FEWEST = FEWEST_SCORED
 """Images on each side behind any figure: with fewer, a half would leave hardly more than the neighbours."""
 FEWEST_FOR_COVARIANCE = 1000
 PER_DIMENSION = 5
