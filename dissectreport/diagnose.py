@@ -17,6 +17,7 @@ from torch import Tensor
 from dissectreport.errors import ModelError
 from dissectreport.intervene import Bench, Units, parts_of
 from dissectreport.measure import Source, as_bytes, samples_of
+from dissectreport.models.edits import Edits, repaired
 from dissectreport.models.folders import open_folder
 from dissectreport.nearness import Witness
 from dissectreport.plan import PAIR, Examination, Shard
@@ -203,3 +204,18 @@ def _portrait(bench: Bench, exam: Examination, portrait: Portrait, sample: int) 
     if portrait.suspects:
         found["heat"] = at.activations[:, list(portrait.suspects)].float().sum(1).cpu().numpy()
     return found
+
+
+# --- images to take away --------------------------------------------------------------------------------------
+
+
+def make_repaired(source: Source, edits: Edits, seed: int, other_weights: bool) -> Callable[[Shard], Arrays]:
+    """The pass that makes edited images of a seed: (n, height, width, 3) bytes."""
+    models = source.models()
+
+    def work(shard: Shard) -> Arrays:
+        z = models.latents(seed, shard.first, shard.count)
+        with torch.no_grad(), repaired(models.generator, edits, other_weights):
+            return {"images": as_bytes(models.images(z, shard.first))}
+
+    return work

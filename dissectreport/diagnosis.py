@@ -40,6 +40,7 @@ class Design:
     strength: Floats
     """(units,) mean absolute activation."""
     leading: Units
+    """Those of largest estimate, as far as it is above 0: among them artifact units are looked for."""
     control: Units
     bottom: Units
 
@@ -48,7 +49,8 @@ class Design:
         """The design that first-order effects suggest."""
         estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
         order = np.argsort(-estimate, kind="stable").tolist()
-        leading, rest = order[: checkup.leading], order[checkup.leading :]
+        leading = [unit for unit in order[: checkup.leading] if estimate[unit] > 0]
+        rest = order[len(leading) :]
         bottom = rest[max(0, len(rest) - checkup.bottom) :]
         others = [unit for unit in rest if unit not in bottom]
         control = matched(strength, leading, others, checkup.control)
@@ -58,11 +60,6 @@ class Design:
     def tested(self) -> Units:
         """Every unit that is ablated by itself."""
         return (*self.leading, *self.control, *self.bottom)
-
-    @property
-    def control_places(self) -> tuple[int, ...]:
-        """The places of the control units among those tested."""
-        return tuple(range(len(self.leading), len(self.leading) + len(self.control)))
 
     def arrays(self) -> dict[str, Any]:
         """The design as arrays, for the analysis."""
@@ -312,7 +309,7 @@ class Diagnosing:
     def _pictures(self, design: Design, effects: Effects, order: Units, scored: Scored, near: Floats) -> str:
         from dissectreport.diagnose import Portrait, make_portraits
 
-        found = diagnosis.verdict(effects, design.control_places, scored.distance)
+        found = diagnosis.verdict(effects, len(design.leading), len(design.control), scored.distance)
         listed = tuple(int(design.tested[place]) for place in found.order if found.artifact[place])
         chosen = scored.chosen
         shown = order[:chosen] or listed or order[:SUSPECTED]

@@ -207,6 +207,19 @@ def prepare(options: Options) -> Job:
     return Job(options, samples, plan, source, ordered, generator, segmenter, workers, wish, reference, looking)
 
 
+def bare(options: Options) -> tuple[Generator, Source]:
+    """The generator alone, and the source from which workers load it: for images that no segmenter sees."""
+    from dissectreport import plugins
+    from dissectreport.measure import Source, pick_device
+    from dissectreport.models.base import makes_images
+
+    device = pick_device(options.device)
+    generator = plugins.generator(options.model, options.weights)
+    if not makes_images(generator):
+        raise ModelError(f"{generator.name} reads images and makes none, so that there is nothing to repair")
+    return generator, Source(options.model, "", None, device, weights=options.weights)
+
+
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
     """How many samples are measured, and the plan for so many: no more than the generator has."""
     from dissectreport.models.base import FolderReader, most_samples

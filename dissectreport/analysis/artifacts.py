@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 RULE = (
-    "A unit is an artifact unit if ablating it alone surely brings images nearer to the real ones (q < .05 after "
-    "Benjamini-Hochberg over the units that were tested), by at least one per cent of the kernel distance, and surely "
-    "by more than ablating units of the same mean activation does (lower end of the interval above 0)."
+    "Of the leading units a unit is an artifact unit if ablating it alone surely brings images nearer to the real ones "
+    "(q < .05 after Benjamini-Hochberg over the leading units), by at least one per cent of the kernel distance, and "
+    "surely by more than ablating units of the same mean activation does (lower end of the interval above 0)."
 )
 CHOICE = (
     "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
@@ -24,8 +24,8 @@ CHOICE = (
 )
 
 COLUMNS: Mapping[str, str] = {
-    "role": "why the unit was ablated by itself: leading by the estimate, control of the same mean activation, bottom; "
-    "empty if it was not",
+    "role": "why the unit was ablated by itself: leading by an estimate above 0, control of the same mean "
+    "activation, bottom; empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
     "exact": "fall of the kernel distance by ablating the unit alone, as nearness to real images tells it (twice the "
@@ -34,7 +34,7 @@ COLUMNS: Mapping[str, str] = {
     "exact_high": "upper end of the 95 % interval of exact",
     "share": "exact as a share of the kernel distance without any edit",
     "p": "one-sided p-value of exact > 0",
-    "q": "p after Benjamini-Hochberg over the units that were tested",
+    "q": "p after Benjamini-Hochberg over the leading units; empty for others",
     "beyond": "exact less the mean exact of the control units",
     "beyond_low": "lower end of the 95 % interval of beyond",
     "beyond_high": "upper end of the 95 % interval of beyond",

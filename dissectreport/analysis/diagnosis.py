@@ -106,11 +106,15 @@ class Verdict:
     """Places of the tested units by falling effect."""
 
 
-def verdict(effects: Effects, control: Sequence[int], distance: float) -> Verdict:
-    """The rule of `artifacts.RULE`; `distance` is the kernel distance without any edit."""
+def verdict(effects: Effects, leading: int, control: int, distance: float) -> Verdict:
+    """The rule of `artifacts.RULE` among the first `leading` sets; the `control` ones come next.
+
+    `distance` is the kernel distance without any edit.
+    """
     p = effects.fall.p_above()
-    q = benjamini_hochberg(p)
-    beyond = effects.beyond(control)
+    q = np.full(len(p), np.nan)
+    q[:leading] = benjamini_hochberg(p[:leading])
+    beyond = effects.beyond(range(leading, leading + control))
     artifact = (q < SURE) & (effects.fall.value >= WORTH * distance) & (beyond.interval()[0] > 0)
     return Verdict(p, q, beyond, artifact, np.argsort(-effects.fall.value, kind="stable"))
 
