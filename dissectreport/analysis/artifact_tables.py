@@ -255,12 +255,14 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, units, variants in parts:
         seen: dict[int, int] = {}
-        for size, change in zip(units, diagnosis.kernel_changes(read.reference, variants), strict=True):
+        distance, changes = diagnosis.kernel_changes(read.reference, variants)
+        for size, change in zip(units, changes, strict=True):
             low, high = change.interval()
             number = seen[size] = seen.get(size, -1) + 1
             row = {"set": name, "number": number, "units": size, "images": count, "real": len(read.reference.features)}
-            rows.append(row | {"change": float(change.value), "change_low": float(low), "change_high": float(high)})
-    columns = ["set", "number", "units", "images", "real", "change", "change_low", "change_high"]
+            row |= {"distance": float(distance.value), "change": float(change.value)}
+            rows.append(row | {"change_low": float(low), "change_high": float(high)})
+    columns = ["set", "number", "units", "images", "real", "distance", "change", "change_low", "change_high"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -55,6 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "images": "images on the generated side",
     "real": "images on the real side",
     "measure": "kernel_distance, frechet_distance, precision, recall, density or coverage",
+    "distance": "the kernel distance of the same images without any edit",
     "value": "the measure",
     "low": "lower end of its 95 % interval",
     "high": "upper end of its 95 % interval",
@@ -137,7 +138,8 @@ class Artifacts:
     quality: pd.DataFrame
     """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame
-    """The kernel distance of repair and random sets on the same latents: set, number, units, images, real, change*."""
+    """The kernel distance of repair and random sets on the same latents: set, number, units, images, real, distance,
+    change*."""
     agreement: pd.DataFrame
     """One row: tested, spearman*, reliability."""
     images: pd.DataFrame

@@ -129,14 +129,17 @@ def qualities(reference: Reference, variants: NDArray[Any], names: Sequence[str]
     return {**found, "real": reference.against_itself(len(variants))}
 
 
-def kernel_changes(reference: Reference, variants: NDArray[Any]) -> list[Halved]:
-    """What became of the kernel distance with each set, of features (n, 1 + sets, d): all real images, paired."""
+def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
+    """The kernel distance without any edit, and what became of it with each set, of features (n, 1 + sets, d).
+
+    It is told to all real images, and is paired.
+    """
     real = Side(reference.features)
     every = [
         Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
         for number in range(variants.shape[1])
     ]
-    return [each.minus(every[0]) for each in every[1:]]
+    return every[0], [each.minus(every[0]) for each in every[1:]]
 
 
 def packed(found: Mapping[str, Quality]) -> dict[str, NDArray[Any]]:
