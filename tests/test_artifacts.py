@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from test_site import broken_links
 from typer.testing import CliRunner
 
 from dissectreport import diagnose, pipeline
@@ -25,6 +30,12 @@ from dissectreport.measure import Source
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
+from dissectreport.report.artifact_page import artifact_images
+from dissectreport.report.artifacts import listed_sentence, sentence
+from dissectreport.report.assets import load_assets
+from dissectreport.report.figures import plain
+from dissectreport.report.model import Site
+from dissectreport.report.places import Places
 from dissectreport.sampler import latents
 from dissectreport.stats.effects import Nearing
 
@@ -362,3 +373,63 @@ def test_too_few_real_images_are_told_of_and_the_rest_is_still_measured(options:
     assert any("broken.png" in line for line in lines)
     with pytest.raises(FolderError, match="7 real images"):
         pipeline.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
+
+
+# --- the page ---
+
+
+@pytest.fixture(scope="module")
+def site(options: Options, found: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    pipeline.render("planted", out, cache=options.cache)
+    return out / "planted"
+
+
+def words_of(path: Path) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(path.read_text("utf-8"))).split())
+
+
+def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts) -> None:
+    words = words_of(site / "artifacts.html")
+    assert "Turning off the 2 worst of 24 units of features brings images nearer to real ones" in words
+    table = found.quality.set_index(["set", "units", "measure"])["value"]
+    for name, units in (("before", 0), ("repair", 2), ("real", 0)):
+        assert plain(float(table[name, units, "kernel_distance"])) in words
+    assert found.features in words
+    assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words
+
+
+def test_every_picture_and_link_of_the_page_is_there(site: Path) -> None:
+    assert not broken_links(site.parent)
+
+
+def test_listed_units_say_so_and_others_do_not(site: Path) -> None:
+    for unit in (*TRUTH.artifacts, 0):
+        assert ("An artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (unit in TRUTH.artifacts)
+    assert "Artifact units" in words_of(site / "index.html")
+
+
+def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site(site: Path, found: Artifacts) -> None:
+    methods = (site / "methods.html").read_text("utf-8")
+    dictionary = methods.split('id="dictionary-artifacts"')[1].split("</section>")[0]
+    for name in ("units", "quality", "curve", "agreement", "images"):
+        table = pd.read_csv(site / "data" / f"features-artifacts-{name}.csv")
+        assert len(table) == len(getattr(found, name))
+        assert len(json.loads((site / "data" / f"features-artifacts-{name}.json").read_text())) == len(table)
+        assert all(f"<code>{column}</code>" in dictionary for column in table.columns)
+    assert "<td></td>" not in dictionary
+
+
+def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
+    layer = pipeline.load("planted", cache=options.cache).layers[0]
+    assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
+    assert listed_sentence(replace(found, listed=())).startswith("None of the")
+    assert "no repair is recommended" in list(pipeline.artifact_lines(replace(found, chosen=0)))[-1]
+
+
+def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:
+    bare = replace(pipeline.load("planted", cache=options.cache), artifacts=None)
+    assets, _ = load_assets()
+    around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
+    assert "artifacts" not in [entry.words for entry in around.menu]
+    assert artifact_images(Site(bare, Places.of(bare), assets)) == {}
