@@ -1,3 +1,38 @@
-"""Network dissection of image generators, published as a static site (Bau et al. 2019 and 2020)."""
+"""Network dissection of image generators, published as a static site (Bau et al. 2019 and 2020).
+
+report = dissectreport.load("scenes_pgan")   # or the folder of a site
+report.layer("layer6").units                 # a pandas table, one row a unit
+report.layer("layer6").unit(3).image         # the images where it fires most
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dissectreport.report.notebook import Report
 
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def load(
+    what: str | Path,
+    *,
+    model: str = "",
+    rule: str = "corrected",
+    cache: Path | None = None,
+    samples: int = 0,
+    layers: tuple[str, ...] = (),
+) -> Report:
+    """The tables and pictures of a report: of a model that was measured, by name, or of a site, by its folder.
+
+    Of several models in a site, `model` chooses; of several runs in the cache, the newest that fits is taken.
+    """
+    from dissectreport import pipeline
+    from dissectreport.report import notebook
+
+    if notebook.is_site(Path(what)):
+        return notebook.of_site(Path(what), model)
+    return notebook.of_dissection(pipeline.load(str(what), rule, cache, samples=samples, layers=layers))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dissectreport import probe
 from dissectreport.errors import DissectReportError, ModelError
-from dissectreport.measure import Models, Source, check_look, networks_cost, untrained
+from dissectreport.measure import Models, Source, check_look, networks_cost, untrained, without_broken
 from dissectreport.plan import BATCH
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
@@ -46,7 +46,7 @@ def surveyed(models: Models, count: int) -> tuple[tuple[probe.Seen, ...], Tensor
 
 def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
     """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
-    models = Source(model, "", weights=weights).models()
+    models = without_broken(Source(model, "", weights=weights), 2)
     parts, _ = surveyed(models, 2)
     return [
         {
@@ -71,13 +71,12 @@ def shape_words(part: probe.Seen) -> str:
 
 def look_over(source: Source, samples: int = BATCH) -> Iterator[Finding]:
     """What a few samples tell of a model and its segmenter, in plain words; a wrong finding that ends it comes last."""
-    models = source.models()
-    for look in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
-        try:
+    try:
+        models = without_broken(source, samples)
+        for look in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
             yield from look(models, samples)
-        except DissectReportError as problem:
-            yield Finding(WRONG, str(problem))
-            return
+    except DissectReportError as problem:
+        yield Finding(WRONG, str(problem))
 
 
 def _images(models: Models, samples: int) -> Iterator[Finding]:
@@ -181,7 +180,20 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
             f"running only what follows {layer} gives another image (by {off:.2g} of 2): it changes as it runs",
         )
         return
+    if not _reaches(models, at):
+        yield Finding(
+            LOOK, f"no gradient of what the segmenter finds reaches {layer}, so there will be no interventions"
+        )
+        return
     yield Finding(GOOD, f"{layer} can be edited: what follows it gives the same image again")
+
+
+def _reaches(models: Models, at: probe.Opened) -> bool:
+    """Whether a concept that an image shows has a gradient at the layer."""
+    activations = at.activations.clone().requires_grad_()
+    images = at.images(activations)
+    shown = [number for number in torch.unique(models.labels(images.detach())).tolist() if number]
+    return models.probabilities(images, shown or [1]).requires_grad
 
 
 def _control(models: Models, samples: int) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def _program(
 
 
 Model = Annotated[
-    str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
+    str, typer.Argument(help="A name from `dissectreport models`, a .toml that describes one, or ./file.py:function.")
 ]
 Weights = Annotated[
     str, typer.Option(help="A file of weights for the model; nothing is downloaded then.", metavar="FILE")
@@ -75,6 +75,10 @@ Cache = Annotated[Path | None, typer.Option(help="Where measurements are kept; d
 Out = Annotated[Path, typer.Option(help="Where the site is written.")]
 SiteLimit = Annotated[
     int, typer.Option(min=0, help="Most megabytes of the model's pages; GitHub Pages takes 1,000. 0: no limit.")
+]
+Fit = Annotated[bool, typer.Option("--fit", help="Leave out images and unit pages, step by step, to stay within it.")]
+BaseUrl = Annotated[
+    str, typer.Option(help="Address under which the site will be published, for share cards, canonical links, sitemap.")
 ]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
@@ -104,6 +108,12 @@ Constant = Annotated[
 Precision = Annotated[
     str, typer.Option(help="Arithmetic of interventions: auto, float32 or bfloat16 (auto checks that labels agree).")
 ]
+
+RunSamples = Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)]
+RunLayers = Annotated[str, typer.Option(help="Of several runs, one of just these layers.")]
+RunSegmenter = Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")]
+RunSeed = Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)]
+RunGrid = Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)]
 
 
 Artifacts = Annotated[bool, typer.Option(help="Look for artifact units, and score images without them.")]
@@ -137,6 +147,8 @@ def build(
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
     controls: Controls = True,
     mixed_devices: Mixed = False,
     interventions: Interventions = True,
@@ -159,8 +171,9 @@ def build(
     with listening(offline) as ear:
         from dissectreport import pipeline
 
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.build(options, out, ear, site_limit), ear)
+        _written(pipeline.build(options, out, ear, site_limit, drawing), ear)
 
 
 @app.command()
@@ -205,22 +218,139 @@ def measure(
 def render(
     model: Model,
     rule: RuleName = "corrected",
-    samples: Annotated[int, typer.Option(help="Of several runs, one with so many samples.", show_default=False)] = 0,
-    layers: Annotated[str, typer.Option(help="Of several runs, one of just these layers.")] = "",
-    segmenter: Annotated[str, typer.Option(help="Of several runs, one with this segmenter.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Of several runs, one with this seed.", show_default=False)] = None,
-    grid: Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)] = 0,
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
     cache: Cache = None,
     out: Out = Path("site"),
     site_limit: SiteLimit = 1000,
+    fit: Fit = False,
+    base_url: BaseUrl = "",
 ) -> None:
     """Write the site of a model that was measured (the newest run that fits); needs neither torch nor the model."""
     with listening() as ear:
         from dissectreport import pipeline
 
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing), ear)
+
+
+@app.command()
+def export(
+    model: Model,
+    single_file: Annotated[
+        Path | None, typer.Option(help="An HTML file for the report, with all that it shows, to mail.")
+    ] = None,
+    cap: Annotated[int, typer.Option(min=0, help="Most megabytes of that file; 0: no limit.")] = 25,
+    dissect_json: Annotated[
+        Path | None, typer.Option(help="A dissect.json as the reference writes it; the units' images go beside it.")
+    ] = None,
+    rule: RuleName = "corrected",
+    samples: RunSamples = 0,
+    layers: RunLayers = "",
+    segmenter: RunSegmenter = "",
+    seed: RunSeed = None,
+    grid: RunGrid = 0,
+    cache: Cache = None,
+) -> None:
+    """Write a measured model's report as one HTML file, or in the reference's format."""
+    with listening() as ear:
+        from dissectreport import pipeline
+        from dissectreport.errors import BadOption
+
+        if single_file is None and dissect_json is None:
+            raise BadOption("say what to write: --single-file report.html, or --dissect-json old/dissect.json")
+        wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
+        if single_file:
+            size = pipeline.mail(model, single_file, rule, cache, ear, wanted, cap)
+            ear.close()
+            typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
+        if dissect_json:
+            typer.echo(
+                f"{pipeline.export_old(model, dissect_json, rule, cache, wanted)} files in {dissect_json.parent}"
+            )
+
+
+@app.command("import")
+def import_old(
+    file: Annotated[Path, typer.Argument(help="A dissect.json of the reference, in its folder.")],
+    name: Annotated[
+        str, typer.Option(help="What to call the model; default: the folder's name.", show_default=False)
+    ] = "",
+    out: Out = Path("site"),
+) -> None:
+    """Show old results in a site: units, labels, IoU and the images that lie beside the file."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        pipeline.writable(out)
+        _written(pipeline.import_old(file, out, name), ear)
+
+
+@app.command()
+def serve(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; the next free one where it is taken. 0: any free one.")
+    ] = 8000,
+    reload: Annotated[bool, typer.Option(help="Show pages anew when their files change.")] = True,
+) -> None:
+    """Show a site on this machine's own address; the extra dissectreport[serve] notices changes at once."""
+    with listening() as ear:
+        from dissectreport import serving
+
+        serving.serve(site, port, reload, ear.say)
+
+
+@app.command()
+def publish(
+    site: Annotated[Path, typer.Argument(help="The folder of the site.")] = Path("site"),
+    remote: Annotated[str, typer.Option(help="Remote of the repository in the current folder.")] = "origin",
+    branch: Annotated[str, typer.Option(help="Branch that will hold the site and nothing else.")] = "gh-pages",
+    message: Annotated[str, typer.Option(help="Message of the commit.", show_default=False)] = "",
+    history: Annotated[bool, typer.Option(help="Keep the branch's commits; --no-history leaves just this one.")] = True,
+    replace: Annotated[bool, typer.Option("--replace", help="Even if the branch holds something else.")] = False,
+    budget: Annotated[int, typer.Option(min=0, help="Most megabytes of the site; 0: no limit.")] = 900,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Draw the site anew with fewer images and pages until it is within it.")
+    ] = False,
+    cache: Cache = None,
+) -> None:
+    """Push a site to the branch that GitHub Pages serves; needs the extra dissectreport[publish]."""
+    with listening() as ear:
+        from dissectreport import publishing
+
+        publishing.check_installed()
+        publishing.check_site(site)
+        target = publishing.target(Path(), remote, branch, replace)
+        if fit and budget:
+            publishing.fit(site, budget, cache, ear)
+        size = publishing.check_size(site, budget)
+        files = publishing.publish(site, target, message, history)
+        ear.close()
+        typer.echo(f"{files} files, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
+        if target.address:
+            typer.echo(f"they will be at {target.address} once the repository's Settings > Pages name that branch")
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="Two to six models of the site: folder, address, or what it calls itself.")
+    ],
+    layers: Annotated[str, typer.Option(help="A layer for all, or one for each, separated by commas.")] = "",
+    out: Annotated[Path, typer.Option(help="The site in which the models were drawn.")] = Path("site"),
+    to: Annotated[Path | None, typer.Option(help="Where the page goes; default: among those of the site.")] = None,
+) -> None:
+    """Write a page that compares models of a site: one file, complete without scripts."""
+    with listening() as ear:
+        from dissectreport import pipeline
+
+        _written(pipeline.compare(models, out, _listed(layers), to), ear)
 
 
 @app.command()
@@ -452,7 +582,8 @@ def cache_clear(
 def _options(given: dict[str, Any]) -> Any:
     from dissectreport import pipeline, store
 
-    fields = {name: value for name, value in given.items() if name not in ("out", "site_limit", "offline")}
+    left = ("out", "site_limit", "offline", "fit", "base_url")
+    fields = {name: value for name, value in given.items() if name not in left}
     fields |= {name: _listed(given[name]) for name in ("layers", "concepts")}
     return pipeline.Options(**fields | {"cache": given["cache"] or store.default_folder()})
 

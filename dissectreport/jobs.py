@@ -183,7 +183,7 @@ def prepare(options: Options) -> Job:
     layers = options.layers or generator.default_layers
     for layer in layers:
         if layer not in generator.layers:
-            raise UnknownName.of(f"layer of {options.model}", layer, generator.layers)
+            raise no_layer(options.model, layer, generator)
     if len(set(layers)) < len(layers):
         raise BadOption(f"--layers names a layer twice: {', '.join(layers)}")
     plan = Plan(
@@ -195,7 +195,8 @@ def prepare(options: Options) -> Job:
         torch=versions()["torch"],
     )
     samples, plan = sized(plan, options, generator)
-    reference = None if options.reference is None else open_folder(options.reference, generator.image_size)
+    folder = options.reference or getattr(generator, "reference", None)
+    reference = None if folder is None else open_folder(folder, generator.image_size)
     workers = options.workers or (cores() if device == "cpu" else 1)
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
@@ -218,6 +219,16 @@ def bare(options: Options) -> tuple[Generator, Source]:
     if not makes_images(generator):
         raise ModelError(f"{generator.name} reads images and makes none, so that there is nothing to repair")
     return generator, Source(options.model, "", None, device, weights=options.weights)
+
+
+def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
+    """The error for a layer whose units cannot be read, or that there is none of."""
+    if layer in dict(generator.module.named_modules()):
+        return UnknownName(
+            f"the units of {layer!r} in {model} cannot be read (`dissectreport layers {shlex.quote(model)} --all` "
+            f"tells why); there are {', '.join(generator.layers)}"
+        )
+    return UnknownName.of(f"layer of {model}", layer, generator.layers)
 
 
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
@@ -418,7 +429,7 @@ def identity(network: Generator | Segmenter, name: str) -> str:
 def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
-    words = ["dissectreport build", options.model, f"--layers {','.join(job.layers)}"]
+    words = ["dissectreport build", shlex.quote(options.model), f"--layers {','.join(job.layers)}"]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
     words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -140,6 +140,17 @@ class Models:
             )
         return sure
 
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, k, h, w) checked probabilities of k concepts, with gradients."""
+        segmenter: Any = self.segmenter
+        found = self._asked("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        if found.ndim != 4 or found.shape[:2] != (len(images), len(concepts)):
+            raise SegmenterError(
+                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(found.shape)} for {len(images)} "
+                f"images and {len(concepts)} concepts; it must return ({len(images)}, {len(concepts)}, height, width)"
+            )
+        return found
+
     def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
         """What the segmenter answers, which may be anybody's code."""
         name = self.segmenter.name
@@ -168,6 +179,14 @@ class Models:
         """What the generator, which may be anybody's code, makes of latents."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
+
+
+def without_broken(source: Source, count: int) -> Models:
+    """The networks; those that read images of a folder without images that are broken among the first `count`."""
+    models = source.models()
+    if not isinstance(models.generator, FolderReader):
+        return models
+    return replace(source, broken=models.generator.sifted([(1, count)]).broken()).models()
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,7 +29,8 @@ from dissectreport.jobs import (
     settled,
 )
 from dissectreport.records import ANY, Record, Wanted
-from dissectreport.report import SITE_LIMIT
+from dissectreport.report import CAP, SITE_LIMIT
+from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from dissectreport.report.site import Written
 
 __all__ = [
+    "Listener",
     "Options",
     "Silent",
     "Wanted",
@@ -48,10 +50,15 @@ __all__ = [
     "cache_lines",
     "check",
     "clear",
+    "compare",
     "damaged",
+    "drawing",
+    "export_old",
+    "import_old",
     "intervene",
     "layer_lines",
     "load",
+    "mail",
     "measure",
     "render",
     "writable",
@@ -158,10 +165,11 @@ def render(
     listener: Listener | None = None,
     wanted: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
 ) -> Written:
     """Draw the site of a model that was measured; needs neither torch nor the model.
 
-    Pages of more than `site_limit` megabytes are refused, where that is not 0.
+    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
     """
     ear = listener or Silent()
     where = cache or store.default_folder()
@@ -169,18 +177,20 @@ def render(
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear, site_limit)
+    return _drawn(record, out, where, ear, site_limit, drawing)
 
 
-def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int) -> Written:
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
     found = _assembled(record, cache)
     with one_thread():
         written = write_site(
-            found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit
+            found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit, drawing
         )
+    for line in written.left_out:
+        ear.say(line)
     if not found.tells:
         ear.say(
             f"{record.samples:,} samples are too few to tell which units agree with a concept; raise --samples"
@@ -189,11 +199,69 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: in
     return written
 
 
-def build(options: Options, out: Path, listener: Listener | None = None, site_limit: int = SITE_LIMIT) -> Written:
+def build(
+    options: Options,
+    out: Path,
+    listener: Listener | None = None,
+    site_limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
+) -> Written:
     """Measure a model and draw its site."""
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
-    return _drawn(record, out, options.cache, listener or Silent(), site_limit)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing)
+
+
+def mail(
+    model: str,
+    out: Path,
+    rule: str = "corrected",
+    cache: Path | None = None,
+    listener: Listener | None = None,
+    wanted: Wanted = ANY,
+    cap: int = CAP,
+) -> int:
+    """Write the report of a model that was measured as one file of at most `cap` megabytes (0: any); its bytes."""
+    from dissectreport.report.single import single_file
+    from dissectreport.report.writing import write_if_changed
+
+    ear = listener or Silent()
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    content, left_out = single_file(found, cap, lambda done, total: ear.progress("drawing units", done, total, "units"))
+    if left_out:
+        ear.say(f"to stay within {cap} MB it leaves out {left_out}")
+    write_if_changed(out, content)
+    return len(content)
+
+
+def export_old(model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY) -> int:
+    """Write a measured model as a dissect.json of the reference, with its units' images beside it; the files."""
+    from dissectreport.report.dissect_json import dissect_json, old_pictures
+    from dissectreport.report.writing import write_if_changed
+
+    where = cache or store.default_folder()
+    found = _assembled(records.load(where, model, rule, wanted), where)
+    pictures = old_pictures(found)
+    for name, content in pictures.items():
+        write_if_changed(out.parent / name, content)
+    write_if_changed(out, dissect_json(found))
+    return len(pictures) + 1
+
+
+def import_old(path: Path, out: Path, name: str = "") -> Written:
+    """Draw what a dissect.json of the reference tells, with the images beside it, into the site at `out`."""
+    from dissectreport.report.dissect_json import read_dissect_json
+    from dissectreport.report.imported import write_imported
+
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name)
+
+
+def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
+    from dissectreport.report.site import write_comparison
+
+    return write_comparison(out, models, layers, file)
 
 
 def intervene(options: Options, wish: Wish, listener: Listener | None = None) -> Outcome:
@@ -363,6 +431,11 @@ def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     if wish.concepts[0] not in known:
         raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], known)
     return known[wish.concepts[0]]
+
+
+def drawing(fit: bool, base_url: str) -> Drawing:
+    """How a site is to be drawn; BadOption where `base_url` is no address."""
+    return Drawing(fit=fit, base_url=checked_address(base_url))
 
 
 def writable(out: Path) -> None:

@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -284,7 +285,12 @@ def _takes_weights(function: Callable[..., object]) -> bool:
 def _checked(group: Group, name: str, made: object) -> object:
     missing = [member for member in group.members if not hasattr(made, member)]
     if missing:
+        hint = "; describe a network in a TOML file: docs/own-gan.md" if hasattr(made, "state_dict") else ""
         raise group.error(
-            f"{name!r} gave a {type(made).__name__}, which is no {group.kind}: it has no {', '.join(missing)}"
+            f"{name!r} gave a {type(made).__name__}, which is no {group.kind}: it has no {', '.join(missing)}{hint}"
         )
+    try:
+        json.dumps(getattr(made, "facts", {}))
+    except (TypeError, ValueError) as problem:
+        raise group.error(f"the facts of {name!r} must be plain JSON values: {problem}") from problem
     return made

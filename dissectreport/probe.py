@@ -41,7 +41,7 @@ class Seen:
     runs: int
     """How often it ran."""
     shape: tuple[int, ...]
-    """The shape of its last output without the batch; () where it returns no tensor."""
+    """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
     returned: str
     """What it returned, in a word."""
     parameters: int
@@ -64,13 +64,15 @@ def survey(network: Runs, z: Tensor) -> tuple[tuple[Seen, ...], Tensor]:
 
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             before = seen.pop(name, None)
-            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+            shape = tuple(output.shape) if isinstance(output, Tensor) else ()
+            # What is made of weights alone, as spectral norm makes it, has no row for each image.
+            rows = shape[:1] == z.shape[:1]
             seen[name] = Seen(
                 name,
                 type(part).__name__,
                 1 + (before.runs if before else 0),
-                shape,
-                type(output).__name__,
+                shape[1:] if rows else (),
+                type(output).__name__ + (" without a row for each image" if shape and not rows else ""),
                 count,
                 name.rpartition(".")[0],
             )
@@ -241,9 +243,10 @@ def opened(network: Runs, layer: str, z: Tensor) -> Opened:
 
     def end(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            # What ran inside this part need not run again when the part itself gives back its output.
+            # What ran inside this part need not run again when the part itself gives back its output, and that is
+            # kept from what follows, which may change it in place.
             del calls[begun.pop() :]
-            calls.append((name, output))
+            calls.append((name, output if name == layer else copied(output)))
             if name == layer:
                 raise _Enough
 

@@ -215,6 +215,7 @@ def make_layer(
         correlated=make_correlated(flat),
         examples=make_examples(rng, maps, shown),
         lookup=Lookup(shown[:6], ranks(maps[:6])),
+        by_concept=make_counts(labels_table),
     )
 
 
@@ -268,6 +269,26 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             rows.append((*row, max(0, concepts - 1), concepts + 1))
     names = ("control", "category", "units", "units_low", "units_high", "of", "concepts")
     return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high"])
+
+
+def make_counts(labels: pd.DataFrame) -> pd.DataFrame:
+    """Interpretable units by concept, in the layer itself and under three controls."""
+    found = labels[labels["interpretable"]].groupby(["category", "concept"], sort=False)["unit"].count()
+    rows = []
+    for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
+        for (category, concept), number in found.items():
+            units = int(number * share)
+            high = units + 1 if control == "measured" else units
+            if high:
+                rows.append((control, category, concept, units, max(0, units - 1), high))
+    return pd.DataFrame(rows, columns=["control", "category", "concept", "units", "units_low", "units_high"])
+
+
+def of_training(made: Dissection, family: str, images: int, variant: str = "") -> Dissection:
+    """The same, said to be a checkpoint of a training."""
+    card = {"family_of_training": family, "images": images, "variant": variant}
+    facts = made.provenance
+    return replace(made, provenance=replace(facts, seed=1, generator={**facts.generator, "card": card}))
 
 
 def made_dissection(

@@ -29,6 +29,7 @@ CAUSES = "planted/causes.html"
 CONCEPT = "planted/concepts/tree.html"
 KINDS = (
     "index.html",
+    "compare.html",
     HOME,
     LAYER,
     "planted/layer1/table.html",

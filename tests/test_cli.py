@@ -14,7 +14,18 @@ from typer.testing import CliRunner
 from dissectreport.cli import app
 
 PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
-SMALL = ["--layers", "features", "--samples", "32", "--workers", "1", "--device", "cpu", "--no-interventions"]
+SMALL = [
+    "--layers",
+    "features",
+    "--samples",
+    "32",
+    "--workers",
+    "1",
+    "--device",
+    "cpu",
+    "--no-interventions",
+    "--no-artifacts",
+]
 
 
 def run(*words, **more):
@@ -42,6 +53,8 @@ def test_help_imports_nothing_heavy():
         (["build", "planted", "--segmenter", "scenez"], "no segmenter 'scenez'; did you mean scenes"),
         (["build", "planted", "--device", "cuda:7"], "--device cuda:7 is not usable here; usable: auto, cpu"),
         (["render", "planted"], "no measurement under rule corrected of 'planted'"),
+        (["build", "planted", "--base-url", "my.site"], "--base-url is the address of the published site"),
+        (["render", "planted", "--base-url", "file:///x"], "--base-url is the address of the published site"),
         (["cache", "clear", "nothing"], "no measurement of 'nothing'"),
     ],
 )
@@ -61,6 +74,30 @@ def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
     assert run("render", "planted", *where, "--site-limit", "1").exit_code == 1
     assert not (tmp_path / "site").exists()
     assert run("render", "planted", *where, "--site-limit", "0").exit_code == 0
+
+
+def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    assert run("measure", "planted", *SMALL, *cache).exit_code == 0
+    nothing = run("export", "planted", *cache)
+    assert nothing.exit_code == 1 and "say what to write: --single-file" in nothing.stderr
+    missing = run("export", "scenes_pgan", *cache, "--single-file", tmp_path / "none.html")
+    assert missing.exit_code == 1 and "no measurement under rule corrected of 'scenes_pgan'" in missing.stderr
+    small = run("export", "planted", *cache, "--single-file", tmp_path / "small.html", "--samples", "48")
+    assert small.exit_code == 1 and "with samples 48; there are 32 samples" in small.stderr
+    old = tmp_path / "old" / "dissect.json"
+    both = run("export", "planted", *cache, "--single-file", tmp_path / "one.html", "--dissect-json", old)
+    assert both.exit_code == 0, both.output
+    assert "MB in" in both.stdout and f"25 files in {old.parent}" in both.stdout
+    assert (tmp_path / "one.html").read_text().startswith("<!doctype html>")
+    (tmp_path / "file").write_text("")
+    blocked = run("export", "planted", *cache, "--single-file", tmp_path / "file" / "one.html")
+    assert blocked.exit_code == 1 and blocked.stderr.splitlines()[-1].startswith("dissectreport: cannot write")
+    assert not (tmp_path / "none.html").exists() and not (tmp_path / "small.html").exists()
+    imported = run("import", old, "--name", "before", "--out", tmp_path / "site")
+    page = tmp_path / "site" / "before" / "features" / "index.html"
+    assert imported.exit_code == 0 and page.exists()
+    assert (tmp_path / "one.html").stat().st_mode == old.stat().st_mode == page.stat().st_mode, "for others to read"
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
@@ -125,7 +162,18 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
 
 
 def test_too_few_images_are_no_finding(tmp_path):
-    few = ["--layers", "features,mixed", "--samples", "5", "--grid", "3", "--workers", "1", "--no-interventions"]
+    few = [
+        "--layers",
+        "features,mixed",
+        "--samples",
+        "5",
+        "--grid",
+        "3",
+        "--workers",
+        "1",
+        "--no-interventions",
+        "--no-artifacts",
+    ]
     result = run("build", "planted", *few, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
     assert "5 samples are too few to tell which units agree with a concept; raise --samples" in result.stderr

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from dissectreport import plugins
 from dissectreport.cli import app
 from dissectreport.models import described
 
@@ -57,6 +60,49 @@ def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
         ran = CliRunner().invoke(app, [*fewer, *(["--workers", "1"] if "build" in words else [])])
         assert ran.exit_code == 0, ran.output
     assert (place / "site" / "index.html").exists()
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of every command of ours on a page, those in workflows too."""
+    text = re.sub(r"^ *(- )?(run: )?", "", "\n".join(blocks(page, "sh") + blocks(page, "yaml")), flags=re.MULTILINE)
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("dissectreport ")]
+
+
+def test_every_command_on_how_to_publish_and_on_old_results_is_one() -> None:
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    names = []
+    for words in [*commands("publish.md"), *commands("old-results.md")]:
+        command = known[words[0]]
+        command.make_context(words[0], words[1:])  # refuses what it does not know
+        names.append(words[0])
+    assert set(names) == {"build", "serve", "render", "publish", "export", "import"}
+
+
+WORKFLOWS = DOCS.parent / ".github" / "workflows"
+
+
+@pytest.mark.parametrize("place", ["this repository", "the page"])
+def test_only_the_step_that_deploys_may_write_and_only_pages(place: str) -> None:
+    text = (WORKFLOWS / "pages.yml").read_text() if place == "this repository" else blocks("publish.md", "yaml")[0]
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    assert workflow["permissions"] == {}
+    assert jobs["build"]["permissions"] == {"contents": "read", "pages": "read"}
+    assert jobs["deploy"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert jobs["deploy"]["needs"] == "build" and jobs["deploy"]["environment"]["name"] == "github-pages"
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    used = [step["uses"].split("@")[0] for step in steps if "uses" in step]
+    assert used[-2:] == ["actions/upload-pages-artifact", "actions/deploy-pages"]
+    assert all("${{" not in step.get("run", "") for step in steps), "what is not ours is no part of a command"
+    out = next(step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", ""))
+    assert any(f"--out {out}" in step.get("run", "") for step in steps)
+
+
+def test_what_the_workflow_of_this_repository_builds_are_models() -> None:
+    text = (WORKFLOWS / "pages.yml").read_text()
+    named = re.search(r"for model in (.*); do", text)
+    assert named is not None
+    assert set(named[1].split()) <= set(plugins.names(plugins.GENERATORS))
 
 
 def test_every_key_of_a_description_is_explained() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dissectreport import intervene, ordering, probe
 from dissectreport.analysis import causal
 from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.errors import ModelError
+from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.intervene import Bench, pixels_by_image
 from dissectreport.interventions import as_set, random_sets
 from dissectreport.measure import Source
@@ -287,6 +287,35 @@ def test_the_unit_that_draws_a_concept_leads_its_first_order_order(bench: Bench)
     at = bench.open(3, 0, 16)
     found = intervene.first_order(bench, at, at.activations, [number_of("grass"), number_of("ball")])
     assert found.effect.argmax(1).tolist() == [UNIT["grass"], UNIT["ball"]]
+
+
+def test_a_network_that_does_not_know_bfloat16_does_not_agree_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_floats(images: Tensor) -> Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("no such arithmetic")
+        return whole(images)
+
+    source = Source("scenes_pgan", "scenes")
+    models = source.models()
+    whole = models.generator.module.forward
+    models.generator.module.forward = only_floats  # type: ignore[method-assign]
+    monkeypatch.setattr(Source, "models", lambda source: models)
+    assert intervene.half_agrees(source, replace(aim(), layer="layer4")) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (lambda: torch.ones(2, 5, 5), r"probabilities of shape \(2, 5, 5\) for 2 images and 1 concepts; it must"),
+        (lambda: 1 / 0, "segmenter 'planted' failed at its probabilities: ZeroDivisionError"),
+        (lambda: [1], "returned a list as probabilities"),
+    ],
+)
+def test_probabilities_of_anybodys_segmenter_are_checked(answer: Callable[[], object], line: str) -> None:
+    bench = Bench(SOURCE.models(), aim())
+    object.__setattr__(bench.models.segmenter, "probabilities", lambda images, concepts: answer())
+    with pytest.raises(SegmenterError, match=line):
+        bench.probabilities(torch.zeros(2, 3, 32, 32), (1,))
 
 
 def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:

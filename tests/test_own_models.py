@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import shlex
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,9 @@ from dissectreport.checking import look_over
 from dissectreport.checkpoints.fitting import fit, tensors_at
 from dissectreport.cli import app
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
+from dissectreport.jobs import prepare, reproduce
 from dissectreport.measure import Source
+from dissectreport.models.described import beside
 from dissectreport.models.inputs import Constant, Inputs, Labels, Noise
 from dissectreport.models.layers import usual
 from dissectreport.models.outputs import Output, doubt_about
@@ -78,6 +82,44 @@ class Conditional(nn.Module):
         return both, {"image": self.paint(maps).sigmoid() * 255}
 
 
+class Leaning(Mlp):
+    """What its argument changes shows neither in its parts nor in its weights."""
+
+    def __init__(self, lean=0.0):
+        super().__init__()
+        self.lean = lean
+
+    def forward(self, z):
+        return super().forward(z) * 2 - 1 + self.lean
+
+
+class Bytes(Mlp):
+    """Returns whole numbers, which have no gradient."""
+
+    def forward(self, z):
+        return (super().forward(z) * 255).to(torch.uint8)
+
+
+class Remembering(nn.Module):
+    """A part of it returns a tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.GRU(6, 8, batch_first=True)
+        self.out = nn.Linear(8, 3 * 8 * 8)
+
+    def forward(self, z):
+        return self.out(self.memory(z[:, None])[0][:, 0]).tanh().view(-1, 3, 8, 8)
+
+
+class Lazy(Mlp):
+    """Knows the sizes of its weights only when it has run."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.LazyLinear(3 * 8 * 8)
+
+
 class Seer(nn.Module):
     """Tells classes of images."""
 
@@ -106,6 +148,31 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "net.py").write_text(NETWORKS)
     return tmp_path
+
+
+BRIGHT = """
+import torch
+
+from dissectreport.segmenters.base import Vocabulary
+
+
+class Bright:
+    name, identity = "bright", "bright-1"
+    vocabulary = Vocabulary.of(tone=("dark", "light"))
+
+    def __call__(self, images):
+        return (self.probabilities(images, (2,)) > 0.5).long() + 1
+
+    def confidence(self, images):
+        return self.probabilities(images, (1, 2)).amax(1)
+
+    def probabilities(self, images, concepts):
+        light = torch.sigmoid(images.mean(1, keepdim=True) * 5)
+        return torch.cat([light * 0, 1 - light, light], 1)[:, list(concepts)]
+
+    def to(self, device):
+        return self
+"""
 
 
 def made(name: str, **arguments: object) -> nn.Module:
@@ -181,6 +248,25 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     assert torch.allclose(first, network(z), atol=1e-6)
 
 
+def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() -> None:
+    class Doubling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.middle, self.last = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+        def forward(self, z: Tensor) -> Tensor:
+            skipped = self.first(z)
+            skipped *= 2
+            out: Tensor = self.last(self.middle(skipped) + skipped)
+            return out
+
+    network = Doubling()
+    generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
+    z = latents(1, 0, 2, (3, 4, 4))
+    at = probe.opened(generator, "middle", z)
+    assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
+
+
 def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(
@@ -196,7 +282,7 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=96, workers=1, cache=place / "cache"), place / "site")
+    pipeline.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
     found = pipeline.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
@@ -278,9 +364,25 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
 def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
-    real = plugins.generator(name).drawn(5)
-    assert real is not None
-    assert real.shape == (5, 3, 32, 32)
+    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
+    first = pipeline.measure(options)
+    assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
+    photographs.rename("others")
+    (photographs.parent / "others" / "00.png").unlink()
+    write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
+    second = pipeline.measure(options)
+    assert second.reference == {"folder": "others", "images": 19, "left_out": 0}
+    assert second.drawn != first.drawn
+
+
+def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build(photographs: Path) -> None:
+    for path in sorted(photographs.iterdir())[::2]:
+        path.write_bytes(b"no picture")
+    torch.save(made("Seer").state_dict(), "seer.pth")
+    words = 'weights = "seer.pth"\nimages = { folder = "photos", size = [32, 32] }\n'
+    name = write(photographs.parent, f'network = "./net.py:Seer"\n{words}')
+    assert [finding for finding in look_over(Source(name, "colour"), 8) if finding.wrong] == []
+    assert CliRunner().invoke(app, ["layers", name]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -441,7 +543,7 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1))
+        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
@@ -476,6 +578,16 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
     assert parts["last"].units == 3
 
 
+def test_what_is_made_of_weights_alone_is_no_layer() -> None:
+    normed = nn.utils.parametrizations.spectral_norm
+    network = nn.Sequential(normed(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), normed(nn.Conv2d(8, 3, 1)))
+    parts = surveyed(network, 3, 4, 4)
+    assert [part.name for part in parts if part.units] == ["0", "1", "2"]
+    assert usual(parts, (4, 4)) == ("1",)
+    (weights,) = {part.returned for part in parts if not part.units}
+    assert weights == "Tensor without a row for each image"
+
+
 def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     write(place, DCGAN)
@@ -500,6 +612,11 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         ),
         ("latent = 20", BadOption, "say either network .* or family"),
         ('family = "progressive gan"\nlatent = 20', BadOption, "say weights"),
+        (
+            'family = "stylegan"\nweights = "g.pth"',
+            UnknownName,
+            "no family in mine.toml: 'stylegan'; there are",
+        ),
         ('network = "./net.py:Dcgan"', BadOption, "say what goes in: latent"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
         (
@@ -521,7 +638,7 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         (
             'network = "./net.py:Dcgan"\nlatent = [19, 1, 1]',
             ModelError,
-            "failed on two inputs .19 × 1 × 1 numbers, normal",
+            "failed on two inputs .19 × 1 × 1 numbers, normal.; say in latent or inputs what it takes",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = ["main.4x"]',
@@ -541,6 +658,18 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         ),
         ('network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { scale = 2 }', UnknownName, "no key of output"),
         (
+            'network = "./net.py:Dcgan"\nlatent = 20\noutput = { take = [1] }',
+            BadOption,
+            "take must be a key or a place",
+        ),
+        (
+            'network = "./net.py:Dcgan"\nlatent = { shape = 20, scale = "1" }',
+            BadOption,
+            "scale must be a number, not '1'",
+        ),
+        ('network = "./net.py:Dcgan"\ninputs = [{ classes = "10" }]', BadOption, "classes must be a whole number"),
+        ('network = "./net.py:Dcgan"\nlatent = { shape = 20, name = 1 }', BadOption, "name must be a text, not 1"),
+        (
             'network = "./net.py:Dcgan"\narguments = { channels = 16 }\nlatent = [20, 1, 1]',
             ModelError,
             "16 channels, not 3",
@@ -556,9 +685,97 @@ def test_a_description_that_cannot_work_is_one_line(
     assert "\n" not in str(raised.value)
 
 
+def test_an_editor_may_mark_a_description_as_unicode_and_end_its_lines_as_windows_does(place: Path) -> None:
+    (place / "mine.toml").write_bytes('\ufeffnetwork = "./net.py:Dcgan"\r\nlatent = [20, 1, 1]\r\n'.encode())
+    assert plugins.generator("mine.toml").image_size == (32, 32)
+
+
 def test_a_description_that_is_not_there_is_one_line(place: Path) -> None:
     with pytest.raises(UnknownName, match=r"no generator other.toml: the file cannot be read"):
         plugins.generator("other.toml")
+
+
+# --- what a description is made into ---
+
+
+def test_a_description_can_be_used_from_any_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "tone.py").write_text(BRIGHT)
+    torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
+    write(place, DCGAN.replace('"colour"', '"./tone.py:Bright+colour"'), "an own modèl.toml")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    job = prepare(Options("../an own modèl.toml", cache=place / "cache"))
+    assert job.segmenter.name == "bright+colour"
+    assert shlex.split(reproduce(job))[:3] == ["dissectreport", "build", "../an own modèl.toml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("colour", "colour"),
+        ("tone.py:load", "a b/tone.py:load"),
+        ("/tone.py:load", "/tone.py:load"),
+        ("package.tone:load", "package.tone:load"),
+        ("scenes+../tone.py:load", "scenes+a b/../tone.py:load"),
+        ("words:./clip:dome,red door", "words:a b/./clip:dome,red door"),
+        ("ade20k:owner/name+words:dome", "ade20k:owner/name+words:dome"),
+        ("unified:parts=all,weights=./upp", "unified:parts=all,weights=a b/./upp"),
+    ],
+)
+def test_paths_in_a_segmenters_name_are_counted_from_the_description(name: str, found: str) -> None:
+    assert beside(Path("a b"), name) == found
+    assert beside(Path(), name) == name
+
+
+def test_an_identity_changes_with_all_that_changes_the_numbers(place: Path) -> None:
+    torch.save(made("Leaning").state_dict(), "l.pth")
+    text = 'network = "./net.py:Leaning"\nweights = "l.pth"\nlatent = 6\n'
+    bare, leaning = (plugins.generator(write(place, text + more)) for more in ("", "arguments = { lean = 0.5 }"))
+    (place / "net.py").write_text(NETWORKS.replace("* 2 - 1", "* 2.1 - 1"))
+    edited = plugins.generator(write(place, text))
+    z = latents(1, 0, 1, (6,))
+    assert not torch.equal(bare(z), leaning(z))
+    assert not torch.equal(bare(z), edited(z))
+    assert len({one.identity for one in (bare, leaning, edited)}) == 3
+    controls = [one.untrained(1) for one in (bare, leaning, edited)]
+    assert len({control.identity for control in controls if control is not None}) == 3
+
+
+def test_other_weights_than_the_described_ones_have_another_checksum(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    torch.save({name: value / 2 for name, value in made("Mlp").state_dict().items()}, "other.pth")
+    digest = hashlib.sha256((place / "mlp.pth").read_bytes()).hexdigest()
+    text = 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\noutput = { range = [0, 1] }\n'
+    name = write(place, f'{text}sha256 = "{digest[:8]}"\n')
+    described = plugins.generator(name)
+    assert plugins.generator(name, "other.pth").identity != described.identity
+    (place / "mlp.pth").write_bytes((place / "other.pth").read_bytes())
+    with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file whose sha256 mine.toml tells"):
+        plugins.generator(name)
+
+
+def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
+    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
+    name = write(place, 'network = "./net.py:Mlp"\nlatent = 6\nfacts = { trained = 2024-05-17 }\n')
+    assert plugins.generator(name).facts["trained"] == "2024-05-17"
+
+
+def test_a_layer_that_returns_a_tuple_is_told_of_wherever_it_is_named(place: Path) -> None:
+    text = 'network = "./net.py:Remembering"\nlatent = 6\nsegmenter = "colour"\n'
+    with pytest.raises(BadOption, match="layer 'memory' returns a tuple; choose a layer inside it, or another"):
+        plugins.generator(write(place, f'{text}layers = ["memory"]\n'))
+    name = write(place, text)
+    with pytest.raises(UnknownName, match=r"units of 'memory' in mine.toml cannot be read .*--all.*; there are out"):
+        prepare(Options(name, layers=("memory",), cache=place / "cache"))
+    shown = CliRunner().invoke(app, ["layers", name, "--all"])
+    assert "memory  GRU     returns a tuple" in shown.output
 
 
 # --- weights into networks ---
@@ -608,6 +825,21 @@ def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object],
         fit(network, weights, "a line")
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
+def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outside_it(prefix: str) -> None:
+    inner, network = nn.Linear(3, 2), nn.DataParallel(nn.Linear(3, 2))
+    fit(network, tensors_at({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line")
+    assert torch.equal(network.module.weight, inner.weight)
+
+
+@pytest.mark.parametrize("change", [Tensor.to_sparse, lambda value: value.to("meta")])
+def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
+    network = nn.Linear(3, 2, bias=False)
+    with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
+        fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
+    assert "\n" not in str(raised.value)
+
+
 def test_batch_norms_counter_may_be_missing() -> None:
     network, other = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
     nn.init.normal_(other.running_mean)
@@ -636,6 +868,15 @@ def test_check_says_what_is_wrong_in_plain_words(place: Path, body: str, line: s
     findings = list(look_over(Source(name, "colour")))
     assert [str(finding) for finding in findings if finding.wrong and line in finding.words]
     assert CliRunner().invoke(app, ["check", name, "--segmenter", "colour"]).exit_code == 1
+
+
+def test_check_tells_that_no_gradient_comes_through(place: Path) -> None:
+    (place / "tone.py").write_text(BRIGHT)
+    words = 'latent = 6\noutput = { range = [0, 255] }\nsegmenter = "./tone.py:Bright"\n'
+    for network, expected in (("Bytes", "no gradient of what the segmenter finds"), ("Mlp", "can be edited")):
+        kept = words if network == "Bytes" else words.replace("255", "1")
+        name = write(place, f'network = "./net.py:{network}"\n{kept}')
+        assert [finding for finding in look_over(Source(name, "./tone.py:Bright"), 4) if expected in finding.words]
 
 
 def test_check_finds_nothing_wrong_with_what_is_right() -> None:

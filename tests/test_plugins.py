@@ -15,6 +15,7 @@ PLANTED = "dissectreport.models.planted:load"
 
 FILE = """
 from dataclasses import dataclass
+from pathlib import Path
 
 from dissectreport.models.planted import load
 
@@ -29,6 +30,18 @@ def raises():
 
 def gives_a_number():
     return 7
+
+
+def network():
+    from torch import nn
+
+    return nn.Linear(2, 3)
+
+
+def tells_a_place():
+    made = load()
+    object.__setattr__(made, "facts", {"place": Path("here")})
+    return made
 
 
 def needs_an_argument(path):
@@ -166,6 +179,9 @@ def test_one_package_found_twice_is_no_clash(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("raises", ModelError, "RuntimeError: first line second line"),
         ("gives_a_number", ModelError, "gave a int, which is no generator"),
+        ("network", ModelError, "gave a Linear, which is no generator: it has no name"),
+        ("network", ModelError, "; describe a network in a TOML file"),
+        ("tells_a_place", ModelError, "must be plain JSON values: Object of type PosixPath"),
         ("needs_an_argument", ModelError, "cannot be made: TypeError"),
         ("number", ModelError, "is a int; it should be a function"),
         ("work", UnknownName, "did you mean works"),

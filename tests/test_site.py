@@ -192,7 +192,7 @@ def hostile(dissection: Dissection) -> Dissection:
     for number, layer in enumerate(dissection.layers):
         tables = {
             name: getattr(layer, name).assign(concept=getattr(layer, name)["concept"].map(renamed))
-            for name in ("table", "labels", "pairs")
+            for name in ("table", "labels", "pairs", "by_concept")
         }
         tables["table"]["runner_up"] = tables["table"]["runner_up"].map(renamed)
         layers.append(replace(layer, name=f"{HOSTILE}{'/' * number}", **tables))
@@ -238,7 +238,7 @@ def test_links_are_relative() -> None:
 
 def test_csv_and_json_twins_say_the_same(site: Path, dissection: Dissection) -> None:
     tables = sorted((site / "planted" / "data").glob("*.csv"))
-    assert len(tables) == 2 + 8 * len(dissection.layers)
+    assert len(tables) == 2 + 9 * len(dissection.layers)
     for path in tables:
         with path.open(newline="") as file:
             left = list(csv.DictReader(file))

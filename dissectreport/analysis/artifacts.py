@@ -78,6 +78,16 @@ COLUMNS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
+class Figures:
+    """How near a model's images are to real ones, to stand beside another model's."""
+
+    features: str
+    """What saw the images, how many on each side, and what they were compared with: figures of others do not compare."""
+    figures: pd.DataFrame
+    """measure, value, low, high, less_is_better."""
+
+
+@dataclass(frozen=True)
 class Repaired:
     """Images before and after the edit that is shown."""
 
@@ -150,6 +160,15 @@ class Artifacts:
     """Random images before and after, for a blind comparison."""
     notes: tuple[str, ...]
     """Sentences that the page must show, e.g. why a measure is missing."""
+
+    @property
+    def figures(self) -> Figures:
+        """The quality of images without any edit."""
+        held = self.quality[self.quality["set"] == "before"]
+        told = held[["measure", "value", "low", "high"]].reset_index(drop=True)
+        less = told["measure"].str.endswith("_distance")
+        words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
+        return Figures(words, told.assign(less_is_better=less))
 
     @property
     def repair(self) -> tuple[int, ...]:

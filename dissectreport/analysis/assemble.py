@@ -62,6 +62,7 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
+    repair = _artifacts(record, reader, units, areas, vocabulary)
     return Dissection(
         record.model,
         _provenance(record, plan, source, devices),
@@ -72,7 +73,8 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         source.trust(pictures),
         (*_notes(record, devices), *_beside(source.rule, units)),
         interventions(record.interventions, reader, vocabulary, record.mixed_devices) if record.interventions else None,
-        _artifacts(record, reader, units, areas, vocabulary),
+        repair,
+        None if repair is None else repair.figures,
     )
 
 
@@ -223,6 +225,7 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
         Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
         units.resampled,
+        units.by_concept,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.artifacts import Artifacts
+from dissectreport.analysis.artifacts import Artifacts, Figures
 from dissectreport.analysis.interventions import Interventions
 
 COLUMNS: Mapping[str, str] = {
@@ -73,6 +73,11 @@ COLUMNS: Mapping[str, str] = {
     "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
 }
 """What every column of every table means."""
+
+
+def no_counts() -> pd.DataFrame:
+    """The counts by concept of a layer without any."""
+    return pd.DataFrame(columns=["control", "category", "concept", "units", "units_low", "units_high"])
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,9 @@ class Layer:
     resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
     layer and control, so that the interval of a difference can be told."""
+    by_concept: pd.DataFrame = field(default_factory=no_counts)
+    """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
+    by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
 
     @property
     def interpretable(self) -> pd.DataFrame:
@@ -247,6 +255,8 @@ class Dissection:
     """What the units of one layer cause; None where that was not measured."""
     artifacts: Artifacts | None = None
     """Which units of one layer keep images away from real ones; None where that was not measured."""
+    quality: Figures | None = None
+    """How near the images are to real ones; None where that was not measured."""
 
     @property
     def title(self) -> str:

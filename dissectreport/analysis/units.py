@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.chance import FEWEST_IMAGES, Groups, Scores, Verdict, blocks, judge, score
 from dissectreport.analysis.concepts import images_of, seen_by_half
-from dissectreport.analysis.dissection import Curves
+from dissectreport.analysis.dissection import Curves, no_counts
 from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.stats.base import Floats, Ints, union
 from dissectreport.stats.cross import Cross
@@ -67,6 +68,7 @@ class Units:
     pairs: pd.DataFrame
     controls: pd.DataFrame
     resampled: Mapping[str, Ints]
+    by_concept: pd.DataFrame
     curves: Curves
     correlated: pd.DataFrame
     kind: NDArray[np.str_]
@@ -379,7 +381,7 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, object]]:
+def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words, testable(scores))
     others = (
@@ -394,12 +396,17 @@ def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, o
     return rows
 
 
-def counts_of(rows: list[dict[str, object]]) -> tuple[pd.DataFrame, dict[str, Ints]]:
-    """The table of the controls, and by control the interpretable units in each bootstrap replicate."""
+def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
+    """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
     figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high"]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
-    return table.drop(columns="resampled"), dict(zip(whole["control"], whole["resampled"], strict=True))
+    each = [row["each"] for row in rows if row["each"] is not None]
+    return (
+        table.drop(columns="resampled"),
+        dict(zip(whole["control"], whole["resampled"], strict=True)),
+        pd.concat(each, ignore_index=True) if each else no_counts(),
+    )
 
 
 def testable(scores: Scores) -> NDArray[np.bool_]:
@@ -412,21 +419,20 @@ def tally(
     judged: Callable[[NDArray[np.bool_] | None], Verdict],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
 
     Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for category in ["", *words.categories]:
         among = words.within(category) if category else None
         verdict = judged(among)
         if testable is not None and not (testable if among is None else testable & among).any():
             figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
             blank = dict.fromkeys(figures, float("nan"))
-            rows.append(
-                {"control": control, "category": category, "of": len(verdict.column), "resampled": None} | blank
-            )
+            none = {"of": len(verdict.column), "resampled": None, "each": None}
+            rows.append({"control": control, "category": category} | none | blank)
             continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
@@ -444,9 +450,33 @@ def tally(
                 "concepts_low": low[1],
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
                 "resampled": spread[:, 0],
+                "each": None if among is None else _each_concept(control, category, words, verdict),
             }
         )
     return rows
+
+
+def _each_concept(control: str, category: str, words: Words, verdict: Verdict) -> pd.DataFrame:
+    """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
+    concepts = len(words.concepts)
+
+    def units(label: Ints, passed: NDArray[np.bool_]) -> Ints:
+        return np.bincount(label[passed & (label >= 0)], minlength=concepts)
+
+    counted = units(verdict.column, verdict.interpretable)
+    spread = np.stack([units(*one) for one in zip(verdict.labels, verdict.passed, strict=True)])
+    low, high = basic_interval(counted, spread)
+    at = np.flatnonzero(high)
+    return pd.DataFrame(
+        {
+            "control": control,
+            "category": category,
+            "concept": words.concept(at),
+            "units": counted[at],
+            "units_low": low[at],
+            "units_high": np.minimum(high[at], len(verdict.column)),
+        }
+    )
 
 
 def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> tuple[int, int]:

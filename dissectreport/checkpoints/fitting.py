@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import WeightsError
@@ -61,12 +62,26 @@ def some(names: list[str]) -> str:
 
 
 def fit(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load tensors that fit a network exactly; WeightsError names the first that is missing, unknown or misshaped."""
+    """Load tensors that fit a network exactly; WeightsError names the first that is missing, unknown or misshaped.
+
+    A network without storage (on the device meta) takes the tensors themselves.
+    """
     expected = network.state_dict()
-    line = misfit(tensors, expected)
+    given = wrapped_like(tensors, expected)
+    line = misfit(given, expected)
     if line:
         raise WeightsError(f"these weights do not fit {what}: {line}")
-    network.load_state_dict({**{name: expected[name] for name in expected if name.endswith(COUNTER)}, **tensors})
+    counters = {name: torch.zeros_like(expected[name], device="cpu") for name in expected if name.endswith(COUNTER)}
+    bare = any(value.is_meta for value in expected.values())
+    network.load_state_dict({**counters, **given}, assign=bare)
+
+
+def wrapped_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors with the prefix of DataParallel where it is the network's own, and they came without."""
+    inside = bool(expected) and all(name.startswith(PARALLEL) for name in expected)
+    if not inside or any(name.startswith(PARALLEL) for name in tensors):
+        return tensors
+    return {f"{PARALLEL}{name}": value for name, value in tensors.items()}
 
 
 def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
@@ -77,6 +92,11 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
         f"{name} has shape {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in expected
         if name in given and given[name].shape != expected[name].shape
+    ]
+    problems += [
+        f"{name} is quantized, sparse or without storage; save it as a plain tensor"
+        for name, value in given.items()
+        if value.is_quantized or value.is_meta or value.layout != torch.strided
     ]
     if not problems:
         return ""

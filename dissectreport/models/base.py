@@ -13,8 +13,8 @@ class Generator(Protocol):
     """A network that turns latents into images, with named layers whose units can be read.
 
     It may have `latents(seed, first, count)`, which gives (count, *latent_shape) where its latents are not standard
-    normal, `most_samples` where there are only so many of them, and `makes_images = False` where it gives back images
-    that it was given: then there is nothing to intervene on.
+    normal, `most_samples` where there are only so many of them, `reference`, a folder of real images, and
+    `makes_images = False` where it gives back images that it was given: then there is nothing to intervene on.
     """
 
     name: str

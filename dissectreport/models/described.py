@@ -12,26 +12,30 @@ its weights are read as data.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.files import read_checkpoint
+from dissectreport.checkpoints.files import CURE, read_checkpoint
 from dissectreport.checkpoints.fitting import fit, tensors_at
+from dissectreport.checkpoints.looks import digest_of
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
 from dissectreport.models import proggan_variants
 from dissectreport.models.folders import open_folder
 from dissectreport.models.inputs import Argument, Constant, Inputs, Labels, Noise
-from dissectreport.models.layers import readable, usual
+from dissectreport.models.layers import readable, refusal, usual
 from dissectreport.models.outputs import Output
 from dissectreport.models.reading import ImageReader
-from dissectreport.models.wrap import Called, NetworkGenerator, no_drawings
-from dissectreport.probe import survey
+from dissectreport.models.wrap import Called, NetworkGenerator
+from dissectreport.probe import Seen, survey
 from dissectreport.sampler import latents
 
 FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
@@ -97,7 +101,7 @@ class Description:
 def described(path: Path) -> Description:
     """The file, read and checked for what no network is needed to see."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise UnknownName(f"no generator {path}: the file cannot be read ({problem.strerror})") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
@@ -108,6 +112,8 @@ def described(path: Path) -> Description:
     found = Description(path, given)
     if bool(found.words("network")) == bool(found.words("family")):
         raise found.problem("say either network (./file.py:Name) or family (" + ", ".join(FAMILIES) + ")")
+    if found.words("family") and found.words("family") not in FAMILIES:
+        raise UnknownName.of(f"family in {path.name}:", found.words("family"), FAMILIES)
     if found.words("family") and not found.words("weights"):
         raise found.problem("a family is recognised from its weights; say weights = …")
     return found
@@ -127,7 +133,10 @@ class Maker:
         """The network with its weights."""
         if self.weights is None:
             return self.bare()
-        checkpoint = read_checkpoint(self.weights, self.plan.words("sha256"))
+        # Another file than the one that is described has another checksum.
+        sha256 = self.plan.words("sha256") if self.weights == self.plan.place("weights") else ""
+        cure = f"give the file whose sha256 {self.plan.path.name} tells" if sha256 else CURE
+        checkpoint = read_checkpoint(self.weights, sha256, cure)
         tensors = tensors_at(checkpoint.content, self.plan.words("part"), self.plan.words("prefix"))
         if self.plan.words("family"):
             return FAMILIES[self.plan.words("family")](tensors)
@@ -172,10 +181,17 @@ class Maker:
         place, colon, name = given.rpartition(":")
         return f"{self.plan.path.parent / place}:{name}" if place.endswith(".py") else f"{place}{colon}{name}"
 
-    def digest(self) -> str:
-        """The SHA-256 of the file with the network's code, '' where it is a module's."""
+    def code(self) -> str:
+        """The SHA-256 of what weights do not tell: function and arguments, and the file with the code if there is one.
+
+        '' where the weights tell everything.
+        """
+        if self.plan.words("family"):
+            return ""
         place = self.address.rpartition(":")[0]
-        return hashlib.sha256(Path(place).read_bytes()).hexdigest() if place.endswith(".py") else ""
+        file = digest_of(Path(place)) if place.endswith(".py") else ""
+        told = [self.plan.words("network"), self.plan.table("arguments"), file]
+        return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
 
 
 def load(path: Path, find: Callable[[str], object], weights: str = "") -> NetworkGenerator | ImageReader:
@@ -184,30 +200,31 @@ def load(path: Path, find: Callable[[str], object], weights: str = "") -> Networ
     `weights` is a file that replaces the one that is described.
     """
     plan = described(path)
-    maker = Maker(plan, find, Path(weights) if weights else plan.place("weights"))
-    network = maker.network().requires_grad_(False).eval()
-    made = reader(plan, maker, network) if "images" in plan.given else generator(plan, maker, network)
-    # Weights do not tell what a file's code does with them.
-    return replace(made, identity=" ".join(filter(None, (made.identity, maker.digest()))))
+    maker = Maker(plan, find, Path(weights).expanduser() if weights else plan.place("weights"))
+    network = answered(ModelError, f"{path.name}: the network cannot be given its weights", maker.network)
+    network.requires_grad_(False).eval()
+    return reader(plan, maker, network) if "images" in plan.given else generator(plan, maker, network)
 
 
 def generator(plan: Description, maker: Maker, network: nn.Module) -> NetworkGenerator:
     """The generator that makes images with a network."""
     inputs, output = inputs_of(plan), output_of(plan)
     z = latents(0, 0, 2, inputs.latent_shape)
-    who = f"{plan.path.name}: the network failed on two inputs ({inputs.words()})"
+    who = (
+        f"{plan.path.name}: the network failed on two inputs ({inputs.words()}); say in latent or inputs what it takes"
+    )
     parts, images = answered(ModelError, who, lambda: survey(Called(network, inputs, output), z))
     size = (int(images.shape[2]), int(images.shape[3]))
-    place = plan.place("reference")
     return NetworkGenerator(
         name=plan.words("name") or plan.path.stem,
         module=network,
         image_size=size,
         layers=readable(parts),
-        default_layers=layers_of(plan, readable(parts)) or usual(parts, size),
+        default_layers=layers_of(plan, parts) or usual(parts, size),
         remade=maker.remade,
-        drawings=open_folder(place, size).first if place else no_drawings,
+        reference=plan.place("reference"),
         facts={"inputs": inputs.words(), **facts_of(plan)},
+        code=maker.code(),
         inputs=inputs,
         output=output,
     )
@@ -235,29 +252,44 @@ def reader(plan: Description, maker: Maker, network: nn.Module) -> ImageReader:
         std=numbers("std", given.get("std", [])),
         remade=maker.remade,
         facts=facts_of(plan),
+        code=maker.code(),
     )
-    z = bare.latents(0, 0, min(2, len(bare.folder)))
+    z = bare.folder.first(2)
     who = f"{plan.path.name}: the network failed on images of {size[0]} x {size[1]}"
     parts, _ = answered(ModelError, who, lambda: survey(bare, z))
-    known = readable(parts)
-    return replace(bare, layers=known, default_layers=layers_of(plan, known) or usual(parts, bare.image_size))
+    return replace(bare, layers=readable(parts), default_layers=layers_of(plan, parts) or usual(parts, bare.image_size))
 
 
 READING = ("folder", "size", "mean", "std")
 
 
-def layers_of(plan: Description, known: Sequence[str]) -> tuple[str, ...]:
+def layers_of(plan: Description, parts: Sequence[Seen]) -> tuple[str, ...]:
     """The layers that the file names, () for none."""
-    named = plan.names("layers")
+    named, seen = plan.names("layers"), {part.name: part for part in parts}
     for layer in named:
-        if layer not in known:
-            raise UnknownName.of(f"layer that can be read in {plan.path.name}:", layer, known)
+        if layer not in seen:
+            raise UnknownName.of(f"layer that can be read in {plan.path.name}:", layer, readable(parts))
+        if not seen[layer].units:
+            raise plan.problem(f"layer {layer!r} {refusal(seen[layer])}; choose a layer inside it, or another")
     return named
 
 
 def facts_of(plan: Description) -> dict[str, Any]:
-    """What pages tell about the model."""
-    return {key: plan.words(key) for key in ("family", "segmenter") if plan.words(key)} | plan.table("facts")
+    """What pages tell about the model, in plain JSON values."""
+    named = {"family": plan.words("family"), "segmenter": beside(plan.path.parent, plan.words("segmenter"))}
+    told: dict[str, Any] = json.loads(json.dumps(plan.table("facts"), default=str))
+    return {key: value for key, value in named.items() if value} | told
+
+
+def beside(folder: Path, segmenter: str) -> str:
+    """A segmenter's name, the relative paths in it (./folder, file.py:function) counted from a folder.
+
+    >>> beside(Path("models"), "colour+./mine.py:load+ade20k:./weights+words:dome")
+    'colour+models/./mine.py:load+ade20k:models/./weights+words:dome'
+    """
+    if folder == Path():
+        return segmenter
+    return re.sub(r"(^|[+:=])(?=\.{1,2}/|[^+:=/~][^+:=]*\.py:)", lambda found: f"{found[1]}{folder}/", segmenter)
 
 
 def inputs_of(plan: Description) -> Inputs:
@@ -299,8 +331,7 @@ def argument(given: object) -> Argument:
     for key in given:
         if key not in keys:
             raise BadOption(f"an input with {kind} has no {key!r}; it may have {', '.join(keys)}")
-    values = {key: whole_numbers(key, value) if key in ("shape", "only") else value for key, value in given.items()}
-    return make(**values)
+    return make(**{key: READ[key](key, value) if key in READ else value for key, value in given.items()})
 
 
 def whole_numbers(key: str, given: object) -> tuple[int, ...]:
@@ -318,6 +349,23 @@ def numbers(key: str, given: object) -> tuple[float, ...]:
     return tuple(float(value) for value in given)
 
 
+def one(kind: tuple[type, ...], noun: str, key: str, given: Any) -> Any:
+    """A value of a kind."""
+    if not isinstance(given, kind) or isinstance(given, bool):
+        raise BadOption(f"{key} must be {noun}, not {given!r}")
+    return given
+
+
+NUMBER, TEXT = partial(one, (int, float), "a number"), partial(one, (str,), "a text")
+READ: Mapping[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("shape", "only"), whole_numbers),
+    **dict.fromkeys(("scale", "low", "high", "bound"), NUMBER),
+    **dict.fromkeys(("distribution", "encoding", "name"), TEXT),
+    "classes": partial(one, (int,), "a whole number"),
+}
+"""How the values of an input's keys are read, where not every value will do."""
+
+
 def output_of(plan: Description) -> Output:
     """How what the network returns is read."""
     given = plan.table("output")
@@ -328,4 +376,5 @@ def output_of(plan: Description) -> Output:
     if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)):
         raise plan.problem(f"range must be what is black and what is white, like [-1, 1] or [0, 255], not {ends!r}")
     channels = whole_numbers("channels", given["channels"]) if "channels" in given else ()
-    return Output(given.get("take"), channels, float(ends[0]), float(ends[1]), "range" in given)
+    take = one((str, int), "a key or a place", "take", given["take"]) if "take" in given else None
+    return Output(take, channels, float(ends[0]), float(ends[1]), "range" in given)

@@ -17,6 +17,17 @@ def readable(parts: Sequence[Seen]) -> tuple[str, ...]:
     return tuple(part.name for part in parts if part.units)
 
 
+def refusal(part: Seen) -> str:
+    """Why the units of a part cannot be read."""
+    if part.runs > 1:
+        return f"runs {part.runs} times for an image"
+    return (
+        f"returns shape {('n', *part.shape)}, not (n, units, h, w) or (n, units)"
+        if part.shape
+        else f"returns a {part.returned}"
+    )
+
+
 def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
     """The layers that are read where none are named: of the network's blocks the last of each shape, five at most.
 

@@ -47,6 +47,8 @@ class ImageReader:
     remade: Callable[[int], nn.Module] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
+    code: str = ""
+    """What else the numbers depend on, such as the SHA-256 of the file with the network's code."""
     makes_images: ClassVar[bool] = False
     """Turning units off changes no image."""
 
@@ -60,7 +62,8 @@ class ImageReader:
         self.module.requires_grad_(False).eval()
         if not self.identity:
             how = f"{list(map(float, self.mean))} {list(map(float, self.std))}"
-            object.__setattr__(self, "identity", f"{identity_of(self.module)} {how} {self.folder.identity}")
+            known = (identity_of(self.module), how, self.folder.identity, *((self.code,) if self.code else ()))
+            object.__setattr__(self, "identity", " ".join(known))
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,8 +61,12 @@ class NetworkGenerator:
     """() for all layers."""
     remade: Callable[[int], nn.Module] | None = None
     drawings: Callable[[int], Tensor | None] = no_drawings
+    reference: Path | None = None
+    """A folder of real images that stands in for `drawings`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
+    code: str = ""
+    """What else the numbers depend on, such as the SHA-256 of the file with the network's code."""
     inputs: Inputs | None = None
     """What the network is called with; None for one standard normal latent of `latent_shape`."""
     output: Output = OUTPUT
@@ -77,7 +82,7 @@ class NetworkGenerator:
                 f"generator {self.name!r} has latent_shape {self.latent_shape}, but inputs of "
                 f"{takes.latent_shape}; leave latent_shape out"
             )
-        identity = self.identity or " ".join(filter(None, (identity_of(self.module), self._unusual())))
+        identity = self.identity or " ".join(filter(None, (identity_of(self.module), self._unusual(), self.code)))
         made = {"latent_shape": takes.latent_shape, "default_layers": self.default_layers or self.layers}
         for name, value in {**made, "identity": identity}.items():
             object.__setattr__(self, name, value)

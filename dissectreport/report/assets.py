@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from functools import lru_cache
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from dissectreport.report.frame import Assets
 
-SCRIPTS = ("site", "units", "unit", "lookup", "causes")
+SCRIPTS = ("site", "units", "unit", "lookup", "causes", "compare", "index")
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 
 
@@ -43,8 +44,24 @@ def load_assets() -> tuple[Assets, dict[str, bytes]]:
     add("style", "site.css", style.encode())
     for script in SCRIPTS:
         add(script, f"{script}.js", (static / f"{script}.js").read_bytes())
+    add("icon", "icon.svg", (static / "icon.svg").read_bytes())
     add("plotly", "plotly.min.js", plotly_bundle().read_bytes())
     return Assets(**names), files
+
+
+def favicon() -> bytes:
+    """The icon that browsers ask the top of a site for."""
+    return (templates_folder() / "static" / "favicon.ico").read_bytes()
+
+
+def style_alone() -> bytes:
+    """The style with its fonts inside, for a page that needs no other file."""
+    static = templates_folder() / "static"
+    style = (static / "site.css").read_text("utf-8")
+    for font in FONTS.values():
+        held = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
+        style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{held}")
+    return style.encode()
 
 
 def plotly_bundle() -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.images import TILE, tile_width
 from dissectreport.report.names import link
-from dissectreport.report.places import Places
+from dissectreport.report.places import COMPARING, Places
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Assets:
     unit: str
     lookup: str
     causes: str
+    icon: str
+    compare: str
+    index: str
     plotly: str
 
     @property
@@ -50,6 +55,8 @@ class Frame:
     home: str
     """Link to the first page of the site."""
     style: str
+    icon: str
+    favicon: str
     plotly: str
     scripts: tuple[str, ...]
     menu: tuple[Link, ...] = ()
@@ -64,6 +71,10 @@ class Frame:
     command: str = ""
     tile: int = TILE
     """Width of one of the model's images in a strip."""
+    published: str = ""
+    """The page's full address where the site will be published; '' where none was told."""
+    card: str = ""
+    """The full address of the image that other sites show beside a link to the page; '' where there is none."""
 
     def to(self, there: str) -> str:
         """The relative address of `there`."""
@@ -78,9 +89,23 @@ def frame(here: str, title: str, description: str, assets: Assets, scripts: tupl
         description=description,
         home=link(here, "index.html"),
         style=link(here, assets.style),
+        icon=link(here, assets.icon),
+        favicon=link(here, "favicon.ico"),
         plotly=link(here, assets.plotly),
         scripts=tuple(link(here, s) for s in (assets.site, *scripts)),
     )
+
+
+def published(around: Frame, base_url: str, card: str = "") -> Frame:
+    """The frame with full addresses, where `base_url` tells that of the site."""
+    if not base_url:
+        return around
+    return replace(around, published=full_address(base_url, around.here), card=card and full_address(base_url, card))
+
+
+def full_address(base_url: str, place: str) -> str:
+    """The address on the published site of a file; a folder stands for the page that it shows first."""
+    return base_url + quote(re.sub(r"(^|/)index\.html$", r"\1", place))
 
 
 def model_frame(
@@ -105,6 +130,7 @@ def model_frame(
         "look up": places.page("lookup"),
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
+        "compare": f"{COMPARING}#m={places.home}",
     }
     foot = (
         f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"

@@ -17,7 +17,9 @@ TILE = 128
 DARK, YELLOW = (12, 12, 16), (255, 222, 58)
 _STEPS = 5
 """Shades of an edge: a pixel is covered by 0 to 4 of its quarters."""
-_QUALITY, _EFFORT = 74, 2
+QUALITY, _EFFORT = 74, 2
+HEAD = 8
+"""Images in the row at the head of a model's pages."""
 
 Bytes = NDArray[np.uint8]
 
@@ -104,13 +106,18 @@ def tiles(pixels: Bytes) -> Bytes:
     return np.asarray(Image.fromarray(pixels).resize((width, TILE), Image.Resampling.BICUBIC))
 
 
-def strip(pictures: Sequence[Bytes], veils: Bytes) -> bytes:
+def strip(pictures: Sequence[Bytes], veils: Bytes, quality: int = QUALITY) -> bytes:
     """A WebP of tiles side by side, bright where the unit is on, with a yellow outline, dark elsewhere."""
+    return webp(veiled(pictures, veils), quality)
+
+
+def veiled(pictures: Sequence[Bytes], veils: Bytes) -> Bytes:
+    """(height, width, 3) tiles side by side under their veils."""
     colours = palette()
     kept = np.asarray((1 - colours[:, 3]) * 256, np.uint16)[:, None]
     added = np.asarray(colours[:, :3] * colours[:, 3:] * 256, np.uint16)
     mixed = (np.stack(pictures) * np.take(kept, veils, 0) + np.take(added, veils, 0)) >> 8
-    return webp(beside(mixed.astype(np.uint8)))
+    return beside(mixed.astype(np.uint8))
 
 
 def overlay(veils: Bytes) -> bytes:
@@ -130,7 +137,7 @@ def beside(images: NDArray[np.uint8]) -> Bytes:
     return np.ascontiguousarray(images.transpose(1, 0, 2, 3).reshape(h, k * w, c))
 
 
-def webp(pixels: Bytes, quality: int = _QUALITY, method: int = _EFFORT) -> bytes:
+def webp(pixels: Bytes, quality: int = QUALITY, method: int = _EFFORT) -> bytes:
     """(h, w, 3) -> the bytes of a WebP file."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "WEBP", quality=quality, method=method)

@@ -75,6 +75,7 @@ def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
     return {
         "name": layer.name,
         "folder": around.to(site.places.layer(layer.name)).removesuffix("index.html"),
+        "unit": site.places.unit_ends,
         "scripts": {int(s): around.to(site.places.lookup(layer.name, int(s))) for s in layer.lookup.samples},
         "shape": [units, height, width],
         "strip": site.tile * strip_size(layer),

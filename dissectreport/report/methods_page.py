@@ -11,6 +11,7 @@ import pandas as pd
 from dissectreport.report.artifacts import ArtifactMethods, artifact_methods
 from dissectreport.report.causal import dictionary, listed, meaning
 from dissectreport.report.causal_charts import order_mark, order_words
+from dissectreport.report.citation import bibtex, licence_of
 from dissectreport.report.frame import Frame
 from dissectreport.report.model import Pairs, Site, cards, core, flat
 from dissectreport.report.wording import Wording
@@ -65,6 +66,9 @@ class MethodsPage:
     causes: CausalMethods | None
     artifacts: ArtifactMethods | None
     set_aside: Mapping[str, int]
+    licence: str
+    """Of the model; '' where it is not told."""
+    bibtex: str
 
 
 def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage:
@@ -99,6 +103,8 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         causes=causal_methods(site, around),
         artifacts=artifact_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
+        licence=licence_of(facts.generator),
+        bibtex=bibtex(),
     )
 
 

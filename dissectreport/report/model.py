@@ -14,7 +14,8 @@ import pandas as pd
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.plan import rule_named
 from dissectreport.report.charts import CONTROLS, Point
-from dissectreport.report.frame import Assets, Frame, model_frame
+from dissectreport.report.drawing import PLAIN, Drawing
+from dissectreport.report.frame import Assets, Frame, model_frame, published
 from dissectreport.report.images import tile_width
 from dissectreport.report.marks import mark_of
 from dissectreport.report.places import Places
@@ -97,6 +98,7 @@ class Site:
     dissection: Dissection
     places: Places
     assets: Assets
+    drawing: Drawing = PLAIN
 
     @property
     def wording(self) -> Wording:
@@ -120,7 +122,8 @@ class Site:
 
     def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
         """The surroundings of one of the model's pages."""
-        return model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
+        around = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
+        return published(around, self.drawing.base_url, self.places.card)
 
 
 def leading_units(layer: Layer) -> pd.DataFrame:

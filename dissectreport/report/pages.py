@@ -12,12 +12,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
+from dissectreport.analysis.profiles import Training, training_of
 from dissectreport.report.artifact_page import RepairTeaser, repair_teaser
 from dissectreport.report.causal_overview import Teaser, teaser
 from dissectreport.report.charts import Point, Series, over_layers
+from dissectreport.report.compare_charts import MOST, compact
 from dissectreport.report.concept_pages import ConceptGrid, concept_grid
+from dissectreport.report.drawing import DETAILS
 from dissectreport.report.figures import Agreement
-from dissectreport.report.frame import Assets, Frame, frame
+from dissectreport.report.frame import Assets, Frame, frame, published
+from dissectreport.report.images import HEAD
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import (
     Count,
@@ -29,6 +33,7 @@ from dissectreport.report.model import (
     leading_units,
     rows_of,
 )
+from dissectreport.report.places import COMPARE, COMPARING
 from dissectreport.report.wording import Wording, against_directions, below_position
 
 
@@ -57,6 +62,15 @@ class Summary:
     """What the model calls itself; '' in a summary that was written before there was one."""
     reads: bool = False
     """Whether it reads images instead of making them."""
+    seed: int = 1
+    detail: str = DETAILS[0].name
+    """How much of what was found its pages show."""
+    base_url: str = ""
+    """Where its pages say that they are published."""
+    compare: str = ""
+    """The file from which the model is compared with others; '' in a summary that was written before there was one."""
+    trained: str = ""
+    """How long it was trained, where its card tells."""
 
 
 def summary(site: Site) -> Summary:
@@ -78,12 +92,22 @@ def summary(site: Site) -> Summary:
         images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(
-            {"layer": layer.name, "units": layer.units, **{k: asdict(c) for k, c in counts(layer).items()}}
+            {
+                "layer": layer.name,
+                "units": layer.units,
+                **{k: asdict(c) for k, c in counts(layer).items()},
+                "categories": {c: asdict(found["measured"]) for c, _, found in counts_by_category(site, layer)},
+            }
             for layer in layers
         ),
         tells=site.dissection.tells,
         title=site.dissection.title,
         reads=bool(facts.reads),
+        seed=facts.seed,
+        detail=site.drawing.detail.name,
+        base_url=site.drawing.base_url,
+        compare=site.places.data(COMPARE, "js"),
+        trained=trained_words(training_of(facts.generator)),
     )
 
 
@@ -97,6 +121,13 @@ class Entry:
     leading: Mapping[str, Any]
     rotated: Count | None
     count: Count
+    categories: tuple[tuple[str, str, Count], ...]
+    """Category, its mark, and the leading layer's units by their label within it."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls itself."""
+        return self.summary.title or self.summary.model
 
 
 @dataclass(frozen=True)
@@ -105,13 +136,45 @@ class IndexPage:
 
     frame: Frame
     models: tuple[Entry, ...]
+    compare: str
+    most: int
+    """Models that can be compared at a time."""
 
 
-def index_page(summaries: list[Summary], assets: Assets) -> IndexPage:
-    """All models of the site."""
+def index_page(summaries: list[Summary], assets: Assets, base_url: str = "", card: str = "") -> IndexPage:
+    """All models of the site; `card` is the picture that stands for them."""
     what = "Networks" if any(s.reads for s in summaries) else "Image generators"
-    around = frame("index.html", "Models", f"{what} dissected: what their units mean.", assets)
-    return IndexPage(around, tuple(_entry(around, s) for s in summaries))
+    around = frame("index.html", "Models", f"{what} dissected: what their units mean.", assets, (assets.index,))
+    around = published(around, base_url, card)
+    return IndexPage(around, tuple(_entry(around, s) for s in summaries), around.to(COMPARING), MOST)
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """Models chosen and compared in the browser."""
+
+    frame: Frame
+    models: tuple[Entry, ...]
+    data: Mapping[str, Any]
+
+
+def compare_page(summaries: list[Summary], assets: Assets, base_url: str = "", card: str = "") -> ComparePage:
+    """The page that compares models; it reads what it compares from the folders of the models that are chosen."""
+    around = frame(COMPARING, "Compare", "Image generators compared, unit by unit.", assets, (assets.compare,))
+    around = published(around, base_url, card)
+    entries = tuple(_entry(around, s) for s in summaries)
+    known = [
+        {
+            "home": one.summary.home,
+            "model": one.summary.model,
+            "title": one.name,
+            "rule": one.summary.rule,
+            "script": around.to(one.summary.compare),
+        }
+        for one in entries
+        if one.summary.compare
+    ]
+    return ComparePage(around, entries, {"most": MOST, "models": known})
 
 
 def _entry(around: Frame, one: Summary) -> Entry:
@@ -124,7 +187,14 @@ def _entry(around: Frame, one: Summary) -> Entry:
         leading=leading,
         rotated=Count.of_json(rotated) if rotated else None,
         count=Count.of_json(leading["measured"]),
+        categories=tuple((c, mark_of(c), Count.of_json(n)) for c, n in leading.get("categories", {}).items()),
     )
+
+
+def trained_words(facts: Training) -> str:
+    """How long a model was trained: '151k images'."""
+    told = ((facts.images, "images"), (facts.steps, "steps"))
+    return next((f"{compact(value)} {what}" for value, what in told if not math.isnan(value)), "")
 
 
 @dataclass(frozen=True)
@@ -283,7 +353,7 @@ def _below_position(layers: Sequence[Layer]) -> str:
 
 def band_size(found: Dissection) -> int:
     """Images in the row at the head of the overview."""
-    return min(8, len(found.pictures.numbers))
+    return min(HEAD, len(found.pictures.numbers))
 
 
 def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> LayerRow:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
 PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "trust", "methods")
-TAKEN = ("data", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
+TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
-FIRST_OF_SITE = ("assets", "index.html")
+COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
+"""The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
 """Names at the top of a site that no model can have."""
 
 
@@ -24,14 +27,24 @@ class Places:
     """The folder of each layer within it."""
     concepts: dict[str, str] = field(default_factory=dict)
     """The name of the page of each concept that was studied by turning units off and on."""
+    unit_pages: bool = True
+    """Whether every unit has a page of its own; without, its card on the page of its layer stands for it."""
 
     @classmethod
-    def of(cls, dissection: Dissection, occupied: tuple[str, ...] = ()) -> Places:
-        """The places of a model, where other models have `occupied` some folders."""
-        home = safe_name(dissection.model, [*FIRST_OF_SITE, *occupied])
+    def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
+        """The places of a model, where others have `occupied` some folders: folder -> the model that has it.
+
+        A model that is there under another rule goes beside itself, under its name and the rule's.
+        """
+        taken = occupied or {}
+        name = dissection.model
+        if taken.get(safe_name(name, FIRST_OF_SITE)) == name:
+            name = f"{name}-{dissection.provenance.rule}"
+        home = safe_name(name, [*FIRST_OF_SITE, *taken])
         found = dissection.interventions
         studied = [] if found is None else [str(concept) for concept in found.concepts["concept"]]
-        return cls(home, safe_names([layer.name for layer in dissection.layers], TAKEN), safe_names(studied))
+        layers = safe_names([layer.name for layer in dissection.layers], TAKEN)
+        return cls(home, layers, safe_names(studied), unit_pages)
 
     def page(self, name: str) -> str:
         """A page of the model, e.g. 'methods'."""
@@ -46,8 +59,13 @@ class Places:
         return f"{self.home}/{self.layers[layer]}/table.html"
 
     def unit(self, layer: str, unit: int) -> str:
-        """The page of a unit."""
-        return f"{self.home}/{self.layers[layer]}/unit-{unit}.html"
+        """The page of a unit, or its card."""
+        return f"{self.home}/{self.layers[layer]}/{str(unit).join(self.unit_ends)}"
+
+    @property
+    def unit_ends(self) -> tuple[str, str]:
+        """What stands before and after a unit's number in its address within the layer's folder."""
+        return ("unit-", ".html") if self.unit_pages else ("index.html#u=", "")
 
     def concept(self, concept: str) -> str:
         """The page of a concept that was studied."""
@@ -84,6 +102,11 @@ class Places:
     def image(self, name: str) -> str:
         """Another image of the model."""
         return f"{self.home}/img/{name}.webp"
+
+    @property
+    def card(self) -> str:
+        """The image that other sites show beside a link to this model."""
+        return f"{self.home}/card.jpg"
 
     def lookup(self, layer: str, sample: int) -> str:
         """The script with every unit's map over one image."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +21,30 @@ from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
-from dissectreport.report import SITE_LIMIT, figures, images
+from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
 from dissectreport.report.artifact_page import artifact_images, artifacts_page
 from dissectreport.report.artifacts import artifact_tables
-from dissectreport.report.assets import load_assets, templates_folder
+from dissectreport.report.assets import favicon, load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
 from dissectreport.report.causal_overview import causes_page
 from dissectreport.report.causal_pages import cause_page
+from dissectreport.report.compare_page import page_of
 from dissectreport.report.concept_pages import concepts_page
+from dissectreport.report.drawing import PLAIN, Drawing, lessened
+from dissectreport.report.frame import Assets
 from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page
 from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
-from dissectreport.report.pages import Summary, band_size, index_page, overview_page, summary
-from dissectreport.report.places import Places
+from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
+from dissectreport.report.places import COMPARE, COMPARING, Places
+from dissectreport.report.sharing import card, sitemap
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.wording import TOO_FEW
-from dissectreport.report.writing import remove_ours, write_if_changed, write_model
+from dissectreport.report.writing import read_ledger, remove_ours, write_if_changed, write_model
 
 Progress = Callable[[int, int], None]
 Files = dict[str, bytes]
@@ -56,42 +62,106 @@ class Written:
     """Files that were written because their bytes changed."""
     bytes: int
     """Size of those files together."""
+    left_out: tuple[str, ...] = ()
+    """What was left out to stay within the limit, a line a step."""
 
 
-def write_site(dissection: Dissection, out: Path, progress: Progress | None = None, limit: int = SITE_LIMIT) -> Written:
+def write_site(
+    dissection: Dissection,
+    out: Path,
+    progress: Progress | None = None,
+    limit: int = SITE_LIMIT,
+    drawing: Drawing = PLAIN,
+) -> Written:
     """Write the pages of `dissection` into the site at `out`, beside the models that are already there.
 
     Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
     """
+    assets, _ = load_assets()
+    site, files, left_out = _within(dissection, out, assets, progress, limit, drawing)
+    return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
+
+
+def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
+    """Write the files of one model, whose folder is `home`, and those that all models of the site at `out` share."""
     assets, shared = load_assets()
-    places = Places.of(dissection, _occupied(out, dissection.model))
-    site = Site(dissection, places, assets)
-    files = gather(site, progress)
-    check_size(dissection.model, sum(map(len, files.values())), limit)
     changed = sum(write_if_changed(out / name, content) for name, content in shared.items())
     old = _assets_of(read_summaries(out))
-    home = {name.removeprefix(f"{places.home}/"): content for name, content in files.items()}
-    changed += write_model(out / places.home, home)
+    changed += write_model(out / home, {name.removeprefix(f"{home}/"): held for name, held in files.items()})
     summaries = read_summaries(out)
-    top = {".nojekyll": b"", "index.html": render("index.html", index_page(summaries, assets))}
+    top = _top(out, summaries, assets, base_url)
     changed += sum(write_if_changed(out / name, content) for name, content in top.items())
+    if "sitemap.xml" not in top and _is_sitemap(out / "sitemap.xml"):
+        remove_ours(out, {"sitemap.xml"})
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
     return Written(out / "index.html", len(every), changed, sum(map(len, every)))
 
 
-def check_size(model: str, size: int, limit: int) -> None:
-    """Refuse a model whose files take `size` bytes where only `limit` megabytes may be written."""
-    if limit and size > limit * 10**6:
-        raise OutputError(
-            f"the pages of {model} take {size / 1e6:,.1f} MB, more than the {limit:,} MB of --site-limit; nothing was "
-            "written. Build it with fewer --layers (what was measured is kept), or give a larger limit, or 0 for none"
-        )
+def _within(
+    dissection: Dissection, out: Path, assets: Assets, progress: Progress | None, limit: int, drawing: Drawing
+) -> tuple[Site, Files, tuple[str, ...]]:
+    """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
+    occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
+    said: list[str] = []
+    size = 0
+    for detail in drawing.steps:
+        found = lessened(dissection, detail)
+        places = Places.of(found, occupied, detail.unit_pages)
+        site = Site(found, places, assets, replace(drawing, detail=detail))
+        files = gather(site, progress)
+        size = sum(map(len, files.values()))
+        if detail != drawing.detail:
+            said.append(f"left out {detail.left_out}: {size / 1e6:,.1f} MB")
+        if not limit or size <= limit * 10**6:
+            return site, files, tuple(said)
+    raise _too_large(dissection.model, size, limit, drawing.fit)
 
 
-def _occupied(out: Path, model: str) -> tuple[str, ...]:
-    """Folders that other models have in this site."""
-    return tuple(one.home for one in read_summaries(out) if one.model != model)
+def _too_large(model: str, size: int, limit: int, fit: bool) -> OutputError:
+    """What is wrong with a model whose files take `size` bytes where only `limit` megabytes may be written."""
+    least = " even with everything left out that can be" if fit else ""
+    do = "" if fit else ", or with --fit to leave out images and pages"
+    return OutputError(
+        f"the pages of {model} take {size / 1e6:,.1f} MB{least}, more than the {limit:,} MB of --site-limit; nothing "
+        f"was written. Build it with fewer --layers (what was measured is kept){do}, or give a larger limit, or 0 for "
+        "none"
+    )
+
+
+def _top(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> Files:
+    """The files at the top of the site, of all models together."""
+    cards = [f"{one.home}/card.jpg" for one in summaries if (out / one.home / "card.jpg").is_file()]
+    card_of_site = next(iter(cards), "")
+    index = index_page(summaries, assets, base_url, card_of_site)
+    comparing = compare_page(summaries, assets, base_url, card_of_site)
+    top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
+    top[COMPARING] = render("compare.html", comparing)
+    if base_url:
+        pages = [f"{one.home}/{name}" for one in summaries for name in read_ledger(out / one.home)]
+        top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *pages]))
+    return top
+
+
+def _is_sitemap(path: Path) -> bool:
+    """Whether a sitemap was written by an earlier render."""
+    return path.is_file() and b"<!-- dissectreport -->" in path.read_bytes()[:200]
+
+
+def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (), file: Path | None = None) -> Written:
+    """Write a page that compares some models of the site at `out`: one file, complete without scripts.
+
+    It goes among the site's pages, or to `file`; without `layers` the models are compared by a leading layer.
+    """
+    subject = comparison.chosen(out, read_summaries(out), models, layers)
+    path = file or comparison.place(out, subject)
+    content = render("comparison.html", page_of(out, subject, path))
+    return Written(path, 1, int(write_if_changed(path, content)), len(content))
+
+
+def occupied_by_others(out: Path, model: str, rule: str) -> dict[str, str]:
+    """Folders that other models, and this one under other rules, have in this site: folder -> model."""
+    return {one.home: one.model for one in read_summaries(out) if (one.model, one.rule) != (model, rule)}
 
 
 def read_summaries(out: Path) -> list[Summary]:
@@ -125,7 +195,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
             done += 1
             if progress is not None:
                 progress(done, total)
-    tables = _tables(site)
+    tables = tables_of(found)
     files |= _downloads(site, tables)
     for layer in found.layers:
         files |= _lookup_scripts(site, layer)
@@ -142,9 +212,10 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
-        f"{places.home}/summary.json": _json(asdict(summary(site))),
+        f"{places.home}/summary.json": as_json_file(asdict(summary(site))),
+        places.data(COMPARE, "js"): compare_data.script(site),
     }
-    return files
+    return files | ({places.card: card(site)} if site.drawing.base_url else {})
 
 
 def _causal_pages(site: Site) -> Files:
@@ -160,7 +231,8 @@ def _causal_pages(site: Site) -> Files:
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
 
 
-def _json(value: Any) -> bytes:
+def as_json_file(value: Any) -> bytes:
+    """JSON for people and programs, null where there is no number."""
     return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
@@ -174,12 +246,14 @@ def without_nan(value: Any) -> Any:
 
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
-    places, shown = site.places, layer.examples
+    places, shown, detail = site.places, layer.examples, site.drawing.detail
     veils = images.veil(shown.maps[unit], float(rows.table[unit].level), site.edge, site.tile)
     top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][: strip_size(layer)]
     pictures = [images.tiles(site.dissection.pictures.of(int(shown.samples[unit, i]))) for i in top]
-    return {
-        places.strip(layer.name, unit): images.strip(pictures, veils[top]),
+    strip = {places.strip(layer.name, unit): images.strip(pictures, veils[top], detail.quality)}
+    if not detail.unit_pages:
+        return strip
+    return strip | {
         places.veil(layer.name, unit): images.overlay(veils),
         places.unit(layer.name, unit): render("unit.html", unit_page(site, layer, rows, unit)),
     }
@@ -188,7 +262,7 @@ def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
 def _pictures(site: Site) -> Files:
     found, places = site.dissection, site.places
     files = {
-        places.picture(int(number)): images.webp(pixels, quality=82)
+        places.picture(int(number)): images.webp(pixels, site.drawing.detail.picture_quality)
         for number, pixels in zip(found.pictures.numbers, found.pictures.pixels, strict=True)
     }
     files[places.image("band")] = images.band(list(found.pictures.pixels[: band_size(found)]))
@@ -204,9 +278,8 @@ def _pictures(site: Site) -> Files:
     return files
 
 
-def _tables(site: Site) -> dict[tuple[str, str], Any]:
+def tables_of(found: Dissection) -> dict[tuple[str, str], Any]:
     """Every table that can be downloaded, by its name and its layer ('' for the whole model)."""
-    found = site.dissection
     tables: dict[tuple[str, str], Any] = {(name, ""): t for name, t in model_tables(found).items()}
     for layer in found.layers:
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
@@ -223,7 +296,7 @@ def _downloads(site: Site, tables: Mapping[tuple[str, str], Any]) -> Files:
     for (name, layer), table in tables.items():
         files[site.places.data(name, "csv", layer or None)] = as_csv(table)
         files[site.places.data(name, "json", layer or None)] = as_json(table)
-    files[site.places.data("provenance", "json")] = _json(asdict(site.dissection.provenance))
+    files[site.places.data("provenance", "json")] = as_json_file(asdict(site.dissection.provenance))
     return files
 
 
@@ -258,8 +331,15 @@ def environment() -> Environment:
         "change": figures.change,
         "gain": figures.gain,
         "data": inline_data,
+        "inline": inline_text,
+        "runs": runs,
     }
     return made
+
+
+def runs(values: Sequence[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Neighbours that have an attribute in common, in their order; Jinja's own groupby sorts."""
+    return [(shared, list(group)) for shared, group in groupby(values, attrgetter(attribute))]
 
 
 def inline_data(value: Any) -> Markup:
@@ -267,6 +347,12 @@ def inline_data(value: Any) -> Markup:
     words = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for sign in "<>&\u2028\u2029":
         words = words.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(words)
+
+
+def inline_text(words: str) -> Markup:
+    """One of our own style sheets or scripts within its element, which it must not close."""
+    assert "</" not in words, "a closing tag would end the element"
     return Markup(words)
 
 

@@ -22,6 +22,7 @@ def layer_tables(layer: Layer) -> dict[str, pd.DataFrame]:
         "labels": layer.labels,
         "pairs": layer.pairs,
         "controls": layer.controls,
+        "counts": layer.by_concept,
         "correlated": layer.correlated,
         "examples": _examples(layer),
     }

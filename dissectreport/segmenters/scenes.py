@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.checkpoints.files import read_card, read_checkpoint, tensors_of
-from dissectreport.errors import WeightsError
+from dissectreport.checkpoints.fitting import fit
 from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
 
@@ -172,9 +172,5 @@ def load(weights: Path | None = None) -> SceneSegmenter:
 def network_of(state_dict: Mapping[str, Tensor]) -> SceneNetwork:
     """The network with these weights; every tensor must be there and fit."""
     network = SceneNetwork()
-    try:
-        network.load_state_dict(dict(state_dict))
-    except RuntimeError as problem:
-        first = str(problem).splitlines()[-1].strip()
-        raise WeightsError(f"these weights do not fit the segmenter of scenes: {first}") from problem
+    fit(network, state_dict, "the segmenter of scenes")
     return network

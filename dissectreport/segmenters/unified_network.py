@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.fitting import COUNTER, misfit
-from dissectreport.errors import WeightsError
+from dissectreport.checkpoints.fitting import fit
 
 PARTS = ("encoder", "decoder")
 """The two files that the weights come in."""
@@ -249,17 +248,7 @@ def network_of(tensors: Mapping[str, Mapping[str, Tensor]]) -> UnifiedNetwork:
     with torch.device("meta"):
         encoder, decoder = Encoder(), Decoder()
     for part, module in zip(PARTS, (encoder, decoder), strict=True):
-        put(tensors[part], module, f"the {part} of upp-resnet50-upernet")
+        fit(module, tensors[part], f"the {part} of upp-resnet50-upernet")
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         module.float().eval().requires_grad_(False)
     return UnifiedNetwork(encoder, decoder)
-
-
-def put(tensors: Mapping[str, Tensor], module: nn.Module, what: str) -> None:
-    """Give a module without storage these tensors; WeightsError where one is missing, unknown or misshaped."""
-    expected = module.state_dict()
-    line = misfit(tensors, expected)
-    if line:
-        raise WeightsError(f"these weights do not fit {what}: {line}")
-    counters = {name: torch.zeros(()) for name in expected if name.endswith(COUNTER)}
-    module.load_state_dict({**counters, **tensors}, assign=True)

@@ -47,7 +47,7 @@
   const row = (layer, codes, unit, rank) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = layer.folder + "unit-" + unit + ".html";
+    link.href = layer.folder + layer.unit.join(unit);
     if (!layer.sure[unit]) link.className = "weak";
     const words = document.createElement("span");
     const name = document.createElement("span");

@@ -116,14 +116,15 @@ window.dissectreport = window.dissectreport || {};
     copy.setAttribute("height", box.height);
     return new XMLSerializer().serializeToString(copy);
   };
-  all("[data-save]").forEach((button) => button.addEventListener("click", () => {
+  app.save = (button) => {
     const svg = document.getElementById(button.dataset.save);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([app.standalone(svg)], { type: "image/svg+xml" }));
     link.download = document.title.replace(/[^\p{L}\p{N}]+/gu, "-") + "-" + button.dataset.save + ".svg";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 5000);
-  }));
+  };
+  all("[data-save]").forEach((button) => button.addEventListener("click", () => app.save(button)));
   all("[data-copy]").forEach((button) => button.addEventListener("click", () => {
     const range = document.createRange();
     range.selectNodeContents(document.getElementById(button.dataset.copy));
@@ -135,16 +136,19 @@ window.dissectreport = window.dissectreport || {};
   }));
 
   /* a page's own address, with or without the words that cite it; a folder has no clipboard of its own */
-  all("[data-copy-link]").forEach((button) => button.addEventListener("click", () => {
-    const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
+  app.copy = (words, button) => {
     const field = document.createElement("textarea");
-    field.value = words ? words + ", " + address : address;
+    field.value = words;
     document.body.append(field);
     field.select();
     document.execCommand("copy");
     field.remove();
     button.focus();
-    app.say("copied: " + (words ? words + ", " : "") + address);
+    app.say("copied: " + words);
+  };
+  all("[data-copy-link]").forEach((button) => button.addEventListener("click", () => {
+    const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
+    app.copy((words ? words + ", " : "") + address, button);
   }));
 
   /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */

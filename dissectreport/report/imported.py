@@ -1,0 +1,242 @@
+"""Old results as pages: what a dissect.json tells of its units, the images beside it, and what it does not tell."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from dissectreport.report import images
+from dissectreport.report.assets import load_assets
+from dissectreport.report.dissect_json import OldDissection, OldLayer, OldUnit
+from dissectreport.report.frame import Assets, Frame, Link, frame
+from dissectreport.report.layer_pages import STRIP
+from dissectreport.report.marks import mark_of
+from dissectreport.report.model import Pairs, core
+from dissectreport.report.names import safe_name, safe_names
+from dissectreport.report.pages import Summary
+from dissectreport.report.places import FIRST_OF_SITE, TAKEN, Places
+from dissectreport.report.site import Files, Written, as_json_file, occupied_by_others, render, write_home
+from dissectreport.report.tables import as_csv, as_json
+
+TOLD = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
+"""Settings that pages show; others are folders of whoever ran it."""
+RULE = "dissect.json"
+"""What stands for the rule of such results."""
+UNTOLD = (
+    "These numbers are from a dissect.json of the reference implementation, which tells each unit's IoU with its "
+    "label. It does not tell the IoU that chance would give, nor any interval: an IoU here may be no more than what "
+    "the layout of the images gives."
+)
+
+
+@dataclass(frozen=True)
+class OldCard:
+    """A unit as an old file tells it."""
+
+    unit: OldUnit
+    mark: str
+    strip: str
+    """'' where there is no image."""
+    width: int
+    """Of the image, in pixels, at the height of a strip."""
+
+
+@dataclass(frozen=True)
+class OldLayerPage:
+    """A layer's units."""
+
+    frame: Frame
+    model: str
+    layer: str
+    cards: tuple[OldCard, ...]
+    interpretable: int
+    labels: tuple[tuple[str, str, str, int], ...]
+    """Concept, category, its mark, and how many interpretable units have it."""
+    csv: str
+    json: str
+
+
+@dataclass(frozen=True)
+class OldOverview:
+    """What was imported."""
+
+    frame: Frame
+    model: str
+    layers: tuple[tuple[Link, int, int, int], ...]
+    """Link, units, interpretable units, and units with an image."""
+    settings: Pairs
+    iou_threshold: float
+
+
+@dataclass(frozen=True)
+class _Strip:
+    content: bytes
+    width: int
+
+
+def write_imported(found: OldDissection, beside: Path, out: Path, name: str = "") -> Written:
+    """Write pages of old results into the site at `out`; their images lie below the folder `beside`."""
+    model = name or found.name
+    assets, _ = load_assets()
+    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, RULE)])
+    places = Places(home, safe_names([layer.name for layer in found.layers], TAKEN))
+    strips = {layer.name: _strips(layer, beside) for layer in found.layers}
+    return write_home(out, home, _files(found, model, places, assets, strips))
+
+
+def _files(
+    found: OldDissection, model: str, places: Places, assets: Assets, strips: dict[str, dict[int, _Strip]]
+) -> Files:
+    files: Files = {}
+    for layer in found.layers:
+        drawn = strips[layer.name]
+        files |= {places.strip(layer.name, unit): one.content for unit, one in drawn.items()}
+        table, counts = _table(layer), _controls(layer)
+        for kind, write in (("csv", as_csv), ("json", as_json)):
+            files[places.data("units", kind, layer.name)] = write(table)
+            files[places.data("controls", kind, layer.name)] = write(counts)
+        files[places.layer(layer.name)] = render(
+            "old_layer.html", _layer_page(found, model, layer, places, assets, drawn)
+        )
+    files[places.image("band")] = _band([one for drawn in strips.values() for one in drawn.values()])
+    files[places.page("index")] = render("old.html", _overview(found, model, places, assets, strips))
+    files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(found, model, places, assets)))
+    return files
+
+
+def _strips(layer: OldLayer, beside: Path) -> dict[int, _Strip]:
+    """The images of a layer's units that are there and can be read."""
+    folder = (beside / layer.folder / "image").resolve()
+    if not folder.is_relative_to(beside.resolve()):
+        return {}
+    read = ((one.unit, _strip(folder / f"{one.unit}-top.jpg")) for one in layer.units)
+    return {unit: strip for unit, strip in read if strip is not None}
+
+
+def _strip(path: Path) -> _Strip | None:
+    """The first images of an old strip, written anew so that nothing but pixels is taken over."""
+    try:
+        with Image.open(path) as old:
+            tall = images.TILE
+            width = min(round(old.width * tall / old.height), STRIP * tall)
+            used = old.convert("RGB").crop((0, 0, round(width * old.height / tall), old.height))
+            pixels = np.asarray(used.resize((max(1, width), tall), Image.Resampling.BICUBIC))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    return _Strip(images.webp(pixels), pixels.shape[1])
+
+
+def _band(drawn: list[_Strip]) -> bytes:
+    """What stands for the model on the first page of the site: the first strip, or a quiet bar."""
+    return drawn[0].content if drawn else images.webp(np.full((32, 256, 3), 128, np.uint8))
+
+
+def _frame(
+    found: OldDissection, model: str, places: Places, assets: Assets, here: str, title: str, current: str = ""
+) -> Frame:
+    around = frame(here, title, f"Old results about {model}, from a dissect.json.", assets)
+    entries = {"overview": places.page("index"), **{one.name: places.layer(one.name) for one in found.layers}}
+    return replace(
+        around,
+        menu=tuple(Link(around.to(there), words, words == current) for words, there in entries.items()),
+        notes=(UNTOLD,),
+        foot=f"{model} · imported from a dissect.json",
+    )
+
+
+def _layer_page(
+    found: OldDissection, model: str, layer: OldLayer, places: Places, assets: Assets, drawn: dict[int, _Strip]
+) -> OldLayerPage:
+    around = _frame(found, model, places, assets, places.layer(layer.name), f"{layer.name} · {model}", layer.name)
+    ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
+    named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
+
+    def card(one: OldUnit) -> OldCard:
+        strip = drawn.get(one.unit)
+        place = around.to(places.strip(layer.name, one.unit)) if strip else ""
+        return OldCard(one, mark_of(one.category), place, strip.width if strip else 0)
+
+    return OldLayerPage(
+        around,
+        model,
+        layer.name,
+        tuple(card(one) for one in ordered),
+        sum(one.interpretable for one in layer.units),
+        tuple((concept, category, mark_of(category), n) for (concept, category), n in named.most_common()),
+        *(around.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
+    )
+
+
+def _overview(
+    found: OldDissection, model: str, places: Places, assets: Assets, strips: dict[str, dict[int, _Strip]]
+) -> OldOverview:
+    around = _frame(found, model, places, assets, places.page("index"), model, "overview")
+    rows = tuple(
+        (
+            Link(around.to(places.layer(layer.name)), layer.name),
+            len(layer.units),
+            sum(one.interpretable for one in layer.units),
+            len(strips[layer.name]),
+        )
+        for layer in found.layers
+    )
+    told = {name: found.settings[name] for name in TOLD if found.settings.get(name) is not None}
+    return OldOverview(around, model, rows, core(told), found.iou_threshold)
+
+
+def _table(layer: OldLayer) -> pd.DataFrame:
+    """The table `units` as far as an old file fills it; what it does not tell is empty."""
+    told = pd.DataFrame(
+        {
+            "unit": [one.unit for one in layer.units],
+            "concept": [one.concept for one in layer.units],
+            "category": [one.category for one in layer.units],
+            "level": [one.level for one in layer.units],
+            "tail": math.nan,
+            "iou": [one.iou for one in layer.units],
+        }
+    )
+    empty = ("iou_low", "iou_high", "null", "excess", "excess_low", "excess_high", "lift", "lift_low", "lift_high")
+    return told.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
+
+
+def _counts(layer: OldLayer) -> dict[str, float]:
+    sure = [one for one in layer.units if one.interpretable]
+    unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
+    concepts = len({one.concept for one in sure})
+    return {"units": len(sure), "of": len(layer.units), "concepts": concepts, **unknown}
+
+
+def _controls(layer: OldLayer) -> pd.DataFrame:
+    return pd.DataFrame([{"control": "measured", "category": "", **_counts(layer)}])
+
+
+def _summary(found: OldDissection, model: str, places: Places, assets: Assets) -> Summary:
+    size = found.settings.get("size")
+    samples = size if isinstance(size, int) else 0
+    named = {one.concept for layer in found.layers for one in layer.units if one.interpretable}
+    return Summary(
+        model=model,
+        home=places.home,
+        assets=assets.files,
+        rule=RULE,
+        samples=samples,
+        scoring=samples,
+        segmenter=str(found.settings.get("segmenter", "")),
+        concepts=len(named),
+        units=sum(len(layer.units) for layer in found.layers),
+        interpretable=sum(one.interpretable for layer in found.layers for one in layer.units),
+        beside="Imported: no null, no interval.",
+        images=f"{samples:,} images" if samples else "an unknown number of images",
+        band=places.image("band"),
+        layers=tuple(
+            {"layer": layer.name, "units": len(layer.units), "measured": _counts(layer)} for layer in found.layers
+        ),
+        title=model,
+    )

@@ -1,0 +1,268 @@
+"""Comparing in a real browser: the same words as on the page without scripts, addresses, keys, and what goes wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from made import made_dissection, of_training, under_rule, with_causes
+from playwright.sync_api import Browser, Page, expect
+from test_browser import opened
+from test_compare import renamed, with_quality
+from test_site import hostile
+
+from dissectreport.report.site import read_summaries, write_comparison, write_site
+
+pytestmark = pytest.mark.browser
+
+LIVE = "compare.html"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints with causes and quality, a larger model of another vocabulary, and two odd ones."""
+    out = tmp_path_factory.mktemp("browser") / "many models"
+    one = made_dissection(units=12, name="one")
+    early = with_causes(of_training(one, "drawn", 20_000))
+    late = with_causes(of_training(made_dissection(units=12, name="two", seed=1), "drawn", 60_000), seed=7)
+    other = renamed(made_dissection(units=16, layers=3, name="three", seed=2), "tree", "fir")
+    for made in (with_quality(early, 0.2), with_quality(late, 0.1), other, under_rule(early, "pnas2020"), hostile(one)):
+        write_site(made, out)
+    return out
+
+
+def fixed(many: Path, *models: str, layers: tuple[str, ...] = ()) -> str:
+    """The address of the page without scripts."""
+    return write_comparison(many, list(models), layers).index.relative_to(many).as_posix()
+
+
+def address(*models: str) -> str:
+    return LIVE + "#" + "&".join(f"m={one}" for one in models)
+
+
+def ready(page: Page) -> None:
+    page.wait_for_selector("#summary li")
+
+
+def told(page: Page) -> dict[str, Any]:
+    """All that a page says: sentences, warnings, and the tables behind its charts."""
+    texts = "found => found.map(e => e.textContent.trim().replace(/\\s+/g, ' '))"
+    parts: dict[str, Any] = {
+        name: page.locator(css).evaluate_all(texts)
+        for name, css in (
+            ("summary", "#summary h3, #summary li"),
+            ("kinds", "#summary li.differs"),
+            ("intervals", "#summary .key"),
+            ("warnings", ".note"),
+            ("headings", "main h2:not(.small)"),
+            ("figures", "figcaption"),
+            ("labels", "figure svg text"),
+            ("places", "figure svg title, figure svg desc"),
+        )
+    }
+    for one in ("concepts", "depth", "trend", "strength", "quality"):
+        parts[one] = page.locator(f"#{one} tr").evaluate_all(
+            "rows => rows.map(row => Array.from(row.cells).map(cell => cell.textContent.trim()))"
+        )
+    parts["drawn"] = page.locator("figure svg").evaluate_all(
+        """found => found.map(svg => Array.from(svg.querySelectorAll("line, rect, circle, path")).map(e =>
+            e.tagName + " " + e.getAttribute("class") + " " +
+            ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "width", "height", "d"]
+                .map(name => (e.getAttribute(name) || "").replace(/-?[0-9.]+/g, v => Math.round(v))).join(" ")))"""
+    )
+    return parts
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ("one/layer2", "two/layer2"),
+        ("two/layer1", "one/layer2", "two/layer2"),
+        ("one/layer1", "three/layer1"),
+        ("one/layer1", "one-pnas2020/layer1", "three/layer3", "two/layer1"),
+    ],
+)
+def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
+    chromium: Browser, many: Path, layers: tuple[str, ...]
+) -> None:
+    pairs = [one.split("/") for one in layers]
+    page_of = fixed(many, *(home for home, _ in pairs), layers=tuple(layer for _, layer in pairs))
+    with opened(chromium, many, page_of, java_script_enabled=False) as page:
+        assert page.locator(".js:visible").count() == 0
+        wanted = told(page)
+    with opened(chromium, many, address(*layers)) as page:
+        ready(page)
+        found = told(page)
+    found["headings"] = [words for words in found["headings"] if words not in ("Keep this page", "Models")]
+    found["warnings"] = [words for words in found["warnings"] if "needs scripts" not in words]
+    for part, words in wanted.items():
+        assert found[part] == words, part
+    assert len(wanted["summary"]) > 4 and len(wanted["concepts"]) > 8
+
+
+@pytest.mark.parametrize("name", ["index.html", address("one", "two"), address("one", "two", "three/layer2"), "fixed"])
+def test_pages_of_many_models_are_quiet_fit_a_phone_and_have_no_violation(
+    chromium: Browser, many: Path, name: str
+) -> None:
+    where = fixed(many, "one", "two") if name == "fixed" else name
+    with opened(chromium, many, where, viewport={"width": 390, "height": 844}) as page:
+        if name.startswith(LIVE):
+            ready(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.set_viewport_size({"width": 1280, "height": 900})
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            found = Axe().run(page, options={"preload": False}).response["violations"]
+            assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == [], theme
+
+
+def shown(page: Page) -> list[str]:
+    """Model, rule and layer of every slot."""
+    return page.locator("#chosen select").evaluate_all("found => found.map(e => e.selectedOptions[0].textContent)")
+
+
+def test_the_address_keeps_the_choice_and_the_back_button_undoes_it(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("one/layer1", "two/layer1")) as page:
+        ready(page)
+        page.focus("[data-focus=layer-1]")
+        page.select_option("[data-focus=layer-1]", "layer2")
+        page.wait_for_url("**/compare.html#m=one/layer1&m=two/layer2**")
+        expect(page.locator("[data-focus=layer-1]")).to_be_focused()
+        page.select_option("[data-focus=rule-0]", label="pnas2020")
+        page.wait_for_url("**/compare.html#m=one-pnas2020/layer1**")
+        expect(page.locator("#notes")).to_contain_text("Judged by different rules")
+        chosen = shown(page)
+        page.reload()
+        ready(page)
+        assert shown(page) == chosen == ["one", "pnas2020", "layer1", "two", "corrected", "layer2"]
+        page.go_back()
+        page.wait_for_url("**/compare.html#m=one/layer1&m=two/layer2**")
+        expect(page.locator("#notes")).not_to_contain_text("different rules")
+        assert shown(page) == ["one", "corrected", "layer1", "two", "corrected", "layer2"]
+
+
+def test_models_are_added_up_to_six_by_key_and_removed(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("one", "two")) as page:
+        ready(page)
+        page.select_option("#layer", "layer1")
+        expect(page.locator("#chosen [data-focus^=layer]").last).to_have_value("layer1")
+        assert set(shown(page)[2::3]) == {"layer1"}
+        for number in range(3, 7):
+            page.keyboard.press("a")
+            expect(page.locator("#chosen li")).to_have_count(number)
+        expect(page.locator("#add")).to_be_disabled()
+        assert page.url.count("m=") == 6
+        page.get_by_role("button", name="Remove").last.click()
+        expect(page.locator("#chosen li")).to_have_count(5)
+    with opened(chromium, many, address(*["one"] * 8)) as page:
+        ready(page)
+        expect(page.locator("#notes")).to_contain_text("8 models were asked for; these are the first 6.")
+
+
+def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("one/layer2", "two/layer2")) as page:
+        ready(page)
+        page.select_option("#concept", label=page.locator("#concept option").nth(1).inner_text())
+        page.wait_for_url("**&c=*/*")
+        concept = page.locator("#concept").input_value().split("\n")[0]
+        cards = page.locator("#best .rival img[width='768']")
+        assert cards.count() == 2
+        assert all(concept in str(one.get_attribute("alt")) for one in cards.all())
+        for card in page.locator("#best .nums").all():
+            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".null").count() == 1
+        page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
+        page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
+        page.locator("#best .card").first.click()
+        page.wait_for_url("**/one/layer2/unit-*.html")
+
+
+def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("nobody", "one/layer9", "two")) as page:
+        ready(page)
+        expect(page.locator("#notes")).to_contain_text("There is no model nobody on this site.")
+        expect(page.locator("#notes")).to_contain_text("There is no layer layer9 on the pages of one; ")
+    with opened(chromium, many, LIVE + "#m=%E0%A4%A&m=&c=%&x") as page:
+        ready(page)
+        assert page.locator("#chosen li").count() == 2
+
+
+def test_figures_that_are_gone_are_told(chromium: Browser, many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    shutil.copytree(many, out)
+    (out / "two" / "data" / "compare.js").write_text('dissectreport.profile({"version":0,"home":"two"});\n', "utf-8")
+    with opened(chromium, out, address("one", "two", "three")) as page:
+        ready(page)
+        expect(page.locator("#notes")).to_contain_text("The figures of two cannot be read")
+        assert page.locator("#chosen li").count() == 2
+
+
+def test_names_that_are_markup_are_text(chromium: Browser, many: Path) -> None:
+    strange = next(one.home for one in read_summaries(many) if one.home.startswith("b-x"))
+    with opened(chromium, many, address(strange, "one")) as page:
+        ready(page)
+        assert page.locator("main b b, #compared b:not(.tick-sign, .gauge b)").count() == 0
+        assert "<b>x</b>" in page.inner_text("#chosen")
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        page.reload()
+        ready(page)
+
+
+def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("one", "two")) as page:
+        ready(page)
+        with page.expect_download() as download:
+            page.click("[data-save=depth-units]")
+        assert "rgb(" in download.value.path().read_text("utf-8")
+        page.get_by_role("button", name="Copy link").click()
+        assert page.text_content("#said") == f"copied: {page.url}"
+
+
+def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, "index.html") as page:
+        rows = page.locator("#models-table tbody tr:not([hidden])")
+        assert rows.count() == 5
+        page.fill("#q", "pnas")
+        assert rows.count() == 1
+        assert page.inner_text("#shown") == "1 of 5 models"
+        page.reload()
+        assert rows.count() == 1
+        page.fill("#q", "")
+        page.get_by_role("button", name="interpretable").click()
+        shares = [float(words.split(" %")[0]) for words in page.locator("#models-table td b").all_inner_texts()]
+        assert shares == sorted(shares, reverse=True)
+        for name in ("two", "three"):
+            page.get_by_role("checkbox", name=re.compile(f"Compare {name}, ")).check()
+        page.click("#compare")
+        ready(page)
+        assert "#m=two/" in page.url and "&m=three/" in page.url
+        page.click("header .brand")
+        page.click("#models-table th a >> text=three")
+        page.click("nav >> text=compare")
+        ready(page)
+        assert page.url.split("#")[1].startswith("m=three/")
+
+
+def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, "index.html", java_script_enabled=False) as page:
+        assert page.locator("#models-table tbody tr").count() == 5
+        assert page.locator(".js:visible").count() == 0
+        page.locator("p.key a").click()
+        expect(page.locator("#models")).to_be_visible()
+        expect(page.locator("#models .note")).to_contain_text("dissectreport compare")
+        page.click("#models-table th a >> text=two")
+        page.wait_for_url("**/two/index.html")
+
+
+@pytest.mark.parametrize("name", [address("one", "two"), "fixed"])
+def test_a_comparison_prints_in_dark_ink(chromium: Browser, many: Path, name: str) -> None:
+    with opened(chromium, many, fixed(many, "one", "two") if name == "fixed" else name) as page:
+        page.wait_for_selector("#summary li")
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        page.emulate_media(media="print")
+        expect(page.locator("#summary li").first).to_be_visible()
+        assert page.locator(".picker:visible, .chart-tools:visible").count() == 0
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 28, 30)"

@@ -1,0 +1,220 @@
+"""Publishing to a real repository: what is pushed, what is refused, and where it will be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import made_dissection
+from test_site import contents
+from typer.testing import CliRunner
+
+from dissectreport import publishing
+from dissectreport.cli import app
+from dissectreport.errors import UnknownName
+from dissectreport.publishing import pages_address
+from dissectreport.report.drawing import DETAILS
+from dissectreport.report.site import read_summaries, write_site
+
+
+def run(*words: Any) -> Any:
+    return CliRunner().invoke(app, ["publish", *map(str, words)])
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "site"
+    write_site(made_dissection(units=6, layers=1), out)
+    return out
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bare repository, the origin of the repository in which the program runs; nobody's own settings count."""
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    for name in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name, raising=False)
+    there, here = tmp_path / "there.git", tmp_path / "here"
+    here.mkdir()
+    git(tmp_path, "init", "--bare", "--quiet", str(there))
+    git(here, "init", "--quiet", "--initial-branch", "main")
+    git(here, "remote", "add", "origin", str(there))
+    monkeypatch.chdir(here)
+    return there
+
+
+def published(bare: Path, tmp_path: Path) -> dict[str, bytes]:
+    """The files of the branch, as somebody else gets them."""
+    git(tmp_path, "clone", "--quiet", "--branch", "gh-pages", str(bare), "clone")
+    return {name: held for name, held in contents(tmp_path / "clone").items() if not name.startswith(".git/")}
+
+
+def commits(bare: Path) -> int:
+    return int(git(bare, "rev-list", "--count", "gh-pages"))
+
+
+def test_the_branch_holds_the_site_byte_for_byte_and_the_work_tree_is_left_alone(
+    made: Path, bare: Path, tmp_path: Path
+) -> None:
+    Path("mine.txt").write_text("not to be published")
+    result = run(made)
+    assert result.exit_code == 0, result.output
+    assert "are the branch gh-pages of origin" in result.stdout and "http" not in result.stdout
+    assert published(bare, tmp_path) == contents(made)
+    assert [path.name for path in Path().iterdir() if path.name != ".git"] == ["mine.txt"]
+
+
+def test_another_render_is_another_commit_and_what_went_is_gone(made: Path, bare: Path, tmp_path: Path) -> None:
+    assert run(made).exit_code == 0
+    out = tmp_path / "other"
+    write_site(made_dissection(units=6, layers=1, name="other"), out)
+    # Somebody published from another clone in the meantime.
+    git(Path.cwd(), "update-ref", "-d", "refs/remotes/origin/gh-pages")
+    git(Path.cwd(), "branch", "-D", "gh-pages")
+    assert run(out, "--message", "The other model").exit_code == 0
+    assert commits(bare) == 2 and "The other model" in git(bare, "log", "-1", "--format=%s", "gh-pages")
+    assert published(bare, tmp_path) == contents(out)
+    assert run(out, "--no-history").exit_code == 0
+    assert commits(bare) == 1
+
+
+def test_a_domain_of_ones_own_is_kept(made: Path, bare: Path, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "CNAME").write_text("units.example.org\n")
+    git(tmp_path / "first", "init", "--quiet", "--initial-branch", "gh-pages")
+    git(tmp_path / "first", "add", ".")
+    git(tmp_path / "first", "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "domain")
+    git(tmp_path / "first", "push", "--quiet", str(bare), "gh-pages")
+    result = run(made)
+    assert "https://units.example.org/" in result.stdout
+    assert published(bare, tmp_path)["CNAME"].strip() == b"units.example.org"
+    assert commits(bare) == 2
+
+
+def test_a_branch_that_holds_something_else_is_not_overwritten(made: Path, bare: Path, tmp_path: Path) -> None:
+    other = tmp_path / "docs"
+    other.mkdir()
+    (other / "index.html").write_text("<h1>Documentation</h1>")
+    git(other, "init", "--quiet", "--initial-branch", "gh-pages")
+    git(other, "add", ".")
+    git(other, "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "documentation")
+    git(other, "push", "--quiet", str(bare), "gh-pages")
+    refused = run(made)
+    assert refused.exit_code == 1 and "holds something else (index.html)" in refused.stderr
+    assert commits(bare) == 1
+    assert run(made, "--replace").exit_code == 0
+    assert published(bare, tmp_path) == contents(made)
+
+
+def test_what_cannot_be_published_is_one_line(
+    made: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*words: Any) -> str:
+        result = run(*words)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "Traceback" not in result.output
+        return str(result.stderr)
+
+    (tmp_path / "no site").mkdir()
+    (tmp_path / "no site" / "index.html").write_text("mine")
+    assert "no site holds no site of dissectreport" in refused(tmp_path / "no site")
+    assert "holds no site of dissectreport" in refused(tmp_path / "nowhere")
+    assert "no remote 'upstream'; choose one with --remote: origin" in refused(made, "--remote", "upstream")
+    assert "cannot be the name of a branch" in refused(made, "--branch", "a b")
+    assert "cannot be the name of a branch" in refused(made, "--branch=--all")
+    assert "the branch main is checked out here" in refused(made, "--branch", "main")
+    git(Path.cwd(), "remote", "set-url", "origin", str(tmp_path / "gone.git"))
+    assert "git could not read gh-pages from origin" in refused(made)
+    git(Path.cwd(), "remote", "remove", "origin")
+    assert "has no remote 'origin'; add one" in refused(made)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "is in no Git repository" in refused(made)
+    monkeypatch.setitem(sys.modules, "ghp_import", None)
+    assert "pip install 'dissectreport[publish]'" in refused(made)
+
+
+def test_a_push_that_is_rejected_is_one_line(made: Path, bare: Path) -> None:
+    hook = bare / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho too large >&2\nexit 1\n")
+    hook.chmod(0o755)
+    result = run(made)
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert "git could not push gh-pages to origin: remote: too large" in result.stderr
+
+
+def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    total = sum(map(len, contents(made).values()))
+    with pytest.raises(publishing.OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
+        publishing.check_size(made, 1)
+    assert publishing.check_size(made, 0) == publishing.check_size(made, 900) == total
+    result = run(made, "--budget", "1")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert not git(bare, "branch", "--list")
+    monkeypatch.setattr(publishing, "FILE_BUDGET", 2)
+    with pytest.raises(publishing.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
+        publishing.check_size(made, 0)
+
+
+def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models; what is drawn anew comes from made-up dissections instead of a cache."""
+    site, said = tmp_path / "site", list[str]()
+    found = {name: made_dissection(units=6, layers=1, name=name, size=size) for name, size in (("a", 64), ("b", 256))}
+    for one in (*found.values(), made_dissection(units=6, layers=1, name="c")):
+        write_site(one, site)
+
+    def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, drawing: Any) -> None:
+        if model not in found:
+            raise UnknownName("no measurement of it")
+        facts = found[model].provenance
+        assert (wanted.samples, wanted.seed, wanted.layers) == (facts.samples, facts.seed, ("layer1",))
+        write_site(found[model], out, limit=limit, drawing=drawing)
+
+    class Ear:
+        def say(self, line: str) -> None:
+            said.append(line)
+
+        def progress(self, *words: Any) -> None:
+            pass
+
+    monkeypatch.setattr(publishing.pipeline, "render", render)
+    publishing.fit(site, 900, None, Ear())
+    assert said == []
+    publishing.fit(site, 1, None, Ear())
+    assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
+    said = [line for line in said if "left out" in line]
+    steps = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
+    assert steps == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
+    assert {one.model: one.detail for one in read_summaries(site)} == {
+        "a": "no unit pages",
+        "b": "no unit pages",
+        "c": "all",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://github.com/Someone/project.git", "https://someone.github.io/project/"),
+        ("https://token@github.com/someone/project", "https://someone.github.io/project/"),
+        ("git@github.com:someone/project.git", "https://someone.github.io/project/"),
+        ("ssh://git@github.com/someone/my.project.git", "https://someone.github.io/my.project/"),
+        ("ssh://git@ssh.github.com:443/someone/project.git", "https://someone.github.io/project/"),
+        ("https://github.com/Someone/someone.github.io.git", "https://someone.github.io/"),
+        ("https://gitlab.com/someone/project.git", ""),
+        ("https://notgithub.com/someone/project.git", ""),
+        ("/srv/git/github.com/someone/project.git", ""),
+    ],
+)
+def test_the_address_of_the_site_follows_from_a_github_remote(url: str, address: str) -> None:
+    assert pages_address(url) == address

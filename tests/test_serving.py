@@ -1,0 +1,206 @@
+"""The preview: a real server on the loopback interface, what it shows, to whom, and how it notices changes."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dissectreport import serving
+from dissectreport.cli import app
+from dissectreport.errors import OutputError
+
+PAGE = b"<!doctype html><html><body><p>one</p></body></html>"
+FILES = {
+    "index.html": PAGE,
+    "a b/index.html": PAGE,
+    "assets/site.css": b"p{}",
+    "assets/site.js": b"1",
+    "assets/font.woff2": b"wOF2",
+    "img/1.webp": b"RIFF",
+    "data/units.csv": b"unit\n",
+    "data/units.json": b"[]",
+    "icon.svg": b"<svg/>",
+    "favicon.ico": b"\0",
+    "sitemap.xml": b"<x/>",
+    "nothing/more.txt": b"words",
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        path = tmp_path / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "secret.txt").write_text("not to be shown")
+    return tmp_path / "site"
+
+
+@contextmanager
+def answering(site: Path, changes: serving.Changes | None = None) -> Iterator[serving.Server]:
+    with serving.server(site, 0, changes) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(server: serving.Server, path: str, **headers: str) -> tuple[int, str, bytes]:
+    """Status, type and content."""
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.headers.get("Content-Type", ""), answer.read()
+    assert answer.headers["Cache-Control"] == "no-store"
+    connection.close()
+    return found
+
+
+def test_every_kind_of_file_has_its_type(site: Path) -> None:
+    types = {
+        "/": "text/html; charset=utf-8",
+        "/a%20b/": "text/html; charset=utf-8",
+        "/assets/site.css": "text/css; charset=utf-8",
+        "/assets/site.js": "text/javascript; charset=utf-8",
+        "/assets/font.woff2": "font/woff2",
+        "/img/1.webp": "image/webp",
+        "/data/units.csv?x=1": "text/csv; charset=utf-8",
+        "/data/units.json": "application/json",
+        "/icon.svg": "image/svg+xml",
+        "/favicon.ico": "image/x-icon",
+        "/sitemap.xml": "application/xml",
+    }
+    with answering(site) as server:
+        for path, kind in types.items():
+            assert ask(server, path)[:2] == (200, kind), path
+        assert ask(server, "/")[2] == PAGE
+
+
+def test_a_page_is_given_what_notices_changes_and_its_file_is_not(site: Path) -> None:
+    with answering(site, serving.Changes()) as server:
+        for path in ("/", "/index.html", "/a%20b/"):
+            status, _, content = ask(server, path)
+            assert status == 200
+            assert content.startswith(PAGE.removesuffix(b"</body></html>")) and content.endswith(b"</body></html>")
+            assert content.count(b"<script>") == 1 and b'EventSource("/.changes?0")' in content
+        assert ask(server, "/assets/site.js")[2] == b"1"
+    assert (site / "index.html").read_bytes() == PAGE
+
+
+def test_only_this_machine_sees_only_the_site(site: Path) -> None:
+    with answering(site, serving.Changes()) as server:
+        assert server.server_address[0] == "127.0.0.1"
+        assert ask(server, "/", Host="evil.example:80")[0] == 403
+        assert ask(server, serving.CHANGES, Host="evil.example")[0] == 403
+        assert ask(server, "/", Host="localhost:8000")[0] == 200
+        for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/nothing/", "/gone.html"):
+            status, _, content = ask(server, path)
+            assert status == 404 and b"not to be shown" not in content and b"more.txt" not in content
+
+
+def test_an_open_page_hears_of_each_change(site: Path) -> None:
+    changes = serving.Changes()
+    changes.tell()
+    with answering(site, changes) as server, socket.create_connection(server.server_address[:2], timeout=10) as page:
+        page.sendall(b"GET /.changes?1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        heard = page.makefile("rb")
+        while heard.readline() != b"\r\n":
+            pass
+        for _ in range(2):
+            changes.tell()
+            assert heard.readline() == b"data: changed\n"
+            assert heard.readline() == b"\n"
+
+
+def test_a_page_that_was_loaded_before_a_change_hears_of_it_when_it_asks(site: Path) -> None:
+    changes = serving.Changes()
+    with answering(site, changes) as server:
+        assert b"/.changes?0" in ask(server, "/")[2]
+        changes.tell()
+        with socket.create_connection(server.server_address[:2], timeout=10) as page:
+            page.sendall(b"GET /.changes?0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            heard = page.makefile("rb")
+            assert any(line == b"data: changed\n" for line in iter(heard.readline, b""))
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["with watchfiles", "without"])
+def test_a_changed_file_is_noticed(site: Path, installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, "watchfiles", None)
+    monkeypatch.setattr(serving, "SECONDS", 0.05)
+    watch, words = serving.watching()
+    assert ("pip install 'dissectreport[serve]'" in words) == (not installed)
+    changes, stop = serving.Changes(), threading.Event()
+    thread = serving.follow(site, changes, watch, stop)
+    deadline = time.monotonic() + 30
+    number = 0
+    while not changes.number and time.monotonic() < deadline:  # until the watch stands, changes may be missed
+        number += 1
+        (site / "index.html").write_text(f"change {number}")
+        changes.after(0, 0.4)
+    stop.set()
+    thread.join(10)
+    assert changes.number and not thread.is_alive()
+
+
+def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
+    monkeypatch.setattr(serving, "_state", lambda _: next(states))
+    monkeypatch.setattr(serving, "SECONDS", 0)
+    told = serving.looking(site, threading.Event())
+    assert [next(told), next(told)] == [{"a": 3}, {"a": 4}]
+
+
+def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with serving.server(site, port, None) as server:
+            assert port < server.server_address[1] < port + serving.TRIES
+        monkeypatch.setattr(serving, "TRIES", 1)
+        with pytest.raises(OutputError, match=f"the ports {port} to {port} are all taken"):
+            serving.server(site, port, None)
+
+
+def test_a_folder_without_a_site_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve", str(tmp_path)])
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "has no index.html to show" in result.stderr
+
+
+def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        program = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
+        process = subprocess.Popen(
+            [*program, "serve", str(site), "--port", str(port)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        said = process.stderr.readline()
+        assert first.startswith(f"port {port} is taken; ")
+        assert said.startswith(f"{site} is at http://127.0.0.1:") and "for this machine alone" in said
+        at = said.split("127.0.0.1:")[1].split("/")[0]
+        connection = http.client.HTTPConnection("127.0.0.1", int(at), timeout=10)
+        connection.request("GET", "/")
+        assert b"<p>one</p>" in connection.getresponse().read()
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=30)[1]
+    assert (process.returncode, rest.strip()) == (0, "stopped")

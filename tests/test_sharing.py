@@ -1,0 +1,192 @@
+"""What a published site tells others, and sites that show less to stay within a size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from made import made_dissection, with_causes
+from PIL import Image
+from test_site import Page, broken_links, contents, noise, pages
+
+from dissectreport import __version__
+from dissectreport.analysis.dissection import Dissection
+from dissectreport.errors import BadOption, OutputError
+from dissectreport.report.citation import licence_of
+from dissectreport.report.drawing import DETAILS, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.site import Written, write_site
+
+BASE = "https://someone.github.io/what%20is%20inside/"
+
+
+@pytest.fixture(scope="module")
+def dissection() -> Dissection:
+    return with_causes(made_dissection(units=8))
+
+
+@pytest.fixture(scope="module")
+def told(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that knows its address."""
+    out = tmp_path_factory.mktemp("told")
+    write_site(dissection, out, drawing=Drawing(base_url=BASE))
+    return out
+
+
+def meta(page: Path) -> dict[str, str]:
+    """What a page tells others, by name or property."""
+    found = (attributes for tag, attributes, _, _ in Page(page.read_text("utf-8")).elements if tag == "meta")
+    return {a.get("property", a.get("name", "")): a["content"] for a in found if "content" in a}
+
+
+def canonical(page: Path) -> list[str]:
+    elements = Page(page.read_text("utf-8")).elements
+    return [a["href"] for tag, a, _, _ in elements if tag == "link" and a.get("rel") == "canonical"]
+
+
+def test_every_page_names_its_own_address_and_a_picture_that_exists(told: Path) -> None:
+    for page in pages(told):
+        place = re.sub(r"(^|/)index\.html$", r"\1", page.relative_to(told).as_posix())
+        assert canonical(page) == [BASE + place]
+        said = meta(page)
+        assert said["og:url"] == BASE + place
+        assert said["og:title"] and said["og:description"]
+        picture = Image.open(told / said["og:image"].removeprefix(BASE))
+        assert picture.format == "JPEG" and picture.size == (1200, 630)
+
+
+def test_the_sitemap_lists_every_page_of_every_model_once(dissection: Dissection, tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=1, name="another"), tmp_path, drawing=Drawing(base_url=BASE))
+    write_site(dissection, tmp_path, drawing=Drawing(base_url=BASE))
+    root = ElementTree.parse(tmp_path / "sitemap.xml").getroot()
+    listed = [str(one.text) for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert listed[0] == BASE
+    assert sorted(listed) == sorted(canonical(page)[0] for page in pages(tmp_path))
+
+
+def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Path) -> None:
+    dissection = made_dissection(units=6, layers=1)
+    write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=BASE))
+    write_site(dissection, tmp_path / "told")
+    write_site(dissection, tmp_path / "never")
+    never = contents(tmp_path / "never")
+    assert contents(tmp_path / "told") == never
+    assert "sitemap.xml" not in never and "planted/card.jpg" not in never
+    for name, content in never.items():
+        if name.endswith(".html"):
+            markup = re.sub(rb"<pre.*?</pre>", b"", content, flags=re.DOTALL)  # what is quoted is no link
+            assert not re.search(rb"(href|src|content)=\"?(https?:)?//", markup), name
+
+
+def test_somebody_elses_sitemap_is_left_alone(dissection: Dissection, tmp_path: Path) -> None:
+    (tmp_path / "sitemap.xml").write_text("<urlset/>")
+    write_site(made_dissection(units=6, layers=1), tmp_path)
+    assert (tmp_path / "sitemap.xml").read_text() == "<urlset/>"
+
+
+def test_addresses_are_checked_and_end_with_a_slash() -> None:
+    assert checked_address("") == ""
+    assert checked_address("https://a.b/c d") == checked_address("https://a.b/c d/") == "https://a.b/c%20d/"
+    for wrong in ("a.b", "file:///x", "https://", "https://a.b/?q=1", "https://a.b/#top", "javascript:alert(1)"):
+        with pytest.raises(BadOption, match="--base-url is the address of the published site"):
+            checked_address(wrong)
+
+
+def test_every_page_has_an_icon_that_is_a_file_of_the_site(told: Path) -> None:
+    for page in pages(told):
+        links = [a for tag, a, _, _ in Page(page.read_text("utf-8")).elements if tag == "link" and a["rel"] == "icon"]
+        kinds = [Path(a["href"]).suffix for a in links]
+        assert kinds == [".ico", ".svg"]
+        assert all((page.parent / a["href"]).is_file() for a in links)
+    assert Image.open(told / "favicon.ico").size == (32, 32)
+
+
+def drawn(found: Dissection, out: Path, name: str) -> Written:
+    return write_site(found, out, drawing=Drawing(detail_named(name)))
+
+
+def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Dissection, tmp_path: Path) -> None:
+    large = replace(dissection.pictures, pixels=dissection.pictures.pixels.repeat(4, 1).repeat(4, 2))
+    found, sizes = replace(dissection, pictures=large), []
+    for detail in DETAILS:
+        out = tmp_path / detail.name
+        sizes.append(drawn(found, out, detail.name).bytes)
+        assert broken_links(out.resolve()) == [], detail.name
+        text = (out / "planted" / "methods.html").read_text()
+        assert detail.left_out in text and ("To stay within a size" in text) == bool(detail.left_out)
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(DETAILS)
+    assert not list((tmp_path / "no unit pages").rglob("unit-*.html"))
+    assert not list((tmp_path / "no unit pages" / "planted").glob("layer*/img/*-off.webp")), "only unit pages show them"
+    shown = Image.open(next((tmp_path / "small images" / "planted" / "img").glob("[0-9]*.webp")))
+    assert max(shown.size) == 128
+
+
+def test_less_detail_keeps_every_picture_that_is_shown(dissection: Dissection) -> None:
+    few = lessened(dissection, detail_named("few examples"))
+    assert set(few.layers[0].examples.kind) == {"top"}
+    assert len(few.pictures.numbers) < len(dissection.pictures.numbers)
+    for layer in few.layers:
+        for sample in {*layer.examples.samples.reshape(-1).tolist(), *layer.lookup.samples.tolist()}:
+            assert np.array_equal(few.pictures.of(sample), dissection.pictures.of(sample))
+
+
+def heavy() -> Dissection:
+    """A dissection whose images are large, and whose pages are few."""
+    made = made_dissection(units=6, layers=1)
+    pixels = noise((*made.pictures.pixels.shape[:1], 300, 300, 3))
+    return replace(made, pictures=replace(made.pictures, pixels=pixels), trust=())
+
+
+def test_a_site_that_is_to_fit_leaves_out_step_by_step_what_it_says(tmp_path: Path) -> None:
+    found = heavy()
+    drawn(found, tmp_path / "few", "few examples")
+    own = {name: b for name, b in contents(tmp_path / "few" / "planted").items() if name != "manifest.json"}
+    limit = -(-sum(map(len, own.values())) // 10**6)
+    fitted = write_site(found, tmp_path / "fit", limit=limit, drawing=Drawing(fit=True))
+    assert [line.split(": ")[0] for line in fitted.left_out] == ["left out images from the middle and at random"]
+    assert contents(tmp_path / "fit") == contents(tmp_path / "few")
+
+
+def test_what_cannot_be_made_to_fit_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"more than the 1 MB of --site-limit.*or with --fit"):
+        write_site(heavy(), tmp_path / "site", limit=1)
+    assert not (tmp_path / "site").exists()
+
+
+def test_the_picture_beside_a_link_shows_images(told: Path) -> None:
+    pixels = np.asarray(Image.open(told / "planted" / "card.jpg"))
+    rows = pixels[:200], pixels[215:415], pixels[430:]
+    assert all(row.std() > 20 for row in rows)
+    assert not any(np.array_equal(one, other) for one, other in ((rows[0], rows[1]), (rows[1], rows[2])))
+
+
+@pytest.mark.parametrize(
+    ("facts", "licence"),
+    [
+        ({"licence": "CC BY-NC 4.0"}, "CC BY-NC 4.0"),
+        ({"license": "MIT", "card": {"licence": "other"}}, "MIT"),
+        ({"card": {"licence": "Apache-2.0"}}, "Apache-2.0"),
+        ({"card": "no card"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_licence_of_a_model_is_the_one_that_its_facts_or_its_card_tell(
+    facts: dict[str, object], licence: str
+) -> None:
+    assert licence_of(facts) == licence
+
+
+def test_the_methods_page_cites_both_papers_and_this_version_and_tells_the_licence(told: Path) -> None:
+    text = (told / "planted" / "methods.html").read_text()
+    cited = text.partition('id="bibtex">')[2].partition("</pre>")[0]
+    assert [line for line in cited.splitlines() if line.startswith("@")] == [
+        "@inproceedings{bau2019gandissection,",
+        "@article{bau2020units,",
+        "@misc{dissectreport,",
+    ]
+    assert cited.count("{") == cited.count("}")
+    assert f"Version {__version__}" in cited and "10.1073/pnas.1907375117" in cited
+    assert "<dt>licence of the model</dt>" in text
