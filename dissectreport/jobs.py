@@ -20,6 +20,7 @@ from dissectreport.errors import (
     ModelError,
     SegmenterError,
     UnknownName,
+    WeightsError,
 )
 from dissectreport.plan import (
     CHECKUPS,
@@ -337,8 +338,16 @@ def artifacts_asked_for(options: Options) -> bool:
 
 
 def features_named(options: Options, segmenter: Segmenter) -> str:
-    """The feature network by name; '' for the segmenter's own features."""
-    return options.features or ("" if hasattr(segmenter, "features") else "inception")
+    """The feature network by name; '' for the segmenter's own features.
+
+    Where it tells none, InceptionV3 if its weights are here: nothing is downloaded that nobody asked for.
+    """
+    from dissectreport import plugins
+
+    if options.features or hasattr(segmenter, "features"):
+        return options.features
+    here = [one.name for one in plugins.listed(plugins.FEATURES) if one.state == "installed"]
+    return "inception" if "inception" in here else ""
 
 
 def network_of(options: Options, generator: Generator, segmenter: Segmenter) -> FeatureNetwork:
@@ -364,7 +373,7 @@ def no_artifacts(
         )
     try:
         network_of(options, generator, segmenter)
-    except FeaturesError as error:
+    except (FeaturesError, WeightsError) as error:
         return error
     return None
 

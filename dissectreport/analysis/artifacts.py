@@ -82,7 +82,7 @@ class Figures:
     """How near a model's images are to real ones, to stand beside another model's."""
 
     features: str
-    """What saw the images, how many on each side, and what they were compared with: figures of others do not compare."""
+    """What saw the images, how many on each side, and what real ones are: figures of others do not compare."""
     figures: pd.DataFrame
     """measure, value, low, high, less_is_better."""
 
