@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
-from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
+from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
+from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import FolderReader, Generator
 from dissectreport.models.folders import open_folder
 from dissectreport.models.outputs import doubt_about
@@ -50,6 +51,8 @@ class Source:
     """A folder of real images, '' for the generator's own."""
     broken: tuple[str, ...] = ()
     """Images that the generator is to leave out, where it reads images."""
+    features: str = ""
+    """The network in whose features images are compared; '' for what the segmenter tells."""
 
     def models(self) -> Models:
         """The networks, loaded."""
@@ -86,6 +89,13 @@ class Models:
         """The segmenter that names its pixels."""
         return plugins.segmenter(self.source.segmenter).to(self.device)
 
+    @cached_property
+    def features(self) -> FeatureNetwork:
+        """The network in whose features images are compared."""
+        if self.source.features:
+            return plugins.features(self.source.features).to(self.device)
+        return SegmenterFeatures.of(self.segmenter, self.generator.image_size)
+
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
@@ -95,6 +105,15 @@ class Models:
         if not self.source.reference:
             return self.generator.drawn(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
+
+    def described(self, images: Tensor) -> Tensor:
+        """(n, d) checked features of (n, 3, h, w) images, with gradients."""
+        network, n = self.features, len(images)
+        found = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        if not isinstance(found, Tensor) or tuple(found.shape) != (n, network.dimension):
+            shape = tuple(getattr(found, "shape", ()))
+            raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
+        return found.float()
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""

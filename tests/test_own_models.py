@@ -282,7 +282,7 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=96, workers=1, cache=place / "cache"), place / "site")
+    pipeline.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
     found = pipeline.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
@@ -364,7 +364,7 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
 def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
-    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False)
+    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
     first = pipeline.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
     photographs.rename("others")
@@ -543,7 +543,7 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1))
+        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---

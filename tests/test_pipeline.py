@@ -29,6 +29,7 @@ SMALL = {
     "workers": 1,
     "device": "cpu",
     "interventions": False,
+    "artifacts": False,
 }
 
 

@@ -312,7 +312,7 @@ def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: P
 # --- real images beside a generator ---
 
 SMALL = {"layers": ("features",), "samples": 16, "pilot": 16, "workers": 1, "device": "cpu"}
-PLANTED = SMALL | {"interventions": False, "controls": False}
+PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False}
 
 
 def beside(cache: Path, reference: Path | None) -> tuple[pipeline.Record, list[str]]:

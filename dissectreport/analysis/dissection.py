@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.artifacts import Artifacts, Figures
 from dissectreport.analysis.interventions import Interventions
 
 COLUMNS: Mapping[str, str] = {
@@ -252,6 +253,10 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+    artifacts: Artifacts | None = None
+    """Which units of one layer keep images away from real ones; None where that was not measured."""
+    quality: Figures | None = None
+    """How near the images are to real ones; None where that was not measured."""
 
     @property
     def title(self) -> str:

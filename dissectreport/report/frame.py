@@ -121,10 +121,12 @@ def model_frame(
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
     causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
+    artifacts = {} if dissection.artifacts is None else {"artifacts": places.page("artifacts")}
     entries = {
         "overview": places.page("index"),
         "concepts": places.page("concepts"),
         **causes,
+        **artifacts,
         "look up": places.page("lookup"),
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),

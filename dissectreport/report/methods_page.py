@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.report.artifacts import ArtifactMethods, artifact_methods
 from dissectreport.report.causal import dictionary, listed, meaning
 from dissectreport.report.causal_charts import order_mark, order_words
 from dissectreport.report.citation import bibtex, licence_of
@@ -63,6 +64,7 @@ class MethodsPage:
     """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
     causes: CausalMethods | None
+    artifacts: ArtifactMethods | None
     set_aside: Mapping[str, int]
     licence: str
     """Of the model; '' where it is not told."""
@@ -99,6 +101,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         downloads=downloads,
         columns=site.wording.dictionary(),
         causes=causal_methods(site, around),
+        artifacts=artifact_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
         licence=licence_of(facts.generator),
         bibtex=bibtex(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
-PAGES = ("index", "concepts", "causes", "lookup", "trust", "methods")
+PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "trust", "methods")
 TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
@@ -82,6 +82,10 @@ class Places:
     def unit_changed(self, layer: str, unit: int, at: int, kind: str) -> str:
         """A picture made without one unit: `kind` of picture number `at`."""
         return f"{self.home}/{self.layers[layer]}/img/{unit}-{at}-{kind}.webp"
+
+    def repaired(self, kind: str, at: int, part: str, suffix: str = "webp") -> str:
+        """A picture of a repair: `part` of picture number `at` of the worst or random ones."""
+        return f"{self.home}/img/artifact-{kind}-{at}-{part}.{suffix}"
 
     def strip(self, layer: str, unit: int) -> str:
         """A unit's strip of six images."""

@@ -22,6 +22,8 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
 from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
+from dissectreport.report.artifact_page import artifact_images, artifacts_page
+from dissectreport.report.artifacts import artifact_tables
 from dissectreport.report.assets import favicon, load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
@@ -184,7 +186,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     """Every file of one model, by its address from the top of the site; nothing is written."""
     found, places = site.dissection, site.places
     total = sum(layer.units for layer in found.layers)
-    files = _pictures(site) | causal_images(site)
+    files = _pictures(site) | causal_images(site) | artifact_images(site)
     done = 0
     for layer in found.layers:
         rows = LayerRows.of(layer, found.interventions)
@@ -201,6 +203,8 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         names = tuple(name for name, of in tables if of == layer.name)
         files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
     files |= _causal_pages(site)
+    if found.artifacts is not None:
+        files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
     colours = images.concept_colours(len(found.vocabulary))
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
@@ -281,6 +285,8 @@ def tables_of(found: Dissection) -> dict[tuple[str, str], Any]:
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
         if found.interventions is not None and found.interventions.layer == layer.name:
             every |= causal_tables(found.interventions)
+        if found.artifacts is not None and found.artifacts.layer == layer.name:
+            every |= artifact_tables(found.artifacts)
         tables |= {(name, layer.name): table for name, table in every.items()}
     return tables
 
