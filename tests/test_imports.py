@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dissectreport"
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan",
-    "cli": "checkpoints errors on_demand pipeline plugins store",
+    "cli": "checkpoints errors on_demand pipeline plugins preferences store",
     "checking": "errors measure plan probe",
     "pipeline": "analysis checking checkpoints errors interventions jobs measurement on_demand records report results "
     "store",
@@ -36,6 +36,8 @@ MAY_IMPORT = {
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
     "records": "errors plan store",
+    "marks": "errors",
+    "preferences": "errors marks",
     "plugins": "checkpoints errors features models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors identity probe sampler segmenters training",

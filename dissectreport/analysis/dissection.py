@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.interventions import Interventions
+from dissectreport.analysis.reality import Reality
 
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
@@ -244,6 +245,8 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+    reality: Reality | None = None
+    """What real images show beside generated ones; None without real images."""
 
     @property
     def title(self) -> str:

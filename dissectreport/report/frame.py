@@ -31,6 +31,8 @@ class Assets:
     unit: str
     lookup: str
     causes: str
+    review: str
+    preference: str
     plotly: str
 
     @property
@@ -96,11 +98,13 @@ def model_frame(
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
     causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
+    real = {} if dissection.reality is None else {"real images": places.page("real")}
     entries = {
         "overview": places.page("index"),
         "concepts": places.page("concepts"),
         **causes,
         "look up": places.page("lookup"),
+        **real,
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
     }

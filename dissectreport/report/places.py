@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
-PAGES = ("index", "concepts", "causes", "lookup", "trust", "methods")
+PAGES = ("index", "concepts", "causes", "lookup", "real", "trust", "preference", "methods")
 TAKEN = ("data", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 FIRST_OF_SITE = ("assets", "index.html")
@@ -45,6 +45,10 @@ class Places:
         """The page with all numbers of a layer."""
         return f"{self.home}/{self.layers[layer]}/table.html"
 
+    def review(self, layer: str) -> str:
+        """The contact sheet on which a layer's units are marked by eye."""
+        return f"{self.home}/{self.layers[layer]}/review.html"
+
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit."""
         return f"{self.home}/{self.layers[layer]}/unit-{unit}.html"
@@ -80,6 +84,10 @@ class Places:
     def image(self, name: str) -> str:
         """Another image of the model."""
         return f"{self.home}/img/{name}.webp"
+
+    def blind(self, name: str) -> str:
+        """A picture of the preference page, by a name that tells nothing."""
+        return f"{self.home}/img/pair-{name}.webp"
 
     def lookup(self, layer: str, sample: int) -> str:
         """The script with every unit's map over one image."""

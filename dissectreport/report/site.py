@@ -32,6 +32,9 @@ from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
 from dissectreport.report.pages import Summary, band_size, index_page, overview_page, summary
 from dissectreport.report.places import Places
+from dissectreport.report.preference_page import Pairs, preference_images, preference_page
+from dissectreport.report.real_page import real_page
+from dissectreport.report.review_page import review_page
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
@@ -129,8 +132,12 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         files |= _lookup_scripts(site, layer)
         files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
         names = tuple(name for name, of in tables if of == layer.name)
+        if not found.provenance.reads:
+            files[places.review(layer.name)] = render("review.html", review_page(site, layer))
         files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
     files |= _causal_pages(site)
+    if found.reality is not None:
+        files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(len(found.vocabulary))
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
@@ -154,6 +161,12 @@ def _causal_pages(site: Site) -> Files:
         for i, one in enumerate(every)
     }
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
+
+
+def preference_files(site: Site, pairs: Pairs) -> Files:
+    """The blind comparison of images before and after a repair, with its pictures."""
+    page = render("preference.html", preference_page(site, pairs))
+    return {site.places.page("preference"): page, **preference_images(site, pairs)}
 
 
 def _json(value: Any) -> bytes:
@@ -251,6 +264,7 @@ def environment() -> Environment:
         "removed": figures.removed,
         "change": figures.change,
         "gain": figures.gain,
+        "points": figures.points,
         "data": inline_data,
     }
     return made
