@@ -366,14 +366,14 @@ class Measurement:
 
 
 def real_images(job: Job) -> int:
-    """How many real images there are to count concepts in, at most `REAL`; 0 without any, or where none are made."""
+    """In how many real images concepts are counted: no more than are generated; 0 without any, or where none are made."""
     from dissectreport.models.base import makes_images
 
     if not makes_images(job.generator):
         return 0
     if job.reference is not None:
-        return min(REAL, len(job.reference.order(0)))
-    return REAL if job.generator.drawn(1) is not None else 0
+        return min(REAL, job.samples, len(job.reference.order(0)))
+    return min(REAL, job.samples) if job.generator.drawn(1) is not None else 0
 
 
 def _counting(rule: Rule) -> Callable[..., Any]:

@@ -118,4 +118,4 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     share, extra = successes / trials, Z * Z / trials
     middle = (share + extra / 2) / (1 + extra)
     reach = Z / (1 + extra) * math.sqrt(share * (1 - share) / trials + extra / trials / 4)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    return middle - reach if successes else 0.0, middle + reach if successes < trials else 1.0

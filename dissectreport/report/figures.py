@@ -80,6 +80,11 @@ def times(value: float) -> str:
     return DASH if math.isnan(value) else f"{value:.0f}×" if value >= 100 else f"{value:.1f}×"
 
 
+def ratio(value: float) -> str:
+    """A ratio of any size, with two digits below 10: 0.17×."""
+    return "<0.01×" if 0 < value < 0.005 else f"{value:.2f}×" if value < 9.995 else times(value)
+
+
 def count(value: float) -> str:
     """A whole number with thin spaces between thousands."""
     return DASH if math.isnan(value) else f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

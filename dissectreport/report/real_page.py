@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.reality import Reality
 from dissectreport.report.charts import Point
-from dissectreport.report.figures import times
+from dissectreport.report.figures import ratio
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site, interpretable_labels, rows_of, view_of
@@ -115,7 +115,7 @@ def answer(rows: tuple[RealRow, ...]) -> str:
 
 def _leading(rows: list[RealRow], most: int = 3) -> str:
     named = ", ".join(
-        f"{row.concept} {times(row.ratio.value) if row.real.value else 'without any'}" for row in rows[:most]
+        f"{row.concept} {ratio(row.ratio.value) if row.real.value else 'without any'}" for row in rows[:most]
     )
     return f" ({named}{' …' if len(rows) > most else ''})" if rows else ""
 

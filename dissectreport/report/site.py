@@ -265,6 +265,7 @@ def environment() -> Environment:
         "change": figures.change,
         "gain": figures.gain,
         "points": figures.points,
+        "ratio": figures.ratio,
         "data": inline_data,
     }
     return made

@@ -56,9 +56,9 @@
     const extra = Z * Z / trials;
     const middle = (share + extra / 2) / (1 + extra);
     const reach = Z / (1 + extra) * Math.sqrt(share * (1 - share) / trials + extra / trials / 4);
-    return [Math.max(0, middle - reach), Math.min(1, middle + reach)];
+    return [successes ? middle - reach : 0, successes < trials ? middle + reach : 1];
   };
-  const percent = (share) => (100 * share).toFixed(0) + " %";
+  const percent = (share) => (100 * share).toFixed(0) + "\u00a0%";
   const sentence = (number) => {
     const decided = number.after + number.before;
     const ties = number.tie ? " (" + number.tie + " without a preference)" : "";
@@ -109,7 +109,7 @@
   const show = () => {
     const at = state.choices.length;
     const over = state.ended || at === deal.length;
-    ["blind", "doing"].forEach((id) => { field(id).hidden = over; });
+    ["blind", "doing", "hint"].forEach((id) => { field(id).hidden = over; });
     field("result").hidden = !over;
     field("progress").value = at;
     field("chosen").textContent = at + " of " + deal.length;
