@@ -366,7 +366,7 @@ class Measurement:
 
 
 def real_images(job: Job) -> int:
-    """In how many real images concepts are counted: no more than are generated; 0 without any, or where none are made."""
+    """In how many real images concepts are counted, no more than are generated; 0 where there are none to compare."""
     from dissectreport.models.base import makes_images
 
     if not makes_images(job.generator):

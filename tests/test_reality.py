@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from dissectreport import pipeline
 from dissectreport.analysis.reality import COLUMNS, Reality, reality
 from dissectreport.analysis.student import quantile
 from dissectreport.measure import Models, Source, make_real_areas
@@ -148,3 +150,52 @@ def test_a_part_without_a_readable_image_counts_none(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     found = make_real_areas(Source("planted", "planted", reference=str(tmp_path)), PLAN, 1)(Shard(0, 0, 1))["areas"]
     assert len(found.samples) == 0
+
+
+SMALL: dict[str, Any] = {
+    "layers": ("features",),
+    "samples": 64,
+    "pilot": 32,
+    "workers": 1,
+    "device": "cpu",
+    "interventions": False,
+    "controls": False,
+}
+
+
+class Heard(pipeline.Silent):
+    """A listener that remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_its(cache: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    pipeline.measure(pipeline.Options("planted", cache=cache, **SMALL), heard)
+    own = pipeline.load("planted", cache=cache).reality
+    assert own is not None and (own.real, own.generated) == (64, 64)
+    assert not any("real images" in line for line in heard.lines)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(photos / f"{number}.png")
+    pipeline.measure(pipeline.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
+    given = pipeline.load("planted", cache=cache).reality
+    assert given is not None and (given.real, given.generated) == (5, 64)
+
+
+def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models.wrap "
+        "import no_drawings\ndef load():\n    return replace(planted.load(), drawings=no_drawings)\n"
+    )
+    heard = Heard()
+    pipeline.measure(pipeline.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
+    assert any(line.startswith("no comparison with real images: planted brings none") for line in heard.lines)
+    assert pipeline.load(f"{mine}:load", cache=cache).reality is None
