@@ -543,6 +543,20 @@ def models() -> None:
     typer.echo("Some take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
 
 
+@app.command()
+def preference(
+    files: Annotated[
+        list[Path], typer.Argument(help="Choices that the page preference.html exported, a file a person.")
+    ],
+) -> None:
+    """Add up blind choices between images before and after a repair."""
+    with listening():
+        from dissectreport import preferences
+
+        for line in preferences.lines([preferences.read_choices(path) for path in files]):
+            typer.echo(line)
+
+
 @cache_app.command("list")
 def cache_list(cache: Cache = None) -> None:
     """List every run, those of a model and rule from the newest on, and the size of it all."""

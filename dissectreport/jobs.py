@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -22,6 +21,7 @@ from dissectreport.errors import (
     UnknownName,
     WeightsError,
 )
+from dissectreport.marks import read_marks
 from dissectreport.plan import (
     CHECKUPS,
     FEWEST,
@@ -329,7 +329,9 @@ def examining(
         return None
     scored = options.artifact_samples or checkup.scored
     checkup = replace(checkup, scored=scored, real=max(checkup.real, options.artifact_samples))
-    return Examining(layer, checkup, network_of(options, generator, segmenter), reviewed_units(options, layer))
+    return Examining(
+        layer, checkup, network_of(options, generator, segmenter), reviewed_units(options, layer, generator)
+    )
 
 
 def artifacts_asked_for(options: Options) -> bool:
@@ -378,22 +380,15 @@ def no_artifacts(
     return None
 
 
-def reviewed_units(options: Options, layer: str) -> tuple[int, ...]:
-    """The units of a manual review: {"layer": …, "units": […]}, or a list of numbers; () without a file."""
+def reviewed_units(options: Options, layer: str, generator: Generator) -> tuple[int, ...]:
+    """The units of a manual review of the layer; () without a file."""
     path = options.artifact_units
     if path is None:
         return ()
-    try:
-        held = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadOption(f"--artifact-units {path} cannot be read: {' '.join(str(error).split())}") from error
-    units = held.get("units") if isinstance(held, dict) else held
-    if not isinstance(units, list) or not units or not all(type(unit) is int and unit >= 0 for unit in units):
-        raise BadOption(f'--artifact-units {path} holds no list of units; it should be like {{"units": [3, 5]}}')
-    of = held.get("layer", layer) if isinstance(held, dict) else layer
-    if of != layer:
+    of, units = read_marks(path, generator.layers, generator.identity)
+    if of not in ("", layer):
         raise BadOption(f"--artifact-units {path} is about layer {of}, and {layer} is looked at; choose --layer {of}")
-    return tuple(dict.fromkeys(units))
+    return units
 
 
 def asked_for(options: Options) -> bool:

@@ -58,6 +58,8 @@ class Record:
     """The folder of real images that was given: `folder` (its name), `images`, `left_out`; empty without one."""
     reads: Mapping[str, Any] = field(default_factory=dict)
     """Likewise the folder whose images the network reads; empty for one that makes images."""
+    real: Mapping[str, Any] = field(default_factory=dict)
+    """Where the areas of concepts in real images lie (`folder`), and of how many `images`; empty without any."""
 
     run: int = 0
     """Place among the runs of the same model and rule; the newest has the largest."""

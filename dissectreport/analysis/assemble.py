@@ -14,9 +14,10 @@ from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.analysis.causal import Study, interventions, study
 from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.reality import Reality, reality
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import Budget, Plan, Rule, Shard, rule_named
+from dissectreport.plan import SHARD, Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
@@ -75,6 +76,7 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         interventions(record.interventions, reader, vocabulary, record.mixed_devices) if record.interventions else None,
         repair,
         None if repair is None else repair.figures,
+        source.reality(areas, vocabulary),
     )
 
 
@@ -185,6 +187,14 @@ class _Source:
         ]
         keys = dict.fromkeys(key for part in parts for key in part)
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
+
+    def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
+        """What real images show beside generated ones, where there are real ones."""
+        held = self.record.real
+        if not held:
+            return None
+        real = merge_all(stat for _, stat in self.reader.stats(held["folder"], held["images"], SHARD, "areas"))
+        return reality(real, generated, vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""

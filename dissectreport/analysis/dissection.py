@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.artifacts import Artifacts, Figures
 from dissectreport.analysis.interventions import Interventions
+from dissectreport.analysis.reality import Reality
 
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
@@ -257,6 +258,8 @@ class Dissection:
     """Which units of one layer keep images away from real ones; None where that was not measured."""
     quality: Figures | None = None
     """How near the images are to real ones; None where that was not measured."""
+    reality: Reality | None = None
+    """What real images show beside generated ones; None without real images."""
 
     @property
     def title(self) -> str:

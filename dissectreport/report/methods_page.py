@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.analysis.reality import COLUMNS as REALITY
 from dissectreport.report.artifacts import ArtifactMethods, artifact_methods
 from dissectreport.report.causal import dictionary, listed, meaning
 from dissectreport.report.causal_charts import order_mark, order_words
@@ -99,7 +100,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=downloads,
-        columns=site.wording.dictionary(),
+        columns={**site.wording.dictionary(), **(REALITY if found.reality is not None else {})},
         causes=causal_methods(site, around),
         artifacts=artifact_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
-PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "trust", "methods")
+PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
 TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
@@ -57,6 +57,10 @@ class Places:
     def layer_table(self, layer: str) -> str:
         """The page with all numbers of a layer."""
         return f"{self.home}/{self.layers[layer]}/table.html"
+
+    def review(self, layer: str) -> str:
+        """The contact sheet on which a layer's units are marked by eye."""
+        return f"{self.home}/{self.layers[layer]}/review.html"
 
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, or its card."""
@@ -107,6 +111,10 @@ class Places:
     def card(self) -> str:
         """The image that other sites show beside a link to this model."""
         return f"{self.home}/card.jpg"
+
+    def blind(self, name: str) -> str:
+        """A picture of the preference page, by a name that tells nothing."""
+        return f"{self.home}/img/pair-{name}.webp"
 
     def lookup(self, layer: str, sample: int) -> str:
         """The script with every unit's map over one image."""

@@ -19,6 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
 from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
@@ -39,6 +40,9 @@ from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
 from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
 from dissectreport.report.places import COMPARE, COMPARING, Places
+from dissectreport.report.preference_page import pairs_of, preference_images, preference_page
+from dissectreport.report.real_page import real_page
+from dissectreport.report.review_page import review_page
 from dissectreport.report.sharing import card, sitemap
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.trust_page import trust_page
@@ -201,10 +205,15 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         files |= _lookup_scripts(site, layer)
         files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
         names = tuple(name for name, of in tables if of == layer.name)
+        if not found.provenance.reads:
+            files[places.review(layer.name)] = render("review.html", review_page(site, layer))
         files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
     files |= _causal_pages(site)
     if found.artifacts is not None:
         files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
+        files |= _preference_files(site, found.artifacts)
+    if found.reality is not None:
+        files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(len(found.vocabulary))
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
@@ -229,6 +238,15 @@ def _causal_pages(site: Site) -> Files:
         for i, one in enumerate(every)
     }
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
+
+
+def _preference_files(site: Site, found: Artifacts) -> Files:
+    """The blind comparison of images before and after a repair, with its pictures; nothing where none differ."""
+    pairs = pairs_of(found)
+    if not pairs.different:
+        return {}
+    page = render("preference.html", preference_page(site, pairs))
+    return {site.places.page("preference"): page, **preference_images(site, pairs)}
 
 
 def as_json_file(value: Any) -> bytes:
@@ -330,6 +348,8 @@ def environment() -> Environment:
         "removed": figures.removed,
         "change": figures.change,
         "gain": figures.gain,
+        "points": figures.points,
+        "ratio": figures.ratio,
         "data": inline_data,
         "inline": inline_text,
         "runs": runs,

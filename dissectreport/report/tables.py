@@ -32,9 +32,11 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
     """The tables of a whole model by name."""
     controls = [layer.controls.assign(layer=layer.name) for layer in dissection.layers]
     joined = pd.concat(controls, ignore_index=True)
+    real = {} if dissection.reality is None else {"real": dissection.reality.table}
     return {
         "concepts": dissection.concepts.reset_index(drop=True),
         "layers": joined[["layer", *joined.columns[:-1]]],
+        **real,
     }
 
 
