@@ -123,7 +123,8 @@ class Models:
         if self.source.reference:
             return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
         if self._own is None or len(self._own) < of:
-            self._own = self.generator.drawn(of)
+            who = f"generator {self.generator.name!r} failed to give {of} real images"
+            self._own = answered(ModelError, who, lambda: self.generator.drawn(of))
         assert self._own is not None, "asked only where there are real images"
         images = self._own[shard.first : shard.first + shard.count]
         return list(range(shard.first, shard.first + len(images))), images

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dissectreport import engine, store
+from dissectreport.errors import ModelError, answered
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
@@ -73,7 +74,11 @@ class Measurement:
         # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.reference else []
         self.untrained = [Reading(layer) for layer in controlled]
-        self.real = real_images(job)
+
+    @cached_property
+    def real(self) -> int:
+        """In how many real images concepts are counted; asked only once the networks are known to work."""
+        return real_images(self.job)
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
@@ -373,7 +378,9 @@ def real_images(job: Job) -> int:
         return 0
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
-    return min(REAL, job.samples) if job.generator.drawn(1) is not None else 0
+    who = f"generator {job.generator.name!r} failed to give a real image"
+    one = answered(ModelError, who, lambda: job.generator.drawn(1))
+    return min(REAL, job.samples) if one is not None else 0
 
 
 def _counting(rule: Rule) -> Callable[..., Any]:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "on_demand": "analysis diagnose engine errors intervene jobs measure models plan probe",
     "ordering": "errors intervene measure plan probe stats",
     "intervene": "errors measure plan probe stats",
-    "measurement": "analysis engine jobs measure models plan records reference results stats store",
+    "measurement": "analysis engine errors jobs measure models plan records reference results stats store",
     "jobs": "errors features marks measure models plan plugins store",
     "results": "errors plan stats store",
     "measure": "counting errors features models plan plugins probe sampler segmenters stats",
