@@ -127,6 +127,9 @@ Features = Annotated[
 ArtifactSamples = Annotated[
     int, typer.Option(help="Images that a repair is scored on, at least 100; 0: the budget's own.", show_default=False)
 ]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="A coarser site in a minute or two: fewer images, three layers, a small budget.")
+]
 ArtifactUnits = Annotated[
     Path | None,
     typer.Option(help="A JSON file with units that you marked as artifacts, to score beside.", show_default=False),
@@ -138,6 +141,7 @@ def build(
     model: Model,
     layers: Layers = "",
     samples: Samples = None,
+    quick: Quick = False,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -181,6 +185,7 @@ def measure(
     model: Model,
     layers: Layers = "",
     samples: Samples = None,
+    quick: Quick = False,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 2112
 """Samples by default. Half of them score, in whole shards: 1,056 images stand behind every printed IoU."""
+QUICK_SAMPLES, QUICK_PILOT = 480, 336
+"""Samples, and samples that set the levels, of a quick run."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -90,6 +92,8 @@ class Options:
     cache: Path = field(default_factory=store.default_folder)
     mixed_devices: bool = False
     pilot: int = Plan.pilot
+    quick: bool = False
+    """Whether what is not asked for in so many words is measured coarsely."""
     interventions: bool = True
     intervention_samples: int = 0
     """0 for the budget's own."""
@@ -175,6 +179,7 @@ def prepare(options: Options) -> Job:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
+    options = hastened(options, generator)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
     if not name:
         raise BadOption(
@@ -230,6 +235,20 @@ def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
             f"tells why); there are {', '.join(generator.layers)}"
         )
     return UnknownName.of(f"layer of {model}", layer, generator.layers)
+
+
+def hastened(options: Options, generator: Generator) -> Options:
+    """The options of a quick run: few images, the first, middle and last of the layers, the smallest budget."""
+    if not options.quick:
+        return options
+    layers = generator.default_layers
+    return replace(
+        options,
+        samples=QUICK_SAMPLES if options.samples is None else options.samples,
+        layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
+        budget=options.budget or "quick",
+        pilot=QUICK_PILOT,
+    )
 
 
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
@@ -436,6 +455,7 @@ def reproduce(job: Job) -> str:
     words = ["dissectreport build", shlex.quote(options.model), f"--layers {','.join(job.layers)}"]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
     words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
+    words += ["--quick"] if options.quick else []
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
