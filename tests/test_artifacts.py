@@ -287,9 +287,9 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("nonsense", "cannot be read"),
-        ('{"units": []}', "holds no list of units"),
-        ('{"units": [1.5]}', "holds no list of units"),
+        ("nonsense", "is no JSON"),
+        ('{"units": []}', "marks no unit as an artifact"),
+        ('{"units": [1.5]}', "1.5 is no number of a unit"),
         ('{"layer": "mixed", "units": [1]}', "is about layer mixed"),
     ],
 )

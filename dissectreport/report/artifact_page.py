@@ -26,7 +26,6 @@ from dissectreport.report.charts import Point
 from dissectreport.report.frame import Frame
 from dissectreport.report.layer_pages import Card, card, strip_size
 from dissectreport.report.model import Pairs, Site, flat, rows_of
-from dissectreport.report.preference_page import pairs_of
 
 CARDS = 12
 """Units that are shown by their images."""
@@ -96,7 +95,7 @@ class ArtifactsPage:
     downloads: tuple[tuple[str, str, str], ...]
     review: str
     preference: str
-    """Where images before and after are compared blindly; '' where none differ."""
+    """Where images before and after are compared blindly."""
 
 
 def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
@@ -148,7 +147,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         settings=flat(found.settings),
         downloads=downloads(site, around, layer),
         review=around.to(site.places.review(layer.name)),
-        preference=around.to(site.places.page("preference")) if pairs_of(found).different else "",
+        preference=around.to(site.places.page("preference")),
     )
 
 

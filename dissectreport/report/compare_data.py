@@ -32,6 +32,7 @@ from dissectreport.errors import OutputError
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site
 from dissectreport.report.places import COMPARE
+from dissectreport.report.tables import without_nan
 
 VERSION = 1
 """Changes whenever a page of comparison could not read what an earlier render wrote."""
@@ -67,7 +68,7 @@ class Sited:
 
 def script(site: Site) -> bytes:
     """The model's file for comparisons."""
-    return f"{CALL}{json.dumps(wire(site), allow_nan=False, separators=(',', ':'))});\n".encode()
+    return f"{CALL}{json.dumps(without_nan(wire(site)), allow_nan=False, separators=(',', ':'))});\n".encode()
 
 
 def wire(site: Site) -> Wire:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -19,7 +18,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
 from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
@@ -40,11 +38,11 @@ from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
 from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
 from dissectreport.report.places import COMPARE, COMPARING, Places
-from dissectreport.report.preference_page import pairs_of, preference_images, preference_page
+from dissectreport.report.preference_page import Pairs, pairs_of, preference_images, preference_page
 from dissectreport.report.real_page import real_page
 from dissectreport.report.review_page import review_page
 from dissectreport.report.sharing import card, sitemap
-from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
+from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables, without_nan
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.wording import TOO_FEW
@@ -211,7 +209,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     files |= _causal_pages(site)
     if found.artifacts is not None:
         files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
-        files |= _preference_files(site, found.artifacts)
+        files |= preference_files(site, pairs_of(found.artifacts))
     if found.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(len(found.vocabulary))
@@ -240,11 +238,8 @@ def _causal_pages(site: Site) -> Files:
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
 
 
-def _preference_files(site: Site, found: Artifacts) -> Files:
-    """The blind comparison of images before and after a repair, with its pictures; nothing where none differ."""
-    pairs = pairs_of(found)
-    if not pairs.different:
-        return {}
+def preference_files(site: Site, pairs: Pairs) -> Files:
+    """The blind comparison of images before and after a repair, with its pictures."""
     page = render("preference.html", preference_page(site, pairs))
     return {site.places.page("preference"): page, **preference_images(site, pairs)}
 
@@ -252,15 +247,6 @@ def _preference_files(site: Site, found: Artifacts) -> Files:
 def as_json_file(value: Any) -> bytes:
     """JSON for people and programs, null where there is no number."""
     return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
-
-
-def without_nan(value: Any) -> Any:
-    """The same with null where there is no number."""
-    if isinstance(value, Mapping):
-        return {str(name): without_nan(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:

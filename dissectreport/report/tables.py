@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,12 @@ def _plain(column: pd.Series) -> list[Any]:
     if column.dtype.kind == "f":
         return [None if math.isnan(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
     return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null where there is no number."""
+    if isinstance(value, Mapping):
+        return {str(name): without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
