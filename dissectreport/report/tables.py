@@ -105,7 +105,7 @@ def as_json(table: pd.DataFrame) -> bytes:
 
 def _plain(column: pd.Series) -> list[Any]:
     if column.dtype.kind == "f":
-        return [None if math.isnan(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
+        return [None if not math.isfinite(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
     return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]
 
 
