@@ -56,15 +56,13 @@ def network(seed):
 
 def load():
     made = network(0)
+    made.requires_grad_(False)
     made.colours.weight.copy_((2 * torch.eye(3) - 1)[:, :, None, None])
     made.colours.bias.zero_()
     return ImageReader(
         name="colours", module=made, folder=open_folder({folder!r}, (24, 24)), layers=("colours",),
         default_layers=("colours",), mean=(0, 0, 0), remade=network, facts={{"segmenter": "colour"}},
     )
-
-
-torch.set_grad_enabled(False)
 '''
 
 
