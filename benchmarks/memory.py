@@ -13,7 +13,7 @@ CODE = """
 import json, resource, sys
 from pathlib import Path
 from dissectreport import pipeline
-small = dict(pilot=96, workers=2, interventions=False, cache=Path(sys.argv[2]))
+small = dict(pilot=96, workers=2, interventions=False, artifacts=False, cache=Path(sys.argv[2]))
 options = pipeline.Options("planted", samples=int(sys.argv[1]), **small)
 pipeline.measure(options)
 measured = sum(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

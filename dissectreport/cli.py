@@ -47,7 +47,7 @@ def _program(
 
 
 Model = Annotated[
-    str, typer.Argument(help="A name from `dissectreport models`, module:function, or ./file.py:function.")
+    str, typer.Argument(help="A name from `dissectreport models`, a .toml that describes one, or ./file.py:function.")
 ]
 Weights = Annotated[
     str, typer.Option(help="A file of weights for the model; nothing is downloaded then.", metavar="FILE")
@@ -116,11 +116,32 @@ RunSeed = Annotated[int | None, typer.Option(help="Of several runs, one with thi
 RunGrid = Annotated[int, typer.Option(help="Of several runs, one on this grid.", show_default=False)]
 
 
+Artifacts = Annotated[bool, typer.Option(help="Look for artifact units, and score images without them.")]
+Features = Annotated[
+    str,
+    typer.Option(
+        help="Network in whose features images are compared, e.g. inception; default: the segmenter's own.",
+        show_default=False,
+    ),
+]
+ArtifactSamples = Annotated[
+    int, typer.Option(help="Images that a repair is scored on, at least 100; 0: the budget's own.", show_default=False)
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="A coarser site in a minute or two: fewer images, three layers, a small budget.")
+]
+ArtifactUnits = Annotated[
+    Path | None,
+    typer.Option(help="A JSON file with units that you marked as artifacts, to score beside.", show_default=False),
+]
+
+
 @app.command()
 def build(
     model: Model,
     layers: Layers = "",
     samples: Samples = None,
+    quick: Quick = False,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -141,6 +162,10 @@ def build(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    artifacts: Artifacts = True,
+    artifact_samples: ArtifactSamples = 0,
+    artifact_units: ArtifactUnits = None,
+    features: Features = "",
     weights: Weights = "",
     offline: Offline = False,
     reference: Reference = None,
@@ -160,6 +185,7 @@ def measure(
     model: Model,
     layers: Layers = "",
     samples: Samples = None,
+    quick: Quick = False,
     segmenter: Segmenter = "",
     rule: RuleName = "corrected",
     seed: Seed = 1,
@@ -176,6 +202,10 @@ def measure(
     budget: BudgetName = "",
     constant: Constant = "",
     precision: Precision = "auto",
+    artifacts: Artifacts = True,
+    artifact_samples: ArtifactSamples = 0,
+    artifact_units: ArtifactUnits = None,
+    features: Features = "",
     weights: Weights = "",
     offline: Offline = False,
     reference: Reference = None,
@@ -381,6 +411,83 @@ def intervene(
             typer.echo(f"pictures: {out}")
 
 
+@app.command("artifacts")
+def artifact_units_of(
+    model: Model,
+    layer: Annotated[str, typer.Option(help="Layer to look in; default: the middle one of those that are read.")] = "",
+    reference: Reference = None,
+    artifact_samples: ArtifactSamples = 0,
+    features: Features = "",
+    artifact_units: ArtifactUnits = None,
+    budget: BudgetName = "",
+    edits: Annotated[Path, typer.Option(help="Where the repair is written.", metavar="FILE")] = Path("edits.json"),
+    samples: Samples = None,
+    segmenter: Segmenter = "",
+    rule: RuleName = "corrected",
+    seed: Seed = 1,
+    device: Device = "auto",
+    workers: Workers = 0,
+    cache: Cache = None,
+    precision: Precision = "auto",
+    weights: Weights = "",
+    offline: Offline = False,
+) -> None:
+    """Find the units that keep images away from real ones, and print what turning them off does to quality."""
+    with listening(offline) as ear:
+        from dissectreport import pipeline, store
+
+        options = pipeline.Options(
+            model,
+            artifact_layer=layer,
+            reference=reference,
+            artifact_samples=artifact_samples,
+            features=features,
+            artifact_units=artifact_units,
+            budget=budget,
+            samples=samples,
+            segmenter=segmenter,
+            rule=rule,
+            seed=seed,
+            device=device,
+            workers=workers,
+            cache=cache or store.default_folder(),
+            precision=precision,
+            weights=weights,
+        )
+        found, repair = pipeline.artifacts(options, ear)
+        ear.close()
+        for line in pipeline.artifact_lines(found):
+            typer.echo(line)
+        if repair is not None:
+            pipeline.save_edits(repair, edits)
+            typer.echo(f"edits: {edits}; `dissectreport repair {model} --edits {edits}` makes repaired images")
+
+
+@app.command()
+def repair(
+    model: Model,
+    edits: Annotated[Path, typer.Option(help="A file that `dissectreport artifacts` wrote.", metavar="FILE")],
+    samples: Annotated[int, typer.Option(help="Images to make, from the first sample on.")] = 100,
+    out: Annotated[Path, typer.Option(help="Folder for the images.")] = Path("images"),
+    seed: Seed = 1,
+    other_weights: Annotated[
+        bool, typer.Option("--other-weights", help="Apply edits that were made for other weights.")
+    ] = False,
+    device: Device = "auto",
+    workers: Workers = 0,
+    weights: Weights = "",
+    offline: Offline = False,
+) -> None:
+    """Make images with units turned off as a file of edits says, as PNG files named by their samples."""
+    with listening(offline) as ear:
+        from dissectreport import pipeline
+
+        options = pipeline.Options(model, seed=seed, device=device, workers=workers, weights=weights)
+        made = pipeline.repair(options, edits, samples, out, other_weights, ear)
+        ear.close()
+        typer.echo(f"{made:,} images in {out}")
+
+
 def _numbers(words: str) -> tuple[int, ...]:
     from dissectreport.errors import BadOption
 
@@ -435,10 +542,24 @@ def models() -> None:
         for one in listed:
             line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
             typer.echo(line.rstrip())
-    for line in dict.fromkeys(f"licence {one.licence}: {one.licence_note}" for one in every if one.licence_note):
-        typer.echo(line)
+        for line in dict.fromkeys(f"  licence {one.licence}: {one.licence_note}" for one in listed if one.licence_note):
+            typer.echo(line)
     typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
     typer.echo("Some take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
+
+
+@app.command()
+def preference(
+    files: Annotated[
+        list[Path], typer.Argument(help="Choices that the page preference.html exported, a file a person.")
+    ],
+) -> None:
+    """Add up blind choices between images before and after a repair."""
+    with listening():
+        from dissectreport import preferences
+
+        for line in preferences.lines([preferences.read_choices(path) for path in files]):
+            typer.echo(line)
 
 
 @cache_app.command("list")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,12 +31,28 @@ Arrays = dict[str, NDArray[Any]]
 Units = tuple[int, ...]
 
 
+class Aimed(Protocol):
+    """Which layer is edited, in which arithmetic."""
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+
+    @property
+    def precision(self) -> str:
+        """'float32' or 'bfloat16'."""
+
+    @property
+    def choosing_seed(self) -> int:
+        """The seed of the latents on which orders are made."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """The networks of a worker, set up for edits of one layer."""
 
     models: Models
-    aim: Aim
+    aim: Aimed
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The arithmetic of the aim."""
@@ -64,6 +80,11 @@ class Bench:
         """(n, slots, h, w) concept numbers."""
         with torch.no_grad(), self.autocast():
             return self.models.labels(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, d) float32 features of images, with gradients where they are wanted."""
+        with self.autocast():
+            return self.models.described(images)
 
     def labels_at(self, at: Opened, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""

@@ -11,10 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dissectreport import __version__, store
-from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
-from dissectreport.plan import FEWEST, SHARD, Budget, Plan, budget_named, rule_named, shards
+from dissectreport.errors import (
+    BadOption,
+    DissectReportError,
+    FeaturesError,
+    FolderError,
+    ModelError,
+    SegmenterError,
+    UnknownName,
+    WeightsError,
+)
+from dissectreport.marks import read_marks
+from dissectreport.plan import (
+    CHECKUPS,
+    FEWEST,
+    FEWEST_SCORED,
+    SHARD,
+    Budget,
+    Checkup,
+    Plan,
+    budget_named,
+    rule_named,
+    shards,
+)
 
 if TYPE_CHECKING:
+    from dissectreport.features.base import FeatureNetwork
     from dissectreport.measure import Source
     from dissectreport.models.base import Generator
     from dissectreport.models.folders import Folder
@@ -22,6 +44,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 2112
 """Samples by default. Half of them score, in whole shards: 1,056 images stand behind every printed IoU."""
+QUICK_SAMPLES, QUICK_PILOT = 480, 336
+"""Samples, and samples that set the levels, of a quick run."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -68,6 +92,8 @@ class Options:
     cache: Path = field(default_factory=store.default_folder)
     mixed_devices: bool = False
     pilot: int = Plan.pilot
+    quick: bool = False
+    """Whether what is not asked for in so many words is measured coarsely."""
     interventions: bool = True
     intervention_samples: int = 0
     """0 for the budget's own."""
@@ -84,6 +110,16 @@ class Options:
     """A file with the model's weights; '' for those that it finds by itself."""
     reference: Path | None = None
     """A folder of real images; None for the model's own, where it has any."""
+    artifacts: bool = True
+    """Whether artifact units are looked for."""
+    artifact_layer: str = ""
+    """'' for the layer of the interventions."""
+    artifact_samples: int = 0
+    """Scoring latents; 0 for the budget's own."""
+    artifact_units: Path | None = None
+    """A file with the units that a person marked as artifacts."""
+    features: str = ""
+    """The network in whose features images are compared; '' for the segmenter's, where it tells any."""
     command: str = ""
 
 
@@ -104,6 +140,8 @@ class Job:
     """What to intervene on; None where interventions are not wanted, or cannot be made."""
     reference: Folder | None = None
     """Real images; None where no folder was given."""
+    examining: Examining | None = None
+    """Where artifact units are looked for; None where that is not wanted, or cannot be done."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +150,18 @@ class Intervention:
 
     layer: str
     budget: Budget
+
+
+@dataclass(frozen=True)
+class Examining:
+    """A checked wish for artifact units."""
+
+    layer: str
+    checkup: Checkup
+    network: FeatureNetwork
+    """In whose features images are compared."""
+    reviewed: tuple[int, ...] = ()
+    """The units that a person marked as artifacts."""
 
 
 def prepare(options: Options) -> Job:
@@ -129,6 +179,7 @@ def prepare(options: Options) -> Job:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
+    options = hastened(options, generator)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
     if not name:
         raise BadOption(
@@ -156,9 +207,24 @@ def prepare(options: Options) -> Job:
     threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 2) // 2)
     ordered = tuple(layer for layer in generator.layers if layer in layers)
     real = str(reference.path) if reference else ""
-    source = Source(options.model, name, None, device, threads, options.weights, real)
+    features = features_named(options, segmenter)
+    source = Source(options.model, name, None, device, threads, options.weights, real, features=features)
     wish = intervention(options, ordered, generator, segmenter, device)
-    return Job(options, samples, plan, source, ordered, generator, segmenter, workers, wish, reference)
+    looking = examining(options, ordered, generator, segmenter, reference, device)
+    return Job(options, samples, plan, source, ordered, generator, segmenter, workers, wish, reference, looking)
+
+
+def bare(options: Options) -> tuple[Generator, Source]:
+    """The generator alone, and the source from which workers load it: for images that no segmenter sees."""
+    from dissectreport import plugins
+    from dissectreport.measure import Source, pick_device
+    from dissectreport.models.base import makes_images
+
+    device = pick_device(options.device)
+    generator = plugins.generator(options.model, options.weights)
+    if not makes_images(generator):
+        raise ModelError(f"{generator.name} reads images and makes none, so that there is nothing to repair")
+    return generator, Source(options.model, "", None, device, weights=options.weights)
 
 
 def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
@@ -169,6 +235,20 @@ def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
             f"tells why); there are {', '.join(generator.layers)}"
         )
     return UnknownName.of(f"layer of {model}", layer, generator.layers)
+
+
+def hastened(options: Options, generator: Generator) -> Options:
+    """The options of a quick run: few images, the first, middle and last of the layers, the smallest budget."""
+    if not options.quick:
+        return options
+    layers = generator.default_layers
+    return replace(
+        options,
+        samples=QUICK_SAMPLES if options.samples is None else options.samples,
+        layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
+        budget=options.budget or "quick",
+        pilot=QUICK_PILOT,
+    )
 
 
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
@@ -241,6 +321,95 @@ def intervention(
     )
 
 
+def examining(
+    options: Options,
+    layers: tuple[str, ...],
+    generator: Generator,
+    segmenter: Segmenter,
+    reference: Folder | None,
+    device: str,
+) -> Examining | None:
+    """Where to look for artifact units, checked before anything long begins."""
+    checkup = CHECKUPS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
+    if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
+        raise BadOption(
+            f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "
+            "distances between sets of images need as many on each side"
+        )
+    layer = options.artifact_layer or options.intervention_layer or middle(layers)
+    if layer not in layers:
+        raise UnknownName.of("measured layer", layer, layers)
+    if not options.artifacts:
+        return None
+    problem = no_artifacts(options, generator, segmenter, reference)
+    if problem is not None:
+        if artifacts_asked_for(options):
+            raise problem
+        return None
+    scored = options.artifact_samples or checkup.scored
+    checkup = replace(checkup, scored=scored, real=max(checkup.real, options.artifact_samples))
+    return Examining(
+        layer, checkup, network_of(options, generator, segmenter), reviewed_units(options, layer, generator)
+    )
+
+
+def artifacts_asked_for(options: Options) -> bool:
+    """Whether artifact units were asked for in so many words, and must not be left out."""
+    return bool(options.artifact_layer or options.artifact_samples or options.artifact_units or options.features)
+
+
+def features_named(options: Options, segmenter: Segmenter) -> str:
+    """The feature network by name; '' for the segmenter's own features.
+
+    Where it tells none, InceptionV3 if its weights are here: nothing is downloaded that nobody asked for.
+    """
+    from dissectreport import plugins
+
+    if options.features or hasattr(segmenter, "features"):
+        return options.features
+    here = [one.name for one in plugins.listed(plugins.FEATURES) if one.state == "installed"]
+    return "inception" if "inception" in here else ""
+
+
+def network_of(options: Options, generator: Generator, segmenter: Segmenter) -> FeatureNetwork:
+    """The network in whose features images are compared; FeaturesError where there is none."""
+    from dissectreport import plugins
+    from dissectreport.features.base import SegmenterFeatures
+
+    name = features_named(options, segmenter)
+    return plugins.features(name) if name else SegmenterFeatures.of(segmenter, generator.image_size)
+
+
+def no_artifacts(
+    options: Options, generator: Generator, segmenter: Segmenter, reference: Folder | None
+) -> DissectReportError | None:
+    """Why no artifact units can be looked for; None where they can."""
+    from dissectreport.models.base import makes_images
+
+    if not makes_images(generator):
+        return ModelError(f"{generator.name} reads images and makes none, so that there is nothing to repair")
+    if reference is None and generator.drawn(1) is None:
+        return FolderError(
+            f"{generator.name} has no real images of its own to compare with; give some with --reference"
+        )
+    try:
+        network_of(options, generator, segmenter)
+    except (FeaturesError, WeightsError) as error:
+        return error
+    return None
+
+
+def reviewed_units(options: Options, layer: str, generator: Generator) -> tuple[int, ...]:
+    """The units of a manual review of the layer; () without a file."""
+    path = options.artifact_units
+    if path is None:
+        return ()
+    of, units = read_marks(path, generator.layers, generator.identity)
+    if of not in ("", layer):
+        raise BadOption(f"--artifact-units {path} is about layer {of}, and {layer} is looked at; choose --layer {of}")
+    return units
+
+
 def asked_for(options: Options) -> bool:
     """Whether interventions were asked for in so many words, and must not be left out."""
     return bool(options.concepts or options.intervention_layer or options.intervention_samples)
@@ -286,15 +455,23 @@ def reproduce(job: Job) -> str:
     words = ["dissectreport build", shlex.quote(options.model), f"--layers {','.join(job.layers)}"]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
     words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
+    words += ["--quick"] if options.quick else []
     words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
     words += [] if options.interventions else ["--no-interventions"]
-    for name in ("intervention_samples", "intervention_layer", "budget", "constant", "precision"):
+    words += [] if options.artifacts else ["--no-artifacts"]
+    for name in (
+        *("intervention_samples", "intervention_layer", "budget", "constant", "precision"),
+        *("artifact_layer", "artifact_samples", "features"),
+    ):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
     words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
     words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
+    words += (
+        [f"--artifact-units {shlex.quote(without_place(options.artifact_units))}"] if options.artifact_units else []
+    )
     words += [f"--reference {shlex.quote(without_place(options.reference))}"] if options.reference else []
     return " ".join(words)
 

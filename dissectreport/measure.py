@@ -19,13 +19,15 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dissectreport import counting, plugins, probe
-from dissectreport.errors import Answer, BadOption, ModelError, SegmenterError, answered
+from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
+from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import FolderReader, Generator
 from dissectreport.models.folders import open_folder
 from dissectreport.models.outputs import doubt_about
 from dissectreport.plan import Plan, Reading, Shard, rule_named
 from dissectreport.sampler import latents
 from dissectreport.segmenters.base import Segmenter
+from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.levels import CELLS, CUTTINGS, Levels
@@ -50,6 +52,8 @@ class Source:
     """A folder of real images, '' for the generator's own."""
     broken: tuple[str, ...] = ()
     """Images that the generator is to leave out, where it reads images."""
+    features: str = ""
+    """The network in whose features images are compared; '' for what the segmenter tells."""
 
     def models(self) -> Models:
         """The networks, loaded."""
@@ -65,6 +69,8 @@ class Models:
     """The networks of a worker, loaded when first used."""
 
     source: Source
+    _own: Tensor | None = None
+    """The generator's own real images, once they were asked for."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -86,6 +92,13 @@ class Models:
         """The segmenter that names its pixels."""
         return plugins.segmenter(self.source.segmenter).to(self.device)
 
+    @cached_property
+    def features(self) -> FeatureNetwork:
+        """The network in whose features images are compared."""
+        if self.source.features:
+            return plugins.features(self.source.features).to(self.device)
+        return SegmenterFeatures.of(self.segmenter, self.generator.image_size)
+
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
@@ -95,6 +108,26 @@ class Models:
         if not self.source.reference:
             return self.generator.drawn(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
+
+    def described(self, images: Tensor) -> Tensor:
+        """(n, d) checked features of (n, 3, h, w) images, with gradients."""
+        network, n = self.features, len(images)
+        found = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        if not isinstance(found, Tensor) or tuple(found.shape) != (n, network.dimension):
+            shape = tuple(getattr(found, "shape", ()))
+            raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
+        return found.float()
+
+    def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
+        """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
+        if self.source.reference:
+            return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
+        if self._own is None or len(self._own) < of:
+            who = f"generator {self.generator.name!r} failed to give {of} real images"
+            self._own = answered(ModelError, who, lambda: self.generator.drawn(of))
+        assert self._own is not None, "asked only where there are real images"
+        images = self._own[shard.first : shard.first + shard.count]
+        return list(range(shard.first, shard.first + len(images))), images
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
@@ -464,5 +497,22 @@ def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
     def work(_shard: Shard) -> Arrays:
         images = models.drawn(count)
         return {} if images is None else segmented(models, images.to(models.device))
+
+    return work
+
+
+def make_real_areas(source: Source, plan: Plan, of: int) -> Callable[[Shard], dict[str, Areas]]:
+    """The pass that counts, in each of `of` real images, the pixels of every concept, as in generated ones."""
+    models = source.models()
+
+    def work(shard: Shard) -> dict[str, Areas]:
+        places, images = models.real(shard, of)
+        samples = np.array(places, np.int64)
+        if not places:
+            return {"areas": Areas(samples, samples, np.zeros((0, 0), np.int64), plan.grid**2)}
+        with torch.no_grad():
+            labels = torch.cat([models.labels(part.to(models.device)) for part in torch.split(images, plan.batch)])
+        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
+        return {"areas": replace(counting.areas(masks, shard.first), samples=samples)}
 
     return work

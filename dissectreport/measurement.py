@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dissectreport import engine, store
+from dissectreport.errors import ModelError, answered
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import LayerRecord, Record
@@ -31,6 +32,8 @@ LOOKUP = 12
 """Images in which a reader can look up which units fire."""
 TRUST = 12
 """Images whose segmentation is shown."""
+REAL = 1056
+"""Real images in which concepts are counted, to compare with those of generated images."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Measurement:
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.reference else []
         self.untrained = [Reading(layer) for layer in controlled]
 
+    @cached_property
+    def real(self) -> int:
+        """In how many real images concepts are counted; asked only once the networks are known to work."""
+        return real_images(self.job)
+
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
         with self.workers:
@@ -95,6 +103,7 @@ class Measurement:
             bare = self._counted(source, plan, self.untrained, "untrained control")
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
         drawn = self._drawn()
+        real = self._real()
         layers = [
             LayerRecord(
                 reading.layer,
@@ -105,7 +114,7 @@ class Measurement:
             )
             for reading in self.readings
         ]
-        record = self._record(tuple(layers), pictures, drawn)
+        record = self._record(tuple(layers), pictures, drawn, real)
         record.save(job.options.cache)
         return record
 
@@ -123,7 +132,8 @@ class Measurement:
         pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
         pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
         passes = samples + (plan.pilot if self.rule.searches else 0)
-        total = (passes * counting + plan.pilot * pilot + pictures) / job.workers
+        real = self.real * first.segmenter
+        total = (passes * counting + plan.pilot * pilot + pictures + real) / job.workers
         # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
         disk = counted * samples / plan.shard * KEPT * first.concepts
         controls = ", and controls" if self.rotated else ""
@@ -276,6 +286,34 @@ class Measurement:
                 place.save("drawn", found)
         return place.folder.name
 
+    def _real(self) -> Mapping[str, Any]:
+        """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
+        from dissectreport.measure import make_real_areas
+        from dissectreport.models.base import makes_images
+
+        job, plan, count = self.job, self.job.plan, self.real
+        if not count:
+            if makes_images(job.generator):
+                self.listener.say(
+                    f"no comparison with real images: {job.generator.name} brings none; --reference FOLDER gives some"
+                )
+            return {}
+        images = plan.generator if job.reference is None else job.reference.identity
+        facts = {
+            "format": FORMAT,
+            "images": images,
+            "segmenter": plan.segmenter,
+            "grid": plan.grid,
+            "torch": plan.torch,
+        }
+        place = self._opened({"kind": "real areas", **facts})
+        parts = shards(count, SHARD)
+        missing = [s for s in parts if not self._sound(place, shard_name(s))]
+        make = partial(make_real_areas, job.source, plan, count)
+        for shard, found in self._run(make, missing, "concepts in real images", len(parts), plan):
+            place.save(shard_name(shard), flat(found))
+        return {"folder": place.folder.name, "images": count}
+
     def _run(
         self, make: engine.Make[Shard, Any], parts: Sequence[Shard], task: str, total: int, plan: Plan
     ) -> Iterator[tuple[Shard, Any]]:
@@ -298,7 +336,7 @@ class Measurement:
     def _read_samples(self, place: Store, samples: int, stat: str) -> Iterator[tuple[Shard, Any]]:
         return read_stat(place, shards(samples, self.job.plan.shard), stat)
 
-    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str) -> Record:
+    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
         from dissectreport.models.base import FolderReader
 
         job, options = self.job, self.job.options
@@ -326,9 +364,23 @@ class Measurement:
             tuple(sorted(self.folders)),
             options.mixed_devices,
             drawn=drawn,
+            real=real,
             reference={} if job.reference is None else job.reference.facts(),
             reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
         )
+
+
+def real_images(job: Job) -> int:
+    """In how many real images concepts are counted, no more than are generated; 0 where there are none to compare."""
+    from dissectreport.models.base import makes_images
+
+    if not makes_images(job.generator):
+        return 0
+    if job.reference is not None:
+        return min(REAL, job.samples, len(job.reference.order(0)))
+    who = f"generator {job.generator.name!r} failed to give a real image"
+    one = answered(ModelError, who, lambda: job.generator.drawn(1))
+    return min(REAL, job.samples) if one is not None else 0
 
 
 def _counting(rule: Rule) -> Callable[..., Any]:

@@ -4,11 +4,13 @@
     nearness(features)                                 # (n,) of features (n, d); larger is nearer
 
 `Witness` leads. What ablating a unit does to its mean over generated images is what it does to the kernel distance,
-to first order; where generated images are as dense as real ones it is zero, so it rewards being like real images and
+to first order; where generated images are as dense as real ones it is level, so it rewards being like real images and
 not being plain. `Neighbours`, the distance to the nearest real images, rewards the plain: of the planted generator it
-says that removing balls, which real images have too, comes nearer by three quarters of what removing a blotch does;
-the witness says by a hundredth. On layer6 of scenes_pgan both are told well to first order (rank correlation with
-exact ablation of 38 units over 200 latents .94 for both; split-half reliability .87 and .86).
+says that removing balls, which real images have too, brings nine tenths of what removing a blotch does; the witness
+says a hundredth. On layer6 of scenes_pgan first-order effects of 38 units agree with exact ones over 200 latents for
+both (rank correlation .94; .87 between halves of the latents). Of these, the ten best units by the witness take 23 %
+of the kernel distance of other latents when ablated together, the ten best by neighbours 7 %; ten random units add 13
+or 32 %.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from dissectreport import engine, probe
 from dissectreport.analysis.causal import changes
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
-from dissectreport.jobs import Job, Listener
-from dissectreport.plan import FEWEST, PAIR, Aim, Budget, Shard, blocks_of, shards
+from dissectreport.jobs import Job, Listener, Options, bare, cores
+from dissectreport.plan import FEWEST, PAIR, Aim, Budget, Plan, Shard, blocks_of, shards
+
+if TYPE_CHECKING:
+    from dissectreport.models.edits import Edits
 
 MODES = ("ablate", "insert")
 VALUES = ("zero", "mean", "resample", "quantile")
@@ -82,6 +85,25 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     table = changes([(shard, found["paired"]) for shard, found in ordered], vocabulary, wish.concepts)
     shown = [[found[name] for _, found in ordered if name in found] for name in ("before", "after")]
     return Outcome(table, np.concatenate(shown[0]), np.concatenate(shown[1]), wish.samples)
+
+
+def repaired_images(
+    options: Options, edits: Edits, samples: int, other_weights: bool, listener: Listener
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Sample numbers with their edited images (height, width, 3), in order of batches as they finish."""
+    from dissectreport.diagnose import make_repaired
+    from dissectreport.models.edits import repaired
+
+    generator, source = bare(options)
+    with repaired(generator, edits, other_weights):
+        pass  # Refused here, before workers start.
+    wanted, done = shards(samples, Plan.batch), 0
+    with engine.Workers(options.workers or (cores() if source.device == "cpu" else 1)) as workers:
+        make = partial(make_repaired, source, edits, options.seed, other_weights)
+        for shard, found in workers.run(make, wanted):
+            yield from enumerate(found["images"], shard.first)
+            done += shard.count
+            listener.progress("repairing", done, samples, "images")
 
 
 def layer_shape(job: Job, layer: str) -> tuple[int, int, int]:

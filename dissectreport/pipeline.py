@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from threadpoolctl import threadpool_limits
 
 from dissectreport import records, store
+from dissectreport.analysis.artifacts import CHOICE
 from dissectreport.checkpoints import downloads
-from dissectreport.errors import BadOption, ModelError, SegmenterError, UnknownName
+from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError, UnknownName
 from dissectreport.jobs import (
     FEW,
     Job,
     Listener,
     Options,
     Silent,
+    artifacts_asked_for,
     asked_for,
     middle,
+    no_artifacts,
     no_interventions,
     prepare,
     settled,
@@ -31,8 +34,10 @@ from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
 if TYPE_CHECKING:
+    from dissectreport.analysis.artifacts import Artifacts
     from dissectreport.analysis.dissection import Dissection
     from dissectreport.checking import Finding
+    from dissectreport.models.edits import Edits
     from dissectreport.on_demand import Outcome, Wish
     from dissectreport.report.site import Written
 
@@ -67,7 +72,8 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     ear = listener or Silent()
     job = settled(prepare(options), ear)
     record = Measurement(job, ear).run()
-    return _intervened(job, record, ear) if options.interventions else record
+    record = _intervened(job, record, ear) if options.interventions else record
+    return _diagnosed(job, record, ear) if options.artifacts else record
 
 
 def _intervened(job: Job, record: Record, ear: Listener) -> Record:
@@ -93,6 +99,29 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
         ear.say(f"no interventions: {error}")
         return record
     found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.folders})))
+    found.save(options.cache)
+    return found
+
+
+def _diagnosed(job: Job, record: Record, ear: Listener) -> Record:
+    """The record with artifact units and what ablating them does to the quality of images."""
+    from dissectreport.diagnosis import Diagnosing
+
+    options, wish = job.options, job.examining
+    if wish is None:
+        ear.say(f"no artifact units: {no_artifacts(options, job.generator, job.segmenter, job.reference)}")
+        return record
+    ear.say(f"looking for artifact units in {wish.layer}")
+    run = Diagnosing(job, wish, options.precision, ear)
+    try:
+        kept = run.run()
+    except (BadOption, ModelError, FeaturesError, FolderError) as error:
+        if artifacts_asked_for(options):
+            raise
+        # What was dissected can be drawn without.
+        ear.say(f"no artifact units: {error}")
+        return record
+    found = replace(record, artifacts=kept, folders=tuple(sorted({*record.folders, *run.folders})))
     found.save(options.cache)
     return found
 
@@ -248,6 +277,93 @@ def intervene(options: Options, wish: Wish, listener: Listener | None = None) ->
         wish = replace(wish, units=_known_units(options, wish))
     precision = "float32" if options.precision == "auto" else options.precision
     return try_out(job, wish, precision, ear)
+
+
+def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artifacts, Edits | None]:
+    """The artifact units of a model and the repair; the edits to take away, or None where none is recommended.
+
+    The newest run that fits is taken as it is; a model that was not measured is, in that layer alone.
+    """
+    from dissectreport.measurement import Measurement
+    from dissectreport.models.edits import Edits
+
+    ear = listener or Silent()
+    options = replace(options, interventions=False)
+    known = _measured(options)
+    if known is not None:
+        names = tuple(layer.name for layer in known.layers)
+        options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
+    layer = options.artifact_layer or middle(prepare(replace(options, artifacts=False)).layers)
+    if known is None:
+        options = replace(options, layers=(layer,), controls=False)
+    job = settled(prepare(replace(options, artifact_layer=layer)), ear)
+    same = known is not None and known.plan == asdict(job.plan)
+    record = known if known is not None and same else Measurement(job, ear).run()
+    found = _assembled(_diagnosed(job, record, ear), options.cache).artifacts
+    assert found is not None, "what was asked for is there, or was refused"
+    units = found.repair
+    generator = job.generator
+    edits = Edits(options.model, generator.identity, found.layer, units, (0.0,) * len(units), CHOICE)
+    return found, edits if units else None
+
+
+def _measured(options: Options) -> Record | None:
+    """The newest run of the model that has the layer, if one is named."""
+    wanted = Wanted(options.samples or 0, seed=options.seed, segmenter=options.segmenter)
+    fitting = [one for one in records.runs(options.cache, options.model, options.rule) if wanted.fits(one)]
+    layer = options.artifact_layer
+    return next((one for one in fitting if not layer or layer in [held.name for held in one.layers]), None)
+
+
+def artifact_lines(found: Artifacts) -> Iterator[str]:
+    """The list of artifact units and the quality of images, as lines."""
+    many = len(found.listed)
+    yield f"{many or 'no'} artifact unit{'s' * (many != 1)} in {found.layer} ({found.features}; {found.reference})"
+    table = found.units.set_index("unit")
+    for unit in found.listed:
+        row = table.loc[unit]
+        yield (
+            f"  unit {unit:4}  brings images {row['share']:.1%} nearer  "
+            f"[{row['exact_low']:.4g}, {row['exact_high']:.4g}] of kernel distance, q {row['q']:.2g}"
+        )
+    yield f"{'':14} {'measure':18} {'value':>9}  95 % interval          change to before"
+    columns = ["set", "units", "measure", "value", "low", "high", "change", "change_low", "change_high"]
+    for name, units, measure, value, low, high, change, least, most in found.quality[columns].values.tolist():
+        changed = f"{change:+9.4f} [{least:+.4f}, {most:+.4f}]" if change == change else ""
+        words = f"{name} {units}" if units else name
+        yield f"{words:14} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
+    yield f"{found.scored:,} images on each side; real against other real ones: {found.against_itself:,}"
+    if found.chosen:
+        yield f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
+    else:
+        yield "no repair is recommended: with none of the sizes tried does the kernel distance surely fall"
+
+
+def save_edits(edits: Edits, out: Path) -> None:
+    """Write edits as a small JSON file."""
+    store.write(out, edits.text().encode())
+
+
+def repair(
+    options: Options,
+    edits: Path,
+    samples: int,
+    out: Path,
+    other_weights: bool = False,
+    listener: Listener | None = None,
+) -> int:
+    """Write edited images as PNG, named by their samples; returns how many."""
+    from dissectreport.models.edits import read_edits
+    from dissectreport.on_demand import repaired_images
+    from dissectreport.report.images import png
+
+    if samples < 1:
+        raise BadOption(f"--samples must be at least 1, not {samples}")
+    found = read_edits(edits)
+    writable(out)
+    for number, pixels in repaired_images(options, found, samples, other_weights, listener or Silent()):
+        store.write(out / f"{number:06d}.png", png(pixels))
+    return samples
 
 
 def middle_layer(options: Options) -> str:

@@ -15,8 +15,9 @@ SHARD = 48
 """Samples in a shard: a multiple of the batch, because convolutions are not batch-size invariant in the last bits."""
 
 BATCH = 16
-SEEDS = 4
-"""Seeds that a run draws from, its own the first: samples, pilot, and the two halves of interventions."""
+SEEDS = 8
+"""Seeds that a run draws from, its own the first: samples, pilot, the two halves of interventions, and four for
+artifact units: the generated side of nearness, choosing, testing and scoring."""
 GROUPS = 20
 """Shard number modulo this is the shard's group; even groups choose, odd groups score."""
 
@@ -346,6 +347,114 @@ class Aim:
     def facts(self) -> dict[str, Any]:
         """Everything that could change the bytes, as plain JSON values, for the cache key."""
         return {"format": INTERVENTIONS, **asdict(self)}
+
+
+FEWEST_SCORED = 100
+"""Images on each side behind any distance between sets of images."""
+
+DIAGNOSES = 1
+"""Changes whenever artifact units of the same examination and checkup would come out differently."""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """How much is spent on artifact units and repair."""
+
+    name: str
+    real: int = 1056
+    """Real images, at most."""
+    side: int = 480
+    """Generated images that nearness compares with."""
+    dissected: int = 1008
+    """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
+    gradients: int = 192
+    """Choosing latents, behind the first-order effects."""
+    tested: int = 128
+    """Testing latents, behind the effect of single units."""
+    leading: int = 30
+    """Leading units by the first-order effect that are ablated one by one."""
+    control: int = 6
+    """Units of the same mean activation, drawn from the others, that are too."""
+    bottom: int = 4
+    """The last units by the first-order effect, which are too."""
+    scored: int = 1008
+    """Scoring latents, behind the quality of images."""
+    sizes: tuple[int, ...] = (2, 5, 10, 20)
+    """Worst units that are ablated together."""
+    random_sets: int = 5
+    """Random sets of each size."""
+    random_scored: int = 128
+    """Scoring latents behind the random sets."""
+    worst: int = 12
+    """Worst images that are shown."""
+    pairs: int = 40
+    """Random images that are kept before and after the repair."""
+
+
+CHECKUPS = {
+    checkup.name: checkup
+    for checkup in (
+        Checkup("default"),
+        Checkup(
+            "quick",
+            real=512,
+            side=256,
+            dissected=480,
+            gradients=64,
+            leading=10,
+            control=4,
+            bottom=2,
+            scored=320,
+            sizes=(2, 5, 10),
+            random_scored=100,
+            pairs=20,
+        ),
+        Checkup("full", real=5000, side=2000, gradients=1000, tested=1000, scored=5000, random_sets=10, leading=60),
+        Checkup(
+            "paper", real=10_000, side=5000, gradients=1000, tested=1000, scored=10_000, random_sets=10, leading=60
+        ),
+    )
+}
+"""By the names of the budgets: 'quick' takes a third of the default's time, and 'paper' scores 10,000 images."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What artifact units are looked for in: everything, beside a checkup, that changes their numbers."""
+
+    generator: str
+    features: str
+    """The identity of the network in whose features images are compared."""
+    reference: str
+    """The identity of the real images."""
+    layer: str
+    seed: int
+    precision: str
+    torch: str = ""
+
+    @property
+    def side_seed(self) -> int:
+        """The seed of the generated images that nearness compares with."""
+        return self.seed + 4
+
+    @property
+    def choosing_seed(self) -> int:
+        """The seed of the latents on which units are put in order to first order."""
+        return self.seed + 5
+
+    @property
+    def testing_seed(self) -> int:
+        """The seed of the latents on which single units are tested."""
+        return self.seed + 6
+
+    @property
+    def scoring_seed(self) -> int:
+        """The seed of the latents on which repair is scored."""
+        return self.seed + 7
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that could change the bytes, as plain JSON values, for the cache key."""
+        return {"format": DIAGNOSES, **asdict(self)}
 
 
 BLOCKS = 8

@@ -13,7 +13,6 @@ Finding a name imports and runs the code that it names; nothing else is run, and
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, cast
 
 from dissectreport.checkpoints.catalogue import entries
 from dissectreport.checkpoints.downloads import folder
+from dissectreport.checkpoints.looks import digest_of
 from dissectreport.errors import (
     BadOption,
     DissectReportError,
@@ -147,7 +147,7 @@ def source_digest(name: str) -> str:
     """
     places = [part.rpartition(":")[0] for part in parts_of(name)]
     files = [Path(place) for place in places if place.endswith(".py")]
-    return " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    return " ".join(map(digest_of, files))
 
 
 def names(group: Group) -> list[str]:

@@ -308,6 +308,26 @@ def _replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., 
             part.forward = own
 
 
+@contextmanager
+def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
+    """While the block runs, the layer's output is edited whenever it runs, and nothing is changed for good."""
+    part = submodule(module, layer)
+
+    def hook(_module: nn.Module, _args: object, output: object) -> Tensor:
+        maps = as_map(layer, output)
+        wrong = [unit for unit in edit.units if unit >= maps.shape[1]]
+        if wrong:
+            raise ModelError(f"unit {wrong[0]} is not in {layer!r}, whose units are 0 to {maps.shape[1] - 1}")
+        given = cast("Tensor", output)
+        return edit(given.reshape(maps.shape)).reshape(given.shape)
+
+    handle = part.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 @dataclass(frozen=True)
 class Edit:
     """Units set to values, everywhere or at one place in every image. Nothing is ever changed in place."""

@@ -50,12 +50,16 @@ class Record:
     mixed_devices: bool = False
     interventions: Mapping[str, Any] = field(default_factory=dict)
     """What the interventions were and where they lie; empty where none were made."""
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    """What was looked for artifact units and where it lies; empty where nothing was."""
     drawn: str = ""
     """Where real images as the segmenter sees them lie; '' for among the pictures, as earlier versions kept them."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `left_out`; empty without one."""
     reads: Mapping[str, Any] = field(default_factory=dict)
     """Likewise the folder whose images the network reads; empty for one that makes images."""
+    real: Mapping[str, Any] = field(default_factory=dict)
+    """Where the areas of concepts in real images lie (`folder`), and of how many `images`; empty without any."""
 
     run: int = 0
     """Place among the runs of the same model and rule; the newest has the largest."""
@@ -91,10 +95,12 @@ class Record:
         # What an earlier run with the same settings measured stays this model's to clear.
         folders = {*self.folders, *(name for one in same.values() for name in one.folders)}
         kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
+        # Those of an earlier run of the same plan hold until new ones are made.
+        before = [one for one in same.values() if one.plan == self.plan]
         if not kept.interventions:
-            # Those of an earlier run of the same plan hold until new ones are made.
-            held = [one.interventions for one in same.values() if one.interventions and one.plan == self.plan]
-            kept = replace(kept, interventions=held[0] if held else {})
+            kept = replace(kept, interventions=next((one.interventions for one in before if one.interventions), {}))
+        if not kept.artifacts:
+            kept = replace(kept, artifacts=next((one.artifacts for one in before if one.artifacts), {}))
         path = place(cache, self)
         write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
         for old in set(same) - {path}:

@@ -13,7 +13,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.effects import FirstOrder, Presence
+from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
@@ -34,6 +34,7 @@ STATS: Mapping[str, type[Stat]] = {
     "ends": Ends,
     "presence": Presence,
     "first": FirstOrder,
+    "nearing": Nearing,
     "paired": Paired,
     "insertions": Insertions,
 }

@@ -22,7 +22,9 @@ from dissectreport.analysis.dissection import (
     Trust,
 )
 from dissectreport.analysis.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.analysis.reality import reality
 from dissectreport.plan import rule_named
+from dissectreport.stats.areas import Areas
 
 NAMES = {
     "object": ("sky", "grass", "tree", "house", "sun", "hill"),
@@ -537,3 +539,21 @@ def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) ->
     rise = np.linspace(-12, 30, 8, dtype=np.float32)
     maps = np.stack([np.add.outer(rise, np.roll(rise, i)) for i in range(min(3, shown))])
     return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps))
+
+
+def with_reality(made: Dissection, seed: int = 7) -> Dissection:
+    """The same beside real images, of which some concepts are generated less, one not at all, and one is not real."""
+    rng = np.random.default_rng(seed)
+    numbers = made.concepts.index.to_numpy()
+    area = made.concepts["area"].to_numpy()
+    often = np.where(np.arange(len(numbers)) == 4, 0.03, 0.8)
+    scale = np.resize([1.0, 0.25, 1.0, 0.6, 1.0, 2.1, 0.93], len(numbers))
+
+    def images(n: int, mean: NDArray[np.float64]) -> Areas:
+        share = rng.gamma(2, mean / 2 / often, (n, len(mean))) * (rng.random((n, len(mean))) < often)
+        return Areas(np.arange(n), numbers, (share.clip(max=1) * GRID**2).round().astype(np.int64), GRID**2)
+
+    real, generated = images(600, area), images(900, area * scale)
+    there = np.arange(len(numbers)) != 6
+    left_out = Areas(generated.samples, numbers[there], generated.pixels[:, there], GRID**2)
+    return replace(made, reality=reality(real, left_out, made.vocabulary))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import pickle
@@ -148,6 +149,18 @@ def bytes_of(content: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content) and None
 
 
+@pytest.mark.parametrize(("new", "core"), [(True, "_core"), (False, "_core"), (False, "core")])
+def test_options_and_numbers_may_lie_beside_the_weights(tmp_path: Path, new: bool, core: str) -> None:
+    path = tmp_path / "w.pth"
+    beside = {"args": argparse.Namespace(size=8, betas=(0.0, 0.9)), "best": np.float64(3.5), "step": np.int64(7)}
+    torch.save({"g_ema": some(), **beside}, path, _use_new_zipfile_serialization=new, pickle_protocol=2)
+    if not new:  # Where nothing counts bytes, the name can be that of numpy's older versions.
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.", f"numpy.{core}.".encode()))
+    content = read_checkpoint(path).content
+    assert {name: content[name] for name in beside} == beside
+    assert set(content["g_ema"]) == set(some())
+
+
 BROKEN = {
     "missing": (lambda path: None, "w.pth", "there is no such file"),
     "a folder": (Path.mkdir, "w.pth", "cannot be read: Is a directory"),
@@ -173,6 +186,11 @@ BROKEN = {
     ),
     "a network of one's own": (lambda path: torch.save(Coat(), path), "w.pth", r"test_checkpoints\.Coat"),
     "code": (lambda path: torch.save({"a": torch.zeros(1), "b": Runs()}, path), "w.pth", "wants to run"),
+    "code among options": (
+        lambda path: torch.save({"args": argparse.Namespace(a=Runs())}, path),
+        "w.pth",
+        "wants to run (?!argparse)",
+    ),
     "plain pickle": (lambda path: path.write_bytes(pickle.dumps(some())), "w.pkl", "wants to run torch"),
     "arrays of objects": (
         lambda path: np.savez(path, a=np.array([{}], dtype=object)),

@@ -14,7 +14,18 @@ from typer.testing import CliRunner
 from dissectreport.cli import app
 
 PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
-SMALL = ["--layers", "features", "--samples", "32", "--workers", "1", "--device", "cpu", "--no-interventions"]
+SMALL = [
+    "--layers",
+    "features",
+    "--samples",
+    "32",
+    "--workers",
+    "1",
+    "--device",
+    "cpu",
+    "--no-interventions",
+    "--no-artifacts",
+]
 
 
 def run(*words, **more):
@@ -151,7 +162,18 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
 
 
 def test_too_few_images_are_no_finding(tmp_path):
-    few = ["--layers", "features,mixed", "--samples", "5", "--grid", "3", "--workers", "1", "--no-interventions"]
+    few = [
+        "--layers",
+        "features,mixed",
+        "--samples",
+        "5",
+        "--grid",
+        "3",
+        "--workers",
+        "1",
+        "--no-interventions",
+        "--no-artifacts",
+    ]
     result = run("build", "planted", *few, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
     assert "5 samples are too few to tell which units agree with a concept; raise --samples" in result.stderr

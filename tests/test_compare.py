@@ -26,6 +26,7 @@ from dissectreport.analysis.comparing import (
     changes,
     difference,
     distinct,
+    kept,
     only,
     outwards,
     shared_concepts,
@@ -261,6 +262,30 @@ def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> 
     assert trend(chosen(made_dissection(units=6, layers=1), made_dissection(units=6, layers=1))) is None
     told = [s.words for s in summary(chosen(*made), ("a", "b", "c"))]
     assert any(w.startswith("Over 3 checkpoints of one training, from 1\u202f000 to 90\u202f000 images") for w in told)
+
+
+def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_random(one: Dissection) -> None:
+    def with_labels(names: list[str]) -> Dissection:
+        table = one.layers[0].table.assign(
+            concept=names, category="object", interpretable=[name != "" for name in names]
+        )
+        return replace(one, layers=(replace(one.layers[0], table=table),))
+
+    ours = ["sky"] * 5 + ["tree"] * 3 + ["house", "house", "", "sky"]
+    theirs = ["sky"] * 4 + ["tree"] * 5 + ["", "sky", "house"]
+    first, second = with_labels(ours), of_training(with_labels(theirs), "drawn", 60_000)
+    found = kept(*chosen(first, second))
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
+    random = np.random.default_rng(0)
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    dealt = np.array([(a == random.permutation(b)).sum() for _ in range(20_000)])
+    assert found is not None and (found.both, found.same) == (len(pairs), sum(x == y for x, y in pairs))
+    assert found.low == max(math.floor(dealt.mean() - 2 * dealt.std()), 0)
+    assert found.high == min(math.ceil(dealt.mean() + 2 * dealt.std()), len(pairs))
+    assert kept(*chosen(first, made_dissection(units=12, name=TWO))) is None, (
+        "units of another training do not correspond"
+    )
+    assert kept(*chosen(first, first)) is None
 
 
 def test_models_of_one_name_are_told_apart(one: Dissection, two: Dissection) -> None:

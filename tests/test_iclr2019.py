@@ -177,6 +177,7 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
     options = pipeline.Options(
         "reference_models:generator",
         interventions=False,
+        artifacts=False,
         segmenter="reference_models:segmenter",
         samples=SAMPLES,
         rule="iclr2019",
@@ -202,6 +203,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     options = pipeline.Options(
         "planted",
         interventions=False,
+        artifacts=False,
         samples=32,
         layers=("features",),
         rule="iclr2019",
@@ -228,6 +230,7 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     options = pipeline.Options(
         "reference_models:generator",
         interventions=False,
+        artifacts=False,
         segmenter="reference_models:segmenter",
         samples=16,
         rule="iclr2019",

@@ -19,25 +19,29 @@ PACKAGE = ROOT / "dissectreport"
 # __init__ names what a notebook wants, imports nothing while it is loaded.
 MAY_IMPORT = {
     "__init__": "analysis errors pipeline plan report",
-    "cli": "checkpoints errors on_demand pipeline plugins publishing serving store",
+    "diagnosis": "analysis diagnose engine errors intervene interventions jobs plan results stats store",
+    "diagnose": "errors intervene measure models nearness plan probe stats",
+    "cli": "checkpoints errors on_demand pipeline plugins preferences publishing serving store",
     "publishing": "errors pipeline report",
     "serving": "errors",
     "checking": "errors measure plan probe",
-    "pipeline": "analysis checking checkpoints errors interventions jobs measurement on_demand records report results "
-    "store",
+    "pipeline": "analysis checking checkpoints diagnosis errors interventions jobs measurement models on_demand "
+    "records report results store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
-    "on_demand": "analysis engine errors intervene jobs measure models plan probe",
+    "on_demand": "analysis diagnose engine errors intervene jobs measure models plan probe",
     "ordering": "errors intervene measure plan probe stats",
     "intervene": "errors measure plan probe stats",
-    "measurement": "analysis engine jobs measure models plan records reference results stats store",
-    "jobs": "errors measure models plan plugins store",
+    "measurement": "analysis engine errors jobs measure models plan records reference results stats store",
+    "jobs": "errors features marks measure models plan plugins store",
     "results": "errors plan stats store",
-    "measure": "counting errors models plan plugins probe sampler segmenters stats",
+    "measure": "counting errors features models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
     "reference": "counting errors measure plan probe segmenters stats",
     "report": "analysis errors plan stats",
     "analysis": "errors plan records stats",
     "records": "errors plan store",
+    "marks": "errors",
+    "preferences": "errors marks",
     "plugins": "checkpoints errors features models segmenters",
     "training": "errors models segmenters",
     "models": "checkpoints errors identity probe sampler segmenters training",
@@ -56,8 +60,8 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": "checking checkpoints counting features identity intervene measure models nearness ordering probe "
-    "reference sampler segmenters training",
+    "torch": "checking checkpoints counting diagnose features identity intervene measure models nearness ordering "
+    "probe reference sampler segmenters training",
     "filelock": "checkpoints",
     "safetensors": "checkpoints training",
     "threadpoolctl": "measure pipeline",

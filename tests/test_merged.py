@@ -43,12 +43,16 @@ class Fixed:
         return self
 
 
-class Sure(Fixed):
+class Likely(Fixed):
     """One that finds every concept with the probability of its number in tenths."""
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         tenths = torch.tensor([number / 10 for number in concepts])[None, :, None, None]
         return tenths * torch.ones(len(images), 1, *self.labels.shape[1:]) + 0 * images.sum()
+
+
+class Sure(Likely):
+    """One that describes whole images, too."""
 
     def features(self, images: Tensor) -> Tensor:
         return images.mean(dim=(2, 3))
@@ -179,8 +183,9 @@ def test_gradients_reach_the_pixels_through_the_part_that_has_them() -> None:
 def test_only_what_a_part_can_do_can_be_asked_of_the_whole() -> None:
     assert not hasattr(merged([BARE, colour.load()]), "probabilities")
     assert not hasattr(merged([BARE, colour.load()]), "features")
-    assert hasattr(merged([planted.load(), BARE]), "probabilities")
-    assert not hasattr(merged([planted.load(), BARE]), "features")
+    likely = Likely(LEFT.labels, ONE, "likely")
+    assert hasattr(merged([likely, BARE]), "probabilities")
+    assert not hasattr(merged([likely, BARE]), "features")
     assert merged([LEFT, BARE, scenes.load()]).features(images()).shape == (2, 3 + 168)
 
 

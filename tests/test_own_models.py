@@ -112,6 +112,14 @@ class Remembering(nn.Module):
         return self.out(self.memory(z[:, None])[0][:, 0]).tanh().view(-1, 3, 8, 8)
 
 
+class Lazy(Mlp):
+    """Knows the sizes of its weights only when it has run."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.LazyLinear(3 * 8 * 8)
+
+
 class Seer(nn.Module):
     """Tells classes of images."""
 
@@ -274,7 +282,7 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=96, workers=1, cache=place / "cache"), place / "site")
+    pipeline.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
     found = pipeline.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
@@ -356,7 +364,7 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
 def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
-    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False)
+    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
     first = pipeline.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
     photographs.rename("others")
@@ -535,7 +543,7 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1))
+        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
@@ -746,6 +754,14 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
         plugins.generator(name)
 
 
+def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
+    torch.save(made("Mlp").state_dict(), "mlp.pth")
+    name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
+    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+        plugins.generator(name)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
     name = write(place, 'network = "./net.py:Mlp"\nlatent = 6\nfacts = { trained = 2024-05-17 }\n')
     assert plugins.generator(name).facts["trained"] == "2024-05-17"
@@ -769,6 +785,8 @@ def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
     inner = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
     assert set(tensors_at({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
     assert set(tensors_at({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
+    both = {"module.gen.weight": torch.ones(1), "module.disc.weight": torch.ones(1)}
+    assert set(tensors_at(both, prefix="module.gen.")) == set(tensors_at(both, prefix="gen.")) == {"weight"}
 
 
 @pytest.mark.parametrize(
@@ -819,7 +837,7 @@ def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outs
 @pytest.mark.parametrize("change", [Tensor.to_sparse, lambda value: value.to("meta")])
 def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
     network = nn.Linear(3, 2, bias=False)
-    with pytest.raises(WeightsError, match="cannot be put into a line: RuntimeError") as raised:
+    with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
         fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
     assert "\n" not in str(raised.value)
 

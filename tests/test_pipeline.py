@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dissectreport import pipeline, records, store
+from dissectreport import jobs, pipeline, records, store
 from dissectreport.analysis import chance
 from dissectreport.analysis.causal import causal_sets
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
@@ -29,6 +29,7 @@ SMALL = {
     "workers": 1,
     "device": "cpu",
     "interventions": False,
+    "artifacts": False,
 }
 
 
@@ -695,3 +696,15 @@ def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
     wish = Wish(**{"units": (3,), "layer": "features"} | changes)
     with pytest.raises((BadOption, UnknownName), match=line):
         pipeline.intervene(Options("planted", workers=1, device="cpu"), wish)
+
+
+def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
+    quick = jobs.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
+    assert (quick.samples, quick.plan.pilot, quick.layers) == (480, 336, ("layer2", "layer6", "layer10"))
+    assert quick.intervention is not None
+    assert quick.intervention.budget.name == "quick"
+    assert "--quick" in jobs.reproduce(quick)
+    asked = jobs.prepare(Options("scenes_pgan", quick=True, samples=96, layers=("layer4",), budget="default"))
+    assert (asked.samples, asked.layers) == (96, ("layer4",))
+    assert asked.intervention is not None
+    assert asked.intervention.budget.name == "default"

@@ -183,6 +183,7 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     options = pipeline.Options(
         "planted",
         interventions=False,
+        artifacts=False,
         samples=SAMPLES,
         layers=("features",),
         rule="pnas2020",
@@ -213,7 +214,14 @@ def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
     from dissectreport import pipeline
 
     options = pipeline.Options(
-        "planted", interventions=False, rule="pnas2020", samples=160, layers=("features",), cache=tmp_path, workers=1
+        "planted",
+        interventions=False,
+        artifacts=False,
+        rule="pnas2020",
+        samples=160,
+        layers=("features",),
+        cache=tmp_path,
+        workers=1,
     )
     pipeline.measure(options)
     rows = pipeline.load("planted", "pnas2020", tmp_path).layers[0].controls

@@ -56,15 +56,13 @@ def network(seed):
 
 def load():
     made = network(0)
+    made.requires_grad_(False)
     made.colours.weight.copy_((2 * torch.eye(3) - 1)[:, :, None, None])
     made.colours.bias.zero_()
     return ImageReader(
         name="colours", module=made, folder=open_folder({folder!r}, (24, 24)), layers=("colours",),
         default_layers=("colours",), mean=(0, 0, 0), remade=network, facts={{"segmenter": "colour"}},
     )
-
-
-torch.set_grad_enabled(False)
 '''
 
 
@@ -312,7 +310,7 @@ def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: P
 # --- real images beside a generator ---
 
 SMALL = {"layers": ("features",), "samples": 16, "pilot": 16, "workers": 1, "device": "cpu"}
-PLANTED = SMALL | {"interventions": False, "controls": False}
+PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False}
 
 
 def beside(cache: Path, reference: Path | None) -> tuple[pipeline.Record, list[str]]:
@@ -352,7 +350,7 @@ def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_
     assert second.pictures == own.pictures and second.drawn not in (first.drawn, own.drawn)
     assert not np.array_equal(shown, store.Store(cache / "measurements" / second.drawn).load("drawn")["images"])
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(list(cache.rglob("*.npz"))) == len(before) + 2
+    assert len(list(cache.rglob("*.npz"))) == len(before) + 2 * 2, "what is shown of each reference, and its areas"
     again, _ = beside(cache, None)
     assert again.drawn == own.drawn and pipeline.load("planted", cache=cache).trust[0].source == "drawn"
 

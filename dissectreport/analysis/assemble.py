@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 
 from dissectreport.analysis import reference
+from dissectreport.analysis.artifact_tables import Dissected, artifacts
+from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.analysis.causal import Study, interventions, study
 from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.reality import Reality, reality
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import Budget, Plan, Rule, Shard, rule_named
+from dissectreport.plan import SHARD, Budget, Plan, Rule, Shard, rule_named
+from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
 
@@ -59,6 +63,7 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
+    repair = _artifacts(record, reader, units, areas, vocabulary)
     return Dissection(
         record.model,
         _provenance(record, plan, source, devices),
@@ -69,7 +74,23 @@ def assemble(record: Record, reader: Reader) -> Dissection:
         source.trust(pictures),
         (*_notes(record, devices), *_beside(source.rule, units)),
         interventions(record.interventions, reader, vocabulary, record.mixed_devices) if record.interventions else None,
+        repair,
+        None if repair is None else repair.figures,
+        source.reality(areas, vocabulary),
     )
+
+
+def _artifacts(
+    record: Record, reader: Reader, units: Sequence[Units], areas: Areas, vocabulary: pd.DataFrame
+) -> Artifacts | None:
+    facts = record.artifacts
+    if not facts:
+        return None
+    layer = next(one for one in units if one.counted.name == facts["exam"]["layer"])
+    numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
+    concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
+    levels = layer.table["level"].to_numpy(np.float64)
+    return artifacts(facts, reader, Dissected(concepts, levels, layer.counted.peaks, areas))
 
 
 def what_to_study(record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: Budget) -> Study:
@@ -166,6 +187,14 @@ class _Source:
         ]
         keys = dict.fromkeys(key for part in parts for key in part)
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
+
+    def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
+        """What real images show beside generated ones, where there are real ones."""
+        held = self.record.real
+        if not held:
+            return None
+        real = merge_all(stat for _, stat in self.reader.stats(held["folder"], held["images"], SHARD, "areas"))
+        return reality(real, generated, vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""

@@ -193,6 +193,48 @@ def one_training(profiles: Sequence[Profile]) -> bool:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Whether units mean the same in two models whose units correspond."""
+
+    both: int
+    """Units that are interpretable in both."""
+    same: int
+    """Those with the same overall label."""
+    low: int
+    high: int
+    """So many would have it, within two standard deviations, if one model's labels were dealt out at random."""
+
+
+def kept(one: Chosen, other: Chosen) -> Kept | None:
+    """Which units keep their meaning, between checkpoints or variants of one training, by one layer; else None."""
+    alike = one.layer.name == other.layer.name and one.layer.units == other.layer.units
+    if not (alike and one_training([one.profile, other.profile])) or one.profile == other.profile:
+        return None
+    pairs = [
+        (a, b) for a, b in zip(one.layer.labels, other.layer.labels, strict=True) if a is not None and b is not None
+    ]
+    if len(pairs) < 2:
+        return None
+    mean, deviation = _matches(pairs, one.profile.vocabulary)
+    low, high = math.floor(mean - 2 * deviation), -math.floor(-mean - 2 * deviation)
+    return Kept(len(pairs), sum(a == b for a, b in pairs), max(low, 0), min(high, len(pairs)))
+
+
+def _matches(pairs: Sequence[tuple[Concept, Concept]], vocabulary: Sequence[Concept]) -> tuple[float, float]:
+    """Mean and standard deviation of the matches of two lists of labels over all orders of one (Hoeffding 1951)."""
+    n = len(pairs)
+    ours, theirs = ([sum(pair[side] == c for pair in pairs) for c in vocabulary] for side in (0, 1))
+    mean = sum(a * b for a, b in zip(ours, theirs, strict=True)) / n
+    total = 0.0
+    for c, a in enumerate(ours):
+        for d, b in enumerate(theirs):
+            if a and b:
+                gap = (c == d) - theirs[c] / n - ours[d] / n + mean / n
+                total += a * b * gap * gap
+    return mean, math.sqrt(total / (n - 1))
+
+
+@dataclass(frozen=True)
 class Trend:
     """Checkpoints of one training, by how far it had come."""
 

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.artifacts import Artifacts, Figures
 from dissectreport.analysis.interventions import Interventions
+from dissectreport.analysis.reality import Reality
 
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
@@ -252,6 +254,12 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+    artifacts: Artifacts | None = None
+    """Which units of one layer keep images away from real ones; None where that was not measured."""
+    quality: Figures | None = None
+    """How near the images are to real ones; None where that was not measured."""
+    reality: Reality | None = None
+    """What real images show beside generated ones; None without real images."""
 
     @property
     def title(self) -> str:

@@ -91,6 +91,8 @@ class LayerProfile:
     spread: tuple[tuple[float, float, bool], ...]
     """IoU, null and whether it is interpretable, of every unit with an overall label."""
     best: Mapping[Concept, Best]
+    labels: tuple[Concept | None, ...]
+    """The overall label of every unit that is interpretable, None of the others."""
 
     def of(self, concept: Concept) -> ConceptUnits:
         """The units of a concept."""
@@ -253,6 +255,10 @@ def _layer(layer: Layer) -> LayerProfile:
             if row.concept and not math.isnan(row.iou)
         ),
         best=_best(layer),
+        labels=tuple(
+            (str(row.concept), str(row.category)) if row.interpretable and row.concept else None
+            for row in _rows(layer.table)
+        ),
     )
 
 

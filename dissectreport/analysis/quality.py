@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.halves import Halved, whole_and_halves
 from dissectreport.errors import BadOption
-from dissectreport.plan import GROUPS
+from dissectreport.plan import FEWEST_SCORED, GROUPS
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import Scale
 
@@ -40,7 +40,7 @@ MEASURES: Mapping[str, str] = {
 
 SHARES = ("precision", "recall", "coverage")
 NEIGHBOURS = 5
-FEWEST = 100
+FEWEST = FEWEST_SCORED
 """Images on each side behind any figure: with fewer, a half would leave hardly more than the neighbours."""
 FEWEST_FOR_COVARIANCE = 1000
 PER_DIMENSION = 5
@@ -290,8 +290,8 @@ def over_halves(sums: Floats) -> Floats:
 
 
 def kernel_distances(*, real: Side, generated: Side) -> Floats:
-    """(39,) the unbiased distance over all images, then over each half."""
-    across = over_halves(kernel_sums(real, generated)) / real.kept.sum(1) ** 2
+    """(39,) the unbiased distance over all images, then over each half; the sides may differ in number."""
+    across = over_halves(kernel_sums(real, generated)) / (real.kept.sum(1) * generated.kept.sum(1))
     return np.asarray(real.kernels + generated.kernels - 2 * across)
 
 

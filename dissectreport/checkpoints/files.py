@@ -8,6 +8,7 @@ No code is ever unpickled. What a file is, is told from its bytes; whatever cann
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import warnings
@@ -32,8 +33,18 @@ STATE_DICT = "in the program that wrote it, torch.save(network.state_dict(), 'we
 HARMLESS = re.compile(
     r"collections\.OrderedDict|torch\.([A-Z]\w+|b?float\d*|u?int\d+|bool|device)|torch\._(utils|tensor)\.\w+"
     r"|torch\.nn\.parameter\.\w+|torch\.storage\.[A-Z]\w+"
+    r"|argparse\.Namespace|numpy\.dtype|numpy\.dtypes\.\w+|numpy\._?core\.multiarray\.scalar"
 )
-"""What a plain table of tensors is made of."""
+"""What a plain table of tensors, options and numbers is made of."""
+_NUMBER: Any = np.float64(0).__reduce__()[0]
+"""What numpy makes a number of, from its type and bytes."""
+PLAIN: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]),
+    *((_NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+"""Options and numbers that training programs keep beside their weights: data that torch does not know by itself."""
 TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
 NVIDIA = ("torch_utils.persistence.", "training.networks", "dnnlib.")
 
@@ -143,7 +154,7 @@ def _pickle(path: Path, cure: str) -> object:
 def _saved_by_torch(path: Path, cure: str, read: Callable[[], bytes]) -> object:
     """What torch.save wrote; the pickle that `read` gives is only looked at, to say why it is refused."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
             warnings.simplefilter("ignore")  # It warns of pickles that are not its own, which are refused anyway.
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:  # Whatever damage leads to: torch promises no kind of error.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import WeightsError, answered
+from dissectreport.errors import WeightsError
 
 PARALLEL = "module."
 """What names begin with when a network was saved inside DataParallel."""
@@ -35,7 +35,9 @@ def tensors_at(checkpoint: Mapping[str, object], part: str = "", prefix: str = "
         raise WeightsError(
             f"there are no tensors {f'in part {part!r}' if part else 'at the top of this file'}; {held(found)}"
         )
-    return without_prefix(tensors, prefix or (PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""))
+    if all(name.startswith(PARALLEL) for name in tensors) and not prefix.startswith(PARALLEL):
+        tensors = without_prefix(tensors, PARALLEL)
+    return without_prefix(tensors, prefix)
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -73,8 +75,7 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
         raise WeightsError(f"these weights do not fit {what}: {line}")
     counters = {name: torch.zeros_like(expected[name], device="cpu") for name in expected if name.endswith(COUNTER)}
     bare = any(value.is_meta for value in expected.values())
-    who = f"these weights cannot be put into {what}"
-    answered(WeightsError, who, lambda: network.load_state_dict({**counters, **given}, assign=bare))
+    network.load_state_dict({**counters, **given}, assign=bare)
 
 
 def wrapped_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -93,6 +94,11 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
         f"{name} has shape {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in expected
         if name in given and given[name].shape != expected[name].shape
+    ]
+    problems += [
+        f"{name} is quantized, sparse or without storage; save it as a plain tensor"
+        for name, value in given.items()
+        if value.is_quantized or value.is_meta or value.layout != torch.strided
     ]
     if not problems:
         return ""

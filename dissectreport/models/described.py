@@ -201,7 +201,8 @@ def load(path: Path, find: Callable[[str], object], weights: str = "") -> Networ
     """
     plan = described(path)
     maker = Maker(plan, find, Path(weights).expanduser() if weights else plan.place("weights"))
-    network = maker.network().requires_grad_(False).eval()
+    network = answered(ModelError, f"{path.name}: the network cannot be given its weights", maker.network)
+    network.requires_grad_(False).eval()
     return reader(plan, maker, network) if "images" in plan.given else generator(plan, maker, network)
 
 

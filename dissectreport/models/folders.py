@@ -152,6 +152,12 @@ class Folder:
             raise FolderError(self._nothing([found for found in tried if isinstance(found, Skipped)]))
         return torch.stack(images)
 
+    def part(self, first: int, count: int, seed: int = 0) -> tuple[list[int], Tensor]:
+        """Those of `count` images from place `first` of a seed's order that can be read: places, and (n, 3, h, w)."""
+        tried = self._each(self._image, self.order(seed)[first : first + count])
+        sound = {first + at: found for at, found in enumerate(tried) if not isinstance(found, Skipped)}
+        return list(sound), torch.stack(list(sound.values())) if sound else torch.empty(0, 3, *self.size)
+
     def order(self, seed: int) -> tuple[str, ...]:
         """The names in an order drawn from the seed, those known to be broken left out, whenever that was found."""
         if seed not in self._orders:

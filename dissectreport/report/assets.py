@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dissectreport.report.frame import Assets
 
-SCRIPTS = ("site", "units", "unit", "lookup", "causes", "compare", "index")
+SCRIPTS = ("site", "units", "unit", "lookup", "causes", "compare", "index", "review", "preference")
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 
 

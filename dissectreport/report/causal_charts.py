@@ -14,8 +14,22 @@ from dissectreport.report.svg import drawing, line, path, rect, round_numbers, t
 
 RANDOM = "random"
 """The control among the orders: sets of as many units, drawn at random."""
-_MARKS = {"first-order": "order1", "alpha": "order2", "greedy": "order3", "IoU": "order4", RANDOM: "order0"}
-_WORDS = {"first-order": "first order", "alpha": "learned mask", "greedy": "greedy", "IoU": "IoU", RANDOM: "random"}
+_MARKS = {
+    "first-order": "order1",
+    "worst": "order1",
+    "alpha": "order2",
+    "greedy": "order3",
+    "IoU": "order4",
+    RANDOM: "order0",
+}
+_WORDS = {
+    "worst": "worst units",
+    "first-order": "first order",
+    "alpha": "learned mask",
+    "greedy": "greedy",
+    "IoU": "IoU",
+    RANDOM: "random",
+}
 
 
 def order_mark(order: str) -> str:

@@ -32,6 +32,7 @@ from dissectreport.errors import OutputError
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site
 from dissectreport.report.places import COMPARE
+from dissectreport.report.tables import without_nan
 
 VERSION = 1
 """Changes whenever a page of comparison could not read what an earlier render wrote."""
@@ -51,8 +52,6 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
-    pages: Mapping[str, str]
-    """The name of the page of each concept whose causes were studied."""
 
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, from the top of the site."""
@@ -69,7 +68,7 @@ class Sited:
 
 def script(site: Site) -> bytes:
     """The model's file for comparisons."""
-    return f"{CALL}{json.dumps(wire(site), allow_nan=False, separators=(',', ':'))});\n".encode()
+    return f"{CALL}{json.dumps(without_nan(wire(site)), allow_nan=False, separators=(',', ':'))});\n".encode()
 
 
 def wire(site: Site) -> Wire:
@@ -100,7 +99,7 @@ def wire(site: Site) -> Wire:
             for concept in one.vocabulary
         ],
         "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in one.layers],
-        "causes": one.causes and _causes(one.causes, at, site.places.concepts),
+        "causes": one.causes and _causes(one.causes, at),
         "quality": one.quality
         and [
             one.quality.features,
@@ -149,10 +148,11 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
             ]
             for concept, one in layer.best.items()
         ],
+        "labels": [-1 if label is None else at[label] for label in layer.labels],
     }
 
 
-def _causes(found: Causes, at: Mapping[Concept, int], pages: Mapping[str, str]) -> Wire:
+def _causes(found: Causes, at: Mapping[Concept, int]) -> Wire:
     return {
         "layer": found.layer,
         "samples": found.samples,
@@ -164,7 +164,6 @@ def _causes(found: Causes, at: Mapping[Concept, int], pages: Mapping[str, str]) 
                 *_figure(one.removed),
                 *_figure(one.random),
                 *_figure(one.beyond),
-                pages[concept[0]],
             ]
             for concept, one in found.effects.items()
         ],
@@ -216,7 +215,6 @@ def _sited(held: Wire) -> Sited:
         held["tile"],
         profile,
         {layer["name"]: layer["folder"] for layer in held["layers"]},
-        {names[r[0]][0]: r[12] for r in causes["effects"]} if causes else {},
     )
 
 
@@ -252,4 +250,5 @@ def _read_layer(held: Wire, names: Sequence[Concept]) -> LayerProfile:
             )
             for r in held["best"]
         },
+        labels=tuple(None if number < 0 else names[number] for number in held["labels"]),
     )

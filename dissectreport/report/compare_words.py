@@ -20,6 +20,7 @@ from dissectreport.analysis.comparing import (
     counted,
     difference,
     distinct,
+    kept,
     only,
     outwards,
     own_concepts,
@@ -247,6 +248,7 @@ def _against(one: Chosen, other: Chosen, names: tuple[str, str], chosen: Sequenc
     return [
         *_totals(one, other, names, chosen, telling),
         *_gained(changes(one, other, rows, telling.scale), names, telling),
+        *_kept(one, other, names),
         *_causes(one, other, names),
         *_quality(one, other, names),
     ]
@@ -330,6 +332,17 @@ def _gained(found: Sequence[Change], names: tuple[str, str], telling: Telling) -
         )
         told.append(Sentence(words, "same"))
     return told
+
+
+def _kept(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence]:
+    found = kept(one, other)
+    if found is None:
+        return []
+    words = (
+        f"Of the {count(found.both)} units that are interpretable in both, {count(found.same)} keep their concept from"
+        f" {names[0]} to {names[1]}; dealt out at random, {count(found.low)} to {count(found.high)} would."
+    )
+    return [Sentence(words, "told")]
 
 
 def effect_changes(one: Chosen, other: Chosen) -> tuple[Change, ...]:

@@ -55,6 +55,17 @@ def change(value: float) -> str:
     return f"+{removed(value)}" if value > 0 else removed(value)
 
 
+def points(value: float) -> str:
+    """A difference of shares, in hundredths of the whole, with its sign."""
+    if math.isnan(value):
+        return DASH
+    size = 100 * abs(value)
+    if 0 < size < 0.005:
+        return "±<0.01"
+    words = f"{size:.{1 if size >= 10 else 2}f}"
+    return words if value == 0 else f"{'+' if value > 0 else '−'}{words}"
+
+
 def gain(value: float) -> str:
     """A number of pixels won, with its sign."""
     return DASH if math.isnan(value) else "0" if value == 0 else f"{'+' if value > 0 else '−'}{_size(abs(value))}"
@@ -67,6 +78,11 @@ def _size(value: float) -> str:
 def times(value: float) -> str:
     """A ratio: 5.5×."""
     return DASH if math.isnan(value) else f"{value:.0f}×" if value >= 100 else f"{value:.1f}×"
+
+
+def ratio(value: float) -> str:
+    """A ratio of any size, with two digits below 10: 0.17×."""
+    return "<0.01×" if 0 < value < 0.005 else f"{value:.2f}×" if value < 9.995 else times(value)
 
 
 def count(value: float) -> str:

@@ -36,6 +36,8 @@ class Assets:
     icon: str
     compare: str
     index: str
+    review: str
+    preference: str
     plotly: str
 
     @property
@@ -121,11 +123,15 @@ def model_frame(
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
     causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
+    artifacts = {} if dissection.artifacts is None else {"artifacts": places.page("artifacts")}
+    real = {} if dissection.reality is None else {"real images": places.page("real")}
     entries = {
         "overview": places.page("index"),
         "concepts": places.page("concepts"),
         **causes,
+        **artifacts,
         "look up": places.page("lookup"),
+        **real,
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
         "compare": f"{COMPARING}#m={places.home}",

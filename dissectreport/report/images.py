@@ -190,6 +190,13 @@ def certainty(trust: Trust, at: int) -> bytes:
     return webp(_enlarged(np.repeat(grey[..., None], 3, 2), TILE, tile_width(trust.images)), quality=84)
 
 
+def png(pixels: Bytes) -> bytes:
+    """(height, width, 3) as a PNG, without loss."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
 def sheet(rows: Sequence[Bytes]) -> bytes:
     """(k, height, width, 3) images a row -> a WebP of all rows, one under the other."""
     return webp(np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), quality=90)

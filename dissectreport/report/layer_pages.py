@@ -94,6 +94,8 @@ class LayerPage:
     concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     set_aside: tuple[SetAside, ...]
     table: str
+    review: str
+    """Where its units can be marked by eye; '' where the network makes no images."""
     scatter: Figure
     per_strip: int
 
@@ -166,6 +168,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         concepts=_options(site, named),
         set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
         table=around.to(places.layer_table(layer.name)),
+        review="" if found.provenance.reads else around.to(places.review(layer.name)),
         scatter=agreement_scatter(layer, site.categories),
         per_strip=strip_size(layer),
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.analysis.reality import COLUMNS as REALITY
+from dissectreport.report.artifacts import ArtifactMethods, artifact_methods
 from dissectreport.report.causal import dictionary, listed, meaning
 from dissectreport.report.causal_charts import order_mark, order_words
 from dissectreport.report.citation import bibtex, licence_of
@@ -63,6 +65,7 @@ class MethodsPage:
     """By table and then by layer, '' for the whole model."""
     columns: Mapping[str, str]
     causes: CausalMethods | None
+    artifacts: ArtifactMethods | None
     set_aside: Mapping[str, int]
     licence: str
     """Of the model; '' where it is not told."""
@@ -97,8 +100,9 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=downloads,
-        columns=site.wording.dictionary(),
+        columns={**site.wording.dictionary(), **(REALITY if found.reality is not None else {})},
         causes=causal_methods(site, around),
+        artifacts=artifact_methods(site, around),
         set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
         licence=licence_of(facts.generator),
         bibtex=bibtex(),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.analysis.profiles import Training, training_of
+from dissectreport.report.artifact_page import RepairTeaser, repair_teaser
 from dissectreport.report.causal_overview import Teaser, teaser
 from dissectreport.report.charts import Point, Series, over_layers
 from dissectreport.report.compare_charts import MOST, compact
@@ -270,6 +271,7 @@ class OverviewPage:
     lookup: str
     grid: ConceptGrid
     causes: Teaser | None
+    repair: RepairTeaser | None
     more: Mapping[str, str]
 
 
@@ -309,6 +311,7 @@ def overview_page(site: Site) -> OverviewPage:
         lookup=around.to(places.page("lookup")),
         grid=concept_grid(site, around, limit=18),
         causes=teaser(site, around),
+        repair=repair_teaser(site, around),
         more={name: around.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
-PAGES = ("index", "concepts", "causes", "lookup", "trust", "methods")
+PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
 TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
@@ -58,6 +58,10 @@ class Places:
         """The page with all numbers of a layer."""
         return f"{self.home}/{self.layers[layer]}/table.html"
 
+    def review(self, layer: str) -> str:
+        """The contact sheet on which a layer's units are marked by eye."""
+        return f"{self.home}/{self.layers[layer]}/review.html"
+
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, or its card."""
         return f"{self.home}/{self.layers[layer]}/{str(unit).join(self.unit_ends)}"
@@ -83,6 +87,10 @@ class Places:
         """A picture made without one unit: `kind` of picture number `at`."""
         return f"{self.home}/{self.layers[layer]}/img/{unit}-{at}-{kind}.webp"
 
+    def repaired(self, kind: str, at: int, part: str, suffix: str = "webp") -> str:
+        """A picture of a repair: `part` of picture number `at` of the worst or random ones."""
+        return f"{self.home}/img/artifact-{kind}-{at}-{part}.{suffix}"
+
     def strip(self, layer: str, unit: int) -> str:
         """A unit's strip of six images."""
         return f"{self.home}/{self.layers[layer]}/img/{unit}.webp"
@@ -103,6 +111,10 @@ class Places:
     def card(self) -> str:
         """The image that other sites show beside a link to this model."""
         return f"{self.home}/card.jpg"
+
+    def blind(self, name: str) -> str:
+        """A picture of the preference page, by a name that tells nothing."""
+        return f"{self.home}/img/pair-{name}.webp"
 
     def lookup(self, layer: str, sample: int) -> str:
         """The script with every unit's map over one image."""

@@ -56,6 +56,7 @@ class Sitemap:
 
 
 def sitemap(base_url: str, places: Iterable[str]) -> Sitemap:
-    """The pages of a site, those nearest to its first page first."""
-    pages = sorted((place for place in places if place.endswith(".html")), key=lambda place: (place.count("/"), place))
+    """The pages of a site, its first page first, and then those nearest to it."""
+    pages = [place for place in places if place.endswith(".html")]
+    pages.sort(key=lambda place: (place.count("/"), place != "index.html", place))
     return Sitemap(tuple(full_address(base_url, page) for page in pages[:MOST_LISTED]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -22,6 +21,8 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
 from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
+from dissectreport.report.artifact_page import artifact_images, artifacts_page
+from dissectreport.report.artifacts import artifact_tables
 from dissectreport.report.assets import favicon, load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
@@ -37,8 +38,11 @@ from dissectreport.report.methods_page import methods_page
 from dissectreport.report.model import Site
 from dissectreport.report.pages import Summary, band_size, compare_page, index_page, overview_page, summary
 from dissectreport.report.places import COMPARE, COMPARING, Places
+from dissectreport.report.preference_page import Pairs, pairs_of, preference_images, preference_page
+from dissectreport.report.real_page import real_page
+from dissectreport.report.review_page import review_page
 from dissectreport.report.sharing import card, sitemap
-from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
+from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables, without_nan
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.wording import TOO_FEW
@@ -184,7 +188,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     """Every file of one model, by its address from the top of the site; nothing is written."""
     found, places = site.dissection, site.places
     total = sum(layer.units for layer in found.layers)
-    files = _pictures(site) | causal_images(site)
+    files = _pictures(site) | causal_images(site) | artifact_images(site)
     done = 0
     for layer in found.layers:
         rows = LayerRows.of(layer, found.interventions)
@@ -199,8 +203,15 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         files |= _lookup_scripts(site, layer)
         files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
         names = tuple(name for name, of in tables if of == layer.name)
+        if not found.provenance.reads:
+            files[places.review(layer.name)] = render("review.html", review_page(site, layer))
         files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
     files |= _causal_pages(site)
+    if found.artifacts is not None:
+        files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
+        files |= preference_files(site, pairs_of(found.artifacts))
+    if found.reality is not None:
+        files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(len(found.vocabulary))
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
@@ -227,18 +238,15 @@ def _causal_pages(site: Site) -> Files:
     return {places.page("causes"): render("causes.html", causes_page(site, found, every)), **pages}
 
 
+def preference_files(site: Site, pairs: Pairs) -> Files:
+    """The blind comparison of images before and after a repair, with its pictures."""
+    page = render("preference.html", preference_page(site, pairs))
+    return {site.places.page("preference"): page, **preference_images(site, pairs)}
+
+
 def as_json_file(value: Any) -> bytes:
     """JSON for people and programs, null where there is no number."""
     return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
-
-
-def without_nan(value: Any) -> Any:
-    """The same with null where there is no number."""
-    if isinstance(value, Mapping):
-        return {str(name): without_nan(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
@@ -281,6 +289,8 @@ def tables_of(found: Dissection) -> dict[tuple[str, str], Any]:
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
         if found.interventions is not None and found.interventions.layer == layer.name:
             every |= causal_tables(found.interventions)
+        if found.artifacts is not None and found.artifacts.layer == layer.name:
+            every |= artifact_tables(found.artifacts)
         tables |= {(name, layer.name): table for name, table in every.items()}
     return tables
 
@@ -324,6 +334,8 @@ def environment() -> Environment:
         "removed": figures.removed,
         "change": figures.change,
         "gain": figures.gain,
+        "points": figures.points,
+        "ratio": figures.ratio,
         "data": inline_data,
         "inline": inline_text,
         "runs": runs,

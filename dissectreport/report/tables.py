@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,11 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
     """The tables of a whole model by name."""
     controls = [layer.controls.assign(layer=layer.name) for layer in dissection.layers]
     joined = pd.concat(controls, ignore_index=True)
+    real = {} if dissection.reality is None else {"real": dissection.reality.table}
     return {
         "concepts": dissection.concepts.reset_index(drop=True),
         "layers": joined[["layer", *joined.columns[:-1]]],
+        **real,
     }
 
 
@@ -102,5 +105,14 @@ def as_json(table: pd.DataFrame) -> bytes:
 
 def _plain(column: pd.Series) -> list[Any]:
     if column.dtype.kind == "f":
-        return [None if math.isnan(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
+        return [None if not math.isfinite(v) else float(f"{v:.{_DIGITS}g}") for v in column.tolist()]
     return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null where there is no number."""
+    if isinstance(value, Mapping):
+        return {str(name): without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -81,6 +81,8 @@ class TrustPage:
     """The images on which it was judged, in its card's words."""
     reads: bool
     """Whether the images are read, not generated."""
+    real: str
+    """Where real and generated images are compared; '' without real images."""
 
 
 SOURCES = {
@@ -153,6 +155,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         tuple(str(row.concept) for row in rows_of(found.concepts) if math.isnan(row.trained)),
         str(segmenter.get("card", {}).get("held_out", "")),
         bool(found.provenance.reads),
+        around.to(places.page("real")) if found.reality is not None else "",
     )
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dissectreport.analysis.dissection import Layer
 from dissectreport.analysis.interventions import Interventions
 from dissectreport.report import charts
+from dissectreport.report.artifacts import UnitArtifact, unit_artifact
 from dissectreport.report.figures import Agreement, percent
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
@@ -100,6 +101,7 @@ class UnitPage:
     citation: str
     """What the unit is called from afar, without its address."""
     causes: UnitCauses | None
+    artifact: UnitArtifact | None
     per_strip: int
 
 
@@ -197,6 +199,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         opposites=tuple(k for k in companions if k.correlation < 0),
         citation=f"{name} ({one.words}), {around.foot}",
         causes=unit_causes(site, around, layer, unit, rows.effects.get(unit, [])),
+        artifact=unit_artifact(site, around, layer, unit),
         per_strip=strip_size(layer),
     )
 

@@ -65,3 +65,15 @@ class Presence(Sums):
     def concept_means(self) -> Floats:
         """(concepts, units) mean activation where the concept is."""
         return np.asarray(self.activation / np.maximum(self.share, 1e-20)[:, None])
+
+
+@dataclass(frozen=True)
+class Nearing(Sums):
+    """Activation times gradient of nearness to real images: what ablating a unit gives, to first order."""
+
+    effect: Floats
+    """(units,) sum over images of the nearness that ablating the unit gains."""
+    strength: Floats
+    """(units,) sum over images of the mean absolute activation."""
+    images: Floats
+    """() images."""

@@ -22,7 +22,7 @@ class Features:
     samples: Ints
     """(n,) sample numbers."""
     values: NDArray[np.float32]
-    """(n, d) features of the image."""
+    """(n, d) features of the image, or (n, v, d) those of its variants."""
 
     def merge(self, other: Self) -> Self:
         """The rows of both; refused when they are of different lengths."""

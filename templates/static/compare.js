@@ -92,6 +92,7 @@
     categories: held.categories,
     concepts: new Map(held.concepts.map((row) => [names[row[0]], { measured: figure(row.slice(1, 4)), null: figure(row.slice(4, 7)) }])),
     spread: held.spread,
+    labels: held.labels.map((number) => (number < 0 ? null : names[number])),
     best: new Map(held.best.map((row) => [names[row[0]], {
       unit: row[1], sure: row[2] === 1, iou: figure(row.slice(3, 6)), null: row[6], excess: figure(row.slice(7, 10)), lift: row[10], samples: row[11],
     }])),
@@ -108,7 +109,7 @@
       layers: held.layers.map((layer) => layerOf(layer, names)),
       training: { family, variant, images: number(images), steps: number(steps) },
       effects: held.causes && new Map(held.causes.effects.map((row) => [names[row[0]], {
-        units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)), page: row[12],
+        units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)),
       }])),
       measures: held.quality && held.quality[1].map((row) => ({ name: row[0], estimate: figure(row.slice(1, 4)), less: row[4] === 1 })),
     };
@@ -198,6 +199,27 @@
       .filter(({ concept }) => chosen.some((one) => unitsOf(one.layer, concept).measured.high > 0))
       .sort((a, b) => order.indexOf(categoryOf(a.concept)) - order.indexOf(categoryOf(b.concept)) || most(b.concept) - most(a.concept) || a.i - b.i)
       .map(({ concept }) => concept);
+  };
+  /* units of checkpoints correspond: how many keep their label, and how many would if labels were dealt out at random */
+  const kept = (one, other) => {
+    const alike = one.layer.name === other.layer.name && one.layer.units === other.layer.units;
+    if (!alike || one.profile === other.profile || !oneTraining([one, other])) return null;
+    const pairs = one.layer.labels.map((a, i) => [a, other.layer.labels[i]]).filter(([a, b]) => a !== null && b !== null);
+    const n = pairs.length;
+    if (n < 2) return null;
+    const [ours, theirs] = [0, 1].map((side) => one.profile.names.map((concept) => pairs.filter((pair) => pair[side] === concept).length));
+    const mean = sum(ours.map((a, c) => a * theirs[c])) / n;
+    let total = 0;
+    ours.forEach((a, c) => theirs.forEach((b, d) => {
+      if (!a || !b) return;
+      const gap = (c === d ? 1 : 0) - theirs[c] / n - ours[d] / n + mean / n;
+      total += a * b * gap * gap;
+    }));
+    const deviation = Math.sqrt(total / (n - 1));
+    return {
+      both: n, same: pairs.filter(([a, b]) => a === b).length,
+      low: Math.max(Math.floor(mean - 2 * deviation), 0), high: Math.min(-Math.floor(-mean - 2 * deviation), n),
+    };
   };
   const effectChanges = (one, other) => {
     const [mine, others] = [one.profile.effects, other.profile.effects];
@@ -297,6 +319,7 @@
       differenceOf(units, "interpretable units" + words + scale.per, names, (found) => signedInterval(found, scale.one)),
       differenceOf(concepts, "different concepts" + words, names, (found) => signedInterval(found, whole)),
       ...gainedOf(changes(one, other, comparableOf(chosen), scale), names, scale),
+      ...keptOf(one, other, names),
       ...causesOf(one, other, names),
       ...qualityOf(one, other, names),
     ];
@@ -333,6 +356,11 @@
     const rest = found.filter((change) => !apart(change.difference)).map((change) => nameOf(change.concept));
     if (rest.length) told.push(said("same", before + " makes no difference between " + names[0] + " and " + names[1] + " for " + listed(rest) + "."));
     return told;
+  };
+  const keptOf = (one, other, names) => {
+    const found = kept(one, other);
+    return found ? [said("told", "Of the " + whole(found.both) + " units that are interpretable in both, " + whole(found.same) + " keep their concept from "
+      + names[0] + " to " + names[1] + "; dealt out at random, " + whole(found.low) + " to " + whole(found.high) + " would.")] : [];
   };
   const measureGap = (found) => more(thousandths, found.value) + " [" + more(thousandths, found.low) + ", " + more(thousandths, found.high) + "]";
   const qualityOf = (one, other, names) => qualityChanges(one, other).map(({ name, less, difference: gap }) => {

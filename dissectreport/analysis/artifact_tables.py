@@ -1,0 +1,308 @@
+"""The tables of artifact units and repair, from what the passes left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis import diagnosis
+from dissectreport.analysis.artifacts import Artifacts, Repaired
+from dissectreport.analysis.causal import spearman, spearman_interval
+from dissectreport.analysis.diagnosis import Compared, Effects, Exciting, Verdict
+from dissectreport.analysis.halves import Halved
+from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
+from dissectreport.plan import PAIR, SHARD
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.features import Features, Scale
+from dissectreport.stats.peaks import Peaks
+
+FEW_REAL = 1000
+"""Real images below which a note says so."""
+
+
+class Reader(Protocol):
+    """Where arrays come from, by folder and name."""
+
+    def stats(self, folder: str, samples: int, shard: int, name: str) -> Any:
+        """Each shard with one of its statistics, in order."""
+
+    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
+        """The arrays called `name` in a folder."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder."""
+
+
+@dataclass(frozen=True)
+class Dissected:
+    """What the dissection of the layer says of its units."""
+
+    concepts: Sequence[int]
+    """By unit the number of its concept; 0 without a label."""
+    levels: Floats
+    """(units,) above which each counts as on."""
+    peaks: Peaks
+    areas: Areas
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Everything that was measured, read."""
+
+    facts: Mapping[str, Any]
+    reference: Reference
+    sides: Compared
+    design: Mapping[str, Any]
+    effects: Effects
+    verdict: Verdict
+    found: Mapping[str, Quality]
+    exciting: Exciting
+    dissected: Dissected
+
+    @property
+    def tested(self) -> Ints:
+        return np.concatenate([self.design[name] for name in ("leading", "control", "bottom")]).astype(np.int64)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return tuple(int(unit) for unit in self.tested[self.verdict.order])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(sorted(int(name.split()[1]) for name in self.found if name.startswith("repair ")))
+
+    @property
+    def changes(self) -> dict[int, Halved]:
+        return diagnosis.changes_by_size(self.found, self.sizes)
+
+    @property
+    def distance(self) -> float:
+        return float(self.found["before"].measures["kernel_distance"].value)
+
+
+def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> Artifacts:
+    """All that was found about artifact units, from what a record keeps of them."""
+    read = _read(facts, reader, dissected)
+    portraits = {name: reader.arrays(facts["pictures"], name) for name in ("worst", "random", "pairs")}
+    shown = reader.arrays(facts["pictures"], "shown")
+    checkup, counts = facts["checkup"], facts["counts"]
+    table = _units(read)
+    return Artifacts(
+        layer=facts["exam"]["layer"],
+        features=facts["features"]["name"],
+        dimension=read.reference.features.shape[1],
+        reference=facts["reference"],
+        real=counts["real"],
+        against_itself=read.found["real"].images,
+        choosing=checkup["gradients"],
+        tested=checkup["tested"],
+        scored=counts["scored"],
+        random_scored=min(checkup["random_scored"], counts["scored"]),
+        random_sets=checkup["random_sets"],
+        excited=read.exciting.images,
+        dissected=counts["dissected"],
+        listed=tuple(int(unit) for unit in read.order if bool(table["artifact"][unit])),
+        order=read.order,
+        chosen=diagnosis.chosen_size(read.changes),
+        shown=tuple(int(unit) for unit in shown["units"]),
+        reviewed=tuple(facts["reviewed"]),
+        settings=_settings(facts),
+        units=table,
+        quality=_quality(read),
+        curve=_curve(read, reader),
+        agreement=_agreement(read),
+        images=_images(read, portraits),
+        worst=_repaired(portraits["worst"]),
+        random=_repaired(portraits["random"]),
+        pairs=_repaired(portraits["pairs"]),
+        notes=_notes(facts, read),
+    )
+
+
+def _rows(reader: Reader, folder: str, count: int, shard: int) -> NDArray[Any]:
+    found: Features = merge_all(stat for _, stat in reader.stats(folder, count, shard, "features"))
+    return found.values
+
+
+def _real(facts: Mapping[str, Any], reader: Reader) -> NDArray[Any]:
+    """(N, d) features of the real images, which lie in one file or in shards."""
+    names = [name for name in reader.names(facts["real"]) if name.startswith("samples-")]
+    held = [reader.arrays(facts["real"], name, prefix="features.") for name in names]
+    return np.concatenate([one["features.values"] for one in held])[: facts["counts"]["real"]]
+
+
+def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Found:
+    checkup, counts = facts["checkup"], facts["counts"]
+    real = _real(facts, reader)
+    scale = Scale.published(real.shape[1]) if facts["features"]["published"] else Scale.of(real)
+    reference = Reference.of(real, scale)
+    sides = Compared(reference.features, scale(_rows(reader, facts["side"], checkup["side"], SHARD)))
+    design = reader.arrays(facts["design"], "design")
+    effects = Effects.of(scale(_rows(reader, facts["tested"], checkup["tested"], PAIR)), sides)
+    found = diagnosis.unpacked(reader.arrays(facts["quality"], "quality"))
+    distance = float(found["before"].measures["kernel_distance"].value)
+    judged = diagnosis.verdict(effects, len(design["leading"]), len(design["control"]), distance)
+    rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
+    excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
+    return _Found(facts, reference, sides, design, effects, judged, found, excited, dissected)
+
+
+def _areas(dissected: Dissected, images: int) -> Ints:
+    """(images, units) pixels of each unit's own concept; 0 without one."""
+    held = dissected.areas
+    columns = {int(number): held.pixels[:images, i] for i, number in enumerate(held.concepts)}
+    nothing = np.zeros(images, np.int64)
+    return np.stack([columns.get(number, nothing) for number in dissected.concepts], axis=1)
+
+
+def _units(read: _Found) -> pd.DataFrame:
+    estimate, strength = read.design["estimate"], read.design["strength"]
+    units = len(estimate)
+    rank = np.empty(units, np.int64)
+    rank[np.argsort(-estimate, kind="stable")] = np.arange(1, units + 1)
+    roles = np.full(units, "", object)
+    for name in ("leading", "control", "bottom"):
+        roles[read.design[name].astype(np.int64)] = name
+    place = np.full(units, np.nan)
+    place[list(read.order)] = np.arange(1, len(read.order) + 1)
+    artifact = np.zeros(units, bool)
+    artifact[read.tested] = read.verdict.artifact
+    random = read.exciting.random
+    return pd.DataFrame(
+        {
+            "unit": np.arange(units),
+            "role": roles,
+            "rank": rank,
+            "estimate": estimate,
+            **_spread(read.tested, units, _ends("exact", read.effects.fall)),
+            **_spread(read.tested, units, {"share": _over(read.effects.fall.value, read.distance)}),
+            **_spread(read.tested, units, {"p": read.verdict.p, "q": read.verdict.q}),
+            **_spread(read.tested, units, _ends("beyond", read.verdict.beyond)),
+            "artifact": artifact,
+            "place": place,
+            "strength": strength,
+            "images_on": _images_on(read.dissected),
+            "frechet": read.exciting.own,
+            "frechet_random": random.mean(1),
+            "frechet_random_low": random.min(1),
+            "frechet_random_high": random.max(1),
+            "frechet_ratio": read.exciting.own / random.mean(1),
+        }
+    )
+
+
+def _over(values: Floats, whole: float) -> Floats:
+    """Shares of a whole; NaN where there is none."""
+    return values / whole if whole > 0 else np.full(len(values), np.nan)
+
+
+def _ends(name: str, jack: Jackknife) -> dict[str, Floats]:
+    low, high = jack.interval()
+    return {name: jack.value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Columns of the tested units as columns of all units."""
+    found = {}
+    for name, values in columns.items():
+        found[name] = np.full(units, np.nan)
+        found[name][tested] = values
+    return found
+
+
+def _images_on(dissected: Dissected) -> Floats:
+    shares = (dissected.peaks.peaks > dissected.levels).mean(0)
+    return np.where(np.isfinite(dissected.levels), shares, np.nan)
+
+
+def _quality(read: _Found) -> pd.DataFrame:
+    sets = [("real", 0, "real"), ("before", 0, "before")]
+    sets += [("repair", size, f"repair {size}") for size in read.sizes]
+    sets += [("review", len(read.facts["reviewed"]), "review")] if "review" in read.found else []
+    rows: list[dict[str, Any]] = []
+    for name, units, key in sets:
+        quality = read.found[key]
+        paired = name not in ("real", "before")
+        changes = quality.change_from(read.found["before"]) if paired else {}
+        for measure, one in quality.estimates().items():
+            row = {"set": name, "units": units, "measure": measure, "images": quality.images}
+            row |= {"value": one.value, "low": one.low, "high": one.high}
+            row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
+            if paired:
+                change = changes[measure]
+                row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+                row["error"] = float(quality.measures[measure].minus(read.found["before"].measures[measure]).error())
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
+    """The change of the kernel distance with the worst units and with random ones, on the same latents."""
+    facts = read.facts
+    sizes = reader.arrays(facts["random"], "random")["sizes"].astype(int).tolist()
+    count = min(facts["checkup"]["random_scored"], facts["counts"]["scored"])
+    parts = [
+        ("repair", list(read.sizes), _rows(reader, facts["scored"], facts["counts"]["scored"], PAIR)[:count]),
+        ("random", sizes, _rows(reader, facts["random"], count, PAIR)),
+    ]
+    rows: list[dict[str, Any]] = []
+    for name, units, variants in parts:
+        seen: dict[int, int] = {}
+        distance, changes = diagnosis.kernel_changes(read.reference, variants)
+        for size, change in zip(units, changes, strict=True):
+            low, high = change.interval()
+            number = seen[size] = seen.get(size, -1) + 1
+            row = {"set": name, "number": number, "units": size, "images": count, "real": len(read.reference.features)}
+            row |= {"distance": float(distance.value), "change": float(change.value)}
+            rows.append(row | {"change_low": float(low), "change_high": float(high)})
+    columns = ["set", "number", "units", "images", "real", "distance", "change", "change_low", "change_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _agreement(read: _Found) -> pd.DataFrame:
+    estimate, exact = read.design["estimate"][read.tested], read.effects.fall.value
+    found = spearman(estimate, exact)
+    low, high = spearman_interval(found, len(exact))
+    gains = read.effects.gains
+    within = spearman(gains[::2].mean(0), gains[1::2].mean(0))
+    reliability = 2 * within / (1 + within) if within > -1 else np.nan
+    row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
+    return pd.DataFrame([row | {"reliability": reliability}])
+
+
+def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    parts = []
+    for kind in ("worst", "random"):
+        held = portraits[kind]
+        rows = read.reference.scale(held["features"])
+        before, after = (read.sides.nearness(rows[:, i])[:, 0] for i in (0, 1))
+        parts.append(
+            pd.DataFrame({"kind": kind, "sample": held["samples"].astype(int), "before": before, "after": after})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _repaired(held: Mapping[str, Any]) -> Repaired:
+    nothing = np.zeros((0, 0, 0), np.float32)
+    return Repaired(held["samples"].astype(np.int64), held["before"], held["after"], held.get("heat", nothing))
+
+
+def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    exam = {name: facts["exam"][name] for name in ("seed", "precision")}
+    shown = {name: value for name, value in facts["checkup"].items() if name != "name"}
+    return {"budget": facts["checkup"]["name"], **exam, **shown, "drift": facts["drift"]}
+
+
+def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
+    counts = facts["counts"]
+    found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
+    if counts["real"] < FEW_REAL:
+        found.append(f"There are {counts['real']:,} real images; with {FEW_REAL:,} or more intervals are narrower.")
+    return tuple(filter(None, found))

@@ -1,0 +1,176 @@
+"""Artifact units and repair: the tables and pictures that a report draws and a notebook explores.
+
+Everything here is numpy and pandas; nothing refers to a network. Columns are documented in `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+RULE = (
+    "Of the leading units a unit is an artifact unit if ablating it alone surely brings images nearer to the real ones "
+    "(q < .05 after Benjamini-Hochberg over the leading units), by at least one per cent of the kernel distance, and "
+    "surely by more than ablating units of the same mean activation does (lower end of the interval above 0)."
+)
+CHOICE = (
+    "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
+    "standard error of the most that it falls with any of them; none where it surely falls with none."
+)
+
+COLUMNS: Mapping[str, str] = {
+    "role": "why the unit was ablated by itself: leading by an estimate above 0, control of the same mean "
+    "activation, bottom; empty if it was not",
+    "rank": "place of the unit among all by estimate, 1 first",
+    "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
+    "exact": "fall of the kernel distance by ablating the unit alone, as nearness to real images tells it (twice the "
+    "gain of the witness function); on the testing latents; empty if not tested",
+    "exact_low": "lower end of the 95 % interval of exact",
+    "exact_high": "upper end of the 95 % interval of exact",
+    "share": "exact as a share of the kernel distance without any edit",
+    "p": "one-sided p-value of exact > 0",
+    "q": "p after Benjamini-Hochberg over the leading units; empty for others",
+    "beyond": "exact less the mean exact of the control units",
+    "beyond_low": "lower end of the 95 % interval of beyond",
+    "beyond_high": "upper end of the 95 % interval of beyond",
+    "artifact": "whether the unit is an artifact unit by the rule",
+    "place": "place among the units that were tested, by falling exact: those that a repair of k units ablates are the "
+    "first k; empty if not tested",
+    "strength": "mean absolute activation of the unit; on the choosing latents",
+    "images_on": "share of images in which the unit is on anywhere; shown, never scored",
+    "frechet": "Fréchet distance to the real images of the twentieth of images that excite the unit most",
+    "frechet_random": "mean of the same over random subsets of as many images, with as much of the unit's concept",
+    "frechet_random_low": "least of the random subsets",
+    "frechet_random_high": "most of the random subsets",
+    "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
+    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' units of the same mean "
+    "activation, 'review' the units of the file that was given; 'real' is real images against other real ones",
+    "number": "number of the random set, from 0",
+    "units": "units that were ablated together",
+    "images": "images on the generated side",
+    "real": "images on the real side",
+    "measure": "kernel_distance, frechet_distance, precision, recall, density or coverage",
+    "distance": "the kernel distance of the same images without any edit",
+    "value": "the measure",
+    "low": "lower end of its 95 % interval",
+    "high": "upper end of its 95 % interval",
+    "change": "the measure less the same without any edit, paired by latents",
+    "change_low": "lower end of the 95 % interval of change",
+    "change_high": "upper end of the 95 % interval of change",
+    "error": "standard error of change",
+    "sample": "number of the scoring latent",
+    "kind": "'worst', or 'random'",
+    "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
+    "after": "the same after the edit that is shown",
+    "tested": "units that were ablated one by one",
+    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
+    "spearman_low": "lower end of its 95 % interval",
+    "spearman_high": "upper end of its 95 % interval",
+    "reliability": "rank correlation of exact between two halves of the testing latents, stepped up to all of them: "
+    "about the most that an estimate could reach",
+}
+"""What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How near a model's images are to real ones, to stand beside another model's."""
+
+    features: str
+    """What saw the images, how many on each side, and what real ones are: figures of others do not compare."""
+    figures: pd.DataFrame
+    """measure, value, low, high, less_is_better."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Images before and after the edit that is shown."""
+
+    samples: NDArray[np.int64]
+    """(k,) numbers of the scoring latents."""
+    before: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    after: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    heat: NDArray[np.float32]
+    """(k, h, w) summed activation of the units that are suspected; (0, 0, 0) for images without."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Which units of a layer keep images away from real ones, and what ablating them does to their quality.
+
+    Units were put in order on choosing latents, tested on others, and the repair was scored on others again.
+    """
+
+    layer: str
+    features: str
+    """What saw the images."""
+    dimension: int
+    """Length of the features."""
+    reference: str
+    """What the real images are, in words."""
+    real: int
+    """Real images."""
+    against_itself: int
+    """Images on each side where real images are compared with other real ones."""
+    choosing: int
+    tested: int
+    """Testing latents."""
+    scored: int
+    """Scoring latents."""
+    random_scored: int
+    """Scoring latents behind the random sets, and the repair's change beside them."""
+    random_sets: int
+    excited: int
+    """Images that excite a unit most, of `dissected`."""
+    dissected: int
+    listed: tuple[int, ...]
+    """The artifact units by the rule, worst first."""
+    order: tuple[int, ...]
+    """Every unit that was tested, by falling exact."""
+    chosen: int
+    """How many of the worst units the repair ablates; 0 where no repair is recommended."""
+    shown: tuple[int, ...]
+    """The units that are ablated in the pictures: the repair's, else those listed, else the worst ones."""
+    reviewed: tuple[int, ...]
+    """The units of the file of the manual review; () where none was given."""
+    settings: Mapping[str, Any]
+    """Everything else that was chosen, for the methods page; plain JSON values."""
+    units: pd.DataFrame
+    """One row a unit of the layer, by unit: unit, role, rank, estimate, exact*, share, p, q, beyond*, artifact, place,
+    strength, images_on, frechet, frechet_random*, frechet_ratio."""
+    quality: pd.DataFrame
+    """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
+    curve: pd.DataFrame
+    """The kernel distance of repair and random sets on the same latents: set, number, units, images, real, distance,
+    change*."""
+    agreement: pd.DataFrame
+    """One row: tested, spearman*, reliability."""
+    images: pd.DataFrame
+    """One row an image that is shown: kind, sample, before, after."""
+    worst: Repaired
+    random: Repaired
+    pairs: Repaired
+    """Random images before and after, for a blind comparison."""
+    notes: tuple[str, ...]
+    """Sentences that the page must show, e.g. why a measure is missing."""
+
+    @property
+    def figures(self) -> Figures:
+        """The quality of images without any edit."""
+        held = self.quality[self.quality["set"] == "before"]
+        told = held[["measure", "value", "low", "high"]].reset_index(drop=True)
+        less = told["measure"].str.endswith("_distance")
+        words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
+        return Figures(words, told.assign(less_is_better=less))
+
+    @property
+    def repair(self) -> tuple[int, ...]:
+        """The units that the repair ablates, worst first."""
+        return self.order[: self.chosen]

@@ -1,0 +1,237 @@
+"""From features to artifact units: what single units do to nearness, what a repair does to quality, and the rules.
+
+Nearness is the witness function of the kernel distance (see `dissectreport.nearness`); its gain, doubled, is the fall
+of the kernel distance to first order in the change of the images. All three sets behind it are samples, so the
+jackknife leaves a group out of the real images, of the generated ones that are compared with, and of those tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.analysis.halves import Halved
+from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.quality import Quality, Reference, Side, blocks, cubed, judge, kernel_distances
+from dissectreport.plan import GROUPS
+from dissectreport.stats.base import Floats, Ints
+
+Units = tuple[int, ...]
+
+FALL = 2.0
+"""What the kernel distance falls by, for a unit of nearness gained."""
+SURE = 0.05
+WORTH = 0.01
+"""Share of the kernel distance below which an effect makes no artifact unit."""
+BINS = 10
+SUBSETS = 8
+"""Random subsets that the images which excite a unit are compared with."""
+EXCITING = 20
+"""Of so many images one is among those that excite a unit most; and at least so many are taken."""
+
+
+# --- single units ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The two sides between which nearness is told, scaled."""
+
+    real: Floats
+    """(N, d)"""
+    generated: Floats
+    """(M, d)"""
+
+    def nearness(self, rows: Floats) -> Floats:
+        """(n, d) scaled features -> (n, 21) nearness of each image: to all, then with each group left out."""
+        return _mean_kernels(rows, self.real) - _mean_kernels(rows, self.generated)
+
+
+def _mean_kernels(rows: Floats, others: Floats) -> Floats:
+    """(n, 21) mean kernel to all others, then to those outside of each group."""
+    members, kept = np.eye(GROUPS)[np.arange(len(others)) % GROUPS], without_groups()
+    sums = np.concatenate([cubed(rows[part] @ others.T, rows.shape[1]) @ members for part in blocks(len(rows))])
+    return np.asarray(sums @ kept.T / (members.sum(0) @ kept.T))
+
+
+def without_groups() -> Floats:
+    """(21, 20) 1 where a group is there: all of them, then all but one."""
+    return np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What ablating each of several sets of units does to the kernel distance."""
+
+    fall: Jackknife
+    """(sets,)"""
+    gains: Floats
+    """(n, sets) by image."""
+
+    @classmethod
+    def of(cls, variants: NDArray[Any], sides: Compared) -> Effects:
+        """Of scaled features (n, 1 + sets, d), the first without any edit."""
+        near = [sides.nearness(variants[:, number]) for number in range(variants.shape[1])]
+        gains = FALL * (np.stack(near[1:], axis=2) - near[0][:, :, None])  # (n, 21, sets)
+        members = np.eye(GROUPS)[np.arange(len(variants)) % GROUPS]
+        weight = members @ without_groups().T
+        means = np.einsum("nh,nhs->hs", weight, gains) / weight.sum(0)[:, None]
+        there = members.sum(0) > 0
+        fall = Jackknife(means[0], means[1:][there], members.sum(0)[there].astype(np.int64))
+        return cls(fall, np.asarray(gains[:, 0]))
+
+    def beyond(self, control: Sequence[int]) -> Jackknife:
+        """What each does beyond the mean of the `control` ones, given by their places."""
+        chosen = list(control)
+        if not chosen:
+            return self.fall
+        value = self.fall.value - self.fall.value[chosen].mean()
+        without = self.fall.without - self.fall.without[:, chosen].mean(1, keepdims=True)
+        return Jackknife(value, without, self.fall.sizes)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which of the tested units are artifact units."""
+
+    p: Floats
+    q: Floats
+    beyond: Jackknife
+    artifact: NDArray[np.bool_]
+    order: Ints
+    """Places of the tested units by falling effect."""
+
+
+def verdict(effects: Effects, leading: int, control: int, distance: float) -> Verdict:
+    """The rule of `artifacts.RULE` among the first `leading` sets; the `control` ones come next.
+
+    `distance` is the kernel distance without any edit.
+    """
+    p = effects.fall.p_above()
+    q = np.full(len(p), np.nan)
+    q[:leading] = benjamini_hochberg(p[:leading])
+    beyond = effects.beyond(range(leading, leading + control))
+    artifact = (q < SURE) & (effects.fall.value >= WORTH * distance) & (beyond.interval()[0] > 0)
+    return Verdict(p, q, beyond, artifact, np.argsort(-effects.fall.value, kind="stable"))
+
+
+# --- repair ---------------------------------------------------------------------------------------------------
+
+
+def qualities(reference: Reference, variants: NDArray[Any], names: Sequence[str]) -> dict[str, Quality]:
+    """The quality of each variant of features (n, sets, d), by name; and 'real', that of real images."""
+    real = reference.side(len(variants))
+    found = {name: judge(real=real, generated=reference.scaled(variants[:, i])) for i, name in enumerate(names)}
+    return {**found, "real": reference.against_itself(len(variants))}
+
+
+def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
+    """The kernel distance without any edit, and what became of it with each set, of features (n, 1 + sets, d).
+
+    It is told to all real images, and is paired.
+    """
+    real = Side(reference.features)
+    every = [
+        Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
+        for number in range(variants.shape[1])
+    ]
+    return every[0], [each.minus(every[0]) for each in every[1:]]
+
+
+def packed(found: Mapping[str, Quality]) -> dict[str, NDArray[Any]]:
+    """Qualities as arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, quality in found.items():
+        arrays[f"{name}|size"] = np.array([quality.images, quality.dimension])
+        for measure, halved in quality.measures.items():
+            arrays[f"{name}|{measure}"] = np.concatenate([halved.value[None], halved.halves])
+    return arrays
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
+    """Qualities back from arrays."""
+    measures: dict[str, dict[str, Halved]] = {}
+    sizes: dict[str, NDArray[Any]] = {}
+    for key, values in arrays.items():
+        name, _, measure = key.partition("|")
+        if measure == "size":
+            sizes[name] = values
+        else:
+            measures.setdefault(name, {})[measure] = Halved.of(values)
+    return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
+
+
+def changes_by_size(found: Mapping[str, Quality], sizes: Sequence[int]) -> dict[int, Halved]:
+    """What became of the kernel distance by ablating so many of the worst units."""
+    before = found["before"].measures["kernel_distance"]
+    return {size: found[f"repair {size}"].measures["kernel_distance"].minus(before) for size in sizes}
+
+
+def chosen_size(changes: Mapping[int, Halved]) -> int:
+    """How many units the repair ablates by `artifacts.CHOICE`, of changes of the kernel distance by size."""
+    sure = {size: change for size, change in changes.items() if change.interval()[1] < 0}
+    if not sure:
+        return 0
+    best = min(sure.values(), key=lambda change: float(change.value))
+    return min(size for size, change in sure.items() if change.value <= best.value + best.error())
+
+
+# --- the images that excite a unit most -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """The Fréchet distance to real images of those that excite each unit most, and of random subsets."""
+
+    own: Floats
+    """(units,) NaN for a unit that excites none more than another."""
+    random: Floats
+    """(units, subsets)"""
+    images: int
+
+
+def exciting(peaks: NDArray[Any], areas: NDArray[Any], rows: Floats, reference: Reference) -> Exciting:
+    """Of peaks (n, units), the area (n, units) of each unit's own concept, and scaled features (n, d)."""
+    count = min(len(peaks), max(EXCITING, len(peaks) // EXCITING))
+    real = reference.features
+    centre, covariance = real.mean(0), np.cov(real, rowvar=False)
+    own, random = np.full(peaks.shape[1], np.nan), np.full((peaks.shape[1], SUBSETS), np.nan)
+    for unit in np.flatnonzero(np.ptp(peaks, axis=0) > 0).tolist():
+        top = np.argsort(-peaks[:, unit], kind="stable")[:count]
+        draws = matched_subsets(areas[:, unit], top, np.random.RandomState(unit))
+        found = low_rank_distances(rows[np.vstack([top, draws])], centre, covariance)
+        own[unit], random[unit] = found[0], found[1:]
+    return Exciting(own, random, count)
+
+
+def matched_subsets(area: NDArray[Any], top: Ints, random: np.random.RandomState) -> Ints:
+    """(subsets, m) images with the same amounts of a concept as the `top` (m,), drawn from tenths by amount."""
+    order = np.lexsort((random.permutation(len(area)), area))
+    tenth = np.empty(len(area), np.int64)
+    tenth[order] = np.arange(len(area)) * BINS // len(area)
+    wanted = np.bincount(tenth[top], minlength=BINS)
+    subsets = []
+    for _ in range(SUBSETS):
+        parts = []
+        for number, count in enumerate(wanted.tolist()):
+            members = np.flatnonzero(tenth == number)
+            parts.append(random.choice(members, count, replace=count > len(members)) if count else members[:0])
+        subsets.append(np.concatenate(parts))
+    return np.stack(subsets)
+
+
+def low_rank_distances(rows: Floats, centre: Floats, covariance: Floats) -> Floats:
+    """(s, m, d) few images each -> (s,) Fréchet distances to the normal distribution of that centre and covariance.
+
+    Of C_s = XᵀX/(m - 1) with few rows X, C C_s has the eigenvalues of the small X C Xᵀ/(m - 1), but for zeros.
+    """
+    means = rows.mean(1)
+    apart = rows - means[:, None]
+    small = apart @ covariance @ apart.transpose(0, 2, 1) / (rows.shape[1] - 1)
+    shared = np.sqrt(np.linalg.eigvalsh(small).clip(min=0)).sum(1)
+    spread = (apart**2).sum((1, 2)) / (rows.shape[1] - 1)
+    return np.asarray(((means - centre) ** 2).sum(1) + np.trace(covariance) + spread - 2 * shared)

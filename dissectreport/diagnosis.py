@@ -1,0 +1,371 @@
+"""The passes that find artifact units in one layer and score the repair, in order, on the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dissectreport import engine, store
+from dissectreport.analysis import diagnosis
+from dissectreport.analysis.diagnosis import Compared, Effects
+from dissectreport.analysis.quality import FEWEST, Quality, Reference, too_few_for_covariance
+from dissectreport.errors import FolderError
+from dissectreport.interventions import as_set, random_sets
+from dissectreport.jobs import Examining, Job, Listener
+from dissectreport.plan import DIAGNOSES, PAIR, SHARD, Checkup, Examination, Shard, shards
+from dissectreport.results import flat, read_stat, shard_name, sound
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.effects import Nearing
+from dissectreport.stats.features import Features, Scale
+from dissectreport.store import Store
+
+Units = tuple[int, ...]
+
+DRIFT = 0.05
+"""Most that bfloat16 may move features, beside how far images differ, to be used."""
+SUSPECTED = 5
+"""Worst units that are shown where neither a repair nor an artifact unit was found."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which units are ablated one by one, decided on choosing latents alone."""
+
+    estimate: Floats
+    """(units,) fall of the kernel distance to first order, for an image."""
+    strength: Floats
+    """(units,) mean absolute activation."""
+    leading: Units
+    """Those of largest estimate, as far as it is above 0: among them artifact units are looked for."""
+    control: Units
+    bottom: Units
+
+    @classmethod
+    def of(cls, first: Nearing, checkup: Checkup) -> Design:
+        """The design that first-order effects suggest."""
+        estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
+        order = np.argsort(-estimate, kind="stable").tolist()
+        leading = [unit for unit in order[: checkup.leading] if estimate[unit] > 0]
+        rest = order[len(leading) :]
+        bottom = rest[max(0, len(rest) - checkup.bottom) :]
+        others = [unit for unit in rest if unit not in bottom]
+        control = matched(strength, leading, others, checkup.control)
+        return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom))
+
+    @property
+    def tested(self) -> Units:
+        """Every unit that is ablated by itself."""
+        return (*self.leading, *self.control, *self.bottom)
+
+    def arrays(self) -> dict[str, Any]:
+        """The design as arrays, for the analysis."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+
+def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
+    """Of `others` those whose mean activation is nearest to that of some leading units, drawn at random."""
+    left, chosen = list(others), []
+    for unit in np.random.RandomState(0).permutation(list(leading))[:count].tolist():
+        if left:
+            nearest = min(left, key=lambda other: (abs(strength[other] - strength[unit]), other))
+            left.remove(nearest)
+            chosen.append(nearest)
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scoring latents without any edit and with the worst units ablated."""
+
+    rows: Features
+    """(n, 1 + sizes, d), the first without any edit."""
+    sizes: tuple[int, ...]
+    found: Mapping[str, Quality]
+    """By 'before', 'repair <size>', 'review' and 'real'."""
+    place: Store
+    random: Store
+    """Where the random sets lie."""
+    quality_at: str
+
+    @property
+    def images(self) -> int:
+        """Images on each side."""
+        return len(self.rows.values)
+
+    @property
+    def distance(self) -> float:
+        """The kernel distance without any edit."""
+        return float(self.found["before"].measures["kernel_distance"].value)
+
+    @property
+    def chosen(self) -> int:
+        """How many units the repair ablates."""
+        return diagnosis.chosen_size(diagnosis.changes_by_size(self.found, self.sizes))
+
+
+class Diagnosing:
+    """The search for artifact units of one job in one layer."""
+
+    def __init__(self, job: Job, wish: Examining, precision: str, listener: Listener) -> None:
+        self.job, self.wish, self.checkup, self.listener = job, wish, wish.checkup, listener
+        self.workers = engine.Workers(job.workers)
+        self.cache = job.options.cache / "measurements"
+        self.folders: set[str] = set()
+        given = job.reference
+        self.exam = Examination(
+            job.plan.generator,
+            wish.network.identity,
+            given.identity if given is not None else f"drawn by {job.plan.generator}",
+            wish.layer,
+            job.plan.seed,
+            precision,
+            job.plan.torch,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """All passes; returns what a record keeps of them."""
+        with self.workers:
+            drifted = self._settle_precision()
+            real, real_at = self._real()
+            side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
+            dissected = min(self.checkup.dissected, self.job.samples)
+            _, dissected_at = self._generated(self.job.plan.seed, dissected)
+            published = self.wish.network.published
+            scale = Scale.published(real.shape[1]) if published else Scale.of(real)
+            reference = Reference.of(real, scale)
+            first = self._first_order(real, side, scale)
+            design, design_at = self._design(first)
+            effects, tested_at = self._test(design, Compared(reference.features, scale(side)), scale)
+            order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
+            scored = self._score(order, reference, design)
+            near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))[:, 0]
+            pictures_at = self._pictures(design, effects, order, scored, near)
+        for line in self._lines(scored.images, real.shape):
+            self.listener.say(line)
+        return {
+            "exam": asdict(self.exam),
+            "checkup": asdict(self.checkup),
+            "features": {"name": self.wish.network.name, "published": published},
+            "reference": self._words(),
+            "drift": drifted,
+            "counts": {"real": len(real), "dissected": dissected, "scored": scored.images},
+            "reviewed": list(self.wish.reviewed),
+            "real": real_at,
+            "side": side_at,
+            "dissected": dissected_at,
+            "design": design_at,
+            "tested": tested_at,
+            "scored": scored.place.folder.name,
+            "random": scored.random.folder.name,
+            "quality": scored.quality_at,
+            "pictures": pictures_at,
+        }
+
+    def _words(self) -> str:
+        given = self.job.reference
+        return f"the images of {given.name}" if given is not None else "images like those that it was trained on"
+
+    def _lines(self, scored: int, real: tuple[int, ...]) -> list[str]:
+        """What a person should know of the numbers of images."""
+        found = []
+        if scored < self.checkup.scored:
+            found.append(
+                f"{real[0]:,} real images, so that as many generated ones are scored; {self.checkup.scored:,} would be"
+            )
+        return [*found, *filter(None, [too_few_for_covariance(scored, real[1])])]
+
+    # --- passes ---
+
+    def _settle_precision(self) -> float:
+        """Turn 'auto' into the arithmetic that is used; returns how far bfloat16 drifts, 0 where it is not used."""
+        from dissectreport import diagnose, intervene
+
+        asked = self.exam.precision
+        if asked == "float32" or (asked == "auto" and not intervene.half_is_fast(self.job.source.device)):
+            self.exam = replace(self.exam, precision="float32")
+            return 0.0
+        self.exam = replace(self.exam, precision="bfloat16")
+        place = self._store("drift of features")
+        if not self._sound(place, "drift"):
+            place.save("drift", {"drift": np.array(diagnose.drift(self.job.source, self.exam))})
+        drifted = float(place.load("drift")["drift"])
+        if asked == "auto" and not drifted <= DRIFT:
+            self.exam = replace(self.exam, precision="float32")
+            return 0.0
+        return drifted
+
+    def _real(self) -> tuple[Any, str]:
+        """(N, d) features of real images, and where they lie."""
+        from dissectreport.diagnose import make_real
+
+        names = self._names()
+        known = {name: getattr(self.exam, name) for name in ("features", "reference", "precision", "torch")}
+        place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
+        # A generator draws from the first image on every time, so its own are drawn at once.
+        given = names["names"]
+        wanted = shards(len(given), SHARD) if given else (Shard(0, 0, self.checkup.real),)
+        make = partial(make_real, self.job.source, self.exam, given)
+        rows = self._features(place, make, wanted, "describing real images")
+        if len(rows.values) < FEWEST:
+            raise FolderError(
+                f"{len(rows.values)} real images; artifact units need at least {FEWEST}, and the Fréchet distance "
+                "1,000 or more: give a --reference with more"
+            )
+        return rows.values, place.folder.name
+
+    def _names(self) -> dict[str, list[str]]:
+        """The names of the real images that are read, in the folder's own order; none for a generator's own."""
+        given = self.job.reference
+        if given is None:
+            return {"names": []}
+        count = min(self.checkup.real, len(given.files))
+        sifted = given.sifted([(0, count)])
+        for one in sifted.unread:
+            self.listener.say(f"{given.name}: {one} cannot be read and is left out")
+        return {"names": list(sifted.order(0)[:count])}
+
+    def _generated(self, seed: int, count: int) -> tuple[Any, str]:
+        """(count, d) features of generated images of a seed, and where they lie."""
+        from dissectreport.diagnose import make_generated
+
+        known = {name: getattr(self.exam, name) for name in ("generator", "features", "precision", "torch")}
+        place = self._opened({"kind": "generated features", "format": DIAGNOSES, **known, "seed": seed})
+        make = partial(make_generated, self.job.source, self.exam, seed)
+        rows = self._features(place, make, shards(count, SHARD), "describing generated images")
+        return rows.values, place.folder.name
+
+    def _first_order(self, real: Any, side: Any, scale: Scale) -> Nearing:
+        from dissectreport.diagnose import Sides, make_nearing
+
+        place = self._store("nearing", sides=[len(real), len(side)])
+        make = partial(make_nearing, self.job.source, self.exam, Sides(real, side, scale))
+        wanted = shards(self.checkup.gradients, PAIR)
+        self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
+        found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
+        return found
+
+    def _design(self, first: Nearing) -> tuple[Design, str]:
+        design = Design.of(first, self.checkup)
+        place = self._store("artifact design", design=store.digest(design.arrays()))
+        place.save("design", design.arrays())
+        return design, place.folder.name
+
+    def _test(self, design: Design, sides: Compared, scale: Scale) -> tuple[Effects, str]:
+        sets = [(), *((unit,) for unit in design.tested)]
+        rows, place = self._ablated(sets, self.exam.testing_seed, self.checkup.tested, "testing single units")
+        return Effects.of(scale(rows.values), sides), place.folder.name
+
+    def _ablated(self, sets: Sequence[Units], seed: int, count: int, task: str) -> tuple[Features, Store]:
+        from dissectreport.diagnose import make_ablated
+
+        place = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
+        make = partial(make_ablated, self.job.source, self.exam, sets, seed)
+        # Small shards, for each is described once a set.
+        return self._features(place, make, shards(count, PAIR), task), place
+
+    def _score(self, order: Units, reference: Reference, design: Design) -> Scored:
+        sizes = [size for size in self.checkup.sizes if size <= len(order)]
+        sets = [(), *(as_set(order[:size]) for size in sizes)]
+        names = ["before", *(f"repair {size}" for size in sizes)]
+        count = min(self.checkup.scored, len(reference.features))
+        rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
+        found = self._judged(reference, rows, names, place)
+        if self.wish.reviewed:
+            theirs = [(), as_set(self.wish.reviewed)]
+            more, beside = self._ablated(theirs, self.exam.scoring_seed, count, "scoring the reviewed units")
+            found |= self._judged(reference, more, ["before", "review"], beside)
+        kept = self._store("quality", scored=[place.folder.name, list(self.wish.reviewed)], images=count)
+        kept.save("quality", diagnosis.packed(found))
+        random = self._random(order, sizes, design, count)
+        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name)
+
+    def _judged(self, reference: Reference, rows: Features, names: Sequence[str], place: Store) -> dict[str, Quality]:
+        """The quality of every variant, told once."""
+        facts = [place.folder.name, self.exam.reference, len(reference.features)]
+        kept = self._store("judged", of=facts, images=len(rows.values), names=list(names))
+        if not self._sound(kept, "quality"):
+            kept.save("quality", diagnosis.packed(diagnosis.qualities(reference, rows.values, names)))
+        return diagnosis.unpacked(kept.load("quality"))
+
+    def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Store:
+        """The features without random sets of the same mean activation, on the first scoring latents."""
+        leading = np.array([order])
+        alive = int((design.strength > 0).sum())
+        drawn = {
+            size: random_sets(design.strength, leading, size, self.checkup.random_sets)
+            for size in sizes
+            if 2 * size <= alive
+        }
+        sets: list[Units] = [(), *(units for every in drawn.values() for units in every)]
+        fewer = min(self.checkup.random_scored, count)
+        _, place = self._ablated(sets, self.exam.scoring_seed, fewer, "scoring random sets")
+        place.save("random", {"sizes": np.array([len(units) for units in sets[1:]], np.int64)})
+        return place
+
+    def _pictures(self, design: Design, effects: Effects, order: Units, scored: Scored, near: Floats) -> str:
+        from dissectreport.diagnose import Portrait, make_portraits
+
+        found = diagnosis.verdict(effects, len(design.leading), len(design.control), scored.distance)
+        listed = tuple(int(design.tested[place]) for place in found.order if found.artifact[place])
+        chosen = scored.chosen
+        shown = order[:chosen] or listed or order[:SUSPECTED]
+        worst, rest = self._worst(scored.rows.samples, near)
+        suspects = listed or shown
+        portraits = [
+            Portrait("worst", worst, as_set(shown), as_set(suspects)),
+            Portrait("random", rest[: self.checkup.worst], as_set(shown), as_set(suspects)),
+            Portrait("pairs", rest[: self.checkup.pairs], as_set(shown), ()),
+        ]
+        place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
+        make = partial(make_portraits, self.job.source, self.exam)
+        self._fill(place, make, portraits, lambda p: p.name, "pictures of the repair", dict)
+        place.save("shown", {"units": np.array(shown, np.int64), "listed": np.array(listed, np.int64)})
+        return place.folder.name
+
+    def _worst(self, samples: Ints, near: Floats) -> tuple[Units, Units]:
+        """The scoring latents whose images are least near to real ones, and all others at random."""
+        worst = np.argsort(near, kind="stable")[: self.checkup.worst]
+        others = np.setdiff1d(np.arange(len(near)), worst)
+        drawn = np.random.RandomState(3).permutation(others)
+        return tuple(samples[worst].tolist()), tuple(samples[drawn].tolist())
+
+    # --- stores ---
+
+    def _store(self, kind: str, **more: Any) -> Store:
+        return self._opened({"kind": kind, **self.exam.facts(), **more})
+
+    def _opened(self, facts: Mapping[str, Any]) -> Store:
+        place = Store.open(self.cache, facts)
+        self.folders.add(place.folder.name)
+        return place
+
+    def _features(self, place: Store, make: Any, wanted: Sequence[Shard], task: str) -> Features:
+        """The rows of all shards, those that are missing described first."""
+        self._fill(place, make, wanted, shard_name, task, lambda found: flat({"features": found}))
+        rows: Features = merge_all(stat for _, stat in read_stat(place, wanted, "features"))
+        return rows
+
+    def _fill(
+        self,
+        place: Store,
+        make: Any,
+        wanted: Sequence[Any],
+        name: Callable[[Any], str],
+        task: str,
+        arrays: Callable[[Any], Mapping[str, Any]],
+    ) -> None:
+        """Run a pass over the items that its store lacks; the device of each is remembered."""
+        device = np.array(self.job.source.device)
+        missing = [item for item in wanted if not self._sound(place, name(item))]
+        done, total = len(wanted) - len(missing), len(wanted)
+        for item, found in self.workers.run(make, missing):
+            place.save(name(item), {**arrays(found), "device": device})
+            done += 1
+            self.listener.progress(task, done, total, "batches")
+
+    def _sound(self, place: Store, name: str) -> bool:
+        return sound(place, name, self.listener.say)

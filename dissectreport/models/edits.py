@@ -1,0 +1,80 @@
+"""Edits that a person can take away: units of a layer and the values to which they are set, in a small JSON file.
+
+edits = read_edits("edits.json")
+with repaired(generator, edits) as better:
+    images = better(latents(1, 0, 8, generator.latent_shape))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dissectreport.errors import BadOption, ModelError
+from dissectreport.models.base import Generator
+from dissectreport.probe import Edit, editing
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Units of one layer, the values to which they are set everywhere, and the weights for which they were chosen."""
+
+    model: str
+    identity: str
+    """The generator's identity."""
+    layer: str
+    units: tuple[int, ...]
+    values: tuple[float, ...]
+    rule: str = ""
+    """How the units were chosen, in words."""
+
+    def text(self) -> str:
+        """The edits as JSON."""
+        return json.dumps({"edits": VERSION, **asdict(self)}, indent=1) + "\n"
+
+
+def read_edits(path: Path | str) -> Edits:
+    """The edits of a file; BadOption says what is wrong with it."""
+    try:
+        held = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadOption(f"edits {path} cannot be read: {' '.join(str(error).split())}") from error
+    try:
+        return _checked(held)
+    except (TypeError, KeyError, ValueError) as error:
+        raise BadOption(
+            f"{path} holds no edits ({' '.join(str(error).split())}); `dissectreport artifacts` writes them"
+        ) from error
+
+
+def _checked(held: Any) -> Edits:
+    if not isinstance(held, dict) or held.get("edits") != VERSION:
+        raise ValueError(f"it does not begin with edits {VERSION}")
+    units, values = tuple(held["units"]), tuple(float(value) for value in held["values"])
+    if not all(type(unit) is int and unit >= 0 for unit in units) or len(units) != len(values):
+        raise ValueError("units are whole numbers, and values as many numbers")
+    words = {name: str(held[name]) for name in ("model", "identity", "layer")}
+    return Edits(**words, units=units, values=values, rule=str(held.get("rule", "")))
+
+
+@contextmanager
+def repaired(generator: Generator, edits: Edits, other_weights: bool = False) -> Iterator[Generator]:
+    """The generator, whose images are edited while the block runs; nothing of it is changed for good.
+
+    Edits that were made for other weights are refused, unless `other_weights` allows them.
+    """
+    if edits.identity != generator.identity and not other_weights:
+        raise ModelError(
+            f"these edits were made for other weights ({edits.model}) than those of {generator.name}; units of other "
+            "weights mean other things: look for artifact units of this model, or allow --other-weights"
+        )
+    with editing(generator.module, edits.layer, Edit(edits.units, torch.tensor(edits.values))):
+        yield generator

@@ -1,0 +1,237 @@
+"""The page of artifact units: whether repair helps, the list, the worst images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from dissectreport.analysis.artifacts import CHOICE, RULE, Artifacts, Repaired
+from dissectreport.analysis.dissection import Layer
+from dissectreport.report import causal_charts, images
+from dissectreport.report.artifacts import (
+    NAMES,
+    QualityRow,
+    curves,
+    downloads,
+    figure_of,
+    listed_sentence,
+    quality_rows,
+    sentence,
+)
+from dissectreport.report.causal import point_of
+from dissectreport.report.charts import Point
+from dissectreport.report.frame import Frame
+from dissectreport.report.layer_pages import Card, card, strip_size
+from dissectreport.report.model import Pairs, Site, flat, rows_of
+
+CARDS = 12
+"""Units that are shown by their images."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A unit that was ablated by itself."""
+
+    card: Card
+    place: int
+    role: str
+    artifact: bool
+    exact: Point
+    share: float
+    q: float
+    beyond: Point
+    estimate: float
+    images_on: float
+    ratio: float
+    frechet: Point
+    """Of the images that excite it most; low and high are the ends of the random subsets."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image before and after the edit that is shown."""
+
+    sample: int
+    before: str
+    after: str
+    heat: str
+    near: float
+    nearer: float
+
+
+@dataclass(frozen=True)
+class ArtifactsPage:
+    """Artifact units and repair."""
+
+    frame: Frame
+    model: str
+    found: Artifacts
+    layer: str
+    layer_href: str
+    units: int
+    answer: str
+    listed: str
+    before: Point
+    after: Point
+    change: Point
+    real: Point
+    measures: tuple[str, ...]
+    rows: tuple[QualityRow, ...]
+    chart: Markup
+    curves: tuple[causal_charts.Curve, ...]
+    counts: tuple[int, ...]
+    suspects: tuple[Suspect, ...]
+    cards: tuple[Suspect, ...]
+    per_strip: int
+    agreement: Any
+    worst: tuple[Shown, ...]
+    random: tuple[Shown, ...]
+    rule: str
+    choice: str
+    settings: Pairs
+    downloads: tuple[tuple[str, str, str], ...]
+    review: str
+    preference: str
+    """Where images before and after are compared blindly."""
+
+
+def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
+    """Whether repair helps, which units are suspected, and the worst images."""
+    layer = next(one for one in site.dissection.layers if one.name == found.layer)
+    around = site.frame(
+        site.places.page("artifacts"),
+        f"Artifact units · {site.dissection.title}",
+        f"Units of {layer.name} that keep images away from real ones, and what turning them off does.",
+        current="artifacts",
+    )
+    measures, rows = quality_rows(found)
+    suspects = _suspects(site, found, around, layer)
+    listed = tuple(one for one in suspects if one.artifact) or suspects[: len(found.shown)]
+    drawn = curves(found)
+    before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
+    return ArtifactsPage(
+        frame=around,
+        model=site.dissection.title,
+        found=found,
+        layer=layer.name,
+        layer_href=around.to(site.places.layer(layer.name)),
+        units=layer.units,
+        answer=sentence(found, layer),
+        listed=listed_sentence(found),
+        before=before.value,
+        after=after.value,
+        change=after.change,
+        real=figure_of(found, "real", 0).value,
+        measures=tuple(NAMES[name] for name in measures),
+        rows=rows,
+        chart=causal_charts.removal_curves(
+            "chart-repair",
+            "How much of the kernel distance goes with how many units",
+            "Share of the kernel distance to real images that goes, against the number of worst units that are off,"
+            " with 95 % bands; grey, random units. The table below has the numbers.",
+            [cut_off(curve) for curve in drawn],
+        ),
+        curves=drawn,
+        counts=tuple(sorted({n for curve in drawn for n in curve.units})),
+        suspects=suspects,
+        cards=listed[:CARDS],
+        per_strip=strip_size(layer),
+        agreement=rows_of(found.agreement)[0],
+        worst=_shown(site, found, around, "worst", found.worst),
+        random=_shown(site, found, around, "random", found.random),
+        rule=RULE,
+        choice=CHOICE,
+        settings=flat(found.settings),
+        downloads=downloads(site, around, layer),
+        review=around.to(site.places.review(layer.name)),
+        preference=around.to(site.places.page("preference")),
+    )
+
+
+def cut_off(curve: causal_charts.Curve, least: float = -0.6) -> causal_charts.Curve:
+    """The curve as it is drawn: random units can do harm without bound."""
+    points = (Point(*(max(value, least) for value in (p.value, p.low, p.high))) for p in curve.points)
+    return causal_charts.Curve(curve.order, curve.units, tuple(points))
+
+
+def _leading(found: Artifacts) -> tuple[str, int]:
+    """The set of images that the page's figures are of: the repair's, or as the model makes them."""
+    return ("repair", found.chosen) if found.chosen else ("before", 0)
+
+
+def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tuple[Suspect, ...]:
+    """Every unit that was tested, worst first."""
+    table, rows = rows_of(layer.table), {int(row.unit): row for row in rows_of(found.units)}
+    return tuple(
+        Suspect(
+            card=card(site, around, layer, table[unit]),
+            place=int(row.place),
+            role=str(row.role),
+            artifact=bool(row.artifact),
+            exact=point_of(row, "exact"),
+            share=float(row.share),
+            q=float(row.q),
+            beyond=point_of(row, "beyond"),
+            estimate=float(row.estimate),
+            images_on=float(row.images_on),
+            ratio=float(row.frechet_ratio),
+            frechet=Point(float(row.frechet), float(row.frechet_random_low), float(row.frechet_random_high)),
+        )
+        for unit, row in ((unit, rows[unit]) for unit in found.order)
+    )
+
+
+def _shown(site: Site, found: Artifacts, around: Frame, kind: str, held: Repaired) -> tuple[Shown, ...]:
+    near = {int(row.sample): row for row in rows_of(found.images) if row.kind == kind}
+    return tuple(
+        Shown(
+            sample,
+            around.to(site.places.repaired(kind, i, "before")),
+            around.to(site.places.repaired(kind, i, "after")),
+            around.to(site.places.repaired(kind, i, "heat", "png")),
+            float(near[sample].before),
+            float(near[sample].after),
+        )
+        for i, sample in enumerate(held.samples.tolist())
+    )
+
+
+@dataclass(frozen=True)
+class RepairTeaser:
+    """What the model's first page tells of artifact units."""
+
+    answer: str
+    listed: str
+    href: str
+    before: str
+    after: str
+    sample: int
+
+
+def repair_teaser(site: Site, around: Frame) -> RepairTeaser | None:
+    """The worst image before and after; None where nothing was looked for."""
+    found = site.dissection.artifacts
+    if found is None:
+        return None
+    layer = next(one for one in site.dissection.layers if one.name == found.layer)
+    first = _shown(site, found, around, "worst", found.worst)[0]
+    href = around.to(site.places.page("artifacts"))
+    return RepairTeaser(sentence(found, layer), listed_sentence(found), href, first.before, first.after, first.sample)
+
+
+def artifact_images(site: Site) -> dict[str, bytes]:
+    """Every picture of the page of artifact units, by its address from the top of the site."""
+    found = site.dissection.artifacts
+    if found is None:
+        return {}
+    files: dict[str, bytes] = {}
+    limit = float(max(np.abs(held.heat).max(initial=0) for held in (found.worst, found.random)))
+    for kind, held in (("worst", found.worst), ("random", found.random)):
+        for i in range(len(held.samples)):
+            files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(held.before[i]), quality=84)
+            files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(held.after[i]), quality=84)
+            files[site.places.repaired(kind, i, "heat", "png")] = images.heat(held.heat[i], limit)
+    return files

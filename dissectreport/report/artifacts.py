@@ -1,0 +1,225 @@
+"""What the tables of artifact units say, in rows and in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dissectreport.analysis.artifacts import CHOICE, COLUMNS, RULE, Artifacts
+from dissectreport.analysis.dissection import Layer
+from dissectreport.analysis.quality import MEASURES
+from dissectreport.report.causal_charts import RANDOM, Curve
+from dissectreport.report.charts import Point
+from dissectreport.report.figures import count, plain, removed
+from dissectreport.report.frame import Frame
+from dissectreport.report.model import Pairs, Site, flat, rows_of
+
+TABLES = ("units", "quality", "curve", "agreement", "images")
+"""The tables of artifact units that can be downloaded."""
+NAMES = {
+    "kernel_distance": "kernel distance (KID)",
+    "frechet_distance": "Fréchet distance (FID)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+"""Measures as the page calls them, in its order."""
+DISTANCES = ("kernel_distance", "frechet_distance")
+NOTHING = Point(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measure of one set of images, with its interval."""
+
+    value: Point
+    change: Point
+    """Against the same latents without any edit; NaN where nothing was edited."""
+    better: bool
+    """Whether it is surely better than without any edit."""
+    worse: bool
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """One set of images, by every measure."""
+
+    words: str
+    chosen: bool
+    cells: tuple[Cell | None, ...]
+    images: int
+
+
+def quality_rows(found: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRow, ...]]:
+    """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
+    measures = tuple(name for name in NAMES if (found.quality["measure"] == name).any())
+    sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(found.quality)))
+    sets = [one for one in sets if one[0] != "real"] + [one for one in sets if one[0] == "real"]
+    return measures, tuple(_quality_row(found, one, units, measures) for one, units in sets)
+
+
+def _quality_row(found: Artifacts, name: str, units: int, measures: tuple[str, ...]) -> QualityRow:
+    held = found.quality[(found.quality["set"] == name) & (found.quality["units"] == units)]
+    rows = {str(row.measure): row for row in rows_of(held)}
+    return QualityRow(
+        _set_words(name, units),
+        name == "repair" and units == found.chosen,
+        tuple(_cell(measure, rows[measure]) if measure in rows else None for measure in measures),
+        int(held["images"].iloc[0]),
+    )
+
+
+def _set_words(name: str, units: int) -> str:
+    words = {
+        "before": "as the model makes them",
+        "repair": f"without the {units} worst units",
+        "review": f"without the {units} units marked by hand",
+    }
+    return words.get(name, "real images, against other real ones")
+
+
+def _cell(measure: str, row: Any) -> Cell:
+    change = Point(float(row.change), float(row.change_low), float(row.change_high))
+    falls, rises = change.high < 0, change.low > 0
+    better, worse = (falls, rises) if measure in DISTANCES else (rises, falls)
+    return Cell(Point(float(row.value), float(row.low), float(row.high)), change, better, worse)
+
+
+def figure_of(found: Artifacts, name: str, units: int, measure: str = "kernel_distance") -> Cell:
+    """A measure of one set of images."""
+    table = found.quality
+    held = table[(table["set"] == name) & (table["units"] == units) & (table["measure"] == measure)]
+    return _cell(measure, rows_of(held)[0])
+
+
+def told(point: Point) -> str:
+    """A figure with its interval."""
+    return f"{plain(point.value)} [{plain(point.low)}, {plain(point.high)}]"
+
+
+def sentence(found: Artifacts, layer: Layer) -> str:
+    """Whether repair helps, by how much, beside random units and beside real images."""
+    before, real = figure_of(found, "before", 0), figure_of(found, "real", 0)
+    beside = f" Real images are {told(real.value)} from other real ones."
+    if not found.chosen:
+        return (
+            f"No repair is recommended: turning off the worst units of {layer.name} does not surely bring images nearer"
+            f" to real ones. Their kernel distance is {told(before.value)}.{beside}"
+        )
+    after = figure_of(found, "repair", found.chosen)
+    return (
+        f"Turning off the {found.chosen} worst of {layer.units} units of {layer.name} brings images nearer to real"
+        f" ones: the kernel distance changes by {told(after.change)}, from {told(before.value)} to {told(after.value)}."
+        f" {_beside_random(found)}{beside}"
+    )
+
+
+def _beside_random(found: Artifacts) -> str:
+    held = found.curve[(found.curve["set"] == "random") & (found.curve["units"] == found.chosen)]["change"]
+    if held.empty:
+        return "The layer has too few units for random sets of as many."
+    return (
+        f"As many random units of the same mean activation change it by {plain(float(held.min()))} to"
+        f" {plain(float(held.max()))} in {len(held)} sets."
+    )
+
+
+def listed_sentence(found: Artifacts) -> str:
+    """How many artifact units there are."""
+    many = len(found.listed)
+    if not many:
+        return (
+            f"None of the {len(found.order)} units that were tested is an artifact unit by the rule: none alone surely"
+            " brings images nearer to real ones."
+        )
+    words = ", ".join(map(str, found.listed))
+    one = "is an artifact unit" if many == 1 else "are artifact units"
+    return f"{count(many)} of the {len(found.order)} units that were tested {one} by the rule: {words}."
+
+
+def curves(found: Artifacts) -> tuple[Curve, ...]:
+    """The share of the kernel distance that goes with the worst units and with random ones, of the same latents."""
+    worst = [row for row in rows_of(found.curve) if row.set == "repair"]
+    zero = Point(0.0, 0.0, 0.0)
+    points = [Point(*(-float(v) / float(r.distance) for v in (r.change, r.change_high, r.change_low))) for r in worst]
+    random = found.curve[found.curve["set"] == "random"]
+    shares = -random["change"] / random["distance"]
+    by_size = {int(size): shares[random["units"] == size] for size in sorted(set(random["units"].tolist()))}
+    bands = [Point(float(held.mean()), float(held.min()), float(held.max())) for held in by_size.values()]
+    return (
+        Curve("worst", (0, *(int(row.units) for row in worst)), (zero, *points)),
+        Curve(RANDOM, (0, *by_size), (zero, *bands)),
+    )
+
+
+def artifact_tables(found: Artifacts) -> dict[str, pd.DataFrame]:
+    """Every table of artifact units, by the name of its download."""
+    return {f"artifacts-{name}": getattr(found, name).reset_index(drop=True) for name in TABLES}
+
+
+def downloads(site: Site, around: Frame, layer: Layer) -> tuple[tuple[str, str, str], ...]:
+    """Every table of artifact units with its two addresses."""
+
+    def place(name: str, kind: str) -> str:
+        return around.to(site.places.data(f"artifacts-{name}", kind, layer.name))
+
+    return tuple((name, place(name, "csv"), place(name, "json")) for name in TABLES)
+
+
+@dataclass(frozen=True)
+class ArtifactMethods:
+    """How artifact units were found and the repair was scored, for the page of methods."""
+
+    href: str
+    layer: str
+    found: Artifacts
+    rule: str
+    choice: str
+    measures: Mapping[str, str]
+    settings: Pairs
+    columns: Mapping[str, str]
+
+
+def artifact_methods(site: Site, around: Frame) -> ArtifactMethods | None:
+    """How artifact units were found; None where they were not looked for."""
+    found = site.dissection.artifacts
+    if found is None:
+        return None
+    known = {**site.wording.dictionary(), **COLUMNS}
+    names = dict.fromkeys(str(name) for table in artifact_tables(found).values() for name in table.columns)
+    return ArtifactMethods(
+        around.to(site.places.page("artifacts")),
+        found.layer,
+        found,
+        RULE,
+        CHOICE,
+        {NAMES[name]: words for name, words in MEASURES.items()},
+        flat(found.settings),
+        {name: known[name] for name in names},
+    )
+
+
+@dataclass(frozen=True)
+class UnitArtifact:
+    """What a unit's page tells of it as an artifact unit."""
+
+    sentence: str
+    href: str
+
+
+def unit_artifact(site: Site, around: Frame, layer: Layer, unit: int) -> UnitArtifact | None:
+    """What is told of a listed unit; None of others."""
+    found = site.dissection.artifacts
+    if found is None or found.layer != layer.name or unit not in found.listed:
+        return None
+    row = rows_of(found.units[found.units["unit"] == unit])[0]
+    return UnitArtifact(
+        f"An artifact unit: turning it off alone takes {removed(float(row.share))} of the kernel distance to real"
+        " images away.",
+        around.to(site.places.page("artifacts")),
+    )

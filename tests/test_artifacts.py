@@ -1,0 +1,435 @@
+"""Artifact units and repair: slow values, and the planted generator, whose blotches are known."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from test_site import broken_links
+from typer.testing import CliRunner
+
+from dissectreport import diagnose, pipeline
+from dissectreport.analysis import diagnosis
+from dissectreport.analysis.artifacts import COLUMNS, Artifacts
+from dissectreport.analysis.diagnosis import Compared, Effects
+from dissectreport.analysis.halves import Halved
+from dissectreport.analysis.quality import frechet_distance
+from dissectreport.cli import app
+from dissectreport.diagnosis import Design, matched
+from dissectreport.errors import BadOption, FolderError, ModelError
+from dissectreport.jobs import Options, prepare
+from dissectreport.measure import Source
+from dissectreport.models.edits import Edits, read_edits, repaired
+from dissectreport.models.planted import TRUTH, load
+from dissectreport.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
+from dissectreport.report.artifact_page import artifact_images
+from dissectreport.report.artifacts import listed_sentence, sentence
+from dissectreport.report.assets import load_assets
+from dissectreport.report.figures import plain
+from dissectreport.report.model import Site
+from dissectreport.report.places import Places
+from dissectreport.sampler import latents
+from dissectreport.stats.effects import Nearing
+
+N, D = 60, 4
+TINY = Checkup(
+    "tiny",
+    real=480,
+    side=320,
+    dissected=96,
+    gradients=64,
+    tested=240,
+    control=3,
+    bottom=2,
+    scored=240,
+    sizes=(2, 5),
+    random_sets=3,
+    random_scored=100,
+    worst=4,
+    pairs=6,
+)
+
+
+# --- slow and obvious ---
+
+
+@pytest.fixture(scope="module")
+def sides() -> Compared:
+    random = np.random.default_rng(0)
+    return Compared(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
+
+
+def nearness_by_loops(row: np.ndarray, sides: Compared, left_out: int | None) -> float:
+    def mean(others: np.ndarray) -> float:
+        kept = [other for i, other in enumerate(others) if left_out is None or i % GROUPS != left_out]
+        return float(np.mean([(row @ other / D + 1) ** 3 for other in kept]))
+
+    return mean(sides.real) - mean(sides.generated)
+
+
+def test_nearness_is_told_with_each_group_left_out_of_both_sides(sides: Compared) -> None:
+    rows = np.random.default_rng(1).standard_normal((3, D))
+    found = sides.nearness(rows)
+    for i, row in enumerate(rows):
+        for place, left_out in ((0, None), (1, 0), (8, 7), (20, 19)):
+            assert found[i, place] == pytest.approx(nearness_by_loops(row, sides, left_out))
+
+
+def test_the_fall_of_a_set_is_twice_its_mean_gain_and_groups_are_left_out_of_all_three(sides: Compared) -> None:
+    variants = np.random.default_rng(2).standard_normal((45, 3, D))
+    found = Effects.of(variants, sides)
+    for left_out in (None, 3):
+        rows = [row for i, row in enumerate(variants) if left_out is None or i % GROUPS != left_out]
+        gains = [
+            [
+                2 * (nearness_by_loops(row[v], sides, left_out) - nearness_by_loops(row[0], sides, left_out))
+                for v in (1, 2)
+            ]
+            for row in rows
+        ]
+        wanted = np.mean(gains, axis=0)
+        assert np.allclose(found.fall.value if left_out is None else found.fall.without[left_out], wanted)
+    assert found.fall.sizes.tolist() == [3] * 5 + [2] * 15
+
+
+def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None:
+    random = np.random.default_rng(3)
+    real, few = random.standard_normal((200, 9)), random.standard_normal((5, 6, 9)) + 0.3
+    centre, covariance = real.mean(0), np.cov(real, rowvar=False)
+    found = diagnosis.low_rank_distances(few, centre, covariance)
+    wanted = [frechet_distance(rows.mean(0), np.cov(rows, rowvar=False), centre, covariance) for rows in few]
+    assert np.allclose(found, wanted)
+
+
+def test_random_subsets_have_as_much_of_the_concept() -> None:
+    area = np.arange(400) // 2 * (np.arange(400) > 200)
+    top = np.argsort(-area)[:20]
+    drawn = diagnosis.matched_subsets(area, top, np.random.RandomState(0))
+    assert drawn.shape == (diagnosis.SUBSETS, 20)
+    assert (area[drawn] >= np.quantile(area, 0.9)).all(), "all tops are in the last tenth"
+    assert all(len(set(rows)) == 20 for rows in drawn.tolist())
+    assert len({tuple(sorted(rows)) for rows in drawn.tolist()}) == diagnosis.SUBSETS
+
+
+def test_controls_have_the_mean_activation_of_leading_units() -> None:
+    strength = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
+    assert sorted(matched(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
+    assert matched(strength, [0, 1], [4], 2) == (4,)
+
+
+def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
+    first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
+    design = Design.of(first, Checkup("some", leading=5, control=1, bottom=2))
+    assert design.leading == (0, 2, 6)
+    assert design.bottom == (5, 4)
+    assert design.control[0] in (1, 3)
+    assert design.estimate[0] == 4.0, "twice the gain of an image"
+
+
+def change(value: float, error: float = 0.01) -> Halved:
+    return Halved(np.array(value), np.array(value) + error * np.tile([1.0, -1.0], 19))
+
+
+def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
+    assert diagnosis.chosen_size({2: change(-0.2), 5: change(-0.295), 10: change(-0.3)}) == 5
+    assert diagnosis.chosen_size({2: change(-0.005), 5: change(0.1)}) == 0, "no fall is sure"
+    assert diagnosis.chosen_size({}) == 0
+
+
+def test_the_first_order_effect_is_that_of_finite_differences() -> None:
+    """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
+    source = Source("planted", "planted")
+    exam = Examination("", "", "", "mixed", 1, "float32")
+    bench = diagnose.Bench(source.models(), exam)
+    made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
+    real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
+    sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
+    found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
+    assert found.images == 8
+    nearness = sides.witness(bench.models.device)
+    at = bench.open(exam.choosing_seed, 0, 8)
+    leaf = at.activations.clone().requires_grad_()
+    nearness(bench.features(bench.images(at, leaf))).sum().backward()
+    assert leaf.grad is not None
+    wanted = -(at.activations * leaf.grad).sum((0, 2, 3)).double().numpy()
+    assert np.allclose(found.effect, wanted, rtol=1e-4, atol=1e-5)
+    assert np.allclose(found.strength, at.activations.abs().mean((2, 3)).sum(0).numpy(), rtol=1e-5)
+
+
+# --- the planted generator ---
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    return Options(
+        "planted",
+        samples=96,
+        pilot=96,
+        layers=("features",),
+        interventions=False,
+        controls=False,
+        workers=1,
+        precision="float32",
+        budget="quick",
+        cache=tmp_path_factory.mktemp("cache"),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(options: Options, monkeypatch_module: pytest.MonkeyPatch) -> Artifacts:
+    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
+    pipeline.measure(options)
+    artifacts = pipeline.load("planted", cache=options.cache).artifacts
+    assert artifacts is not None
+    return artifacts
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_the_blotches_are_the_artifact_units_and_no_others(found: Artifacts) -> None:
+    assert set(found.listed) == set(TRUTH.artifacts)
+    assert set(found.order[:2]) == set(TRUTH.artifacts)
+    assert found.chosen == 2
+    assert set(found.repair) == set(found.shown) == set(TRUTH.artifacts)
+
+
+def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) -> None:
+    generator = load()
+    edits = Edits("planted", generator.identity, found.layer, found.repair, (0.0, 0.0))
+    z = latents(1_000_003, 0, 24, generator.latent_shape)
+    with torch.no_grad():
+        before = generator(z)
+        with repaired(generator, edits) as better:
+            after = better(z)
+        again = generator(z)
+    assert torch.equal(after, generator.drawn(24)), "the latents of the drawings"
+    assert not torch.equal(before, after)
+    assert torch.equal(before, again), "and the generator is as it was"
+
+
+def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Artifacts) -> None:
+    table = found.quality.set_index(["set", "units", "measure"])
+    distance = table.xs("kernel_distance", level="measure")
+    repaired_row, before, real = (distance.loc[key] for key in (("repair", 2), ("before", 0), ("real", 0)))
+    assert repaired_row["change_high"] < 0 < before["low"]
+    assert repaired_row["low"] < real["high"]
+    assert real["low"] < repaired_row["high"]
+    assert repaired_row["change"] == pytest.approx(repaired_row["value"] - before["value"])
+
+
+def test_the_worst_images_have_blotches_that_the_repair_takes_away(found: Artifacts) -> None:
+    worst = found.images[found.images["kind"] == "worst"]
+    random = found.images[found.images["kind"] == "random"]
+    assert worst["before"].max() < random["before"].min()
+    assert (worst["after"] > worst["before"]).all()
+    assert (found.worst.before != found.worst.after).any((1, 2, 3)).all()
+    assert found.worst.heat.shape == (4, 8, 8)
+    assert (found.worst.heat.max((1, 2)) >= 1).all(), "a blotch unit is at 1 or more where it stamps"
+
+
+def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
+    generator, pairs = load(), found.pairs
+    assert pairs.before.shape == pairs.after.shape == (6, 64, 64, 3)
+    assert not set(pairs.samples.tolist()) & set(found.worst.samples.tolist())
+    with torch.no_grad():
+        image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
+    assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
+
+
+def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
+    curve = found.curve
+    best = curve[curve["set"] == "repair"]["change"].min()
+    random = curve[(curve["set"] == "random")]
+    assert len(random) == 6
+    assert random["change"].min() >= best - 1e-9
+    assert (curve["images"] == 100).all()
+
+
+def test_every_column_is_explained(found: Artifacts) -> None:
+    for table in (found.units, found.quality, found.curve, found.agreement, found.images):
+        assert set(table.columns) <= {*COLUMNS, "unit"}
+
+
+def test_a_second_run_takes_everything_from_the_cache(
+    options: Options, found: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    for name in ("make_real", "make_generated", "make_nearing", "make_ablated", "make_portraits"):
+        monkeypatch.setattr(diagnose, name, lambda *_: never)
+    again, edits = pipeline.artifacts(options)
+    assert edits is not None
+    assert again.units.equals(found.units)
+
+
+def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifacts, tmp_path: Path) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_text(json.dumps({"layer": "features", "units": list(TRUTH.artifacts)}))
+    again, _ = pipeline.artifacts(Options(**{**vars(options), "artifact_units": marked}))
+    table = again.quality.set_index(["set", "units", "measure"])["value"]
+    assert again.reviewed == TRUTH.artifacts
+    assert table["review", 2, "kernel_distance"] == pytest.approx(table["repair", 2, "kernel_distance"])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("nonsense", "is no JSON"),
+        ('{"units": []}', "marks no unit as an artifact"),
+        ('{"units": [1.5]}', "1.5 is no number of a unit"),
+        ('{"layer": "mixed", "units": [1]}', "is about layer mixed"),
+    ],
+)
+def test_a_file_of_marked_units_that_cannot_work_is_refused(
+    options: Options, tmp_path: Path, content: str, says: str
+) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_text(content)
+    with pytest.raises(BadOption, match=says):
+        prepare(Options(**{**vars(options), "artifact_units": marked}))
+
+
+# --- edits to take away ---
+
+
+def test_the_commands_list_units_and_write_repaired_images(options: Options, found: Artifacts, tmp_path: Path) -> None:
+    edits, out = tmp_path / "edits.json", tmp_path / "images"
+    words = ["planted", "--layer", "features", "--cache", str(options.cache), "--edits", str(edits), "--workers", "1"]
+    listed = CliRunner().invoke(app, ["artifacts", *words, "--budget", "quick", "--precision", "float32"])
+    assert listed.exit_code == 0, listed.output
+    assert "2 artifact units in features" in listed.output
+    assert read_edits(edits).units == found.repair
+    made = CliRunner().invoke(
+        app, ["repair", "planted", "--edits", str(edits), "--samples", "3", "--out", str(out), "--workers", "1"]
+    )
+    assert made.exit_code == 0, made.output
+    assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
+    generator = load()
+    with torch.no_grad(), repaired(generator, read_edits(edits)):
+        wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
+    assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
+
+
+def test_edits_of_other_weights_are_refused_unless_allowed() -> None:
+    generator = load()
+    edits = Edits("another", "another", "features", (12,), (0.0,))
+    with pytest.raises(ModelError, match="other weights"), repaired(generator, edits):
+        pass
+    with repaired(generator, edits, other_weights=True) as better:
+        assert better is generator
+
+
+def test_edits_of_a_unit_that_is_not_there_are_refused() -> None:
+    generator = load()
+    edits = Edits("planted", generator.identity, "features", (99,), (0.0,))
+    with pytest.raises(ModelError, match="unit 99 is not in 'features'"), repaired(generator, edits):
+        generator(latents(1, 0, 1, generator.latent_shape))
+
+
+@pytest.mark.parametrize("content", ["[", "{}", '{"edits": 1, "units": [1], "values": []}', '{"edits": 1}'])
+def test_a_file_that_holds_no_edits_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "edits.json"
+    path.write_text(content)
+    with pytest.raises(BadOption):
+        read_edits(path)
+
+
+# --- real images ---
+
+
+def some_folder(path: Path, count: int) -> Path:
+    path.mkdir()
+    for number in range(count):
+        pixels = np.random.RandomState(number).randint(0, 256, (20, 24), np.uint8)
+        Image.fromarray(pixels).save(path / f"{number:03}.png")
+    return path
+
+
+def test_too_few_real_images_are_told_of_and_the_rest_is_still_measured(options: Options, tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Ear(pipeline.Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    folder = some_folder(tmp_path / "few", 7)
+    (folder / "broken.png").write_bytes(b"no image")
+    record = pipeline.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
+    assert not record.artifacts
+    assert any(line.startswith("no artifact units: 7 real images; artifact units need at least 100") for line in lines)
+    assert any("broken.png" in line for line in lines)
+    with pytest.raises(FolderError, match="7 real images"):
+        pipeline.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
+
+
+# --- the page ---
+
+
+@pytest.fixture(scope="module")
+def site(options: Options, found: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    pipeline.render("planted", out, cache=options.cache)
+    return out / "planted"
+
+
+def words_of(path: Path) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(path.read_text("utf-8"))).split())
+
+
+def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts) -> None:
+    words = words_of(site / "artifacts.html")
+    assert "Turning off the 2 worst of 24 units of features brings images nearer to real ones" in words
+    table = found.quality.set_index(["set", "units", "measure"])["value"]
+    for name, units in (("before", 0), ("repair", 2), ("real", 0)):
+        assert plain(float(table[name, units, "kernel_distance"])) in words
+    assert found.features in words
+    assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words
+
+
+def test_every_picture_and_link_of_the_page_is_there(site: Path) -> None:
+    assert not broken_links(site.parent)
+
+
+def test_listed_units_say_so_and_others_do_not(site: Path) -> None:
+    for unit in (*TRUTH.artifacts, 0):
+        assert ("An artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (unit in TRUTH.artifacts)
+    assert "Artifact units" in words_of(site / "index.html")
+
+
+def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site(site: Path, found: Artifacts) -> None:
+    methods = (site / "methods.html").read_text("utf-8")
+    dictionary = methods.split('id="dictionary-artifacts"')[1].split("</section>")[0]
+    for name in ("units", "quality", "curve", "agreement", "images"):
+        table = pd.read_csv(site / "data" / f"features-artifacts-{name}.csv")
+        assert len(table) == len(getattr(found, name))
+        assert len(json.loads((site / "data" / f"features-artifacts-{name}.json").read_text())) == len(table)
+        assert all(f"<code>{column}</code>" in dictionary for column in table.columns)
+    assert "<td></td>" not in dictionary
+
+
+def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
+    layer = pipeline.load("planted", cache=options.cache).layers[0]
+    assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
+    assert listed_sentence(replace(found, listed=())).startswith("None of the")
+    assert "no repair is recommended" in list(pipeline.artifact_lines(replace(found, chosen=0)))[-1]
+
+
+def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:
+    bare = replace(pipeline.load("planted", cache=options.cache), artifacts=None)
+    assets, _ = load_assets()
+    around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
+    assert "artifacts" not in [entry.words for entry in around.menu]
+    assert artifact_images(Site(bare, Places.of(bare), assets)) == {}

@@ -1,0 +1,86 @@
+"""Blind choices: how they add up, and what is told of files that do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dissectreport.cli import app
+from dissectreport.errors import BadOption
+from dissectreport.preferences import Choices, lines, read_choices, verdict, wilson
+
+ABOUT = {"kind": "preference", "model": "scenes_pgan", "identity": "abc", "edit": "20 units of layer4 switched off"}
+
+
+def exported(folder: Path, name: str, words: str, **about: Any) -> Path:
+    """A file of choices, one a letter: a for after, b for before, t for a tie."""
+    kinds = {"a": "after", "b": "before", "t": "tie"}
+    choices = [{"sample": i, "chosen": kinds[letter]} for i, letter in enumerate(words)]
+    path = folder / name
+    path.write_text(json.dumps({**ABOUT, "choices": choices, **about}))
+    return path
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (5, 10), (10, 10), (1, 3), (28, 37)])
+def test_wilsons_ends_are_where_the_share_is_just_not_refused(successes: int, trials: int) -> None:
+    share, ends = successes / trials, wilson(successes, trials)
+    for end in ends:
+        if 0 < end < 1:
+            assert abs(share - end) == pytest.approx(1.959964 * (end * (1 - end) / trials) ** 0.5, abs=1e-6)
+    assert 0 <= ends[0] <= share <= ends[1] <= 1
+    assert wilson(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "told"),
+    [
+        (30, 10, "repaired images are preferred"),
+        (10, 30, "without the repair are preferred"),
+        (22, 18, "No preference"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side(after: int, before: int, told: str) -> None:
+    assert told in verdict(Choices("a.json", {}, before, after, 3))
+
+
+def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
+    paths = [exported(tmp_path, "ann.json", "aaaaaaabt"), exported(tmp_path, "bo.json", "aabbbt")]
+    ran = CliRunner().invoke(app, ["preference", *map(str, paths)])
+    assert ran.exit_code == 0, ran.output
+    told = ran.stdout.splitlines()
+    assert told[0] == "ann.json  after    7  before    1  tie    1  88% after [53%, 98%] of 8 decided"
+    assert told[2].startswith("2 people together: 69% after [42%, 87%] of 13 decided")
+    assert told[3] == "1 of 2 people chose after more often than before"
+    assert told[4] == "No preference can be told."
+
+
+def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
+    assert len(list(lines([read_choices(exported(tmp_path, "ann.json", "ttt"))]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("nothing", "is no JSON"),
+        ('{"layer": "layer4", "units": [1]}', "holds no choices"),
+        (json.dumps({**ABOUT, "choices": []}), "no choice yet"),
+        (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "left"}]}), "is no choice"),
+        (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "tie"}] * 2}), "sample 1 was chosen twice"),
+    ],
+)
+def test_a_file_that_holds_no_choices_is_told_of(tmp_path: Path, words: str, told: str) -> None:
+    (tmp_path / "a.json").write_text(words)
+    with pytest.raises(BadOption, match=told):
+        read_choices(tmp_path / "a.json")
+    ran = CliRunner().invoke(app, ["preference", str(tmp_path / "a.json")])
+    assert ran.exit_code == 1 and ran.stderr.startswith("dissectreport: ") and ran.stderr.count("\n") == 1
+
+
+def test_choices_about_another_repair_are_not_added_up(tmp_path: Path) -> None:
+    paths = [exported(tmp_path, "a.json", "ab"), exported(tmp_path, "b.json", "ab", edit="5 units of layer4")]
+    with pytest.raises(BadOption, match=r"b.json is about another edit"):
+        list(lines([read_choices(path) for path in paths]))
