@@ -205,6 +205,20 @@ def test_what_is_not_alike_is_told(one: Dissection, two: Dissection) -> None:
     assert warnings(chosen(one, two), (ONE, TWO)) == (f"All: {one.notes[0]}",)
 
 
+def test_variants_that_differ_in_more_than_one_thing_are_called_confounded(one: Dissection, two: Dissection) -> None:
+    base, one_more, both_more = (
+        of_training(two, "drawn", 60_000, variant) for variant in ("", "pixel norm", "batch norm, pixel norm")
+    )
+    told = warnings(chosen(base, one_more), (ONE, TWO))[0]
+    assert told == (
+        "Variants of one training: two was trained with pixel norm, unlike one."
+        " Each was trained once, so that chance in training is part of every difference."
+    )
+    told = warnings(chosen(both_more, base), (ONE, TWO))[0]
+    assert "two was trained without batch norm and pixel norm, unlike one. These are confounded" in told
+    assert kept(*chosen(one, of_training(two, "drawn", 60_000, "pixel norm"))) is None, "their units do not correspond"
+
+
 def test_a_concept_that_is_too_rare_for_one_is_not_compared(one: Dissection, two: Dissection) -> None:
     rare = replace(two, concepts=two.concepts.assign(tested=two.concepts["concept"] != "sky"))
     pair = chosen(one, rare)

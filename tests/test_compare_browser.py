@@ -30,7 +30,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     early = with_causes(of_training(one, "drawn", 20_000))
     late = with_causes(of_training(made_dissection(units=12, name="two", seed=1), "drawn", 60_000), seed=7)
     other = renamed(made_dissection(units=16, layers=3, name="three", seed=2), "tree", "fir")
-    for made in (with_quality(early, 0.2), with_quality(late, 0.1), other, under_rule(early, "pnas2020"), hostile(one)):
+    variant = of_training(made_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm")
+    measured = (with_quality(early, 0.2), with_quality(late, 0.1))
+    for made in (*measured, other, under_rule(early, "pnas2020"), hostile(one), variant):
         write_site(made, out)
     return out
 
@@ -83,6 +85,7 @@ def told(page: Page) -> dict[str, Any]:
         ("one/layer2", "two/layer2"),
         ("two/layer1", "one/layer2", "two/layer2"),
         ("one/layer1", "three/layer1"),
+        ("two/layer1", "variant/layer1"),
         ("one/layer1", "one-pnas2020/layer1", "three/layer3", "two/layer1"),
     ],
 )
@@ -224,10 +227,10 @@ def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path
 def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Path) -> None:
     with opened(chromium, many, "index.html") as page:
         rows = page.locator("#models-table tbody tr:not([hidden])")
-        assert rows.count() == 5
+        assert rows.count() == 6
         page.fill("#q", "pnas")
         assert rows.count() == 1
-        assert page.inner_text("#shown") == "1 of 5 models"
+        assert page.inner_text("#shown") == "1 of 6 models"
         page.reload()
         assert rows.count() == 1
         page.fill("#q", "")
@@ -248,7 +251,7 @@ def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Pat
 
 def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> None:
     with opened(chromium, many, "index.html", java_script_enabled=False) as page:
-        assert page.locator("#models-table tbody tr").count() == 5
+        assert page.locator("#models-table tbody tr").count() == 6
         assert page.locator(".js:visible").count() == 0
         page.locator("p.key a").click()
         expect(page.locator("#models")).to_be_visible()

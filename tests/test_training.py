@@ -16,6 +16,7 @@ from dissectreport.segmenters.drawn import load_drawn
 from dissectreport.segmenters.rooms import LEARNED
 from dissectreport.training import generator as generators
 from dissectreport.training import segmenter as segmenters
+from dissectreport.training.discriminator import Discriminator
 from dissectreport.training.jitter import turn_hue
 from dissectreport.training.quality import distance, kernel_distance
 
@@ -56,8 +57,9 @@ def test_only_the_discriminator_learns_at_first(tmp_path: Path) -> None:
     assert run.progress.images == 4
 
 
-def test_training_blocks_compute_what_the_generator_computes() -> None:
-    growing = generators.GrowingGenerator(TINY.sizes)
+@pytest.mark.parametrize("plain", [False, True])
+def test_training_blocks_compute_what_the_generator_computes(plain: bool) -> None:
+    growing = generators.GrowingGenerator(TINY.sizes, plain=plain)
     growing.initialise(seed=0)
     z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -99,6 +101,7 @@ def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_
         [
             *("train", "--out", str(tmp_path), "--images", "32", "--data", "8", "--sizes", "16,16,16,16,8,8"),
             *("--coarse", "0", "--fading", "0", "--fitting", "2", "--threads", "1"),
+            *("--no-pixel-norm", "--no-batch-deviation", "--series", "small ones"),
         ]
     )
     path = tmp_path / "generator.safetensors"
@@ -112,9 +115,36 @@ def test_an_exported_generator_loads_and_its_card_compares_it_with_drawings(tmp_
         False,
         False,
     )
+    assert (card["family_of_training"], card["variant"]) == ("small ones", "")
     assert card["areas"]["sky"]["drawn"] > 0.3
     distances = card["kernel_distance_times_1000"]
     assert distances["generated_to_drawn"]["value"] > distances["drawn_to_drawn"]["value"]
+
+
+@pytest.mark.parametrize("deviation", [False, True])
+def test_only_with_batch_deviation_does_the_verdict_on_an_image_depend_on_the_others(deviation: bool) -> None:
+    torch.manual_seed(0)
+    judge = Discriminator((8, 8, 4), deviation=deviation)
+    one, another = torch.randn(4, 3, 16, 16), torch.randn(4, 3, 16, 16)
+    another[0] = one[0]
+    with torch.no_grad():
+        assert torch.allclose(judge(one, 1.0)[0], judge(another, 1.0)[0], atol=1e-6) == (not deviation)
+
+
+def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None:
+    recipe = replace(TINY, coarse=0, fitting=1, pixel_norm=False, series="small ones")
+    run = generators.Run(recipe)
+    run.grow()
+    run.save(generators.checkpoint(tmp_path))
+    generators.export_generator(tmp_path, tmp_path / "plain.safetensors", count=20)
+    loaded = embedded("plain", tmp_path)
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(loaded.module(z), run.average.full(z), atol=0.02), "the file holds half precision"
+        assert not torch.allclose(loaded.module(z), loaded.module(2 * z), atol=0.02), "pixel norm would make them one"
+        assert loaded.remade is not None and loaded.remade(0).get_submodule("layer1").plain is True
+    card = loaded.facts["card"]
+    assert (card["family_of_training"], card["variant"]) == ("small ones", "minibatch standard deviation")
 
 
 def test_a_generator_that_has_not_grown_is_exported_at_half_size(tmp_path: Path) -> None:

@@ -206,8 +206,9 @@ class Kept:
 
 
 def kept(one: Chosen, other: Chosen) -> Kept | None:
-    """Which units keep their meaning, between checkpoints or variants of one training, by one layer; else None."""
-    alike = one.layer.name == other.layer.name and one.layer.units == other.layer.units
+    """Which units keep their meaning, between checkpoints of one training, by one layer; else None."""
+    variants = {each.profile.training.variant for each in (one, other)}
+    alike = one.layer.name == other.layer.name and one.layer.units == other.layer.units and len(variants) == 1
     if not (alike and one_training([one.profile, other.profile])) or one.profile == other.profile:
         return None
     pairs = [

@@ -31,13 +31,15 @@ def look(head: bytes) -> str:
         return "page"
     if head.startswith(b"version https://git-lfs"):
         return "pointer"
+    # Eight bytes of length, then a table in JSON; asked first, because the length may begin as a pickle does.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < LARGEST_HEADER:
+        return "safetensors"
     if head[257:262] == b"ustar":
         return "tar"
     for beginning, kind in ((b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"\x1f\x8b", "gzip"), (b"\x80", "pickle")):
         if head.startswith(beginning):
             return kind
-    # Eight bytes of length, then a table in JSON.
-    return "safetensors" if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < LARGEST_HEADER else ""
+    return ""
 
 
 def look_at(path: Path, cure: str) -> str:

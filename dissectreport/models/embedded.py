@@ -36,7 +36,7 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json", REINSTALL)
     tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
-    network = as_processors_like(from_state_dict(tensors))
+    network = as_processors_like(from_state_dict(tensors, plain=not card.get("pixel_norm", True)))
     subject = str(card.get("subject", "scenes"))
     return NetworkGenerator(
         name=name,
@@ -45,15 +45,15 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         image_size=(network.resolution, network.resolution),
         layers=network.layers,
         default_layers=tuple(layer for layer in DEFAULT_LAYERS if layer in network.layers),
-        remade=lambda seed: untrained(network.sizes, seed),
+        remade=lambda seed: untrained(network, seed),
         drawings=lambda count: drawn(count, network.resolution, subject),
         facts={"family": "Progressive GAN", "segmenter": subject, "sha256": card["sha256"], "card": card},
     )
 
 
-def untrained(sizes: tuple[int, ...], seed: int) -> nn.Module:
-    """A Progressive GAN of these sizes with random weights."""
-    network = ProgressiveGenerator(sizes)
+def untrained(trained: ProgressiveGenerator, seed: int) -> nn.Module:
+    """A Progressive GAN like the trained one, with random weights."""
+    network = ProgressiveGenerator(trained.sizes, plain=trained.plain)
     network.initialise(seed)
     return as_processors_like(network)
 

@@ -42,50 +42,57 @@ class WeightScale(nn.Module):
 
 
 class Block(nn.Module):
-    """Pixel norm, nearest upsampling where there is any, convolution, scale and bias, leaky rectifier."""
+    """Pixel norm unless it is `plain`, nearest upsampling where there is any, convolution, scale, leaky rectifier."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int, *, plain: bool = False
+    ) -> None:
         super().__init__()
         self.upsampling = upsampling
+        self.plain = plain
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
         self.wscale = WeightScale(channels_out, sqrt(2 / channels_in) / kernel)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, h', w'), not normalised."""
-        features = normalise_pixels(features)
+        features = features if self.plain else normalise_pixels(features)
         if self.upsampling > 1:
             features = functional.interpolate(features, scale_factor=float(self.upsampling), mode="nearest")
         return functional.leaky_relu(self.wscale(self.conv(features)), 0.2)
 
 
 class Output(nn.Module):
-    """Pixel norm and a 1x1 convolution to red, green and blue; values may leave [-1, 1]."""
+    """Pixel norm unless it is `plain`, and a 1x1 convolution to red, green and blue; values may leave [-1, 1]."""
 
-    def __init__(self, channels_in: int) -> None:
+    def __init__(self, channels_in: int, *, plain: bool = False) -> None:
         super().__init__()
+        self.plain = plain
         self.conv = nn.Conv2d(channels_in, 3, 1, bias=False)
         self.wscale = WeightScale(3, sqrt(1 / channels_in))
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, 3, h, w)."""
-        image: Tensor = self.wscale(self.conv(normalise_pixels(features)))
+        features = features if self.plain else normalise_pixels(features)
+        image: Tensor = self.wscale(self.conv(features))
         return image
 
 
 class ProgressiveGenerator(nn.Sequential):
     """Blocks `layer1` to `layerN`, two a resolution from 4x4 on, then `output_RxR`.
 
-    `sizes` are the channels of the latent, then of each resolution from 4x4 on.
+    `sizes` are the channels of the latent, then of each resolution from 4x4 on. A `plain` one has no pixel norm, as
+    the first of the training variants that GAN Dissection compares (section 4.2).
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], *, plain: bool = False) -> None:
         super().__init__()
         self.sizes = tuple(sizes)
+        self.plain = plain
         self.latent_size = self.sizes[0]
         self.resolution = resolution_of(self.sizes)
         for number, shape in enumerate(shapes(self.sizes), start=1):
-            self.add_module(f"layer{number}", Block(*shape))
-        self.add_module(output_name(self.sizes), Output(self.sizes[-1]))
+            self.add_module(f"layer{number}", Block(*shape, plain=plain))
+        self.add_module(output_name(self.sizes), Output(self.sizes[-1], plain=plain))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -123,12 +130,12 @@ def as_processors_like(network: Network) -> Network:
     return network
 
 
-def from_state_dict(content: Mapping[str, object]) -> ProgressiveGenerator:
+def from_state_dict(content: Mapping[str, object], *, plain: bool = False) -> ProgressiveGenerator:
     """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit.
 
-    They may be named in any of the ways of `proggan_names`.
+    They may be named in any of the ways of `proggan_names`; they do not tell whether it is `plain`.
     """
     tensors = with_current_names(one_network(content))
-    generator = ProgressiveGenerator(sizes_of(tensors))
+    generator = ProgressiveGenerator(sizes_of(tensors), plain=plain)
     fit(generator, tensors, "a Progressive GAN")
     return generator.eval()

@@ -285,6 +285,7 @@ def _models(subject: Subject, to: Address) -> tuple[Model, ...]:
             ("images", f"{count(facts.scoring)} scored of {count(facts.samples)}, seed {facts.seed}"),
             ("segmenter", facts.segmenter or "unnamed"),
             ("trained on", ", ".join(seen) or DASH),
+            *((("trained with", training.variant),) if training.variant else ()),
         )
         made.append(Model(i + 1, name, to(f"{sited.home}/index.html"), pairs))
     return tuple(made)

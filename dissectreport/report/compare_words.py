@@ -117,6 +117,11 @@ class Telling:
         return signed_interval(found, self.one)
 
 
+def variant_parts(variant: str) -> tuple[str, ...]:
+    """What a training variant has, as its card lists it between commas."""
+    return tuple(filter(None, (part.strip() for part in variant.split(","))))
+
+
 def signed_interval(found: Estimate, told: Callable[[float], str] = whole) -> str:
     """'+5 [+2, +8]'."""
     if not found.known:
@@ -163,7 +168,28 @@ def warnings(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
         "Layers of different size",
         "Units are told per 100.",
     )
-    return (*found, *_vocabularies(chosen, names), *_rare(chosen), *_notes(chosen, names))
+    return (*found, *_variants(chosen, names), *_vocabularies(chosen, names), *_rare(chosen), *_notes(chosen, names))
+
+
+def _variants(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
+    """In what training variants differ from the first model, and whether it can be told apart."""
+    first = chosen[0].profile.training
+    told = []
+    for one, name in zip(chosen[1:], names[1:], strict=True):
+        training = one.profile.training
+        parts = variant_parts(first.variant), variant_parts(training.variant)
+        gained, lost = ([part for part in parts[i] if part not in parts[1 - i]] for i in (1, 0))
+        if first.family and first.family == training.family and (gained or lost):
+            told.append(_variant(names[0], name, gained, lost))
+    return told
+
+
+def _variant(first: str, other: str, gained: Sequence[str], lost: Sequence[str]) -> str:
+    having = [f"{how} {both(parts)}" for how, parts in (("with", gained), ("without", lost)) if parts]
+    before = f"Variants of one training: {other} was trained {' and '.join(having)}, unlike {first}."
+    if len(gained) + len(lost) == 1:
+        return f"{before} Each was trained once, so that chance in training is part of every difference."
+    return f"{before} These are confounded: which of them makes a difference cannot be told from this pair."
 
 
 def _notes(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:

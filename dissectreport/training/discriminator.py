@@ -60,11 +60,12 @@ def with_deviation(features: Tensor) -> Tensor:
 class Discriminator(nn.Module):
     """Scores images at full size, at half size, or at both while the finest resolution is faded in.
 
-    `channels` are those of each resolution from 4x4 on.
+    `channels` are those of each resolution from 4x4 on. Without `deviation` it judges every image alone.
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], *, deviation: bool = True) -> None:
         super().__init__()
+        self.deviation = deviation
         coarse = list(channels[:-1])
         self.fine_entry = rectified(3, channels[-1], 1, 0)
         self.fine_block = HalvingBlock(channels[-1], coarse[-1])
@@ -72,14 +73,15 @@ class Discriminator(nn.Module):
         pairs = zip(reversed(coarse[1:]), reversed(coarse[:-1]), strict=True)
         self.blocks = nn.Sequential(*(HalvingBlock(here, below) for here, below in pairs))
         self.verdict = nn.Sequential(
-            rectified(coarse[0] + 1, coarse[0], 3, 1),
+            rectified(coarse[0] + deviation, coarse[0], 3, 1),
             rectified(coarse[0], coarse[0], 4, 0),
             ScaledConvolution(coarse[0], 1, 1, 0, 1.0),
         )
 
     def forward(self, images: Tensor, blend: float) -> Tensor:
         """(n, 3, h, w) images, half the size where `blend` is 0 -> (n,) scores, positive for drawn ones."""
-        verdict: Tensor = self.verdict(with_deviation(self.blocks(self._enter(images, blend))))
+        features = self.blocks(self._enter(images, blend))
+        verdict: Tensor = self.verdict(with_deviation(features) if self.deviation else features)
         return verdict.flatten()
 
     def _enter(self, images: Tensor, blend: float) -> Tensor:

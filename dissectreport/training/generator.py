@@ -64,6 +64,12 @@ class Recipe:
     """What had been trained before the run began, for the card."""
     subject: str = "scenes"
     """What the drawings show."""
+    pixel_norm: bool = True
+    """Whether the generator normalises the input of every block."""
+    batch_deviation: bool = True
+    """Whether the discriminator is told how much the images of a batch differ."""
+    series: str = ""
+    """What this run and others have in common that are variants of one training: the same words on every card."""
 
     @property
     def size(self) -> int:
@@ -78,10 +84,10 @@ class Recipe:
 class GrowingGenerator(nn.Module):
     """A Progressive GAN generator with a second output at half size, for the time in which it grows."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], *, plain: bool = False) -> None:
         super().__init__()
-        self.full = ProgressiveGenerator(sizes)
-        self.coarse_output = Output(sizes[-2])
+        self.full = ProgressiveGenerator(sizes, plain=plain)
+        self.coarse_output = Output(sizes[-2], plain=plain)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from N(0, 1)."""
@@ -104,7 +110,7 @@ class GrowingGenerator(nn.Module):
 
     def at_half_size(self) -> ProgressiveGenerator:
         """The generator as it is before it grows, with the same weights."""
-        half = ProgressiveGenerator(self.full.sizes[:-1])
+        half = ProgressiveGenerator(self.full.sizes[:-1], plain=self.full.plain)
         layers = [*list(self.full)[:-3], self.coarse_output]
         for layer, trained in zip(half, layers, strict=True):
             layer.load_state_dict(trained.state_dict())
@@ -152,7 +158,7 @@ class GrowingGenerator(nn.Module):
 def run_block(block: nn.Module, features: Tensor) -> Tensor:
     """What the block computes, scale and bias inside the convolution: a step takes a quarter less."""
     assert isinstance(block, Block)
-    features = normalise_pixels(features)
+    features = features if block.plain else normalise_pixels(features)
     if block.upsampling > 1:
         features = double(features)
     weight = block.conv.weight * block.wscale.scale
@@ -186,10 +192,10 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.progress = Progress()
-        self.generator = channels_last(GrowingGenerator(recipe.sizes))
+        self.generator = channels_last(GrowingGenerator(recipe.sizes, plain=not recipe.pixel_norm))
         self.generator.initialise(recipe.seed)
         torch.manual_seed(recipe.seed)
-        self.discriminator = channels_last(Discriminator(recipe.sizes[1:]))
+        self.discriminator = channels_last(Discriminator(recipe.sizes[1:], deviation=recipe.batch_deviation))
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
             torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, betas=(0.0, 0.99)),
@@ -418,6 +424,11 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
     card = {
         "what": f"Progressive GAN of drawn {recipe.subject}, {generator.resolution} x {generator.resolution}",
         "subject": recipe.subject,
+        "family_of_training": recipe.series
+        or f"drawn {recipe.subject}, {generator.resolution} x {generator.resolution}",
+        "variant": variant_of(recipe) if recipe.series else "",
+        "pixel_norm": recipe.pixel_norm,
+        "batch_deviation": recipe.batch_deviation,
         "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of {SUBJECTS[recipe.subject].paint.__module__}",
         "images": progress.images,
         "images_at_half_size": min(progress.images, recipe.coarse) if progress.grown else 0,
@@ -428,6 +439,12 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
         **assess(generator, load_drawn(recipe.subject, SUBJECTS[recipe.subject].words), count),
     }
     write_weights(weights, generator.state_dict(), card)
+
+
+def variant_of(recipe: Recipe) -> str:
+    """What a run has of the parts that GAN Dissection compares generators with and without (section 4.2)."""
+    parts = {"minibatch standard deviation": recipe.batch_deviation, "pixel norm": recipe.pixel_norm}
+    return ", ".join(part for part, there in parts.items() if there)
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -455,6 +472,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--discriminator-rate", type=float, default=recipe.discriminator_rate)
     train.add_argument("--penalty", type=float, default=recipe.penalty, help="weight of the gradient penalty")
     train.add_argument("--preceded-by", default=recipe.preceded_by, help="a note for the card")
+    train.add_argument("--series", default=recipe.series, help="what its variants have in common, for the card")
+    for part in ("pixel-norm", "batch-deviation"):
+        train.add_argument(f"--{part}", action=argparse.BooleanOptionalAction, default=True)
     train.add_argument("--start", type=Path, help="weights of a generator of half the size to start from")
     train.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
     train.add_argument("--pause", type=Path, help="sleep while this file exists")
@@ -489,6 +509,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         discriminator_rate=options.discriminator_rate,
         penalty=options.penalty,
         preceded_by=options.preceded_by,
+        series=options.series,
+        pixel_norm=options.pixel_norm,
+        batch_deviation=options.batch_deviation,
     )
     train_generator(
         options.out,

@@ -202,7 +202,8 @@
   };
   /* units of checkpoints correspond: how many keep their label, and how many would if labels were dealt out at random */
   const kept = (one, other) => {
-    const alike = one.layer.name === other.layer.name && one.layer.units === other.layer.units;
+    const alike = one.layer.name === other.layer.name && one.layer.units === other.layer.units
+      && one.profile.training.variant === other.profile.training.variant;
     if (!alike || one.profile === other.profile || !oneTraining([one, other])) return null;
     const pairs = one.layer.labels.map((a, i) => [a, other.layer.labels[i]]).filter(([a, b]) => a !== null && b !== null);
     const n = pairs.length;
@@ -251,6 +252,22 @@
   };
 
   /* ---- what is said ---- */
+  const partsOf = (variant) => variant.split(",").map((part) => part.trim()).filter(Boolean);
+  const variantOf = (first, other, gained, lost) => {
+    const having = [...(gained.length ? ["with " + both(gained)] : []), ...(lost.length ? ["without " + both(lost)] : [])].join(" and ");
+    return "Variants of one training: " + other + " was trained " + having + ", unlike " + first + ". "
+      + (gained.length + lost.length === 1 ? "Each was trained once, so that chance in training is part of every difference."
+        : "These are confounded: which of them makes a difference cannot be told from this pair.");
+  };
+  const variantsOf = (chosen, names) => {
+    const first = chosen[0].profile.training;
+    return chosen.flatMap(({ profile: { training } }, i) => {
+      const [mine, others] = [partsOf(first.variant), partsOf(training.variant)];
+      const [gained, lost] = [others.filter((part) => !mine.includes(part)), mine.filter((part) => !others.includes(part))];
+      const told = first.family && first.family === training.family && gained.length + lost.length;
+      return told ? [variantOf(names[0], names[i], gained, lost)] : [];
+    });
+  };
   const warningsOf = (chosen, names) => {
     const found = [];
     const differ = (values, words, before, after) => {
@@ -264,6 +281,7 @@
       "A concept of the same name may be drawn differently.");
     differ(of((o) => o.profile.grid), of((o) => String(o.profile.grid)), "Compared on grids of different sides", "Small things count for more on finer grids.");
     differ(of((o) => o.layer.units), of((o) => whole(o.layer.units) + " units"), "Layers of different size", "Units are told per 100.");
+    found.push(...variantsOf(chosen, names));
     if (!sameVocabulary(chosen)) {
       const shared = new Set(sharedOf(chosen));
       const own = names.map((name, i) => [name, chosen[i].profile.names.filter((concept) => !shared.has(concept)).map(nameOf)]);
@@ -857,7 +875,8 @@
       pickLayer.addEventListener("change", () => { state[i].folder = pickLayer.value; write(); });
       drop.addEventListener("click", () => { state.splice(i, 1); write(); });
       const facts = [whole(layer.units) + " units at " + layer.size.join(" × "), whole(profile.scoring) + " images", profile.segmenter[0],
-        Number.isNaN(profile.training.images) ? "" : "trained on " + compact(profile.training.images) + " images"].filter(Boolean).join(" · ");
+        Number.isNaN(profile.training.images) ? "" : "trained on " + compact(profile.training.images) + " images",
+        profile.training.variant && "trained with " + profile.training.variant].filter(Boolean).join(" · ");
       return el("li", {}, el("div", { class: "slot" }, el("b", {}, msign(i), el("a", { href: profile.home + "/index.html" }, names[i])), state.length > 2 ? drop : null),
         labelled("model", pickModel), el("div", { class: "sub" }, labelled("rule", pickRule), labelled("layer", pickLayer)), el("span", { class: "id" }, facts));
     });
