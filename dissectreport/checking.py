@@ -11,12 +11,10 @@ from torch import Tensor
 
 from dissectreport import probe
 from dissectreport.errors import DissectReportError, ModelError
-from dissectreport.measure import Models, Source, check_look, networks_cost, untrained, without_broken
+from dissectreport.measure import CLOSE, Models, Source, check_look, networks_cost, untrained, without_broken
 from dissectreport.plan import BATCH
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
-CLOSE = 1e-3
-"""Difference of pixels in [-1, 1] that comes from adding up in another order, and from nothing worse."""
 RARE = 1e-3
 """Share of pixels below which a concept is hardly there."""
 

@@ -250,6 +250,12 @@ class Cost:
     """In the layers that are read."""
     concepts: int
     """That occur in the batch."""
+    unlike: float = 0.0
+    """Largest difference between pixels of the same samples, made twice."""
+
+
+CLOSE = 1e-3
+"""Difference of pixels in [-1, 1] that comes from adding up in another order, and from nothing worse."""
 
 
 def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> Cost:
@@ -268,14 +274,15 @@ def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) 
             probe.check_finite(name, maps, 0)
         clock = time.process_time if source.device == "cpu" else time.perf_counter
         started = clock()
-        models.images(z, 0)
+        again = models.images(z, 0)
         between = clock()
         labels = models.labels(images)
         ended = clock()
     torch.set_num_threads(threads)
     units = sum(maps.shape[1] for maps in seen.values())
     concepts = int(torch.count_nonzero(torch.unique(labels)))
-    return Cost((between - started) / batch, (ended - between) / batch, units, concepts)
+    unlike = float((again - images).abs().max())
+    return Cost((between - started) / batch, (ended - between) / batch, units, concepts, unlike)
 
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:

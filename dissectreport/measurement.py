@@ -13,7 +13,7 @@ from dissectreport import engine, store
 from dissectreport.errors import ModelError, answered
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
-from dissectreport.records import LayerRecord, Record
+from dissectreport.records import DESCRIPTION, LayerRecord, Record, called, source_of
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
@@ -66,6 +66,7 @@ class Measurement:
         self.job, self.listener = job, listener
         self.workers = engine.Workers(job.workers)
         self.cache = job.options.cache / "measurements"
+        self.repeats = True
         self.folders: set[str] = set()
         self.readings = [Reading(layer) for layer in job.layers]
         self.rule = rule_named(job.plan.rule)
@@ -120,7 +121,7 @@ class Measurement:
 
     def _announce(self) -> None:
         """Say what the run will cost."""
-        from dissectreport.measure import networks_cost
+        from dissectreport.measure import CLOSE, networks_cost
 
         job, plan, samples = self.job, self.job.plan, self.job.samples
         batch = min(plan.batch, samples)
@@ -137,11 +138,18 @@ class Measurement:
         # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
         disk = counted * samples / plan.shard * KEPT * first.concepts
         controls = ", and controls" if self.rotated else ""
-        more = " (interventions come after)" if job.intervention is not None else ""
+        later = {"interventions": job.intervention, "artifact units": job.examining}
+        more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
         noun = "layer" if len(job.layers) == 1 else "layers"
         size = f"{samples:,} samples, {first.units} units in {len(job.layers)} {noun}{controls}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
         self.listener.say(f"{size}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache")
+        self.repeats = first.unlike <= CLOSE
+        if not self.repeats:
+            self.listener.say(
+                f"caution: {job.generator.name} gives other images the second time for the same latents: something in"
+                " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
+            )
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self._opened({"kind": kind, **plan.facts(), **more})
@@ -340,17 +348,22 @@ class Measurement:
         from dissectreport.models.base import FolderReader
 
         job, options = self.job, self.job.options
+        source = source_of(options.model)
+        # A description gives the model a name; other addresses are what people know it by.
+        described = source.endswith(DESCRIPTION)
+        model = called(options.cache, job.generator.name if described else options.model, source)
         generator = {
-            "name": job.generator.name,
+            "name": model if described else job.generator.name,
             "identity": job.generator.identity,
             "image_size": list(job.generator.image_size),
             "latent_shape": list(job.generator.latent_shape),
             **job.generator.facts,
+            **({} if self.repeats else {"repeats": False}),
         }
         facts = getattr(job.segmenter, "facts", {})
         segmenter = {"name": job.segmenter.name, "identity": job.segmenter.identity, **facts}
         return Record(
-            options.model,
+            model,
             options.rule,
             asdict(job.plan),
             job.samples,
@@ -367,6 +380,7 @@ class Measurement:
             real=real,
             reference={} if job.reference is None else job.reference.facts(),
             reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
+            source=source,
         )
 
 

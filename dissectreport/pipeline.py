@@ -446,11 +446,13 @@ def writable(out: Path) -> None:
 def cache_lines(cache: Path | None) -> Iterator[str]:
     """What is in the cache, a line each."""
     where = cache or store.default_folder()
-    pairs = dict.fromkeys((record.model, record.rule) for record in records.every(where))
-    for model, rule in pairs:
-        for number, record in enumerate(found := records.runs(where, model, rule)):
+    runs: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records.every(where):
+        runs.setdefault(record.identifies, []).append(record)
+    for (model, source, rule), found in runs.items():
+        for number, record in enumerate(sorted(found, key=lambda one: -one.run)):
             newest = "  newest" if len(found) > 1 and number == 0 else ""
-            yield f"{model}  {rule}  {record.words}{newest}"
+            yield f"{model}  {rule}  {record.words}{newest}{f'  {source}' if source else ''}"
     yield from records.unreadable(where)
     measured, weights = store.size(where / "measurements") + store.size(where / "records"), downloads.folder()
     yield f"{measured / 1e6:,.1f} MB in {where}"
@@ -472,10 +474,10 @@ def clear(cache: Path | None, model: str = "") -> int:
         store.clear(where / "measurements")
         store.clear(where / "records")
         return before - store.size(where)
-    mine = [record for record in records.every(where) if record.model == model]
+    mine = [record for record in records.every(where) if records.is_of(record, model)]
     if not mine:
         raise UnknownName.of("measurement of", model, sorted({record.model for record in records.every(where)}))
-    others = {name for record in records.every(where) if record.model != model for name in record.folders}
+    others = {name for record in records.every(where) if not records.is_of(record, model) for name in record.folders}
     for record in mine:
         for name in set(record.folders) - others:
             store.clear(where / "measurements" / name)

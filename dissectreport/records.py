@@ -15,6 +15,8 @@ from dissectreport.plan import FORMAT
 from dissectreport.store import fingerprint, read_json, write
 
 VERSION = 1
+DESCRIPTION = ".toml"
+"""The end of the name of a file that describes a model."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Record:
     real: Mapping[str, Any] = field(default_factory=dict)
     """Where the areas of concepts in real images lie (`folder`), and of how many `images`; empty without any."""
 
+    source: str = ""
+    """The file that describes or makes the model, where one does (`source_of`); two files are two models."""
+
     run: int = 0
     """Place among the runs of the same model and rule; the newest has the largest."""
 
@@ -77,6 +82,11 @@ class Record:
         }
 
     @property
+    def identifies(self) -> tuple[str, str, str]:
+        """What runs of one model under one rule have in common."""
+        return self.model, self.source, self.rule
+
+    @property
     def words(self) -> str:
         """The run, for people who choose among several."""
         asked = self.settings
@@ -88,7 +98,7 @@ class Record:
 
     def save(self, cache: Path) -> None:
         """Remember this run as the newest of its model and rule."""
-        others = _read_all(cache, self.model, self.rule)
+        others = {path: one for path, one in _readable(cache).items() if one.identifies == self.identifies}
         same = {path: one for path, one in others.items() if one.settings == self.settings}
         newest = max((one.run for one in others.values()), default=0)
         run = max((one.run for one in same.values()), default=0)
@@ -133,6 +143,29 @@ class Wanted:
 ANY = Wanted()
 
 
+def source_of(model: str) -> str:
+    """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names."""
+    place, colon, function = model.rpartition(":")
+    if colon and place.endswith(".py"):
+        return f"{Path(place).resolve()}:{function}"
+    return str(Path(model).resolve()) if model.endswith(DESCRIPTION) else ""
+
+
+def called(cache: Path, name: str, source: str) -> str:
+    """What a model of this name and source is called: `name`, unless another file's model is in the cache under it."""
+    if not source:
+        return name
+    others = {record.model for record in every(cache) if record.source != source}
+    folder, digits = Path(source).parent.name, fingerprint({"source": source})[:6]
+    return next(each for each in (name, f"{name} ({folder})", f"{name} ({digits})") if each not in others)
+
+
+def is_of(record: Record, model: str) -> bool:
+    """Whether a run is of the model that is typed so: by its file where that is an address, else by its name."""
+    source = source_of(model)
+    return record.source == source if source else record.model == model
+
+
 def place(cache: Path, record: Record) -> Path:
     """Where the record of a run lies."""
     return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
@@ -144,7 +177,7 @@ def _stem(model: str, rule: str) -> str:
 
 def runs(cache: Path, model: str, rule: str) -> list[Record]:
     """The runs of a model under a rule that can be read, the newest first."""
-    return sorted(_read_all(cache, model, rule).values(), key=lambda record: -record.run)
+    return sorted(_read_all(cache, model, rule), key=lambda record: -record.run)
 
 
 def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
@@ -166,10 +199,9 @@ def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
 
 def remove(cache: Path, model: str) -> None:
     """Forget every run of a model."""
-    for path in sorted((cache / "records").glob("*.json")):
-        with suppress(CacheError):
-            if _read(path).model == model:
-                path.unlink()
+    for path, record in _readable(cache).items():
+        if is_of(record, model):
+            path.unlink()
 
 
 def _paths(cache: Path, model: str, rule: str) -> list[Path]:
@@ -178,21 +210,21 @@ def _paths(cache: Path, model: str, rule: str) -> list[Path]:
     return [*folder.glob(f"{stem}.json"), *sorted(folder.glob(f"{stem}--*.json"))]
 
 
-def _read_all(cache: Path, model: str, rule: str) -> dict[Path, Record]:
+def _read_all(cache: Path, model: str, rule: str) -> list[Record]:
+    return [record for record in every(cache) if record.rule == rule and is_of(record, model)]
+
+
+def _readable(cache: Path) -> dict[Path, Record]:
     found = {}
-    for path in _paths(cache, model, rule):
+    for path in sorted((cache / "records").glob("*.json")):
         with suppress(CacheError):
-            record = _read(path)
-            if (record.model, record.rule) == (model, rule):
-                found[path] = record
+            found[path] = _read(path)
     return found
 
 
 def every(cache: Path) -> Iterator[Record]:
     """All records under a cache folder that can be read."""
-    for path in sorted((cache / "records").glob("*.json")):
-        with suppress(CacheError):
-            yield _read(path)
+    yield from _readable(cache).values()
 
 
 def unreadable(cache: Path) -> list[str]:

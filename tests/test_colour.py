@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
 import torch
 from torch import Tensor
@@ -32,6 +34,13 @@ def paper(code: str) -> Tensor:
 )
 def test_a_plain_colour_has_its_name(code: str, name: str) -> None:
     assert (load()(paper(code)) == COLOURS.index(name) + 1).all()
+
+
+@pytest.mark.parametrize("tint", [(0, 0, 0), (3, 0, -3), (-3, 3, 0), (0, -3, 3)])
+def test_what_has_no_colour_is_black_then_grey_then_white(tint: tuple[int, int, int]) -> None:
+    shades = [[min(max(grey + part, 0), 255) for part in tint] for grey in range(256)]
+    named = [COLOURS[int(load()(paper(bytes(shade).hex()))[0, 0, 0, 0]) - 1] for shade in shades]
+    assert [name for name, _ in groupby(named)] == ["black", "grey", "white"]
 
 
 def test_there_are_the_eleven_basic_terms() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from dissectreport import pipeline, plugins, probe
+from dissectreport import pipeline, plugins, probe, records
 from dissectreport.checking import look_over
 from dissectreport.checkpoints.fitting import fit, tensors_at
 from dissectreport.cli import app
@@ -236,6 +236,65 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     assert torch.allclose(ours["main.1"], before, atol=1e-6)
     assert torch.allclose(ours["main.2"], before.relu(), atol=1e-6)
     assert bool((ours["main.1"] < 0).any())
+
+
+def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"first": 6, "second": 5}
+    for folder, units in sizes.items():
+        (place / folder).mkdir()
+        (place / folder / "net.py").write_text(
+            "from torch import nn\n"
+            "def net():\n"
+            f"    first, last = nn.ConvTranspose2d(4, {units}, 4), nn.ConvTranspose2d({units}, 3, 4, 4)\n"
+            "    return nn.Sequential(first, nn.ReLU(), last)\n"
+        )
+        (place / folder / "mine.toml").write_text(
+            'network = "./net.py:net"\nlatent = [4, 1, 1]\nlayers = ["1"]\nsegmenter = "colour"\n'
+        )
+    keep = ["--cache", str(place / "cache")]
+    run = CliRunner()
+    for folder in sizes:
+        monkeypatch.chdir(place / folder)
+        measured = run.invoke(
+            app, ["measure", "mine.toml", "--samples", "32", "--workers", "1", "--no-artifacts", *keep]
+        )
+        assert measured.exit_code == 0, measured.output
+    for folder in (*sizes, "first"):  # drawn again, it goes where it was
+        monkeypatch.chdir(place / folder)
+        drawn = run.invoke(app, ["render", "mine.toml", *keep, "--out", str(place / "site")])
+        assert drawn.exit_code == 0, drawn.output
+    monkeypatch.chdir(place)
+    for address, name, units in (("first/mine.toml", "mine", 6), ("./second/mine.toml", "mine (second)", 5)):
+        for model in (address, name):
+            found = pipeline.load(model, cache=place / "cache")
+            assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
+    homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
+    assert len(homes) == 2 and "mine" in homes
+    listed = run.invoke(app, ["cache", "list", *keep]).output
+    assert str(place / "second" / "mine.toml") in listed
+    assert run.invoke(app, ["cache", "clear", "first/mine.toml", *keep]).exit_code == 0
+    assert [one.model for one in records.every(place / "cache")] == ["mine (second)"]
+
+
+def test_a_network_with_noise_in_it_is_measured_with_a_caution(place: Path) -> None:
+    (place / "noisy.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Noisy(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.ConvTranspose2d(4, 6, 4), nn.ReLU(), nn.ConvTranspose2d(6, 3, 4, 4))\n"
+        "    def forward(self, z):\n"
+        "        return self.net(z) + 0.1 * torch.randn(len(z), 1, 16, 16)\n"
+    )
+    (place / "noisy.toml").write_text(
+        'network = "./noisy.py:Noisy"\nlatent = [4, 1, 1]\nlayers = ["net.1"]\nsegmenter = "colour"\n'
+    )
+    words = ["noisy.toml", "--samples", "32", "--workers", "1", "--no-artifacts", "--no-interventions", "--no-controls"]
+    built = CliRunner().invoke(app, ["build", *words, "--cache", "cache", "--out", "site"])
+    assert built.exit_code == 0, built.output
+    for told in (built.output, (place / "site" / "noisy" / "index.html").read_text()):
+        assert "other images the second time for the same latents" in " ".join(told.split())
 
 
 def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: Path) -> None:

@@ -12,12 +12,13 @@ from dissectreport.analysis import reference
 from dissectreport.analysis.artifact_tables import Dissected, artifacts
 from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.analysis.causal import Study, interventions, study
+from dissectreport.analysis.chance import FEWEST_GROUPS
 from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.reality import Reality, reality
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import SHARD, Budget, Plan, Rule, Shard, rule_named
+from dissectreport.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
@@ -279,7 +280,17 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
     notes = []
     if len(devices) > 1:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
-    if record.samples < 1000:
+    if record.generator.get("repeats") is False:
+        notes.append(
+            "The network gives other images the second time for the same latents: something in it is random, such as"
+            " noise or dropout. Another run gives other numbers, and images shown here cannot be made again."
+        )
+    if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
+        notes.append(
+            f"Only {record.samples:,} samples: too few to tell which units agree with a concept beyond chance, and for"
+            f" intervals to mean anything. At least {fewest} are needed; a thousand or more give narrow intervals."
+        )
+    elif record.samples < 1000:
         notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
     if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
         notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")

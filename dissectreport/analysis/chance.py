@@ -23,6 +23,9 @@ EXCESS = 0.04
 Q = 0.05
 FEWEST_IMAGES = 20
 """A concept in fewer images of either half is not tested."""
+FEWEST_GROUPS = 5
+"""With fewer groups in the scoring half nothing is tested. The ends of a 95 % bootstrap interval want more than 40
+different resamples: four groups can be drawn in 35 ways, five in 126; three often give an interval of no width."""
 REPLICATES = 100
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.chance import FEWEST_IMAGES, Groups, Scores, Verdict, blocks, judge, score
+from dissectreport.analysis.chance import FEWEST_GROUPS, FEWEST_IMAGES, Groups, Scores, Verdict, blocks, judge, score
 from dissectreport.analysis.concepts import images_of, seen_by_half
 from dissectreport.analysis.dissection import Curves, no_counts
 from dissectreport.analysis.jackknife import Jackknife
@@ -410,8 +410,8 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
 
 
 def testable(scores: Scores) -> NDArray[np.bool_]:
-    """(c,) concepts that can be tested at all: in enough images of both halves, scored by two groups or more."""
-    return scores.tested & (scores.excess.freedom >= 1)
+    """(c,) concepts that can be tested at all: in enough images of both halves, scored by enough groups."""
+    return scores.tested & (scores.excess.freedom >= FEWEST_GROUPS - 1)
 
 
 def tally(
