@@ -58,9 +58,7 @@ def make_real(source: Source, exam: Examination, names: Sequence[str]) -> Callab
             folder = open_folder(source.reference, bench.models.generator.image_size)
             images = folder.read(names[shard.first : shard.first + shard.count])
         else:
-            drawn = bench.models.generator.drawn(shard.first + shard.count)
-            assert drawn is not None, "real images were found before"
-            images = drawn[shard.first :]
+            images = bench.models.real(shard, shard.first + shard.count)[1]
         rows = [described(bench, part) for part in parts(images)]
         return Features(samples[: len(images)], np.concatenate(rows))
 

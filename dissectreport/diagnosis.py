@@ -205,9 +205,11 @@ class Diagnosing:
         names = self._names()
         known = {name: getattr(self.exam, name) for name in ("features", "reference", "precision", "torch")}
         place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
-        # A generator draws from the first image on every time, so its own are drawn at once.
         given = names["names"]
-        wanted = shards(len(given), SHARD) if given else (Shard(0, 0, self.checkup.real),)
+        # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
+        apart = given or getattr(self.job.generator, "drawn_part", None) is not None
+        whole = (Shard(0, 0, self.checkup.real),)
+        wanted = shards(len(given) or self.checkup.real, SHARD) if apart else whole
         make = partial(make_real, self.job.source, self.exam, given)
         rows = self._features(place, make, wanted, "describing real images")
         if len(rows.values) < FEWEST:

@@ -122,8 +122,12 @@ class Models:
         """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
         if self.source.reference:
             return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
+        who = f"generator {self.generator.name!r} failed to give {of} real images"
+        part = getattr(self.generator, "drawn_part", None)
+        if part is not None:
+            images: Tensor = answered(ModelError, who, lambda: part(shard.first, min(shard.count, of - shard.first)))
+            return list(range(shard.first, shard.first + len(images))), images
         if self._own is None or len(self._own) < of:
-            who = f"generator {self.generator.name!r} failed to give {of} real images"
             self._own = answered(ModelError, who, lambda: self.generator.drawn(of))
         assert self._own is not None, "asked only where there are real images"
         images = self._own[shard.first : shard.first + shard.count]

@@ -201,13 +201,13 @@ class Budget:
     """Choosing latents in which the places are looked for on which alpha is learned."""
     concepts: int = 8
     """Concepts studied, the commonest."""
-    singles: int = 20
+    singles: int = 16
     """Units that are ablated one by one; 0 for all."""
-    sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 12, 20, 30)
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 20)
     """Units ablated together, in the first-order order."""
     sparse: tuple[int, ...] = (10, 20)
     """The same for the other orders."""
-    random_sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 12, 20, 30)
+    random_sizes: tuple[int, ...] = (1, 4, 10, 20)
     """The same for random sets."""
     random_sets: int = 10
     alpha_tries: int = 64
@@ -235,7 +235,7 @@ class Budget:
     """The level to which a unit is switched on: this share of its activations is lower."""
     constant: str = "quantile"
     """'quantile', or 'mean' for the mean activation where the concept is."""
-    context_samples: int = 320
+    context_samples: int = 240
     context_places: int = 3
     """Places tried in each image, on different grounds."""
     context_random: int = 2
@@ -251,19 +251,22 @@ BUDGETS = {
         Budget(
             "quick",
             gradients=48,
-            search=120,
-            concepts=4,
-            singles=12,
-            sizes=(1, 4, 10, 20),
-            random_sizes=(10, 20),
-            alpha_tries=24,
-            alpha_train=12,
-            alpha_held=6,
-            alpha_steps=20,
-            alpha_trial=8,
-            greedy_units=4,
+            search=96,
+            concepts=3,
+            singles=6,
+            sizes=(4, 10, 20),
+            sparse=(20,),
+            random_sizes=(20,),
+            random_sets=5,
+            alpha_tries=16,
+            alpha_train=8,
+            alpha_held=4,
+            alpha_steps=14,
+            alpha_trial=6,
+            greedy_units=3,
+            greedy_among=4,
             greedy_images=4,
-            context_samples=320,
+            context_samples=128,
             shown=4,
         ),
         Budget(
@@ -272,6 +275,8 @@ BUDGETS = {
             gradients=500,
             search=2000,
             singles=0,
+            sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             alpha_tries=500,
             alpha_train=200,
@@ -290,6 +295,8 @@ BUDGETS = {
             gradients=1000,
             search=10_000,
             singles=0,
+            sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             alpha_tries=10_000,
             alpha_places=5,
@@ -367,11 +374,11 @@ class Checkup:
     """Generated images that nearness compares with."""
     dissected: int = 1008
     """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
-    gradients: int = 192
+    gradients: int = 160
     """Choosing latents, behind the first-order effects."""
     tested: int = 128
     """Testing latents, behind the effect of single units."""
-    leading: int = 30
+    leading: int = 24
     """Leading units by the first-order effect that are ablated one by one."""
     control: int = 6
     """Units of the same mean activation, drawn from the others, that are too."""
@@ -400,12 +407,13 @@ CHECKUPS = {
             real=512,
             side=256,
             dissected=480,
-            gradients=64,
-            leading=10,
-            control=4,
-            bottom=2,
+            gradients=48,
+            leading=6,
+            control=3,
+            bottom=1,
             scored=320,
-            sizes=(2, 5, 10),
+            sizes=(2, 5),
+            random_sets=3,
             random_scored=100,
             pairs=20,
         ),

@@ -66,7 +66,7 @@ def check_installed() -> None:
     try:
         import ghp_import  # noqa: F401
     except ImportError:
-        raise OutputError("publishing needs ghp-import; install it: pip install 'dissectreport[publish]'") from None
+        raise OutputError("publishing needs ghp-import; install it: pip install ghp-import") from None
 
 
 def check_site(site: Path) -> list[Summary]:

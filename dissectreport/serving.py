@@ -162,7 +162,7 @@ def watching() -> tuple[Watch, str]:
     except ImportError:
         return (
             looking,
-            f"looking for changes every {SECONDS:g} s; pip install 'dissectreport[serve]' notices them at once",
+            f"looking for changes every {SECONDS:g} s; pip install watchfiles notices them at once",
         )
     return lambda site, stop: watch(site, stop_event=stop, raise_interrupt=False), ""
 

@@ -80,7 +80,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
 def test_our_own_names_are_declared_like_anybodys() -> None:
     if not plugins.names(GENERATORS):
         pytest.skip("entry points need an installed package")
-    assert {"planted", "scenes_pgan", "scenes_pgan_early"} <= set(plugins.names(GENERATORS))
+    assert {"planted", "scenes_pgan", "rooms_pgan", "scenes64_plain"} <= set(plugins.names(GENERATORS))
     assert {"planted", "scenes", "colour", "ade20k", "words"} <= set(plugins.names(SEGMENTERS))
 
 

@@ -144,7 +144,7 @@ def test_a_changed_file_is_noticed(site: Path, installed: bool, monkeypatch: pyt
         monkeypatch.setitem(sys.modules, "watchfiles", None)
     monkeypatch.setattr(serving, "SECONDS", 0.05)
     watch, words = serving.watching()
-    assert ("pip install 'dissectreport[serve]'" in words) == (not installed)
+    assert ("pip install watchfiles" in words) == (not installed)
     changes, stop = serving.Changes(), threading.Event()
     thread = serving.follow(site, changes, watch, stop)
     deadline = time.monotonic() + 30

@@ -28,8 +28,28 @@ def scenes_pgan_early() -> NetworkGenerator:
 
 
 def rooms_pgan() -> NetworkGenerator:
-    """Bedrooms, living rooms and dining rooms, 64 x 64: the scenes' generator, taught to draw something else."""
+    """Bedrooms, living rooms and dining rooms, 64 x 64."""
     return embedded("rooms_pgan", WEIGHTS)
+
+
+def scenes64() -> NetworkGenerator:
+    """A smaller generator of the scenes, 64 x 64, trained for 130 thousand images, as its variants were."""
+    return embedded("scenes64", WEIGHTS)
+
+
+def scenes64_early() -> NetworkGenerator:
+    """The same training after 83 thousand images."""
+    return embedded("scenes64_early", WEIGHTS)
+
+
+def scenes64_deviation() -> NetworkGenerator:
+    """The variant without pixel norm: GAN Dissection's second of three (section 4.2)."""
+    return embedded("scenes64_deviation", WEIGHTS)
+
+
+def scenes64_plain() -> NetworkGenerator:
+    """The variant without pixel norm and without minibatch standard deviation: the first of three."""
+    return embedded("scenes64_plain", WEIGHTS)
 
 
 def embedded(name: str, folder: Path) -> NetworkGenerator:
@@ -47,6 +67,7 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         default_layers=tuple(layer for layer in DEFAULT_LAYERS if layer in network.layers),
         remade=lambda seed: untrained(network, seed),
         drawings=lambda count: drawn(count, network.resolution, subject),
+        drawn_part=lambda first, count: drawn(count, network.resolution, subject, first),
         facts={"family": "Progressive GAN", "segmenter": subject, "sha256": card["sha256"], "card": card},
     )
 
@@ -58,9 +79,11 @@ def untrained(trained: ProgressiveGenerator, seed: int) -> nn.Module:
     return as_processors_like(network)
 
 
-def drawn(count: int, size: int, subject: str = "scenes") -> Tensor:
-    """(count, 3, size, size) drawings in [-1, 1] that no network was trained on."""
+def drawn(count: int, size: int, subject: str = "scenes", first: int = 0) -> Tensor:
+    """(count, 3, size, size) drawings in [-1, 1] that no network was trained on, from number `first` on."""
     from dissectreport.training.drawings import HELD_OUT_SEED, draw_many  # Pillow is needed only here
 
-    pixels: Tensor = torch.from_numpy(np.array(draw_many(HELD_OUT_SEED, range(count), size, subject).image))
+    pixels: Tensor = torch.from_numpy(
+        np.array(draw_many(HELD_OUT_SEED, range(first, first + count), size, subject).image)
+    )
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -61,6 +61,8 @@ class NetworkGenerator:
     """() for all layers."""
     remade: Callable[[int], nn.Module] | None = None
     drawings: Callable[[int], Tensor | None] = no_drawings
+    drawn_part: Callable[[int, int], Tensor] | None = None
+    """Real images from a first number on, so many, where they can be had without those before them."""
     reference: Path | None = None
     """A folder of real images that stands in for `drawings`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +106,14 @@ class NetworkGenerator:
         """The same architecture with random weights, or None where it is not known how to make it."""
         if self.remade is None:
             return None
-        return replace(self, name=f"{self.name}_untrained", module=self.remade(seed), drawings=no_drawings, identity="")
+        return replace(
+            self,
+            name=f"{self.name}_untrained",
+            module=self.remade(seed),
+            drawings=no_drawings,
+            drawn_part=None,
+            identity="",
+        )
 
     def drawn(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None."""
