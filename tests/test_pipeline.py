@@ -700,7 +700,7 @@ def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
 
 def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
     quick = jobs.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
-    assert (quick.samples, quick.plan.pilot, quick.layers) == (400, 240, ("layer2", "layer6", "layer10"))
+    assert (quick.samples, quick.plan.pilot, quick.layers) == (320, 192, ("layer2", "layer6", "layer10"))
     assert quick.intervention is not None
     assert quick.intervention.budget.name == "quick"
     assert "--quick" in jobs.reproduce(quick)
