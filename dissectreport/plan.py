@@ -199,7 +199,7 @@ class Budget:
     """Choosing latents, behind the first-order effects."""
     search: int = 500
     """Choosing latents in which the places are looked for on which alpha is learned."""
-    concepts: int = 8
+    concepts: int = 6
     """Concepts studied, the commonest."""
     singles: int = 16
     """Units that are ablated one by one; 0 for all."""
@@ -207,7 +207,7 @@ class Budget:
     """Units ablated together, in the first-order order."""
     sparse: tuple[int, ...] = (10, 20)
     """The same for the other orders."""
-    random_sizes: tuple[int, ...] = (1, 4, 10, 20)
+    random_sizes: tuple[int, ...] = (1, 10, 20)
     """The same for random sets."""
     random_sets: int = 10
     alpha_tries: int = 64
@@ -218,7 +218,7 @@ class Budget:
     """Samples with the concept, and places for it, that alpha is learned on."""
     alpha_held: int = 16
     """The same, kept back to choose the penalty."""
-    alpha_steps: int = 60
+    alpha_steps: int = 50
     alpha_trial: int = 12
     """Steps after which the best penalty alone goes on."""
     alpha_batch: int = 2
@@ -235,7 +235,7 @@ class Budget:
     """The level to which a unit is switched on: this share of its activations is lower."""
     constant: str = "quantile"
     """'quantile', or 'mean' for the mean activation where the concept is."""
-    context_samples: int = 240
+    context_samples: int = 200
     context_places: int = 3
     """Places tried in each image, on different grounds."""
     context_random: int = 2
@@ -272,6 +272,7 @@ BUDGETS = {
         Budget(
             "full",
             samples=1000,
+            concepts=8,
             gradients=500,
             search=2000,
             singles=0,
@@ -292,6 +293,7 @@ BUDGETS = {
         Budget(
             "paper",
             samples=1000,
+            concepts=8,
             gradients=1000,
             search=10_000,
             singles=0,
@@ -378,9 +380,9 @@ class Checkup:
     """Choosing latents, behind the first-order effects."""
     tested: int = 128
     """Testing latents, behind the effect of single units."""
-    leading: int = 24
+    leading: int = 20
     """Leading units by the first-order effect that are ablated one by one."""
-    control: int = 6
+    control: int = 5
     """Units of the same mean activation, drawn from the others, that are too."""
     bottom: int = 4
     """The last units by the first-order effect, which are too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -433,3 +434,16 @@ def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options,
     around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
     assert "artifacts" not in [entry.words for entry in around.menu]
     assert artifact_images(Site(bare, Places.of(bare), assets)) == {}
+
+
+def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(__file__).parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    benchmark = importlib.import_module("artifacts")
+    before = benchmark.scenes_pgan().module.state_dict()
+    after = benchmark.corrupted().module.state_dict()
+    changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    assert changed == ["layer7.conv.weight"]
+    units = (before[changed[0]] != after[changed[0]]).flatten(2).any(-1).all(0)
+    assert units.nonzero().flatten().tolist() == benchmark.hit(128) and units.sum() == 5
+    assert benchmark.corrupted().identity != benchmark.scenes_pgan().identity

@@ -194,6 +194,14 @@ def test_more_samples_reuse_every_finished_shard(undisturbed, tmp_path, monkeypa
     assert before < set(content(tmp_path))
 
 
+@pytest.mark.parametrize(("samples", "tells"), [(144, False), (160, True)])
+def test_nothing_is_told_of_fewer_than_five_groups(tmp_path, samples, tells):
+    measured(tmp_path, samples=samples)
+    found = pipeline.load("planted", cache=tmp_path)
+    assert (found.provenance.groups, found.tells) == (samples // 32, tells)
+    assert any("too few to tell" in note for note in found.notes) == (not tells)
+
+
 def test_a_layer_that_is_added_leaves_the_others_alone(undisturbed, tmp_path):
     measured(tmp_path)
     old = {path: (tmp_path / path).stat().st_mtime_ns for path in content(tmp_path) if "samples-" in path}
