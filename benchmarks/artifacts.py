@@ -23,7 +23,7 @@ from dissectreport.jobs import Options
 from dissectreport.models.embedded import scenes_pgan
 from dissectreport.models.wrap import NetworkGenerator
 
-LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 4.0
+LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 1.5
 """The layer, the block that reads it, how many units are corrupted, and the noise over the weights' spread."""
 
 

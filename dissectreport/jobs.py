@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 2112
 """Samples by default. Half of them score, in whole shards: 1,056 images stand behind every printed IoU."""
-QUICK_SAMPLES, QUICK_PILOT = 320, 192
+QUICK_SAMPLES, QUICK_PILOT = 288, 192
 """Samples, and samples that set the levels, of a quick run."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""

@@ -21,7 +21,7 @@ from dissectreport.training.segmenter import SHIFTS, as_images, iou_by_concept, 
 
 FRESH_SEED = 77_777
 LOADERS = {"scenes": scenes.load, "rooms": rooms.load}
-LEAST = {"scenes": 0.93, "rooms": 0.9}
+LEAST = {"scenes": 0.93, "rooms": 0.89}
 """The mean IoU of objects that fresh drawings must reach; under strange light or at half the size 0.05 less."""
 
 

@@ -31,6 +31,7 @@ from dissectreport.stats.paired import Paired
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
 QUICK = BUDGETS["quick"]
+LEARNING = replace(QUICK, alpha_train=12, alpha_held=6, alpha_steps=20)
 
 
 def aim(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> Aim:
@@ -413,7 +414,7 @@ def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(be
 def test_an_optimisation_that_diverges_says_so(bench: Bench) -> None:
     broken = replace(lesson(bench, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        ordering.learn_alpha(bench, replace(QUICK, alpha_trial=3), broken, number_of("ball"))
+        ordering.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---
