@@ -22,7 +22,7 @@ TABLES = ("units", "quality", "curve", "agreement", "images")
 """The tables of artifact units that can be downloaded."""
 NAMES = {
     "kernel_distance": "kernel distance (KID)",
-    "frechet_distance": "Fréchet distance (FID)",
+    "frechet_distance": "Fréchet distance",
     "precision": "precision",
     "recall": "recall",
     "density": "density",
