@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dissectreport import probe
-from dissectreport.errors import DissectReportError, ModelError
+from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.measure import CLOSE, Models, Source, check_look, networks_cost, untrained, without_broken
 from dissectreport.plan import BATCH
 
@@ -130,7 +130,7 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
         flat = maps[name].transpose(0, 1).flatten(1)
         still = int((flat.amax(1) == flat.amin(1)).sum())
         units, height, width = maps[name].shape[1:]
-        words = f"layer {name}: {units} units of {height} × {width}"
+        words = f"layer {name}: {counted(units, 'unit')} of {height} × {width}"
         if still == units:
             yield Finding(WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer")
         else:
@@ -209,7 +209,7 @@ def _time(models: Models, samples: int) -> Iterator[Finding]:
     yield Finding(
         GOOD,
         f"an image takes {_spoken(cost.generator)} to draw and {_spoken(cost.segmenter)} to segment; "
-        f"a build reads {cost.units} units",
+        f"a build reads {counted(cost.units, 'unit')}",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dissectreport.errors import DissectReportError
+from dissectreport.errors import DissectReportError, counted
 
 OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
 """What our own downloads heed, and what those of models on the Hugging Face hub do."""
@@ -58,7 +58,7 @@ Samples = Annotated[
     int | None,
     typer.Option(
         help="Images to measure; raising it later reuses what was measured.",
-        show_default="2112, or all where there are fewer",
+        show_default="1440, or all where there are fewer",
     ),
 ]
 Segmenter = Annotated[
@@ -275,9 +275,8 @@ def export(
             ear.close()
             typer.echo(f"{size / 1e6:,.1f} MB in {single_file}")
         if dissect_json:
-            typer.echo(
-                f"{pipeline.export_old(model, dissect_json, rule, cache, wanted)} files in {dissect_json.parent}"
-            )
+            files = pipeline.export_old(model, dissect_json, rule, cache, wanted)
+            typer.echo(f"{counted(files, 'file')} in {dissect_json.parent}")
 
 
 @app.command("import")
@@ -337,7 +336,7 @@ def publish(
         size = publishing.check_size(site, budget)
         files = publishing.publish(site, target, message, history)
         ear.close()
-        typer.echo(f"{files} files, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
+        typer.echo(f"{counted(files, 'file')}, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
         if target.address:
             typer.echo(f"they will be at {target.address} once the repository's Settings > Pages name that branch")
 
@@ -485,7 +484,7 @@ def repair(
         options = pipeline.Options(model, seed=seed, device=device, workers=workers, weights=weights)
         made = pipeline.repair(options, edits, samples, out, other_weights, ear)
         ear.close()
-        typer.echo(f"{made:,} images in {out}")
+        typer.echo(f"{counted(made, 'image')} in {out}")
 
 
 def _numbers(words: str) -> tuple[int, ...]:
@@ -613,7 +612,9 @@ def _listed(words: str) -> tuple[str, ...]:
 
 def _written(written: Any, ear: Any) -> None:
     ear.close()
-    typer.echo(f"{written.files} files, {written.bytes / 1e6:,.1f} MB, {written.changed} of them new or changed")
+    typer.echo(
+        f"{counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB, {written.changed} of them new or changed"
+    )
     typer.echo(f"open {written.index}")
 
 

@@ -83,3 +83,12 @@ def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer
     except Exception as problem:
         line = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")
         raise error(f"{who}: {line}") from problem
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "image"), counted(1204, "file")
+    ('1 image', '1,204 files')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dissectreport.models.folders import Folder
     from dissectreport.segmenters.base import Segmenter
 
-SAMPLES = 2112
+SAMPLES = 1440
 """Samples by default. Half of them score, in whole shards: 1,056 images stand behind every printed IoU."""
 QUICK_SAMPLES, QUICK_PILOT = 288, 192
 """Samples, and samples that set the levels, of a quick run."""
@@ -80,7 +80,7 @@ class Options:
     layers: tuple[str, ...] = ()
     """() for the model's default layers."""
     samples: int | None = None
-    """None for 2,112, or for all where there are fewer."""
+    """None for 1,440, or for all where there are fewer."""
     rule: str = "corrected"
     seed: int = 1
     grid: int = 0
@@ -311,6 +311,10 @@ def intervention(
         if asked_for(options):
             raise problem
         return None
+    names = [concept.name for concept in segmenter.vocabulary.concepts[1:]]
+    for name in options.concepts:
+        if name not in names:
+            raise UnknownName.of("concept", name, names)
     return Intervention(
         layer,
         replace(

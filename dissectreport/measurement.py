@@ -141,15 +141,33 @@ class Measurement:
         later = {"interventions": job.intervention, "artifact units": job.examining}
         more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
         noun = "layer" if len(job.layers) == 1 else "layers"
-        size = f"{samples:,} samples, {first.units} units in {len(job.layers)} {noun}{controls}"
+        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {len(job.layers)} {noun}{controls}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
-        self.listener.say(f"{size}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache")
+        known = self._known()
+        if known == samples:
+            self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
+        else:
+            before = f", {known:,} of them counted before" if known else ""
+            total, disk = ((1 - known / samples) * each for each in (total, disk))
+            self.listener.say(
+                f"{size}{before}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache"
+            )
         self.repeats = first.unlike <= CLOSE
         if not self.repeats:
             self.listener.say(
                 f"caution: {job.generator.name} gives other images the second time for the same latents: something in"
                 " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
             )
+
+    def _known(self) -> int:
+        """Samples of the first layer's units that were counted before; 0 where its levels are not known."""
+        reading, plan = self.readings[0], self.job.plan
+        levels = self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+        if self.rule.searches or not self._sound(levels, "levels"):
+            return 0
+        digest = store.digest(self._read_levels(levels).arrays())
+        counts = self._store("counts", plan, reading=asdict(reading), levels=digest)
+        return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self._opened({"kind": kind, **plan.facts(), **more})

@@ -134,7 +134,7 @@ class Plan:
     seed: int = 1
     grid: int = 64
     """Side of the grid of pixels on which activations and masks are compared."""
-    pilot: int = 1008
+    pilot: int = 720
     """Samples that set the levels; no segmenter runs on them."""
     batch: int = BATCH
     shard: int = SHARD
@@ -199,9 +199,9 @@ class Budget:
     """Choosing latents, behind the first-order effects."""
     search: int = 500
     """Choosing latents in which the places are looked for on which alpha is learned."""
-    concepts: int = 6
+    concepts: int = 4
     """Concepts studied, the commonest."""
-    singles: int = 16
+    singles: int = 12
     """Units that are ablated one by one; 0 for all."""
     sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 20)
     """Units ablated together, in the first-order order."""
@@ -218,8 +218,8 @@ class Budget:
     """Samples with the concept, and places for it, that alpha is learned on."""
     alpha_held: int = 16
     """The same, kept back to choose the penalty."""
-    alpha_steps: int = 50
-    alpha_trial: int = 12
+    alpha_steps: int = 40
+    alpha_trial: int = 10
     """Steps after which the best penalty alone goes on."""
     alpha_batch: int = 2
     """Samples of each kind in a step."""
@@ -377,7 +377,7 @@ class Checkup:
     """Generated images that nearness compares with."""
     dissected: int = 1008
     """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
-    gradients: int = 160
+    gradients: int = 128
     """Choosing latents, behind the first-order effects."""
     tested: int = 128
     """Testing latents, behind the effect of single units."""
@@ -385,7 +385,7 @@ class Checkup:
     """Leading units by the first-order effect that are ablated one by one."""
     control: int = 5
     """Units of the same mean activation, drawn from the others, that are too."""
-    bottom: int = 4
+    bottom: int = 3
     """The last units by the first-order effect, which are too."""
     scored: int = 1008
     """Scoring latents, behind the quality of images."""

@@ -110,7 +110,11 @@ def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
     assert "32 samples, 24 units in 1 layer" in result.stderr and "to measure with 1 at a time" in result.stderr
-    assert "MB of cache" in result.stderr
+    assert "MB of cache" in result.stderr and "before" not in result.stderr
+    more = run("build", "planted", *SMALL, "--samples", "48", "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    assert "48 samples, 24 units in 1 layer, 32 of them counted before: about" in more.stderr
+    again = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+    assert "counted before, so that only what is missing is measured" in again.stderr
     assert (tmp_path / "site" / "index.html").exists() and "index.html" in result.stdout
     assert "\x1b" not in result.output
 

@@ -121,7 +121,7 @@ def test_a_transformers_that_is_too_old_is_told_of() -> None:
         opened(Checkpoint("owner/name"), load)
 
 
-def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing() -> None:
+def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
     def load(where: dict[str, Any]) -> str:
@@ -130,6 +130,7 @@ def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing() ->
             raise OSError("not there")
         return "loaded"
 
+    monkeypatch.setattr(hub, "hub_is_found", lambda: True)
     assert opened(Checkpoint("owner/name"), load) == "loaded"
     assert asked == [True, False]
 
@@ -147,6 +148,25 @@ def test_nothing_is_asked_of_a_network_where_downloads_are_off(monkeypatch: pyte
     assert asked == [True]
 
 
+def test_a_hub_whose_name_leads_nowhere_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def load(where: dict[str, Any]) -> None:
+        asked.append(where["local_files_only"])
+        raise OSError("not there")
+
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    with pytest.raises(WeightsError, match="not there"):
+        opened(Checkpoint("owner/name"), load)
+    assert asked == [True]
+    monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
+    with pytest.raises(WeightsError):
+        opened(Checkpoint("owner/name"), load)
+    assert asked == [True, True, False]
+
+
 def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
 
@@ -158,6 +178,7 @@ def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
         if where["local_files_only"]:
             raise OSError("not there")
 
+    monkeypatch.setattr(hub, "hub_is_found", lambda: True)
     with heard_by(Ear()):
         opened(Checkpoint("owner/name", "v2"), load)
         opened(Checkpoint("owner/name", "v2"), load)

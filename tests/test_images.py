@@ -2,8 +2,10 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import made_dissection, under_rule, widened
 from PIL import Image
@@ -61,3 +63,20 @@ def test_images_keep_their_proportions(tmp_path):
 def test_the_tile_of_a_tall_image_is_narrow():
     assert images.tiles(np.zeros((64, 16, 3), np.uint8)).shape == (128, 32, 3)
     assert images.veil(np.ones((2, 4, 4)), 0.5, "clamp", 32).shape == (2, 128, 32)
+
+
+def test_a_colour_is_shown_in_itself_and_other_concepts_stay_apart():
+    names = ["-", "black", "white", "red", "black"]
+    vocabulary = pd.DataFrame({"concept": names, "category": ["-", "colour", "colour", "colour", "material"]})
+    found = images.concept_colours(vocabulary).astype(int)
+    assert found[1].max() < 64 and found[2].min() > 192 and found[3, 0] > 2 * found[3, 1:].max()
+    assert (found[4] != found[1]).any() and len({tuple(colour) for colour in found}) == len(names)
+
+
+def test_of_a_segmenter_without_doubts_no_confidence_is_shown(tmp_path):
+    made = made_dissection(units=6, layers=1)
+    sure = tuple(replace(each, confidence=np.ones_like(each.confidence)) for each in made.trust)
+    write_site(replace(made, trust=sure), tmp_path)
+    page = (tmp_path / "planted/trust.html").read_text()
+    assert "no doubts" in page and "onfidence," not in page and "confidence 100" not in page
+    assert not list(tmp_path.rglob("trust-*-sure.webp")) and list(tmp_path.rglob("trust-*-seen.webp"))

@@ -503,6 +503,7 @@ def test_a_segmenter_whose_labels_do_not_fit_is_one_line(tmp_path, value, words)
     ("changes", "error", "words"),
     [
         ({"layers": ("featurs",)}, UnknownName, "did you mean features"),
+        ({"concepts": ("windw",), "interventions": True}, UnknownName, "no concept 'windw'; did you mean window"),
         ({"layers": ("features", "features")}, BadOption, "names a layer twice"),
         ({"samples": 0}, BadOption, "at least 1, not 0"),
         ({"samples": -5}, BadOption, "at least 1, not -5"),

@@ -234,6 +234,11 @@ class Trust:
     confidence: NDArray[np.float16]
     """(k, h, w) probability of the leading label."""
 
+    @property
+    def doubts(self) -> bool:
+        """Whether any confidence but certainty was told; a rule tells none."""
+        return bool((self.confidence != 1).any())
+
 
 @dataclass(frozen=True)
 class Dissection:

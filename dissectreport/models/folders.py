@@ -30,7 +30,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from dissectreport.errors import FolderError
+from dissectreport.errors import FolderError, counted
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif")
 """How the names of images end, in any case."""
@@ -402,12 +402,3 @@ def reason(problem: Exception) -> str:
 def printable(name: str) -> str:
     """The name with every character that cannot be printed on one line as a question mark."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "image"), counted(1204, "file")
-    ('1 image', '1,204 files')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import FolderError, ModelError
+from dissectreport.errors import FolderError, ModelError, counted
 from dissectreport.identity import identity_of
-from dissectreport.models.folders import Folder, counted
+from dissectreport.models.folders import Folder
 from dissectreport.models.wrap import check_layers
 
 

@@ -19,7 +19,7 @@ def causal_images(site: Site) -> Files:
     found = site.dissection.interventions
     if found is None:
         return {}
-    colours = images.concept_colours(len(site.dissection.vocabulary))
+    colours = images.concept_colours(site.dissection.vocabulary)
     files = _originals(site, found)
     for concept, pictures in found.pictures.items():
         if concept in site.places.concepts:

@@ -71,7 +71,7 @@ def area_of(labels: np.ndarray[Any, Any], number: int) -> float:
 def with_and_without(site: Site, around: Frame, concept: str, ablated: Ablated) -> tuple[With, ...]:
     """The images of a concept with and without the units that were turned off."""
     places, number = site.places, concept_number(site, concept)
-    colours = images.concept_colours(len(site.dissection.vocabulary))
+    colours = images.concept_colours(site.dissection.vocabulary)
     rows = []
     for i, sample in enumerate(ablated.samples.tolist()):
         seen, unseen = ablated.seen_before[i], ablated.seen_after[i]

@@ -60,7 +60,7 @@ def dissect_json(found: Dissection) -> bytes:
 
 
 def _colours(found: Dissection) -> dict[str, str]:
-    colours = images.concept_colours(len(found.vocabulary)).tolist()
+    colours = images.concept_colours(found.vocabulary).tolist()
     names: dict[str, list[str]] = {}
     for colour, name in zip(colours, found.vocabulary["concept"], strict=True):
         names.setdefault(",".join(map(str, colour)), []).append(str(name))

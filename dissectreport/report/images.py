@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -149,15 +150,40 @@ def band(pictures: Sequence[Bytes]) -> bytes:
     return webp(beside(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
 
 
-def concept_colours(count: int) -> NDArray[np.uint8]:
-    """(count, 3) colours that stay apart: hues by the golden angle, three lightnesses in turn."""
+TERMS = {
+    "black": 0x1C1C1C,
+    "blue": 0x4F8FE0,
+    "brown": 0x7B4A21,
+    "gray": 0x909090,
+    "green": 0x4E9A3A,
+    "grey": 0x909090,
+    "orange": 0xF08A24,
+    "pink": 0xF4A8C0,
+    "purple": 0x7A4FB0,
+    "red": 0xC23B2E,
+    "white": 0xF4F2EC,
+    "yellow": 0xE8C820,
+}
+"""The basic colour terms, as they are shown where a concept is a colour."""
+
+
+def concept_colours(vocabulary: pd.DataFrame) -> NDArray[np.uint8]:
+    """(concepts, 3) colours of the vocabulary: that of a colour is its own, those of the others stay apart.
+
+    Those have hues by the golden angle and three lightnesses in turn.
+    """
+    count = len(vocabulary)
     hue = np.arange(count) * 0.61803398875 % 1
     value = np.array([0.62, 0.86, 0.74])[np.arange(count) % 3]
     turn = (hue[:, None] * 6 + np.array([0, 4, 2])) % 6
     channel = np.clip(np.abs(turn - 3) - 1, 0, 1)
     colours = value[:, None] * (1 - 0.62 * (1 - channel))
     colours[:1] = 0.2
-    return np.asarray((colours * 255).round(), np.uint8)
+    found = np.asarray((colours * 255).round(), np.uint8)
+    for number, (name, category) in enumerate(zip(vocabulary["concept"], vocabulary["category"], strict=True)):
+        if category in ("colour", "color") and name in TERMS:
+            found[number] = list(TERMS[name].to_bytes(3, "big"))
+    return found
 
 
 def segmentation(image: Bytes, labels: NDArray[np.int16], colours: Bytes, concept: int = 0) -> bytes:

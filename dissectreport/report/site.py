@@ -212,7 +212,7 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
         files |= preference_files(site, pairs_of(found.artifacts))
     if found.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, found.reality))
-    colours = images.concept_colours(len(found.vocabulary))
+    colours = images.concept_colours(found.vocabulary)
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
         places.page("concepts"): render("concepts.html", concepts_page(site)),
@@ -270,7 +270,7 @@ def _pictures(site: Site) -> Files:
         for number, pixels in zip(found.pictures.numbers, found.pictures.pixels, strict=True)
     }
     files[places.image("band")] = images.band(list(found.pictures.pixels[: band_size(found)]))
-    colours = images.concept_colours(len(found.vocabulary))
+    colours = images.concept_colours(found.vocabulary)
     for number, trust in enumerate(found.trust):
         for i in range(len(trust.images)):
             stem = f"trust-{number}-{i}"
@@ -278,7 +278,8 @@ def _pictures(site: Site) -> Files:
             files[places.image(f"{stem}-seen")] = images.segmentation(
                 images.tiles(trust.images[i]), trust.labels[i], colours
             )
-            files[places.image(f"{stem}-sure")] = images.certainty(trust, i)
+            if trust.doubts:
+                files[places.image(f"{stem}-sure")] = images.certainty(trust, i)
     return files
 
 

@@ -33,6 +33,7 @@ class Seen:
     picture: str
     overlay: str
     certainty: str
+    """'' where there are no doubts to show."""
     mean: float
     shades: tuple[Shade, ...]
     alt: str
@@ -50,6 +51,8 @@ class TrustGroup:
     width: int
     """Of an image, in pixels."""
     seen: tuple[Seen, ...]
+    doubts: bool
+    """Whether the segmenter is anywhere less than certain; a rule is not."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         for i in range(len(trust.images)):
             stem = f"trust-{number}-{i}"
             plain, overlay, sure = (around.to(places.image(f"{stem}-{k}")) for k in ("plain", "seen", "sure"))
+            sure = sure if trust.doubts else ""
             mean = float(trust.confidence[i].astype(np.float64).mean())
             shades = _shades(found, trust.labels[i], colours)
             words = ", ".join(s.concept for s in shades) or "nothing"
@@ -141,6 +145,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
                 mean,
                 tile_width(trust.images),
                 tuple(seen),
+                trust.doubts,
             )
         )
     segmenter = found.provenance.segmenter

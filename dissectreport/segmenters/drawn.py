@@ -103,7 +103,7 @@ class DrawnSegmenter:
         slots, first = [], 0
         with torch.no_grad():
             for logits in self.logits(images).values():
-                numbers = logits.argmax(dim=1)
+                numbers = logits.max(dim=1).indices  # Faster than argmax where the classes are not first.
                 slots.append(torch.where(numbers > 0, numbers + first, 0))
                 first += logits.shape[1] - 1
         slots.append(name_colours(images) + first)

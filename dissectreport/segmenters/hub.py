@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 import torch
@@ -86,7 +89,7 @@ def opened(checkpoint: Checkpoint, load: Callable[[dict[str, Any]], Answer]) -> 
         except DissectReportError:
             raise
         except Exception as problem:
-            if checkpoint.local or offline():
+            if checkpoint.local or offline() or not hub_is_found():
                 raise WeightsError(refusal(checkpoint, problem)) from problem
         say(f"fetching {checkpoint} from huggingface.co; later runs find it in its cache")
         try:
@@ -95,6 +98,18 @@ def opened(checkpoint: Checkpoint, load: Callable[[dict[str, Any]], Answer]) -> 
             raise
         except Exception as problem:
             raise WeightsError(refusal(checkpoint, problem)) from problem
+
+
+def hub_is_found() -> bool:
+    """Whether the hub's name leads anywhere: its library would try for half a minute. A proxy knows for itself."""
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    if getproxies():
+        return True
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
