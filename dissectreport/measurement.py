@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissectreport import engine, store
-from dissectreport.errors import ModelError, answered
+from dissectreport.errors import ModelError, answered, counted
 from dissectreport.jobs import Job, Listener, identity, reproduce, versions
 from dissectreport.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.records import DESCRIPTION, LayerRecord, Record, called, source_of
@@ -127,16 +127,16 @@ class Measurement:
         batch = min(plan.batch, samples)
         first = networks_cost(job.source, job.layers, plan.seed, batch)
         networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
-        counted = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
-        cost, spots = COSTS[plan.rule], counted * plan.grid**2
-        counting = networks + spots * cost.spot + counted * cost.shard / plan.shard
+        units = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
+        cost, spots = COSTS[plan.rule], units * plan.grid**2
+        counting = networks + spots * cost.spot + units * cost.shard / plan.shard
         pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
         pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
         passes = samples + (plan.pilot if self.rule.searches else 0)
         real = self.real * first.segmenter
         total = (passes * counting + plan.pilot * pilot + pictures + real) / job.workers
         # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-        disk = counted * samples / plan.shard * KEPT * first.concepts
+        disk = units * samples / plan.shard * KEPT * first.concepts
         controls = ", and controls" if self.rotated else ""
         later = {"interventions": job.intervention, "artifact units": job.examining}
         more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
