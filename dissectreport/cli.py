@@ -130,6 +130,12 @@ ArtifactSamples = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick", help="A coarser site in a minute or two: fewer images, three layers, a small budget.")
 ]
+ArtifactLayer = Annotated[
+    str,
+    typer.Option(
+        help="Layer in which artifact units are looked for; default: that of the marked units, or of interventions."
+    ),
+]
 ArtifactUnits = Annotated[
     Path | None,
     typer.Option(help="A JSON file with units that you marked as artifacts, to score beside.", show_default=False),
@@ -163,6 +169,7 @@ def build(
     constant: Constant = "",
     precision: Precision = "auto",
     artifacts: Artifacts = True,
+    artifact_layer: ArtifactLayer = "",
     artifact_samples: ArtifactSamples = 0,
     artifact_units: ArtifactUnits = None,
     features: Features = "",
@@ -203,6 +210,7 @@ def measure(
     constant: Constant = "",
     precision: Precision = "auto",
     artifacts: Artifacts = True,
+    artifact_layer: ArtifactLayer = "",
     artifact_samples: ArtifactSamples = 0,
     artifact_units: ArtifactUnits = None,
     features: Features = "",

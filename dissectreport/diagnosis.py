@@ -90,6 +90,9 @@ class Scored:
     random: Store
     """Where the random sets lie."""
     quality_at: str
+    chosen: int
+    """How many units the repair ablates."""
+    weighed_at: str
 
     @property
     def images(self) -> int:
@@ -100,11 +103,6 @@ class Scored:
     def distance(self) -> float:
         """The kernel distance without any edit."""
         return float(self.found["before"].measures["kernel_distance"].value)
-
-    @property
-    def chosen(self) -> int:
-        """How many units the repair ablates."""
-        return diagnosis.chosen_size(diagnosis.changes_by_size(self.found, self.sizes))
 
 
 class Diagnosing:
@@ -139,10 +137,10 @@ class Diagnosing:
             reference = Reference.of(real, scale)
             first = self._first_order(real, side, scale)
             design, design_at = self._design(first)
-            effects, tested_at = self._test(design, Compared(reference.features, scale(side)), scale)
+            effects, tested_at = self._test(design, reference)
             order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
             scored = self._score(order, reference, design)
-            near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))[:, 0]
+            near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
             pictures_at = self._pictures(design, effects, order, scored, near)
         for line in self._lines(scored.images, real.shape):
             self.listener.say(line)
@@ -159,6 +157,7 @@ class Diagnosing:
             "dissected": dissected_at,
             "design": design_at,
             "tested": tested_at,
+            "weighed": scored.weighed_at,
             "scored": scored.place.folder.name,
             "random": scored.random.folder.name,
             "quality": scored.quality_at,
@@ -256,18 +255,33 @@ class Diagnosing:
         place.save("design", design.arrays())
         return design, place.folder.name
 
-    def _test(self, design: Design, sides: Compared, scale: Scale) -> tuple[Effects, str]:
+    def _test(self, design: Design, reference: Reference) -> tuple[Effects, str]:
         sets = [(), *((unit,) for unit in design.tested)]
         rows, place = self._ablated(sets, self.exam.testing_seed, self.checkup.tested, "testing single units")
-        return Effects.of(scale(rows.values), sides), place.folder.name
+        return Effects.of(reference.scale(rows.values), reference.features), place.folder.name
 
-    def _ablated(self, sets: Sequence[Units], seed: int, count: int, task: str) -> tuple[Features, Store]:
+    def _ablated(
+        self, sets: Sequence[Units], seed: int, count: int, task: str, first: int = 0
+    ) -> tuple[Features, Store]:
+        """The features of some of a seed's latents, from the `first` on, without each set of units."""
         from dissectreport.diagnose import make_ablated
 
         place = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
         make = partial(make_ablated, self.job.source, self.exam, sets, seed)
         # Small shards, for each is described once a set.
-        return self._features(place, make, shards(count, PAIR), task), place
+        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, PAIR)]
+        return self._features(place, make, wanted, task), place
+
+    def _weigh(self, order: Units, sizes: Sequence[int], reference: Reference) -> tuple[int, str]:
+        """How many of the worst units the repair ablates, by testing latents after those that put units in order."""
+        sets = [(), *(as_set(order[:size]) for size in sizes)]
+        exam, checkup = self.exam, self.checkup
+        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", checkup.tested)
+        before, changes = diagnosis.kernel_changes(reference, rows.values)
+        kept = self._store("weighed", of=place.folder.name, first=checkup.tested, images=checkup.weighed)
+        every = np.stack([np.concatenate([one.value[None], one.halves]) for one in (before, *changes)])
+        kept.save("changes", {"sizes": np.array(sizes, np.int64), "distance": every[0], "changes": every[1:]})
+        return diagnosis.chosen_size(dict(zip(sizes, changes, strict=True))), kept.folder.name
 
     def _score(self, order: Units, reference: Reference, design: Design) -> Scored:
         sizes = [size for size in self.checkup.sizes if size <= len(order)]
@@ -283,7 +297,8 @@ class Diagnosing:
         kept = self._store("quality", scored=[place.folder.name, list(self.wish.reviewed)], images=count)
         kept.save("quality", diagnosis.packed(found))
         random = self._random(order, sizes, design, count)
-        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name)
+        chosen, weighed_at = self._weigh(order, sizes, reference)
+        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name, chosen, weighed_at)
 
     def _judged(self, reference: Reference, rows: Features, names: Sequence[str], place: Store) -> dict[str, Quality]:
         """The quality of every variant, told once."""
@@ -295,11 +310,13 @@ class Diagnosing:
 
     def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Store:
         """The features without random sets of the same mean activation, on the first scoring latents."""
-        leading = np.array([order])
         alive = int((design.strength > 0).sum())
+        wanted = dict.fromkeys(sizes, order)
+        if self.wish.reviewed:
+            wanted.setdefault(len(self.wish.reviewed), self.wish.reviewed)
         drawn = {
-            size: random_sets(design.strength, leading, size, self.checkup.random_sets)
-            for size in sizes
+            size: random_sets(design.strength, np.array([like]), size, self.checkup.random_sets)
+            for size, like in sorted(wanted.items())
             if 2 * size <= alive
         }
         sets: list[Units] = [(), *(units for every in drawn.values() for units in every)]

@@ -340,11 +340,18 @@ def examining(
             f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "
             "distances between sets of images need as many on each side"
         )
-    layer = options.artifact_layer or options.intervention_layer or middle(layers)
+    marked, units = reviewed_units(options, generator)
+    if marked and marked not in layers:
+        raise BadOption(
+            f"--artifact-units {options.artifact_units} is about layer {marked}, which is not measured; "
+            f"add it to --layers {','.join(layers)}"
+        )
+    layer = options.artifact_layer or marked or options.intervention_layer or middle(layers)
     if layer not in layers:
         raise UnknownName.of("measured layer", layer, layers)
     if not options.artifacts:
         return None
+    check_reviewed(options, generator, layer, marked, units)
     problem = no_artifacts(options, generator, segmenter, reference)
     if problem is not None:
         if artifacts_asked_for(options):
@@ -352,9 +359,7 @@ def examining(
         return None
     scored = options.artifact_samples or checkup.scored
     checkup = replace(checkup, scored=scored, real=max(checkup.real, options.artifact_samples))
-    return Examining(
-        layer, checkup, network_of(options, generator, segmenter), reviewed_units(options, layer, generator)
-    )
+    return Examining(layer, checkup, network_of(options, generator, segmenter), units)
 
 
 def artifacts_asked_for(options: Options) -> bool:
@@ -365,11 +370,13 @@ def artifacts_asked_for(options: Options) -> bool:
 def features_named(options: Options, segmenter: Segmenter) -> str:
     """The feature network by name; '' for the segmenter's own features.
 
-    Where it tells none, InceptionV3 if its weights are here: nothing is downloaded that nobody asked for.
+    Those lead where the segmenter is embedded, as its models are. Elsewhere figures should compare with published ones:
+    InceptionV3, if its weights are here; nothing is downloaded that nobody asked for.
     """
     from dissectreport import plugins
 
-    if options.features or hasattr(segmenter, "features"):
+    embedded = [one.name for one in plugins.listed(plugins.SEGMENTERS) if one.state == "embedded"]
+    if options.features or (segmenter.name in embedded and hasattr(segmenter, "features")):
         return options.features
     here = [one.name for one in plugins.listed(plugins.FEATURES) if one.state == "installed"]
     return "inception" if "inception" in here else ""
@@ -403,15 +410,31 @@ def no_artifacts(
     return None
 
 
-def reviewed_units(options: Options, layer: str, generator: Generator) -> tuple[int, ...]:
-    """The units of a manual review of the layer; () without a file."""
+def reviewed_units(options: Options, generator: Generator) -> tuple[str, tuple[int, ...]]:
+    """The layer ('' for any) and the units of a manual review; none without a file."""
     path = options.artifact_units
-    if path is None:
-        return ()
-    of, units = read_marks(path, generator.layers, generator.identity)
-    if of not in ("", layer):
-        raise BadOption(f"--artifact-units {path} is about layer {of}, and {layer} is looked at; choose --layer {of}")
-    return units
+    return ("", ()) if path is None else read_marks(path, generator.layers, generator.identity)
+
+
+def marked_layer(options: Options) -> str:
+    """The layer of a manual review; '' where there is none, or it names none."""
+    return read_marks(options.artifact_units)[0] if options.artifact_units is not None else ""
+
+
+def check_reviewed(options: Options, generator: Generator, layer: str, marked: str, units: tuple[int, ...]) -> None:
+    """Refuse a manual review of another layer, or of units that the layer does not have."""
+    from dissectreport.measure import units_of
+
+    if marked not in ("", layer):
+        raise BadOption(
+            f"--artifact-units {options.artifact_units} is about layer {marked}, and {layer} is looked at; "
+            f"name {marked} instead, or no layer"
+        )
+    there = units_of(generator, layer) if units else 0
+    if units and units[-1] >= there:
+        raise BadOption(
+            f"--artifact-units {options.artifact_units} marks unit {units[-1]}; {layer} has units 0 to {there - 1}"
+        )
 
 
 def asked_for(options: Options) -> bool:

@@ -217,6 +217,14 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     return found
 
 
+def units_of(generator: Generator, layer: str) -> int:
+    """How many units a layer has, told by one latent."""
+    z = latents_of(generator, 0, 0, 1)
+    who = f"generator {generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}"
+    maps: Tensor = answered(ModelError, who, lambda: probe.read(generator, [layer], z)[layer])
+    return maps.shape[1]
+
+
 def check_look(generator: Generator, images: Tensor) -> None:
     """Refuse first images that can hardly be what they are declared to be."""
     declared = getattr(getattr(generator, "output", None), "declared", False)

@@ -22,6 +22,7 @@ from dissectreport.jobs import (
     Silent,
     artifacts_asked_for,
     asked_for,
+    marked_layer,
     middle,
     no_artifacts,
     no_interventions,
@@ -288,12 +289,15 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     from dissectreport.models.edits import Edits
 
     ear = listener or Silent()
-    options = replace(options, interventions=False)
+    layer = options.artifact_layer or marked_layer(options)
+    options = replace(options, interventions=False, artifact_layer=layer)
     known = _measured(options)
     if known is not None:
         names = tuple(layer.name for layer in known.layers)
         options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
-    layer = options.artifact_layer or middle(prepare(replace(options, artifacts=False)).layers)
+        budget = options.budget or (known.artifacts or {}).get("checkup", {}).get("name", "")
+        options = replace(options, pilot=known.plan["pilot"], budget=budget)
+    layer = layer or middle(prepare(replace(options, artifacts=False)).layers)
     if known is None:
         options = replace(options, layers=(layer,), controls=False)
     job = settled(prepare(replace(options, artifact_layer=layer)), ear)

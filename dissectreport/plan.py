@@ -362,7 +362,7 @@ class Aim:
 FEWEST_SCORED = 100
 """Images on each side behind any distance between sets of images."""
 
-DIAGNOSES = 1
+DIAGNOSES = 2
 """Changes whenever artifact units of the same examination and checkup would come out differently."""
 
 
@@ -381,12 +381,14 @@ class Checkup:
     """Choosing latents, behind the first-order effects."""
     tested: int = 128
     """Testing latents, behind the effect of single units."""
-    leading: int = 20
+    leading: int = 16
     """Leading units by the first-order effect that are ablated one by one."""
     control: int = 5
     """Units of the same mean activation, drawn from the others, that are too."""
-    bottom: int = 3
-    """The last units by the first-order effect, which are too."""
+    bottom: int = 8
+    """The last units by the first-order effect, which are too: what does most harm to first order may do good."""
+    weighed: int = 192
+    """Further testing latents, on which the size of the repair is chosen."""
     scored: int = 1008
     """Scoring latents, behind the quality of images."""
     sizes: tuple[int, ...] = (2, 5, 10, 20)
@@ -413,16 +415,35 @@ CHECKUPS = {
             gradients=48,
             leading=5,
             control=2,
-            bottom=1,
+            bottom=2,
+            weighed=104,
             scored=320,
             sizes=(5,),
             random_sets=3,
             random_scored=100,
             pairs=12,
         ),
-        Checkup("full", real=5000, side=2000, gradients=1000, tested=1000, scored=5000, random_sets=10, leading=60),
         Checkup(
-            "paper", real=10_000, side=5000, gradients=1000, tested=1000, scored=10_000, random_sets=10, leading=60
+            "full",
+            real=5000,
+            side=2000,
+            gradients=1000,
+            tested=1000,
+            weighed=1000,
+            scored=5000,
+            random_sets=10,
+            leading=60,
+        ),
+        Checkup(
+            "paper",
+            real=10_000,
+            side=5000,
+            gradients=1000,
+            tested=1000,
+            weighed=1000,
+            scored=10_000,
+            random_sets=10,
+            leading=60,
         ),
     )
 }

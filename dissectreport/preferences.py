@@ -6,6 +6,8 @@ for line in lines([read_choices(path) for path in paths]):
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +35,8 @@ class Choices:
     before: int
     after: int
     tie: int
+    digest: str = ""
+    """Of what the file says, so that nobody is counted twice."""
 
     @property
     def decided(self) -> int:
@@ -58,7 +62,8 @@ def read_choices(path: Path) -> Choices:
         raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
     number = Counter(kind for _, kind in chosen)
     about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
-    return Choices(path.name, about, *(number[kind] for kind in KINDS))
+    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    return Choices(path.name, about, number["before"], number["after"], number["tie"], digest)
 
 
 def _chosen(path: Path, one: Any) -> tuple[Any, str]:
@@ -69,6 +74,11 @@ def _chosen(path: Path, one: Any) -> tuple[Any, str]:
 
 def lines(people: Sequence[Choices]) -> Iterator[str]:
     """A line for each person and, of several, what all of them say."""
+    seen: dict[str, Choices] = {}
+    for one in people:
+        known = seen.setdefault(one.digest, one)
+        if known is not one:
+            raise BadOption(f"{one.name} holds the same choices as {known.name}; give each person's choices once")
     together = people[0]
     for one in people[1:]:
         different = [name for name in one.about if one.about[name] != people[0].about[name]]

@@ -22,7 +22,8 @@ from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import COLUMNS, Artifacts
 from dissectreport.analysis.diagnosis import Compared, Effects
 from dissectreport.analysis.halves import Halved
-from dissectreport.analysis.quality import frechet_distance
+from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.analysis.quality import Reference, frechet_distance
 from dissectreport.cli import app
 from dissectreport.diagnosis import Design, matched
 from dissectreport.errors import BadOption, FolderError, ModelError
@@ -48,6 +49,7 @@ TINY = Checkup(
     dissected=96,
     gradients=64,
     tested=240,
+    weighed=104,
     control=3,
     bottom=2,
     scored=240,
@@ -68,37 +70,64 @@ def sides() -> Compared:
     return Compared(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
 
 
-def nearness_by_loops(row: np.ndarray, sides: Compared, left_out: int | None) -> float:
-    def mean(others: np.ndarray) -> float:
-        kept = [other for i, other in enumerate(others) if left_out is None or i % GROUPS != left_out]
-        return float(np.mean([(row @ other / D + 1) ** 3 for other in kept]))
-
-    return mean(sides.real) - mean(sides.generated)
+def kernel(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one @ other / D + 1) ** 3)
 
 
-def test_nearness_is_told_with_each_group_left_out_of_both_sides(sides: Compared) -> None:
+def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: Compared) -> None:
     rows = np.random.default_rng(1).standard_normal((3, D))
-    found = sides.nearness(rows)
-    for i, row in enumerate(rows):
-        for place, left_out in ((0, None), (1, 0), (8, 7), (20, 19)):
-            assert found[i, place] == pytest.approx(nearness_by_loops(row, sides, left_out))
+    wanted = [
+        np.mean([kernel(row, other) for other in sides.real])
+        - np.mean([kernel(row, other) for other in sides.generated])
+        for row in rows
+    ]
+    assert np.allclose(sides.nearness(rows), wanted)
 
 
-def test_the_fall_of_a_set_is_twice_its_mean_gain_and_groups_are_left_out_of_all_three(sides: Compared) -> None:
-    variants = np.random.default_rng(2).standard_normal((45, 3, D))
-    found = Effects.of(variants, sides)
+def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) -> float:
+    """The unbiased kernel distance without a group of both sides, less what real images give among themselves."""
+    kept, others = (
+        [one for i, one in enumerate(side) if left_out is None or i % GROUPS != left_out] for side in (rows, real)
+    )
+    among = [kernel(one, other) for i, one in enumerate(kept) for j, other in enumerate(kept) if i != j]
+    return float(np.mean(among) - 2 * np.mean([kernel(one, other) for one in kept for other in others]))
+
+
+@pytest.mark.parametrize("images", [45, 13])
+def test_the_fall_of_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_out_of_both_sides(
+    sides: Compared, images: int
+) -> None:
+    variants = np.random.default_rng(2).standard_normal((images, 3, D))
+    found = Effects.of(variants, sides.real)
     for left_out in (None, 3):
-        rows = [row for i, row in enumerate(variants) if left_out is None or i % GROUPS != left_out]
-        gains = [
-            [
-                2 * (nearness_by_loops(row[v], sides, left_out) - nearness_by_loops(row[0], sides, left_out))
-                for v in (1, 2)
-            ]
-            for row in rows
-        ]
-        wanted = np.mean(gains, axis=0)
+        before, *after = (distance_by_loops(variants[:, v], sides.real, left_out) for v in range(3))
+        wanted = [before - one for one in after]
         assert np.allclose(found.fall.value if left_out is None else found.fall.without[left_out], wanted)
-    assert found.fall.sizes.tolist() == [3] * 5 + [2] * 15
+    assert np.allclose(found.falls.mean(0), found.fall.value) and found.falls.shape == (images, 2)
+    assert found.fall.sizes.tolist() == ([3] * 5 + [2] * 15 if images == 45 else [1] * 13)
+
+
+def test_the_fall_is_what_the_measure_of_quality_says() -> None:
+    random = np.random.default_rng(5)
+    real, variants = random.standard_normal((200, D)), random.standard_normal((120, 3, D)) + 0.2
+    reference = Reference.of(real)
+    _, changes = diagnosis.kernel_changes(reference, variants)
+    found = Effects.of(reference.scale(variants), reference.features)
+    assert np.allclose(found.fall.value, [-float(one.value) for one in changes])
+    assert np.allclose(found.fall.error(), [float(one.error()) for one in changes], rtol=0.3)
+
+
+def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_control_cannot() -> None:
+    value = np.array([0.0, 0.3, 0.3, 0.3])
+    noise = np.random.default_rng(6).standard_normal((GROUPS, 4)) * 1e-3
+    fall = Jackknife(value, value + noise - noise.mean(0), np.full(GROUPS, 6))
+    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), leading=2, control=1, distance=1.0)
+    assert np.isnan(found.q[2]) and not found.artifact[2]
+    assert not found.artifact[[0, 1, 3]].any(), "none does more than the control"
+    value = np.array([0.0, 0.3, 0.0, 0.3])
+    fall = Jackknife(value, value + noise - noise.mean(0), np.full(GROUPS, 6))
+    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), leading=2, control=1, distance=1.0)
+    assert found.artifact.tolist() == [False, True, False, True]
 
 
 def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None:
@@ -258,8 +287,14 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
     assert (curve["images"] == 100).all()
 
 
+def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
+    choice = found.choice.set_index("units")
+    assert choice.index.tolist() == [2, 5] and choice["chosen"].tolist() == [True, False]
+    assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
+
+
 def test_every_column_is_explained(found: Artifacts) -> None:
-    for table in (found.units, found.quality, found.curve, found.agreement, found.images):
+    for table in (found.units, found.quality, found.curve, found.choice, found.agreement, found.images):
         assert set(table.columns) <= {*COLUMNS, "unit"}
 
 
@@ -281,7 +316,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
     marked.write_text(json.dumps({"layer": "features", "units": list(TRUTH.artifacts)}))
     again, _ = pipeline.artifacts(Options(**{**vars(options), "artifact_units": marked}))
     table = again.quality.set_index(["set", "units", "measure"])["value"]
-    assert again.reviewed == TRUTH.artifacts
+    assert again.reviewed == TRUTH.artifacts and again.layer == "features"
     assert table["review", 2, "kernel_distance"] == pytest.approx(table["repair", 2, "kernel_distance"])
 
 
@@ -291,7 +326,11 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
         ("nonsense", "is no JSON"),
         ('{"units": []}', "marks no unit as an artifact"),
         ('{"units": [1.5]}', "1.5 is no number of a unit"),
-        ('{"layer": "mixed", "units": [1]}', "is about layer mixed"),
+        (
+            '{"layer": "mixed", "units": [1]}',
+            "is about layer mixed, which is not measured; add it to --layers features",
+        ),
+        ('{"layer": "features", "units": [1, 24]}', "marks unit 24; features has units 0 to 23"),
     ],
 )
 def test_a_file_of_marked_units_that_cannot_work_is_refused(
@@ -340,7 +379,14 @@ def test_edits_of_a_unit_that_is_not_there_are_refused() -> None:
         generator(latents(1, 0, 1, generator.latent_shape))
 
 
-@pytest.mark.parametrize("content", ["[", "{}", '{"edits": 1, "units": [1], "values": []}', '{"edits": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[", "{}", '{"edits": 1, "units": [1], "values": []}', '{"edits": 1}'),
+        '{"edits": 1, "model": "a", "identity": "b", "layer": "c", "units": [], "values": []}',
+        '{"edits": 1, "model": "a", "identity": "b", "layer": "c", "units": [1], "values": [NaN]}',
+    ],
+)
 def test_a_file_that_holds_no_edits_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "edits.json"
     path.write_text(content)
@@ -400,6 +446,14 @@ def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts)
     assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words
 
 
+def test_the_repair_can_be_taken_from_the_page(site: Path, found: Artifacts) -> None:
+    edits = read_edits(site / "edits.json")
+    assert (edits.layer, edits.units, edits.values) == ("features", found.repair, (0.0, 0.0))
+    with repaired(load(), edits) as better:
+        assert better.name
+    assert 'href="edits.json"' in (site / "artifacts.html").read_text("utf-8")
+
+
 def test_every_picture_and_link_of_the_page_is_there(site: Path) -> None:
     assert not broken_links(site.parent)
 
@@ -413,7 +467,7 @@ def test_listed_units_say_so_and_others_do_not(site: Path) -> None:
 def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site(site: Path, found: Artifacts) -> None:
     methods = (site / "methods.html").read_text("utf-8")
     dictionary = methods.split('id="dictionary-artifacts"')[1].split("</section>")[0]
-    for name in ("units", "quality", "curve", "agreement", "images"):
+    for name in ("units", "quality", "curve", "choice", "agreement", "images"):
         table = pd.read_csv(site / "data" / f"features-artifacts-{name}.csv")
         assert len(table) == len(getattr(found, name))
         assert len(json.loads((site / "data" / f"features-artifacts-{name}.json").read_text())) == len(table)

@@ -63,6 +63,8 @@ class _Found:
     effects: Effects
     verdict: Verdict
     found: Mapping[str, Quality]
+    weighed: Mapping[str, Any]
+    """The kernel distance of the latents that choose a size, and what became of it with every size."""
     exciting: Exciting
     dissected: Dissected
 
@@ -80,7 +82,9 @@ class _Found:
 
     @property
     def changes(self) -> dict[int, Halved]:
-        return diagnosis.changes_by_size(self.found, self.sizes)
+        """By size, on the latents that choose one."""
+        sizes = self.weighed["sizes"].tolist()
+        return {size: Halved.of(values) for size, values in zip(sizes, self.weighed["changes"], strict=True)}
 
     @property
     def distance(self) -> float:
@@ -103,6 +107,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         against_itself=read.found["real"].images,
         choosing=checkup["gradients"],
         tested=checkup["tested"],
+        weighed=checkup["weighed"],
         scored=counts["scored"],
         random_scored=min(checkup["random_scored"], counts["scored"]),
         random_sets=checkup["random_sets"],
@@ -117,6 +122,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         units=table,
         quality=_quality(read),
         curve=_curve(read, reader),
+        choice=_choice(read),
         agreement=_agreement(read),
         images=_images(read, portraits),
         worst=_repaired(portraits["worst"]),
@@ -145,13 +151,14 @@ def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Fo
     reference = Reference.of(real, scale)
     sides = Compared(reference.features, scale(_rows(reader, facts["side"], checkup["side"], SHARD)))
     design = reader.arrays(facts["design"], "design")
-    effects = Effects.of(scale(_rows(reader, facts["tested"], checkup["tested"], PAIR)), sides)
+    effects = Effects.of(scale(_rows(reader, facts["tested"], checkup["tested"], PAIR)), reference.features)
     found = diagnosis.unpacked(reader.arrays(facts["quality"], "quality"))
     distance = float(found["before"].measures["kernel_distance"].value)
     judged = diagnosis.verdict(effects, len(design["leading"]), len(design["control"]), distance)
     rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
+    weighed = reader.arrays(facts["weighed"], "changes")
     excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
-    return _Found(facts, reference, sides, design, effects, judged, found, excited, dissected)
+    return _Found(facts, reference, sides, design, effects, judged, found, weighed, excited, dissected)
 
 
 def _areas(dissected: Dissected, images: int) -> Ints:
@@ -266,12 +273,26 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def _choice(read: _Found) -> pd.DataFrame:
+    """The change of the kernel distance with the worst units, on the latents that choose how many a repair ablates."""
+    distance, changes = float(read.weighed["distance"][0]), read.changes
+    chosen = diagnosis.chosen_size(changes)
+    rows: list[dict[str, Any]] = []
+    for size, change in changes.items():
+        row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": len(read.reference.features)}
+        row |= {"distance": distance, "change": float(change.value), "chosen": size == chosen}
+        low, high = change.interval()
+        rows.append(row | {"change_low": float(low), "change_high": float(high)})
+    columns = ["units", "images", "real", "distance", "change", "change_low", "change_high", "chosen"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def _agreement(read: _Found) -> pd.DataFrame:
     estimate, exact = read.design["estimate"][read.tested], read.effects.fall.value
     found = spearman(estimate, exact)
     low, high = spearman_interval(found, len(exact))
-    gains = read.effects.gains
-    within = spearman(gains[::2].mean(0), gains[1::2].mean(0))
+    falls = read.effects.falls
+    within = spearman(falls[::2].mean(0), falls[1::2].mean(0))
     reliability = 2 * within / (1 + within) if within > -1 else np.nan
     row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"reliability": reliability}])
@@ -282,7 +303,7 @@ def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]]) -> pd.Data
     for kind in ("worst", "random"):
         held = portraits[kind]
         rows = read.reference.scale(held["features"])
-        before, after = (read.sides.nearness(rows[:, i])[:, 0] for i in (0, 1))
+        before, after = (read.sides.nearness(rows[:, i]) for i in (0, 1))
         parts.append(
             pd.DataFrame({"kind": kind, "sample": held["samples"].astype(int), "before": before, "after": after})
         )

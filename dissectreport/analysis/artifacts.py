@@ -14,27 +14,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 RULE = (
-    "Of the leading units a unit is an artifact unit if ablating it alone surely brings images nearer to the real ones "
-    "(q < .05 after Benjamini-Hochberg over the leading units), by at least one per cent of the kernel distance, and "
-    "surely by more than ablating units of the same mean activation does (lower end of the interval above 0)."
+    "Of the units of largest and of smallest estimate a unit is an artifact unit if ablating it alone surely brings "
+    "images nearer to the real ones (q < .05 after Benjamini-Hochberg over these units), by at least one per cent of "
+    "the kernel distance, and surely by more than ablating units of the same mean activation does (lower end of the "
+    "interval above 0)."
 )
 CHOICE = (
     "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
-    "standard error of the most that it falls with any of them; none where it surely falls with none."
+    "standard error of the most that it falls with any of them; none where it surely falls with none. That is told by "
+    "latents on which nothing else is chosen or scored."
 )
 
 COLUMNS: Mapping[str, str] = {
     "role": "why the unit was ablated by itself: leading by an estimate above 0, control of the same mean "
-    "activation, bottom; empty if it was not",
+    "activation, bottom by the smallest estimate, which may be wrong; empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
-    "exact": "fall of the kernel distance by ablating the unit alone, as nearness to real images tells it (twice the "
-    "gain of the witness function); on the testing latents; empty if not tested",
+    "exact": "fall of the kernel distance by ablating the unit alone, of the same testing latents with and without it; "
+    "empty if not tested",
     "exact_low": "lower end of the 95 % interval of exact",
     "exact_high": "upper end of the 95 % interval of exact",
     "share": "exact as a share of the kernel distance without any edit",
     "p": "one-sided p-value of exact > 0",
-    "q": "p after Benjamini-Hochberg over the leading units; empty for others",
+    "q": "p after Benjamini-Hochberg over all tested units but the controls; empty for others",
     "beyond": "exact less the mean exact of the control units",
     "beyond_low": "lower end of the 95 % interval of beyond",
     "beyond_high": "upper end of the 95 % interval of beyond",
@@ -63,6 +65,7 @@ COLUMNS: Mapping[str, str] = {
     "change_low": "lower end of the 95 % interval of change",
     "change_high": "upper end of the 95 % interval of change",
     "error": "standard error of change",
+    "chosen": "whether the repair ablates so many",
     "sample": "number of the scoring latent",
     "kind": "'worst', or 'random'",
     "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
@@ -105,7 +108,8 @@ class Repaired:
 class Artifacts:
     """Which units of a layer keep images away from real ones, and what ablating them does to their quality.
 
-    Units were put in order on choosing latents, tested on others, and the repair was scored on others again.
+    Units were put in order on choosing latents and tested on others, a size was chosen on others, and the repair was
+    scored on others again.
     """
 
     layer: str
@@ -121,7 +125,9 @@ class Artifacts:
     """Images on each side where real images are compared with other real ones."""
     choosing: int
     tested: int
-    """Testing latents."""
+    """Testing latents, on which units are put in order."""
+    weighed: int
+    """Testing latents on which the size of the repair is chosen."""
     scored: int
     """Scoring latents."""
     random_scored: int
@@ -150,6 +156,9 @@ class Artifacts:
     curve: pd.DataFrame
     """The kernel distance of repair and random sets on the same latents: set, number, units, images, real, distance,
     change*."""
+    choice: pd.DataFrame
+    """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
+    change*, chosen."""
     agreement: pd.DataFrame
     """One row: tested, spearman*, reliability."""
     images: pd.DataFrame

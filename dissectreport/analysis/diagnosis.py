@@ -1,8 +1,9 @@
 """From features to artifact units: what single units do to nearness, what a repair does to quality, and the rules.
 
 Nearness is the witness function of the kernel distance (see `dissectreport.nearness`); its gain, doubled, is the fall
-of the kernel distance to first order in the change of the images. All three sets behind it are samples, so the
-jackknife leaves a group out of the real images, of the generated ones that are compared with, and of those tested.
+of the kernel distance to first order in the change of the images: the estimate by which units are put in order. What
+ablating a unit does is the change of the unbiased distance itself, of the same latents with and without it. Both sets
+behind it are samples, so the jackknife leaves a group out of the real images and of those tested.
 """
 
 from __future__ import annotations
@@ -47,20 +48,39 @@ class Compared:
     """(M, d)"""
 
     def nearness(self, rows: Floats) -> Floats:
-        """(n, d) scaled features -> (n, 21) nearness of each image: to all, then with each group left out."""
+        """(n, d) scaled features -> (n,) nearness of each image."""
         return _mean_kernels(rows, self.real) - _mean_kernels(rows, self.generated)
 
 
 def _mean_kernels(rows: Floats, others: Floats) -> Floats:
-    """(n, 21) mean kernel to all others, then to those outside of each group."""
-    members, kept = np.eye(GROUPS)[np.arange(len(others)) % GROUPS], without_groups()
-    sums = np.concatenate([cubed(rows[part] @ others.T, rows.shape[1]) @ members for part in blocks(len(rows))])
-    return np.asarray(sums @ kept.T / (members.sum(0) @ kept.T))
+    """(n,) mean kernel to all others."""
+    return np.concatenate([cubed(rows[part] @ others.T, rows.shape[1]).mean(1) for part in blocks(len(rows))])
 
 
-def without_groups() -> Floats:
-    """(21, 20) 1 where a group is there: all of them, then all but one."""
-    return np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
+@dataclass(frozen=True)
+class _Toward:
+    """The part of the kernel distance to real images that depends on the generated ones."""
+
+    without: Floats
+    """(21,) of all images, then with each group left out of both sides."""
+    images: Floats
+    """(n,) by image; their mean is that of all."""
+
+    @classmethod
+    def of(cls, rows: Floats, real: Floats) -> _Toward:
+        """Of scaled features (n, d) and (N, d): mean kernel among different images, less twice that to real ones."""
+        generated, others = Side(rows), Side(real)
+        kept = np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
+        count, real_count = kept @ generated.members.sum(0), kept @ others.members.sum(0)
+        itself = cubed((rows**2).sum(1), rows.shape[1])
+        # (n, 20) sums of an image's kernels by the others' groups.
+        among = cubed(rows @ rows.T, rows.shape[1]) @ generated.members - itself[:, None] * generated.members
+        across = np.concatenate(
+            [cubed(rows[part] @ real.T, rows.shape[1]) @ others.members for part in blocks(len(rows))]
+        )
+        own, toward = (np.einsum("hg,gf,hf->h", kept, generated.members.T @ sums, kept) for sums in (among, across))
+        images = among.sum(1) / (len(rows) - 1) - 2 * across.sum(1) / len(real)
+        return cls(own / (count * (count - 1)) - 2 * toward / (count * real_count), images)
 
 
 @dataclass(frozen=True)
@@ -69,20 +89,18 @@ class Effects:
 
     fall: Jackknife
     """(sets,)"""
-    gains: Floats
-    """(n, sets) by image."""
+    falls: Floats
+    """(n, sets) by image, of which `fall` is the mean."""
 
     @classmethod
-    def of(cls, variants: NDArray[Any], sides: Compared) -> Effects:
-        """Of scaled features (n, 1 + sets, d), the first without any edit."""
-        near = [sides.nearness(variants[:, number]) for number in range(variants.shape[1])]
-        gains = FALL * (np.stack(near[1:], axis=2) - near[0][:, :, None])  # (n, 21, sets)
-        members = np.eye(GROUPS)[np.arange(len(variants)) % GROUPS]
-        weight = members @ without_groups().T
-        means = np.einsum("nh,nhs->hs", weight, gains) / weight.sum(0)[:, None]
-        there = members.sum(0) > 0
-        fall = Jackknife(means[0], means[1:][there], members.sum(0)[there].astype(np.int64))
-        return cls(fall, np.asarray(gains[:, 0]))
+    def of(cls, variants: NDArray[Any], real: Floats) -> Effects:
+        """Of scaled features (n, 1 + sets, d), the first without any edit, and real ones (N, d)."""
+        before, *after = (_Toward.of(variants[:, number], real) for number in range(variants.shape[1]))
+        groups = np.unique(np.arange(len(variants)) % GROUPS)
+        every = np.stack([before.without - one.without for one in after], axis=1)
+        sizes = np.bincount(np.arange(len(variants)) % GROUPS)[groups]
+        fall = Jackknife(every[0], every[1:][groups], sizes)
+        return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
     def beyond(self, control: Sequence[int]) -> Jackknife:
         """What each does beyond the mean of the `control` ones, given by their places."""
@@ -107,13 +125,14 @@ class Verdict:
 
 
 def verdict(effects: Effects, leading: int, control: int, distance: float) -> Verdict:
-    """The rule of `artifacts.RULE` among the first `leading` sets; the `control` ones come next.
+    """The rule of `artifacts.RULE` among all sets but the `control` ones, which come after the first `leading`.
 
     `distance` is the kernel distance without any edit.
     """
     p = effects.fall.p_above()
     q = np.full(len(p), np.nan)
-    q[:leading] = benjamini_hochberg(p[:leading])
+    suspected = np.setdiff1d(np.arange(len(p)), np.arange(leading, leading + control))
+    q[suspected] = benjamini_hochberg(p[suspected])
     beyond = effects.beyond(range(leading, leading + control))
     artifact = (q < SURE) & (effects.fall.value >= WORTH * distance) & (beyond.interval()[0] > 0)
     return Verdict(p, q, beyond, artifact, np.argsort(-effects.fall.value, kind="stable"))
@@ -163,12 +182,6 @@ def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
         else:
             measures.setdefault(name, {})[measure] = Halved.of(values)
     return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
-
-
-def changes_by_size(found: Mapping[str, Quality], sizes: Sequence[int]) -> dict[int, Halved]:
-    """What became of the kernel distance by ablating so many of the worst units."""
-    before = found["before"].measures["kernel_distance"]
-    return {size: found[f"repair {size}"].measures["kernel_distance"].minus(before) for size in sizes}
 
 
 def chosen_size(changes: Mapping[int, Halved]) -> int:

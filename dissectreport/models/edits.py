@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def _checked(held: Any) -> Edits:
     units, values = tuple(held["units"]), tuple(float(value) for value in held["values"])
     if not all(type(unit) is int and unit >= 0 for unit in units) or len(units) != len(values):
         raise ValueError("units are whole numbers, and values as many numbers")
+    if not units or not all(map(isfinite, values)):
+        raise ValueError("there must be a unit, and every value must be finite")
     words = {name: str(held[name]) for name in ("model", "identity", "layer")}
     return Edits(**words, units=units, values=values, rule=str(held.get("rule", "")))
 

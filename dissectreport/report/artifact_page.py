@@ -68,6 +68,8 @@ class ArtifactsPage:
 
     frame: Frame
     model: str
+    model_name: str
+    """The model as a command names it."""
     found: Artifacts
     layer: str
     layer_href: str
@@ -94,6 +96,8 @@ class ArtifactsPage:
     settings: Pairs
     downloads: tuple[tuple[str, str, str], ...]
     review: str
+    edits: str
+    """Where the repair is, as a file; '' where none is recommended."""
     preference: str
     """Where images before and after are compared blindly."""
 
@@ -115,6 +119,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
     return ArtifactsPage(
         frame=around,
         model=site.dissection.title,
+        model_name=site.dissection.model,
         found=found,
         layer=layer.name,
         layer_href=around.to(site.places.layer(layer.name)),
@@ -127,7 +132,9 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         real=figure_of(found, "real", 0).value,
         measures=tuple(NAMES[name] for name in measures),
         rows=rows,
-        chart=causal_charts.removal_curves(
+        chart=Markup()
+        if not drawn
+        else causal_charts.removal_curves(
             "chart-repair",
             "How much of the kernel distance goes with how many units",
             "Share of the kernel distance to real images that goes, against the number of worst units that are off,"
@@ -147,6 +154,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         settings=flat(found.settings),
         downloads=downloads(site, around, layer),
         review=around.to(site.places.review(layer.name)),
+        edits=around.to(site.places.edits) if found.chosen else "",
         preference=around.to(site.places.page("preference")),
     )
 

@@ -18,7 +18,7 @@ from dissectreport.report.figures import count, plain, removed
 from dissectreport.report.frame import Frame
 from dissectreport.report.model import Pairs, Site, flat, rows_of
 
-TABLES = ("units", "quality", "curve", "agreement", "images")
+TABLES = ("units", "quality", "curve", "choice", "agreement", "images")
 """The tables of artifact units that can be downloaded."""
 NAMES = {
     "kernel_distance": "kernel distance (KID)",
@@ -120,12 +120,16 @@ def sentence(found: Artifacts, layer: Layer) -> str:
 
 
 def _beside_random(found: Artifacts) -> str:
-    held = found.curve[(found.curve["set"] == "random") & (found.curve["units"] == found.chosen)]["change"]
-    if held.empty:
+    same = found.curve[found.curve["units"] == found.chosen].set_index("set")["change"]
+    if "random" not in same:
         return "The layer has too few units for random sets of as many."
+    random = same.loc[["random"]]
+    own = float(same["repair"])
+    no_better = " So this repair is no better than random units are." if own >= random.min() else ""
     return (
-        f"As many random units of the same mean activation change it by {plain(float(held.min()))} to"
-        f" {plain(float(held.max()))} in {len(held)} sets."
+        f"On the first {count(found.random_scored)} of these images it changes by {plain(own)}, and without as many"
+        f" random units of the same mean activation by {plain(float(random.min()))} to {plain(float(random.max()))}, in"
+        f" {len(random)} sets.{no_better}"
     )
 
 
@@ -143,7 +147,13 @@ def listed_sentence(found: Artifacts) -> str:
 
 
 def curves(found: Artifacts) -> tuple[Curve, ...]:
-    """The share of the kernel distance that goes with the worst units and with random ones, of the same latents."""
+    """The share of the kernel distance that goes with the worst units and with random ones, of the same latents.
+
+    None where there is hardly a distance of which anything could go.
+    """
+    before = figure_of(found, "before", 0).value
+    if not before.low > 0 or not (found.curve["distance"] > 0).all():
+        return ()
     worst = [row for row in rows_of(found.curve) if row.set == "repair"]
     zero = Point(0.0, 0.0, 0.0)
     points = [Point(*(-float(v) / float(r.distance) for v in (r.change, r.change_high, r.change_low))) for r in worst]
@@ -155,6 +165,22 @@ def curves(found: Artifacts) -> tuple[Curve, ...]:
         Curve("worst", (0, *(int(row.units) for row in worst)), (zero, *points)),
         Curve(RANDOM, (0, *by_size), (zero, *bands)),
     )
+
+
+def edits_file(site: Site) -> dict[str, Any] | None:
+    """The repair as `dissectreport repair --edits` takes it; None where none is recommended."""
+    found = site.dissection.artifacts
+    if found is None or not found.chosen:
+        return None
+    return {
+        "edits": 1,
+        "model": site.dissection.model,
+        "identity": str(site.dissection.provenance.generator.get("identity", "")),
+        "layer": found.layer,
+        "units": list(found.repair),
+        "values": [0.0] * found.chosen,
+        "rule": CHOICE,
+    }
 
 
 def artifact_tables(found: Artifacts) -> dict[str, pd.DataFrame]:

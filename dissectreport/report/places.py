@@ -62,6 +62,11 @@ class Places:
         """The contact sheet on which a layer's units are marked by eye."""
         return f"{self.home}/{self.layers[layer]}/review.html"
 
+    @property
+    def edits(self) -> str:
+        """The repair as a file."""
+        return f"{self.home}/edits.json"
+
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, or its card."""
         return f"{self.home}/{self.layers[layer]}/{str(unit).join(self.unit_ends)}"

@@ -33,7 +33,9 @@ class Pairs:
     samples: NDArray[np.int64]
     """(n,) numbers of the latents."""
     edit: str
-    """The edit in words, as '20 units of layer4 switched off'."""
+    """The edit in words, as 'units 3, 17 of layer4 switched off': choices about the same can be added up."""
+    repair: bool = True
+    """Whether the edit is a repair that is recommended."""
 
     @cached_property
     def files(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -49,9 +51,9 @@ class Pairs:
 
 def pairs_of(found: Artifacts) -> Pairs:
     """Random images before and after the repair, or after the edit that is shown where none is recommended."""
-    one = len(found.shown) == 1
-    edit = f"{'unit' if one else f'{len(found.shown)} units'} of {found.layer} switched off"
-    return Pairs(found.pairs.before, found.pairs.after, found.pairs.samples, f"one {edit}" if one else edit)
+    units = f"unit{'s' * (len(found.shown) > 1)} {', '.join(map(str, sorted(found.shown)))}"
+    edit = f"{units} of {found.layer} switched off"
+    return Pairs(found.pairs.before, found.pairs.after, found.pairs.samples, edit, bool(found.chosen))
 
 
 def _picture(pixels: NDArray[np.uint8]) -> bytes:
@@ -70,6 +72,7 @@ class PreferencePage:
     frame: Frame
     model: str
     edit: str
+    repair: bool
     pairs: int
     same: int
     """Pairs that are left out, because the edit changes nothing in them."""
@@ -96,7 +99,9 @@ def preference_page(site: Site, pairs: Pairs) -> PreferencePage:
         "samples": [int(pairs.samples[i]) for i in pairs.different],
         "key": base64.b64encode(np.packbits(np.array(bits, np.bool_)).tobytes()).decode(),
     }
-    return PreferencePage(around, found.title, pairs.edit, len(named), len(pairs.files) - len(named), data)
+    return PreferencePage(
+        around, found.title, pairs.edit, pairs.repair, len(named), len(pairs.files) - len(named), data
+    )
 
 
 def preference_images(site: Site, pairs: Pairs) -> dict[str, bytes]:
