@@ -2,14 +2,17 @@
 
     python benchmarks/artifacts.py [quick|default]
 
-The copy has noise on the outgoing weights of five units. How the exact effect of these five rises against the
-uncorrupted model's, whether they lead the list, and how far ablating the worst units brings quality back.
+The copy has noise on the outgoing weights of five units. How the estimates and the exact effects of these five rise
+against the uncorrupted model's, whether they lead the list, and how far ablating the worst units, and just these five,
+brings quality back.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +55,36 @@ def corrupted() -> NetworkGenerator:
 
 def examined(model: str, budget: str, cache: Path) -> Artifacts:
     """The artifact units of a model, and what ablating them does."""
-    asked = Options(model, layers=(LAYER,), quick=budget == "quick", budget=budget, cache=cache)
-    pipeline.measure(replace(asked, controls=False, interventions=False))
-    found = pipeline.load(model, cache=cache).artifacts
-    assert found is not None, "artifact units were asked for"
-    return found
+    asked = Options(
+        model,
+        layers=(LAYER,),
+        quick=budget == "quick",
+        budget=budget,
+        cache=cache,
+        artifact_layer=LAYER,
+        artifact_units=marked(cache),
+        controls=False,
+        interventions=False,
+    )
+    return pipeline.artifacts(asked)[0]
 
 
-def rows_of(name: str, found: Artifacts, effects: dict[str, list[float]]) -> list[dict[str, Any]]:
+def marked(cache: Path) -> Path:
+    """A file that names the five, as a review by eye would."""
+    path = cache / "five.json"
+    cache.mkdir(exist_ok=True)
+    units = scenes_pgan().module.get_submodule(f"{AFTER}.conv").weight.shape[1]
+    path.write_text(json.dumps({"layer": LAYER, "units": hit(int(units))}))
+    return path
+
+
+def of_the_five(found: Artifacts, column: str) -> str:
+    """What a table says of the corrupted units, '-' of those that were not ablated one by one."""
+    values = found.units.set_index("unit")[column]
+    return " ".join("-" if isnan(values[unit]) else f"{values[unit]:.3g}" for unit in hit(len(values)))
+
+
+def rows_of(name: str, found: Artifacts) -> list[dict[str, Any]]:
     """Quality without and with the repair, random sets beside it, and the corrupted units' places."""
     distance = found.quality[found.quality["measure"] == "kernel_distance"]
     random = found.curve[found.curve["set"] == "random"]
@@ -76,14 +101,15 @@ def rows_of(name: str, found: Artifacts, effects: dict[str, list[float]]) -> lis
                 "KID": one.value,
                 "low": one.low,
                 "high": one.high,
-                "change": one.change,
-                "change low": one.change_low,
-                "change high": one.change_high,
-                "random least": float(beside["change"].min()),
-                "random most": float(beside["change"].max()),
+                "change": None if isnan(one.change) else one.change,
+                "change low": None if isnan(one.change) else one.change_low,
+                "change high": None if isnan(one.change) else one.change_high,
+                "chosen": one.set == "repair" and int(one.units) == found.chosen,
+                "random least": float(beside["change"].min()) if len(beside) else None,
+                "random most": float(beside["change"].max()) if len(beside) else None,
                 "listed": " ".join(map(str, found.listed)),
                 "first tested": " ".join(map(str, found.order[:HIT])),
-                "effects of the five": " ".join(f"{value:.3g}" for value in effects[name]),
+                **{f"{column} of the five": of_the_five(found, column) for column in ("rank", "estimate", "exact")},
             }
         )
     return rows
@@ -98,10 +124,5 @@ if __name__ == "__main__":
         "corrupted": f"{Path(__file__).resolve()}:corrupted",
     }
     found = {name: examined(address, budget, cache) for name, address in models.items()}
-    five = hit(len(found["scenes_pgan"].units))
-    print("corrupted units:", five)
-    effects = {}
-    for name, one in found.items():
-        estimates: Any = one.units.set_index("unit")["estimate"].to_dict()
-        effects[name] = [estimates[unit] for unit in five]
-    write("artifacts", [row for name, one in found.items() for row in rows_of(name, one, effects)])
+    print("corrupted units:", hit(len(found["scenes_pgan"].units)))
+    write("artifacts", [row for name, one in found.items() for row in rows_of(name, one)])
