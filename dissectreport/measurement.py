@@ -147,7 +147,7 @@ class Measurement:
         if known == samples:
             self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
         else:
-            before = f", {known:,} of them counted before" if known else ""
+            before = f", {known:,} samples of it counted before" if known else ""
             total, disk = ((1 - known / samples) * each for each in (total, disk))
             self.listener.say(
                 f"{size}{before}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache"

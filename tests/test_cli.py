@@ -112,7 +112,7 @@ def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     assert "32 samples, 24 units in 1 layer" in result.stderr and "to measure with 1 at a time" in result.stderr
     assert "MB of cache" in result.stderr and "before" not in result.stderr
     more = run("build", "planted", *SMALL, "--samples", "48", "--cache", tmp_path / "cache", "--out", tmp_path / "site")
-    assert "48 samples, 24 units in 1 layer, 32 of them counted before: about" in more.stderr
+    assert "48 samples, 24 units in 1 layer, and controls, 32 samples of it counted before: about" in more.stderr
     again = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert "counted before, so that only what is missing is measured" in again.stderr
     assert (tmp_path / "site" / "index.html").exists() and "index.html" in result.stdout

@@ -318,7 +318,8 @@ def _repaired(held: Mapping[str, Any]) -> Repaired:
 def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
     exam = {name: facts["exam"][name] for name in ("seed", "precision")}
     shown = {name: value for name, value in facts["checkup"].items() if name != "name"}
-    return {"budget": facts["checkup"]["name"], **exam, **shown, "drift": facts["drift"]}
+    scaled = not facts["features"]["published"]
+    return {"budget": facts["checkup"]["name"], **exam, **shown, "drift": facts["drift"], "scaled": scaled}
 
 
 def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
