@@ -371,8 +371,8 @@ class Checkup:
     """How much is spent on artifact units and repair."""
 
     name: str
-    real: int = 1056
-    """Real images, at most."""
+    real: int = 2016
+    """Real images, at most: twice as many as are scored, so that real ones are compared with as many others."""
     side: int = 480
     """Generated images that nearness compares with."""
     dissected: int = 1008
@@ -409,7 +409,7 @@ CHECKUPS = {
         Checkup("default"),
         Checkup(
             "quick",
-            real=336,
+            real=640,
             side=192,
             dissected=288,
             gradients=48,
@@ -425,7 +425,7 @@ CHECKUPS = {
         ),
         Checkup(
             "full",
-            real=5000,
+            real=10_000,
             side=2000,
             gradients=1000,
             tested=1000,
@@ -436,7 +436,7 @@ CHECKUPS = {
         ),
         Checkup(
             "paper",
-            real=10_000,
+            real=20_000,
             side=5000,
             gradients=1000,
             tested=1000,
