@@ -358,7 +358,7 @@ def examining(
             raise problem
         return None
     scored = options.artifact_samples or checkup.scored
-    checkup = replace(checkup, scored=scored, real=max(checkup.real, options.artifact_samples))
+    checkup = replace(checkup, scored=scored, real=max(checkup.real, 2 * options.artifact_samples))
     return Examining(layer, checkup, network_of(options, generator, segmenter), units)
 
 
