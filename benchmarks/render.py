@@ -1,12 +1,23 @@
-"""Time to draw a layer of 512 units, and what its page weighs before and after its images."""
+"""Time to draw a layer of 512 units, and what a browser takes and fetches until it shows the top of its pages.
+
+Bytes are those that GitHub Pages would send: text compressed, everything else as it is. Images far below the top are
+fetched when they are scrolled to.
+"""
 
 from __future__ import annotations
 
+import gzip
 import sys
 import tempfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from common import processor_seconds, write
+from playwright.sync_api import Browser, Response, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -14,18 +25,58 @@ from made import made_dissection
 
 from dissectreport.report.site import write_site
 
+RUNS = 5
+SYSTEM = "/usr/bin/chromium"
+"""The browser where there is one, else Playwright's own."""
+PAGES = ("index.html", "planted/index.html", "planted/layer1/index.html", "planted/layer1/unit-0.html", "compare.html")
+TEXT = ("text/", "application/json", "image/svg", "javascript")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def sent(response: Response) -> int:
+    """Bytes of an answer as GitHub Pages would send them."""
+    body, kind = response.body(), response.headers.get("content-type", "")
+    return len(gzip.compress(body)) if any(word in kind for word in TEXT) else len(body)
+
+
+def seen(browser: Browser, address: str) -> dict[str, float]:
+    """What a page fetches until half a second after it is loaded, and how long loading takes."""
+    times = []
+    for _ in range(RUNS):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        answers: list[Response] = []
+        page.on("response", lambda answer, kept=answers: kept.append(answer))
+        page.goto(address, wait_until="load")
+        times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        page.wait_for_timeout(500)
+        first = sum(sent(one) for one in answers if one.status == 200)
+        page.close()
+    return {"first view KB": first / 1e3, "requests": len(answers), "load ms": median(times)}
+
+
 if __name__ == "__main__":
     dissection = made_dissection(units=512, layers=1)
     with tempfile.TemporaryDirectory() as out:
         seconds = processor_seconds(lambda: write_site(dissection, Path(out)), 1)
         written = write_site(dissection, Path(out))
-        page = max(Path(out).rglob("*.html"), key=lambda path: path.stat().st_size)
-        weight = page.stat().st_size
-    row = {
-        "units": 512,
-        "render s": seconds,
-        "files": written.files,
-        "site MB": written.bytes / 1e6,
-        "largest page KB": weight / 1e3,
-    }
-    write("render", [row])
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=out))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with sync_playwright() as play:
+            browser = play.chromium.launch(
+                executable_path=SYSTEM if Path(SYSTEM).exists() else None, args=["--no-sandbox"]
+            )
+            found = {name: seen(browser, f"http://127.0.0.1:{server.server_port}/{name}") for name in PAGES}
+            browser.close()
+        server.shutdown()
+        drawn = {"units": 512, "render s": seconds, "files": written.files, "site MB": written.bytes / 1e6}
+        rows = [
+            {"page": name, "page KB": (Path(out) / name).stat().st_size / 1e3, **row, **drawn}
+            for name, row in found.items()
+        ]
+    write("render", rows)

@@ -202,16 +202,28 @@ def test_models_lists_what_can_be_named():
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))
 
 
+def interruptible() -> None:
+    """Programs in the background of a shell are started so that Ctrl-C does nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
     process = subprocess.Popen(
-        [*PROGRAM, *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [*PROGRAM, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=interruptible,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("measurements/*/samples-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        while not list(tmp_path.glob("measurements/*/samples-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert said.strip().splitlines()[-1].startswith("dissectreport: stopped; finished work is kept")
     assert "Traceback" not in said
