@@ -22,8 +22,10 @@ LANE, GAP = 10.0, 13.0
 
 
 def compact(value: float) -> str:
-    """A large number in few letters: 151k."""
-    return f"{math.floor(value / 1000 + 0.5):.0f}k" if value >= 1000 else f"{value:g}"
+    """A large number in few letters: 151k, 1.5k."""
+    if value >= 10_000:
+        return f"{math.floor(value / 1000 + 0.5):.0f}k"
+    return f"{math.floor(value / 100 + 0.5) / 10:g}k" if value >= 1000 else f"{value:g}"
 
 
 def sign(model: int, x: float, y: float, size: float = 4.6) -> Markup:

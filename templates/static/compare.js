@@ -78,7 +78,8 @@
     return sign + fixed(100 * size, fine ? 1 : 0) + " %";
   };
   const plain = (value) => String(Number(value.toPrecision(6)));
-  const compact = (value) => (value >= 1000 ? Math.floor(value / 1000 + 0.5) + "k" : plain(value));
+  const compact = (value) => value >= 10000 ? Math.floor(value / 1000 + 0.5) + "k"
+    : value >= 1000 ? Math.floor(value / 100 + 0.5) / 10 + "k" : plain(value);
   const listed = (words) => (words.length <= 12 ? words.join(", ") : words.slice(0, 12).join(", ") + " and " + whole(words.length - 12) + " more");
   const both = (words) => (words.length === 1 ? words[0] : words.slice(0, -1).join(", ") + " and " + words[words.length - 1]);
 
