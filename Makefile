@@ -44,7 +44,7 @@ types: $(VENV)/.ready-dev  ## mypy --strict
 demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end to end
 	$(BIN)/python -m pytest -m demo
 
-bench: $(VENV)/.ready  ## time the slow parts, one line each
+bench: $(VENV)/.ready-dev  ## time the slow parts, one line each
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
 train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours), and keep its weights
