@@ -387,7 +387,7 @@ class Checkup:
     """Units of the same mean activation, drawn from the others, that are too."""
     bottom: int = 8
     """The last units by the first-order effect, which are too: what does most harm to first order may do good."""
-    weighed: int = 192
+    weighed: int = 384
     """Further testing latents, on which the size of the repair is chosen."""
     scored: int = 1008
     """Scoring latents, behind the quality of images."""
