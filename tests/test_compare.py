@@ -34,12 +34,13 @@ from dissectreport.analysis.comparing import (
     trend,
 )
 from dissectreport.analysis.dissection import Dissection
-from dissectreport.analysis.profiles import Estimate, Profile, profile_of
+from dissectreport.analysis.profiles import Estimate, Profile, Quality, profile_of
 from dissectreport.analysis.units import Words, counts_of, tally
 from dissectreport.cli import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
 from dissectreport.report.compare_data import CALL, read_sited
 from dissectreport.report.compare_words import labels, more, summary, tenths, warnings, whole
+from dissectreport.report.drawing import DETAILS, Drawing, lessened
 from dissectreport.report.site import read_summaries, write_comparison, write_site
 
 ONE, TWO = "one", "two"
@@ -188,7 +189,8 @@ def test_without_a_common_vocabulary_only_shared_concepts_count(one: Dissection,
     assert total(pair[0].layer, shared).value == rows["units"].sum()
     assert distinct(pair[0].layer, shared).value == (rows["units"] > 0).sum()
     assert not any("tree" in s.words or "fir" in s.words for s in summary(pair, (ONE, TWO)))
-    assert any("for shared concepts" in s.words for s in summary(pair, (ONE, TWO)))
+    assert any("labels of units for shared concepts" in s.words for s in summary(pair, (ONE, TWO)))
+    assert not any("interpretable units for shared" in s.words for s in summary(pair, (ONE, TWO)))
 
 
 def test_what_is_not_alike_is_told(one: Dissection, two: Dissection) -> None:
@@ -203,6 +205,29 @@ def test_what_is_not_alike_is_told(one: Dissection, two: Dissection) -> None:
     ):
         assert words in told
     assert warnings(chosen(one, two), (ONE, TWO)) == (f"All: {one.notes[0]}",)
+
+
+def test_quality_of_other_features_and_units_of_other_layers_are_told(one: Dissection, two: Dissection) -> None:
+    first, other = chosen(one, two)
+    assert first.profile.causes is not None and other.profile.causes is not None
+    seen = replace(first, profile=replace(first.profile, quality=Quality("eyes, 1,000 images", ())))
+    causes = replace(other.profile.causes, layer="layer9")
+    apart = replace(other, profile=replace(other.profile, causes=causes, quality=Quality("ears, 1,000 images", ())))
+    told = " ".join(warnings([seen, apart], (ONE, TWO)))
+    assert "Quality told by different features or images: eyes, 1,000 images for one and ears, 1,000 images" in told
+    assert f"Units turned off in different layers: {first.profile.causes.layer} for one and layer9 for two" in told
+    alike = " ".join(warnings([seen, other], (ONE, TWO)))
+    assert "features" not in alike and "turned off" not in alike, "what only one has cannot be mistaken"
+
+
+def test_on_a_site_without_pages_of_units_comparisons_lead_to_their_cards(
+    one: Dissection, two: Dissection, tmp_path: Path
+) -> None:
+    for made in (one, two):
+        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+    page = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
+    assert "index.html#u=" in page and "/unit-" not in page
+    assert not broken_links(tmp_path)
 
 
 def test_variants_that_differ_in_more_than_one_thing_are_called_confounded(one: Dissection, two: Dissection) -> None:

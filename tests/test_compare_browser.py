@@ -15,6 +15,7 @@ from test_browser import opened
 from test_compare import renamed, with_quality
 from test_site import hostile
 
+from dissectreport.report.drawing import DETAILS, Drawing, lessened
 from dissectreport.report.site import read_summaries, write_comparison, write_site
 
 pytestmark = pytest.mark.browser
@@ -181,6 +182,15 @@ def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, 
         page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
         page.locator("#best .card").first.click()
         page.wait_for_url("**/one/layer2/unit-*.html")
+
+
+def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
+    for made in (made_dissection(units=12, name="one"), made_dissection(units=12, name="two", seed=1)):
+        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+    with opened(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
+        ready(page)
+        page.locator("#best .card").first.click()
+        page.wait_for_url("**/one/layer2/index.html#u=*")
 
 
 def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:

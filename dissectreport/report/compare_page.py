@@ -390,6 +390,10 @@ def _places(subject: Subject) -> tuple[list[dict[str, float]], list[tuple[float,
 
 def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
     places, marks = _places(subject)
+    words = "Share of each layer's units" if which == 0 else "Among their labels"
+    if which == 0 and not same_vocabulary([one.profile for one in subject.chosen]):
+        # Of shared concepts only labels are known, and a unit can have one in each category.
+        title, words = "Labels of shared concepts by layer", "Labels per unit, which can have one in each category"
     drawn, table = [], []
     for i, (one, name, at) in enumerate(zip(subject.chosen, subject.titles, places, strict=True)):
         if name in subject.titles[:i]:
@@ -409,9 +413,7 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
     return Drawn(
         id_,
         title,
-        "Share of each layer's units; 95 % intervals; dots: what the null labels."
-        if which == 0
-        else "Among their labels; 95 % intervals; dots: what the null labels.",
+        f"{words}; 95 % intervals; dots: what the null labels.",
         charts.lines(
             id_,
             title,

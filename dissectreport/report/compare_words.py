@@ -168,6 +168,14 @@ def warnings(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
         "Layers of different size",
         "Units are told per 100.",
     )
+    seen = [one.quality.features if one.quality else "" for one in profiles]
+    if len(set(filter(None, seen))) > 1:
+        told = [words or "nothing" for words in seen]
+        differ(seen, told, "Quality told by different features or images", "Its figures do not compare.")
+    off = [one.causes.layer if one.causes else "" for one in profiles]
+    if len(set(filter(None, off))) > 1:
+        told = [words or "none" for words in off]
+        differ(off, told, "Units turned off in different layers", "What they remove is not that of one layer.")
     return (*found, *_variants(chosen, names), *_vocabularies(chosen, names), *_rare(chosen), *_notes(chosen, names))
 
 
@@ -285,14 +293,15 @@ def _totals(
 ) -> list[Sentence]:
     """Interpretable units and different concepts, of the one against the other."""
     units, concepts = totals(one, chosen), totals(other, chosen)
-    words = "" if same_vocabulary([each.profile for each in chosen]) else " for shared concepts"
+    same = same_vocabulary([each.profile for each in chosen])
+    words, what = ("", "interpretable units") if same else (" for shared concepts", "labels of units")
     scale = telling.scale
     of_units = outwards(
         difference(scale.units(units[0], one.layer.units), scale.units(concepts[0], other.layer.units)), scale.step
     )
     of_concepts = outwards(difference(units[1], concepts[1]))
     return [
-        _difference(of_units, f"interpretable units{words}{per(scale)}", names, telling.change),
+        _difference(of_units, f"{what}{words}{per(scale)}", names, telling.change),
         _difference(of_concepts, f"different concepts{words}", names, signed_interval),
     ]
 

@@ -103,6 +103,7 @@
     const [family, variant, images, steps] = held.training;
     return {
       ...held, names,
+      unitEnds: held.unit_ends || ["unit-", ".html"],
       marks: new Map(held.concepts.map((row) => [row[1], row[2]])),
       vocabulary: new Set(names),
       areas: new Map(held.concepts.map((row, i) => [names[i], number(row[4])])),
@@ -282,6 +283,10 @@
       "A concept of the same name may be drawn differently.");
     differ(of((o) => o.profile.grid), of((o) => String(o.profile.grid)), "Compared on grids of different sides", "Small things count for more on finer grids.");
     differ(of((o) => o.layer.units), of((o) => whole(o.layer.units) + " units"), "Layers of different size", "Units are told per 100.");
+    const seen = of((o) => (o.profile.quality ? o.profile.quality[0] : ""));
+    if (new Set(seen.filter(Boolean)).size > 1) differ(seen, seen.map((words) => words || "nothing"), "Quality told by different features or images", "Its figures do not compare.");
+    const off = of((o) => (o.profile.causes ? o.profile.causes.layer : ""));
+    if (new Set(off.filter(Boolean)).size > 1) differ(off, off.map((words) => words || "none"), "Units turned off in different layers", "What they remove is not that of one layer.");
     found.push(...variantsOf(chosen, names));
     if (!sameVocabulary(chosen)) {
       const shared = new Set(sharedOf(chosen));
@@ -331,11 +336,12 @@
   };
   const againstOf = (one, other, names, chosen, scale) => {
     const [mine, others] = [one, other].map((each) => totalsOf(each, each.layer, chosen, "measured"));
-    const words = sameVocabulary(chosen) ? "" : " for shared concepts";
+    const same = sameVocabulary(chosen);
+    const words = same ? "" : " for shared concepts";
     const units = outwards(difference(scale.units(mine.units, one.layer.units), scale.units(others.units, other.layer.units)), scale.step);
     const concepts = outwards(difference(mine.concepts, others.concepts), 1);
     return [
-      differenceOf(units, "interpretable units" + words + scale.per, names, (found) => signedInterval(found, scale.one)),
+      differenceOf(units, (same ? "interpretable units" : "labels of units") + words + scale.per, names, (found) => signedInterval(found, scale.one)),
       differenceOf(concepts, "different concepts" + words, names, (found) => signedInterval(found, whole)),
       ...gainedOf(changes(one, other, comparableOf(chosen), scale), names, scale),
       ...keptOf(one, other, names),
@@ -646,8 +652,9 @@
         points.forEach(([own, chance], k) => rows.push([titles[i], layers[i][k], interval(own, told), told(chance.value)]));
         return { name: titles[i], model: i, at: layers[i].map((name) => place(layers[i], name)), estimates: points.map((p) => p[0]), null: points.map((p) => p[1].value) };
       });
-      const [id, title] = ["depth-" + kind, which ? "Different concepts by layer" : "Interpretable units by layer"];
-      return drawn(id, title, (which ? "Among their labels" : "Share of each layer's units") + "; 95 % intervals; dots: what the null labels.",
+      const same = sameVocabulary(chosen);
+      const [id, title] = ["depth-" + kind, which ? "Different concepts by layer" : same ? "Interpretable units by layer" : "Labels of shared concepts by layer"];
+      return drawn(id, title, (which ? "Among their labels" : same ? "Share of each layer's units" : "Labels per unit, which can have one in each category") + "; 95 % intervals; dots: what the null labels.",
         linesChart(id, title, "A line for each model over its layers, with 95 % intervals" + TABLE, lines, marks, which ? plain : percent, least),
         ["model", "layer", kind, "null"], rows);
     });
@@ -737,7 +744,7 @@
     const words = layer.name + " unit " + best.unit;
     const tile = one.profile.tile;
     return el("div", { class: "rival" },
-      el("a", { class: "card" + (best.sure ? "" : " weak"), href: place + "/unit-" + best.unit + ".html" },
+      el("a", { class: "card" + (best.sure ? "" : " weak"), href: place + "/" + one.profile.unitEnds.join(best.unit) },
         el("img", { loading: "lazy", src: place + "/img/" + best.unit + ".webp", width: String(6 * tile), height: "128", alt: name + ", " + words + ", the images where it fires most: " + nameOf(concept) }),
         gaugeOf(best, one.profile.marks.get(categoryOf(concept))),
         el("span", { class: "cap" }, title, el("span", { class: "id" }, words), best.sure ? null : el("span", { class: "state" }, "not interpretable for it"),
