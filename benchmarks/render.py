@@ -10,11 +10,8 @@ import gzip
 import sys
 import tempfile
 import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from common import processor_seconds, write
 from playwright.sync_api import Browser, Response, sync_playwright
@@ -24,19 +21,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from made import made_dissection
 
 from dissectreport.report.site import write_site
+from dissectreport.serving import server
 
 RUNS = 5
 SYSTEM = "/usr/bin/chromium"
 """The browser where there is one, else Playwright's own."""
 PAGES = ("index.html", "planted/index.html", "planted/layer1/index.html", "planted/layer1/unit-0.html", "compare.html")
 TEXT = ("text/", "application/json", "image/svg", "javascript")
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
 
 
 def sent(response: Response) -> int:
@@ -65,15 +56,15 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as out:
         seconds = processor_seconds(lambda: write_site(dissection, Path(out)), 1)
         written = write_site(dissection, Path(out))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=out))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        served = server(Path(out), 0, None)
+        threading.Thread(target=served.serve_forever, daemon=True).start()
         with sync_playwright() as play:
             browser = play.chromium.launch(
                 executable_path=SYSTEM if Path(SYSTEM).exists() else None, args=["--no-sandbox"]
             )
-            found = {name: seen(browser, f"http://127.0.0.1:{server.server_port}/{name}") for name in PAGES}
+            found = {name: seen(browser, f"http://127.0.0.1:{served.server_port}/{name}") for name in PAGES}
             browser.close()
-        server.shutdown()
+        served.shutdown()
         drawn = {"units": 512, "render s": seconds, "files": written.files, "site MB": written.bytes / 1e6}
         rows = [
             {"page": name, "page KB": (Path(out) / name).stat().st_size / 1e3, **row, **drawn}

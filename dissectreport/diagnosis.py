@@ -277,11 +277,12 @@ class Diagnosing:
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         exam, checkup = self.exam, self.checkup
         rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", checkup.tested)
-        before, changes = diagnosis.kernel_changes(reference, rows.values)
-        kept = self._store("weighed", of=place.folder.name, first=checkup.tested, images=checkup.weighed)
-        every = np.stack([np.concatenate([one.value[None], one.halves]) for one in (before, *changes)])
-        kept.save("changes", {"sizes": np.array(sizes, np.int64), "distance": every[0], "changes": every[1:]})
-        return diagnosis.chosen_size(dict(zip(sizes, changes, strict=True))), kept.folder.name
+        facts = [place.folder.name, len(reference.features)]
+        kept = self._store("weighed", of=facts, first=checkup.tested, images=checkup.weighed)
+        if not self._sound(kept, "changes"):
+            before, changes = diagnosis.kernel_changes(reference, rows.values)
+            kept.save("changes", diagnosis.packed_changes(before, dict(zip(sizes, changes, strict=True))))
+        return diagnosis.chosen_size(diagnosis.unpacked_changes(kept.load("changes"))), kept.folder.name
 
     def _score(self, order: Units, reference: Reference, design: Design) -> Scored:
         sizes = [size for size in self.checkup.sizes if size <= len(order)]

@@ -235,12 +235,13 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     return found
 
 
-def units_of(generator: Generator, layer: str) -> int:
-    """How many units a layer has, told by one latent."""
+def layer_shape(generator: Generator, layer: str) -> tuple[int, int, int]:
+    """Units, height and width of a layer, told by one latent."""
     z = latents_of(generator, 0, 0, 1)
     who = f"generator {generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}"
     maps: Tensor = answered(ModelError, who, lambda: probe.read(generator, [layer], z)[layer])
-    return maps.shape[1]
+    units, height, width = maps.shape[1:]
+    return units, height, width
 
 
 def check_look(generator: Generator, images: Tensor) -> None:

@@ -140,8 +140,8 @@ class Measurement:
         controls = ", and controls" if self.rotated else ""
         later = {"interventions": job.intervention, "artifact units": job.examining}
         more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
-        noun = "layer" if len(job.layers) == 1 else "layers"
-        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {len(job.layers)} {noun}{controls}"
+        layers = f"{counted(len(job.layers), 'layer')}{controls}"
+        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {layers}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
         known = self._known()
         if known == samples:
@@ -162,12 +162,19 @@ class Measurement:
     def _known(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its levels are not known."""
         reading, plan = self.readings[0], self.job.plan
-        levels = self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+        levels = self._levels_store(plan, reading)
         if self.rule.searches or not self._sound(levels, "levels"):
             return 0
-        digest = store.digest(self._read_levels(levels).arrays())
-        counts = self._store("counts", plan, reading=asdict(reading), levels=digest)
+        counts = self._counts_store(plan, reading, self._read_levels(levels))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
+
+    def _levels_store(self, plan: Plan, reading: Reading) -> Store:
+        """Where the levels of a reading lie, on which no segmenter has a say."""
+        return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+
+    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyLevels) -> Store:
+        """Where the counts of a reading at these levels lie."""
+        return self._store("counts", plan, reading=asdict(reading), levels=store.digest(levels.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self._opened({"kind": kind, **plan.facts(), **more})
@@ -183,9 +190,7 @@ class Measurement:
         """For each reading the folders of its levels and of its counts, all samples counted."""
         places = self._levels(source, plan, readings, what)
         levels = {r: self._read_levels(place) for r, place in places.items()}
-        stores = {
-            r: self._store("counts", plan, reading=asdict(r), levels=store.digest(levels[r].arrays())) for r in readings
-        }
+        stores = {r: self._counts_store(plan, r, levels[r]) for r in readings}
         samples = self.job.samples
         self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
         for reading, place in stores.items():
@@ -252,8 +257,7 @@ class Measurement:
         """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
         from dissectreport.measure import make_pilot, make_range
 
-        blind = replace(plan, segmenter="")
-        stores = {r: self._store("levels", blind, reading=asdict(r)) for r in readings}
+        stores = {r: self._levels_store(plan, r) for r in readings}
         missing = [r for r in readings if not self._sound(stores[r], "levels")]
         if not missing:
             return stores

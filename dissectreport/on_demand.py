@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport import engine, probe
+from dissectreport import engine
 from dissectreport.analysis.causal import changes
-from dissectreport.errors import BadOption, ModelError, UnknownName, answered
-from dissectreport.jobs import Job, Listener, Options, bare, cores
+from dissectreport.errors import BadOption, ModelError, UnknownName
+from dissectreport.jobs import Job, Listener, Options, bare, check_concepts, cores
 from dissectreport.plan import FEWEST, PAIR, Aim, Budget, Plan, Shard, blocks_of, shards
 
 if TYPE_CHECKING:
@@ -58,18 +58,18 @@ class Outcome:
 def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome:
     """Make the change on judging latents and count every concept with and without it."""
     from dissectreport.intervene import Request, make_edits
+    from dissectreport.measure import layer_shape
     from dissectreport.models.base import makes_images
 
     if not makes_images(job.generator):
         raise ModelError(f"{job.generator.name} reads images and makes none; there is nothing to turn its units off in")
     aim = Aim(job.plan.generator, job.plan.segmenter, wish.layer, (), (), job.plan.seed, precision, job.plan.torch)
-    units, height, width = layer_shape(job, wish.layer)
+    if wish.layer not in job.generator.layers:
+        raise UnknownName.of(f"layer of {job.options.model}", wish.layer, job.generator.layers)
+    units, height, width = layer_shape(job.generator, wish.layer)
     check_units(wish, units)
     places = places_of(wish.at, blocks_of(height, width))
-    names = [concept.name for concept in job.segmenter.vocabulary.concepts]
-    for name in wish.concepts:
-        if name not in names[1:]:
-            raise UnknownName.of("concept", name, names[1:])
+    check_concepts(wish.concepts, job.segmenter)
     with engine.Workers(job.workers) as workers:
         values = values_of(job, aim, wish, workers)
         request = Request(wish.units, values, places)
@@ -104,21 +104,6 @@ def repaired_images(
             yield from enumerate(found["images"], shard.first)
             done += shard.count
             listener.progress("repairing", done, samples, "images")
-
-
-def layer_shape(job: Job, layer: str) -> tuple[int, int, int]:
-    """Units, height and width of a layer; UnknownName for one that cannot be read."""
-    from dissectreport.measure import latents_of
-
-    if layer not in job.generator.layers:
-        raise UnknownName.of(f"layer of {job.options.model}", layer, job.generator.layers)
-    z = latents_of(job.generator, 0, 0, 1)
-    maps = answered(
-        ModelError,
-        f"generator {job.generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}",
-        lambda: probe.read(job.generator, [layer], z),
-    )[layer]
-    return int(maps.shape[1]), int(maps.shape[2]), int(maps.shape[3])
 
 
 def check_units(wish: Wish, units: int) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from test_cli import interruptible
 from typer.testing import CliRunner
 
 from dissectreport import serving
@@ -190,7 +191,7 @@ def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> No
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=interruptible,
         )
         assert process.stderr is not None
         first = process.stderr.readline()

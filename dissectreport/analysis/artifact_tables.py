@@ -83,8 +83,12 @@ class _Found:
     @property
     def changes(self) -> dict[int, Halved]:
         """By size, on the latents that choose one."""
-        sizes = self.weighed["sizes"].tolist()
-        return {size: Halved.of(values) for size, values in zip(sizes, self.weighed["changes"], strict=True)}
+        return diagnosis.unpacked_changes(self.weighed)
+
+    @property
+    def chosen(self) -> int:
+        """How many units the repair ablates."""
+        return diagnosis.chosen_size(self.changes)
 
     @property
     def distance(self) -> float:
@@ -115,7 +119,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         dissected=counts["dissected"],
         listed=tuple(int(unit) for unit in read.order if bool(table["artifact"][unit])),
         order=read.order,
-        chosen=diagnosis.chosen_size(read.changes),
+        chosen=read.chosen,
         shown=tuple(int(unit) for unit in shown["units"]),
         reviewed=tuple(facts["reviewed"]),
         settings=_settings(facts),
@@ -275,10 +279,9 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
 
 def _choice(read: _Found) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, on the latents that choose how many a repair ablates."""
-    distance, changes = float(read.weighed["distance"][0]), read.changes
-    chosen = diagnosis.chosen_size(changes)
+    distance, chosen = float(read.weighed["distance"][0]), read.chosen
     rows: list[dict[str, Any]] = []
-    for size, change in changes.items():
+    for size, change in read.changes.items():
         row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": len(read.reference.features)}
         row |= {"distance": distance, "change": float(change.value), "chosen": size == chosen}
         low, high = change.interval()

@@ -184,6 +184,18 @@ def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
     return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
 
 
+def packed_changes(distance: Halved, changes: Mapping[int, Halved]) -> dict[str, NDArray[Any]]:
+    """The kernel distance without any edit, and what became of it by size, as arrays."""
+    every = np.stack([np.concatenate([one.value[None], one.halves]) for one in (distance, *changes.values())])
+    return {"sizes": np.array(list(changes), np.int64), "distance": every[0], "changes": every[1:]}
+
+
+def unpacked_changes(arrays: Mapping[str, NDArray[Any]]) -> dict[int, Halved]:
+    """The changes by size, back from arrays."""
+    sizes = arrays["sizes"].tolist()
+    return {size: Halved.of(values) for size, values in zip(sizes, arrays["changes"], strict=True)}
+
+
 def chosen_size(changes: Mapping[int, Halved]) -> int:
     """How many units the repair ablates by `artifacts.CHOICE`, of changes of the kernel distance by size."""
     sure = {size: change for size, change in changes.items() if change.interval()[1] < 0}

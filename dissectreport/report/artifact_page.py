@@ -68,7 +68,6 @@ class ArtifactsPage:
 
     frame: Frame
     model: str
-    model_name: str
     """The model as a command names it."""
     found: Artifacts
     layer: str
@@ -118,8 +117,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
     before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
     return ArtifactsPage(
         frame=around,
-        model=site.dissection.title,
-        model_name=site.dissection.model,
+        model=site.dissection.model,
         found=found,
         layer=layer.name,
         layer_href=around.to(site.places.layer(layer.name)),

@@ -52,7 +52,7 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
-    unit_ends: tuple[str, str] = ("unit-", ".html")
+    unit_ends: tuple[str, str]
     """What stands before and after a unit's number in its address: a smaller site has no pages of units."""
 
     def unit(self, layer: str, unit: int) -> str:
