@@ -24,6 +24,7 @@ from dissectreport.analysis.comparing import (
     Scale,
     apart_from_zero,
     changes,
+    comparable,
     difference,
     distinct,
     kept,
@@ -39,7 +40,16 @@ from dissectreport.analysis.units import Words, counts_of, tally
 from dissectreport.cli import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
 from dissectreport.report.compare_data import CALL, read_sited
-from dissectreport.report.compare_words import labels, more, summary, tenths, warnings, whole
+from dissectreport.report.compare_words import (
+    effect_changes,
+    intervals,
+    labels,
+    more,
+    summary,
+    tenths,
+    warnings,
+    whole,
+)
 from dissectreport.report.drawing import DETAILS, Drawing, lessened
 from dissectreport.report.site import read_summaries, write_comparison, write_site
 
@@ -248,7 +258,7 @@ def test_a_concept_that_is_too_rare_for_one_is_not_compared(one: Dissection, two
     rare = replace(two, concepts=two.concepts.assign(tested=two.concepts["concept"] != "sky"))
     pair = chosen(one, rare)
     assert warnings(pair, (ONE, TWO))[0] == "Not compared, because too rare in the images of some: sky."
-    assert not any("sky" in s.words for s in summary(pair, (ONE, TWO)) if "Turning off" not in s.words)
+    assert not any("sky" in s.words for s in summary(pair, (ONE, TWO)) if "urning off" not in s.words)
 
 
 def test_a_difference_whose_interval_includes_0_is_said_to_be_none(one: Dissection, two: Dissection) -> None:
@@ -262,14 +272,14 @@ def test_a_difference_whose_interval_includes_0_is_said_to_be_none(one: Dissecti
         for _, low, high in ends.findall(sentence.words):
             assert (number(low) > 0 or number(high) < 0) == (sentence.kind == "differs"), sentence.words
             checked += 1
-        assert ("o difference" in sentence.words or "includes 0" in sentence.words) == (sentence.kind == "same")
+        assert ("not told apart" in sentence.words or "includes 0" in sentence.words) == (sentence.kind == "same")
     assert checked >= 2
 
 
 def test_the_same_model_against_itself_differs_in_nothing(one: Dissection) -> None:
     found = summary(chosen(one, one), ("one", "one (2)"))
     assert not [s for s in found if s.kind == "differs"]
-    assert any("no concept gains or loses units: for all 15" in s.words for s in found)
+    assert any("no concept surely gains or loses units: for all 15" in s.words for s in found)
 
 
 def test_gained_and_lost_units_are_named_with_their_intervals(one: Dissection) -> None:
@@ -285,7 +295,7 @@ def test_gained_and_lost_units_are_named_with_their_intervals(one: Dissection) -
     words = [s.words for s in summary(chosen(before, after), ("early", "late"))]
     assert "From early to late, one concept gains units: tree +5 [+3, +7]." in words
     assert "From early to late, one concept loses units: sky −5 [−7, −3]." in words
-    assert "For the other 13 of 15 concepts, the interval of the difference includes 0: no difference." in words
+    assert "For the other 13 of 15 concepts, the interval of the difference includes 0." in words
     assert "Only early has units for hill 1 [0, 2], but so few that their intervals include 0." in words
 
 
@@ -301,6 +311,63 @@ def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> 
     assert trend(chosen(made_dissection(units=6, layers=1), made_dissection(units=6, layers=1))) is None
     told = [s.words for s in summary(chosen(*made), ("a", "b", "c"))]
     assert any(w.startswith("Over 3 checkpoints of one training, from 1\u202f000 to 90\u202f000 images") for w in told)
+
+
+def test_a_line_over_training_keeps_to_one_rule_one_segmenter_and_a_point_a_checkpoint(one: Dissection) -> None:
+    early, late = (of_training(one, "run", images) for images in (1_000, 90_000))
+    assert trend(chosen(early, under_rule(early, "pnas2020"))) is None, "one checkpoint under two rules"
+    found = trend(chosen(early, under_rule(late, "pnas2020"), early, late))
+    assert found is not None and (found.at, found.far) == ((0, 3), (1_000, 90_000))
+    seen = replace(late, provenance=replace(late.provenance, segmenter={"name": "other", "identity": "other-1"}))
+    assert trend(chosen(early, seen)) is None
+    assert kept(*chosen(early, seen)) is None and kept(*chosen(early, under_rule(late, "pnas2020"))) is None
+    assert kept(*chosen(early, late)) is not None
+
+
+def test_whose_images_have_to_do_with_each_other_is_told(one: Dissection, two: Dissection) -> None:
+    early, late = (of_training(made, "run", 9) for made in (one, two))
+    other = of_training(two, "another", 9)
+    moved = replace(other, provenance=replace(other.provenance, seed=5))
+    assert "same latents of one training. What an odd" in intervals(chosen(early, late))
+    seen = replace(late, provenance=replace(late.provenance, segmenter={"name": "other", "identity": "other-1"}))
+    assert "same latents of one training. What an odd" in intervals(chosen(early, seen)), "the images are the same ones"
+    assert "unrelated images in other trainings" in intervals(chosen(early, other))
+    assert "They used different latents" in intervals(chosen(early, moved))
+    assert "Others are independent" in intervals(chosen(early, late, other))
+    plain = made_dissection(units=6, layers=1, name="own")
+    assert "same latents of one training" in intervals(chosen(plain, under_rule(plain, "pnas2020"))), "one model"
+
+
+def test_without_any_shared_concept_nothing_is_said_to_be_alike(
+    one: Dissection, two: Dissection, tmp_path: Path
+) -> None:
+    other = two
+    for concept in two.vocabulary["concept"]:
+        other = other if concept == "-" else renamed(other, concept, f"a {concept}")
+    pair = chosen(one, other)
+    assert not total(pair[0].layer, ()).known and not distinct(pair[0].layer, ()).known
+    words = [s.words for s in summary(pair, (ONE, TWO))]
+    assert "The units of one and two do not compare: no concept can be a label in all models." in words
+    assert not any("not told apart" in each or "differences with" in each for each in words)
+    for made in (one, other):
+        write_site(made, tmp_path)
+    text = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
+    assert "No concept can be a label in all models." in text
+    assert not re.search(r"\bnan\b", re.sub(r'"data:[^"]*"', "", text), re.IGNORECASE)
+
+
+def test_what_is_not_told_apart_has_its_interval_and_all_differences_are_counted(
+    one: Dissection, two: Dissection
+) -> None:
+    pair = chosen(with_quality(one, 0.2), with_quality(two, 0.195))
+    words = [s.words for s in summary(pair, (ONE, TWO))]
+    assert "one and two are not told apart by kernel distance: −0.005 [−0.019, +0.009]." in words
+    causes = [each for each in words if "urning off a concept's leading" in each]
+    assert causes and all("of layer2, each model's by its best order" in each for each in causes)
+    effects = effect_changes(*pair)
+    assert sum(each.count("points") for each in causes) == len(effects)
+    differences = len(comparable(pair)) + 2 + len(effects) + 1
+    assert any(each.startswith(f"Of {differences} differences with 95 % intervals, about 1 would") for each in words)
 
 
 def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_random(one: Dissection) -> None:

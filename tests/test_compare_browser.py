@@ -31,9 +31,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     early = with_causes(of_training(one, "drawn", 20_000))
     late = with_causes(of_training(made_dissection(units=12, name="two", seed=1), "drawn", 60_000), seed=7)
     other = renamed(made_dissection(units=16, layers=3, name="three", seed=2), "tree", "fir")
+    apart = made_dissection(units=12, name="apart", seed=4)
+    for concept in apart.vocabulary["concept"]:
+        apart = apart if concept == "-" else renamed(apart, concept, f"a {concept}")
     variant = of_training(made_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm")
     measured = (with_quality(early, 0.2), with_quality(late, 0.1))
-    for made in (*measured, other, under_rule(early, "pnas2020"), hostile(one), variant):
+    for made in (*measured, other, under_rule(early, "pnas2020"), hostile(one), variant, apart):
         write_site(made, out)
     return out
 
@@ -88,6 +91,9 @@ def told(page: Page) -> dict[str, Any]:
         ("one/layer1", "three/layer1"),
         ("two/layer1", "variant/layer1"),
         ("one/layer1", "one-pnas2020/layer1", "three/layer3", "two/layer1"),
+        ("one/layer1", "one-pnas2020/layer1"),
+        ("one/layer1", "apart/layer1"),
+        ("one/layer1", "two/layer1", "one/layer1", "one-pnas2020/layer1"),
     ],
 )
 def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(

@@ -6,8 +6,8 @@
 
 Two intervals make that of the difference as by Zou and Donner (2008): the distances from the figures to the ends that
 matter are added as squares. It needs the printed intervals alone, and keeps their skew. It takes the two
-measurements for independent; where both used the same latents, which most often move both the same way, it is too wide
-rather than too narrow.
+measurements for independent; where images of both come from the same latents of one training, which most often move
+both the same way, it is too wide rather than too narrow.
 """
 
 from __future__ import annotations
@@ -161,13 +161,20 @@ def only(chosen: Sequence[Chosen], at: int) -> tuple[Only, ...]:
 
 
 def total(layer: LayerProfile, concepts: Sequence[Concept], control: str = "measured") -> Estimate:
-    """Units with a label among some concepts, a unit once for each category: the widest that the intervals allow."""
+    """Units with a label among some concepts, a unit once for each category: the widest that the intervals allow.
+
+    Of no concept at all nothing is known, which is not the same as none.
+    """
+    if not concepts:
+        return UNKNOWN
     parts = [_of(layer.of(concept), control) for concept in concepts]
     return Estimate(*(sum(getattr(part, end) for part in parts) for end in ("value", "low", "high")))
 
 
 def distinct(layer: LayerProfile, concepts: Sequence[Concept], control: str = "measured") -> Estimate:
-    """How many of some concepts have units; surely, and at most, by each one's interval."""
+    """How many of some concepts have units; surely, and at most, by each one's interval; nothing is known of none."""
+    if not concepts:
+        return UNKNOWN
     parts = [_of(layer.of(concept), control) for concept in concepts]
     return Estimate(*(float(sum(getattr(part, end) > 0 for part in parts)) for end in ("value", "low", "high")))
 
@@ -187,9 +194,15 @@ def same_latents(profiles: Sequence[Profile]) -> bool:
 
 
 def one_training(profiles: Sequence[Profile]) -> bool:
-    """Whether the models' cards name one training, and images of the same number one latent."""
-    families = {one.training.family for one in profiles}
-    return len(families) == 1 and "" not in families and same_latents(profiles)
+    """Whether images of the same number correspond: by the models' cards of one training, or of one model."""
+    families = {one.training.family or one.model for one in profiles}
+    return len(families) == 1 and same_latents(profiles)
+
+
+def corresponding(chosen: Sequence[Chosen]) -> tuple[int, ...]:
+    """Which of some models make images that correspond to the first's, the first among them."""
+    first = chosen[0].profile
+    return tuple(i for i, one in enumerate(chosen) if i == 0 or one_training([first, one.profile]))
 
 
 @dataclass(frozen=True)
@@ -207,9 +220,10 @@ class Kept:
 
 def kept(one: Chosen, other: Chosen) -> Kept | None:
     """Which units keep their meaning, between checkpoints of one training, by one layer; else None."""
-    variants = {each.profile.training.variant for each in (one, other)}
-    alike = one.layer.name == other.layer.name and one.layer.units == other.layer.units and len(variants) == 1
-    if not (alike and one_training([one.profile, other.profile])) or one.profile == other.profile:
+    layers = {(each.layer.name, each.layer.units) for each in (one, other)}
+    alike = len(layers) == 1 and _measured_as(one) == _measured_as(other)
+    families = {each.profile.training.family for each in (one, other)}
+    if not alike or families == {""} or not one_training([one.profile, other.profile]) or one.profile == other.profile:
         return None
     pairs = [
         (a, b) for a, b in zip(one.layer.labels, other.layer.labels, strict=True) if a is not None and b is not None
@@ -235,6 +249,11 @@ def _matches(pairs: Sequence[tuple[Concept, Concept]], vocabulary: Sequence[Conc
     return mean, math.sqrt(total / (n - 1))
 
 
+def _measured_as(one: Chosen) -> tuple[str, str, str]:
+    """What two checkpoints must have in common for their labels to be of the same kind."""
+    return one.profile.training.variant, one.profile.rule, one.profile.segmenter_identity
+
+
 @dataclass(frozen=True)
 class Trend:
     """Checkpoints of one training, by how far it had come."""
@@ -247,22 +266,23 @@ class Trend:
 
 
 def trend(chosen: Sequence[Chosen]) -> Trend | None:
-    """The largest set of checkpoints, by one layer, among some models; None where no two are of one training."""
-    runs: dict[tuple[str, str, str], list[int]] = {}
+    """The largest set of checkpoints, by one layer, rule and segmenter; None where no two are of one training."""
+    runs: dict[tuple[str, ...], list[int]] = {}
     for i, one in enumerate(chosen):
-        training = one.profile.training
-        if training.family:
-            runs.setdefault((training.family, training.variant, one.layer.name), []).append(i)
+        family = one.profile.training.family
+        if family:
+            runs.setdefault((family, one.layer.name, *_measured_as(one)), []).append(i)
     found = [trend for at in runs.values() if (trend := _trend(chosen, at)) is not None]
     return max(found, key=lambda each: len(each.at), default=None)
 
 
 def _trend(chosen: Sequence[Chosen], at: Sequence[int]) -> Trend | None:
     for told in ("images", "steps"):
-        far = {i: float(getattr(chosen[i].profile.training, told)) for i in at}
-        if not any(map(math.isnan, far.values())) and len(set(far.values())) > 1:
-            order = sorted(at, key=lambda i: (far[i], i))
-            return Trend(told, tuple(order), tuple(far[i] for i in order))
+        far = [float(getattr(chosen[i].profile.training, told)) for i in at]
+        # A checkpoint that was chosen twice is one point.
+        once = dict(zip(reversed(far), reversed(at), strict=True))
+        if not any(map(math.isnan, far)) and len(once) > 1:
+            return Trend(told, tuple(once[position] for position in sorted(once)), tuple(sorted(once)))
     return None
 
 

@@ -19,6 +19,7 @@ from dissectreport.analysis.comparing import (
     changes,
     common_pictures,
     comparable,
+    corresponding,
     one_training,
     same_vocabulary,
     scaled,
@@ -29,16 +30,19 @@ from dissectreport.analysis.profiles import SHOWN, UNKNOWN, Concept, Estimate
 from dissectreport.errors import OutputError
 from dissectreport.report import compare_charts as charts
 from dissectreport.report.assets import load_assets, style_alone
+from dissectreport.report.causal_charts import order_words
 from dissectreport.report.compare_data import Sited
 from dissectreport.report.compare_words import (
     Sentence,
     Telling,
     effect_changes,
+    ends_of_totals,
     figures,
     intervals,
     labels,
     per,
     quality_changes,
+    quality_words,
     rows_of_concepts,
     signed_interval,
     summary,
@@ -55,6 +59,7 @@ from dissectreport.report.marks import mark_of
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose best units the page shows, and images in a row."""
+LABELS = "Labels of shared concepts"
 MOST_ROWS = 24
 """Concepts of a category in its chart, beside those that surely differ; the table has all."""
 
@@ -143,7 +148,11 @@ class ComparisonPage:
     heaps: Drawn
     causes: Drawn | None
     quality: Table | None
+    quality_words: tuple[str, ...]
+    """In what features each model's quality was told."""
     best: tuple[BestOf, ...]
+    plainly: bool
+    """Whether the best units' images stand below once more, because no latents correspond."""
     left_out: int
     """Concepts whose best units are not shown."""
     latents: tuple[int, ...]
@@ -178,6 +187,16 @@ class Subject:
     def scale(self) -> Scale:
         """What units are counted in."""
         return Scale.of(self.chosen)
+
+    @property
+    def compares(self) -> bool:
+        """Whether units of different models can have the same labels at all."""
+        return bool(comparable(self.chosen))
+
+    @property
+    def ends(self) -> str:
+        """What the ends of the intervals of totals are."""
+        return ends_of_totals(self.chosen)
 
     @property
     def telling(self) -> Telling:
@@ -234,7 +253,9 @@ def comparison_page(subject: Subject, here: str, picture: Address, inside: bool)
         heaps=_heaps(subject),
         causes=_causes(subject),
         quality=_quality(subject),
+        quality_words=quality_words(subject.chosen, subject.names),
         best=best,
+        plainly=not one_training([one.profile for one in subject.chosen]),
         left_out=left_out,
         latents=numbers,
         images=images,
@@ -366,7 +387,9 @@ def _of_category(subject: Subject, category: str, names: Sequence[Concept]) -> s
 
 
 def _depth(subject: Subject) -> tuple[Drawn, ...]:
-    """Interpretable units and different concepts over the layers."""
+    """Interpretable units and different concepts over the layers; nothing where no concept is shared."""
+    if not subject.compares:
+        return ()
     return tuple(
         _over_depth(subject, id_, title, which)
         for which, (id_, title) in enumerate(
@@ -393,7 +416,7 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
     words = "Share of each layer's units" if which == 0 else "Among their labels"
     if which == 0 and not same_vocabulary([one.profile for one in subject.chosen]):
         # Of shared concepts only labels are known, and a unit can have one in each category.
-        title, words = "Labels of shared concepts by layer", "Labels per unit, which can have one in each category"
+        title, words = f"{LABELS} by layer", "Labels per unit, which can have one in each category"
     drawn, table = [], []
     for i, (one, name, at) in enumerate(zip(subject.chosen, subject.titles, places, strict=True)):
         if name in subject.titles[:i]:
@@ -413,11 +436,11 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
     return Drawn(
         id_,
         title,
-        f"{words}; 95 % intervals; dots: what the null labels.",
+        f"{words}; {subject.ends}; dots: what the null labels.",
         charts.lines(
             id_,
             title,
-            "A line for each model over its layers, with 95 % intervals; the table below has the numbers.",
+            f"A line for each model over its layers, with {subject.ends}; the table below has the numbers.",
             drawn,
             marks,
             percent if which == 0 else lambda v: f"{v:g}",
@@ -430,13 +453,14 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
 def _trend(subject: Subject) -> tuple[Drawn, ...]:
     """Interpretable units and different concepts over a training."""
     found = trend(subject.chosen)
-    if found is None:
+    if found is None or not subject.compares:
         return ()
     first, last = found.far[0], found.far[-1]
     at = tuple((far - first) / (last - first) for far in found.far)
     made = []
+    units = "Interpretable units" if same_vocabulary([one.profile for one in subject.chosen]) else LABELS
     for which, (id_, title) in enumerate(
-        (("trend-units", "Interpretable units over training"), ("trend-concepts", "Different concepts over training"))
+        (("trend-units", f"{units} over training"), ("trend-concepts", "Different concepts over training"))
     ):
         points, null, table = [], [], []
         for i, far in zip(found.at, found.far, strict=True):
@@ -459,7 +483,7 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
             0.05 if which == 0 else 1.0,
         )
         words = (
-            f"Checkpoints of one training, by the {found.told} it had seen; 95 % intervals; dots: what the null labels."
+            f"Checkpoints of one training, by the {found.told} it had seen; {subject.ends}; dots: what the null labels."
         )
         heads = ("model", found.told, "units" if which == 0 else "concepts", "null")
         made.append(Drawn(id_, title, words, chart, Table(heads, tuple(table))))
@@ -533,7 +557,12 @@ def _causes(subject: Subject) -> Drawn | None:
                 pair is not None and pair.sure,
             )
         )
-        cells = (cell for e in effects for cell in ((DASH, DASH) if e is None else (gone(e.removed), gone(e.beyond))))
+        blank = (DASH,) * 3
+        cells = (
+            cell
+            for e in effects
+            for cell in (blank if e is None else (gone(e.removed), gone(e.beyond), order_words(e.order)))
+        )
         table.append((concept[0], *cells, *words))
     units = sorted({e.units for found in with_causes if found is not None for e in found.effects.values()})
     where = [
@@ -543,7 +572,8 @@ def _causes(subject: Subject) -> Drawn | None:
     return Drawn(
         "causes",
         "What units cause",
-        f"Share of a concept's area that goes when its leading {' or '.join(map(str, units))} units are turned off;"
+        f"Share of a concept's area that goes when its leading {' or '.join(map(str, units))} units are turned off,"
+        " each model's by the order that removed most on other latents;"
         f" tick: random units; differences are of what goes beyond these, in points. {'; '.join(where)}.",
         charts.rows(
             "causes",
@@ -556,7 +586,7 @@ def _causes(subject: Subject) -> Drawn | None:
         Table(
             (
                 "concept",
-                *(head for name in subject.names for head in (name, "beyond random")),
+                *(head for name in subject.names for head in (name, "beyond random", "order")),
                 *(f"{words}, points" for words in _against(subject)),
             ),
             tuple(table),
@@ -640,14 +670,18 @@ def _plain(subject: Subject, at: int, samples: Sequence[int], picture: Address) 
 
 
 def _images(subject: Subject, picture: Address) -> tuple[tuple[int, ...], tuple[Images, ...]]:
-    """The same latents' images of checkpoints and variants of one training; nothing where latents do not correspond."""
-    profiles = [one.profile for one in subject.chosen]
-    if len(profiles) < 2 or not one_training(profiles):
+    """The same latents' images of the first model and others of its training; nothing where there are none."""
+    at = corresponding(subject.chosen)
+    if len(at) < 2:
         return (), ()
-    numbers = common_pictures(profiles)[:SHOWN_IMAGES]
+    numbers = common_pictures([subject.chosen[i].profile for i in at])[:SHOWN_IMAGES]
     rows = tuple(
-        Images(i + 1, name, tuple((picture(sited.picture(n)), f"{name}, image {n}") for n in numbers))
-        for i, (name, sited) in enumerate(zip(subject.names, subject.sited, strict=True))
+        Images(
+            i + 1,
+            subject.names[i],
+            tuple((picture(subject.sited[i].picture(n)), f"{subject.names[i]}, image {n}") for n in numbers),
+        )
+        for i in at
     )
     return numbers, rows if numbers else ()
 

@@ -17,6 +17,7 @@ from dissectreport.analysis.comparing import (
     apart_from_zero,
     changes,
     comparable,
+    corresponding,
     counted,
     difference,
     distinct,
@@ -231,19 +232,28 @@ def _rare(chosen: Sequence[Chosen]) -> list[str]:
 
 def intervals(chosen: Sequence[Chosen]) -> str:
     """How the intervals of differences were made, and what they leave out."""
-    profiles = [one.profile for one in chosen]
-    paired = same_latents(profiles) and len({one.segmenter_identity for one in profiles}) == 1
-    latents = (
-        "All used the same latents. What an odd latent does to all alike would cancel in a paired comparison, so that"
-        " these intervals are rather too wide than too narrow."
-        if paired
-        else "They used different latents, so that the measurements are independent."
-    )
     return (
         "A difference has the interval that follows from the intervals of both figures as if they were independent"
-        f" (Zou and Donner 2008), rounded outwards; one that includes 0 is called no difference. {latents} The"
-        " intervals are over images: another training of the same network would differ by more."
+        f" (Zou and Donner 2008), rounded outwards; where it includes 0, the two are not told apart. {_pairing(chosen)}"
+        " The intervals are over images: another training of the same network would differ by more."
     )
+
+
+def _pairing(chosen: Sequence[Chosen]) -> str:
+    """Whether figures of different models come from images that have to do with each other."""
+    odd = (
+        "What an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
+        " too wide rather than too narrow."
+    )
+    together = len(corresponding(chosen))
+    if together == len(chosen):
+        return f"Images of the same number come from the same latents of one training. {odd}"
+    if together > 1:
+        told = f"{odd[0].lower()}{odd[1:]}"
+        return f"Where images come from the same latents of one training: {told} Others are independent."
+    if same_latents([one.profile for one in chosen]):
+        return "The same latents make unrelated images in other trainings, so that the measurements are independent."
+    return "They used different latents, so that the measurements are independent."
 
 
 def summary(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[Sentence, ...]:
@@ -253,12 +263,21 @@ def summary(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[Sentence, .
         about = f"{name} against {names[0]}" if len(chosen) > 2 else ""
         told += [replace(one, about=about) for one in _against(chosen[0], other, (names[0], name), chosen)]
     rest = [*_onlies(chosen, names), *_over_training(chosen)]
-    compared = len(comparable(chosen))
-    if compared >= 20 and len(chosen) > 1:
-        odd = count(math.floor(compared / 20 + 0.5))
-        words = f"Of {count(compared)} concepts compared at 95 %, about {odd} would stand out by chance alone."
+    told_apart = sum(_compared(chosen[0], other, chosen) for other in chosen[1:])
+    if told_apart >= 20:
+        odd = count(math.floor(told_apart / 20 + 0.5))
+        words = (
+            f"Of {count(told_apart)} differences with 95 % intervals, about {odd} would leave out 0 by chance alone if"
+            " nothing differed."
+        )
         rest.append(Sentence(words, "told"))
     return (*told, *(replace(one, about="Among all") if len(chosen) > 2 else one for one in rest))
+
+
+def _compared(one: Chosen, other: Chosen, chosen: Sequence[Chosen]) -> int:
+    """How many differences are told between two models."""
+    units = len(comparable(chosen))
+    return (units and units + 2) + len(effect_changes(one, other)) + len(quality_changes(one, other))
 
 
 def _counts(one: Chosen, name: str) -> Sentence:
@@ -292,6 +311,9 @@ def _totals(
     one: Chosen, other: Chosen, names: tuple[str, str], chosen: Sequence[Chosen], telling: Telling
 ) -> list[Sentence]:
     """Interpretable units and different concepts, of the one against the other."""
+    if not comparable(chosen):
+        words = f"The units of {names[0]} and {names[1]} do not compare: no concept can be a label in all models."
+        return [Sentence(words, "same")]
     units, concepts = totals(one, chosen), totals(other, chosen)
     same = same_vocabulary([each.profile for each in chosen])
     words, what = ("", "interpretable units") if same else (" for shared concepts", "labels of units")
@@ -329,12 +351,18 @@ def totals_of(
     return total(found, shared, control), distinct(found, shared, control)
 
 
+def ends_of_totals(chosen: Sequence[Chosen]) -> str:
+    """What the ends of the intervals of totals are: of labels of shared concepts they are sums over the concepts."""
+    same = same_vocabulary([one.profile for one in chosen])
+    return "95 % intervals" if same else "the widest that the concepts' 95 % intervals allow"
+
+
 def _difference(found: Estimate, what: str, names: tuple[str, str], told: Callable[[Estimate], str]) -> Sentence:
     one, other = names
     if not found.known:
         return Sentence(f"Nothing can be said of the number of {what} between {one} and {other}.", "same")
     if not apart_from_zero(found):
-        return Sentence(f"No difference in the number of {what} between {one} and {other}: {told(found)}.", "same")
+        return Sentence(f"{one} and {other} are not told apart by the number of {what}: {told(found)}.", "same")
     verb = "more" if found.value > 0 else "fewer"
     return Sentence(f"{other} has {verb} {what} than {one}: {told(found)}.", "differs")
 
@@ -356,14 +384,14 @@ def _gained(found: Sequence[Change], names: tuple[str, str], telling: Telling) -
             told.append(Sentence(words, "differs"))
     if not told:
         words = (
-            f"From {one} to {other}, no concept gains or loses units: for all {count(len(found))}, the interval of the"
-            " difference includes 0."
+            f"From {one} to {other}, no concept surely gains or loses units: for all {count(len(found))}, the interval"
+            " of the difference includes 0."
         )
         return [Sentence(words, "same")]
     if rest:
         words = (
             f"For the other {count(len(rest))} of {count(len(found))} concepts, the interval of the difference includes"
-            " 0: no difference."
+            " 0."
         )
         told.append(Sentence(words, "same"))
     return told
@@ -394,20 +422,25 @@ def _causes(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence
     found = effect_changes(one, other)
     if not found:
         return []
-    assert one.profile.causes is not None, "there are effects of both"
-    units = next(one.profile.causes.effects[change.concept].units for change in found)
-    before = f"Turning off a concept's leading {count(units)} units"
+    mine, others = one.profile.causes, other.profile.causes
+    assert mine is not None and others is not None, "there are effects of both"
+    units = next(mine.effects[change.concept].units for change in found)
+    where = mine.layer if mine.layer == others.layer else f"{mine.layer} in {names[0]} and {others.layer} in {names[1]}"
+    turning = f"urning off a concept's leading {count(units)} units of {where}, each model's by its best order,"
     told = []
     for word, sign in (("more", 1), ("less", -1)):
         some = [change for change in found if change.sure and change.difference.value * sign > 0]
         if some:
             ranked = sorted(some, key=lambda change: -abs(change.difference.value))
             each = listed([f"{c.concept[0]} {signed_interval(c.difference, tenths)} points" for c in ranked])
-            words = f"{before} removes {word} of it in {names[1]} than in {names[0]}, beyond random units: {each}."
+            words = f"T{turning} removes {word} of it in {names[1]} than in {names[0]}, beyond random units: {each}."
             told.append(Sentence(words, "differs"))
-    rest = [change.concept[0] for change in found if not change.sure]
+    rest = [f"{c.concept[0]} {signed_interval(c.difference, tenths)} points" for c in found if not c.sure]
     if rest:
-        words = f"{before} makes no difference between {names[0]} and {names[1]} for {listed(rest)}."
+        words = (
+            f"{names[0]} and {names[1]} are not told apart by what t{turning} removes of it, beyond random units:"
+            f" {listed(rest)}."
+        )
         told.append(Sentence(words, "same"))
     return told
 
@@ -431,13 +464,23 @@ def _quality(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentenc
         spoken = name.replace("_", " ")
         if not apart_from_zero(found):
             told.append(
-                Sentence(f"No difference in {spoken} between {names[0]} and {names[1]}: {figures(found)}.", "same")
+                Sentence(f"{names[0]} and {names[1]} are not told apart by {spoken}: {figures(found)}.", "same")
             )
         else:
             better = "better" if (found.value < 0) == less else "worse"
             words = f"The images of {names[1]} are {better} than those of {names[0]} by {spoken}: {figures(found)}."
             told.append(Sentence(words, "differs"))
     return told
+
+
+def quality_words(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[str, ...]:
+    """In what features, and of how many images, the quality of each model was told; once where all are alike."""
+    qualities = [(name, one.profile.quality) for one, name in zip(chosen, names, strict=True)]
+    told = [(name, held.features) for name, held in qualities if held is not None]
+    every = dict.fromkeys(features for _, features in told)
+    if len(told) == len(chosen) and len(every) == 1:
+        return (f"All by {told[0][1]}.",)
+    return tuple(f"{both([name for name, by in told if by == features])}: by {features}." for features in every)
 
 
 def thousandths(value: float) -> str:

@@ -111,7 +111,7 @@
       layers: held.layers.map((layer) => layerOf(layer, names)),
       training: { family, variant, images: number(images), steps: number(steps) },
       effects: held.causes && new Map(held.causes.effects.map((row) => [names[row[0]], {
-        units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)),
+        order: row[1], units: row[2], removed: figure(row.slice(3, 6)), random: figure(row.slice(6, 9)), beyond: figure(row.slice(9, 12)),
       }])),
       measures: held.quality && held.quality[1].map((row) => ({ name: row[0], estimate: figure(row.slice(1, 4)), less: row[4] === 1 })),
     };
@@ -154,9 +154,11 @@
     && chosen[0].profile.names.every((concept) => one.profile.vocabulary.has(concept)));
   const sameLatents = (chosen) => new Set(chosen.map((one) => one.profile.seed + " " + one.profile.latents)).size === 1;
   const oneTraining = (chosen) => {
-    const families = new Set(chosen.map((one) => one.profile.training.family));
-    return families.size === 1 && !families.has("") && sameLatents(chosen);
+    const families = new Set(chosen.map((one) => one.profile.training.family || one.profile.model));
+    return families.size === 1 && sameLatents(chosen);
   };
+  const correspondingOf = (chosen) => chosen.map((_, i) => i).filter((i) => i === 0 || oneTraining([chosen[0], chosen[i]]));
+  const measuredAs = (one) => [one.profile.training.variant, one.profile.rule, one.profile.segmenter[1]];
   const changes = (one, other, concepts, scale) => concepts.map((concept) => {
     const units = (of) => scale.units(unitsOf(of.layer, concept).measured, of.layer.units);
     return { concept, difference: outwards(difference(units(one), units(other)), scale.step) };
@@ -167,6 +169,7 @@
   const totalsOf = (one, layer, chosen, control) => {
     if (sameVocabulary(chosen)) return layer.counts[control] || { units: UNKNOWN, concepts: UNKNOWN };
     const concepts = comparableOf(chosen);
+    if (!concepts.length) return { units: UNKNOWN, concepts: UNKNOWN };
     return { units: totalOf(layer, concepts, control), concepts: totalOf(layer, concepts, control, (v) => (v > 0 ? 1 : 0)) };
   };
   const only = (chosen, at) => {
@@ -179,7 +182,7 @@
   const trendOf = (chosen) => {
     const runs = new Map();
     chosen.forEach((one, i) => {
-      const run = JSON.stringify([one.profile.training.family, one.profile.training.variant, one.layer.name]);
+      const run = JSON.stringify([one.profile.training.family, one.layer.name, ...measuredAs(one)]);
       if (one.profile.training.family) runs.set(run, (runs.get(run) || []).concat(i));
     });
     let best = null;
@@ -187,7 +190,8 @@
       for (const told of ["images", "steps"]) {
         const far = at.map((i) => chosen[i].profile.training[told]);
         if (far.some(Number.isNaN) || new Set(far).size < 2) continue;
-        const order = at.slice().sort((a, b) => chosen[a].profile.training[told] - chosen[b].profile.training[told] || a - b);
+        /* a checkpoint that was chosen twice is one point */
+        const order = at.filter((_, k) => far.indexOf(far[k]) === k).sort((a, b) => chosen[a].profile.training[told] - chosen[b].profile.training[told]);
         if (!best || order.length > best.at.length) best = { told, at: order, far: order.map((i) => chosen[i].profile.training[told]) };
         return;
       }
@@ -204,8 +208,8 @@
   };
   /* units of checkpoints correspond: how many keep their label, and how many would if labels were dealt out at random */
   const kept = (one, other) => {
-    const alike = one.layer.name === other.layer.name && one.layer.units === other.layer.units
-      && one.profile.training.variant === other.profile.training.variant;
+    const alike = one.layer.name === other.layer.name && one.layer.units === other.layer.units && one.profile.training.family !== ""
+      && JSON.stringify(measuredAs(one)) === JSON.stringify(measuredAs(other));
     if (!alike || one.profile === other.profile || !oneTraining([one, other])) return null;
     const pairs = one.layer.labels.map((a, i) => [a, other.layer.labels[i]]).filter(([a, b]) => a !== null && b !== null);
     const n = pairs.length;
@@ -304,13 +308,18 @@
     return found;
   };
   const intervalsOf = (chosen) => {
-    const paired = sameLatents(chosen) && new Set(chosen.map((one) => one.profile.segmenter[1])).size === 1;
     return "A difference has the interval that follows from the intervals of both figures as if they were independent"
-      + " (Zou and Donner 2008), rounded outwards; one that includes 0 is called no difference. "
-      + (paired ? "All used the same latents. What an odd latent does to all alike would cancel in a paired comparison, so that"
-        + " these intervals are rather too wide than too narrow."
-        : "They used different latents, so that the measurements are independent.")
+      + " (Zou and Donner 2008), rounded outwards; where it includes 0, the two are not told apart. " + pairingOf(chosen)
       + " The intervals are over images: another training of the same network would differ by more.";
+  };
+  const pairingOf = (chosen) => {
+    const odd = "hat an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
+      + " too wide rather than too narrow.";
+    const together = correspondingOf(chosen).length;
+    if (together === chosen.length) return "Images of the same number come from the same latents of one training. W" + odd;
+    if (together > 1) return "Where images come from the same latents of one training: w" + odd + " Others are independent.";
+    if (sameLatents(chosen)) return "The same latents make unrelated images in other trainings, so that the measurements are independent.";
+    return "They used different latents, so that the measurements are independent.";
   };
   const said = (kind, words) => ({ kind, words, about: "" });
   const summaryOf = (chosen, names) => {
@@ -321,9 +330,11 @@
       told.push(...againstOf(chosen[0], other, [names[0], names[i + 1]], chosen, scale).map((one) => ({ ...one, about })));
     });
     const rest = [...names.flatMap((name, i) => onlyOf(chosen, i, name)), ...overTraining(chosen, scale)];
-    const compared = comparableOf(chosen).length;
-    if (compared >= 20 && chosen.length > 1) {
-      rest.push(said("told", "Of " + whole(compared) + " concepts compared at 95 %, about " + whole(Math.floor(compared / 20 + 0.5)) + " would stand out by chance alone."));
+    const units = comparableOf(chosen).length;
+    const compared = sum(chosen.slice(1).map((other) => (units && units + 2) + effectChanges(chosen[0], other).length + qualityChanges(chosen[0], other).length));
+    if (compared >= 20) {
+      rest.push(said("told", "Of " + whole(compared) + " differences with 95 % intervals, about " + whole(Math.floor(compared / 20 + 0.5))
+        + " would leave out 0 by chance alone if nothing differed."));
     }
     return told.concat(chosen.length > 2 ? rest.map((one) => ({ ...one, about: "Among all" })) : rest);
   };
@@ -335,6 +346,10 @@
       + (chance && known(chance.units) ? "; by chance alone " + whole(chance.units.value) : "") + ".");
   };
   const againstOf = (one, other, names, chosen, scale) => {
+    const rest = [...keptOf(one, other, names), ...causesOf(one, other, names), ...qualityOf(one, other, names)];
+    if (!comparableOf(chosen).length) {
+      return [said("same", "The units of " + names[0] + " and " + names[1] + " do not compare: no concept can be a label in all models."), ...rest];
+    }
     const [mine, others] = [one, other].map((each) => totalsOf(each, each.layer, chosen, "measured"));
     const same = sameVocabulary(chosen);
     const words = same ? "" : " for shared concepts";
@@ -344,14 +359,12 @@
       differenceOf(units, (same ? "interpretable units" : "labels of units") + words + scale.per, names, (found) => signedInterval(found, scale.one)),
       differenceOf(concepts, "different concepts" + words, names, (found) => signedInterval(found, whole)),
       ...gainedOf(changes(one, other, comparableOf(chosen), scale), names, scale),
-      ...keptOf(one, other, names),
-      ...causesOf(one, other, names),
-      ...qualityOf(one, other, names),
+      ...rest,
     ];
   };
   const differenceOf = (found, what, [one, other], told) => {
     if (!known(found)) return said("same", "Nothing can be said of the number of " + what + " between " + one + " and " + other + ".");
-    if (!apart(found)) return said("same", "No difference in the number of " + what + " between " + one + " and " + other + ": " + told(found) + ".");
+    if (!apart(found)) return said("same", one + " and " + other + " are not told apart by the number of " + what + ": " + told(found) + ".");
     return said("differs", other + " has " + (found.value > 0 ? "more " : "fewer ") + what + " than " + one + ": " + told(found) + ".");
   };
   const largest = (found) => found.slice().sort((a, b) => Math.abs(b.difference.value) - Math.abs(a.difference.value));
@@ -366,20 +379,22 @@
     });
     const rest = found.filter((change) => !apart(change.difference)).length;
     if (!told.length) {
-      return [said("same", "From " + one + " to " + other + ", no concept gains or loses units: for all " + whole(found.length) + ", the interval of the difference includes 0.")];
+      return [said("same", "From " + one + " to " + other + ", no concept surely gains or loses units: for all " + whole(found.length) + ", the interval of the difference includes 0.")];
     }
-    if (rest) told.push(said("same", "For the other " + whole(rest) + " of " + whole(found.length) + " concepts, the interval of the difference includes 0: no difference."));
+    if (rest) told.push(said("same", "For the other " + whole(rest) + " of " + whole(found.length) + " concepts, the interval of the difference includes 0."));
     return told;
   };
   const causesOf = (one, other, names) => {
     const found = effectChanges(one, other);
     if (!found.length) return [];
-    const before = "Turning off a concept's leading " + whole(one.profile.effects.get(found[0].concept).units) + " units";
+    const [mine, others] = [one.profile.causes.layer, other.profile.causes.layer];
+    const turning = "urning off a concept's leading " + whole(one.profile.effects.get(found[0].concept).units) + " units of "
+      + (mine === others ? mine : mine + " in " + names[0] + " and " + others + " in " + names[1]) + ", each model's by its best order,";
+    const points = (changed) => listed(changed.map((c) => nameOf(c.concept) + " " + signedInterval(c.difference, tenths) + " points"));
     const told = [["more", 1], ["less", -1]].filter(([, sign]) => sureOf(found, sign).length).map(([word, sign]) => said("differs",
-      before + " removes " + word + " of it in " + names[1] + " than in " + names[0] + ", beyond random units: "
-      + listed(sureOf(found, sign).map((c) => nameOf(c.concept) + " " + signedInterval(c.difference, tenths) + " points")) + "."));
-    const rest = found.filter((change) => !apart(change.difference)).map((change) => nameOf(change.concept));
-    if (rest.length) told.push(said("same", before + " makes no difference between " + names[0] + " and " + names[1] + " for " + listed(rest) + "."));
+      "T" + turning + " removes " + word + " of it in " + names[1] + " than in " + names[0] + ", beyond random units: " + points(sureOf(found, sign)) + "."));
+    const rest = found.filter((change) => !apart(change.difference));
+    if (rest.length) told.push(said("same", names[0] + " and " + names[1] + " are not told apart by what t" + turning + " removes of it, beyond random units: " + points(rest) + "."));
     return told;
   };
   const keptOf = (one, other, names) => {
@@ -390,7 +405,7 @@
   const measureGap = (found) => more(thousandths, found.value) + " [" + more(thousandths, found.low) + ", " + more(thousandths, found.high) + "]";
   const qualityOf = (one, other, names) => qualityChanges(one, other).map(({ name, less, difference: gap }) => {
     const spoken = name.replaceAll("_", " ");
-    if (!apart(gap)) return said("same", "No difference in " + spoken + " between " + names[0] + " and " + names[1] + ": " + measureGap(gap) + ".");
+    if (!apart(gap)) return said("same", names[0] + " and " + names[1] + " are not told apart by " + spoken + ": " + measureGap(gap) + ".");
     return said("differs", "The images of " + names[1] + " are " + ((gap.value < 0) === less ? "better" : "worse") + " than those of " + names[0] + " by " + spoken + ": " + measureGap(gap) + ".");
   });
   const onlyOf = (chosen, at, name) => {
@@ -637,8 +652,11 @@
     const [own, chance] = ["measured", "null"].map((control) => totalsOf(one, layer, chosen, control)[which ? "concepts" : "units"]);
     return which ? [own, chance] : [scaled(own, 1 / layer.units), scaled(chance, 1 / layer.units)];
   };
+  const LABELS = "Labels of shared concepts";
   const KINDS = [["units", percent, 0.05], ["concepts", whole, 1]];
+  const endsOf = (chosen) => (sameVocabulary(chosen) ? "95 % intervals" : "the widest that the concepts' 95 % intervals allow");
   const depthPart = (chosen, names) => {
+    if (!comparableOf(chosen).length) return section("depth", "Over the layers", keyOf(names), el("p", { class: "note" }, "No concept can be a label in all models."));
     const titles = titlesOf(chosen);
     const layers = chosen.map((one) => one.profile.layers.map((layer) => layer.name));
     const longest = layers.reduce((a, b) => (b.length > a.length ? b : a));
@@ -653,9 +671,9 @@
         return { name: titles[i], model: i, at: layers[i].map((name) => place(layers[i], name)), estimates: points.map((p) => p[0]), null: points.map((p) => p[1].value) };
       });
       const same = sameVocabulary(chosen);
-      const [id, title] = ["depth-" + kind, which ? "Different concepts by layer" : same ? "Interpretable units by layer" : "Labels of shared concepts by layer"];
-      return drawn(id, title, (which ? "Among their labels" : same ? "Share of each layer's units" : "Labels per unit, which can have one in each category") + "; 95 % intervals; dots: what the null labels.",
-        linesChart(id, title, "A line for each model over its layers, with 95 % intervals" + TABLE, lines, marks, which ? plain : percent, least),
+      const [id, title] = ["depth-" + kind, which ? "Different concepts by layer" : same ? "Interpretable units by layer" : LABELS + " by layer"];
+      return drawn(id, title, (which ? "Among their labels" : same ? "Share of each layer's units" : "Labels per unit, which can have one in each category") + "; " + endsOf(chosen) + "; dots: what the null labels.",
+        linesChart(id, title, "A line for each model over its layers, with " + endsOf(chosen) + TABLE, lines, marks, which ? plain : percent, least),
         ["model", "layer", kind, "null"], rows);
     });
     return section("depth", "Over the layers", keyOf(names), el("div", { class: "two" }, figures));
@@ -663,12 +681,12 @@
 
   const trendPart = (chosen, names) => {
     const found = trendOf(chosen);
-    if (!found) return null;
+    if (!found || !comparableOf(chosen).length) return null;
     const places = found.far.map((far) => (far - found.far[0]) / (found.far[found.far.length - 1] - found.far[0]));
     const figures = KINDS.map(([kind, told, least], which) => {
       const points = found.at.map((i) => measured(chosen[i], chosen[i].layer, chosen, which));
-      const [id, title] = ["trend-" + kind, which ? "Different concepts over training" : "Interpretable units over training"];
-      return drawn(id, title, "Checkpoints of one training, by the " + found.told + " it had seen; 95 % intervals; dots: what the null labels.",
+      const [id, title] = ["trend-" + kind, which ? "Different concepts over training" : (sameVocabulary(chosen) ? "Interpretable units" : LABELS) + " over training"];
+      return drawn(id, title, "Checkpoints of one training, by the " + found.told + " it had seen; " + endsOf(chosen) + "; dots: what the null labels.",
         linesChart(id, title, "Over the " + found.told + " that the training had seen" + TABLE,
           [{ name: "", model: 0, at: places, estimates: points.map((p) => p[0]), null: points.map((p) => p[1].value), signs: found.at }],
           places.map((place, i) => [place, compact(found.far[i])]), which ? plain : percent, least),
@@ -693,6 +711,7 @@
     if (causes) figures.push(causes);
     return section("strength", "How well, and what for", keyOf(names), el("div", { class: "two tops" }, figures));
   };
+  const ORDERS = { "first-order": "first order", alpha: "learned mask" };
   const causesFigure = (chosen, names) => {
     const concepts = Array.from(new Set(chosen.flatMap((one) => Array.from((one.profile.effects || new Map()).keys()))));
     if (!concepts.length) return null;
@@ -704,16 +723,16 @@
       return {
         name: nameOf(concept), estimates: effects.map((e) => (e ? e.removed : UNKNOWN)), beside: effects.map((e) => (e ? e.random.value : NaN)),
         words: pair ? words[0] : "", sure: Boolean(pair) && apart(pair),
-        cells: [nameOf(concept), ...effects.flatMap((e) => (e ? [interval(e.removed, removed), interval(e.beyond, removed)] : [DASH, DASH])), ...words],
+        cells: [nameOf(concept), ...effects.flatMap((e) => (e ? [interval(e.removed, removed), interval(e.beyond, removed), ORDERS[e.order] || e.order] : [DASH, DASH, DASH])), ...words],
       };
     });
     const units = Array.from(new Set(chosen.flatMap((one) => (one.profile.effects ? Array.from(one.profile.effects.values()).map((e) => e.units) : [])))).sort((a, b) => a - b);
     const where = chosen.map((one, i) => names[i] + ": " + (one.profile.causes ? one.profile.causes.layer + ", " + whole(one.profile.causes.samples) + " images" : "not measured"));
     return drawn("causes", "What units cause",
-      "Share of a concept's area that goes when its leading " + units.join(" or ") + " units are turned off; tick: random units; differences are of what goes beyond these, in points. "
+      "Share of a concept's area that goes when its leading " + units.join(" or ") + " units are turned off, each model's by the order that removed most on other latents; tick: random units; differences are of what goes beyond these, in points. "
       + where.join("; ") + ".",
       rowsChart("causes", "Area removed per concept", "A row for each concept, a lane for each model" + TABLE, lines, removed, 1),
-      ["concept", ...names.flatMap((name) => [name, "beyond random"]), ...against(names).map((words) => words + ", points")], lines.map((row) => row.cells));
+      ["concept", ...names.flatMap((name) => [name, "beyond random", "order"]), ...against(names).map((words) => words + ", points")], lines.map((row) => row.cells));
   };
 
   const qualityPart = (chosen, names) => {
@@ -723,7 +742,11 @@
     const rows = measures.map((name) => [name.replaceAll("_", " "),
       ...chosen.map((one) => { const held = (one.profile.measures || []).find((m) => m.name === name); return held ? interval(held.estimate, thousandths) : DASH; }),
       ...gaps.map((found) => (found.has(name) ? measureGap(found.get(name)) : DASH))]);
-    return section("quality", "How good the images are", scroller("Quality", table(["measure", ...names, ...against(names)], rows)));
+    const told = chosen.flatMap((one, i) => (one.profile.quality ? [[names[i], one.profile.quality[0]]] : []));
+    const every = Array.from(new Set(told.map(([, features]) => features)));
+    const words = told.length === chosen.length && every.length === 1 ? "All by " + every[0] + "."
+      : every.map((features) => both(told.filter(([, by]) => by === features).map(([name]) => name)) + ": by " + features + ".").join(" ");
+    return section("quality", "How good the images are", lede(words), scroller("Quality", table(["measure", ...names, ...against(names)], rows)));
   };
 
   const agreementOf = (best) => {
@@ -736,7 +759,7 @@
     return el("span", { class: "gauge", "aria-hidden": "true" }, el("i", { class: "fill-" + mark, style: "width:" + part(best.iou.value) }),
       el("b", { style: "left:" + part(best.iou.low) + ";width:" + part(best.iou.high - best.iou.low) }), el("u", { style: "left:" + part(number(best.null)) }));
   };
-  const bestCard = (one, name, i, concept) => {
+  const bestCard = (one, name, i, concept, plainly) => {
     const [best, layer] = [one.layer.best.get(concept), one.layer];
     const title = el("span", { class: "name" }, msign(i), name);
     if (!best) return el("div", { class: "card weak" }, el("span", { class: "cap" }, title, el("span", { class: "id" }, "no unit comes near in " + layer.name)));
@@ -749,8 +772,8 @@
         gaugeOf(best, one.profile.marks.get(categoryOf(concept))),
         el("span", { class: "cap" }, title, el("span", { class: "id" }, words), best.sure ? null : el("span", { class: "state" }, "not interpretable for it"),
           el("span", { class: "nums" }, agreementOf(best), el("span", { class: "lift", title: "IoU divided by the null" }, "lift " + app.times(best.lift))))),
-      el("p", { class: "plain-images" }, best.samples.filter((n) => one.profile.pictures.includes(n)).map((n) =>
-        el("img", { loading: "lazy", src: one.profile.home + "/img/" + n + ".webp", width: "128", height: "128", alt: name + ", image " + n }))));
+      plainly ? el("p", { class: "plain-images" }, best.samples.filter((n) => one.profile.pictures.includes(n)).map((n) =>
+        el("img", { loading: "lazy", src: one.profile.home + "/img/" + n + ".webp", width: "128", height: "128", alt: name + ", image " + n }))) : null);
   };
   let concept = "";
   const bestPart = (chosen, names) => {
@@ -759,24 +782,26 @@
     const scale = scaleOf(chosen);
     const sure = chosen.slice(1).flatMap((other) => sureOf(changes(chosen[0], other, comparableOf(chosen), scale), 1).concat(sureOf(changes(chosen[0], other, comparableOf(chosen), scale), -1)));
     if (!rows.includes(concept)) concept = sure.length ? largest(sure)[0].concept : rows[0];
+    const plainly = !oneTraining(chosen);
     const pick = el("select", { "aria-label": "Concept", id: "concept" }, Array.from(new Set(rows.map(categoryOf))).map((category) =>
       el("optgroup", { label: category }, rows.filter((each) => categoryOf(each) === category).map((each) =>
         el("option", { value: each, selected: each === concept }, nameOf(each) + " (" + chosen.map((one) => whole(unitsOf(one.layer, each).measured.value)).join(", ") + ")")))));
     pick.addEventListener("change", () => { concept = pick.value; write(); });
     return section("best", "The surest unit of each",
-      lede("Where each unit fires most: bright, inside the yellow line; under it the same images plain, matched by concept and not by latent."),
+      lede("Where each unit fires most: bright, inside the yellow line" + (plainly ? "; under it the same images plain, matched by concept and not by latent." : ".")),
       el("p", { class: "filters" }, pick),
-      el("div", { class: "grid rivals-" + chosen.length }, chosen.map((one, i) => bestCard(one, names[i], i, concept))));
+      el("div", { class: "grid rivals-" + chosen.length }, chosen.map((one, i) => bestCard(one, names[i], i, concept, plainly))));
   };
   const imagesPart = (chosen, names) => {
-    if (!oneTraining(chosen)) return null;
-    const numbers = chosen[0].profile.pictures.filter((n) => chosen.every((one) => one.profile.pictures.includes(n))).slice(0, 12);
+    const at = correspondingOf(chosen);
+    if (at.length < 2) return null;
+    const numbers = chosen[0].profile.pictures.filter((n) => at.every((i) => chosen[i].profile.pictures.includes(n))).slice(0, 12);
     if (!numbers.length) return null;
-    return section("latents", "The same latents", lede("Checkpoints or variants of one training: images in a column come from the same latent."),
+    return section("latents", "The same latents", lede("Checkpoints or variants of one training, or one model: images in a column come from the same latent."),
       scroller("The same latents in each model", el("table", {},
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "model"), numbers.map((n) => el("th", { scope: "col", class: "n" }, String(n))))),
-        el("tbody", {}, chosen.map((one, i) => el("tr", {}, el("th", { scope: "row" }, msign(i), names[i]), numbers.map((n) =>
-          el("td", {}, el("img", { loading: "lazy", src: one.profile.home + "/img/" + n + ".webp", width: "128", height: "128", alt: names[i] + ", image " + n })))))))
+        el("tbody", {}, at.map((i) => el("tr", {}, el("th", { scope: "row" }, msign(i), names[i]), numbers.map((n) =>
+          el("td", {}, el("img", { loading: "lazy", src: chosen[i].profile.home + "/img/" + n + ".webp", width: "128", height: "128", alt: names[i] + ", image " + n })))))))
       , " latents"));
   };
 
