@@ -108,9 +108,8 @@ class Scored:
 class Diagnosing:
     """The search for artifact units of one job in one layer."""
 
-    def __init__(self, job: Job, wish: Examining, precision: str, listener: Listener) -> None:
-        self.job, self.wish, self.checkup, self.listener = job, wish, wish.checkup, listener
-        self.workers = engine.Workers(job.workers)
+    def __init__(self, job: Job, wish: Examining, workers: engine.Workers, listener: Listener) -> None:
+        self.job, self.wish, self.checkup, self.workers, self.listener = job, wish, wish.checkup, workers, listener
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
         given = job.reference
@@ -120,28 +119,27 @@ class Diagnosing:
             given.identity if given is not None else f"drawn by {job.plan.generator}",
             wish.layer,
             job.plan.seed,
-            precision,
+            job.options.precision,
             job.plan.torch,
         )
 
     def run(self) -> dict[str, Any]:
         """All passes; returns what a record keeps of them."""
-        with self.workers:
-            drifted = self._settle_precision()
-            real, real_at = self._real()
-            side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
-            dissected = min(self.checkup.dissected, self.job.samples)
-            _, dissected_at = self._generated(self.job.plan.seed, dissected)
-            published = self.wish.network.published
-            scale = Scale.published(real.shape[1]) if published else Scale.of(real)
-            reference = Reference.of(real, scale)
-            first = self._first_order(real, side, scale)
-            design, design_at = self._design(first)
-            effects, tested_at = self._test(design, reference)
-            order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
-            scored = self._score(order, reference, design)
-            near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
-            pictures_at = self._pictures(design, effects, order, scored, near)
+        drifted = self._settle_precision()
+        real, real_at = self._real()
+        side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
+        dissected = min(self.checkup.dissected, self.job.samples)
+        _, dissected_at = self._generated(self.job.plan.seed, dissected)
+        published = self.wish.network.published
+        scale = Scale.published(real.shape[1]) if published else Scale.of(real)
+        reference = Reference.of(real, scale)
+        first = self._first_order(real, side, scale)
+        design, design_at = self._design(first)
+        effects, tested_at = self._test(design, reference)
+        order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
+        scored = self._score(order, reference, design)
+        near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
+        pictures_at = self._pictures(design, effects, order, scored, near)
         for line in self._lines(scored.images, real.shape):
             self.listener.say(line)
         return {

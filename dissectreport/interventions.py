@@ -12,8 +12,8 @@ import numpy as np
 from dissectreport import engine, store
 from dissectreport.analysis.causal import Study
 from dissectreport.errors import BadOption
-from dissectreport.jobs import Job, Listener
-from dissectreport.plan import PAIR, Aim, Budget, Shard, shards
+from dissectreport.jobs import Intervention, Job, Listener
+from dissectreport.plan import PAIR, Aim, Shard, shards
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -95,32 +95,37 @@ def as_set(units: Iterable[int]) -> Units:
 class Intervening:
     """The interventions of one job on one layer."""
 
-    def __init__(self, job: Job, study: Study, layer: str, budget: Budget, precision: str, listener: Listener) -> None:
-        self.job, self.study, self.budget, self.listener = job, study, budget, listener
-        self.workers = engine.Workers(job.workers)
+    def __init__(
+        self,
+        job: Job,
+        study: Study,
+        aim: Intervention,
+        workers: engine.Workers,
+        listener: Listener,
+    ) -> None:
+        self.job, self.study, self.budget, self.workers, self.listener = job, study, aim.budget, workers, listener
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
         self.aim = Aim(
             job.plan.generator,
             job.plan.segmenter,
-            layer,
+            aim.layer,
             study.concepts,
             study.grounds,
             job.plan.seed,
-            precision,
+            job.options.precision,
             job.plan.torch,
         )
 
     def run(self) -> dict[str, Any]:
         """All passes; returns what a record keeps of them."""
-        with self.workers:
-            agreement = self._settle_precision()
-            presence, rows = self._search()
-            first, first_at = self._first_order()
-            design, design_at = self._design(presence, rows, first)
-            judged_at, areas = self._judge(design)
-            planted_at, insertions = self._context(design, presence)
-            pictures_at = self._pictures(design, presence, areas, insertions, first)
+        agreement = self._settle_precision()
+        presence, rows = self._search()
+        first, first_at = self._first_order()
+        design, design_at = self._design(presence, rows, first)
+        judged_at, areas = self._judge(design)
+        planted_at, insertions = self._context(design, presence)
+        pictures_at = self._pictures(design, presence, areas, insertions, first)
         return {
             "aim": asdict(self.aim),
             "budget": asdict(self.budget),

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 1440
 """Samples by default. Half of them score, in whole shards: 720 images stand behind every printed IoU."""
-QUICK_SAMPLES, QUICK_PILOT = 288, 192
-"""Samples, and samples that set the levels, of a quick run."""
+QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 256, 128, 32
+"""Samples, samples that set the levels, and the side of the grid of a quick run."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
 
@@ -239,15 +239,17 @@ def no_layer(model: str, layer: str, generator: Generator) -> UnknownName:
 
 
 def hastened(options: Options, generator: Generator) -> Options:
-    """The options of a quick run: few images, the first, middle and last of the layers, the smallest budget."""
+    """The options of a quick run: few images and pixels, first, middle and last of the layers, the smallest budget."""
     if not options.quick:
         return options
     layers = generator.default_layers
+    own = rule_named(options.rule).reference
     return replace(
         options,
         samples=QUICK_SAMPLES if options.samples is None else options.samples,
         layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
         budget=options.budget or "quick",
+        grid=options.grid or (0 if own else QUICK_GRID),
         pilot=QUICK_PILOT,
     )
 

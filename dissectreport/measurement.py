@@ -62,9 +62,8 @@ KEPT = 230
 class Measurement:
     """The passes of one job, in order."""
 
-    def __init__(self, job: Job, listener: Listener) -> None:
-        self.job, self.listener = job, listener
-        self.workers = engine.Workers(job.workers)
+    def __init__(self, job: Job, workers: engine.Workers, listener: Listener) -> None:
+        self.job, self.workers, self.listener = job, workers, listener
         self.cache = job.options.cache / "measurements"
         self.repeats = True
         self.folders: set[str] = set()
@@ -83,10 +82,6 @@ class Measurement:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        with self.workers:
-            return self._run_all()
-
-    def _run_all(self) -> Record:
         from dissectreport.measure import untrained
 
         job = self.job

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from dissectreport import records, store
 from dissectreport.analysis.artifacts import CHOICE
 from dissectreport.checkpoints import downloads
+from dissectreport.engine import Workers
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError, UnknownName
 from dissectreport.jobs import (
     FEW,
@@ -29,6 +30,7 @@ from dissectreport.jobs import (
     prepare,
     settled,
 )
+from dissectreport.plan import rule_named
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import CAP, SITE_LIMIT
 from dissectreport.report.drawing import PLAIN, Drawing, checked_address
@@ -72,12 +74,13 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
 
     ear = listener or Silent()
     job = settled(prepare(options), ear)
-    record = Measurement(job, ear).run()
-    record = _intervened(job, record, ear) if options.interventions else record
-    return _diagnosed(job, record, ear) if options.artifacts else record
+    with Workers(job.workers) as workers:
+        record = Measurement(job, workers, ear).run()
+        record = _intervened(job, record, workers, ear) if options.interventions else record
+        return _diagnosed(job, record, workers, ear) if options.artifacts else record
 
 
-def _intervened(job: Job, record: Record, ear: Listener) -> Record:
+def _intervened(job: Job, record: Record, workers: Workers, ear: Listener) -> Record:
     """The record with what turning units off and on did."""
     from dissectreport.analysis.assemble import what_to_study
     from dissectreport.interventions import Intervening
@@ -91,7 +94,7 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     reader = Reader(options.cache / "measurements")
     try:
         study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
-        run = Intervening(job, study, aim.layer, aim.budget, options.precision, ear)
+        run = Intervening(job, study, aim, workers, ear)
         kept = run.run()
     except (BadOption, ModelError, SegmenterError) as error:
         if asked_for(options):
@@ -104,7 +107,7 @@ def _intervened(job: Job, record: Record, ear: Listener) -> Record:
     return found
 
 
-def _diagnosed(job: Job, record: Record, ear: Listener) -> Record:
+def _diagnosed(job: Job, record: Record, workers: Workers, ear: Listener) -> Record:
     """The record with artifact units and what ablating them does to the quality of images."""
     from dissectreport.diagnosis import Diagnosing
 
@@ -113,7 +116,7 @@ def _diagnosed(job: Job, record: Record, ear: Listener) -> Record:
         ear.say(f"no artifact units: {no_artifacts(options, job.generator, job.segmenter, job.reference)}")
         return record
     ear.say(f"looking for artifact units in {wish.layer}")
-    run = Diagnosing(job, wish, options.precision, ear)
+    run = Diagnosing(job, wish, workers, ear)
     try:
         kept = run.run()
     except (BadOption, ModelError, FeaturesError, FolderError) as error:
@@ -296,14 +299,17 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
         names = tuple(layer.name for layer in known.layers)
         options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
         budget = options.budget or (known.artifacts or {}).get("checkup", {}).get("name", "")
-        options = replace(options, pilot=known.plan["pilot"], budget=budget)
+        grid = 0 if rule_named(options.rule).reference else known.plan["grid"]
+        options = replace(options, pilot=known.plan["pilot"], grid=grid, budget=budget)
     layer = layer or middle(prepare(replace(options, artifacts=False)).layers)
     if known is None:
         options = replace(options, layers=(layer,), controls=False)
     job = settled(prepare(replace(options, artifact_layer=layer)), ear)
     same = known is not None and known.plan == asdict(job.plan)
-    record = known if known is not None and same else Measurement(job, ear).run()
-    found = _assembled(_diagnosed(job, record, ear), options.cache).artifacts
+    with Workers(job.workers) as workers:
+        record = known if known is not None and same else Measurement(job, workers, ear).run()
+        record = _diagnosed(job, record, workers, ear)
+    found = _assembled(record, options.cache).artifacts
     assert found is not None, "what was asked for is there, or was refused"
     units = found.repair
     generator = job.generator

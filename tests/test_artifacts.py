@@ -27,7 +27,7 @@ from dissectreport.analysis.quality import Reference, frechet_distance
 from dissectreport.cli import app
 from dissectreport.diagnosis import Design, matched
 from dissectreport.errors import BadOption, FolderError, ModelError
-from dissectreport.jobs import Options, prepare
+from dissectreport.jobs import Options, Silent, prepare
 from dissectreport.measure import Source
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
@@ -361,6 +361,29 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     with torch.no_grad(), repaired(generator, read_edits(edits)):
         wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
+
+
+class Told(Silent):
+    """A listener that keeps the names of the tasks."""
+
+    def __init__(self) -> None:
+        self.tasks: set[str] = set()
+
+    def progress(self, task: str, done: int, total: int, unit: str) -> None:
+        self.tasks.add(task)
+
+
+def test_what_was_measured_on_another_grid_is_not_measured_again(
+    options: Options, monkeypatch_module: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
+    coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
+    pipeline.measure(coarse)
+    told = Told()
+    again = {"samples": None, "pilot": Options("").pilot, "cache": tmp_path}
+    pipeline.artifacts(Options(**{**vars(options), **again}), told)
+    assert "testing single units" in told.tasks
+    assert not {task for task in told.tasks if task.startswith(("counting", "pilot"))}
 
 
 def test_edits_of_other_weights_are_refused_unless_allowed() -> None:

@@ -709,11 +709,13 @@ def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
 
 def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
     quick = jobs.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
-    assert (quick.samples, quick.plan.pilot, quick.layers) == (288, 192, ("layer2", "layer6", "layer10"))
+    assert (quick.samples, quick.plan.pilot, quick.layers) == (256, 128, ("layer2", "layer6", "layer10"))
+    assert quick.plan.grid == 32
     assert quick.intervention is not None
     assert quick.intervention.budget.name == "quick"
     assert "--quick" in jobs.reproduce(quick)
-    asked = jobs.prepare(Options("scenes_pgan", quick=True, samples=96, layers=("layer4",), budget="default"))
-    assert (asked.samples, asked.layers) == (96, ("layer4",))
+    asked = jobs.prepare(Options("scenes_pgan", quick=True, samples=96, layers=("layer4",), budget="default", grid=16))
+    assert (asked.samples, asked.layers, asked.plan.grid) == (96, ("layer4",), 16)
+    assert jobs.prepare(Options("scenes_pgan", quick=True, rule="iclr2019")).plan.grid == 64, "the rule's own"
     assert asked.intervention is not None
     assert asked.intervention.budget.name == "default"

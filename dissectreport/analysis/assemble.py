@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -45,6 +47,10 @@ class Reader(Protocol):
         """The devices on which a folder's shards were measured."""
 
 
+AT_A_TIME = 2
+"""Layers that are judged at a time: each has its counts in memory."""
+
+
 def assemble(record: Record, reader: Reader) -> Dissection:
     """All that was found about a measured model."""
     plan = Plan(**record.plan)
@@ -61,7 +67,10 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     judging = unsplit(halves) if source.rule.reference else halves
     concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.reference else _corrected
-    units = [judged(source, layer, vocabulary, concepts["position_only"]) for layer in record.layers]
+    # What takes long is done by numpy and zlib, which let the other thread go on.
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
+        units = list(threads.map(each, record.layers))
     pictures = source.pictures()
     devices = source.devices()
     repair = _artifacts(record, reader, units, areas, vocabulary)
