@@ -21,18 +21,19 @@ def load(
     what: str | Path,
     *,
     model: str = "",
-    rule: str = "corrected",
+    rule: str = "",
     cache: Path | None = None,
     samples: int = 0,
     layers: tuple[str, ...] = (),
 ) -> Report:
     """The tables and pictures of a report: of a model that was measured, by name, or of a site, by its folder.
 
-    Of several models in a site, `model` chooses; of several runs in the cache, the newest that fits is taken.
+    Of several models in a site, `model` chooses, by name or folder; of several rules `rule`, by default the corrected
+    one; of several runs in the cache, the newest that fits is taken.
     """
     from dissectreport import pipeline
     from dissectreport.report import notebook
 
     if notebook.is_site(Path(what)):
-        return notebook.of_site(Path(what), model)
-    return notebook.of_dissection(pipeline.load(str(what), rule, cache, samples=samples, layers=layers))
+        return notebook.of_site(Path(what), model, rule)
+    return notebook.of_dissection(pipeline.load(str(what), rule or "corrected", cache, samples=samples, layers=layers))

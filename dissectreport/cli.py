@@ -78,7 +78,11 @@ SiteLimit = Annotated[
 ]
 Fit = Annotated[bool, typer.Option("--fit", help="Leave out images and unit pages, step by step, to stay within it.")]
 BaseUrl = Annotated[
-    str, typer.Option(help="Address under which the site will be published, for share cards, canonical links, sitemap.")
+    str,
+    typer.Option(
+        help="Address under which the site will be published, for share cards, canonical links, sitemap; default: the "
+        "one that the site holds already. none: take it away."
+    ),
 ]
 Controls = Annotated[bool, typer.Option(help="Measure the untrained and the rotated controls too.")]
 Mixed = Annotated[bool, typer.Option(help="Merge samples that were measured on different devices.")]
@@ -293,6 +297,9 @@ def import_old(
     name: Annotated[
         str, typer.Option(help="What to call the model; default: the folder's name.", show_default=False)
     ] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Even if other results were imported under that name.")
+    ] = False,
     out: Out = Path("site"),
 ) -> None:
     """Show old results in a site: units, labels, IoU and the images that lie beside the file."""
@@ -300,7 +307,7 @@ def import_old(
         from dissectreport import pipeline
 
         pipeline.writable(out)
-        _written(pipeline.import_old(file, out, name), ear)
+        _written(pipeline.import_old(file, out, name, replace), ear)
 
 
 @app.command()
@@ -330,12 +337,23 @@ def publish(
     fit: Annotated[
         bool, typer.Option("--fit", help="Draw the site anew with fewer images and pages until it is within it.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look whether it is a site that fits; nothing is pushed.")
+    ] = False,
     cache: Cache = None,
 ) -> None:
     """Push a site to the branch that GitHub Pages serves; needs the extra dissectreport[publish]."""
     with listening() as ear:
         from dissectreport import publishing
 
+        if check:
+            models = publishing.check_site(site)
+            size = publishing.check_size(site, budget)
+            ear.close()
+            typer.echo(
+                f"{site} holds {counted(len(models), 'model')} and takes {size / 1e6:,.1f} MB: it can be published"
+            )
+            return
         publishing.check_installed()
         publishing.check_site(site)
         target = publishing.target(Path(), remote, branch, replace)

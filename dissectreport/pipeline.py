@@ -253,12 +253,15 @@ def export_old(model: str, out: Path, rule: str = "corrected", cache: Path | Non
     return len(pictures) + 1
 
 
-def import_old(path: Path, out: Path, name: str = "") -> Written:
-    """Draw what a dissect.json of the reference tells, with the images beside it, into the site at `out`."""
+def import_old(path: Path, out: Path, name: str = "", again: bool = False) -> Written:
+    """Draw what a dissect.json of the reference tells, with the images beside it, into the site at `out`.
+
+    Over other results that were imported under the same name only if that is wanted `again`.
+    """
     from dissectreport.report.dissect_json import read_dissect_json
     from dissectreport.report.imported import write_imported
 
-    return write_imported(read_dissect_json(path), path.resolve().parent, out, name)
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name, again)
 
 
 def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:

@@ -139,7 +139,7 @@ def _total(site: Path) -> str:
 
 def _run_of(one: Summary) -> Wanted:
     """The run that a model's pages show."""
-    return Wanted(one.samples, tuple(str(layer["layer"]) for layer in one.layers), one.seed, one.segmenter)
+    return Wanted(one.samples, tuple(str(layer["layer"]) for layer in one.layers), one.seed, one.segmenter, one.grid)
 
 
 def target(repository: Path, remote: str = "origin", branch: str = "gh-pages", replace: bool = False) -> Target:

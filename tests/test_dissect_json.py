@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 import dissectreport
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.cli import app
-from dissectreport.errors import BadOption
+from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.imported import write_imported
-from dissectreport.report.site import write_site
+from dissectreport.report.site import write_comparison, write_site
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,26 @@ def test_importing_again_gives_the_same_bytes_and_removes_what_went(old: Path, t
     assert (tmp_path / "church" / "layer1" / "index.html").read_text().count("no image") == 8
 
 
+def test_other_results_of_the_same_name_are_not_drawn_over(old: Path, tmp_path: Path) -> None:
+    write_imported(read_dissect_json(old), old.parent, tmp_path)
+    before = contents(tmp_path)
+    other = tmp_path / "elsewhere" / "church"
+    other.mkdir(parents=True)
+    (other / "dissect.json").write_text(json.dumps(small()))
+    with pytest.raises(OutputError, match="other results imported as 'church'; give these another --name"):
+        write_imported(read_dissect_json(other / "dissect.json"), other, tmp_path)
+    assert {name: held for name, held in contents(tmp_path).items() if "elsewhere" not in name} == before
+    write_imported(read_dissect_json(other / "dissect.json"), other, tmp_path, again=True)
+    assert (tmp_path / "church" / "layer4" / "index.html").exists()
+
+
+def test_old_results_are_not_compared_and_it_is_said_why(old: Path, dissection: Dissection, tmp_path: Path) -> None:
+    write_site(dissection, tmp_path)
+    write_imported(read_dissect_json(old), old.parent, tmp_path)
+    with pytest.raises(OutputError, match=r"church was imported from a dissect\.json, which holds neither null nor"):
+        write_comparison(tmp_path, ["planted", "church"])
+
+
 def small(**changes: Any) -> dict[str, Any]:
     unit = {"unit": 0, "iou": 0.5, "iou_label": "tree", "iou_cat": "object", "interp": True}
     return {"layers": [{"layer": "layer4", "units": [unit], **changes}]}
@@ -149,15 +169,15 @@ def test_images_are_taken_from_beside_the_file_alone_and_written_anew(old: Path,
     for folder in ("../outside", str(tmp_path / "outside")):
         (beside / "layer4" / "image").mkdir(parents=True, exist_ok=True)
         (beside / "dissect.json").write_text(json.dumps(small(dirname=folder)))
-        write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out")
+        write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out", again=True)
         assert not list((tmp_path / "site").glob("out/layer4/img/*"))
     (beside / "layer4" / "image" / "0-top.jpg").write_bytes(b"no image")
     (beside / "dissect.json").write_text(json.dumps(small()))
-    write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out")
+    write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out", again=True)
     assert not list((tmp_path / "site").glob("out/layer4/img/*"))
     wide = Image.new("RGB", (20 * 256, 256), "red")
     wide.save(beside / "layer4" / "image" / "0-top.jpg", comment=b"whose picture this is")
-    write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out")
+    write_imported(read_dissect_json(beside / "dissect.json"), beside, tmp_path / "site", "out", again=True)
     drawn = tmp_path / "site" / "out" / "layer4" / "img" / "0.webp"
     assert Image.open(drawn).size == (6 * 128, 128) and b"whose picture" not in drawn.read_bytes()
 

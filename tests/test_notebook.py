@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made import made_dissection, with_causes
+from made import made_dissection, under_rule, with_causes
 from PIL import Image
 from test_site import HOSTILE, hostile
 
@@ -130,6 +130,18 @@ def test_of_several_reports_one_is_chosen(site: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="holds several reports; choose with model=, one of one, two"):
         dissectreport.load(tmp_path)
     assert dissectreport.load(tmp_path, model="two").model == dissectreport.load(tmp_path / "two").model == "two"
+
+
+def test_of_a_model_under_several_rules_one_is_chosen(tmp_path: Path) -> None:
+    one = made_dissection(units=6, layers=1, name="one")
+    for made in (one, under_rule(one, "pnas2020"), made_dissection(units=6, layers=1, name="two")):
+        write_site(made, tmp_path)
+    assert dissectreport.load(tmp_path, model="one").rule == "corrected"
+    assert dissectreport.load(tmp_path, model="one", rule="pnas2020").rule == "pnas2020"
+    assert dissectreport.load(tmp_path, rule="pnas2020").model == "one"
+    assert dissectreport.load(tmp_path, model="one-pnas2020").rule == "pnas2020"
+    with pytest.raises(UnknownName, match="no report under rule 'iclr2019'"):
+        dissectreport.load(tmp_path, model="one", rule="iclr2019")
 
 
 def cells(**changes: str) -> list[str]:

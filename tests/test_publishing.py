@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from made import made_dissection
-from test_site import contents
+from test_site import broken_links, contents
 from typer.testing import CliRunner
 
 from dissectreport import publishing
 from dissectreport.cli import app
 from dissectreport.errors import UnknownName
 from dissectreport.publishing import pages_address
-from dissectreport.report.drawing import DETAILS
-from dissectreport.report.site import read_summaries, write_site
+from dissectreport.report.drawing import DETAILS, Drawing, lessened
+from dissectreport.report.site import read_summaries, write_comparison, write_site
 
 
 def run(*words: Any) -> Any:
@@ -162,6 +162,35 @@ def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monk
     monkeypatch.setattr(publishing, "FILE_BUDGET", 2)
     with pytest.raises(publishing.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
         publishing.check_size(made, 0)
+
+
+def test_a_site_is_checked_without_a_repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fits = run(made, "--check")
+    assert fits.exit_code == 0 and "holds 1 model and takes" in fits.stdout
+    monkeypatch.setattr(publishing, "FILE_BUDGET", 0)
+    refused = run(made, "--check")
+    assert refused.exit_code == 1 and "no file of more than" in refused.stderr
+    assert run(tmp_path, "--check").exit_code == 1
+
+
+def test_a_model_is_drawn_anew_from_the_run_that_its_pages_show(tmp_path: Path) -> None:
+    write_site(made_dissection(units=6, layers=1), tmp_path)
+    (one,) = read_summaries(tmp_path)
+    facts = made_dissection(units=6, layers=1).provenance
+    wanted = publishing._run_of(one)
+    assert (wanted.samples, wanted.seed, wanted.grid) == (facts.samples, facts.seed, facts.grid) and wanted.grid
+
+
+def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
+    made = [made_dissection(units=6, layers=1, name=name) for name in ("one", "two")]
+    for each in made:
+        write_site(each, tmp_path)
+    page = write_comparison(tmp_path, ["one", "two"]).index
+    for each in made:
+        write_site(lessened(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+    assert not list(tmp_path.glob("*/*/unit-*.html")) and "#u=" in page.read_text("utf-8")
+    assert not broken_links(tmp_path)
 
 
 def test_fitting_draws_the_site_anew_step_by_step_and_says_each(

@@ -17,8 +17,10 @@ from dissectreport import __version__
 from dissectreport.analysis.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.citation import licence_of
-from dissectreport.report.drawing import DETAILS, Drawing, checked_address, detail_named, lessened
-from dissectreport.report.site import Written, write_site
+from dissectreport.report.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.drawing import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.imported import write_imported
+from dissectreport.report.site import Written, write_comparison, write_site
 
 BASE = "https://someone.github.io/what%20is%20inside/"
 
@@ -67,10 +69,29 @@ def test_the_sitemap_lists_every_page_of_every_model_once(dissection: Dissection
     assert sorted(listed) == sorted(canonical(page)[0] for page in pages(tmp_path))
 
 
+def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    write_site(dissection, out, drawing=Drawing(base_url=BASE))
+    before = contents(out)
+    assert write_site(dissection, out).changed == 0 and contents(out) == before
+    write_site(made_dissection(units=6, layers=1, name="another"), out)
+    old = tmp_path / "results"
+    old.mkdir()
+    (old / "dissect.json").write_bytes(dissect_json(dissection))
+    write_imported(read_dissect_json(old / "dissect.json"), old, out)
+    page = write_comparison(out, ["planted", "another"]).index
+    root = ElementTree.parse(out / "sitemap.xml").getroot()
+    listed = [str(one.text) for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert sorted(listed) == sorted(canonical(page)[0] for page in pages(out))
+    assert BASE + page.relative_to(out).as_posix() in listed
+    assert meta(page)["og:image"].startswith(BASE)
+    assert page.relative_to(out).as_posix() in (out / "compare.html").read_text("utf-8"), "nobody would find it"
+
+
 def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Path) -> None:
     dissection = made_dissection(units=6, layers=1)
     write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=BASE))
-    write_site(dissection, tmp_path / "told")
+    write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=NOWHERE))
     write_site(dissection, tmp_path / "never")
     never = contents(tmp_path / "never")
     assert contents(tmp_path / "told") == never
@@ -88,7 +109,7 @@ def test_somebody_elses_sitemap_is_left_alone(dissection: Dissection, tmp_path: 
 
 
 def test_addresses_are_checked_and_end_with_a_slash() -> None:
-    assert checked_address("") == ""
+    assert (checked_address(""), checked_address(NOWHERE)) == ("", NOWHERE)
     assert checked_address("https://a.b/c d") == checked_address("https://a.b/c d/") == "https://a.b/c%20d/"
     for wrong in ("a.b", "file:///x", "https://", "https://a.b/?q=1", "https://a.b/#top", "javascript:alert(1)"):
         with pytest.raises(BadOption, match="--base-url is the address of the published site"):

@@ -31,7 +31,7 @@ from dissectreport.analysis.profiles import (
 from dissectreport.errors import OutputError
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Site
-from dissectreport.report.places import COMPARE
+from dissectreport.report.places import CARD_ENDS, COMPARE
 from dissectreport.report.tables import without_nan
 
 VERSION = 1
@@ -58,6 +58,10 @@ class Sited:
     def unit(self, layer: str, unit: int) -> str:
         """The page of a unit, from the top of the site."""
         return f"{self.home}/{self.folders[layer]}/{str(unit).join(self.unit_ends)}"
+
+    def card(self, layer: str, unit: int) -> str:
+        """The card of a unit on the page of its layer, which a site of any size has."""
+        return f"{self.home}/{self.folders[layer]}/{str(unit).join(CARD_ENDS)}"
 
     def strip(self, layer: str, unit: int) -> str:
         """The strip of a unit."""

@@ -54,8 +54,9 @@ from dissectreport.report.compare_words import (
     whole,
 )
 from dissectreport.report.figures import DASH, Agreement, count, percent, removed, share
-from dissectreport.report.frame import Frame, frame
+from dissectreport.report.frame import Frame, frame, published
 from dissectreport.report.marks import mark_of
+from dissectreport.report.places import CARD
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose best units the page shows, and images in a row."""
@@ -227,16 +228,19 @@ Address = Callable[[str], str]
 """From the address of a file in the site to what the page writes for it."""
 
 
-def comparison_page(subject: Subject, here: str, picture: Address, inside: bool) -> ComparisonPage:
+def comparison_page(
+    subject: Subject, here: str, picture: Address, inside: bool, base_url: str = "", card: str = ""
+) -> ComparisonPage:
     """The page for a choice of models.
 
     `here` is its address from the top of the site, `picture` gives an image's address, and only a page `inside` the
-    site has links to the models' own pages.
+    site has links to the models' own pages, and full addresses where `base_url` tells that of the site.
     """
     title = (
         " against ".join([subject.names[0], ", ".join(subject.names[1:])]) if subject.names[1:] else subject.names[0]
     )
     around = _alone(here, title, inside)
+    around = published(around, base_url, card) if inside else around
     to = around.to if inside else lambda address: ""
     best, left_out = _best(subject, picture, to)
     numbers, images = _images(subject, picture)
@@ -655,7 +659,7 @@ def _best_unit(subject: Subject, at: int, concept: Concept, picture: Address, to
         at + 1,
         subject.names[at],
         f"{layer} unit {best.unit}",
-        to(sited.unit(layer, best.unit)),
+        to(sited.card(layer, best.unit)),
         picture(sited.strip(layer, best.unit)),
         SHOWN * sited.tile,
         agreement,
@@ -694,10 +698,13 @@ def read_picture(out: Path, address: str) -> str:
         raise OutputError(f"{out / address} is missing; draw that model again ({error.strerror})") from error
 
 
-def page_of(out: Path, subject: Subject, file: Path) -> ComparisonPage:
+def page_of(out: Path, subject: Subject, file: Path, base_url: str = "") -> ComparisonPage:
     """The page for a choice, to be written to `file`; links lead to the site at `out` where the file lies within."""
     try:
         here = file.resolve().relative_to(out.resolve()).as_posix()
     except ValueError:
         return comparison_page(subject, "page.html", partial(read_picture, out), False)
-    return comparison_page(subject, posixpath.normpath(here), partial(read_picture, out), True)
+    cards = (f"{one.home}/{CARD}" for one in subject.sited if (out / one.home / CARD).is_file())
+    return comparison_page(
+        subject, posixpath.normpath(here), partial(read_picture, out), True, base_url, next(cards, "")
+    )

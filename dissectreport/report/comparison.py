@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dissectreport.errors import BadOption, OutputError, UnknownName
@@ -11,7 +14,7 @@ from dissectreport.report.compare_data import read_sited
 from dissectreport.report.compare_page import Subject
 from dissectreport.report.names import safe_name
 from dissectreport.report.pages import Summary
-from dissectreport.report.places import COMPARISONS
+from dissectreport.report.places import COMPARISONS, OLD
 
 
 def chosen(out: Path, summaries: Sequence[Summary], models: Sequence[str], layers: Sequence[str]) -> Subject:
@@ -24,7 +27,14 @@ def chosen(out: Path, summaries: Sequence[Summary], models: Sequence[str], layer
         raise BadOption(f"two to {MOST} models can be compared at a time, not {len(models)}")
     if len(layers) not in (0, 1, len(models)):
         raise BadOption(f"--layers takes one layer for all models, or {len(models)} of them, not {len(layers)}")
-    sited = [read_sited(out, _home(out, summaries, name)) for name in models]
+    homes = [_home(out, summaries, name) for name in models]
+    for summary in summaries:
+        if summary.home in homes and summary.rule == OLD:
+            raise OutputError(
+                f"{summary.model} was imported from a dissect.json, which holds neither null nor intervals to compare "
+                "by; compare models that were measured here"
+            )
+    sited = [read_sited(out, home) for home in homes]
     each = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
     for one, layer in zip(sited, each, strict=True):
         known = [found.name for found in one.profile.layers]
@@ -45,6 +55,17 @@ def _home(out: Path, summaries: Sequence[Summary], name: str) -> str:
     if not found:
         raise UnknownName.of(f"model in {out}:", name, [one.home for one in summaries])
     return found[0]
+
+
+def kept(out: Path) -> dict[str, str]:
+    """The fixed pages that the site at `out` holds: address -> title."""
+    found = {}
+    for path in sorted((out / COMPARISONS).glob("*.html")):
+        with suppress(OSError, UnicodeDecodeError):
+            title = re.search(r"<h1>(.*?)</h1>", path.read_text("utf-8"))
+            if title is not None:
+                found[f"{COMPARISONS}/{path.name}"] = html.unescape(title[1])
+    return found
 
 
 def place(out: Path, subject: Subject) -> Path:

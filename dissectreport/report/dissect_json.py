@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,18 +187,22 @@ class OldDissection:
     layers: tuple[OldLayer, ...]
     iou_threshold: float
     settings: Mapping[str, Any]
+    digest: str = ""
+    """SHA-256 of the file."""
 
 
 def read_dissect_json(path: Path) -> OldDissection:
     """What a dissect.json tells; BadOption where it is none."""
     try:
-        held = json.loads(path.read_text("utf-8"))
+        content = path.read_bytes()
+        held = json.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
         raise BadOption(f"there is no file {path}") from error
     except (OSError, ValueError) as error:
         raise BadOption(f"{path} cannot be read as JSON: {error}") from error
     try:
-        return _dissection(held, path.resolve().parent.name)
+        found = _dissection(held, path.resolve().parent.name)
+        return replace(found, digest=hashlib.sha256(content).hexdigest())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise BadOption(f"{path} is no dissect.json of the reference implementation: {reason}") from error

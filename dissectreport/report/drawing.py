@@ -61,7 +61,8 @@ class Drawing:
     fit: bool = False
     """Whether less is shown, step by step, where all would be larger than the limit."""
     base_url: str = ""
-    """The address of the published site, which ends in '/'; '' keeps pages free of any absolute address."""
+    """The address of the published site, which ends in '/'; '' for the one that the site holds already, if it holds
+    any, and `NOWHERE` for pages free of any absolute address."""
 
     @property
     def steps(self) -> Sequence[Detail]:
@@ -70,11 +71,15 @@ class Drawing:
         return DETAILS[first:] if self.fit else DETAILS[first : first + 1]
 
 
+NOWHERE = "none"
+"""What takes a site's address away again."""
 PLAIN = Drawing()
 
 
 def checked_address(given: str) -> str:
-    """The address of a site that will be published, ended by '/'; '' stays ''."""
+    """The address of a site that will be published, ended by '/'; '' and `NOWHERE` stay as they are."""
+    if given == NOWHERE:
+        return given
     parts = urlsplit(given)
     if given and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
         raise BadOption(

@@ -11,23 +11,31 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from dissectreport.errors import OutputError
 from dissectreport.report import images
 from dissectreport.report.assets import load_assets
 from dissectreport.report.dissect_json import OldDissection, OldLayer, OldUnit
-from dissectreport.report.frame import Assets, Frame, Link, frame
+from dissectreport.report.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.layer_pages import STRIP
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import Pairs, core
 from dissectreport.report.names import safe_name, safe_names
 from dissectreport.report.pages import Summary
-from dissectreport.report.places import FIRST_OF_SITE, TAKEN, Places
-from dissectreport.report.site import Files, Written, as_json_file, occupied_by_others, render, write_home
+from dissectreport.report.places import FIRST_OF_SITE, OLD, TAKEN, Places
+from dissectreport.report.site import (
+    Files,
+    Written,
+    address_of_site,
+    as_json_file,
+    occupied_by_others,
+    read_summaries,
+    render,
+    write_home,
+)
 from dissectreport.report.tables import as_csv, as_json
 
 TOLD = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
 """Settings that pages show; others are folders of whoever ran it."""
-RULE = "dissect.json"
-"""What stands for the rule of such results."""
 UNTOLD = (
     "These numbers are from a dissect.json of the reference implementation, which tells each unit's IoU with its "
     "label. It does not tell the IoU that chance would give, nor any interval: an IoU here may be no more than what "
@@ -80,18 +88,32 @@ class _Strip:
     width: int
 
 
-def write_imported(found: OldDissection, beside: Path, out: Path, name: str = "") -> Written:
-    """Write pages of old results into the site at `out`; their images lie below the folder `beside`."""
+def write_imported(found: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
+    """Write pages of old results into the site at `out`; their images lie below the folder `beside`.
+
+    Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
+    """
     model = name or found.name
+    there = [one for one in read_summaries(out) if (one.model, one.rule) == (model, OLD)]
+    if not again and any(one.digest not in ("", found.digest) for one in there):
+        raise OutputError(
+            f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
+        )
     assets, _ = load_assets()
-    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, RULE)])
+    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
     places = Places(home, safe_names([layer.name for layer in found.layers], TAKEN))
     strips = {layer.name: _strips(layer, beside) for layer in found.layers}
-    return write_home(out, home, _files(found, model, places, assets, strips))
+    address = address_of_site(out)
+    return write_home(out, home, _files(found, model, places, assets, strips, address), address)
 
 
 def _files(
-    found: OldDissection, model: str, places: Places, assets: Assets, strips: dict[str, dict[int, _Strip]]
+    found: OldDissection,
+    model: str,
+    places: Places,
+    assets: Assets,
+    strips: dict[str, dict[int, _Strip]],
+    address: str,
 ) -> Files:
     files: Files = {}
     for layer in found.layers:
@@ -102,11 +124,11 @@ def _files(
             files[places.data("units", kind, layer.name)] = write(table)
             files[places.data("controls", kind, layer.name)] = write(counts)
         files[places.layer(layer.name)] = render(
-            "old_layer.html", _layer_page(found, model, layer, places, assets, drawn)
+            "old_layer.html", _layer_page(found, model, layer, places, assets, drawn, address)
         )
     files[places.image("band")] = _band([one for drawn in strips.values() for one in drawn.values()])
-    files[places.page("index")] = render("old.html", _overview(found, model, places, assets, strips))
-    files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(found, model, places, assets)))
+    files[places.page("index")] = render("old.html", _overview(found, model, places, assets, strips, address))
+    files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(found, model, places, assets, address)))
     return files
 
 
@@ -138,9 +160,9 @@ def _band(drawn: list[_Strip]) -> bytes:
 
 
 def _frame(
-    found: OldDissection, model: str, places: Places, assets: Assets, here: str, title: str, current: str = ""
+    found: OldDissection, model: str, places: Places, assets: Assets, here: str, title: str, current: str, address: str
 ) -> Frame:
-    around = frame(here, title, f"Old results about {model}, from a dissect.json.", assets)
+    around = published(frame(here, title, f"Old results about {model}, from a dissect.json.", assets), address)
     entries = {"overview": places.page("index"), **{one.name: places.layer(one.name) for one in found.layers}}
     return replace(
         around,
@@ -151,9 +173,16 @@ def _frame(
 
 
 def _layer_page(
-    found: OldDissection, model: str, layer: OldLayer, places: Places, assets: Assets, drawn: dict[int, _Strip]
+    found: OldDissection,
+    model: str,
+    layer: OldLayer,
+    places: Places,
+    assets: Assets,
+    drawn: dict[int, _Strip],
+    address: str,
 ) -> OldLayerPage:
-    around = _frame(found, model, places, assets, places.layer(layer.name), f"{layer.name} · {model}", layer.name)
+    title = f"{layer.name} · {model}"
+    around = _frame(found, model, places, assets, places.layer(layer.name), title, layer.name, address)
     ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
     named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
 
@@ -174,9 +203,14 @@ def _layer_page(
 
 
 def _overview(
-    found: OldDissection, model: str, places: Places, assets: Assets, strips: dict[str, dict[int, _Strip]]
+    found: OldDissection,
+    model: str,
+    places: Places,
+    assets: Assets,
+    strips: dict[str, dict[int, _Strip]],
+    address: str,
 ) -> OldOverview:
-    around = _frame(found, model, places, assets, places.page("index"), model, "overview")
+    around = _frame(found, model, places, assets, places.page("index"), model, "overview", address)
     rows = tuple(
         (
             Link(around.to(places.layer(layer.name)), layer.name),
@@ -217,7 +251,7 @@ def _controls(layer: OldLayer) -> pd.DataFrame:
     return pd.DataFrame([{"control": "measured", "category": "", **_counts(layer)}])
 
 
-def _summary(found: OldDissection, model: str, places: Places, assets: Assets) -> Summary:
+def _summary(found: OldDissection, model: str, places: Places, assets: Assets, address: str) -> Summary:
     size = found.settings.get("size")
     samples = size if isinstance(size, int) else 0
     named = {one.concept for layer in found.layers for one in layer.units if one.interpretable}
@@ -225,7 +259,7 @@ def _summary(found: OldDissection, model: str, places: Places, assets: Assets) -
         model=model,
         home=places.home,
         assets=assets.files,
-        rule=RULE,
+        rule=OLD,
         samples=samples,
         scoring=samples,
         segmenter=str(found.settings.get("segmenter", "")),
@@ -239,4 +273,6 @@ def _summary(found: OldDissection, model: str, places: Places, assets: Assets) -
             {"layer": layer.name, "units": len(layer.units), "measured": _counts(layer)} for layer in found.layers
         ),
         title=model,
+        base_url=address,
+        digest=found.digest,
     )

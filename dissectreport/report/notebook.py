@@ -209,22 +209,26 @@ def is_site(folder: Path) -> bool:
     return (folder / "summary.json").is_file() or any(folder.glob("*/summary.json"))
 
 
-def of_site(folder: Path, model: str = "") -> Report:
-    """The report of a model in a site: of `model`, or of the only one; `folder` is the site's or the model's own."""
+def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
+    """The report of a model in a site: of `model`, or of the only one; `folder` is the site's or the model's own.
+
+    Of a model that is there under several rules that of `rule`, or that of the corrected one.
+    """
     own = (folder / "summary.json").is_file()
     site = folder.resolve().parent if own else folder
     found = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
     fitting = [one for one in found if model in ("", one.model, one.title, one.home)]
     if not found:
         raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
-    if len(fitting) != 1:
-        names = [one.model for one in found]
-        raise (
-            UnknownName.of("report of", model, names)
-            if model
-            else UnknownName(f"{folder} holds several reports; choose with model=, one of {', '.join(names)}")
-        )
-    return _from_files(site, fitting[0])
+    if not fitting:
+        raise UnknownName.of("report of", model, [one.home for one in found])
+    ruled = [one for one in fitting if one.rule == (rule or "corrected")] if len(fitting) > 1 or rule else fitting
+    if rule and not ruled:
+        raise UnknownName.of("report under rule", rule, [one.rule for one in fitting])
+    if len(ruled) != 1:
+        names = ", ".join(one.home for one in fitting)
+        raise UnknownName(f"{folder} holds several reports; choose with model=, one of {names}")
+    return _from_files(site, ruled[0])
 
 
 def _from_files(site: Path, one: Summary) -> Report:

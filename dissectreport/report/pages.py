@@ -20,7 +20,7 @@ from dissectreport.report.compare_charts import MOST, compact
 from dissectreport.report.concept_pages import ConceptGrid, concept_grid
 from dissectreport.report.drawing import DETAILS
 from dissectreport.report.figures import Agreement
-from dissectreport.report.frame import Assets, Frame, frame, published
+from dissectreport.report.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.images import HEAD
 from dissectreport.report.marks import mark_of
 from dissectreport.report.model import (
@@ -71,6 +71,10 @@ class Summary:
     """The file from which the model is compared with others; '' in a summary that was written before there was one."""
     trained: str = ""
     """How long it was trained, where its card tells."""
+    grid: int = 0
+    """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
+    digest: str = ""
+    """SHA-256 of the file that it was imported from; '' where it was measured."""
 
 
 def summary(site: Site) -> Summary:
@@ -108,6 +112,7 @@ def summary(site: Site) -> Summary:
         base_url=site.drawing.base_url,
         compare=site.places.data(COMPARE, "js"),
         trained=trained_words(training_of(facts.generator)),
+        grid=facts.grid,
     )
 
 
@@ -156,9 +161,13 @@ class ComparePage:
     frame: Frame
     models: tuple[Entry, ...]
     data: Mapping[str, Any]
+    kept: tuple[Link, ...]
+    """Fixed pages that compare chosen models."""
 
 
-def compare_page(summaries: list[Summary], assets: Assets, base_url: str = "", card: str = "") -> ComparePage:
+def compare_page(
+    summaries: list[Summary], kept: Mapping[str, str], assets: Assets, base_url: str = "", card: str = ""
+) -> ComparePage:
     """The page that compares models; it reads what it compares from the folders of the models that are chosen."""
     around = frame(COMPARING, "Compare", "Image generators compared, unit by unit.", assets, (assets.compare,))
     around = published(around, base_url, card)
@@ -174,7 +183,8 @@ def compare_page(summaries: list[Summary], assets: Assets, base_url: str = "", c
         for one in entries
         if one.summary.compare
     ]
-    return ComparePage(around, entries, {"most": MOST, "models": known})
+    pages = tuple(Link(around.to(place), title) for place, title in kept.items())
+    return ComparePage(around, entries, {"most": MOST, "models": known}, pages)
 
 
 def _entry(around: Frame, one: Summary) -> Entry:

@@ -9,10 +9,16 @@ from dissectreport.analysis.dissection import Dissection
 from dissectreport.report.names import safe_name, safe_names
 
 PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
-TAKEN = ("data", "card.jpg", "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
+CARD = "card.jpg"
+"""The image that other sites show beside a link to a model."""
+CARD_ENDS = ("index.html#u=", "")
+"""What stands before and after a unit's number in the address of its card, within the layer's folder."""
+TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
 """The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+OLD = "dissect.json"
+"""What stands for the rule of imported results."""
 FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
 """Names at the top of a site that no model can have."""
 
@@ -74,7 +80,7 @@ class Places:
     @property
     def unit_ends(self) -> tuple[str, str]:
         """What stands before and after a unit's number in its address within the layer's folder."""
-        return ("unit-", ".html") if self.unit_pages else ("index.html#u=", "")
+        return ("unit-", ".html") if self.unit_pages else CARD_ENDS
 
     def concept(self, concept: str) -> str:
         """The page of a concept that was studied."""
@@ -115,7 +121,7 @@ class Places:
     @property
     def card(self) -> str:
         """The image that other sites show beside a link to this model."""
-        return f"{self.home}/card.jpg"
+        return f"{self.home}/{CARD}"
 
     def blind(self, name: str) -> str:
         """A picture of the preference page, by a name that tells nothing."""

@@ -30,7 +30,7 @@ from dissectreport.report.causal_overview import causes_page
 from dissectreport.report.causal_pages import cause_page
 from dissectreport.report.compare_page import page_of
 from dissectreport.report.concept_pages import concepts_page
-from dissectreport.report.drawing import PLAIN, Drawing, lessened
+from dissectreport.report.drawing import NOWHERE, PLAIN, Drawing, lessened
 from dissectreport.report.frame import Assets
 from dissectreport.report.layer_pages import layer_page, strip_size, table_page
 from dissectreport.report.lookup_page import lookup_page
@@ -80,8 +80,16 @@ def write_site(
     Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
     """
     assets, _ = load_assets()
+    drawing = replace(drawing, base_url=address_of_site(out, drawing.base_url))
     site, files, left_out = _within(dissection, out, assets, progress, limit, drawing)
     return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
+
+
+def address_of_site(out: Path, given: str = "") -> str:
+    """The address under which the site at `out` is published: the one given, or that its models were drawn with."""
+    if given:
+        return "" if given == NOWHERE else given
+    return next((one.base_url for one in read_summaries(out) if one.base_url), "")
 
 
 def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
@@ -92,12 +100,17 @@ def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Writte
     changed += write_model(out / home, {name.removeprefix(f"{home}/"): held for name, held in files.items()})
     summaries = read_summaries(out)
     top = _top(out, summaries, assets, base_url)
-    changed += sum(write_if_changed(out / name, content) for name, content in top.items())
-    if "sitemap.xml" not in top and _is_sitemap(out / "sitemap.xml"):
-        remove_ours(out, {"sitemap.xml"})
+    changed += _write_top(out, top)
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
     return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+
+
+def _write_top(out: Path, top: Files) -> int:
+    """Write the files at the top of the site; how many changed."""
+    if "sitemap.xml" not in top and _is_sitemap(out / "sitemap.xml"):
+        remove_ours(out, {"sitemap.xml"})
+    return sum(write_if_changed(out / name, content) for name, content in top.items())
 
 
 def _within(
@@ -136,12 +149,13 @@ def _top(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> 
     cards = [f"{one.home}/card.jpg" for one in summaries if (out / one.home / "card.jpg").is_file()]
     card_of_site = next(iter(cards), "")
     index = index_page(summaries, assets, base_url, card_of_site)
-    comparing = compare_page(summaries, assets, base_url, card_of_site)
+    kept = comparison.kept(out)
+    comparing = compare_page(summaries, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
     top[COMPARING] = render("compare.html", comparing)
     if base_url:
         pages = [f"{one.home}/{name}" for one in summaries for name in read_ledger(out / one.home)]
-        top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *pages]))
+        top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *kept, *pages]))
     return top
 
 
@@ -153,12 +167,17 @@ def _is_sitemap(path: Path) -> bool:
 def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (), file: Path | None = None) -> Written:
     """Write a page that compares some models of the site at `out`: one file, complete without scripts.
 
-    It goes among the site's pages, or to `file`; without `layers` the models are compared by a leading layer.
+    It goes among the site's pages, which then list it, or to `file`; without `layers` the models are compared by a
+    leading layer.
     """
-    subject = comparison.chosen(out, read_summaries(out), models, layers)
+    summaries = read_summaries(out)
+    subject = comparison.chosen(out, summaries, models, layers)
     path = file or comparison.place(out, subject)
-    content = render("comparison.html", page_of(out, subject, path))
-    return Written(path, 1, int(write_if_changed(path, content)), len(content))
+    address = address_of_site(out)
+    content = render("comparison.html", page_of(out, subject, path, address))
+    written = Written(path, 1, int(write_if_changed(path, content)), len(content))
+    _write_top(out, _top(out, summaries, load_assets()[0], address))
+    return written
 
 
 def occupied_by_others(out: Path, model: str, rule: str) -> dict[str, str]:
