@@ -115,7 +115,7 @@ class Models:
         """The network in whose features images are compared."""
         if self.source.features:
             return plugins.features(self.source.features).to(self.device)
-        return SegmenterFeatures.of(self.segmenter, self.generator.image_size)
+        return SegmenterFeatures.of(self.segmenter, self.generator.image_size, self.device)
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, *latent_shape) latents on the device."""

@@ -194,3 +194,9 @@ def test_a_network_of_transformers_tells_features_of_whole_images(
 def test_a_checkpoint_of_another_network_is_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; write clip:owner/name"):
         plugins.features(f"clip:{folders['dinov2']}")
+
+
+def test_features_are_asked_for_where_the_segmenter_is() -> None:
+    away = torch.device("meta")
+    found = SegmenterFeatures.of(scenes_segmenter.load().to(away), (64, 64), away)
+    assert found.dimension == 168

@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "publishing": "errors pipeline report",
     "serving": "errors",
     "checking": "errors measure plan probe",
-    "pipeline": "analysis checking checkpoints diagnosis errors interventions jobs measurement models on_demand "
-    "records report results store",
+    "pipeline": "analysis checking checkpoints diagnosis engine errors interventions jobs measurement models on_demand "
+    "plan records report results store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
     "on_demand": "analysis diagnose engine errors intervene jobs measure models plan probe",
     "ordering": "errors intervene measure plan probe stats",

@@ -44,8 +44,8 @@ class SegmenterFeatures:
         self.identity = f"features {segmenter.identity}"
 
     @classmethod
-    def of(cls, segmenter: Any, image_size: tuple[int, int]) -> SegmenterFeatures:
-        """The features of a segmenter, asked for those of an empty image to know how long they are."""
+    def of(cls, segmenter: Any, image_size: tuple[int, int], device: torch.device | None = None) -> SegmenterFeatures:
+        """The features of a segmenter on `device` (the CPU), asked for an empty image's to know how long they are."""
         name = segmenter.name
         if not hasattr(segmenter, "features"):
             raise FeaturesError(
@@ -53,7 +53,7 @@ class SegmenterFeatures:
                 "that does, like scenes"
             )
         with torch.no_grad():
-            empty = torch.zeros(1, 3, *image_size)
+            empty = torch.zeros(1, 3, *image_size, device=device)
             found = answered(
                 FeaturesError, f"segmenter {name!r} failed at its features", lambda: segmenter.features(empty)
             )
