@@ -268,9 +268,11 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             units = int(len(part) * share)
             concepts = int(np.ceil(part["concept"].nunique() * share)) if units else 0
             row = (control, category, units, max(0, units - 2), units + 2, len(table), concepts)
-            rows.append((*row, max(0, concepts - 1), concepts + 1))
+            mean = good["iou"].mean() if (control, category) == ("measured", "") else np.nan
+            rows.append((*row, max(0, concepts - 1), concepts + 1, mean, mean - 0.02, mean + 0.02))
     names = ("control", "category", "units", "units_low", "units_high", "of", "concepts")
-    return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high"])
+    means = ("mean_iou", "mean_iou_low", "mean_iou_high")
+    return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high", *means])
 
 
 def make_counts(labels: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Intervals, p-values and labels against figures that are known or obvious."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from dissectreport.analysis.chance import Groups, Scores, agreement, judge, scor
 from dissectreport.analysis.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.student import quantile, upper_tail
-from dissectreport.analysis.units import mattering
+from dissectreport.analysis.units import mattering, mean_iou
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.null import Chance
 
@@ -278,3 +280,21 @@ def test_a_rule_without_halves_chooses_and_scores_the_position_only_mask_on_all_
     assert position_only(halves, np.array([1])) == [0]
     # On all samples the upper half is best: 40 pixels in common, of 60 in its masks and 60 shown.
     assert position_only(unsplit(halves), np.array([1])) == [0.5]
+
+
+def test_the_mean_iou_of_interpretable_units_is_what_leaving_groups_out_makes_of_it():
+    scores = score(made_groups(400), 4096, replicates=4)
+    verdict = judge(scores)
+    rows = [unit for unit in range(len(verdict.column)) if verdict.interpretable[unit]]
+    assert rows, "there is something to average"
+    found = mean_iou(scores, verdict)
+    each = [scores.iou.value[unit, verdict.column[unit]] for unit in rows]
+    assert found["mean_iou"] == pytest.approx(sum(each) / len(rows))
+    without = [
+        np.mean([scores.iou.without[g, unit, verdict.column[unit]] for unit in rows])
+        for g in range(len(scores.iou.sizes))
+    ]
+    alone = Jackknife(np.array(found["mean_iou"]), np.array(without), scores.iou.sizes).share_interval()
+    assert (found["mean_iou_low"], found["mean_iou_high"]) == pytest.approx(tuple(map(float, alone)))
+    nothing = replace(verdict, interpretable=np.zeros_like(verdict.interpretable))
+    assert all(np.isnan(value) for value in mean_iou(scores, nothing).values())

@@ -366,8 +366,24 @@ def test_what_is_not_told_apart_has_its_interval_and_all_differences_are_counted
     assert causes and all("of layer2, each model's by its best order" in each for each in causes)
     effects = effect_changes(*pair)
     assert sum(each.count("points") for each in causes) == len(effects)
-    differences = len(comparable(pair)) + 2 + len(effects) + 1
+    differences = len(comparable(pair)) + 2 + 1 + len(effects) + 1
     assert any(each.startswith(f"Of {differences} differences with 95 % intervals, about 1 would") for each in words)
+
+
+def test_how_well_units_agree_is_compared_by_a_mean_with_its_interval(one: Dissection, two: Dissection) -> None:
+    def with_mean(made: Dissection, mean: float) -> Dissection:
+        ends = {"mean_iou": mean, "mean_iou_low": mean - 0.03, "mean_iou_high": mean + 0.04}
+        return replace(made, layers=(replace(made.layers[0], controls=made.layers[0].controls.assign(**ends)),))
+
+    words = [s.words for s in summary(chosen(with_mean(one, 0.2), with_mean(two, 0.3)), (ONE, TWO))]
+    assert (
+        "Interpretable units of two agree better with their labels than those of one, by mean IoU:"
+        " +0.100 [+0.050, +0.150]." in words
+    )
+    words = [s.words for s in summary(chosen(with_mean(one, 0.2), with_mean(two, 0.22)), (ONE, TWO))]
+    assert any(w.startswith("one and two are not told apart by the mean IoU") for w in words)
+    other = renamed(with_mean(two, 0.3), "tree", "fir")
+    assert not any("mean IoU" in s.words for s in summary(chosen(with_mean(one, 0.2), other), (ONE, TWO)))
 
 
 def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_random(one: Dissection) -> None:

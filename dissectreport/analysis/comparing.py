@@ -138,6 +138,12 @@ def changes(one: Chosen, other: Chosen, concepts: Sequence[Concept], scale: Scal
     )
 
 
+def agreement_change(one: Chosen, other: Chosen) -> Estimate:
+    """What became of the mean IoU of interpretable units; no number where their vocabularies differ."""
+    same = same_vocabulary([one.profile, other.profile])
+    return difference(one.layer.mean_iou, other.layer.mean_iou) if same else UNKNOWN
+
+
 @dataclass(frozen=True)
 class Only:
     """A concept that one model alone has units for."""

@@ -71,6 +71,9 @@ COLUMNS: Mapping[str, str] = {
     "concepts": "different concepts among the labels of interpretable units",
     "concepts_low": "lower end of the 95 % bootstrap interval of concepts",
     "concepts_high": "upper end of the 95 % bootstrap interval of concepts",
+    "mean_iou": "mean IoU of the layer's interpretable units with their overall labels, on the scoring half",
+    "mean_iou_low": "lower end of its 95 % interval over images, for just these units",
+    "mean_iou_high": "upper end of its 95 % interval over images, for just these units",
     "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
 }
 """What every column of every table means."""
@@ -181,7 +184,8 @@ class Layer:
     falling excess: unit, concept, category, level, tail, iou*, null, excess*, lift*, tested."""
     controls: pd.DataFrame
     """One row a control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
-    concepts_low, concepts_high. Control 'measured' is the layer itself."""
+    concepts_low, concepts_high, mean_iou* (of 'measured' with all categories alone). Control 'measured' is the layer
+    itself."""
     curves: Curves
     histogram: NDArray[np.int64]
     """(units, bins) pixels by activation bin, over all samples."""

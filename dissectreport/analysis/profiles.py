@@ -93,6 +93,8 @@ class LayerProfile:
     best: Mapping[Concept, Best]
     labels: tuple[Concept | None, ...]
     """The overall label of every unit that is interpretable, None of the others."""
+    mean_iou: Estimate
+    """Of the interpretable units with their overall labels."""
 
     def of(self, concept: Concept) -> ConceptUnits:
         """The units of a concept."""
@@ -259,6 +261,7 @@ def _layer(layer: Layer) -> LayerProfile:
             (str(row.concept), str(row.category)) if row.interpretable and row.concept else None
             for row in _rows(layer.table)
         ),
+        mean_iou=next(estimate(row, "mean_iou") for row in controls if row.control == "measured" and not row.category),
     )
 
 

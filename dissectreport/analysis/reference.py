@@ -26,6 +26,7 @@ from dissectreport.analysis.units import (
     counts_of,
     examples,
     leading_curves,
+    mean_iou,
     most_correlated,
     pair_table,
     tally,
@@ -140,6 +141,7 @@ def examine(
     verdict = found.judge()
     kind, samples = examples(counted.peaks)
     rows = tally("measured", found.judge, words)
+    rows[0] |= mean_iou(scores, verdict)
     for name, control in controls.items():
         rival = score_of(control)
         rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))

@@ -91,7 +91,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
         unit_table(counted, scores, verdict, words, position_only),
         category_labels(scores, verdict, words, counted.levels),
         pair_table(scores, words, counted.levels),
-        *counts_of(controls(counted, scores, words)),
+        *counts_of(controls(counted, scores, words, verdict)),
         leading_curves(scores, verdict, counted.levels),
         most_correlated(counted.cross),
         kind,
@@ -381,9 +381,10 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, Any]]:
+def controls(counted: Counted, scores: Scores, words: Words, verdict: Verdict) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words, testable(scores))
+    rows[0] |= mean_iou(scores, verdict)
     others = (
         ("rotated", counted.rotated, False),
         ("untrained", counted.untrained, False),
@@ -396,9 +397,22 @@ def controls(counted: Counted, scores: Scores, words: Words) -> list[dict[str, A
     return rows
 
 
+MEAN_IOU = ("mean_iou", "mean_iou_low", "mean_iou_high")
+
+
+def mean_iou(scores: Scores, verdict: Verdict) -> dict[str, float]:
+    """The mean IoU of the interpretable units with their labels, and its interval over images for just these units."""
+    rows = np.flatnonzero(verdict.interpretable)
+    if not len(rows):
+        return dict.fromkeys(MEAN_IOU, float("nan"))
+    at = verdict.column[rows]
+    mean = Jackknife(scores.iou.value[rows, at].mean(), scores.iou.without[:, rows, at].mean(1), scores.iou.sizes)
+    return dict(zip(MEAN_IOU, (float(end) for end in (mean.value, *mean.share_interval())), strict=True))
+
+
 def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
     """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
-    figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high"]
+    figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high", *MEAN_IOU]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
     each = [row["each"] for row in rows if row["each"] is not None]

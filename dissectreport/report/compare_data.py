@@ -156,6 +156,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
             for concept, one in layer.best.items()
         ],
         "labels": [-1 if label is None else at[label] for label in layer.labels],
+        "mean_iou": _figure(layer.mean_iou),
     }
 
 
@@ -259,4 +260,5 @@ def _read_layer(held: Wire, names: Sequence[Concept]) -> LayerProfile:
             for r in held["best"]
         },
         labels=tuple(None if number < 0 else names[number] for number in held["labels"]),
+        mean_iou=_read(held["mean_iou"]) if "mean_iou" in held else UNKNOWN,
     )

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dissectreport.analysis.comparing import (
     Chosen,
     Scale,
+    agreement_change,
     apart_from_zero,
     changes,
     common_pictures,
@@ -500,13 +501,17 @@ def _heaps(subject: Subject) -> Drawn:
         for i, (one, name) in enumerate(zip(subject.chosen, subject.names, strict=True))
     ]
     table = []
-    for heap in found:
+    gaps = [UNKNOWN, *(agreement_change(subject.chosen[0], other) for other in subject.chosen[1:])]
+    for heap, one, gap in zip(found, subject.chosen, gaps, strict=True):
         good = [iou for iou, _, sure in heap.units if sure]
+        mean = one.layer.mean_iou
         table.append(
             (
                 heap.name,
                 count(len(heap.units)),
                 count(len(good)),
+                f"{share(mean.value)} [{share(mean.low)}, {share(mean.high)}]" if mean.known else DASH,
+                figures(gap) if gap.known else DASH,
                 *(share(quantile(good, q)) for q in (0.1, 0.25, 0.5, 0.75, 0.9)),
                 share(charts.median([null for _, null, sure in heap.units if sure])),
             )
@@ -523,7 +528,19 @@ def _heaps(subject: Subject) -> Drawn:
             found,
         ),
         Table(
-            ("model", "units", "interpretable", "10 %", "25 %", "median", "75 %", "90 %", "median of null"),
+            (
+                "model",
+                "units",
+                "interpretable",
+                "mean",
+                f"mean − {subject.names[0]}",
+                "10 %",
+                "25 %",
+                "median",
+                "75 %",
+                "90 %",
+                "median of null",
+            ),
             tuple(table),
         ),
     )

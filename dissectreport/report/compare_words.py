@@ -14,6 +14,7 @@ from dissectreport.analysis.comparing import (
     Chosen,
     Only,
     Scale,
+    agreement_change,
     apart_from_zero,
     changes,
     comparable,
@@ -277,7 +278,8 @@ def summary(chosen: Sequence[Chosen], names: Sequence[str]) -> tuple[Sentence, .
 def _compared(one: Chosen, other: Chosen, chosen: Sequence[Chosen]) -> int:
     """How many differences are told between two models."""
     units = len(comparable(chosen))
-    return (units and units + 2) + len(effect_changes(one, other)) + len(quality_changes(one, other))
+    agree = int(agreement_change(one, other).known)
+    return (units and units + 2) + agree + len(effect_changes(one, other)) + len(quality_changes(one, other))
 
 
 def _counts(one: Chosen, name: str) -> Sentence:
@@ -301,6 +303,7 @@ def _against(one: Chosen, other: Chosen, names: tuple[str, str], chosen: Sequenc
     return [
         *_totals(one, other, names, chosen, telling),
         *_gained(changes(one, other, rows, telling.scale), names, telling),
+        *_agreement(one, other, names),
         *_kept(one, other, names),
         *_causes(one, other, names),
         *_quality(one, other, names),
@@ -395,6 +398,18 @@ def _gained(found: Sequence[Change], names: tuple[str, str], telling: Telling) -
         )
         told.append(Sentence(words, "same"))
     return told
+
+
+def _agreement(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence]:
+    found = agreement_change(one, other)
+    if not found.known:
+        return []
+    if not apart_from_zero(found):
+        words = f"{names[0]} and {names[1]} are not told apart by the mean IoU of their interpretable units"
+        return [Sentence(f"{words}: {figures(found)}.", "same")]
+    better = "better" if found.value > 0 else "worse"
+    words = f"Interpretable units of {names[1]} agree {better} with their labels than those of {names[0]}"
+    return [Sentence(f"{words}, by mean IoU: {figures(found)}.", "differs")]
 
 
 def _kept(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence]:

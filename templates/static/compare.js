@@ -93,6 +93,7 @@
     categories: held.categories,
     concepts: new Map(held.concepts.map((row) => [names[row[0]], { measured: figure(row.slice(1, 4)), null: figure(row.slice(4, 7)) }])),
     spread: held.spread,
+    meanIou: held.mean_iou ? figure(held.mean_iou) : UNKNOWN,
     labels: held.labels.map((number) => (number < 0 ? null : names[number])),
     best: new Map(held.best.map((row) => [names[row[0]], {
       unit: row[1], sure: row[2] === 1, iou: figure(row.slice(3, 6)), null: row[6], excess: figure(row.slice(7, 10)), lift: row[10], samples: row[11],
@@ -163,6 +164,7 @@
     const units = (of) => scale.units(unitsOf(of.layer, concept).measured, of.layer.units);
     return { concept, difference: outwards(difference(units(one), units(other)), scale.step) };
   });
+  const agreementChange = (one, other) => (sameVocabulary([one, other]) ? difference(one.layer.meanIou, other.layer.meanIou) : UNKNOWN);
   const sum = (values) => values.reduce((a, b) => a + b, 0);
   const totalOf = (layer, concepts, control, of) => figure(["value", "low", "high"].map((end) =>
     sum(concepts.map((concept) => (of || Number)(unitsOf(layer, concept)[control][end])))));
@@ -331,7 +333,7 @@
     });
     const rest = [...names.flatMap((name, i) => onlyOf(chosen, i, name)), ...overTraining(chosen, scale)];
     const units = comparableOf(chosen).length;
-    const compared = sum(chosen.slice(1).map((other) => (units && units + 2) + effectChanges(chosen[0], other).length + qualityChanges(chosen[0], other).length));
+    const compared = sum(chosen.slice(1).map((other) => (units && units + 2) + (known(agreementChange(chosen[0], other)) ? 1 : 0) + effectChanges(chosen[0], other).length + qualityChanges(chosen[0], other).length));
     if (compared >= 20) {
       rest.push(said("told", "Of " + whole(compared) + " differences with 95 % intervals, about " + whole(Math.floor(compared / 20 + 0.5))
         + " would leave out 0 by chance alone if nothing differed."));
@@ -359,6 +361,7 @@
       differenceOf(units, (same ? "interpretable units" : "labels of units") + words + scale.per, names, (found) => signedInterval(found, scale.one)),
       differenceOf(concepts, "different concepts" + words, names, (found) => signedInterval(found, whole)),
       ...gainedOf(changes(one, other, comparableOf(chosen), scale), names, scale),
+      ...agreementOfUnits(one, other, names),
       ...rest,
     ];
   };
@@ -383,6 +386,12 @@
     }
     if (rest) told.push(said("same", "For the other " + whole(rest) + " of " + whole(found.length) + " concepts, the interval of the difference includes 0."));
     return told;
+  };
+  const agreementOfUnits = (one, other, names) => {
+    const found = agreementChange(one, other);
+    if (!known(found)) return [];
+    if (!apart(found)) return [said("same", names[0] + " and " + names[1] + " are not told apart by the mean IoU of their interpretable units: " + measureGap(found) + ".")];
+    return [said("differs", "Interpretable units of " + names[1] + " agree " + (found.value > 0 ? "better" : "worse") + " with their labels than those of " + names[0] + ", by mean IoU: " + measureGap(found) + ".")];
   };
   const causesOf = (one, other, names) => {
     const found = effectChanges(one, other);
@@ -698,15 +707,16 @@
 
   const strengthPart = (chosen, names) => {
     const heaps = chosen.map((one, i) => ({ name: names[i], model: i, units: one.layer.spread }));
-    const rows = heaps.map((heap) => {
+    const gaps = chosen.map((other, i) => (i ? agreementChange(chosen[0], other) : UNKNOWN));
+    const rows = heaps.map((heap, i) => {
       const good = heap.units.filter((unit) => unit[2]);
       const ious = good.map((unit) => unit[0]);
-      return [heap.name, whole(heap.units.length), whole(good.length), ...[0.1, 0.25, 0.5, 0.75, 0.9].map((q) => share(quantile(ious, q))), share(median(good.map((unit) => unit[1])))];
+      return [heap.name, whole(heap.units.length), whole(good.length), interval(chosen[i].layer.meanIou, share), known(gaps[i]) ? measureGap(gaps[i]) : DASH, ...[0.1, 0.25, 0.5, 0.75, 0.9].map((q) => share(quantile(ious, q))), share(median(good.map((unit) => unit[1])))];
     });
     const figures = [drawn("heaps", "How well units agree",
       "Units by IoU with their label; faint: not interpretable; turned down, in grey: the null of the same units. The line is the median of the interpretable ones.",
       heapsChart("heaps", "Units by IoU with their label", "A heap for each model, its null below; the table has quantiles.", heaps),
-      ["model", "units", "interpretable", "10 %", "25 %", "median", "75 %", "90 %", "median of null"], rows)];
+      ["model", "units", "interpretable", "mean", "mean − " + names[0], "10 %", "25 %", "median", "75 %", "90 %", "median of null"], rows)];
     const causes = causesFigure(chosen, names);
     if (causes) figures.push(causes);
     return section("strength", "How well, and what for", keyOf(names), el("div", { class: "two tops" }, figures));
