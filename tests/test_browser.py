@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection, under_rule, widened, with_causes
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from dissectreport.plan import RULES
 from dissectreport.report import images
 from dissectreport.report.figures import share, times
 from dissectreport.report.site import write_site
+from dissectreport.serving import server
 
 HOME = "planted/index.html"
 LAYER = "planted/layer1/index.html"
@@ -95,19 +97,52 @@ def numbers(page: Page, css: str) -> list[float]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_page_is_quiet_fits_a_phone_and_has_no_serious_violation(
-    chromium: Browser, folder: Path, name: str
-) -> None:
-    with opened(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.set_viewport_size({"width": 1280, "height": 900})
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            serious = [
-                f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")
-            ]
-            assert serious == [], theme
+def test_every_page_is_quiet_fits_every_screen_and_has_no_violation(chromium: Browser, folder: Path, name: str) -> None:
+    with opened(chromium, folder, name) as page:
+        assert_fits(page)
+        assert_no_violation(page)
+
+
+WIDTHS = (390, 768, 1440)
+"""Of a phone, a tablet and a desktop, in pixels."""
+
+
+def assert_fits(page: Page) -> None:
+    """Nothing of the page lies outside the screen at any width, the widest at last."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def assert_no_violation(page: Page) -> None:
+    """Nothing that axe finds, however slight, in light and in dark."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == [], theme
+
+
+def test_a_layer_of_512_units_is_on_the_screen_for_400_kilobytes(chromium: Browser, tmp_path: Path) -> None:
+    write_site(made_dissection(units=512, layers=1), tmp_path)
+    served = server(tmp_path, 0, None)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    sent: list[int] = []
+    page.on("response", lambda answer: sent.append(as_sent(answer)))
+    page.goto(f"http://127.0.0.1:{served.server_port}/{LAYER}")
+    page.wait_for_load_state("networkidle")
+    page.close()
+    served.shutdown()
+    assert len(sent) > 10 and sum(sent) < 400_000
+
+
+def as_sent(answer: Response) -> int:
+    """Bytes of an answer as a web server that compresses text sends them."""
+    body, kind = answer.body(), answer.headers.get("content-type", "")
+    return len(gzip.compress(body, 6)) if kind.startswith(TEXT) else len(body)
+
+
+TEXT = ("text/", "application/json", "image/svg", "application/javascript")
 
 
 @pytest.mark.parametrize("name", [HOME, "planted/concepts.html"])

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection, of_training, under_rule, with_causes
 from playwright.sync_api import Browser, Page, expect
-from test_browser import opened
+from test_browser import assert_fits, assert_no_violation, opened
 from test_compare import renamed, with_quality
 from test_site import hostile
 
@@ -120,19 +119,53 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
 
 
 @pytest.mark.parametrize("name", ["index.html", address("one", "two"), address("one", "two", "three/layer2"), "fixed"])
-def test_pages_of_many_models_are_quiet_fit_a_phone_and_have_no_violation(
+def test_pages_of_many_models_are_quiet_fit_every_screen_and_have_no_violation(
     chromium: Browser, many: Path, name: str
 ) -> None:
     where = fixed(many, "one", "two") if name == "fixed" else name
-    with opened(chromium, many, where, viewport={"width": 390, "height": 844}) as page:
+    with opened(chromium, many, where) as page:
         if name.startswith(LIVE):
             ready(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.set_viewport_size({"width": 1280, "height": 900})
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == [], theme
+        assert_fits(page)
+        assert_no_violation(page)
+
+
+def test_a_comparison_can_be_made_by_keyboard_alone(chromium: Browser, many: Path) -> None:
+    with opened(chromium, many, address("one/layer1", "two/layer1")) as page:
+        ready(page)
+        reach(page, "[data-focus=model-1]")
+        page.keyboard.type("variant")
+        expect(page.locator("#chosen .slot b").nth(1)).to_contain_text("variant")
+        expect(page.locator("[data-focus=model-1]")).to_be_focused()
+        reach(page, "[data-focus=layer-0]")
+        page.keyboard.press("ArrowDown")
+        page.wait_for_url("**/compare.html#m=*/layer2&m=variant/**")
+        reach(page, "#add")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chosen li")).to_have_count(3)
+        reach(page, "#chosen li:nth-child(3) button")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chosen li")).to_have_count(2)
+        reach(page, "#depth-units-figure summary")
+        page.keyboard.press("Enter")
+        expect(page.locator("#depth-units-figure table")).to_be_visible()
+        reach(page, "#concept")
+        before = page.url
+        page.keyboard.press("ArrowDown")
+        page.wait_for_url(lambda url: url != before)
+        expect(page.locator("#concept")).to_be_focused()
+        reach(page, "#best a.card")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/unit-*.html")
+
+
+def reach(page: Page, wanted: str) -> None:
+    """Press Tab until the focus is on something."""
+    for _ in range(200):
+        if page.evaluate("css => document.activeElement.matches(css)", wanted):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} cannot be reached by Tab")
 
 
 def shown(page: Page) -> list[str]:

@@ -1,8 +1,13 @@
 """The main job on the embedded model: a whole site, measured, drawn, and opened. Run by `make demo-check`."""
 
+import os
+import shutil
+import subprocess
 import time
 
 import pytest
+from test_browser import assert_fits, assert_no_violation, opened
+from test_site import broken_links
 
 from dissectreport import pipeline
 from dissectreport.jobs import SAMPLES
@@ -56,19 +61,41 @@ def test_what_units_cause_is_measured_and_beats_random_units(demo):
     assert set(found.orders["order"]) == {"first-order", "alpha", "greedy", "IoU"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["index", "causes", "concepts/tree", "layer6/index", "layer6/unit-0", "concepts", "lookup", "trust", "methods"],
+PAGES = (
+    *("index", "concepts", "causes", "concepts/tree", "artifacts", "preference", "real", "lookup", "trust", "methods"),
+    *("layer6/index", "layer6/unit-0", "layer6/unit-116", "layer6/table", "layer6/review"),
 )
+"""One of each kind."""
+
+
+@pytest.mark.parametrize("name", ["../index", "../compare", *PAGES])
 def test_its_pages_open_from_the_folder_without_a_word_or_a_request(demo, chromium, name):
-    said, asked = [], []
-    page = chromium.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((demo[1] / "scenes_pgan" / f"{name}.html").as_uri())
-    page.wait_for_load_state("networkidle")
-    assert not said
-    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
-    assert page.evaluate("document.images.length && [...document.images].every(i => !i.complete || i.naturalWidth > 0)")
-    page.close()
+    with opened(chromium, demo[1], f"scenes_pgan/{name}.html") as page:
+        page.wait_for_load_state("networkidle")
+        assert_fits(page)
+        assert_no_violation(page)
+        loaded = "[...document.images].every(i => !i.complete || i.naturalWidth > 0)"
+        assert page.evaluate(loaded)
+
+
+@pytest.mark.parametrize("name", ["index", "layer6/index", "layer6/unit-0", "artifacts"])
+def test_its_pages_can_be_read_without_scripts(demo, chromium, name):
+    with opened(chromium, demo[1], f"scenes_pgan/{name}.html", java_script_enabled=False) as page:
+        assert page.locator("h1").is_visible()
+        assert page.locator(".js:visible").count() == 0
+
+
+def test_every_link_leads_somewhere(demo):
+    assert broken_links(demo[1].resolve()) == []
+
+
+def test_every_page_is_valid(demo):
+    """By the W3C's checker, where it is at hand: VNU_JAR names its vnu.jar."""
+    jar = os.environ.get("VNU_JAR")
+    if not jar or not shutil.which("java"):
+        pytest.skip("VNU_JAR does not name a vnu.jar, or there is no java to run it")
+    pages = sorted(str(path) for path in demo[1].rglob("*.html"))
+    assert len(pages) > 500
+    words = ["java", "-Xss4m", "-jar", jar, "--errors-only", "--stdout", *pages]
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout[:2000]

@@ -10,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import dissectreport
 from dissectreport.errors import WeightsError
 from dissectreport.identity import identity_of
 from dissectreport.models.embedded import WEIGHTS, drawn, embedded
 from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.report.assets import templates_folder
 
 SIZES = (8, 8, 8, 4)
 
@@ -164,3 +166,11 @@ def test_every_generator_in_the_package_loads_and_draws(card: Path) -> None:
     assert images.shape == (2, 3, *generator.image_size)
     assert images.isfinite().all()
     assert images.std() > 0.1
+
+
+def test_a_wheel_takes_less_than_40_megabytes() -> None:
+    """Before compression, which weights hardly feel."""
+    package = Path(dissectreport.__file__).parent
+    parts = [path for root in (package, templates_folder()) for path in root.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in parts if path.suffix != ".pyc")
+    assert 10e6 < size < 40e6

@@ -796,7 +796,13 @@
     const pick = el("select", { "aria-label": "Concept", id: "concept" }, Array.from(new Set(rows.map(categoryOf))).map((category) =>
       el("optgroup", { label: category }, rows.filter((each) => categoryOf(each) === category).map((each) =>
         el("option", { value: each, selected: each === concept }, nameOf(each) + " (" + chosen.map((one) => whole(unitsOf(one.layer, each).measured.value)).join(", ") + ")")))));
-    pick.addEventListener("change", () => { concept = pick.value; write(); });
+    pick.addEventListener("change", () => {
+      concept = pick.value;
+      history.pushState(null, "", address());
+      field("best").replaceWith(bestPart(chosen, names));
+      field("concept").focus({ preventScroll: true });
+      app.say("the surest unit of each for " + nameOf(concept));
+    });
     return section("best", "The surest unit of each",
       lede("Where each unit fires most: bright, inside the yellow line" + (plainly ? "; under it the same images plain, matched by concept and not by latent." : ".")),
       el("p", { class: "filters" }, pick),
