@@ -41,7 +41,7 @@ lint: $(VENV)/.ready-dev  ## ruff
 types: $(VENV)/.ready-dev  ## mypy --strict
 	$(BIN)/mypy
 
-demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end to end
+demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end to end (VNU_JAR=vnu.jar validates its pages too)
 	$(BIN)/python -m pytest -m demo
 
 bench: $(VENV)/.ready-dev  ## time the slow parts, one line each
