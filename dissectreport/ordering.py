@@ -75,8 +75,7 @@ def learn_alpha(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> t
     order = np.argsort(-gains, kind="stable")[: budget.alpha_train + budget.alpha_held]
     count = min(budget.alpha_train + budget.alpha_held, len(lesson.present))
     kinds = [(lesson.present[:count], lesson.places[:count]), (found[order, 0], found[order, 1])]
-    parts = [split(kind, budget.alpha_held / (budget.alpha_train + budget.alpha_held)) for kind in kinds]
-    learning, keeping = ([part[side] for part in parts] for side in (0, 1))
+    learning, keeping = split(kinds, budget.alpha_held / (budget.alpha_train + budget.alpha_held))
     if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
         return lesson.start, float("nan"), np.full(len(budget.penalties), np.nan)
     runs = [_Alpha(bench, lesson, concept, penalty, budget) for penalty in budget.penalties]
@@ -94,12 +93,25 @@ Spots = tuple[Ints, Ints]
 """(m,) samples and (m,) places in them."""
 
 
-def split(spots: Spots, share: float) -> tuple[Spots, Spots]:
-    """Those to learn on and those kept back, about `share` of them: by image, so that no image is in both parts."""
-    samples, places = spots
-    # One stream of numbers, so that an image is on the same side whatever it is kept for.
-    back = np.random.RandomState(0).rand(1 + int(samples.max(initial=0)))[samples] < share
-    return (samples[~back], places[~back]), (samples[back], places[back])
+def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots]]:
+    """Of each kind of spots those to learn on and those kept back, `share` of them or one more.
+
+    No image is on both sides, whatever it is kept for: images are drawn and kept back while a kind that they belong to
+    lacks some.
+    """
+    images = np.unique(np.concatenate([samples for samples, _ in kinds]))
+    lacking = [max(1, round(share * len(samples))) for samples, _ in kinds]
+    back: list[int] = []
+    for image in np.random.RandomState(0).permutation(images).tolist():
+        counts = [int((samples == image).sum()) for samples, _ in kinds]
+        if any(count and lack > 0 for count, lack in zip(counts, lacking, strict=True)):
+            lacking = [lack - count for count, lack in zip(counts, lacking, strict=True)]
+            back.append(image)
+    held = [np.isin(samples, back) for samples, _ in kinds]
+    return (
+        [(samples[~side], places[~side]) for (samples, places), side in zip(kinds, held, strict=True)],
+        [(samples[side], places[side]) for (samples, places), side in zip(kinds, held, strict=True)],
+    )
 
 
 def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Ints, Floats]:

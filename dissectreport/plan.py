@@ -178,7 +178,7 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     )
 
 
-INTERVENTIONS = 2
+INTERVENTIONS = 3
 """Changes whenever interventions of the same aim and budget would come out differently."""
 
 FEWEST = 128

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from planted_oracle import edited as slowly_edited
 from planted_oracle import features, has
 from planted_oracle import inserted as slowly_inserted
@@ -394,9 +396,21 @@ def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) 
 def test_images_are_learned_on_or_kept_back_never_both() -> None:
     one = (np.array([3, 5, 3, 9, 11, 12]), np.arange(6))
     two = (np.array([5, 9, 20, 21]), np.arange(4))
-    learning, keeping = zip(*(ordering.split(kind, 0.5) for kind in (one, two)), strict=True)
+    learning, keeping = ordering.split([one, two], 0.5)
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
     assert len(learning[0][0]) + len(keeping[0][0]) == 6
+    assert all(len(kind[0]) for kind in (*learning, *keeping))
+
+
+@given(st.integers(0, 40), st.integers(2, 40), st.integers(2, 40), st.sampled_from([0.2, 1 / 3, 0.5]))
+def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int, share: float) -> None:
+    random = np.random.RandomState(seed)
+    kinds = [(random.permutation(60)[:n], np.arange(n)) for n in (ours, theirs)]
+    learning, keeping = ordering.split(kinds, share)
+    for (samples, _), (learned, _), (kept, _) in zip(kinds, learning, keeping, strict=True):
+        assert sorted([*learned, *kept]) == sorted(samples)
+        assert len(kept) >= max(1, round(share * len(samples)))
+    assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
 
 
 def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(bench: Bench) -> None:
