@@ -14,6 +14,9 @@ from test_browser import assert_fits, assert_no_violation, opened
 from test_compare import renamed, with_quality
 from test_site import hostile
 
+from dissectreport.analysis.profiles import Estimate
+from dissectreport.report.assets import style_alone
+from dissectreport.report.compare_charts import Row, rows
 from dissectreport.report.drawing import DETAILS, Drawing, lessened
 from dissectreport.report.site import read_summaries, write_comparison, write_site
 
@@ -166,6 +169,18 @@ def reach(page: Page, wanted: str) -> None:
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"{wanted} cannot be reached by Tab")
+
+
+def test_words_at_the_end_of_a_row_lie_within_the_chart(chromium: Browser) -> None:
+    words = "−26.5 [−30.9, −22.1]"
+    row = Row("sky", (Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.3)), (0.1, 0.1), words, True)
+    page = chromium.new_page()
+    page.set_content(f"<style>{style_alone().decode()}</style>{rows('one', 'Rows', 'A row.', [row], str)}")
+    right, width = page.locator(f"text='{words}'").evaluate(
+        "e => [e.getBBox().x + e.getBBox().width, e.ownerSVGElement.viewBox.baseVal.width]"
+    )
+    page.close()
+    assert width - 30 < right <= width
 
 
 def shown(page: Page) -> list[str]:

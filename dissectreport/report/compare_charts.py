@@ -67,8 +67,8 @@ def rows(
 ) -> Markup:
     """A row for each thing, a lane for each model: line from 0 to a sign, its interval pale, and a tick for chance."""
     models = max((len(row.estimates) for row in found), default=1)
-    noted = any(row.words for row in found)
-    left, right, top = 116.0, (118.0 if noted else 22.0), 8.0
+    longest = max((len(row.words) for row in found), default=0)
+    left, right, top = 116.0, (max(118.0, 14 + 7.6 * longest) if longest else 22.0), 8.0
     height = LANE * models + GAP
     floor = top + height * len(found)
     shown = [v for row in found for e in row.estimates for v in (e.value, e.low, e.high) if not math.isnan(v)]

@@ -493,8 +493,8 @@
   const finite = (values) => values.filter((v) => !Number.isNaN(v));
 
   const rowsChart = (id, title, description, found, told, most) => {
-    const [models, noted] = [Math.max(1, ...found.map((row) => row.estimates.length)), found.some((row) => row.words)];
-    const [left, right, top] = [116, noted ? 118 : 22, 8];
+    const [models, longest] = [Math.max(1, ...found.map((row) => row.estimates.length)), Math.max(0, ...found.map((row) => row.words.length))];
+    const [left, right, top] = [116, longest ? Math.max(118, 14 + 7.6 * longest) : 22, 8];
     const height = 10 * models + 13;
     const floor = top + height * found.length;
     const shown = finite(found.flatMap((row) => [...row.estimates.flatMap((e) => [e.value, e.low, e.high]), ...row.beside]));
