@@ -188,7 +188,7 @@ def test_too_few_images_are_no_finding(tmp_path):
     for name in ("planted/concepts.html", "planted/data/layers.csv"):
         assert "[0, 0]" not in (tmp_path / "site" / name).read_text()
     layers = (tmp_path / "site" / "planted" / "data" / "layers.csv").read_text().splitlines()
-    assert layers[1] == "features,measured,,,,,24,,,"
+    assert layers[1] == "features,measured,,,,,24,,,,,,"
 
 
 def test_it_says_which_version_it_is():

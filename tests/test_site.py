@@ -495,7 +495,7 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
 ) -> None:
     layer = dissection.layers[0]
     text = (site / "planted" / layer.name / "index.html").read_text("utf-8")
-    found = layer.controls.set_index(["control", "category"])
+    found = layer.controls.astype(object).set_index(["control", "category"])
     for category in layer.labels.loc[layer.labels["interpretable"], "category"].unique():
         own, rotated, untrained, null = (
             found.loc[(name, category)] for name in ("measured", "rotated", "untrained", "null")

@@ -71,7 +71,7 @@ COLUMNS: Mapping[str, str] = {
     "concepts": "different concepts among the labels of interpretable units",
     "concepts_low": "lower end of the 95 % bootstrap interval of concepts",
     "concepts_high": "upper end of the 95 % bootstrap interval of concepts",
-    "mean_iou": "mean IoU of the layer's interpretable units with their overall labels, on the scoring half",
+    "mean_iou": "mean IoU of the interpretable units with their overall labels",
     "mean_iou_low": "lower end of its 95 % interval over images, for just these units",
     "mean_iou_high": "upper end of its 95 % interval over images, for just these units",
     "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
