@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -48,6 +49,8 @@ from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.wording import TOO_FEW
 from dissectreport.report.writing import read_ledger, remove_ours, write_if_changed, write_model
 
+AT_A_TIME = 2
+"""Units that are drawn at a time."""
 Progress = Callable[[int, int], None]
 Files = dict[str, bytes]
 
@@ -209,13 +212,15 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     total = sum(layer.units for layer in found.layers)
     files = _pictures(site) | causal_images(site) | artifact_images(site)
     done = 0
-    for layer in found.layers:
-        rows = LayerRows.of(layer, found.interventions)
-        for unit in range(layer.units):
-            files |= _unit_files(site, layer, rows, unit)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    # Pictures are compressed without the interpreter's lock, while the other thread writes a page.
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        for layer in found.layers:
+            each = partial(_unit_files, site, layer, LayerRows.of(layer, found.interventions))
+            for drawn in threads.map(each, range(layer.units)):
+                files |= drawn
+                done += 1
+                if progress is not None:
+                    progress(done, total)
     tables = tables_of(found)
     files |= _downloads(site, tables)
     for layer in found.layers:
