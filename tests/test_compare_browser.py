@@ -115,6 +115,8 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
     found["warnings"] = [words for words in found["warnings"] if "needs scripts" not in words]
     for part, words in wanted.items():
         assert found[part] == words, part
+    if "three/layer1" in layers or "three/layer3" in layers:
+        assert not any("%" in cell for row in wanted["depth"] for cell in row), "labels a unit are no shares of units"
     if "apart/layer1" in layers:
         assert wanted["concepts"] == [] and "do not compare" in " ".join(wanted["summary"])
     else:

@@ -201,6 +201,12 @@ class Subject:
         return ends_of_totals(self.chosen)
 
     @property
+    def told_as(self) -> tuple[Callable[[float], str], Callable[[float], str]]:
+        """How shares of a layer's units are told, and different concepts: labels a unit can pass one."""
+        same = same_vocabulary([one.profile for one in self.chosen])
+        return percent if same else thousandths, whole
+
+    @property
     def telling(self) -> Telling:
         """How units are told."""
         return Telling(self.scale)
@@ -434,7 +440,7 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
                 found, chance = (scaled(each, 1 / layer.units) for each in (found, chance))
             points.append(found)
             null.append(chance.value)
-            told = percent if which == 0 else whole
+            told = subject.told_as[which]
             ends = f"{told(found.value)} [{told(found.low)}, {told(found.high)}]" if found.known else DASH
             table.append((name, layer.name, ends, told(chance.value)))
         drawn.append(charts.Line(name, i, tuple(at.values()), tuple(points), tuple(null)))
@@ -448,7 +454,7 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
             f"A line for each model over its layers, with {subject.ends}; the table below has the numbers.",
             drawn,
             marks,
-            percent if which == 0 else lambda v: f"{v:g}",
+            percent if subject.told_as[which] is percent else lambda v: f"{v:g}",
             0.05 if which == 0 else 1.0,
         ),
         Table(("model", "layer", "units" if which == 0 else "concepts", "null"), tuple(table)),
@@ -473,7 +479,7 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
             own, chance = (totals_of(one, one.layer.name, subject.chosen, c)[which] for c in ("measured", "null"))
             if which == 0:
                 own, chance = (scaled(each, 1 / one.layer.units) for each in (own, chance))
-            told = percent if which == 0 else whole
+            told = subject.told_as[which]
             points.append(own)
             null.append(chance.value)
             ends = f"{told(own.value)} [{told(own.low)}, {told(own.high)}]" if own.known else DASH
@@ -484,7 +490,7 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
             f"Over the {found.told} that the training had seen; the table below has the numbers.",
             [charts.Line("", 0, at, tuple(points), tuple(null), found.at)],
             [(a, charts.compact(far)) for a, far in zip(at, found.far, strict=True)],
-            percent if which == 0 else lambda v: f"{v:g}",
+            percent if subject.told_as[which] is percent else lambda v: f"{v:g}",
             0.05 if which == 0 else 1.0,
         )
         words = (

@@ -662,7 +662,8 @@
     return which ? [own, chance] : [scaled(own, 1 / layer.units), scaled(chance, 1 / layer.units)];
   };
   const LABELS = "Labels of shared concepts";
-  const KINDS = [["units", percent, 0.05], ["concepts", whole, 1]];
+  /* labels a unit can pass one, so that they are no shares */
+  const kindsOf = (chosen) => [["units", sameVocabulary(chosen) ? percent : thousandths, 0.05], ["concepts", whole, 1]];
   const endsOf = (chosen) => (sameVocabulary(chosen) ? "95 % intervals" : "the widest that the concepts' 95 % intervals allow");
   const depthPart = (chosen, names) => {
     if (!comparableOf(chosen).length) return section("depth", "Over the layers", keyOf(names), el("p", { class: "note" }, "No concept can be a label in all models."));
@@ -672,7 +673,7 @@
     const byName = layers.every((each) => each.every((name) => longest.includes(name)));
     const place = (each, name) => (byName ? longest.indexOf(name) / Math.max(longest.length - 1, 1) : each.indexOf(name) / Math.max(each.length - 1, 1));
     const marks = byName ? longest.map((name) => [place(longest, name), name]) : [[0, "first"], [1, "last"]];
-    const figures = KINDS.map(([kind, told, least], which) => {
+    const figures = kindsOf(chosen).map(([kind, told, least], which) => {
       const rows = [];
       const lines = chosen.map((one, i) => ({ one, i })).filter(({ i }) => titles.indexOf(titles[i]) === i).map(({ one, i }) => {
         const points = one.profile.layers.map((layer) => measured(one, layer, chosen, which));
@@ -682,7 +683,7 @@
       const same = sameVocabulary(chosen);
       const [id, title] = ["depth-" + kind, which ? "Different concepts by layer" : same ? "Interpretable units by layer" : LABELS + " by layer"];
       return drawn(id, title, (which ? "Among their labels" : same ? "Share of each layer's units" : "Labels per unit, which can have one in each category") + "; " + endsOf(chosen) + "; dots: what the null labels.",
-        linesChart(id, title, "A line for each model over its layers, with " + endsOf(chosen) + TABLE, lines, marks, which ? plain : percent, least),
+        linesChart(id, title, "A line for each model over its layers, with " + endsOf(chosen) + TABLE, lines, marks, told === percent ? percent : plain, least),
         ["model", "layer", kind, "null"], rows);
     });
     return section("depth", "Over the layers", keyOf(names), el("div", { class: "two" }, figures));
@@ -692,13 +693,13 @@
     const found = trendOf(chosen);
     if (!found || !comparableOf(chosen).length) return null;
     const places = found.far.map((far) => (far - found.far[0]) / (found.far[found.far.length - 1] - found.far[0]));
-    const figures = KINDS.map(([kind, told, least], which) => {
+    const figures = kindsOf(chosen).map(([kind, told, least], which) => {
       const points = found.at.map((i) => measured(chosen[i], chosen[i].layer, chosen, which));
       const [id, title] = ["trend-" + kind, which ? "Different concepts over training" : (sameVocabulary(chosen) ? "Interpretable units" : LABELS) + " over training"];
       return drawn(id, title, "Checkpoints of one training, by the " + found.told + " it had seen; " + endsOf(chosen) + "; dots: what the null labels.",
         linesChart(id, title, "Over the " + found.told + " that the training had seen" + TABLE,
           [{ name: "", model: 0, at: places, estimates: points.map((p) => p[0]), null: points.map((p) => p[1].value), signs: found.at }],
-          places.map((place, i) => [place, compact(found.far[i])]), which ? plain : percent, least),
+          places.map((place, i) => [place, compact(found.far[i])]), told === percent ? percent : plain, least),
         ["model", found.told, kind, "null"],
         points.map(([own, chance], i) => [names[found.at[i]], whole(found.far[i]), interval(own, told), told(chance.value)]));
     });
