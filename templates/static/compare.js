@@ -888,7 +888,9 @@
     });
   };
 
+  let drawnNow = [];
   const show = (chosen) => {
+    drawnNow = chosen;
     const names = chosen.length ? labelsOf(chosen) : [];
     slots(chosen, names);
     field("notes").replaceChildren(...notes.concat(chosen.length > 1 ? warningsOf(chosen, names) : []).map((words) => el("p", { class: "note" }, words)));
@@ -904,6 +906,22 @@
     document.title = "Compare " + names.join(" and ") + " · dissectreport";
   };
 
+  /* Elements stay, and get what fresh ones have: whoever types the name of a model is not interrupted by what it draws. */
+  const morph = (old, fresh) => {
+    if (old.nodeName !== fresh.nodeName) { old.replaceWith(fresh); return; }
+    if (old.nodeType !== Node.ELEMENT_NODE) { old.data = fresh.data; return; }
+    Array.from(old.attributes).forEach(({ name }) => { if (!fresh.hasAttribute(name)) old.removeAttribute(name); });
+    Array.from(fresh.attributes).forEach(({ name, value }) => { if (old.getAttribute(name) !== value) old.setAttribute(name, value); });
+    if (old.tagName === "SELECT") {
+      const values = (select) => Array.from(select.options).map((option) => option.value + " " + option.text).join();
+      const chosen = fresh.value;
+      if (values(old) !== values(fresh)) old.replaceChildren(...fresh.childNodes);
+      old.value = chosen;
+    } else if (old.childNodes.length === fresh.childNodes.length) {
+      const pairs = Array.from(fresh.childNodes);
+      Array.from(old.childNodes).forEach((child, k) => morph(child, pairs[k]));
+    } else old.replaceChildren(...fresh.childNodes);
+  };
   const optionsOf = (rows, chosen) => rows.map(([value, words]) => el("option", { value, selected: value === chosen }, words));
   const labelled = (words, select) => el("label", {}, el("span", {}, words), select);
   const slots = (chosen, names) => {
@@ -918,10 +936,10 @@
       const drop = el("button", { type: "button", class: "quiet", "aria-label": "Remove " + names[i], disabled: state.length < 3 }, "remove");
       pickModel.addEventListener("change", () => {
         const found = page.models.filter((one) => one.model === pickModel.value);
-        state[i] = { home: (found.find((one) => one.rule === profile.rule) || found[0]).home, folder: "" };
-        keepLayer(i, layer.name);
+        state[i] = { home: (found.find((one) => one.rule === drawnNow[i].profile.rule) || found[0]).home, folder: "" };
+        keepLayer(i, drawnNow[i].layer.name);
       });
-      pickRule.addEventListener("change", () => { state[i] = { home: pickRule.value, folder: "" }; keepLayer(i, layer.name); });
+      pickRule.addEventListener("change", () => { state[i] = { home: pickRule.value, folder: "" }; keepLayer(i, drawnNow[i].layer.name); });
       pickLayer.addEventListener("change", () => { state[i].folder = pickLayer.value; write(); });
       drop.addEventListener("click", () => { state.splice(i, 1); write(); });
       const facts = [whole(layer.units) + " units at " + layer.size.join(" × "), whole(profile.scoring) + " images", profile.segmenter[0],
@@ -930,7 +948,9 @@
       return el("li", {}, el("div", { class: "slot" }, el("b", {}, msign(i), el("a", { href: profile.home + "/index.html" }, names[i])), state.length > 2 ? drop : null),
         labelled("model", pickModel), el("div", { class: "sub" }, labelled("rule", pickRule), labelled("layer", pickLayer)), el("span", { class: "id" }, facts));
     });
-    field("chosen").replaceChildren(...list);
+    const there = Array.from(field("chosen").children);
+    if (there.length === list.length) there.forEach((one, i) => morph(one, list[i]));
+    else field("chosen").replaceChildren(...list);
     field("add").disabled = state.length >= page.most || !chosen.length;
     const common = chosen.length ? chosen[0].profile.layers.filter((layer) => chosen.every((one) => one.profile.layers.some((other) => other.name === layer.name))) : [];
     const same = new Set(chosen.map((one) => one.layer.name)).size === 1;
