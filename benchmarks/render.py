@@ -6,7 +6,6 @@ fetched when they are scrolled to.
 
 from __future__ import annotations
 
-import gzip
 import sys
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from playwright.sync_api import Browser, Response, sync_playwright
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from made import made_dissection
+from test_browser import as_sent
 
 from dissectreport.report.site import write_site
 from dissectreport.serving import server
@@ -27,13 +27,6 @@ RUNS = 5
 SYSTEM = "/usr/bin/chromium"
 """The browser where there is one, else Playwright's own."""
 PAGES = ("index.html", "planted/index.html", "planted/layer1/index.html", "planted/layer1/unit-0.html", "compare.html")
-TEXT = ("text/", "application/json", "image/svg", "javascript")
-
-
-def sent(response: Response) -> int:
-    """Bytes of an answer as GitHub Pages would send them."""
-    body, kind = response.body(), response.headers.get("content-type", "")
-    return len(gzip.compress(body)) if any(word in kind for word in TEXT) else len(body)
 
 
 def seen(browser: Browser, address: str) -> dict[str, float]:
@@ -46,7 +39,7 @@ def seen(browser: Browser, address: str) -> dict[str, float]:
         page.goto(address, wait_until="load")
         times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
         page.wait_for_timeout(500)
-        first = sum(sent(one) for one in answers if one.status == 200)
+        first = sum(as_sent(one) for one in answers if one.status == 200)
         page.close()
     return {"first view KB": first / 1e3, "requests": len(answers), "load ms": median(times)}
 
