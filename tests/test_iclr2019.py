@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,16 @@ def evidence(maps, labels, levels, order, size=16):
     )
 
 
+ROUNDING = 1e-5
+"""Most that activations differ from the reference's, by which processor and library add up."""
+
+
+def moved(judged, by):
+    """The same with every level moved: counts fall as levels rise."""
+    maps, labels, levels = judged
+    return maps, labels, replace(levels, cuts=levels.cuts + by)
+
+
 def scored(judged, order):
     return score(evidence(*judged, order), rule_named("iclr2019"), CATEGORY, GRID**2)
 
@@ -96,25 +108,38 @@ def test_images_and_activations_are_those_of_the_reference():
     with torch.no_grad():
         images = generator()(latents(1, 0, 4, (32,)))
     assert np.abs(images.numpy() - fixture()["image_first"]).max() < 2e-5
-    assert np.abs(read(1)[:4].numpy() - fixture()["feature_first"]).max() < 1e-5
+    assert np.abs(read(1)[:4].numpy() - fixture()["feature_first"]).max() < ROUNDING
 
 
-def test_all_counts_equal_those_of_the_reference(judged):
+def overlaps(judged):
     joint, _, categories = judged_counts(*judged)
     overlap = np.zeros((CONCEPTS, UNITS), np.int64)
     overlap[joint.concepts] = joint.above()[0][..., 0].T
-    assert np.array_equal(categories.named, fixture()["label_counts"])
-    assert np.array_equal(categories.bins[..., 1].T, fixture()["category_activation_counts"])
-    assert np.array_equal(categories.images * GRID**2, fixture()["total_counts"])
-    assert np.array_equal(overlap, fixture()["intersection_counts"])
+    return overlap, categories
+
+
+def test_all_counts_equal_those_of_the_reference_but_for_pixels_that_rounding_may_move(judged):
+    assert np.array_equal(overlaps(judged)[1].named, fixture()["label_counts"])
+    (most, more), (least, less) = (overlaps(moved(judged, by)) for by in (-ROUNDING, ROUNDING))
+    wanted = fixture()["intersection_counts"]
+    assert (least <= wanted).all() and (wanted <= most).all()
+    assert (most - least).sum() < 1e-4 * wanted.sum(), "these bounds are tight"
+    within = fixture()["category_activation_counts"]
+    assert (within >= less.bins[..., 1].T).all() and (within <= more.bins[..., 1].T).all()
+    assert np.array_equal(more.images * GRID**2, fixture()["total_counts"])
 
 
 def test_iou_and_information_ratio_equal_those_of_the_reference(judged):
     result = scored(judged, fixture()["max_iqr"].T)
     concepts = result.scores.concepts
     assert concepts.tolist() == list(range(1, CONCEPTS))
-    assert np.abs(result.ratios["iou"].T - fixture()["iou"][concepts]).max() < 1e-12
-    assert np.abs(result.ratios["iqr"].T - fixture()["iqr"][concepts]).max() < 1e-9
+    if np.array_equal(overlaps(judged)[0], fixture()["intersection_counts"]):
+        iou, iqr = 1e-12, 1e-9
+    else:
+        # A single pixel is a large part of a small concept.
+        iou, iqr = 1e-3, 1e-2
+    assert np.abs(result.ratios["iou"].T - fixture()["iou"][concepts]).max() < iou
+    assert np.abs(result.ratios["iqr"].T - fixture()["iqr"][concepts]).max() < iqr
 
 
 def test_the_same_units_are_interpretable_as_the_same_concepts(judged):
