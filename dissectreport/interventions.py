@@ -95,14 +95,7 @@ def as_set(units: Iterable[int]) -> Units:
 class Intervening:
     """The interventions of one job on one layer."""
 
-    def __init__(
-        self,
-        job: Job,
-        study: Study,
-        aim: Intervention,
-        workers: engine.Workers,
-        listener: Listener,
-    ) -> None:
+    def __init__(self, job: Job, study: Study, aim: Intervention, workers: engine.Workers, listener: Listener) -> None:
         self.job, self.study, self.budget, self.workers, self.listener = job, study, aim.budget, workers, listener
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()

@@ -140,8 +140,7 @@ def changes(one: Chosen, other: Chosen, concepts: Sequence[Concept], scale: Scal
 
 def agreement_change(one: Chosen, other: Chosen) -> Estimate:
     """What became of the mean IoU of interpretable units; no number where their vocabularies differ."""
-    same = same_vocabulary([one.profile, other.profile])
-    return difference(one.layer.mean_iou, other.layer.mean_iou) if same else UNKNOWN
+    return difference(one.layer.mean_iou, other.layer.mean_iou) if same_vocabulary([one, other]) else UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -189,9 +188,9 @@ def _of(units: ConceptUnits, control: str) -> Estimate:
     return units.measured if control == "measured" else units.null
 
 
-def same_vocabulary(profiles: Sequence[Profile]) -> bool:
+def same_vocabulary(chosen: Sequence[Chosen]) -> bool:
     """Whether all models were measured with the same concepts."""
-    return all(set(one.vocabulary) == set(profiles[0].vocabulary) for one in profiles)
+    return all(set(one.profile.vocabulary) == set(chosen[0].profile.vocabulary) for one in chosen)
 
 
 def same_latents(profiles: Sequence[Profile]) -> bool:
@@ -227,9 +226,8 @@ class Kept:
 def kept(one: Chosen, other: Chosen) -> Kept | None:
     """Which units keep their meaning, between checkpoints of one training, by one layer; else None."""
     layers = {(each.layer.name, each.layer.units) for each in (one, other)}
-    alike = len(layers) == 1 and _measured_as(one) == _measured_as(other)
-    families = {each.profile.training.family for each in (one, other)}
-    if not alike or families == {""} or not one_training([one.profile, other.profile]) or one.profile == other.profile:
+    alike = len(layers) == 1 and _measured_as(one) == _measured_as(other) and one.profile.training.family
+    if not alike or not one_training([one.profile, other.profile]) or one.profile == other.profile:
         return None
     pairs = [
         (a, b) for a, b in zip(one.layer.labels, other.layer.labels, strict=True) if a is not None and b is not None

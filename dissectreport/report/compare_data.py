@@ -52,12 +52,6 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
-    unit_ends: tuple[str, str]
-    """What stands before and after a unit's number in its address: a smaller site has no pages of units."""
-
-    def unit(self, layer: str, unit: int) -> str:
-        """The page of a unit, from the top of the site."""
-        return f"{self.home}/{self.folders[layer]}/{str(unit).join(self.unit_ends)}"
 
     def card(self, layer: str, unit: int) -> str:
         """The card of a unit on the page of its layer, which a site of any size has."""
@@ -223,7 +217,6 @@ def _sited(held: Wire) -> Sited:
         held["tile"],
         profile,
         {layer["name"]: layer["folder"] for layer in held["layers"]},
-        (str(held["unit_ends"][0]), str(held["unit_ends"][1])) if "unit_ends" in held else ("unit-", ".html"),
     )
 
 

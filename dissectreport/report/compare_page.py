@@ -27,7 +27,7 @@ from dissectreport.analysis.comparing import (
     total,
     trend,
 )
-from dissectreport.analysis.profiles import SHOWN, UNKNOWN, Concept, Estimate
+from dissectreport.analysis.profiles import SHOWN, UNKNOWN, Concept, Estimate, LayerProfile
 from dissectreport.errors import OutputError
 from dissectreport.report import compare_charts as charts
 from dissectreport.report.assets import load_assets, style_alone
@@ -39,6 +39,7 @@ from dissectreport.report.compare_words import (
     effect_changes,
     ends_of_totals,
     figures,
+    interval,
     intervals,
     labels,
     per,
@@ -57,7 +58,7 @@ from dissectreport.report.compare_words import (
 from dissectreport.report.figures import DASH, Agreement, count, percent, removed, share
 from dissectreport.report.frame import Frame, frame, published
 from dissectreport.report.marks import mark_of
-from dissectreport.report.places import CARD
+from dissectreport.report.sharing import first_card
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose best units the page shows, and images in a row."""
@@ -164,6 +165,23 @@ class ComparisonPage:
     """The address of the same choice in the browser; '' where that is not at hand."""
 
 
+def plain(value: float) -> str:
+    """A number along an axis."""
+    return f"{value:g}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A figure of layers over depth or training."""
+
+    name: str
+    told: Callable[[float], str]
+    axis: Callable[[float], str]
+    """How it is told along an axis."""
+    least: float
+    """The least top of that."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is compared: models by one of their layers, what they are called, and where their pages are."""
@@ -201,10 +219,11 @@ class Subject:
         return ends_of_totals(self.chosen)
 
     @property
-    def told_as(self) -> tuple[Callable[[float], str], Callable[[float], str]]:
-        """How shares of a layer's units are told, and different concepts: labels a unit can pass one."""
-        same = same_vocabulary([one.profile for one in self.chosen])
-        return percent if same else thousandths, whole
+    def kinds(self) -> tuple[Kind, Kind]:
+        """Units, as shares of a layer, and different concepts; labels a unit are no shares, for they can pass 1."""
+        same = same_vocabulary(self.chosen)
+        units = Kind("units", percent, percent, 0.05) if same else Kind("units", thousandths, plain, 0.05)
+        return units, Kind("concepts", whole, plain, 1.0)
 
     @property
     def telling(self) -> Telling:
@@ -383,7 +402,7 @@ def _concept(subject: Subject, concept: Concept) -> tuple[charts.Row, tuple[str,
 
 def _of_category(subject: Subject, category: str, names: Sequence[Concept]) -> str:
     """How many units each model has in a category, and by chance; of shared concepts where some are not."""
-    same = same_vocabulary([one.profile for one in subject.chosen])
+    same = same_vocabulary(subject.chosen)
     told = []
     for one, name in zip(subject.chosen, subject.names, strict=True):
         own = one.layer.categories.get(category, {})
@@ -422,10 +441,17 @@ def _places(subject: Subject) -> tuple[list[dict[str, float]], list[tuple[float,
     ]
 
 
+def _measured(subject: Subject, one: Chosen, layer: LayerProfile, which: int) -> tuple[Estimate, Estimate]:
+    """A figure of a layer, and what the null gives; of units by each of the layer's."""
+    own, chance = (totals_of(one, layer.name, subject.chosen, control)[which] for control in ("measured", "null"))
+    return (own, chance) if which else (scaled(own, 1 / layer.units), scaled(chance, 1 / layer.units))
+
+
 def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
     places, marks = _places(subject)
+    kind = subject.kinds[which]
     words = "Share of each layer's units" if which == 0 else "Among their labels"
-    if which == 0 and not same_vocabulary([one.profile for one in subject.chosen]):
+    if which == 0 and not same_vocabulary(subject.chosen):
         # Of shared concepts only labels are known, and a unit can have one in each category.
         title, words = f"{LABELS} by layer", "Labels per unit, which can have one in each category"
     drawn, table = [], []
@@ -434,15 +460,10 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
             continue  # the same model by another of its layers
         points, null = [], []
         for layer in one.profile.layers:
-            found = totals_of(one, layer.name, subject.chosen)[which]
-            chance = totals_of(one, layer.name, subject.chosen, "null")[which]
-            if which == 0:
-                found, chance = (scaled(each, 1 / layer.units) for each in (found, chance))
-            points.append(found)
+            own, chance = _measured(subject, one, layer, which)
+            points.append(own)
             null.append(chance.value)
-            told = subject.told_as[which]
-            ends = f"{told(found.value)} [{told(found.low)}, {told(found.high)}]" if found.known else DASH
-            table.append((name, layer.name, ends, told(chance.value)))
+            table.append((name, layer.name, interval(own, kind.told), kind.told(chance.value)))
         drawn.append(charts.Line(name, i, tuple(at.values()), tuple(points), tuple(null)))
     return Drawn(
         id_,
@@ -454,10 +475,10 @@ def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
             f"A line for each model over its layers, with {subject.ends}; the table below has the numbers.",
             drawn,
             marks,
-            percent if subject.told_as[which] is percent else lambda v: f"{v:g}",
-            0.05 if which == 0 else 1.0,
+            kind.axis,
+            kind.least,
         ),
-        Table(("model", "layer", "units" if which == 0 else "concepts", "null"), tuple(table)),
+        Table(("model", "layer", kind.name, "null"), tuple(table)),
     )
 
 
@@ -469,34 +490,30 @@ def _trend(subject: Subject) -> tuple[Drawn, ...]:
     first, last = found.far[0], found.far[-1]
     at = tuple((far - first) / (last - first) for far in found.far)
     made = []
-    units = "Interpretable units" if same_vocabulary([one.profile for one in subject.chosen]) else LABELS
+    units = "Interpretable units" if same_vocabulary(subject.chosen) else LABELS
     for which, (id_, title) in enumerate(
         (("trend-units", f"{units} over training"), ("trend-concepts", "Different concepts over training"))
     ):
+        kind = subject.kinds[which]
         points, null, table = [], [], []
         for i, far in zip(found.at, found.far, strict=True):
-            one = subject.chosen[i]
-            own, chance = (totals_of(one, one.layer.name, subject.chosen, c)[which] for c in ("measured", "null"))
-            if which == 0:
-                own, chance = (scaled(each, 1 / one.layer.units) for each in (own, chance))
-            told = subject.told_as[which]
+            own, chance = _measured(subject, subject.chosen[i], subject.chosen[i].layer, which)
             points.append(own)
             null.append(chance.value)
-            ends = f"{told(own.value)} [{told(own.low)}, {told(own.high)}]" if own.known else DASH
-            table.append((subject.names[i], count(far), ends, told(chance.value)))
+            table.append((subject.names[i], count(far), interval(own, kind.told), kind.told(chance.value)))
         chart = charts.lines(
             id_,
             title,
             f"Over the {found.told} that the training had seen; the table below has the numbers.",
             [charts.Line("", 0, at, tuple(points), tuple(null), found.at)],
             [(a, charts.compact(far)) for a, far in zip(at, found.far, strict=True)],
-            percent if subject.told_as[which] is percent else lambda v: f"{v:g}",
-            0.05 if which == 0 else 1.0,
+            kind.axis,
+            kind.least,
         )
         words = (
             f"Checkpoints of one training, by the {found.told} it had seen; {subject.ends}; dots: what the null labels."
         )
-        heads = ("model", found.told, "units" if which == 0 else "concepts", "null")
+        heads = ("model", found.told, kind.name, "null")
         made.append(Drawn(id_, title, words, chart, Table(heads, tuple(table))))
     return tuple(made)
 
@@ -510,13 +527,12 @@ def _heaps(subject: Subject) -> Drawn:
     gaps = [UNKNOWN, *(agreement_change(subject.chosen[0], other) for other in subject.chosen[1:])]
     for heap, one, gap in zip(found, subject.chosen, gaps, strict=True):
         good = [iou for iou, _, sure in heap.units if sure]
-        mean = one.layer.mean_iou
         table.append(
             (
                 heap.name,
                 count(len(heap.units)),
                 count(len(good)),
-                f"{share(mean.value)} [{share(mean.low)}, {share(mean.high)}]" if mean.known else DASH,
+                interval(one.layer.mean_iou, share),
                 figures(gap) if gap.known else DASH,
                 *(share(quantile(good, q)) for q in (0.1, 0.25, 0.5, 0.75, 0.9)),
                 share(charts.median([null for _, null, sure in heap.units if sure])),
@@ -634,9 +650,7 @@ def _quality(subject: Subject) -> Table | None:
             next((m.estimate for m in found.measures if m.name == name), UNKNOWN) if found is not None else UNKNOWN
             for found in every
         ]
-        cells = (
-            f"{thousandths(e.value)} [{thousandths(e.low)}, {thousandths(e.high)}]" if e.known else DASH for e in held
-        )
+        cells = (interval(e, thousandths) for e in held)
         rows.append((name.replace("_", " "), *cells, *(figures(g[name]) if name in g else DASH for g in gaps)))
     return Table(("measure", *subject.names, *_against(subject)), tuple(rows))
 
@@ -727,7 +741,5 @@ def page_of(out: Path, subject: Subject, file: Path, base_url: str = "") -> Comp
         here = file.resolve().relative_to(out.resolve()).as_posix()
     except ValueError:
         return comparison_page(subject, "page.html", partial(read_picture, out), False)
-    cards = (f"{one.home}/{CARD}" for one in subject.sited if (out / one.home / CARD).is_file())
-    return comparison_page(
-        subject, posixpath.normpath(here), partial(read_picture, out), True, base_url, next(cards, "")
-    )
+    card = first_card(out, [one.home for one in subject.sited])
+    return comparison_page(subject, posixpath.normpath(here), partial(read_picture, out), True, base_url, card)

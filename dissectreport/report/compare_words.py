@@ -112,11 +112,21 @@ class Telling:
 
     def units(self, found: Estimate) -> str:
         """A number of units with its interval."""
-        return f"{self.one(found.value)} [{self.one(found.low)}, {self.one(found.high)}]" if found.known else DASH
+        return interval(found, self.one)
 
     def change(self, found: Estimate) -> str:
         """A difference with its interval."""
         return signed_interval(found, self.one)
+
+
+def interval(found: Estimate, told: Callable[[float], str]) -> str:
+    """'5 [2, 8]'."""
+    return f"{told(found.value)} [{told(found.low)}, {told(found.high)}]" if found.known else DASH
+
+
+def capital(words: str) -> str:
+    """The words as a sentence begins with them."""
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def variant_parts(variant: str) -> tuple[str, ...]:
@@ -213,9 +223,9 @@ def _notes(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
 
 
 def _vocabularies(chosen: Sequence[Chosen], names: Sequence[str]) -> list[str]:
-    profiles = [one.profile for one in chosen]
-    if same_vocabulary(profiles):
+    if same_vocabulary(chosen):
         return []
+    profiles = [one.profile for one in chosen]
     shared = shared_concepts(profiles)
     own = zip(names, own_concepts(profiles), strict=True)
     rest = " ".join(f"Not in all: {listed([c for c, _ in mine])} ({name})." for name, mine in own if mine)
@@ -243,15 +253,14 @@ def intervals(chosen: Sequence[Chosen]) -> str:
 def _pairing(chosen: Sequence[Chosen]) -> str:
     """Whether figures of different models come from images that have to do with each other."""
     odd = (
-        "What an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
+        "what an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
         " too wide rather than too narrow."
     )
     together = len(corresponding(chosen))
     if together == len(chosen):
-        return f"Images of the same number come from the same latents of one training. {odd}"
+        return f"Images of the same number come from the same latents of one training. {capital(odd)}"
     if together > 1:
-        told = f"{odd[0].lower()}{odd[1:]}"
-        return f"Where images come from the same latents of one training: {told} Others are independent."
+        return f"Where images come from the same latents of one training: {odd} Others are independent."
     if same_latents([one.profile for one in chosen]):
         return "The same latents make unrelated images in other trainings, so that the measurements are independent."
     return "They used different latents, so that the measurements are independent."
@@ -318,7 +327,7 @@ def _totals(
         words = f"The units of {names[0]} and {names[1]} do not compare: no concept can be a label in all models."
         return [Sentence(words, "same")]
     units, concepts = totals(one, chosen), totals(other, chosen)
-    same = same_vocabulary([each.profile for each in chosen])
+    same = same_vocabulary(chosen)
     words, what = ("", "interpretable units") if same else (" for shared concepts", "labels of units")
     scale = telling.scale
     of_units = outwards(
@@ -346,7 +355,7 @@ def totals_of(
 ) -> tuple[Estimate, Estimate]:
     """The same of any of the model's layers, and of a control."""
     found = next(each for each in one.profile.layers if each.name == layer)
-    if same_vocabulary([each.profile for each in chosen]):
+    if same_vocabulary(chosen):
         own = found.counts.get(control)
         blank = Estimate(math.nan, math.nan, math.nan)
         return (own.units, own.concepts) if own is not None else (blank, blank)
@@ -356,8 +365,7 @@ def totals_of(
 
 def ends_of_totals(chosen: Sequence[Chosen]) -> str:
     """What the ends of the intervals of totals are: of labels of shared concepts they are sums over the concepts."""
-    same = same_vocabulary([one.profile for one in chosen])
-    return "95 % intervals" if same else "the widest that the concepts' 95 % intervals allow"
+    return "95 % intervals" if same_vocabulary(chosen) else "the widest that the concepts' 95 % intervals allow"
 
 
 def _difference(found: Estimate, what: str, names: tuple[str, str], told: Callable[[Estimate], str]) -> Sentence:
@@ -441,23 +449,23 @@ def _causes(one: Chosen, other: Chosen, names: tuple[str, str]) -> list[Sentence
     assert mine is not None and others is not None, "there are effects of both"
     units = next(mine.effects[change.concept].units for change in found)
     where = mine.layer if mine.layer == others.layer else f"{mine.layer} in {names[0]} and {others.layer} in {names[1]}"
-    turning = f"urning off a concept's leading {count(units)} units of {where}, each model's by its best order,"
+    turning = f"turning off a concept's leading {count(units)} units of {where}, each model's by its best order,"
     told = []
     for word, sign in (("more", 1), ("less", -1)):
         some = [change for change in found if change.sure and change.difference.value * sign > 0]
         if some:
             ranked = sorted(some, key=lambda change: -abs(change.difference.value))
-            each = listed([f"{c.concept[0]} {signed_interval(c.difference, tenths)} points" for c in ranked])
-            words = f"T{turning} removes {word} of it in {names[1]} than in {names[0]}, beyond random units: {each}."
-            told.append(Sentence(words, "differs"))
-    rest = [f"{c.concept[0]} {signed_interval(c.difference, tenths)} points" for c in found if not c.sure]
+            words = f"{capital(turning)} removes {word} of it in {names[1]} than in {names[0]}, beyond random units"
+            told.append(Sentence(f"{words}: {_points(ranked)}.", "differs"))
+    rest = [change for change in found if not change.sure]
     if rest:
-        words = (
-            f"{names[0]} and {names[1]} are not told apart by what t{turning} removes of it, beyond random units:"
-            f" {listed(rest)}."
-        )
-        told.append(Sentence(words, "same"))
+        words = f"{names[0]} and {names[1]} are not told apart by what {turning} removes of it, beyond random units"
+        told.append(Sentence(f"{words}: {_points(rest)}.", "same"))
     return told
+
+
+def _points(found: Sequence[Change]) -> str:
+    return listed([f"{c.concept[0]} {signed_interval(c.difference, tenths)} points" for c in found])
 
 
 def quality_changes(one: Chosen, other: Chosen) -> tuple[tuple[str, bool, Estimate], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -88,13 +89,41 @@ class _Strip:
     width: int
 
 
+@dataclass(frozen=True)
+class _Import:
+    """Old results, and what all their pages need."""
+
+    found: OldDissection
+    model: str
+    places: Places
+    assets: Assets
+    strips: Mapping[str, Mapping[int, _Strip]]
+    """By layer and unit."""
+    address: str
+    """Where the site is published, '' where that was not told."""
+
+    def frame(self, here: str, title: str, current: str) -> Frame:
+        """The surroundings of a page; `current` names its entry in the menu."""
+        words = f"Old results about {self.model}, from a dissect.json."
+        around = published(frame(here, title, words, self.assets), self.address)
+        layers = {one.name: self.places.layer(one.name) for one in self.found.layers}
+        entries = {"overview": self.places.page("index"), **layers}
+        return replace(
+            around,
+            menu=tuple(Link(around.to(there), words, words == current) for words, there in entries.items()),
+            notes=(UNTOLD,),
+            foot=f"{self.model} · imported from a dissect.json",
+        )
+
+
 def write_imported(found: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
     """Write pages of old results into the site at `out`; their images lie below the folder `beside`.
 
     Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
     """
     model = name or found.name
-    there = [one for one in read_summaries(out) if (one.model, one.rule) == (model, OLD)]
+    summaries = read_summaries(out)
+    there = [one for one in summaries if (one.model, one.rule) == (model, OLD)]
     if not again and any(one.digest not in ("", found.digest) for one in there):
         raise OutputError(
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
@@ -103,32 +132,24 @@ def write_imported(found: OldDissection, beside: Path, out: Path, name: str = ""
     home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
     places = Places(home, safe_names([layer.name for layer in found.layers], TAKEN))
     strips = {layer.name: _strips(layer, beside) for layer in found.layers}
-    address = address_of_site(out)
-    return write_home(out, home, _files(found, model, places, assets, strips, address), address)
+    address = address_of_site(summaries)
+    return write_home(out, home, _files(_Import(found, model, places, assets, strips, address)), address)
 
 
-def _files(
-    found: OldDissection,
-    model: str,
-    places: Places,
-    assets: Assets,
-    strips: dict[str, dict[int, _Strip]],
-    address: str,
-) -> Files:
+def _files(old: _Import) -> Files:
+    places, strips = old.places, old.strips
     files: Files = {}
-    for layer in found.layers:
+    for layer in old.found.layers:
         drawn = strips[layer.name]
         files |= {places.strip(layer.name, unit): one.content for unit, one in drawn.items()}
         table, counts = _table(layer), _controls(layer)
         for kind, write in (("csv", as_csv), ("json", as_json)):
             files[places.data("units", kind, layer.name)] = write(table)
             files[places.data("controls", kind, layer.name)] = write(counts)
-        files[places.layer(layer.name)] = render(
-            "old_layer.html", _layer_page(found, model, layer, places, assets, drawn, address)
-        )
+        files[places.layer(layer.name)] = render("old_layer.html", _layer_page(old, layer))
     files[places.image("band")] = _band([one for drawn in strips.values() for one in drawn.values()])
-    files[places.page("index")] = render("old.html", _overview(found, model, places, assets, strips, address))
-    files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(found, model, places, assets, address)))
+    files[places.page("index")] = render("old.html", _overview(old))
+    files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(old)))
     return files
 
 
@@ -159,30 +180,9 @@ def _band(drawn: list[_Strip]) -> bytes:
     return drawn[0].content if drawn else images.webp(np.full((32, 256, 3), 128, np.uint8))
 
 
-def _frame(
-    found: OldDissection, model: str, places: Places, assets: Assets, here: str, title: str, current: str, address: str
-) -> Frame:
-    around = published(frame(here, title, f"Old results about {model}, from a dissect.json.", assets), address)
-    entries = {"overview": places.page("index"), **{one.name: places.layer(one.name) for one in found.layers}}
-    return replace(
-        around,
-        menu=tuple(Link(around.to(there), words, words == current) for words, there in entries.items()),
-        notes=(UNTOLD,),
-        foot=f"{model} · imported from a dissect.json",
-    )
-
-
-def _layer_page(
-    found: OldDissection,
-    model: str,
-    layer: OldLayer,
-    places: Places,
-    assets: Assets,
-    drawn: dict[int, _Strip],
-    address: str,
-) -> OldLayerPage:
-    title = f"{layer.name} · {model}"
-    around = _frame(found, model, places, assets, places.layer(layer.name), title, layer.name, address)
+def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
+    places, drawn = old.places, old.strips[layer.name]
+    around = old.frame(places.layer(layer.name), f"{layer.name} · {old.model}", layer.name)
     ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
     named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
 
@@ -193,7 +193,7 @@ def _layer_page(
 
     return OldLayerPage(
         around,
-        model,
+        old.model,
         layer.name,
         tuple(card(one) for one in ordered),
         sum(one.interpretable for one in layer.units),
@@ -202,26 +202,20 @@ def _layer_page(
     )
 
 
-def _overview(
-    found: OldDissection,
-    model: str,
-    places: Places,
-    assets: Assets,
-    strips: dict[str, dict[int, _Strip]],
-    address: str,
-) -> OldOverview:
-    around = _frame(found, model, places, assets, places.page("index"), model, "overview", address)
+def _overview(old: _Import) -> OldOverview:
+    found, places = old.found, old.places
+    around = old.frame(places.page("index"), old.model, "overview")
     rows = tuple(
         (
             Link(around.to(places.layer(layer.name)), layer.name),
             len(layer.units),
             sum(one.interpretable for one in layer.units),
-            len(strips[layer.name]),
+            len(old.strips[layer.name]),
         )
         for layer in found.layers
     )
     told = {name: found.settings[name] for name in TOLD if found.settings.get(name) is not None}
-    return OldOverview(around, model, rows, core(told), found.iou_threshold)
+    return OldOverview(around, old.model, rows, core(told), found.iou_threshold)
 
 
 def _table(layer: OldLayer) -> pd.DataFrame:
@@ -251,14 +245,15 @@ def _controls(layer: OldLayer) -> pd.DataFrame:
     return pd.DataFrame([{"control": "measured", "category": "", **_counts(layer)}])
 
 
-def _summary(found: OldDissection, model: str, places: Places, assets: Assets, address: str) -> Summary:
+def _summary(old: _Import) -> Summary:
+    found, places = old.found, old.places
     size = found.settings.get("size")
     samples = size if isinstance(size, int) else 0
     named = {one.concept for layer in found.layers for one in layer.units if one.interpretable}
     return Summary(
-        model=model,
+        model=old.model,
         home=places.home,
-        assets=assets.files,
+        assets=old.assets.files,
         rule=OLD,
         samples=samples,
         scoring=samples,
@@ -272,7 +267,7 @@ def _summary(found: OldDissection, model: str, places: Places, assets: Assets, a
         layers=tuple(
             {"layer": layer.name, "units": len(layer.units), "measured": _counts(layer)} for layer in found.layers
         ),
-        title=model,
-        base_url=address,
+        title=old.model,
+        base_url=old.address,
         digest=found.digest,
     )

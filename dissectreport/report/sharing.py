@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from PIL import Image
@@ -13,21 +14,28 @@ from dissectreport.analysis.dissection import Layer
 from dissectreport.report import images
 from dissectreport.report.frame import full_address
 from dissectreport.report.model import Site, leading_units, rows_of
+from dissectreport.report.places import CARD
 from dissectreport.report.strips import strip_of
 
-CARD = (1200, 630)
+SIZE = (1200, 630)
 """Width and height of the picture beside a link, in the proportions that sites ask for."""
 MOST_LISTED = 50_000
 """Pages that the sitemaps protocol allows in one file."""
 _ROWS, _LONG, _MARGIN = 3, 8, 15
 
 
+def first_card(out: Path, homes: Iterable[str]) -> str:
+    """The first picture beside a link that some models of the site at `out` have, by its address; '' without any."""
+    places = (f"{home}/{CARD}" for home in homes)
+    return next((place for place in places if (out / place).is_file()), "")
+
+
 def card(site: Site) -> bytes:
     """A JPEG of the strips of the surest units of different concepts, one under the other."""
     strips = [strip_of(site.dissection, layer, unit, _LONG) for layer, unit in _surest(site)]
-    width, height = CARD
+    width, height = SIZE
     tall = (height - (_ROWS - 1) * _MARGIN) // _ROWS
-    sheet = Image.new("RGB", CARD, images.DARK)
+    sheet = Image.new("RGB", SIZE, images.DARK)
     for row, pixels in enumerate(strips):
         scaled = Image.fromarray(pixels).resize(
             (max(width, round(pixels.shape[1] * tall / pixels.shape[0])), tall), Image.Resampling.LANCZOS

@@ -42,7 +42,7 @@ from dissectreport.report.places import COMPARE, COMPARING, Places
 from dissectreport.report.preference_page import Pairs, pairs_of, preference_images, preference_page
 from dissectreport.report.real_page import real_page
 from dissectreport.report.review_page import review_page
-from dissectreport.report.sharing import card, sitemap
+from dissectreport.report.sharing import card, first_card, sitemap
 from dissectreport.report.tables import as_csv, as_json, layer_tables, model_tables, unit_tables, without_nan
 from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
@@ -83,16 +83,16 @@ def write_site(
     Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
     """
     assets, _ = load_assets()
-    drawing = replace(drawing, base_url=address_of_site(out, drawing.base_url))
+    drawing = replace(drawing, base_url=address_of_site(read_summaries(out), drawing.base_url))
     site, files, left_out = _within(dissection, out, assets, progress, limit, drawing)
     return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
 
 
-def address_of_site(out: Path, given: str = "") -> str:
-    """The address under which the site at `out` is published: the one given, or that its models were drawn with."""
+def address_of_site(summaries: Sequence[Summary], given: str = "") -> str:
+    """The address under which a site of some models is published: the one given, or that they were drawn with."""
     if given:
         return "" if given == NOWHERE else given
-    return next((one.base_url for one in read_summaries(out) if one.base_url), "")
+    return next((one.base_url for one in summaries if one.base_url), "")
 
 
 def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
@@ -149,8 +149,7 @@ def _too_large(model: str, size: int, limit: int, fit: bool) -> OutputError:
 
 def _top(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> Files:
     """The files at the top of the site, of all models together."""
-    cards = [f"{one.home}/card.jpg" for one in summaries if (out / one.home / "card.jpg").is_file()]
-    card_of_site = next(iter(cards), "")
+    card_of_site = first_card(out, [one.home for one in summaries])
     index = index_page(summaries, assets, base_url, card_of_site)
     kept = comparison.kept(out)
     comparing = compare_page(summaries, kept, assets, base_url, card_of_site)
@@ -176,7 +175,7 @@ def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (
     summaries = read_summaries(out)
     subject = comparison.chosen(out, summaries, models, layers)
     path = file or comparison.place(out, subject)
-    address = address_of_site(out)
+    address = address_of_site(summaries)
     content = render("comparison.html", page_of(out, subject, path, address))
     written = Written(path, 1, int(write_if_changed(path, content)), len(content))
     _write_top(out, _top(out, summaries, load_assets()[0], address))

@@ -81,6 +81,7 @@
   const compact = (value) => value >= 10000 ? Math.floor(value / 1000 + 0.5) + "k"
     : value >= 1000 ? Math.floor(value / 100 + 0.5) / 10 + "k" : plain(value);
   const listed = (words) => (words.length <= 12 ? words.join(", ") : words.slice(0, 12).join(", ") + " and " + whole(words.length - 12) + " more");
+  const capital = (words) => words[0].toUpperCase() + words.slice(1);
   const both = (words) => (words.length === 1 ? words[0] : words.slice(0, -1).join(", ") + " and " + words[words.length - 1]);
 
   /* ---- profiles, as the models' files hold them ---- */
@@ -309,17 +310,15 @@
     });
     return found;
   };
-  const intervalsOf = (chosen) => {
-    return "A difference has the interval that follows from the intervals of both figures as if they were independent"
-      + " (Zou and Donner 2008), rounded outwards; where it includes 0, the two are not told apart. " + pairingOf(chosen)
-      + " The intervals are over images: another training of the same network would differ by more.";
-  };
+  const intervalsOf = (chosen) => "A difference has the interval that follows from the intervals of both figures as if they were independent"
+    + " (Zou and Donner 2008), rounded outwards; where it includes 0, the two are not told apart. " + pairingOf(chosen)
+    + " The intervals are over images: another training of the same network would differ by more.";
   const pairingOf = (chosen) => {
-    const odd = "hat an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
+    const odd = "what an odd latent does to both alike would cancel in a paired comparison, so that these intervals are mostly"
       + " too wide rather than too narrow.";
     const together = correspondingOf(chosen).length;
-    if (together === chosen.length) return "Images of the same number come from the same latents of one training. W" + odd;
-    if (together > 1) return "Where images come from the same latents of one training: w" + odd + " Others are independent.";
+    if (together === chosen.length) return "Images of the same number come from the same latents of one training. " + capital(odd);
+    if (together > 1) return "Where images come from the same latents of one training: " + odd + " Others are independent.";
     if (sameLatents(chosen)) return "The same latents make unrelated images in other trainings, so that the measurements are independent.";
     return "They used different latents, so that the measurements are independent.";
   };
@@ -397,13 +396,13 @@
     const found = effectChanges(one, other);
     if (!found.length) return [];
     const [mine, others] = [one.profile.causes.layer, other.profile.causes.layer];
-    const turning = "urning off a concept's leading " + whole(one.profile.effects.get(found[0].concept).units) + " units of "
+    const turning = "turning off a concept's leading " + whole(one.profile.effects.get(found[0].concept).units) + " units of "
       + (mine === others ? mine : mine + " in " + names[0] + " and " + others + " in " + names[1]) + ", each model's by its best order,";
     const points = (changed) => listed(changed.map((c) => nameOf(c.concept) + " " + signedInterval(c.difference, tenths) + " points"));
     const told = [["more", 1], ["less", -1]].filter(([, sign]) => sureOf(found, sign).length).map(([word, sign]) => said("differs",
-      "T" + turning + " removes " + word + " of it in " + names[1] + " than in " + names[0] + ", beyond random units: " + points(sureOf(found, sign)) + "."));
+      capital(turning) + " removes " + word + " of it in " + names[1] + " than in " + names[0] + ", beyond random units: " + points(sureOf(found, sign)) + "."));
     const rest = found.filter((change) => !apart(change.difference));
-    if (rest.length) told.push(said("same", names[0] + " and " + names[1] + " are not told apart by what t" + turning + " removes of it, beyond random units: " + points(rest) + "."));
+    if (rest.length) told.push(said("same", names[0] + " and " + names[1] + " are not told apart by what " + turning + " removes of it, beyond random units: " + points(rest) + "."));
     return told;
   };
   const keptOf = (one, other, names) => {
