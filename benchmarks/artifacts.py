@@ -4,18 +4,21 @@
 
 The copy has noise on the outgoing weights of five units. How the estimates and the exact effects of these five rise
 against the uncorrupted model's, whether they lead the list, and how far ablating the worst units, and just these five,
-brings quality back.
+brings quality back. Rows are written whenever a model is done; seconds are those of all that it takes, its dissection
+too, if `benchmarks/.cache` was empty.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from common import write
 from torch import nn
@@ -25,6 +28,7 @@ from dissectreport.analysis.artifacts import Artifacts
 from dissectreport.jobs import Options
 from dissectreport.models.embedded import scenes_pgan
 from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.report.artifacts import BESIDE
 
 LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 1.5
 """The layer, the block that reads it, how many units are corrupted, and the noise over the weights' spread."""
@@ -79,40 +83,46 @@ def marked(cache: Path) -> Path:
 
 
 def of_the_five(found: Artifacts, column: str) -> str:
-    """What a table says of the corrupted units, '-' of those that were not ablated one by one."""
+    """What a table says of the corrupted units, '-' where it says nothing."""
     values = found.units.set_index("unit")[column]
     return " ".join("-" if isnan(values[unit]) else f"{values[unit]:.3g}" for unit in hit(len(values)))
 
 
-def rows_of(name: str, found: Artifacts) -> list[dict[str, Any]]:
+def rows_of(name: str, found: Artifacts, seconds: float) -> list[dict[str, Any]]:
     """Quality without and with the repair, random sets beside it, and the corrupted units' places."""
-    distance = found.quality[found.quality["measure"] == "kernel_distance"]
-    random = found.curve[found.curve["set"] == "random"]
-    rows = []
-    one: Any
-    for one in distance.itertuples():
-        beside = random[random["units"] == one.units]
-        rows.append(
-            {
-                "model": name,
-                "set": one.set,
-                "units": int(one.units),
-                "images": int(one.images),
-                "KID": one.value,
-                "low": one.low,
-                "high": one.high,
-                "change": None if isnan(one.change) else one.change,
-                "change low": None if isnan(one.change) else one.change_low,
-                "change high": None if isnan(one.change) else one.change_high,
-                "chosen": one.set == "repair" and int(one.units) == found.chosen,
-                "random least": float(beside["change"].min()) if len(beside) else None,
-                "random most": float(beside["change"].max()) if len(beside) else None,
-                "listed": " ".join(map(str, found.listed)),
-                "first tested": " ".join(map(str, found.order[:HIT])),
-                **{f"{column} of the five": of_the_five(found, column) for column in ("rank", "estimate", "exact")},
-            }
-        )
-    return rows
+    sets = found.quality.groupby(["set", "units"], sort=False)
+    return [_row(name, found, str(key[0]), int(key[1]), held) | {"seconds": seconds} for key, held in sets]
+
+
+def _row(name: str, found: Artifacts, kind: str, units: int, held: pd.DataFrame) -> dict[str, Any]:
+    measures = held.set_index("measure")
+    distance: Any = measures.loc["kernel_distance"]
+    random = found.curve[(found.curve["set"] == BESIDE.get(kind)) & (found.curve["units"] == units)]
+    edited = not isnan(distance["change"])
+    others = {
+        f"{measure}{words}": None if isnan(row[column]) else row[column]
+        for measure, row in measures.drop(index="kernel_distance").iterrows()
+        for column, words in (("value", ""), ("change", " change"), ("change_low", " low"), ("change_high", " high"))
+    }
+    return {
+        "model": name,
+        "set": kind,
+        "units": units,
+        "images": int(distance["images"]),
+        "KID": distance["value"],
+        "low": distance["low"],
+        "high": distance["high"],
+        "change": distance["change"] if edited else None,
+        "change low": distance["change_low"] if edited else None,
+        "change high": distance["change_high"] if edited else None,
+        **others,
+        "chosen": kind == "repair" and units == found.chosen,
+        "random least": float(random["change"].min()) if len(random) else None,
+        "random most": float(random["change"].max()) if len(random) else None,
+        "listed": " ".join(map(str, found.listed)),
+        "candidates": " ".join(map(str, found.candidates)),
+        **{f"{column} of the five": of_the_five(found, column) for column in ("rank", "estimate", "exact", "q")},
+    }
 
 
 if __name__ == "__main__":
@@ -123,6 +133,10 @@ if __name__ == "__main__":
         "scenes_pgan_early": "scenes_pgan_early",
         "corrupted": f"{Path(__file__).resolve()}:corrupted",
     }
-    found = {name: examined(address, budget, cache) for name, address in models.items()}
-    print("corrupted units:", hit(len(found["scenes_pgan"].units)))
-    write("artifacts", [row for name, one in found.items() for row in rows_of(name, one)])
+    print("corrupted units:", marked(cache).read_text())
+    rows: list[dict[str, Any]] = []
+    for name, address in models.items():
+        begun = time.perf_counter()
+        found = examined(address, budget, cache)
+        rows += rows_of(name, found, round(time.perf_counter() - begun, 1))
+        write("artifacts", rows)

@@ -174,7 +174,9 @@ class Portrait:
     units: Units
     """Units that are ablated."""
     suspects: Units
-    """Units whose activations are summed in the heat map; () for none."""
+    """Units whose activations the heat map shows; () for none."""
+    means: tuple[float, ...] = ()
+    """Mean absolute activation of each suspect, by which it is divided there."""
 
 
 def make_portraits(source: Source, exam: Examination) -> Callable[[Portrait], Arrays]:
@@ -200,7 +202,11 @@ def _portrait(bench: Bench, exam: Examination, portrait: Portrait, sample: int) 
         "features": rows,
     }
     if portrait.suspects:
-        found["heat"] = at.activations[:, list(portrait.suspects)].float().sum(1).cpu().numpy()
+        held = at.activations[:, list(portrait.suspects)].float().cpu()
+        means = torch.tensor(portrait.means).clamp(min=1e-12)[:, None, None]
+        # Where the strongest is: a sum would let one unit hide what another does.
+        found["heat"] = (held / means).amax(1).clamp(min=0).numpy()
+        found["peaks"] = held.amax((2, 3)).numpy()
     return found
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from dissectreport import engine, store
 from dissectreport.analysis import diagnosis
-from dissectreport.analysis.diagnosis import Compared, Effects
+from dissectreport.analysis.diagnosis import Compared, Effects, SingleUnits
 from dissectreport.analysis.quality import FEWEST, Quality, Reference, too_few_for_covariance
-from dissectreport.errors import FolderError
+from dissectreport.errors import FolderError, counted
 from dissectreport.interventions import as_set, random_sets
 from dissectreport.jobs import Examining, Job, Listener
+from dissectreport.models.folders import unreadable
 from dissectreport.plan import DIAGNOSES, PAIR, SHARD, Checkup, Examination, Shard, shards
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -27,8 +28,10 @@ Units = tuple[int, ...]
 
 DRIFT = 0.05
 """Most that bfloat16 may move features, beside how far images differ, to be used."""
-SUSPECTED = 5
+SHOWN = 5
 """Worst units that are shown where neither a repair nor an artifact unit was found."""
+FEWEST_REAL = 2 * FEWEST
+"""Real images: one half is compared with the other."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Design:
     """Those of largest estimate, as far as it is above 0: among them artifact units are looked for."""
     control: Units
     bottom: Units
+    marked: Units = ()
+    """Those marked by hand that are none of the others."""
 
     @classmethod
-    def of(cls, first: Nearing, checkup: Checkup) -> Design:
-        """The design that first-order effects suggest."""
+    def of(cls, first: Nearing, checkup: Checkup, marked: Units = ()) -> Design:
+        """The design that first-order effects suggest, and the marked units."""
         estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
         order = np.argsort(-estimate, kind="stable").tolist()
         leading = [unit for unit in order[: checkup.leading] if estimate[unit] > 0]
@@ -54,16 +59,22 @@ class Design:
         bottom = rest[max(0, len(rest) - checkup.bottom) :]
         others = [unit for unit in rest if unit not in bottom]
         control = matched(strength, leading, others, checkup.control)
-        return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom))
+        more = tuple(unit for unit in marked if unit not in {*leading, *control, *bottom})
+        return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom), more)
 
     @property
-    def tested(self) -> Units:
+    def tested(self) -> SingleUnits:
         """Every unit that is ablated by itself."""
-        return (*self.leading, *self.control, *self.bottom)
+        return SingleUnits.of(vars(self))
 
     def arrays(self) -> dict[str, Any]:
         """The design as arrays, for the analysis."""
         return {name: np.asarray(value) for name, value in vars(self).items()}
+
+
+def tried(sizes: Sequence[int], units: int) -> list[int]:
+    """The sizes of a repair that are tried: no larger than the units that it may ablate, all of these at most."""
+    return sorted({min(size, units) for size in sizes} - {0})
 
 
 def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
@@ -78,6 +89,15 @@ def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], cou
 
 
 @dataclass(frozen=True)
+class Random:
+    """Where the random sets lie."""
+
+    features: Store
+    sets: Store
+    """How many units each has, whether it stands beside the marked units, and its mean activation over theirs."""
+
+
+@dataclass(frozen=True)
 class Scored:
     """The scoring latents without any edit and with the worst units ablated."""
 
@@ -87,12 +107,13 @@ class Scored:
     found: Mapping[str, Quality]
     """By 'before', 'repair <size>', 'review' and 'real'."""
     place: Store
-    random: Store
-    """Where the random sets lie."""
+    random: Random
     quality_at: str
     chosen: int
     """How many units the repair ablates."""
     weighed_at: str
+    marked_at: str
+    """Where the features without the marked units lie; '' without any."""
 
     @property
     def images(self) -> int:
@@ -112,6 +133,7 @@ class Diagnosing:
         self.job, self.wish, self.checkup, self.workers, self.listener = job, wish, wish.checkup, workers, listener
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
+        self.left_out = 0
         given = job.reference
         self.exam = Examination(
             job.plan.generator,
@@ -136,7 +158,7 @@ class Diagnosing:
         first = self._first_order(real, side, scale)
         design, design_at = self._design(first)
         effects, tested_at = self._test(design, reference)
-        order = tuple(int(design.tested[place]) for place in np.argsort(-effects.fall.value, kind="stable"))
+        order = design.tested.worst(effects)
         scored = self._score(order, reference, design)
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
         pictures_at = self._pictures(design, effects, order, scored, near)
@@ -148,7 +170,12 @@ class Diagnosing:
             "features": {"name": self.wish.network.name, "published": published},
             "reference": self._words(),
             "drift": drifted,
-            "counts": {"real": len(real), "dissected": dissected, "scored": scored.images},
+            "counts": {
+                "real": len(real),
+                "left_out": self.left_out,
+                "dissected": dissected,
+                "scored": scored.images,
+            },
             "reviewed": list(self.wish.reviewed),
             "real": real_at,
             "side": side_at,
@@ -157,7 +184,9 @@ class Diagnosing:
             "tested": tested_at,
             "weighed": scored.weighed_at,
             "scored": scored.place.folder.name,
-            "random": scored.random.folder.name,
+            "marked": scored.marked_at,
+            "random": scored.random.features.folder.name,
+            "random_sets": scored.random.sets.folder.name,
             "quality": scored.quality_at,
             "pictures": pictures_at,
         }
@@ -209,11 +238,6 @@ class Diagnosing:
         wanted = shards(len(given) or self.checkup.real, SHARD) if apart else whole
         make = partial(make_real, self.job.source, self.exam, given)
         rows = self._features(place, make, wanted, "describing real images")
-        if len(rows.values) < FEWEST:
-            raise FolderError(
-                f"{len(rows.values)} real images; artifact units need at least {FEWEST}, and the Fréchet distance "
-                "1,000 or more: give a --reference with more"
-            )
         return rows.values, place.folder.name
 
     def _names(self) -> dict[str, list[str]]:
@@ -223,9 +247,16 @@ class Diagnosing:
             return {"names": []}
         count = min(self.checkup.real, len(given.files))
         sifted = given.sifted([(0, count)])
-        for one in sifted.unread:
-            self.listener.say(f"{given.name}: {one} cannot be read and is left out")
-        return {"names": list(sifted.order(0)[:count])}
+        self.left_out = len(sifted.unread)
+        if sifted.unread:
+            self.listener.say(f"{given.name}: {unreadable(sifted.unread, len(given.files))}")
+        names = sifted.order(0)[:count]
+        if len(names) < FEWEST_REAL:
+            raise FolderError(
+                f"{counted(len(names), 'real image')}; artifact units need at least {FEWEST_REAL}, because one half "
+                "is compared with the other: give a --reference with more"
+            )
+        return {"names": list(names)}
 
     def _generated(self, seed: int, count: int) -> tuple[Any, str]:
         """(count, d) features of generated images of a seed, and where they lie."""
@@ -248,13 +279,13 @@ class Diagnosing:
         return found
 
     def _design(self, first: Nearing) -> tuple[Design, str]:
-        design = Design.of(first, self.checkup)
+        design = Design.of(first, self.checkup, self.wish.reviewed)
         place = self._store("artifact design", design=store.digest(design.arrays()))
         place.save("design", design.arrays())
         return design, place.folder.name
 
     def _test(self, design: Design, reference: Reference) -> tuple[Effects, str]:
-        sets = [(), *((unit,) for unit in design.tested)]
+        sets = [(), *((unit,) for unit in design.tested.units.tolist())]
         rows, place = self._ablated(sets, self.exam.testing_seed, self.checkup.tested, "testing single units")
         return Effects.of(reference.scale(rows.values), reference.features), place.folder.name
 
@@ -283,21 +314,23 @@ class Diagnosing:
         return diagnosis.chosen_size(diagnosis.unpacked_changes(kept.load("changes"))), kept.folder.name
 
     def _score(self, order: Units, reference: Reference, design: Design) -> Scored:
-        sizes = [size for size in self.checkup.sizes if size <= len(order)]
+        sizes = tried(self.checkup.sizes, len(order))
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         names = ["before", *(f"repair {size}" for size in sizes)]
         count = min(self.checkup.scored, len(reference.features))
         rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
         found = self._judged(reference, rows, names, place)
+        marked_at = ""
         if self.wish.reviewed:
             theirs = [(), as_set(self.wish.reviewed)]
             more, beside = self._ablated(theirs, self.exam.scoring_seed, count, "scoring the reviewed units")
             found |= self._judged(reference, more, ["before", "review"], beside)
+            marked_at = beside.folder.name
         kept = self._store("quality", scored=[place.folder.name, list(self.wish.reviewed)], images=count)
         kept.save("quality", diagnosis.packed(found))
         random = self._random(order, sizes, design, count)
         chosen, weighed_at = self._weigh(order, sizes, reference)
-        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name, chosen, weighed_at)
+        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name, chosen, weighed_at, marked_at)
 
     def _judged(self, reference: Reference, rows: Features, names: Sequence[str], place: Store) -> dict[str, Quality]:
         """The quality of every variant, told once."""
@@ -307,41 +340,52 @@ class Diagnosing:
             kept.save("quality", diagnosis.packed(diagnosis.qualities(reference, rows.values, names)))
         return diagnosis.unpacked(kept.load("quality"))
 
-    def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Store:
-        """The features without random sets of the same mean activation, on the first scoring latents."""
+    def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Random:
+        """The features without random sets of like mean activation, on the first scoring latents."""
         alive = int((design.strength > 0).sum())
-        wanted = dict.fromkeys(sizes, order)
+        wanted = [(False, size, order[:size]) for size in sizes]
         if self.wish.reviewed:
-            wanted.setdefault(len(self.wish.reviewed), self.wish.reviewed)
-        drawn = {
-            size: random_sets(design.strength, np.array([like]), size, self.checkup.random_sets)
-            for size, like in sorted(wanted.items())
-            if 2 * size <= alive
-        }
-        sets: list[Units] = [(), *(units for every in drawn.values() for units in every)]
+            wanted.append((True, len(self.wish.reviewed), self.wish.reviewed))
+        sets: list[Units] = [()]
+        review, activation = [], []
+        for marked, size, beside in wanted:
+            if 2 * size > alive:
+                continue
+            theirs = design.strength[list(beside)].mean()
+            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets):
+                sets.append(units)
+                review.append(marked)
+                activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
         fewer = min(self.checkup.random_scored, count)
         _, place = self._ablated(sets, self.exam.scoring_seed, fewer, "scoring random sets")
-        place.save("random", {"sizes": np.array([len(units) for units in sets[1:]], np.int64)})
-        return place
+        sizes_of = np.array([len(units) for units in sets[1:]], np.int64)
+        told = {"sizes": sizes_of, "review": np.array(review, bool), "activation": np.array(activation, np.float64)}
+        # The same sets can stand beside others: the words about them have a place of their own.
+        kept = self._store("random sets", of=place.folder.name, told=store.digest(told))
+        kept.save("random", told)
+        return Random(place, kept)
 
     def _pictures(self, design: Design, effects: Effects, order: Units, scored: Scored, near: Floats) -> str:
         from dissectreport.diagnose import Portrait, make_portraits
 
-        found = diagnosis.verdict(effects, len(design.leading), len(design.control), scored.distance)
-        listed = tuple(int(design.tested[place]) for place in found.order if found.artifact[place])
-        chosen = scored.chosen
-        shown = order[:chosen] or listed or order[:SUSPECTED]
+        tested = design.tested
+        found = diagnosis.verdict(effects, tested, scored.distance)
+        listed = tuple(int(tested.units[place]) for place in found.order if found.artifact[place])
+        suspected = set(tested.places(*diagnosis.SUSPECTED).tolist())
+        by_effect = tuple(int(tested.units[place]) for place in found.order if int(place) in suspected)
+        shown = order[: scored.chosen] or listed or by_effect[:SHOWN]
         worst, rest = self._worst(scored.rows.samples, near)
-        suspects = listed or shown
+        suspects = as_set(listed or shown)
+        means = tuple(design.strength[list(suspects)].tolist())
         portraits = [
-            Portrait("worst", worst, as_set(shown), as_set(suspects)),
-            Portrait("random", rest[: self.checkup.worst], as_set(shown), as_set(suspects)),
+            Portrait("worst", worst, as_set(shown), suspects, means),
+            Portrait("random", rest[: self.checkup.worst], as_set(shown), suspects, means),
             Portrait("pairs", rest[: self.checkup.pairs], as_set(shown), ()),
         ]
         place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
         make = partial(make_portraits, self.job.source, self.exam)
         self._fill(place, make, portraits, lambda p: p.name, "pictures of the repair", dict)
-        place.save("shown", {"units": np.array(shown, np.int64), "listed": np.array(listed, np.int64)})
+        place.save("shown", {"units": np.array(shown, np.int64), "suspects": np.array(suspects, np.int64)})
         return place.folder.name
 
     def _worst(self, samples: Ints, near: Floats) -> tuple[Units, Units]:

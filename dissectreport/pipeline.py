@@ -347,7 +347,12 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
         yield f"{words:14} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
     yield f"{found.scored:,} images on each side; real against other real ones: {found.against_itself:,}"
     if found.chosen:
-        yield f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
+        held = found.quality[(found.quality["set"] == "repair") & (found.quality["units"] == found.chosen)]
+        sure = (held.loc[held["measure"] == "kernel_distance", "change_high"] < 0).all()
+        yield (
+            f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
+            f"{'' if sure else ' (the images that score it do not confirm that this helps)'}"
+        )
     else:
         yield "no repair is recommended: with none of the sizes tried does the kernel distance surely fall"
 

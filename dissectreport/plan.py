@@ -364,7 +364,7 @@ class Aim:
 FEWEST_SCORED = 100
 """Images on each side behind any distance between sets of images."""
 
-DIAGNOSES = 2
+DIAGNOSES = 3
 """Changes whenever artifact units of the same examination and checkup would come out differently."""
 
 
@@ -386,7 +386,7 @@ class Checkup:
     leading: int = 16
     """Leading units by the first-order effect that are ablated one by one."""
     control: int = 5
-    """Units of the same mean activation, drawn from the others, that are too."""
+    """Units of like mean activation, drawn from the others, that are too."""
     bottom: int = 8
     """The last units by the first-order effect, which are too: what does most harm to first order may do good."""
     weighed: int = 384
@@ -394,7 +394,7 @@ class Checkup:
     scored: int = 1008
     """Scoring latents, behind the quality of images."""
     sizes: tuple[int, ...] = (2, 5, 10, 20)
-    """Worst units that are ablated together."""
+    """Worst units that are ablated together; all that a repair may ablate where these are fewer."""
     random_sets: int = 5
     """Random sets of each size."""
     random_scored: int = 128
@@ -421,7 +421,7 @@ CHECKUPS = {
             bottom=1,
             weighed=104,
             scored=256,
-            sizes=(5,),
+            sizes=(2, 5),
             random_sets=3,
             random_scored=100,
             pairs=12,
@@ -439,18 +439,19 @@ CHECKUPS = {
         ),
         Checkup(
             "paper",
-            real=20_000,
+            real=20_480,
             side=5000,
             gradients=1000,
             tested=1000,
             weighed=1000,
-            scored=10_000,
+            scored=10_240,
             random_sets=10,
             leading=60,
         ),
     )
 }
-"""By the names of the budgets: 'quick' takes a third of the default's time, and 'paper' scores 10,000 images."""
+"""By the names of the budgets: 'quick' takes a third of the default's time, and 'paper' scores 10,240 images,
+as many as the Fréchet distance of Inception features of length 2,048 needs."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 from dissectreport import diagnose, pipeline
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import COLUMNS, Artifacts
-from dissectreport.analysis.diagnosis import Compared, Effects
+from dissectreport.analysis.diagnosis import Compared, Effects, SingleUnits
 from dissectreport.analysis.halves import Halved
 from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.analysis.quality import Reference, frechet_distance
 from dissectreport.cli import app
-from dissectreport.diagnosis import Design, matched
+from dissectreport.diagnosis import Design, matched, tried
 from dissectreport.errors import BadOption, FolderError, ModelError
 from dissectreport.jobs import Options, Silent, prepare
 from dissectreport.measure import Source
@@ -121,13 +121,29 @@ def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_
     value = np.array([0.0, 0.3, 0.3, 0.3])
     noise = np.random.default_rng(6).standard_normal((GROUPS, 4)) * 1e-3
     fall = Jackknife(value, value + noise - noise.mean(0), np.full(GROUPS, 6))
-    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), leading=2, control=1, distance=1.0)
+    tested = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
+    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), tested, distance=1.0)
     assert np.isnan(found.q[2]) and not found.artifact[2]
     assert not found.artifact[[0, 1, 3]].any(), "none does more than the control"
     value = np.array([0.0, 0.3, 0.0, 0.3])
     fall = Jackknife(value, value + noise - noise.mean(0), np.full(GROUPS, 6))
-    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), leading=2, control=1, distance=1.0)
+    tested = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
+    found = diagnosis.verdict(Effects(fall, np.zeros((120, 4))), tested, distance=1.0)
     assert found.artifact.tolist() == [False, True, False, True]
+
+
+def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alone() -> None:
+    value = np.array([0.1, 0.3, 0.9, 0.2, -0.1, 0.8])
+    roles = ("leading", "leading", "control", "bottom", "bottom", "marked")
+    fall = Jackknife(value, np.tile(value, (GROUPS, 1)), np.full(GROUPS, 6))
+    assert SingleUnits(np.arange(10, 16), roles).worst(Effects(fall, np.zeros((120, 6)))) == (11, 13, 10)
+
+
+def test_the_sizes_of_a_repair_end_with_all_that_it_may_ablate() -> None:
+    assert tried((2, 5, 10, 20), 24) == [2, 5, 10, 20]
+    assert tried((2, 5, 10, 20), 7) == [2, 5, 7]
+    assert tried((2, 5), 1) == [1]
+    assert tried((2, 5), 0) == []
 
 
 def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None:
@@ -266,7 +282,9 @@ def test_the_worst_images_have_blotches_that_the_repair_takes_away(found: Artifa
     assert (worst["after"] > worst["before"]).all()
     assert (found.worst.before != found.worst.after).any((1, 2, 3)).all()
     assert found.worst.heat.shape == (4, 8, 8)
-    assert (found.worst.heat.max((1, 2)) >= 1).all(), "a blotch unit is at 1 or more where it stamps"
+    assert (found.worst.heat >= 0).all() and (found.worst.heat.max((1, 2)) > 0).all()
+    for units in worst["on"]:
+        assert units and set(map(int, units.split())) <= set(TRUTH.artifacts), "which unit stamps it"
 
 
 def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
@@ -282,14 +300,16 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
     curve = found.curve
     best = curve[curve["set"] == "repair"]["change"].min()
     random = curve[(curve["set"] == "random")]
-    assert len(random) == 6
+    sizes = set(curve.loc[curve["set"] == "repair", "units"])
+    assert set(random["units"]) == sizes and len(random) == TINY.random_sets * len(sizes)
+    assert max(sizes) == min(max(TINY.sizes), len(found.candidates))
     assert random["change"].min() >= best - 1e-9
     assert (curve["images"] == 100).all()
 
 
 def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
     choice = found.choice.set_index("units")
-    assert choice.index.tolist() == [2, 5] and choice["chosen"].tolist() == [True, False]
+    assert choice.index.tolist() == tried(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
     assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
 
 
@@ -317,6 +337,10 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
     again, _ = pipeline.artifacts(Options(**{**vars(options), "artifact_units": marked}))
     table = again.quality.set_index(["set", "units", "measure"])["value"]
     assert again.reviewed == TRUTH.artifacts and again.layer == "features"
+    beside = again.curve.groupby("set").size()
+    assert beside["review"] == 1 and beside["random_review"] == TINY.random_sets
+    assert again.curve["distance"].nunique() == 1, "all on the same latents"
+    assert again.curve["activation"].gt(0).all()
     assert table["review", 2, "kernel_distance"] == pytest.approx(table["repair", 2, "kernel_distance"])
 
 
@@ -428,20 +452,26 @@ def some_folder(path: Path, count: int) -> Path:
     return path
 
 
-def test_too_few_real_images_are_told_of_and_the_rest_is_still_measured(options: Options, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sound", "broken"), [(7, 1), (150, 5)])
+def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
+    options: Options, tmp_path: Path, sound: int, broken: int
+) -> None:
     lines: list[str] = []
 
     class Ear(pipeline.Silent):
         def say(self, line: str) -> None:
             lines.append(line)
 
-    folder = some_folder(tmp_path / "few", 7)
-    (folder / "broken.png").write_bytes(b"no image")
+    folder = some_folder(tmp_path / "few", sound)
+    for number in range(broken):
+        (folder / f"broken{number}.png").write_bytes(b"no image")
     record = pipeline.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
     assert not record.artifacts
-    assert any(line.startswith("no artifact units: 7 real images; artifact units need at least 100") for line in lines)
-    assert any("broken.png" in line for line in lines)
-    with pytest.raises(FolderError, match="7 real images"):
+    told = f"no artifact units: {sound} real images; artifact units need at least 200"
+    assert any(line.startswith(told) for line in lines)
+    left_out = [line for line in lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
+    assert left_out, "one line with a count"
+    with pytest.raises(FolderError, match=f"{sound} real images"):
         pipeline.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
 
 
@@ -461,7 +491,8 @@ def words_of(path: Path) -> str:
 
 def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts) -> None:
     words = words_of(site / "artifacts.html")
-    assert "Turning off the 2 worst of 24 units of features brings images nearer to real ones" in words
+    assert "Turning off 2 of 24 units of features, the worst of" in words
+    assert "brings images nearer to real ones" in words
     table = found.quality.set_index(["set", "units", "measure"])["value"]
     for name, units in (("before", 0), ("repair", 2), ("real", 0)):
         assert plain(float(table[name, units, "kernel_distance"])) in words
@@ -501,8 +532,24 @@ def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site
 def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
     layer = pipeline.load("planted", cache=options.cache).layers[0]
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
-    assert listed_sentence(replace(found, listed=())).startswith("None of the")
+    none = replace(found, listed=())
+    assert listed_sentence(none).startswith("None of the")
+    assert "surely bring images nearer to real ones, but" in listed_sentence(none)
+    unsure = replace(none, units=found.units.assign(q=1.0))
+    assert "none alone surely brings images nearer" in listed_sentence(unsure)
     assert "no repair is recommended" in list(pipeline.artifact_lines(replace(found, chosen=0)))[-1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"), [(-0.3, 0.1, "do not tell whether"), (0.1, 0.3, "farther from real ones")]
+)
+def test_what_the_scoring_images_do_not_confirm_is_not_said(
+    options: Options, found: Artifacts, low: float, high: float, says: str
+) -> None:
+    layer = pipeline.load("planted", cache=options.cache).layers[0]
+    other = replace(found, quality=found.quality.assign(change_low=low, change_high=high))
+    assert says in sentence(other, layer)
+    assert "brings images nearer to real ones" not in sentence(other, layer)
 
 
 def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:

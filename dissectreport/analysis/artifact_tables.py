@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import Artifacts, Repaired
 from dissectreport.analysis.causal import spearman, spearman_interval
-from dissectreport.analysis.diagnosis import Compared, Effects, Exciting, Verdict
+from dissectreport.analysis.diagnosis import Compared, Effects, Exciting, SingleUnits, Verdict
 from dissectreport.analysis.halves import Halved
 from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
+from dissectreport.errors import counted
 from dissectreport.plan import PAIR, SHARD
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -69,12 +71,20 @@ class _Found:
     dissected: Dissected
 
     @property
+    def roles(self) -> SingleUnits:
+        return SingleUnits.of(self.design)
+
+    @property
     def tested(self) -> Ints:
-        return np.concatenate([self.design[name] for name in ("leading", "control", "bottom")]).astype(np.int64)
+        return self.roles.units
 
     @property
     def order(self) -> tuple[int, ...]:
         return tuple(int(unit) for unit in self.tested[self.verdict.order])
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        return self.roles.worst(self.effects)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -119,6 +129,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         dissected=counts["dissected"],
         listed=tuple(int(unit) for unit in read.order if bool(table["artifact"][unit])),
         order=read.order,
+        candidates=read.candidates,
         chosen=read.chosen,
         shown=tuple(int(unit) for unit in shown["units"]),
         reviewed=tuple(facts["reviewed"]),
@@ -128,7 +139,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         curve=_curve(read, reader),
         choice=_choice(read),
         agreement=_agreement(read),
-        images=_images(read, portraits),
+        images=_images(read, portraits, shown["suspects"].astype(int)),
         worst=_repaired(portraits["worst"]),
         random=_repaired(portraits["random"]),
         pairs=_repaired(portraits["pairs"]),
@@ -158,7 +169,7 @@ def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Fo
     effects = Effects.of(scale(_rows(reader, facts["tested"], checkup["tested"], PAIR)), reference.features)
     found = diagnosis.unpacked(reader.arrays(facts["quality"], "quality"))
     distance = float(found["before"].measures["kernel_distance"].value)
-    judged = diagnosis.verdict(effects, len(design["leading"]), len(design["control"]), distance)
+    judged = diagnosis.verdict(effects, SingleUnits.of(design), distance)
     rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
     weighed = reader.arrays(facts["weighed"], "changes")
     excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
@@ -179,10 +190,7 @@ def _units(read: _Found) -> pd.DataFrame:
     rank = np.empty(units, np.int64)
     rank[np.argsort(-estimate, kind="stable")] = np.arange(1, units + 1)
     roles = np.full(units, "", object)
-    for name in ("leading", "control", "bottom"):
-        roles[read.design[name].astype(np.int64)] = name
-    place = np.full(units, np.nan)
-    place[list(read.order)] = np.arange(1, len(read.order) + 1)
+    roles[read.tested] = read.roles.roles
     artifact = np.zeros(units, bool)
     artifact[read.tested] = read.verdict.artifact
     random = read.exciting.random
@@ -197,7 +205,8 @@ def _units(read: _Found) -> pd.DataFrame:
             **_spread(read.tested, units, {"p": read.verdict.p, "q": read.verdict.q}),
             **_spread(read.tested, units, _ends("beyond", read.verdict.beyond)),
             "artifact": artifact,
-            "place": place,
+            "place": _places(read.order, units),
+            "repair_place": _places(read.candidates, units),
             "strength": strength,
             "images_on": _images_on(read.dissected),
             "frechet": read.exciting.own,
@@ -207,6 +216,13 @@ def _units(read: _Found) -> pd.DataFrame:
             "frechet_ratio": read.exciting.own / random.mean(1),
         }
     )
+
+
+def _places(order: Sequence[int], units: int) -> Floats:
+    """(units,) places in an order, from 1; NaN for units that are not in it."""
+    found = np.full(units, np.nan)
+    found[list(order)] = np.arange(1, len(order) + 1)
+    return found
 
 
 def _over(values: Floats, whole: float) -> Floats:
@@ -255,26 +271,35 @@ def _quality(read: _Found) -> pd.DataFrame:
 
 
 def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
-    """The change of the kernel distance with the worst units and with random ones, on the same latents."""
+    """The change of the kernel distance with the worst units, those marked, and random ones, on the same latents."""
     facts = read.facts
-    sizes = reader.arrays(facts["random"], "random")["sizes"].astype(int).tolist()
-    count = min(facts["checkup"]["random_scored"], facts["counts"]["scored"])
-    parts = [
-        ("repair", list(read.sizes), _rows(reader, facts["scored"], facts["counts"]["scored"], PAIR)[:count]),
-        ("random", sizes, _rows(reader, facts["random"], count, PAIR)),
-    ]
+    drawn, images = reader.arrays(facts["random_sets"], "random"), facts["counts"]["scored"]
+    count = min(facts["checkup"]["random_scored"], images)
+    names = np.where(drawn["review"].astype(bool), "random_review", "random").tolist()
+    sizes, activation = drawn["sizes"].astype(int).tolist(), drawn["activation"].tolist()
+    parts = [("repair", size, 1.0) for size in read.sizes]
+    changes = _changes(read, _rows(reader, facts["scored"], images, PAIR)[:count])
+    if facts["marked"]:
+        parts.append(("review", len(facts["reviewed"]), 1.0))
+        changes += _changes(read, _rows(reader, facts["marked"], images, PAIR)[:count])
+    parts += list(zip(names, sizes, activation, strict=True))
+    changes += _changes(read, _rows(reader, facts["random"], count, PAIR))
     rows: list[dict[str, Any]] = []
-    for name, units, variants in parts:
-        seen: dict[int, int] = {}
-        distance, changes = diagnosis.kernel_changes(read.reference, variants)
-        for size, change in zip(units, changes, strict=True):
-            low, high = change.interval()
-            number = seen[size] = seen.get(size, -1) + 1
-            row = {"set": name, "number": number, "units": size, "images": count, "real": len(read.reference.features)}
-            row |= {"distance": float(distance.value), "change": float(change.value)}
-            rows.append(row | {"change_low": float(low), "change_high": float(high)})
-    columns = ["set", "number", "units", "images", "real", "distance", "change", "change_low", "change_high"]
-    return pd.DataFrame(rows, columns=columns)
+    seen: Counter[tuple[str, int]] = Counter()
+    for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
+        low, high = change.interval()
+        row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
+        row |= {"real": len(read.reference.features), "distance": distance, "change": float(change.value)}
+        rows.append(row | {"change_low": float(low), "change_high": float(high)})
+        seen[name, size] += 1
+    columns = ["set", "number", "units", "activation", "images", "real", "distance"]
+    return pd.DataFrame(rows, columns=[*columns, "change", "change_low", "change_high"])
+
+
+def _changes(read: _Found, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
+    """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
+    distance, changes = diagnosis.kernel_changes(read.reference, variants)
+    return [(float(distance.value), change) for change in changes]
 
 
 def _choice(read: _Found) -> pd.DataFrame:
@@ -301,16 +326,26 @@ def _agreement(read: _Found) -> pd.DataFrame:
     return pd.DataFrame([row | {"reliability": reliability}])
 
 
-def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]], suspects: Ints) -> pd.DataFrame:
     parts = []
     for kind in ("worst", "random"):
         held = portraits[kind]
         rows = read.reference.scale(held["features"])
         before, after = (read.sides.nearness(rows[:, i]) for i in (0, 1))
-        parts.append(
-            pd.DataFrame({"kind": kind, "sample": held["samples"].astype(int), "before": before, "after": after})
-        )
+        on = _on(read, held["peaks"], suspects)
+        columns = {"sample": held["samples"].astype(int), "before": before, "after": after, "on": on}
+        parts.append(pd.DataFrame({"kind": kind, **columns}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _on(read: _Found, peaks: NDArray[Any], suspects: Ints) -> list[str]:
+    """Of peaks (images, suspects), the units that are on in each image, the strongest for its mean first."""
+    strength = np.maximum(read.design["strength"][suspects], 1e-12)
+    found = []
+    for peak in peaks:
+        order = np.argsort(-peak / strength, kind="stable")
+        found.append(" ".join(str(suspects[i]) for i in order if peak[i] > read.dissected.levels[suspects[i]]))
+    return found
 
 
 def _repaired(held: Mapping[str, Any]) -> Repaired:
@@ -328,6 +363,8 @@ def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
     counts = facts["counts"]
     found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
+    if counts["left_out"]:
+        found.append(f"{counted(counts['left_out'], 'real image')} could not be read and took no part.")
     if counts["real"] < FEW_REAL:
         found.append(f"There are {counts['real']:,} real images; with {FEW_REAL:,} or more intervals are narrower.")
     return tuple(filter(None, found))

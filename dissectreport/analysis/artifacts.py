@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.diagnosis import SUSPECTED
+
 RULE = (
     "Of the units of largest and of smallest estimate a unit is an artifact unit if ablating it alone surely brings "
     "images nearer to the real ones (q < .05 after Benjamini-Hochberg over these units), by at least one per cent of "
-    "the kernel distance, and surely by more than ablating units of the same mean activation does (lower end of the "
-    "interval above 0)."
+    "the kernel distance, and surely by more than ablating one of the control units does on average (lower end of the "
+    "interval above 0, over images; the control units, a few of like mean activation, are taken as they are)."
 )
 CHOICE = (
     "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
@@ -26,8 +28,8 @@ CHOICE = (
 )
 
 COLUMNS: Mapping[str, str] = {
-    "role": "why the unit was ablated by itself: leading by an estimate above 0, control of the same mean "
-    "activation, bottom by the smallest estimate, which may be wrong; empty if it was not",
+    "role": "why the unit was ablated by itself: leading by an estimate above 0, control of like mean activation, "
+    "bottom by the smallest estimate, which may be wrong, marked by hand; empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
     "exact": "fall of the kernel distance by ablating the unit alone, of the same testing latents with and without it; "
@@ -36,13 +38,14 @@ COLUMNS: Mapping[str, str] = {
     "exact_high": "upper end of the 95 % interval of exact",
     "share": "exact as a share of the kernel distance without any edit",
     "p": "one-sided p-value of exact > 0",
-    "q": "p after Benjamini-Hochberg over all tested units but the controls; empty for others",
+    "q": "p after Benjamini-Hochberg over the suspected units, leading and bottom; empty for others",
     "beyond": "exact less the mean exact of the control units",
     "beyond_low": "lower end of the 95 % interval of beyond",
     "beyond_high": "upper end of the 95 % interval of beyond",
     "artifact": "whether the unit is an artifact unit by the rule",
-    "place": "place among the units that were tested, by falling exact: those that a repair of k units ablates are the "
-    "first k; empty if not tested",
+    "place": "place among all units that were tested, by falling exact; empty if not tested",
+    "repair_place": "place among the suspected units that alone bring images nearer, by falling exact: a repair of k "
+    "units ablates the first k; empty for others",
     "strength": "mean absolute activation of the unit; on the choosing latents",
     "images_on": "share of images in which the unit is on anywhere; shown, never scored",
     "frechet": "Fréchet distance to the real images of the twentieth of images that excite the unit most",
@@ -50,8 +53,10 @@ COLUMNS: Mapping[str, str] = {
     "frechet_random_low": "least of the random subsets",
     "frechet_random_high": "most of the random subsets",
     "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
-    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' units of the same mean "
-    "activation, 'review' the units of the file that was given; 'real' is real images against other real ones",
+    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' as many of like mean "
+    "activation, 'review' the units of the file that was given, 'random_review' as many random ones as these; 'real' "
+    "is real images against other real ones",
+    "activation": "mean activation of the units of a random set over that of the units that it stands beside",
     "number": "number of the random set, from 0",
     "units": "units that were ablated together",
     "images": "images on the generated side",
@@ -70,6 +75,7 @@ COLUMNS: Mapping[str, str] = {
     "kind": "'worst', or 'random'",
     "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
     "after": "the same after the edit that is shown",
+    "on": "suspected units that are on anywhere in the image, the strongest for its mean activation first",
     "tested": "units that were ablated one by one",
     "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
     "spearman_low": "lower end of its 95 % interval",
@@ -101,7 +107,7 @@ class Repaired:
     after: NDArray[np.uint8]
     """(k, height, width, 3)"""
     heat: NDArray[np.float32]
-    """(k, h, w) summed activation of the units that are suspected; (0, 0, 0) for images without."""
+    """(k, h, w) activation of the strongest suspected unit, each over its own mean; (0, 0, 0) for images without."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,9 @@ class Artifacts:
     listed: tuple[int, ...]
     """The artifact units by the rule, worst first."""
     order: tuple[int, ...]
-    """Every unit that was tested, by falling exact."""
+    """Every unit that was tested, control units too, by falling exact."""
+    candidates: tuple[int, ...]
+    """The units that a repair may ablate, worst first: suspected, and alone bringing images nearer."""
     chosen: int
     """How many of the worst units the repair ablates; 0 where no repair is recommended."""
     shown: tuple[int, ...]
@@ -150,19 +158,19 @@ class Artifacts:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
     """One row a unit of the layer, by unit: unit, role, rank, estimate, exact*, share, p, q, beyond*, artifact, place,
-    strength, images_on, frechet, frechet_random*, frechet_ratio."""
+    repair_place, strength, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
     """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame
-    """The kernel distance of repair and random sets on the same latents: set, number, units, images, real, distance,
-    change*."""
+    """The kernel distance of repair, marked units and random sets on the same latents: set, number, units, activation,
+    images, real, distance, change*."""
     choice: pd.DataFrame
     """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
     change*, chosen."""
     agreement: pd.DataFrame
     """One row: tested, spearman*, reliability."""
     images: pd.DataFrame
-    """One row an image that is shown: kind, sample, before, after."""
+    """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired
     random: Repaired
     pairs: Repaired
@@ -182,4 +190,9 @@ class Artifacts:
     @property
     def repair(self) -> tuple[int, ...]:
         """The units that the repair ablates, worst first."""
-        return self.order[: self.chosen]
+        return self.candidates[: self.chosen]
+
+    @property
+    def suspected(self) -> int:
+        """Units among which artifact units were looked for, one by one."""
+        return int(self.units["role"].isin(SUSPECTED).sum())

@@ -112,6 +112,37 @@ class Effects:
         return Jackknife(value, without, self.fall.sizes)
 
 
+SUSPECTED = ("leading", "bottom")
+"""Roles of the units among which artifact units are looked for."""
+
+
+@dataclass(frozen=True)
+class SingleUnits:
+    """The units that are ablated by themselves, and why."""
+
+    units: Ints
+    """(tested,)"""
+    roles: tuple[str, ...]
+    """By unit 'leading', 'control', 'bottom' or 'marked'."""
+
+    @classmethod
+    def of(cls, design: Mapping[str, Any]) -> SingleUnits:
+        """Of a design's arrays of units, by role."""
+        parts = {role: np.asarray(design[role], np.int64) for role in ("leading", "control", "bottom", "marked")}
+        roles = [role for role, units in parts.items() for _ in units]
+        return cls(np.concatenate(list(parts.values())), tuple(roles))
+
+    def places(self, *roles: str) -> Ints:
+        """Places of the units of some roles, in order."""
+        return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
+
+    def worst(self, effects: Effects) -> tuple[int, ...]:
+        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer."""
+        fall = effects.fall.value
+        held = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
+        return tuple(int(self.units[place]) for place in sorted(held, key=lambda place: -fall[place]))
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Which of the tested units are artifact units."""
@@ -124,16 +155,13 @@ class Verdict:
     """Places of the tested units by falling effect."""
 
 
-def verdict(effects: Effects, leading: int, control: int, distance: float) -> Verdict:
-    """The rule of `artifacts.RULE` among all sets but the `control` ones, which come after the first `leading`.
-
-    `distance` is the kernel distance without any edit.
-    """
+def verdict(effects: Effects, tested: SingleUnits, distance: float) -> Verdict:
+    """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit."""
     p = effects.fall.p_above()
     q = np.full(len(p), np.nan)
-    suspected = np.setdiff1d(np.arange(len(p)), np.arange(leading, leading + control))
+    suspected = tested.places(*SUSPECTED)
     q[suspected] = benjamini_hochberg(p[suspected])
-    beyond = effects.beyond(range(leading, leading + control))
+    beyond = effects.beyond(tested.places("control").tolist())
     artifact = (q < SURE) & (effects.fall.value >= WORTH * distance) & (beyond.interval()[0] > 0)
     return Verdict(p, q, beyond, artifact, np.argsort(-effects.fall.value, kind="stable"))
 

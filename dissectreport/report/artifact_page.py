@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from dissectreport.analysis.artifacts import CHOICE, RULE, Artifacts, Repaired
@@ -14,11 +13,13 @@ from dissectreport.report import causal_charts, images
 from dissectreport.report.artifacts import (
     NAMES,
     QualityRow,
+    activation,
     curves,
     downloads,
     figure_of,
     listed_sentence,
     quality_rows,
+    reviewed_sentence,
     sentence,
 )
 from dissectreport.report.causal import point_of
@@ -37,6 +38,8 @@ class Suspect:
 
     card: Card
     place: int
+    turn: int
+    """Place among those that a repair may ablate; 0 for others."""
     role: str
     artifact: bool
     exact: Point
@@ -60,6 +63,8 @@ class Shown:
     heat: str
     near: float
     nearer: float
+    on: tuple[str, ...]
+    """Suspected units that are on in it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class ArtifactsPage:
     units: int
     answer: str
     listed: str
+    reviewed: str
+    activation: str
+    """How strong the units of random sets are beside the worst ones."""
     before: Point
     after: Point
     change: Point
@@ -112,7 +120,8 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
     )
     measures, rows = quality_rows(found)
     suspects = _suspects(site, found, around, layer)
-    listed = tuple(one for one in suspects if one.artifact) or suspects[: len(found.shown)]
+    listed = tuple(one for one in suspects if one.artifact)
+    listed = listed or tuple(one for one in suspects if one.card.unit in found.shown)
     drawn = curves(found)
     before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
     return ArtifactsPage(
@@ -124,6 +133,8 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         units=layer.units,
         answer=sentence(found, layer),
         listed=listed_sentence(found),
+        reviewed=reviewed_sentence(found),
+        activation=activation(found.curve[found.curve["set"] == "random"]),
         before=before.value,
         after=after.value,
         change=after.change,
@@ -171,10 +182,12 @@ def _leading(found: Artifacts) -> tuple[str, int]:
 def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tuple[Suspect, ...]:
     """Every unit that was tested, worst first."""
     table, rows = rows_of(layer.table), {int(row.unit): row for row in rows_of(found.units)}
+    turns = {unit: number for number, unit in enumerate(found.candidates, 1)}
     return tuple(
         Suspect(
             card=card(site, around, layer, table[unit]),
             place=int(row.place),
+            turn=turns.get(unit, 0),
             role=str(row.role),
             artifact=bool(row.artifact),
             exact=point_of(row, "exact"),
@@ -200,6 +213,7 @@ def _shown(site: Site, found: Artifacts, around: Frame, kind: str, held: Repaire
             around.to(site.places.repaired(kind, i, "heat", "png")),
             float(near[sample].before),
             float(near[sample].after),
+            tuple(str(near[sample].on).split()),
         )
         for i, sample in enumerate(held.samples.tolist())
     )
@@ -234,7 +248,7 @@ def artifact_images(site: Site) -> dict[str, bytes]:
     if found is None:
         return {}
     files: dict[str, bytes] = {}
-    limit = float(max(np.abs(held.heat).max(initial=0) for held in (found.worst, found.random)))
+    limit = float(max(held.heat.max(initial=0) for held in (found.worst, found.random)))
     for kind, held in (("worst", found.worst), ("random", found.random)):
         for i in range(len(held.samples)):
             files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(held.before[i]), quality=84)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.artifacts import CHOICE, COLUMNS, RULE, Artifacts
+from dissectreport.analysis.diagnosis import SURE
 from dissectreport.analysis.dissection import Layer
 from dissectreport.analysis.quality import MEASURES
 from dissectreport.report.causal_charts import RANDOM, Curve
@@ -30,6 +31,8 @@ NAMES = {
 }
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
+BESIDE = {"repair": "random", "review": "random_review"}
+"""The random sets that stand beside a set of units."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
 
@@ -112,44 +115,84 @@ def sentence(found: Artifacts, layer: Layer) -> str:
             f" to real ones. Their kernel distance is {told(before.value)}.{beside}"
         )
     after = figure_of(found, "repair", found.chosen)
+    what = (
+        f"{count(found.chosen)} of {layer.units} units of {layer.name}, the worst of {found.suspected} suspected ones"
+    )
+    outcome = {
+        (True, False): "brings images nearer to real ones",
+        (False, True): "was chosen as a repair, but takes the images that score it farther from real ones",
+    }.get(
+        (after.better, after.worse),
+        "was chosen as a repair, but the images that score it do not tell whether it brings them nearer to real ones",
+    )
     return (
-        f"Turning off the {found.chosen} worst of {layer.units} units of {layer.name} brings images nearer to real"
-        f" ones: the kernel distance changes by {told(after.change)}, from {told(before.value)} to {told(after.value)}."
-        f" {_beside_random(found)}{beside}"
+        f"Turning off {what}, {outcome}: the kernel distance changes by {told(after.change)}, from"
+        f" {told(before.value)} to {told(after.value)}. {beside_random(found, 'repair', found.chosen)}{beside}"
     )
 
 
-def _beside_random(found: Artifacts) -> str:
-    same = found.curve[found.curve["units"] == found.chosen].set_index("set")["change"]
-    if "random" not in same:
+def beside_random(found: Artifacts, name: str, units: int) -> str:
+    """What the repair, or ('review') turning off the marked units, does beside random units on the same images."""
+    same = found.curve[found.curve["units"] == units]
+    random = same[same["set"] == BESIDE[name]]
+    if random.empty:
         return "The layer has too few units for random sets of as many."
-    random = same.loc[["random"]]
-    own = float(same["repair"])
-    no_better = " So this repair is no better than random units are." if own >= random.min() else ""
+    own, least, most = (
+        float(value)
+        for value in (
+            same.loc[same["set"] == name, "change"].iloc[0],
+            random["change"].min(),
+            random["change"].max(),
+        )
+    )
+    no_better = " So this is no better than turning off random units." if own >= least else ""
     return (
         f"On the first {count(found.random_scored)} of these images it changes by {plain(own)}, and without as many"
-        f" random units of the same mean activation by {plain(float(random.min()))} to {plain(float(random.max()))}, in"
-        f" {len(random)} sets.{no_better}"
+        f" random units{activation(random)} by {plain(least)} to {plain(most)}, in {len(random)} sets.{no_better}"
+    )
+
+
+def activation(random: pd.DataFrame) -> str:
+    """How strong the units of random sets are beside those that they stand for, in words."""
+    ratios = random["activation"]
+    if not ratios.notna().all() or ratios.empty:
+        return ""
+    return f" ({plain(float(ratios.min()))} to {plain(float(ratios.max()))} times their mean activation)"
+
+
+def reviewed_sentence(found: Artifacts) -> str:
+    """What turning off the units marked by hand does; '' where none were."""
+    if not found.reviewed:
+        return ""
+    units = len(found.reviewed)
+    cell = figure_of(found, "review", units)
+    return (
+        f"Without the {count(units)} unit{'s' * (units != 1)} marked by hand the kernel distance changes by"
+        f" {told(cell.change)}. {beside_random(found, 'review', units)}"
     )
 
 
 def listed_sentence(found: Artifacts) -> str:
     """How many artifact units there are."""
     many = len(found.listed)
-    if not many:
-        return (
-            f"None of the {len(found.order)} units that were tested is an artifact unit by the rule: none alone surely"
-            " brings images nearer to real ones."
-        )
-    words = ", ".join(map(str, found.listed))
-    one = "is an artifact unit" if many == 1 else "are artifact units"
-    return f"{count(many)} of the {len(found.order)} units that were tested {one} by the rule: {words}."
+    if many:
+        words = ", ".join(map(str, found.listed))
+        one = "is an artifact unit" if many == 1 else "are artifact units"
+        return f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
+    sure = int((found.units["q"] < SURE).sum())
+    why = (
+        "none alone surely brings images nearer to real ones."
+        if not sure
+        else f"{count(sure)} alone surely bring{'s' * (sure == 1)} images nearer to real ones, but by less than one per"
+        " cent of the distance or not surely by more than the control units do."
+    )
+    return f"None of the {found.suspected} suspected units that were tested is an artifact unit by the rule: {why}"
 
 
 def curves(found: Artifacts) -> tuple[Curve, ...]:
     """The share of the kernel distance that goes with the worst units and with random ones, of the same latents.
 
-    None where there is hardly a distance of which anything could go.
+    None where the distance is not surely above 0: shares of it could not be told.
     """
     before = figure_of(found, "before", 0).value
     if not before.low > 0 or not (found.curve["distance"] > 0).all():

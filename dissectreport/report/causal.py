@@ -163,7 +163,7 @@ def finding(one: Studied, layer: Layer) -> str:
     if lead is None:
         return f"Nothing was measured of what removes {one.concept}."
     of = f"{lead.units} of the {layer.units} units of {layer.name}"
-    rivals = f"{lead.units} random units of the same mean activation {_does(lead.random)}"
+    rivals = f"{lead.units} random units of about the same mean activation {_does(lead.random)}"
     joined = "; " if lead.beats else ". That is not surely more than by chance: "
     return f"Turning off {of} removes {told(lead.removed)} of all {one.concept} pixels{joined}{rivals}."
 
@@ -194,7 +194,7 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
         )
     sentence = (
         f"For {len(good)} of {len(every)} concepts, {off} removes at least {removed(ENOUGH)} of the concept's area, and"
-        " surely more than random units of the same mean activation do."
+        " surely more than random units of about the same mean activation do."
     )
     if few:
         enough = sum(f.enough for f in few)
@@ -210,7 +210,7 @@ def layer_of(site: Site, found: Interventions) -> Layer:
 def meaning(order: str, found: Interventions) -> str:
     """What a way to put units in order is, in words."""
     if order == RANDOM:
-        return f"{found.random_sets} sets of units of the same mean activation; band: least and most"
+        return f"{found.random_sets} sets of units of about the same mean activation; band: least and most"
     return ORDERS.get(order, "")
 
 
