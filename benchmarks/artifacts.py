@@ -90,7 +90,7 @@ def of_the_five(found: Artifacts, column: str) -> str:
 
 def rows_of(name: str, found: Artifacts, seconds: float) -> list[dict[str, Any]]:
     """Quality without and with the repair, random sets beside it, and the corrupted units' places."""
-    sets = found.quality.groupby(["set", "units"], sort=False)
+    sets: Any = found.quality.groupby(["set", "units"], sort=False)
     return [_row(name, found, str(key[0]), int(key[1]), held) | {"seconds": seconds} for key, held in sets]
 
 
