@@ -77,8 +77,9 @@ def marked(cache: Path) -> Path:
     """A file that names the five, as a review by eye would."""
     path = cache / "five.json"
     cache.mkdir(exist_ok=True)
-    units = scenes_pgan().module.get_submodule(f"{AFTER}.conv").weight.shape[1]
-    path.write_text(json.dumps({"layer": LAYER, "units": hit(int(units))}))
+    weight = scenes_pgan().module.get_submodule(f"{AFTER}.conv").weight
+    assert isinstance(weight, nn.Parameter), "a convolution has weights"
+    path.write_text(json.dumps({"layer": LAYER, "units": hit(weight.shape[1])}))
     return path
 
 
