@@ -16,7 +16,6 @@ from dissectreport.analysis.quality import FEWEST, Quality, Reference, too_few_f
 from dissectreport.errors import FolderError, counted
 from dissectreport.interventions import as_set, random_sets
 from dissectreport.jobs import Examining, Job, Listener
-from dissectreport.models.folders import unreadable
 from dissectreport.plan import DIAGNOSES, PAIR, SHARD, Checkup, Examination, Shard, shards
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -249,7 +248,7 @@ class Diagnosing:
         sifted = given.sifted([(0, count)])
         self.left_out = len(sifted.unread)
         if sifted.unread:
-            self.listener.say(f"{given.name}: {unreadable(sifted.unread, len(given.files))}")
+            self.listener.say(sifted.broken())
         names = sifted.order(0)[:count]
         if len(names) < FEWEST_REAL:
             raise FolderError(
