@@ -33,6 +33,7 @@ from dissectreport.jobs import (
 from dissectreport.plan import rule_named
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import CAP, SITE_LIMIT
+from dissectreport.report.artifacts import figure_of
 from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
@@ -347,8 +348,7 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
         yield f"{words:14} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
     yield f"{found.scored:,} images on each side; real against other real ones: {found.against_itself:,}"
     if found.chosen:
-        held = found.quality[(found.quality["set"] == "repair") & (found.quality["units"] == found.chosen)]
-        sure = (held.loc[held["measure"] == "kernel_distance", "change_high"] < 0).all()
+        sure = figure_of(found, "repair", found.chosen).better
         yield (
             f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
             f"{'' if sure else ' (the images that score it do not confirm that this helps)'}"

@@ -206,8 +206,8 @@ class Folder:
         return tuple(f"{self.name}: {line}" for line in told if line)
 
     def broken(self) -> str:
-        """What turned out broken when it was read, in one line with a count; '' where nothing did."""
-        return f"{self.name}: {unreadable(self.unread, len(self.files))}" if self.unread else ""
+        """What turned out broken when it was read, in one line with a count."""
+        return f"{self.name}: {unreadable(self.unread, len(self.files))}"
 
     def _nothing(self, skipped: Sequence[Skipped]) -> str:
         return f"{self.name}: {unreadable(skipped, len(self.files))}; name a folder with images"
