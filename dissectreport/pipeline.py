@@ -33,7 +33,6 @@ from dissectreport.jobs import (
 from dissectreport.plan import rule_named
 from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import CAP, SITE_LIMIT
-from dissectreport.report.artifacts import figure_of
 from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
 
@@ -331,6 +330,8 @@ def _measured(options: Options) -> Record | None:
 
 def artifact_lines(found: Artifacts) -> Iterator[str]:
     """The list of artifact units and the quality of images, as lines."""
+    from dissectreport.report.artifacts import figure_of
+
     many = len(found.listed)
     yield f"{many or 'no'} artifact unit{'s' * (many != 1)} in {found.layer} ({found.features}; {found.reference})"
     table = found.units.set_index("unit")
