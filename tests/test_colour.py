@@ -7,8 +7,9 @@ from itertools import groupby
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from dissectreport.segmenters.colour import COLOURS, load, oklab
+from dissectreport.segmenters.colour import COLOURS, blurred, load, oklab
 
 
 def paper(code: str) -> Tensor:
@@ -67,3 +68,11 @@ def test_a_single_stray_pixel_does_not_change_the_name() -> None:
 
 def test_white_has_lightness_one_and_no_colour() -> None:
     assert torch.allclose(oklab(paper("ffffff"))[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=1e-3)
+
+
+def test_the_blur_is_the_mean_of_nine_pixels_with_the_border_repeated() -> None:
+    images = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    assert torch.allclose(blurred(images), functional.avg_pool2d(padded, 3, stride=1), atol=1e-6)
+    laid_out = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(blurred(laid_out), blurred(images))

@@ -91,6 +91,17 @@ def test_the_vocabulary_counts_objects_parts_materials_and_colours(segmenter: Dr
     assert len(set(names)) == len(names)
 
 
+def test_labels_are_the_largest_logits(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+    images = fresh[0][:4]
+    with torch.no_grad():
+        largest = [logits.argmax(dim=1) for logits in segmenter.logits(images).values()]
+    first, labels = 0, segmenter(images)
+    for slot, numbers in enumerate(largest):
+        wanted = torch.where(numbers > 0, numbers + first, 0)
+        assert (labels[:, slot] == wanted).float().mean() > 0.9999, "rounding may choose between equals"
+        first += class_counts(segmenter.words)[slot] - 1
+
+
 def test_confidence_is_high_on_drawings(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     confidence = segmenter.confidence(fresh[0][:4])
     assert confidence.shape == (4, 128, 128)

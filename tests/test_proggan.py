@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dissectreport.checkpoints.files import read_tensors
 from dissectreport.errors import WeightsError
-from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
+from dissectreport.models.proggan import ProgressiveGenerator, UpsamplingConv, from_state_dict
 from dissectreport.models.proggan_names import sizes_of
 
 REFERENCE = Path(__file__).parent / "fixtures" / "reference_dissection_32px.npz"
@@ -245,3 +245,16 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(change, message: str) -
     with pytest.raises(WeightsError, match=message) as refused:
         from_state_dict(tensors)
     assert "\n" not in str(refused.value)
+
+
+def test_convolving_after_an_upsampling_is_one_transposed_convolution() -> None:
+    random = torch.Generator().manual_seed(4)
+    features = torch.randn(2, 5, 6, 7, generator=random, requires_grad=True)
+    conv = UpsamplingConv(5, 3, 3, padding=1, bias=False)
+    found = conv(features)
+    large = features.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    wanted = functional.conv2d(large, conv.weight, padding=1)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    mine, theirs = (torch.autograd.grad(one.square().sum(), (features, conv.weight)) for one in (found, wanted))
+    for one, other in zip(mine, theirs, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)

@@ -41,6 +41,21 @@ class WeightScale(nn.Module):
         return features * self.scale + self.b.view(1, -1, 1, 1)
 
 
+class UpsamplingConv(nn.Conv2d):
+    """A 3x3 convolution of features made twice as large by repeating each, without making them so.
+
+    The nine products of a pixel meet at most four different features, so their weights are added first: that is a
+    transposed convolution with a 4x4 kernel ("fused scale" of Karras et al. 2018), in half the time.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, channels_in, h, w) -> (n, channels_out, 2h, 2w)."""
+        padded = functional.pad(self.weight, (1, 1, 1, 1))
+        tall = padded[:, :, 1:] + padded[:, :, :-1]
+        kernel = (tall[..., 1:] + tall[..., :-1]).flip(2, 3).transpose(0, 1)
+        return functional.conv_transpose2d(features, kernel, stride=2, padding=1)
+
+
 class Block(nn.Module):
     """Pixel norm unless it is `plain`, nearest upsampling where there is any, convolution, scale, leaky rectifier."""
 
@@ -48,16 +63,14 @@ class Block(nn.Module):
         self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int, *, plain: bool = False
     ) -> None:
         super().__init__()
-        self.upsampling = upsampling
         self.plain = plain
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
+        kind = UpsamplingConv if upsampling > 1 else nn.Conv2d
+        self.conv = kind(channels_in, channels_out, kernel, padding=padding, bias=False)
         self.wscale = WeightScale(channels_out, sqrt(2 / channels_in) / kernel)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, h', w'), not normalised."""
         features = features if self.plain else normalise_pixels(features)
-        if self.upsampling > 1:
-            features = functional.interpolate(features, scale_factor=float(self.upsampling), mode="nearest")
         return functional.leaky_relu(self.wscale(self.conv(features)), 0.2)
 
 

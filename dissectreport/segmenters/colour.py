@@ -66,8 +66,11 @@ def focal_colours() -> tuple[Tensor, Tensor]:
 
 def blurred(images: Tensor) -> Tensor:
     """The mean of 3x3 pixels, the border repeated: texture should not change the name of a surface."""
-    padded = functional.pad(images, (BLUR // 2,) * 4, mode="replicate")
-    return functional.avg_pool2d(padded, BLUR, stride=1)
+    # Sums of rows, then of columns, of colours that lie apart: pooling takes ten times as long.
+    padded = functional.pad(images.contiguous(), (BLUR // 2,) * 4, mode="replicate")
+    high, wide = images.shape[2:]
+    across = sum(padded[..., i : i + wide] for i in range(1, BLUR)) + padded[..., :wide]
+    return (sum(across[..., i : i + high, :] for i in range(1, BLUR)) + across[..., :high, :]) / BLUR**2
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +88,7 @@ def name_colours(images: Tensor) -> Tensor:
     """(n, 3, h, w) in [-1, 1] -> (n, h, w) int64: 1 = the first of COLOURS, and so on."""
     shades = ((blurred(images.clamp(-1, 1)) + 1) * ((LEVELS - 1) / 2)).round().long()
     red, green, blue = shades.unbind(dim=1)
-    return table().to(images.device)[(red * LEVELS + green) * LEVELS + blue]
+    return table().to(images.device).take((red * LEVELS + green) * LEVELS + blue)
 
 
 class ColourSegmenter:

@@ -72,6 +72,16 @@ class DrawnNetwork(nn.Module):
         """The last features -> (n, classes, h, w) logits."""
         return functional.pixel_shuffle(self.leave(features), 2)
 
+    def four(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, classes, 4, h/2, w/2) the logits of every four pixels that leave as one."""
+        features = self.describe(images)[0]
+        n, channels, h, w = features.shape
+        pixels = features.permute(0, 2, 3, 1).reshape(n, h * w, channels).transpose(1, 2)
+        weight = self.leave.weight.flatten(1).to(pixels.dtype).expand(n, -1, -1)
+        assert self.leave.bias is not None
+        logits = torch.baddbmm(self.leave.bias.to(pixels.dtype)[None, :, None], weight, pixels)
+        return logits.view(n, -1, 4, h, w)
+
 
 def class_counts(words: Words) -> list[int]:
     """How many classes each learned category has, "nothing" counted in."""
@@ -102,9 +112,11 @@ class DrawnSegmenter:
         images = fitted(images)
         slots, first = [], 0
         with torch.no_grad():
-            for logits in self.logits(images).values():
+            # Four pixels at a time, which only then go to their places: logits are many, and numbers few.
+            for logits in self.network.four(images).split(class_counts(self.words), dim=1):
                 numbers = logits.max(dim=1).indices  # Faster than argmax where the classes are not first.
-                slots.append(torch.where(numbers > 0, numbers + first, 0))
+                named = torch.where(numbers > 0, numbers + first, 0)
+                slots.append(functional.pixel_shuffle(named, 2)[:, 0])
                 first += logits.shape[1] - 1
         slots.append(name_colours(images) + first)
         return torch.stack(slots, dim=1)

@@ -29,6 +29,7 @@ from dissectreport.models.proggan import (
     Block,
     Output,
     ProgressiveGenerator,
+    UpsamplingConv,
     from_state_dict,
     normalise_pixels,
 )
@@ -159,7 +160,7 @@ def run_block(block: nn.Module, features: Tensor) -> Tensor:
     """What the block computes, scale and bias inside the convolution: a step takes a quarter less."""
     assert isinstance(block, Block)
     features = features if block.plain else normalise_pixels(features)
-    if block.upsampling > 1:
+    if isinstance(block.conv, UpsamplingConv):
         features = double(features)
     weight = block.conv.weight * block.wscale.scale
     padding = block.conv.padding
