@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -97,7 +98,8 @@ InterventionLayer = Annotated[
 Reference = Annotated[
     Path | None,
     typer.Option(
-        help="A folder of real images to show what the segmenter sees in; default: the model's own.", show_default=False
+        help="A folder of real images, which generated ones are compared with; default: the model's own.",
+        show_default=False,
     ),
 ]
 Concepts = Annotated[
@@ -124,7 +126,8 @@ Artifacts = Annotated[bool, typer.Option(help="Look for artifact units, and scor
 Features = Annotated[
     str,
     typer.Option(
-        help="Network in whose features images are compared, e.g. inception; default: the segmenter's own.",
+        help="Network in whose features images are compared, by a name from `dissectreport models`; default: that of "
+        "an embedded segmenter, else inception where it is installed, else the segmenter's own.",
         show_default=False,
     ),
 ]
@@ -479,13 +482,18 @@ def artifact_units_of(
             precision=precision,
             weights=weights,
         )
+        pipeline.writable(edits.parent)
         found, repair = pipeline.artifacts(options, ear)
         ear.close()
         for line in pipeline.artifact_lines(found):
             typer.echo(line)
         if repair is not None:
             pipeline.save_edits(repair, edits)
-            typer.echo(f"edits: {edits}; `dissectreport repair {model} --edits {edits}` makes repaired images")
+            given = ["--weights", weights] if weights else []
+            command = shlex.join(["dissectreport", "repair", model, *given, "--edits", str(edits)])
+            typer.echo(f"edits: {edits}; `{command}` makes repaired images")
+        elif edits.exists():
+            typer.echo(f"{edits} is of an earlier run, and was left as it is")
 
 
 @app.command()
@@ -556,10 +564,14 @@ def check(
 
 @app.command()
 def models() -> None:
-    """List the models and segmenters that can be named: what they are, whether they are here, their licence."""
+    """List models, segmenters and feature networks that can be named: whether they are here, and their licence."""
     from dissectreport import plugins
 
-    groups = {"Models": plugins.listed(plugins.GENERATORS), "Segmenters": plugins.listed(plugins.SEGMENTERS)}
+    groups = {
+        "Models": plugins.listed(plugins.GENERATORS),
+        "Segmenters": plugins.listed(plugins.SEGMENTERS),
+        "Feature networks (--features)": plugins.listed(plugins.FEATURES),
+    }
     every = [one for listed in groups.values() for one in listed]
     name, title, state = (max(len(getattr(one, field)) for one in every) for field in ("name", "title", "state"))
     for heading, listed in groups.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from dissectreport import engine, store
 from dissectreport.analysis import diagnosis
-from dissectreport.analysis.diagnosis import Compared, Effects, SingleUnits
+from dissectreport.analysis.diagnosis import Compared, Effects, SingleEffects, SingleUnits
 from dissectreport.analysis.quality import FEWEST, Quality, Reference, too_few_for_covariance
 from dissectreport.errors import FolderError, counted
 from dissectreport.interventions import as_set, random_sets
@@ -29,6 +29,8 @@ DRIFT = 0.05
 """Most that bfloat16 may move features, beside how far images differ, to be used."""
 SHOWN = 5
 """Worst units that are shown where neither a repair nor an artifact unit was found."""
+ROUNDING = 1e-6
+"""Share of the largest estimate up to which another may be rounding alone."""
 FEWEST_REAL = 2 * FEWEST
 """Real images: one half is compared with the other."""
 
@@ -42,7 +44,7 @@ class Design:
     strength: Floats
     """(units,) mean absolute activation."""
     leading: Units
-    """Those of largest estimate, as far as it is above 0: among them artifact units are looked for."""
+    """Those of largest estimate, as far as it is surely above 0: among them artifact units are looked for."""
     control: Units
     bottom: Units
     marked: Units = ()
@@ -53,7 +55,7 @@ class Design:
         """The design that first-order effects suggest, and the marked units."""
         estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
         order = np.argsort(-estimate, kind="stable").tolist()
-        leading = [unit for unit in order[: checkup.leading] if estimate[unit] > 0]
+        leading = [unit for unit in order[: checkup.leading] if estimate[unit] > ROUNDING * estimate.max(initial=0)]
         rest = order[len(leading) :]
         bottom = rest[max(0, len(rest) - checkup.bottom) :]
         others = [unit for unit in rest if unit not in bottom]
@@ -107,7 +109,7 @@ class Scored:
     """By 'before', 'repair <size>', 'review' and 'real'."""
     place: Store
     random: Random
-    quality_at: str
+    quality_at: tuple[str, ...]
     chosen: int
     """How many units the repair ablates."""
     weighed_at: str
@@ -156,11 +158,11 @@ class Diagnosing:
         reference = Reference.of(real, scale)
         first = self._first_order(real, side, scale)
         design, design_at = self._design(first)
-        effects, tested_at = self._test(design, reference)
-        order = design.tested.worst(effects)
+        tests, tests_at = self._test(design, reference)
+        order = design.tested.worst(tests.value)
         scored = self._score(order, reference, design)
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
-        pictures_at = self._pictures(design, effects, order, scored, near)
+        pictures_at = self._pictures(design, tests, order, scored, near)
         for line in self._lines(scored.images, real.shape):
             self.listener.say(line)
         return {
@@ -180,13 +182,13 @@ class Diagnosing:
             "side": side_at,
             "dissected": dissected_at,
             "design": design_at,
-            "tested": tested_at,
+            "tests": tests_at,
             "weighed": scored.weighed_at,
             "scored": scored.place.folder.name,
             "marked": scored.marked_at,
             "random": scored.random.features.folder.name,
             "random_sets": scored.random.sets.folder.name,
-            "quality": scored.quality_at,
+            "quality": list(scored.quality_at),
             "pictures": pictures_at,
         }
 
@@ -223,8 +225,8 @@ class Diagnosing:
             return 0.0
         return drifted
 
-    def _real(self) -> tuple[Any, str]:
-        """(N, d) features of real images, and where they lie."""
+    def _real(self) -> tuple[Any, dict[str, Any]]:
+        """(N, d) features of real images, and where they lie: `folder`, `wanted` images, `shard` in each file."""
         from dissectreport.diagnose import make_real
 
         names = self._names()
@@ -233,11 +235,12 @@ class Diagnosing:
         given = names["names"]
         # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
         apart = given or getattr(self.job.generator, "drawn_part", None) is not None
-        whole = (Shard(0, 0, self.checkup.real),)
-        wanted = shards(len(given) or self.checkup.real, SHARD) if apart else whole
+        count = len(given) or self.checkup.real
+        size = SHARD if apart else count
+        at = {"folder": place.folder.name, "wanted": count, "shard": size}
+        wanted = shards(count, size)
         make = partial(make_real, self.job.source, self.exam, given)
-        rows = self._features(place, make, wanted, "describing real images")
-        return rows.values, place.folder.name
+        return self._features(place, make, wanted, "describing real images").values, at
 
     def _names(self) -> dict[str, list[str]]:
         """The names of the real images that are read, in the folder's own order; none for a generator's own."""
@@ -283,10 +286,20 @@ class Diagnosing:
         place.save("design", design.arrays())
         return design, place.folder.name
 
-    def _test(self, design: Design, reference: Reference) -> tuple[Effects, str]:
-        sets = [(), *((unit,) for unit in design.tested.units.tolist())]
-        rows, place = self._ablated(sets, self.exam.testing_seed, self.checkup.tested, "testing single units")
-        return Effects.of(reference.scale(rows.values), reference.features), place.folder.name
+    def _test(self, design: Design, reference: Reference) -> tuple[SingleEffects, str]:
+        """What single units do, the worst and the control units on further latents too, and where that lies."""
+        checkup, tested, seed = self.checkup, design.tested, self.exam.testing_seed
+        sets = [(), *((unit,) for unit in tested.units.tolist())]
+        found, place = self._ablated(sets, seed, checkup.tested, "testing single units")
+        rows, real = reference.scale(found.values), reference.features
+        places = tested.finalists(Effects.of(rows, real), checkup.finalists)
+        sets = [(), *((unit,) for unit in tested.units[places].tolist())]
+        more, beside = self._ablated(sets, seed, checkup.retested, "testing some further", checkup.tested)
+        facts = [place.folder.name, beside.folder.name, len(real)]
+        kept = self._store("tests", of=facts, images=[checkup.tested, checkup.retested])
+        tests = SingleEffects.of(rows, reference.scale(more.values), tested, checkup.finalists, real)
+        kept.save("tests", vars(tests))
+        return tests, kept.folder.name
 
     def _ablated(
         self, sets: Sequence[Units], seed: int, count: int, task: str, first: int = 0
@@ -304,9 +317,10 @@ class Diagnosing:
         """How many of the worst units the repair ablates, by testing latents after those that put units in order."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         exam, checkup = self.exam, self.checkup
-        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", checkup.tested)
+        first = checkup.tested + checkup.retested
+        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", first)
         facts = [place.folder.name, len(reference.features)]
-        kept = self._store("weighed", of=facts, first=checkup.tested, images=checkup.weighed)
+        kept = self._store("weighed", of=facts, first=first, images=checkup.weighed)
         if not self._sound(kept, "changes"):
             before, changes = diagnosis.kernel_changes(reference, rows.values)
             kept.save("changes", diagnosis.packed_changes(before, dict(zip(sizes, changes, strict=True))))
@@ -318,40 +332,38 @@ class Diagnosing:
         names = ["before", *(f"repair {size}" for size in sizes)]
         count = min(self.checkup.scored, len(reference.features))
         rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
-        found = self._judged(reference, rows, names, place)
-        marked_at = ""
+        found, quality_at = self._judged(reference, rows, names, place)
+        marked_at, judged_at = "", [quality_at]
         if self.wish.reviewed:
             theirs = [(), as_set(self.wish.reviewed)]
             more, beside = self._ablated(theirs, self.exam.scoring_seed, count, "scoring the reviewed units")
-            found |= self._judged(reference, more, ["before", "review"], beside)
-            marked_at = beside.folder.name
-        kept = self._store("quality", scored=[place.folder.name, list(self.wish.reviewed)], images=count)
-        kept.save("quality", diagnosis.packed(found))
+            judged, at = self._judged(reference, more, ["before", "review"], beside)
+            found, marked_at = found | judged, beside.folder.name
+            judged_at.append(at)
         random = self._random(order, sizes, design, count)
         chosen, weighed_at = self._weigh(order, sizes, reference)
-        return Scored(rows, tuple(sizes), found, place, random, kept.folder.name, chosen, weighed_at, marked_at)
+        return Scored(rows, tuple(sizes), found, place, random, tuple(judged_at), chosen, weighed_at, marked_at)
 
-    def _judged(self, reference: Reference, rows: Features, names: Sequence[str], place: Store) -> dict[str, Quality]:
-        """The quality of every variant, told once."""
+    def _judged(
+        self, reference: Reference, rows: Features, names: Sequence[str], place: Store
+    ) -> tuple[dict[str, Quality], str]:
+        """The quality of every variant, told once, and where it lies."""
         facts = [place.folder.name, self.exam.reference, len(reference.features)]
         kept = self._store("judged", of=facts, images=len(rows.values), names=list(names))
         if not self._sound(kept, "quality"):
             kept.save("quality", diagnosis.packed(diagnosis.qualities(reference, rows.values, names)))
-        return diagnosis.unpacked(kept.load("quality"))
+        return diagnosis.unpacked(kept.load("quality")), kept.folder.name
 
     def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Random:
-        """The features without random sets of like mean activation, on the first scoring latents."""
-        alive = int((design.strength > 0).sum())
+        """The features without random sets of other units, of like mean activation, on the first scoring latents."""
         wanted = [(False, size, order[:size]) for size in sizes]
         if self.wish.reviewed:
             wanted.append((True, len(self.wish.reviewed), self.wish.reviewed))
         sets: list[Units] = [()]
         review, activation = [], []
         for marked, size, beside in wanted:
-            if 2 * size > alive:
-                continue
             theirs = design.strength[list(beside)].mean()
-            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets):
+            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets, beside):
                 sets.append(units)
                 review.append(marked)
                 activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
@@ -364,22 +376,24 @@ class Diagnosing:
         kept.save("random", told)
         return Random(place, kept)
 
-    def _pictures(self, design: Design, effects: Effects, order: Units, scored: Scored, near: Floats) -> str:
+    def _pictures(self, design: Design, tests: SingleEffects, order: Units, scored: Scored, near: Floats) -> str:
         from dissectreport.diagnose import Portrait, make_portraits
 
         tested = design.tested
-        found = diagnosis.verdict(effects, tested, scored.distance)
-        listed = tuple(int(tested.units[place]) for place in found.order if found.artifact[place])
+        found = diagnosis.verdict(tests, tested, scored.distance)
+        listed = found.listed(tested)
         suspected = set(tested.places(*diagnosis.SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in found.order if int(place) in suspected)
         shown = order[: scored.chosen] or listed or by_effect[:SHOWN]
-        worst, rest = self._worst(scored.rows.samples, near)
+        worst, drawn = self._worst(scored.rows.samples, near)
+        pairs, random = drawn[: self.checkup.pairs], drawn[self.checkup.pairs :][: self.checkup.worst]
         suspects = as_set(listed or shown)
         means = tuple(design.strength[list(suspects)].tolist())
         portraits = [
             Portrait("worst", worst, as_set(shown), suspects, means),
-            Portrait("random", rest[: self.checkup.worst], as_set(shown), suspects, means),
-            Portrait("pairs", rest[: self.checkup.pairs], as_set(shown), ()),
+            # What is shown side by side is no longer blind.
+            Portrait("random", random, as_set(shown), suspects, means),
+            Portrait("pairs", pairs, as_set(shown), ()),
         ]
         place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
         make = partial(make_portraits, self.job.source, self.exam)
@@ -388,10 +402,9 @@ class Diagnosing:
         return place.folder.name
 
     def _worst(self, samples: Ints, near: Floats) -> tuple[Units, Units]:
-        """The scoring latents whose images are least near to real ones, and all others at random."""
+        """The scoring latents whose images are least near to real ones, and all of them in a random order."""
         worst = np.argsort(near, kind="stable")[: self.checkup.worst]
-        others = np.setdiff1d(np.arange(len(near)), worst)
-        drawn = np.random.RandomState(3).permutation(others)
+        drawn = np.random.RandomState(3).permutation(len(near))
         return tuple(samples[worst].tolist()), tuple(samples[drawn].tolist())
 
     # --- stores ---

@@ -414,16 +414,19 @@ def by_weight(weight: Floats, leading: Ints) -> Ints:
     return np.lexsort((place, -weight)).astype(np.int64)
 
 
-def random_sets(strength: Floats, leading: Ints, size: int, count: int) -> tuple[Units, ...]:
+def random_sets(strength: Floats, leading: Ints, size: int, count: int, without: Units = ()) -> tuple[Units, ...]:
     """Random sets of `size` units whose mean activation is near that of the concepts' leading ones.
 
     `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the first-order orders. Where too
-    few random sets come near, those that come nearest are kept.
+    few random sets come near, those that come nearest are kept. None holds a unit of `without`; where fewer than twice
+    `size` others are ever on, there is no set.
     """
     wanted = strength[leading[:, :size]].mean()
     random = np.random.RandomState(size)
-    alive = np.flatnonzero(strength > 0)
-    drawn = [as_set(random.choice(alive, min(size, len(alive)), replace=False)) for _ in range(DRAWN)]
+    alive = np.setdiff1d(np.flatnonzero(strength > 0), without)
+    if 2 * size > len(alive):
+        return ()
+    drawn = [as_set(random.choice(alive, size, replace=False)) for _ in range(DRAWN)]
     every = list(dict.fromkeys(drawn))
     off = np.abs(np.array([strength[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
     near = [units for units, far in zip(every, off, strict=True) if far < LIKE][:count]

@@ -3,7 +3,7 @@
     layer, units = read_marks(Path("marks.json"))
 
 The file holds {"model", "layer", "identity", "units", "marks"}, or only {"layer", "units"}, or plain numbers, apart by
-anything that is no digit; these name no layer.
+spaces, commas or semicolons; these name no layer.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ def parsed(path: Path, words: str, would_do: str) -> Any:
     """What the JSON of a file says."""
     try:
         return json.loads(words)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadOption(f"{path} is no JSON ({error}); {would_do}") from None

@@ -95,6 +95,8 @@ def repaired_images(
     from dissectreport.models.edits import repaired
 
     generator, source = bare(options)
+    if not 0 <= options.seed < 2**32:
+        raise BadOption(f"--seed must be between 0 and {2**32 - 1}, not {options.seed}")
     with repaired(generator, edits, other_weights):
         pass  # Refused here, before workers start.
     wanted, done = shards(samples, Plan.batch), 0

@@ -330,7 +330,7 @@ def _measured(options: Options) -> Record | None:
 
 def artifact_lines(found: Artifacts) -> Iterator[str]:
     """The list of artifact units and the quality of images, as lines."""
-    from dissectreport.report.artifacts import figure_of
+    from dissectreport.report.artifacts import beside_random, figure_of
 
     many = len(found.listed)
     yield f"{many or 'no'} artifact unit{'s' * (many != 1)} in {found.layer} ({found.features}; {found.reference})"
@@ -338,8 +338,8 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
     for unit in found.listed:
         row = table.loc[unit]
         yield (
-            f"  unit {unit:4}  brings images {row['share']:.1%} nearer  "
-            f"[{row['exact_low']:.4g}, {row['exact_high']:.4g}] of kernel distance, q {row['q']:.2g}"
+            f"  unit {unit:4}  alone off, the kernel distance falls by {row['exact']:.4g} "
+            f"[{row['exact_low']:.4g}, {row['exact_high']:.4g}], {row['share']:.1%} of it; q {row['q']:.2g}"
         )
     yield f"{'':14} {'measure':18} {'value':>9}  95 % interval          change to before"
     columns = ["set", "units", "measure", "value", "low", "high", "change", "change_low", "change_high"]
@@ -354,6 +354,7 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
             f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
             f"{'' if sure else ' (the images that score it do not confirm that this helps)'}"
         )
+        yield beside_random(found, "repair", found.chosen)
     else:
         yield "no repair is recommended: with none of the sizes tried does the kernel distance surely fall"
 

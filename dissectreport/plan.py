@@ -381,8 +381,12 @@ class Checkup:
     """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
     gradients: int = 128
     """Choosing latents, behind the first-order effects."""
-    tested: int = 128
-    """Testing latents, behind the effect of single units."""
+    tested: int = 96
+    """Testing latents, behind the effect of every unit that is ablated alone."""
+    retested: int = 224
+    """Further testing latents, for those that do most good alone: they decide which are artifact units."""
+    finalists: int = 8
+    """How many are tested further, beside the control and the marked units."""
     leading: int = 16
     """Leading units by the first-order effect that are ablated one by one."""
     control: int = 5
@@ -415,7 +419,9 @@ CHECKUPS = {
             side=128,
             dissected=192,
             gradients=48,
-            tested=104,
+            tested=64,
+            retested=160,
+            finalists=2,
             leading=4,
             control=2,
             bottom=1,
@@ -431,7 +437,9 @@ CHECKUPS = {
             real=10_000,
             side=2000,
             gradients=1000,
-            tested=1000,
+            tested=500,
+            retested=1000,
+            finalists=20,
             weighed=1000,
             scored=5000,
             random_sets=10,
@@ -442,7 +450,9 @@ CHECKUPS = {
             real=20_480,
             side=5000,
             gradients=1000,
-            tested=1000,
+            tested=500,
+            retested=1000,
+            finalists=20,
             weighed=1000,
             scored=10_240,
             random_sets=10,

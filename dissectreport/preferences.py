@@ -32,21 +32,72 @@ class Choices:
     """Of the file."""
     about: Mapping[str, str]
     """model, identity and edit: what may be added up has the same."""
-    before: int
-    after: int
-    tie: int
+    chosen: Mapping[int, str]
+    """By sample 'before', 'after' or 'tie'."""
     digest: str = ""
     """Of what the file says, so that nobody is counted twice."""
 
-    @property
-    def decided(self) -> int:
-        """Choices that are no ties."""
-        return self.before + self.after
+    def count(self, kind: str) -> int:
+        """How often one of `KINDS` was chosen."""
+        return sum(one == kind for one in self.chosen.values())
 
-    def add(self, other: Choices) -> Choices:
-        """The choices of both."""
-        sums = (getattr(self, kind) + getattr(other, kind) for kind in KINDS)
-        return Choices(f"{self.name}, {other.name}", self.about, *sums)
+
+@dataclass(frozen=True)
+class Preferred:
+    """How often the image after an edit was preferred, by one person or several, with its interval.
+
+    Choices of several people about the same pair are alike, so pairs are the sample: the interval is that of Wilson
+    for as many choices as would be as uncertain if each were of another pair (Kish's design effect).
+    """
+
+    after: int
+    decided: int
+    """Choices that are no ties."""
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, people: Sequence[Choices]) -> Preferred:
+        """What some people chose together."""
+        pairs: dict[int, list[int]] = {}
+        for one in people:
+            for sample, kind in one.chosen.items():
+                if kind != "tie":
+                    pairs.setdefault(sample, []).append(kind == "after")
+        after, decided = (sum(map(count, pairs.values())) for count in (sum, len))
+        alike = max(1.0, design_effect(list(pairs.values())))
+        return cls(after, decided, *wilson(after / alike, decided / alike))
+
+    def told(self) -> str:
+        """The share of decided choices that fell on the image after the edit, with its interval."""
+        if not self.decided:
+            return "nothing decided"
+        share = self.after / self.decided
+        return f"{share:.0%} after [{self.low:.0%}, {self.high:.0%}] of {self.decided} decided"
+
+    def verdict(self) -> str:
+        """What follows."""
+        if self.low > 0.5:
+            return "The images after the edit are preferred."
+        if self.high < 0.5:
+            return "The images before the edit are preferred."
+        return "No preference can be told."
+
+
+def design_effect(pairs: Sequence[Sequence[int]]) -> float:
+    """The variance of a share with choices in pairs over that with as many independent ones (Kish 1965).
+
+    1 where each pair was chosen once, and where all choices are equal as many as there are of a pair.
+    """
+    sizes = [len(pair) for pair in pairs]
+    decided = sum(sizes)
+    if decided == len(pairs):
+        return 1.0
+    share = sum(map(sum, pairs)) / decided
+    if share in (0.0, 1.0):
+        return sum(size**2 for size in sizes) / decided
+    apart = sum((sum(pair) - share * len(pair)) ** 2 for pair in pairs)
+    return apart / (decided * share * (1 - share))
 
 
 def read_choices(path: Path) -> Choices:
@@ -60,13 +111,12 @@ def read_choices(path: Path) -> Choices:
     twice = [sample for sample, number in Counter(sample for sample, _ in chosen).items() if number > 1]
     if twice:
         raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
-    number = Counter(kind for _, kind in chosen)
     about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-    return Choices(path.name, about, number["before"], number["after"], number["tie"], digest)
+    return Choices(str(path), about, dict(chosen), digest)
 
 
-def _chosen(path: Path, one: Any) -> tuple[Any, str]:
+def _chosen(path: Path, one: Any) -> tuple[int, str]:
     if not isinstance(one, dict) or one.get("chosen") not in KINDS or type(one.get("sample")) is not int:
         raise BadOption(f"{path}: {one!r} is no choice; each has a sample, and chosen: before, after or tie")
     return one["sample"], one["chosen"]
@@ -79,7 +129,6 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
         known = seen.setdefault(one.digest, one)
         if known is not one:
             raise BadOption(f"{one.name} holds the same choices as {known.name}; give each person's choices once")
-    together = people[0]
     for one in people[1:]:
         different = [name for name in one.about if one.about[name] != people[0].about[name]]
         if different:
@@ -88,36 +137,20 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
                 f"{one.name} is about another {different[0]} ({given[:60]}) than {people[0].name} ({first[:60]}); "
                 "choices about the same repair can be added up"
             )
-        together = together.add(one)
     width = max(len(one.name) for one in people)
     for one in people:
-        yield f"{one.name:{width}}  after {one.after:4}  before {one.before:4}  tie {one.tie:4}  {told(one)}"
+        counts = "  ".join(f"{kind} {one.count(kind):4}" for kind in ("after", "before", "tie"))
+        yield f"{one.name:{width}}  {counts}  {Preferred.of([one]).told()}"
+    together = Preferred.of(people)
     if len(people) > 1:
-        for_after = sum(one.after > one.before for one in people)
-        yield f"{len(people)} people together: {told(together)}, every choice counted as independent of the others"
+        for_after = sum(one.count("after") > one.count("before") for one in people)
+        alike = "choices about the same pair counted as alike as they are"
+        yield f"{len(people)} people together: {together.told()}, {alike}"
         yield f"{for_after} of {len(people)} people chose after more often than before"
-    yield verdict(together)
+    yield together.verdict()
 
 
-def told(one: Choices) -> str:
-    """The share of decided choices that fell on the repaired image, with its interval."""
-    if not one.decided:
-        return "nothing decided"
-    low, high = wilson(one.after, one.decided)
-    return f"{one.after / one.decided:.0%} after [{low:.0%}, {high:.0%}] of {one.decided} decided"
-
-
-def verdict(one: Choices) -> str:
-    """What follows."""
-    low, high = wilson(one.after, one.decided)
-    if low > 0.5:
-        return "The repaired images are preferred."
-    if high < 0.5:
-        return "The images without the repair are preferred."
-    return "No preference can be told."
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: float, trials: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927).
 
     >>> [round(end, 4) for end in wilson(8, 10)]

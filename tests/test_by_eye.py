@@ -17,7 +17,7 @@ from test_browser import opened
 from test_site import broken_links
 
 from dissectreport.marks import read_marks
-from dissectreport.preferences import read_choices, told
+from dissectreport.preferences import Preferred, read_choices
 from dissectreport.report.assets import load_assets
 from dissectreport.report.model import Site
 from dissectreport.report.places import Places
@@ -179,15 +179,15 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
         expect(page.locator("#result")).to_be_visible()
         words = page.inner_text("#told").replace("\u00a0", " ")
         assert words.startswith(
-            "The repaired image was preferred in 8 of 8 decided pairs (1 without a preference): 100 %"
+            "The image after the edit was preferred in 8 of 8 decided pairs (1 without a preference): 100 %"
         )
-        assert words.endswith("The repaired images are preferred.")
+        assert words.endswith("The images after the edit are preferred.")
         assert page.locator("#revealed .chosen figcaption").all_text_contents() == ["after · chosen"] * 8
         path = saved(page, "#export", tmp_path)
     found = read_choices(path)
-    assert (found.after, found.before, found.tie) == (8, 0, 1)
+    assert [found.count(kind) for kind in ("after", "before", "tie")] == [8, 0, 1]
     assert found.about == {"model": "planted", "identity": "drawn-shapes-1", "edit": EDIT}
-    low = re.search(r"\[(\d+)", told(found))
+    low = re.search(r"\[(\d+)", Preferred.of([found]).told())
     assert low is not None and f"[{low[1]} %" in words
     held = json.loads(path.read_text())
     assert {c["sample"] for c in held["choices"]} == {int(s) for i, s in enumerate(pairs.samples) if i != 2}

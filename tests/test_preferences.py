@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dissectreport.cli import app
 from dissectreport.errors import BadOption
-from dissectreport.preferences import Choices, lines, read_choices, verdict, wilson
+from dissectreport.preferences import Choices, Preferred, design_effect, lines, read_choices, wilson
 
 ABOUT = {"kind": "preference", "model": "scenes_pgan", "identity": "abc", "edit": "20 units of layer4 switched off"}
 
@@ -38,13 +39,39 @@ def test_wilsons_ends_are_where_the_share_is_just_not_refused(successes: int, tr
 @pytest.mark.parametrize(
     ("after", "before", "told"),
     [
-        (30, 10, "repaired images are preferred"),
-        (10, 30, "without the repair are preferred"),
+        (30, 10, "images after the edit are preferred"),
+        (10, 30, "images before the edit are preferred"),
         (22, 18, "No preference"),
     ],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(after: int, before: int, told: str) -> None:
-    assert told in verdict(Choices("a.json", {}, before, after, 3))
+    kinds = ["before"] * before + ["after"] * after + ["tie"] * 3
+    assert told in Preferred.of([Choices("a.json", {}, dict(enumerate(kinds)))]).verdict()
+
+
+def test_two_people_who_choose_alike_tell_no_more_than_one() -> None:
+    kinds = {i: "after" if i < 26 else "before" for i in range(40)}
+    alone = Preferred.of([Choices("a.json", {}, kinds)])
+    both = Preferred.of([Choices("a.json", {}, kinds), Choices("b.json", {}, kinds)])
+    assert (both.after, both.decided) == (52, 80)
+    assert (both.low, both.high) == pytest.approx((alone.low, alone.high))
+    others = {i + 40: kind for i, kind in kinds.items()}
+    apart = Preferred.of([Choices("a.json", {}, kinds), Choices("b.json", {}, others)])
+    assert (apart.low, apart.high) == pytest.approx(wilson(52, 80)), "of other pairs they tell twice as much"
+    assert alone.low < 0.5 < apart.low
+    all_after = dict.fromkeys(range(10), "after")
+    unanimous = Preferred.of([Choices("a.json", {}, all_after), Choices("b.json", {}, all_after)])
+    assert (unanimous.low, unanimous.high) == pytest.approx(wilson(10, 10))
+
+
+def test_the_design_effect_is_that_of_pairs_drawn_again() -> None:
+    """The spread of the share over many draws of pairs, beside that of as many independent choices."""
+    random = np.random.default_rng(0)
+    liked = random.random(4000) < 0.6
+    votes = np.where(random.random((4000, 3)) < 0.5, liked[:, None], random.random((4000, 3)) < 0.6)
+    shares = [votes[random.integers(0, 4000, 200)].mean() for _ in range(4000)]
+    wanted = np.var(shares) / (votes.mean() * (1 - votes.mean()) / 600)
+    assert design_effect([row.astype(int).tolist() for row in votes]) == pytest.approx(wanted, rel=0.1)
 
 
 def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
@@ -52,7 +79,7 @@ def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["preference", *map(str, paths)])
     assert ran.exit_code == 0, ran.output
     told = ran.stdout.splitlines()
-    assert told[0] == "ann.json  after    7  before    1  tie    1  88% after [53%, 98%] of 8 decided"
+    assert told[0].endswith("ann.json  after    7  before    1  tie    1  88% after [53%, 98%] of 8 decided")
     assert told[2].startswith("2 people together: 69% after [42%, 87%] of 13 decided")
     assert told[3] == "1 of 2 people chose after more often than before"
     assert told[4] == "No preference can be told."

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import Artifacts, Repaired
 from dissectreport.analysis.causal import spearman, spearman_interval
-from dissectreport.analysis.diagnosis import Compared, Effects, Exciting, SingleUnits, Verdict
+from dissectreport.analysis.diagnosis import Compared, Exciting, SingleEffects, SingleUnits, Verdict
 from dissectreport.analysis.halves import Halved
-from dissectreport.analysis.jackknife import Jackknife
 from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
 from dissectreport.errors import counted
 from dissectreport.plan import PAIR, SHARD
@@ -25,8 +24,8 @@ from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.features import Features, Scale
 from dissectreport.stats.peaks import Peaks
 
-FEW_REAL = 1000
-"""Real images below which a note says so."""
+FEW = 1000
+"""Images on each side below which a note says so."""
 
 
 class Reader(Protocol):
@@ -37,9 +36,6 @@ class Reader(Protocol):
 
     def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
         """The arrays called `name` in a folder."""
-
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class _Found:
     reference: Reference
     sides: Compared
     design: Mapping[str, Any]
-    effects: Effects
+    tests: SingleEffects
     verdict: Verdict
     found: Mapping[str, Quality]
     weighed: Mapping[str, Any]
@@ -84,7 +80,7 @@ class _Found:
 
     @property
     def candidates(self) -> tuple[int, ...]:
-        return self.roles.worst(self.effects)
+        return self.roles.worst(self.tests.value)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -121,13 +117,14 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         against_itself=read.found["real"].images,
         choosing=checkup["gradients"],
         tested=checkup["tested"],
+        retested=checkup["retested"],
         weighed=checkup["weighed"],
         scored=counts["scored"],
         random_scored=min(checkup["random_scored"], counts["scored"]),
         random_sets=checkup["random_sets"],
         excited=read.exciting.images,
         dissected=counts["dissected"],
-        listed=tuple(int(unit) for unit in read.order if bool(table["artifact"][unit])),
+        listed=read.verdict.listed(read.roles),
         order=read.order,
         candidates=read.candidates,
         chosen=read.chosen,
@@ -152,28 +149,23 @@ def _rows(reader: Reader, folder: str, count: int, shard: int) -> NDArray[Any]:
     return found.values
 
 
-def _real(facts: Mapping[str, Any], reader: Reader) -> NDArray[Any]:
-    """(N, d) features of the real images, which lie in one file or in shards."""
-    names = [name for name in reader.names(facts["real"]) if name.startswith("samples-")]
-    held = [reader.arrays(facts["real"], name, prefix="features.") for name in names]
-    return np.concatenate([one["features.values"] for one in held])[: facts["counts"]["real"]]
-
-
 def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Found:
     checkup, counts = facts["checkup"], facts["counts"]
-    real = _real(facts, reader)
+    real = _rows(reader, *(facts["real"][name] for name in ("folder", "wanted", "shard")))
     scale = Scale.published(real.shape[1]) if facts["features"]["published"] else Scale.of(real)
     reference = Reference.of(real, scale)
     sides = Compared(reference.features, scale(_rows(reader, facts["side"], checkup["side"], SHARD)))
     design = reader.arrays(facts["design"], "design")
-    effects = Effects.of(scale(_rows(reader, facts["tested"], checkup["tested"], PAIR)), reference.features)
-    found = diagnosis.unpacked(reader.arrays(facts["quality"], "quality"))
+    tests = SingleEffects(**reader.arrays(facts["tests"], "tests"))
+    found: dict[str, Quality] = {}
+    for folder in facts["quality"]:
+        found |= diagnosis.unpacked(reader.arrays(folder, "quality"))
     distance = float(found["before"].measures["kernel_distance"].value)
-    judged = diagnosis.verdict(effects, SingleUnits.of(design), distance)
+    judged = diagnosis.verdict(tests, SingleUnits.of(design), distance)
     rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
     weighed = reader.arrays(facts["weighed"], "changes")
     excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
-    return _Found(facts, reference, sides, design, effects, judged, found, weighed, excited, dissected)
+    return _Found(facts, reference, sides, design, tests, judged, found, weighed, excited, dissected)
 
 
 def _areas(dissected: Dissected, images: int) -> Ints:
@@ -200,10 +192,7 @@ def _units(read: _Found) -> pd.DataFrame:
             "role": roles,
             "rank": rank,
             "estimate": estimate,
-            **_spread(read.tested, units, _ends("exact", read.effects.fall)),
-            **_spread(read.tested, units, {"share": _over(read.effects.fall.value, read.distance)}),
-            **_spread(read.tested, units, {"p": read.verdict.p, "q": read.verdict.q}),
-            **_spread(read.tested, units, _ends("beyond", read.verdict.beyond)),
+            **_spread(read.tested, units, _of_tests(read)),
             "artifact": artifact,
             "place": _places(read.order, units),
             "repair_place": _places(read.candidates, units),
@@ -230,9 +219,21 @@ def _over(values: Floats, whole: float) -> Floats:
     return values / whole if whole > 0 else np.full(len(values), np.nan)
 
 
-def _ends(name: str, jack: Jackknife) -> dict[str, Floats]:
-    low, high = jack.interval()
-    return {name: jack.value, f"{name}_low": low, f"{name}_high": high}
+def _of_tests(read: _Found) -> dict[str, Floats]:
+    """Columns of the tested units."""
+    tests = read.tests
+    return {
+        "tested_images": tests.images.astype(np.float64),
+        "exact": tests.value,
+        "exact_low": tests.low,
+        "exact_high": tests.high,
+        "share": _over(tests.value, read.distance),
+        "p": tests.p,
+        "q": read.verdict.q,
+        "beyond": tests.beyond,
+        "beyond_low": tests.beyond_low,
+        "beyond_high": tests.beyond_high,
+    }
 
 
 def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -316,11 +317,10 @@ def _choice(read: _Found) -> pd.DataFrame:
 
 
 def _agreement(read: _Found) -> pd.DataFrame:
-    estimate, exact = read.design["estimate"][read.tested], read.effects.fall.value
+    estimate, exact = read.design["estimate"][read.tested], read.tests.halves.mean(0)
     found = spearman(estimate, exact)
     low, high = spearman_interval(found, len(exact))
-    falls = read.effects.falls
-    within = spearman(falls[::2].mean(0), falls[1::2].mean(0))
+    within = spearman(*read.tests.halves)
     reliability = 2 * within / (1 + within) if within > -1 else np.nan
     row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"reliability": reliability}])
@@ -365,6 +365,9 @@ def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
     found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
     if counts["left_out"]:
         found.append(f"{counted(counts['left_out'], 'real image')} could not be read and took no part.")
-    if counts["real"] < FEW_REAL:
-        found.append(f"There are {counts['real']:,} real images; with {FEW_REAL:,} or more intervals are narrower.")
+    if counts["scored"] < FEW:
+        found.append(
+            f"There are {counts['scored']:,} images on each side. With {FEW:,} or more intervals are narrower, and"
+            " precision, recall and coverage are less those of a small number of images."
+        )
     return tuple(filter(None, found))

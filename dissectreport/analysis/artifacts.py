@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from dissectreport.analysis.diagnosis import SUSPECTED
 
 RULE = (
-    "Of the units of largest and of smallest estimate a unit is an artifact unit if ablating it alone surely brings "
-    "images nearer to the real ones (q < .05 after Benjamini-Hochberg over these units), by at least one per cent of "
-    "the kernel distance, and surely by more than ablating one of the control units does on average (lower end of the "
-    "interval above 0, over images; the control units, a few of like mean activation, are taken as they are)."
+    "Of the units of largest and of smallest estimate those that do most good alone are tested on further latents, and "
+    "one of these is an artifact unit if ablating it alone surely brings images nearer to the real ones (q < .05 after "
+    "Benjamini-Hochberg over all of these units on which any image depends), by at least one per cent of the kernel "
+    "distance, and surely by more than ablating one of the control units does on average (lower end of the interval "
+    "above 0, over images; the control units, a few of like mean activation, are taken as they are)."
 )
 CHOICE = (
     "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
@@ -32,13 +33,15 @@ COLUMNS: Mapping[str, str] = {
     "bottom by the smallest estimate, which may be wrong, marked by hand; empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
+    "tested_images": "testing latents behind exact: more for the worst units, the control and the marked ones",
     "exact": "fall of the kernel distance by ablating the unit alone, of the same testing latents with and without it; "
     "empty if not tested",
     "exact_low": "lower end of the 95 % interval of exact",
     "exact_high": "upper end of the 95 % interval of exact",
     "share": "exact as a share of the kernel distance without any edit",
     "p": "one-sided p-value of exact > 0",
-    "q": "p after Benjamini-Hochberg over the suspected units, leading and bottom; empty for others",
+    "q": "p after Benjamini-Hochberg over the suspected units, leading and bottom, on which any image depends; 1 for "
+    "suspected ones on which none does, empty for others",
     "beyond": "exact less the mean exact of the control units",
     "beyond_low": "lower end of the 95 % interval of beyond",
     "beyond_high": "upper end of the 95 % interval of beyond",
@@ -53,9 +56,9 @@ COLUMNS: Mapping[str, str] = {
     "frechet_random_low": "least of the random subsets",
     "frechet_random_high": "most of the random subsets",
     "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
-    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' as many of like mean "
-    "activation, 'review' the units of the file that was given, 'random_review' as many random ones as these; 'real' "
-    "is real images against other real ones",
+    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' as many others of like "
+    "mean activation, 'review' the units of the file that was given, 'random_review' as many random ones beside these; "
+    "'real' is real images against other real ones",
     "activation": "mean activation of the units of a random set over that of the units that it stands beside",
     "number": "number of the random set, from 0",
     "units": "units that were ablated together",
@@ -77,10 +80,11 @@ COLUMNS: Mapping[str, str] = {
     "after": "the same after the edit that is shown",
     "on": "suspected units that are on anywhere in the image, the strongest for its mean activation first",
     "tested": "units that were ablated one by one",
-    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
+    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one, exact by the "
+    "latents on which all were",
     "spearman_low": "lower end of its 95 % interval",
     "spearman_high": "upper end of its 95 % interval",
-    "reliability": "rank correlation of exact between two halves of the testing latents, stepped up to all of them: "
+    "reliability": "rank correlation of exact between two halves of the latents on which all were tested, stepped up: "
     "about the most that an estimate could reach",
 }
 """What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
@@ -131,7 +135,9 @@ class Artifacts:
     """Images on each side where real images are compared with other real ones."""
     choosing: int
     tested: int
-    """Testing latents, on which units are put in order."""
+    """Testing latents, on which all suspected and control units are ablated one by one."""
+    retested: int
+    """Further ones, for those that do most good; together they put units in order."""
     weighed: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
@@ -157,8 +163,8 @@ class Artifacts:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
-    """One row a unit of the layer, by unit: unit, role, rank, estimate, exact*, share, p, q, beyond*, artifact, place,
-    repair_place, strength, images_on, frechet, frechet_random*, frechet_ratio."""
+    """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, exact*, share, p, q, beyond*,
+    artifact, place, repair_place, strength, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
     """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame

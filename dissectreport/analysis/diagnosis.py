@@ -136,34 +136,104 @@ class SingleUnits:
         """Places of the units of some roles, in order."""
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
-    def worst(self, effects: Effects) -> tuple[int, ...]:
-        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer."""
-        fall = effects.fall.value
+    def worst(self, fall: Floats) -> tuple[int, ...]:
+        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer.
+
+        `fall` (tested,) is that of the kernel distance.
+        """
+        return tuple(int(self.units[place]) for place in self._falling(fall))
+
+    def _falling(self, fall: Floats) -> list[int]:
         held = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
-        return tuple(int(self.units[place]) for place in sorted(held, key=lambda place: -fall[place]))
+        return sorted(held, key=lambda place: -fall[place])
+
+    def finalists(self, effects: Effects, count: int) -> Ints:
+        """Places of the units that are tested on further latents: the worst, control units and marked ones."""
+        chosen = self._falling(effects.fall.value)[:count]
+        return np.union1d(chosen, self.places("control", "marked")).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class SingleEffects:
+    """What ablating each tested unit does to the kernel distance, by all latents on which it was tested."""
+
+    images: Ints
+    """(tested,) latents."""
+    value: Floats
+    """(tested,) fall of the distance."""
+    low: Floats
+    high: Floats
+    p: Floats
+    """(tested,) one-sided, of the fall being above 0."""
+    beyond: Floats
+    """(tested,) the fall less the mean of the control units."""
+    beyond_low: Floats
+    beyond_high: Floats
+    moves: NDArray[np.bool_]
+    """(tested,) whether any image depends on the unit."""
+    halves: Floats
+    """(2, tested) the fall by each half of the latents on which all were tested: how far the fall repeats itself."""
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, count: int, real: Floats
+    ) -> SingleEffects:
+        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of the `count` finalists."""
+        effects = Effects.of(rows, real)
+        places = tested.finalists(effects, count)
+        every = np.concatenate([rows[:, [0, *(1 + places)]], further])
+        columns = _told(effects, tested.places("control"))
+        final = _told(Effects.of(every, real), np.flatnonzero(np.isin(places, tested.places("control"))))
+        for name, values in columns.items():
+            values[places] = final[name]
+        halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
+        return cls(**columns, halves=halves)
+
+
+def _told(effects: Effects, control: Ints) -> dict[str, NDArray[Any]]:
+    """What effects say of each unit, by the names of `SingleEffects`."""
+    fall, beyond = effects.fall, effects.beyond(control.tolist())
+    ends, beyond_ends = fall.interval(), beyond.interval()
+    return {
+        "images": np.full(len(fall.value), len(effects.falls)),
+        "value": fall.value.copy(),
+        "low": ends[0],
+        "high": ends[1],
+        "p": fall.p_above(),
+        "beyond": beyond.value.copy(),
+        "beyond_low": beyond_ends[0],
+        "beyond_high": beyond_ends[1],
+        "moves": (effects.falls != 0).any(0),
+    }
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Which of the tested units are artifact units."""
 
-    p: Floats
     q: Floats
-    beyond: Jackknife
+    """(tested,) NaN for those that were not suspected."""
     artifact: NDArray[np.bool_]
     order: Ints
     """Places of the tested units by falling effect."""
 
+    def listed(self, tested: SingleUnits) -> tuple[int, ...]:
+        """The artifact units, worst first."""
+        return tuple(int(tested.units[place]) for place in self.order if self.artifact[place])
 
-def verdict(effects: Effects, tested: SingleUnits, distance: float) -> Verdict:
+
+def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdict:
     """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit."""
-    p = effects.fall.p_above()
-    q = np.full(len(p), np.nan)
+    q = np.full(len(tests.p), np.nan)
     suspected = tested.places(*SUSPECTED)
-    q[suspected] = benjamini_hochberg(p[suspected])
-    beyond = effects.beyond(tested.places("control").tolist())
-    artifact = (q < SURE) & (effects.fall.value >= WORTH * distance) & (beyond.interval()[0] > 0)
-    return Verdict(p, q, beyond, artifact, np.argsort(-effects.fall.value, kind="stable"))
+    q[suspected] = 1.0
+    # A unit on which no image depends is none for certain: it is no test among others.
+    family = suspected[tests.moves[suspected]]
+    q[family] = benjamini_hochberg(tests.p[family])
+    artifact = (q < SURE) & (tests.value >= WORTH * distance) & (tests.beyond_low > 0)
+    # The further latents tell; without any distance there is nothing of which to take one per cent away.
+    artifact &= (tests.images == tests.images.max()) & (distance > 0)
+    return Verdict(q, artifact, np.argsort(-tests.value, kind="stable"))
 
 
 # --- repair ---------------------------------------------------------------------------------------------------

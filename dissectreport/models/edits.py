@@ -46,7 +46,7 @@ def read_edits(path: Path | str) -> Edits:
     """The edits of a file; BadOption says what is wrong with it."""
     try:
         held = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadOption(f"edits {path} cannot be read: {' '.join(str(error).split())}") from error
     try:
         return _checked(held)
@@ -59,9 +59,13 @@ def read_edits(path: Path | str) -> Edits:
 def _checked(held: Any) -> Edits:
     if not isinstance(held, dict) or held.get("edits") != VERSION:
         raise ValueError(f"it does not begin with edits {VERSION}")
-    units, values = tuple(held["units"]), tuple(float(value) for value in held["values"])
-    if not all(type(unit) is int and unit >= 0 for unit in units) or len(units) != len(values):
+    units, given = tuple(held["units"]), tuple(held["values"])
+    numbers = all(type(value) in (int, float) for value in given)
+    if not all(type(unit) is int and unit >= 0 for unit in units) or not numbers or len(units) != len(given):
         raise ValueError("units are whole numbers, and values as many numbers")
+    if len(set(units)) < len(units):
+        raise ValueError("a unit is there twice")
+    values = tuple(map(float, given))
     if not units or not all(map(isfinite, values)):
         raise ValueError("there must be a unit, and every value must be finite")
     words = {name: str(held[name]) for name in ("model", "identity", "layer")}

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.artifacts import CHOICE, RULE, Artifacts, Repaired
 from dissectreport.analysis.dissection import Layer
-from dissectreport.report import causal_charts, images
+from dissectreport.report import causal_charts, commands, images
 from dissectreport.report.artifacts import (
     NAMES,
     QualityRow,
@@ -42,6 +42,8 @@ class Suspect:
     """Place among those that a repair may ablate; 0 for others."""
     role: str
     artifact: bool
+    images: int
+    """Testing latents on which it was."""
     exact: Point
     share: float
     q: float
@@ -72,8 +74,8 @@ class ArtifactsPage:
     """Artifact units and repair."""
 
     frame: Frame
-    model: str
-    """The model as a command names it."""
+    command: str
+    """The command that makes repaired images."""
     found: Artifacts
     layer: str
     layer_href: str
@@ -126,7 +128,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
     before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
     return ArtifactsPage(
         frame=around,
-        model=site.dissection.model,
+        command=commands.repair(site.dissection, "--edits", "edits.json"),
         found=found,
         layer=layer.name,
         layer_href=around.to(site.places.layer(layer.name)),
@@ -190,6 +192,7 @@ def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tupl
             turn=turns.get(unit, 0),
             role=str(row.role),
             artifact=bool(row.artifact),
+            images=int(row.tested_images),
             exact=point_of(row, "exact"),
             share=float(row.share),
             q=float(row.q),

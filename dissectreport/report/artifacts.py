@@ -136,7 +136,7 @@ def beside_random(found: Artifacts, name: str, units: int) -> str:
     same = found.curve[found.curve["units"] == units]
     random = same[same["set"] == BESIDE[name]]
     if random.empty:
-        return "The layer has too few units for random sets of as many."
+        return "The layer has too few other units for random sets of as many."
     own, least, most = (
         float(value)
         for value in (
@@ -179,7 +179,8 @@ def listed_sentence(found: Artifacts) -> str:
         words = ", ".join(map(str, found.listed))
         one = "is an artifact unit" if many == 1 else "are artifact units"
         return f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
-    sure = int((found.units["q"] < SURE).sum())
+    further = found.units["tested_images"] == found.units["tested_images"].max()
+    sure = int((further & (found.units["q"] < SURE)).sum())
     why = (
         "none alone surely brings images nearer to real ones."
         if not sure

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dissectreport.analysis.dissection import Layer
+from dissectreport.report import commands
 from dissectreport.report.frame import Frame, Link
 from dissectreport.report.layer_pages import Card, card, neighbours, strip_size
 from dissectreport.report.model import Site, rows_of
@@ -20,8 +21,8 @@ class ReviewPage:
     """Every unit of a layer in order of numbers, to be marked."""
 
     frame: Frame
-    model: str
-    """The model as a command names it."""
+    command: str
+    """The command that tries out the marked units."""
     layer: str
     per_strip: int
     cards: tuple[Card, ...]
@@ -40,14 +41,15 @@ def review_page(site: Site, layer: Layer) -> ReviewPage:
     around = replace(around, crumbs=(Link(around.to(places.page("index")), found.title), up), keys=("[", "]"))
     listed = [(places.review(one.name), one.name) for one in found.layers]
     around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
+    data = _data(site, around, layer)
     return ReviewPage(
         around,
-        found.model,
+        commands.build(found, "--artifact-units", data["file"]),
         layer.name,
         strip_size(layer),
         tuple(card(site, around, layer, row) for row in rows_of(layer.table)),
         KINDS,
-        _data(site, around, layer),
+        data,
     )
 
 

@@ -113,7 +113,7 @@ class DrawnSegmenter:
         slots, first = [], 0
         with torch.no_grad():
             # Four pixels at a time, which only then go to their places: logits are many, and numbers few.
-            for logits in self.network.four(images).split(class_counts(self.words), dim=1):
+            for logits in torch.split(self.network.four(images), class_counts(self.words), dim=1):
                 numbers = logits.max(dim=1).indices  # Faster than argmax where the classes are not first.
                 named = torch.where(numbers > 0, numbers + first, 0)
                 slots.append(functional.pixel_shuffle(named, 2)[:, 0])

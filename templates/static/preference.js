@@ -64,8 +64,8 @@
     const ties = number.tie ? " (" + number.tie + " without a preference)" : "";
     if (!decided) return "Nothing was decided" + ties + ".";
     const [low, high] = wilson(number.after, decided);
-    const verdict = low > 0.5 ? "The repaired images are preferred." : high < 0.5 ? "The images without the repair are preferred." : "No preference can be told.";
-    return "The repaired image was preferred in " + number.after + " of " + decided + " decided pairs" + ties + ": " +
+    const verdict = low > 0.5 ? "The images after the edit are preferred." : high < 0.5 ? "The images before the edit are preferred." : "No preference can be told.";
+    return "The image after the edit was preferred in " + number.after + " of " + decided + " decided pairs" + ties + ": " +
       percent(number.after / decided) + " [" + percent(low) + ", " + percent(high) + "]. " + verdict;
   };
 
