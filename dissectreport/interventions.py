@@ -41,8 +41,9 @@ class Design:
 
     orders: Mapping[str, Ints]
     """By name, (concepts, units) units in order."""
-    weights: Floats
-    """(concepts, units) alpha."""
+    learned: Mapping[str, Floats]
+    """(concepts, units) `alpha`, (concepts,) its `penalty` and (concepts, penalties) `losses`; empty where nothing
+    was."""
     best: tuple[str, ...]
     """By concept the order whose 20 leading units remove most on choosing latents."""
     singles: tuple[int, ...]
@@ -78,9 +79,9 @@ class Design:
         found: dict[str, Any] = {f"order|{name}": order for name, order in self.orders.items()}
         found |= {f"sizes|{name}": np.array(sizes) for name, sizes in self.sizes.items()}
         found |= {f"random|{size:04d}": np.array(sets) for size, sets in self.random.items()}
+        found |= {f"learned|{name}": values for name, values in self.learned.items()}
         return found | {
             "sets": padded + 1,
-            "weights": self.weights,
             "inserted": np.array(self.together),
             "best": np.array(self.best),
             "singles": np.array(self.singles, np.int64),
@@ -192,23 +193,22 @@ class Intervening:
     def _design(self, presence: Presence, rows: Mapping[str, Any], first: FirstOrder) -> tuple[Design, str]:
         leading = np.argsort(-first.effect, axis=1, kind="stable")
         lessons = [self._lesson(number, presence, rows, leading[number]) for number in range(len(self.aim.concepts))]
-        learned = self._orders(lessons)
-        orders = {
-            "first-order": leading,
-            "alpha": np.stack([by_weight(one["alpha"], leading[k]) for k, one in enumerate(learned)]),
-            "greedy": np.stack([one["greedy"] for one in learned]),
-            "IoU": np.argsort(-self.study.excess, axis=1, kind="stable"),
-        }
+        learned = self._orders(lessons) if self.budget.learned else []
+        orders = {"first-order": leading}
+        if learned:
+            orders["alpha"] = np.stack([by_weight(one["alpha"], leading[k]) for k, one in enumerate(learned)])
+            orders["greedy"] = np.stack([one["greedy"] for one in learned])
+        orders["IoU"] = np.argsort(-self.study.excess, axis=1, kind="stable")
         strength = presence.strength / presence.images
         units = leading.shape[1]
         together = max(1, min(self.budget.inserted, units // 2))
         fits = {
             "first-order": tuple(size for size in self.budget.sizes if size <= units),
-            **{name: tuple(s for s in self.budget.sparse if s <= units) for name in ("alpha", "greedy", "IoU")},
+            **{name: tuple(s for s in self.budget.sparse if s <= units) for name in list(orders)[1:]},
         }
         design = Design(
             orders,
-            np.stack([one["alpha"] for one in learned]),
+            {name: np.stack([one[name] for one in learned]) for name in ("alpha", "penalty", "losses") if learned},
             self._best(orders, lessons, together),
             self._singles(first),
             {
@@ -227,8 +227,6 @@ class Intervening:
                 "strength": strength,
                 "upper": self.study.upper,
                 "excess": self.study.excess,
-                "penalty": np.array([one["penalty"] for one in learned]),
-                "losses": np.stack([one["losses"] for one in learned]),
             },
         )
         return design, place.folder.name

@@ -210,6 +210,8 @@ class Budget:
     random_sizes: tuple[int, ...] = (1, 10, 20)
     """The same for random sets."""
     random_sets: int = 10
+    learned: bool = True
+    """Whether units are put in order by learning too, by alpha and by greedy choice."""
     alpha_tries: int = 64
     """Images in which all units are switched on, of which the best are learned on."""
     alpha_places: int = 1
@@ -253,20 +255,12 @@ BUDGETS = {
             gradients=48,
             search=80,
             concepts=2,
-            singles=3,
+            singles=2,
             sizes=(10, 20),
             sparse=(20,),
-            random_sizes=(10, 20),
+            random_sizes=(20,),
             random_sets=3,
-            alpha_tries=16,
-            alpha_train=8,
-            alpha_held=4,
-            alpha_steps=8,
-            alpha_trial=4,
-            penalties=(0.005, 0.05),
-            greedy_units=2,
-            greedy_among=4,
-            greedy_images=4,
+            learned=False,
             context_samples=168,
             context_places=2,
             context_random=1,
@@ -319,7 +313,7 @@ BUDGETS = {
         ),
     )
 }
-"""'quick' learns less before it judges as much, 'full' suits an accelerator, and 'paper' has the sizes of the two
+"""'quick' learns nothing before it judges as much, 'full' suits an accelerator, and 'paper' has the sizes of the two
 references, for hours."""
 
 
@@ -415,9 +409,9 @@ CHECKUPS = {
         Checkup("default"),
         Checkup(
             "quick",
-            real=512,
-            side=128,
-            dissected=192,
+            real=320,
+            side=96,
+            dissected=160,
             gradients=48,
             tested=64,
             retested=160,
@@ -426,9 +420,9 @@ CHECKUPS = {
             control=2,
             bottom=1,
             weighed=104,
-            scored=256,
+            scored=160,
             sizes=(2, 5),
-            random_sets=3,
+            random_sets=2,
             random_scored=100,
             pairs=12,
         ),

@@ -229,7 +229,7 @@ def interventions(
             "precision_agreement": facts["agreement"],
             "choosing_seed": aim.choosing_seed,
             "judging_seed": aim.judging_seed,
-            "penalties": {n: _number(p) for n, p in zip(tables.names, design["penalty"], strict=True)},
+            "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
             "strength": tables.strengths(),
         },
         concepts,
@@ -253,7 +253,7 @@ def _notes(tables: Tables, concepts: pd.DataFrame, budget: Budget) -> tuple[str,
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
-    unlearned = [name for name, lost in zip(tables.names, np.isnan(tables.design["penalty"]), strict=True) if lost]
+    unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
         found.append(f"Too few images hold {', '.join(unlearned)} to learn alpha: there its order is that of IoU.")
     if not tables.random():
@@ -294,6 +294,11 @@ class Tables:
     def order_names(self) -> list[str]:
         """The orders, best known first."""
         return [name for name in ORDERS if f"order|{name}" in self.design]
+
+    @property
+    def penalties(self) -> dict[str, float]:
+        """The penalty of alpha by concept, NaN where it could not be learned; nothing where it was not to be."""
+        return dict(zip(self.names, self.design.get("learned|penalty", np.zeros(0)).tolist(), strict=False))
 
     def order(self, name: str, k: int) -> Ints:
         """(units,) one concept's units in an order."""
@@ -385,7 +390,7 @@ class Tables:
         for k, concept in enumerate(self.names):
             for name in self.order_names:
                 units = self.order(name, k)
-                weight = self.design["weights"][k][units] if name == "alpha" else np.full(len(units), np.nan)
+                weight = self.design["learned|alpha"][k][units] if name == "alpha" else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
                 parts.append(
                     pd.DataFrame({"concept": concept, "order": name, "place": place, "unit": units, "weight": weight})
