@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 1440
 """Samples by default. Half of them score, in whole shards: 720 images stand behind every printed IoU."""
-QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 256, 128, 32
+QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 192, 96, 32
 """Samples, samples that set the levels, and the side of the grid of a quick run."""
 FEW = 960
 """Below this many samples shards are one batch, so that there still are groups to score."""
