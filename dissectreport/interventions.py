@@ -288,7 +288,7 @@ class Intervening:
         if wanted >= units:
             return tuple(range(units))
         ranked = np.argsort(-np.abs(first.effect), axis=1, kind="stable").T.flatten()
-        leading = list(dict.fromkeys(ranked.tolist()))[: wanted * 3 // 4]
+        leading = list(dict.fromkeys(ranked.tolist()))[: -(-wanted * 3 // 4)]
         rest = [unit for unit in ranked.tolist()[::-1] if unit not in leading]
         others = list(dict.fromkeys(rest))
         step = max(1, len(others) // max(1, wanted - len(leading)))

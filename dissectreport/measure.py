@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from multiprocessing import parent_process
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,13 @@ class Source:
         threadpool_limits(self.threads, user_api="blas")
         # Tensor cores would round float32 to ten bits, and levels with it.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        return Models(self)
+        return kept_models(self) if parent_process() is not None else Models(self)
+
+
+@lru_cache(maxsize=1)
+def kept_models(source: Source) -> Models:
+    """The networks of a worker process, which loads them once for all passes of a run."""
+    return Models(source)
 
 
 def keep_memory() -> None:

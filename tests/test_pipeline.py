@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from dissectreport.errors import BadOption, CacheError, ModelError, OutputError,
 from dissectreport.models.planted import UNIT
 from dissectreport.on_demand import Wish
 from dissectreport.pipeline import Options
+from dissectreport.plan import BUDGETS
 from dissectreport.results import Reader
 
 SMALL = {
@@ -544,6 +546,31 @@ def test_what_was_never_measured_is_named(tmp_path):
 
 
 INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
+SHIPPED = BUDGETS["quick"]
+SMALL = replace(
+    SHIPPED,
+    singles=3,
+    random_sizes=(10, 20),
+    random_sets=3,
+    learned=True,
+    alpha_tries=16,
+    alpha_train=8,
+    alpha_held=4,
+    alpha_steps=8,
+    alpha_trial=4,
+    penalties=(0.005, 0.05),
+    greedy_units=2,
+    greedy_among=4,
+    greedy_images=4,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_budget():
+    """The budget of a quick run, and learned orders too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BUDGETS, "quick", SMALL)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -605,6 +632,17 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert len(found.context) and (found.context["insertions"] >= 128).all()
     first = found.effects[found.effects["rank"] == 1].set_index("concept")["unit"]
     assert first["grass"] == UNIT["grass"]
+
+
+def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(BUDGETS, "quick", SHIPPED)
+    measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
+    whole = pipeline.load("planted", cache=tmp_path / "cache")
+    assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}
+    assert set(whole.interventions.concepts["best"]) <= {"first-order", "IoU"}
+    pipeline.render("planted", tmp_path / "site", cache=tmp_path / "cache")
+    for path in (tmp_path / "site" / "planted").rglob("*.html"):
+        assert "learned mask" not in path.read_text("utf-8") and ">nan" not in path.read_text("utf-8"), path
 
 
 def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
@@ -709,7 +747,7 @@ def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
 
 def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
     quick = jobs.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
-    assert (quick.samples, quick.plan.pilot, quick.layers) == (256, 128, ("layer2", "layer6", "layer10"))
+    assert (quick.samples, quick.plan.pilot, quick.layers) == (192, 96, ("layer2", "layer6", "layer10"))
     assert quick.plan.grid == 32
     assert quick.intervention is not None
     assert quick.intervention.budget.name == "quick"
