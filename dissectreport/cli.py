@@ -135,7 +135,8 @@ ArtifactSamples = Annotated[
     int, typer.Option(help="Images that a repair is scored on, at least 100; 0: the budget's own.", show_default=False)
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="A coarser site in two minutes: fewer images, three layers, a small budget.")
+    bool,
+    typer.Option("--quick", help="A coarser site in about two minutes: fewer images, three layers, a small budget."),
 ]
 ArtifactLayer = Annotated[
     str,

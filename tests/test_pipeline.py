@@ -547,7 +547,7 @@ def test_what_was_never_measured_is_named(tmp_path):
 
 INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
 SHIPPED = BUDGETS["quick"]
-SMALL = replace(
+COARSE = replace(
     SHIPPED,
     singles=3,
     random_sizes=(10, 20),
@@ -569,7 +569,7 @@ SMALL = replace(
 def small_budget():
     """The budget of a quick run, and learned orders too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BUDGETS, "quick", SMALL)
+        patch.setitem(BUDGETS, "quick", COARSE)
         yield
 
 

@@ -81,7 +81,9 @@ class Entry:
         files = [path for path in (*(self.packaged or ()), *there) if path.exists()]
         if files:
             return f"{sum(path.stat().st_size for path in files) / 1e6:,.0f} MB"
-        return f"~{self.megabytes:,} MB" if self.megabytes else ""
+        if self.megabytes >= 1000:
+            return f"~{self.megabytes / 1000:.1f} GB"
+        return f"~{self.megabytes} MB" if self.megabytes else ""
 
     def bring(self, meanwhile: str = "") -> Origin:
         """The origin whose files are here, downloaded if none's are; `meanwhile` is what would do without them."""

@@ -23,7 +23,11 @@ def repair(found: Dissection, *more: str) -> str:
 
 
 def _words(found: Dissection) -> list[str]:
-    return shlex.split(found.provenance.command) or ["dissectreport", "build", found.model]
+    plain = ["dissectreport", "build", found.model]
+    try:
+        return shlex.split(found.provenance.command) or plain
+    except ValueError:  # A command that somebody wrote, with a quote that does not end.
+        return plain
 
 
 def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
