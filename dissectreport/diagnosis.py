@@ -18,7 +18,7 @@ from dissectreport.interventions import as_set, random_sets
 from dissectreport.jobs import Examining, Job, Listener
 from dissectreport.plan import DIAGNOSES, PAIR, SHARD, Checkup, Examination, Shard, shards
 from dissectreport.results import flat, read_stat, shard_name, sound
-from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.base import Floats, merge_all
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, Scale
 from dissectreport.store import Store
@@ -58,7 +58,7 @@ class Design:
         leading = [unit for unit in order[: checkup.leading] if estimate[unit] > ROUNDING * estimate.max(initial=0)]
         rest = order[len(leading) :]
         bottom = rest[max(0, len(rest) - checkup.bottom) :]
-        others = [unit for unit in rest if unit not in bottom]
+        others = [unit for unit in rest if unit not in {*bottom, *marked}]
         control = matched(strength, leading, others, checkup.control)
         more = tuple(unit for unit in marked if unit not in {*leading, *control, *bottom})
         return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom), more)
@@ -159,7 +159,7 @@ class Diagnosing:
         first = self._first_order(real, side, scale)
         design, design_at = self._design(first)
         tests, tests_at = self._test(design, reference)
-        order = design.tested.worst(tests.value)
+        order = design.tested.worst(tests)
         scored = self._score(order, reference, design)
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
         pictures_at = self._pictures(design, tests, order, scored, near)
@@ -292,12 +292,12 @@ class Diagnosing:
         sets = [(), *((unit,) for unit in tested.units.tolist())]
         found, place = self._ablated(sets, seed, checkup.tested, "testing single units")
         rows, real = reference.scale(found.values), reference.features
-        places = tested.finalists(Effects.of(rows, real), checkup.finalists)
+        places = tested.finalists(Effects.of(rows, real), checkup.finalists, self.wish.reviewed)
         sets = [(), *((unit,) for unit in tested.units[places].tolist())]
         more, beside = self._ablated(sets, seed, checkup.retested, "testing some further", checkup.tested)
-        facts = [place.folder.name, beside.folder.name, len(real)]
+        facts = [place.folder.name, beside.folder.name, len(real), list(tested.roles)]
         kept = self._store("tests", of=facts, images=[checkup.tested, checkup.retested])
-        tests = SingleEffects.of(rows, reference.scale(more.values), tested, checkup.finalists, real)
+        tests = SingleEffects.of(rows, reference.scale(more.values), tested, places, real)
         kept.save("tests", vars(tests))
         return tests, kept.folder.name
 
@@ -363,7 +363,9 @@ class Diagnosing:
         review, activation = [], []
         for marked, size, beside in wanted:
             theirs = design.strength[list(beside)].mean()
-            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets, beside):
+            drawn = partial(random_sets, design.strength, np.array([beside]), size, self.checkup.random_sets)
+            # Others that do good alone are no controls; where too few units are left, they must do.
+            for units in drawn((*beside, *order)) or drawn(beside):
                 sets.append(units)
                 review.append(marked)
                 activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
@@ -385,27 +387,22 @@ class Diagnosing:
         suspected = set(tested.places(*diagnosis.SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in found.order if int(place) in suspected)
         shown = order[: scored.chosen] or listed or by_effect[:SHOWN]
-        worst, drawn = self._worst(scored.rows.samples, near)
-        pairs, random = drawn[: self.checkup.pairs], drawn[self.checkup.pairs :][: self.checkup.worst]
+        worst = scored.rows.samples[np.argsort(near, kind="stable")[: self.checkup.worst]].tolist()
+        # Images that nothing else is made of: what was seen beside its solution is no longer blind.
+        further = range(scored.images, scored.images + self.checkup.worst + self.checkup.pairs)
+        random, pairs = further[: self.checkup.worst], further[self.checkup.worst :]
         suspects = as_set(listed or shown)
         means = tuple(design.strength[list(suspects)].tolist())
         portraits = [
-            Portrait("worst", worst, as_set(shown), suspects, means),
-            # What is shown side by side is no longer blind.
-            Portrait("random", random, as_set(shown), suspects, means),
-            Portrait("pairs", pairs, as_set(shown), ()),
+            Portrait("worst", tuple(worst), as_set(shown), suspects, means),
+            Portrait("random", tuple(random), as_set(shown), suspects, means),
+            Portrait("pairs", tuple(pairs), as_set(shown), ()),
         ]
         place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
         make = partial(make_portraits, self.job.source, self.exam)
         self._fill(place, make, portraits, lambda p: p.name, "pictures of the repair", dict)
         place.save("shown", {"units": np.array(shown, np.int64), "suspects": np.array(suspects, np.int64)})
         return place.folder.name
-
-    def _worst(self, samples: Ints, near: Floats) -> tuple[Units, Units]:
-        """The scoring latents whose images are least near to real ones, and all of them in a random order."""
-        worst = np.argsort(near, kind="stable")[: self.checkup.worst]
-        drawn = np.random.RandomState(3).permutation(len(near))
-        return tuple(samples[worst].tolist()), tuple(samples[drawn].tolist())
 
     # --- stores ---
 

@@ -64,7 +64,7 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
-            self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_leave_with_parent)
+            self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_begin)
         return self.pool
 
     def close(self) -> None:
@@ -84,6 +84,20 @@ class Workers:
 
 _made: tuple[int, Callable[[Any], Any]] | None = None
 """In a worker: the number of the pass, and its work."""
+
+
+def in_worker() -> bool:
+    """Whether this process is a worker of one run, and of nothing else."""
+    return _working
+
+
+_working = False
+
+
+def _begin() -> None:
+    global _working
+    _working = True
+    _leave_with_parent()
 
 
 def _leave_with_parent() -> None:

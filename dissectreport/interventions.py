@@ -213,8 +213,7 @@ class Intervening:
             self._singles(first),
             {
                 size: random_sets(strength, leading, size, self.budget.random_sets)
-                for size in self.budget.random_sizes
-                if 2 * size <= (strength > 0).sum()
+                for size in self._random_sizes(strength)
             },
             fits,
             together,
@@ -280,6 +279,11 @@ class Intervening:
         self._fill(place, make, numbers, concept_name, task, lambda _, left: {"left": left})
         every = [place.load(concept_name(k))["left"] for k in numbers]
         return tuple(list(orders)[int(np.argmin(left))] for left in every)
+
+    def _random_sizes(self, strength: Floats) -> list[int]:
+        """How many units random sets have: what the budget says, or the most for which a small layer has enough."""
+        fits = [size for size in self.budget.sizes if 2 * size <= (strength > 0).sum()]
+        return [size for size in self.budget.random_sizes if size in fits] or fits[-1:]
 
     def _singles(self, first: FirstOrder) -> Units:
         """The units to ablate one by one: the leading ones of every concept in turn, then some from all others."""

@@ -26,7 +26,7 @@ def read_marks(path: Path, layers: Collection[str] = (), identity: str = "") -> 
     """
     words = read_words(path)
     if re.fullmatch(r"[\s\d,;]*", words):
-        return "", _units(path, [int(number) for number in re.findall(r"\d+", words)])
+        return "", _units(path, [int(number[:12]) for number in re.findall(r"\d+", words)])
     found = parsed(path, words, WOULD_DO)
     if isinstance(found, list):
         return "", _units(path, found)
@@ -34,7 +34,7 @@ def read_marks(path: Path, layers: Collection[str] = (), identity: str = "") -> 
         raise BadOption(f"{path} holds no units; {WOULD_DO}")
     layer, of = found.get("layer", ""), found.get("identity", "")
     if not isinstance(layer, str):
-        raise BadOption(f"{path}: the layer is {layer!r}, which is no name; {WOULD_DO}")
+        raise BadOption(f"{path}: the layer is {repr(layer)[:60]}, which is no name; {WOULD_DO}")
     if layer and layers and layer not in layers:
         raise UnknownName.of(f"layer that {path} marks,", layer, layers)
     if of and identity and of != identity:
@@ -48,12 +48,12 @@ def read_marks(path: Path, layers: Collection[str] = (), identity: str = "") -> 
 def _units(path: Path, found: Any) -> tuple[int, ...]:
     """The units, each once."""
     if not isinstance(found, list):
-        raise BadOption(f"{path}: units are {found!r}; {WOULD_DO}")
+        raise BadOption(f"{path}: units are {repr(found)[:60]}; {WOULD_DO}")
     if not found:
         raise BadOption(f"{path} marks no unit as an artifact; mark some, or leave the option out")
     wrong = next((unit for unit in found if type(unit) is not int or unit < 0), None)
     if wrong is not None:
-        raise BadOption(f"{path}: {wrong!r} is no number of a unit; these are whole numbers from 0")
+        raise BadOption(f"{path}: {repr(wrong)[:60]} is no number of a unit; these are whole numbers from 0")
     return tuple(sorted(set(found)))
 
 

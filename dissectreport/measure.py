@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from multiprocessing import parent_process
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from dissectreport import counting, plugins, probe
+from dissectreport import counting, engine, plugins, probe
 from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
 from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import FolderReader, Generator
@@ -65,7 +64,7 @@ class Source:
         threadpool_limits(self.threads, user_api="blas")
         # Tensor cores would round float32 to ten bits, and levels with it.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        return kept_models(self) if parent_process() is not None else Models(self)
+        return kept_models(self) if engine.in_worker() else Models(self)
 
 
 @lru_cache(maxsize=1)

@@ -34,8 +34,8 @@ class Choices:
     """model, identity and edit: what may be added up has the same."""
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
-    digest: str = ""
-    """Of what the file says, so that nobody is counted twice."""
+    browser: str = ""
+    """The number that the browser drew for the order of pairs, so that nobody is counted twice; '' where unknown."""
 
     def count(self, kind: str) -> int:
         """How often one of `KINDS` was chosen."""
@@ -47,7 +47,7 @@ class Preferred:
     """How often the image after an edit was preferred, by one person or several, with its interval.
 
     Choices of several people about the same pair are alike, so pairs are the sample: the interval is that of Wilson
-    for as many choices as would be as uncertain if each were of another pair (Kish's design effect).
+    for as many choices as there are pairs.
     """
 
     after: int
@@ -65,8 +65,8 @@ class Preferred:
                 if kind != "tie":
                     pairs.setdefault(sample, []).append(kind == "after")
         after, decided = (sum(map(count, pairs.values())) for count in (sum, len))
-        alike = max(1.0, design_effect(list(pairs.values())))
-        return cls(after, decided, *wilson(after / alike, decided / alike))
+        share = after / decided if decided else 0.0
+        return cls(after, decided, *wilson(share * len(pairs), len(pairs)))
 
     def told(self) -> str:
         """The share of decided choices that fell on the image after the edit, with its interval."""
@@ -84,22 +84,6 @@ class Preferred:
         return "No preference can be told."
 
 
-def design_effect(pairs: Sequence[Sequence[int]]) -> float:
-    """The variance of a share with choices in pairs over that with as many independent ones (Kish 1965).
-
-    1 where each pair was chosen once, and where all choices are equal as many as there are of a pair.
-    """
-    sizes = [len(pair) for pair in pairs]
-    decided = sum(sizes)
-    if decided == len(pairs):
-        return 1.0
-    share = sum(map(sum, pairs)) / decided
-    if share in (0.0, 1.0):
-        return sum(size**2 for size in sizes) / decided
-    apart = sum((sum(pair) - share * len(pair)) ** 2 for pair in pairs)
-    return apart / (decided * share * (1 - share))
-
-
 def read_choices(path: Path) -> Choices:
     """The choices in a file; BadOption says what is wrong with it."""
     found = parsed(path, read_words(path), WOULD_DO)
@@ -112,13 +96,14 @@ def read_choices(path: Path) -> Choices:
     if twice:
         raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
     about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-    return Choices(str(path), about, dict(chosen), digest)
+    told = json.dumps(found, sort_keys=True).encode()
+    browser = str(found.get("seed") or hashlib.sha256(told).hexdigest())
+    return Choices(str(path), about, dict(chosen), browser)
 
 
 def _chosen(path: Path, one: Any) -> tuple[int, str]:
     if not isinstance(one, dict) or one.get("chosen") not in KINDS or type(one.get("sample")) is not int:
-        raise BadOption(f"{path}: {one!r} is no choice; each has a sample, and chosen: before, after or tie")
+        raise BadOption(f"{path}: {repr(one)[:60]} is no choice; each has a sample, and chosen: before, after or tie")
     return one["sample"], one["chosen"]
 
 
@@ -126,9 +111,9 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
     """A line for each person and, of several, what all of them say."""
     seen: dict[str, Choices] = {}
     for one in people:
-        known = seen.setdefault(one.digest, one)
+        known = seen.setdefault(one.browser, one) if one.browser else one
         if known is not one:
-            raise BadOption(f"{one.name} holds the same choices as {known.name}; give each person's choices once")
+            raise BadOption(f"{one.name} and {known.name} hold choices of one person; give each person's choices once")
     for one in people[1:]:
         different = [name for name in one.about if one.about[name] != people[0].about[name]]
         if different:
@@ -144,8 +129,7 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
     together = Preferred.of(people)
     if len(people) > 1:
         for_after = sum(one.count("after") > one.count("before") for one in people)
-        alike = "choices about the same pair counted as alike as they are"
-        yield f"{len(people)} people together: {together.told()}, {alike}"
+        yield f"{len(people)} people together: {together.told()}, the interval over pairs, for these people"
         yield f"{for_after} of {len(people)} people chose after more often than before"
     yield together.verdict()
 

@@ -34,6 +34,7 @@ from dissectreport.models import planted
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
+from dissectreport.report import commands
 from dissectreport.report.artifact_page import artifact_images
 from dissectreport.report.artifacts import curves, listed_sentence, sentence
 from dissectreport.report.assets import load_assets
@@ -172,9 +173,14 @@ def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alon
     value = np.array([0.1, 0.3, 0.9, 0.2, -0.1, 0.8])
     roles = ("leading", "leading", "control", "bottom", "bottom", "marked")
     tested = SingleUnits(np.arange(10, 16), roles)
-    assert tested.worst(value) == (11, 13, 10)
+    told = effects_of(value.tolist())
+    assert tested.worst(told) == (11, 13, 10)
+    told.images[[1, 3]] = 96
+    assert tested.worst(told) == (10, 11, 13), "what more images tell comes first"
     fall = Jackknife(value, np.tile(value, (GROUPS, 1)), np.full(GROUPS, 6))
-    assert tested.finalists(Effects(fall, np.zeros((120, 6))), 2).tolist() == [1, 2, 3, 5]
+    effects = Effects(fall, np.zeros((120, 6)))
+    assert tested.finalists(effects, 2).tolist() == [1, 2, 3]
+    assert tested.finalists(effects, 1, marked=(14, 15)).tolist() == [1, 2, 4, 5]
 
 
 def test_further_latents_are_added_to_those_on_which_all_were_tested(sides: Compared) -> None:
@@ -185,8 +191,9 @@ def test_further_latents_are_added_to_those_on_which_all_were_tested(sides: Comp
     tested = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
     effects = Effects.of(rows, sides.real)
     worst = int(effects.fall.value[[0, 1]].argmax())
-    found = SingleEffects.of(rows, further, tested, 1, sides.real)
     places = sorted([worst, 2])
+    assert tested.finalists(effects, 1).tolist() == places
+    found = SingleEffects.of(rows, further, tested, np.array(places), sides.real)
     assert found.images.tolist() == [100 if place in places else 40 for place in range(4)]
     every = Effects.of(np.concatenate([rows[:, [0, *(1 + p for p in places)]], further]), sides.real)
     assert np.allclose(found.value[places], every.fall.value)
@@ -336,7 +343,7 @@ def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Arti
 def test_the_worst_images_have_blotches_that_the_repair_takes_away(found: Artifacts) -> None:
     worst = found.images[found.images["kind"] == "worst"]
     random = found.images[found.images["kind"] == "random"]
-    assert worst["before"].max() <= random["before"].min()
+    assert worst["before"].max() < random["before"].mean() and min(random["sample"]) >= TINY.scored
     assert (worst["after"] > worst["before"]).all()
     assert (found.worst.before != found.worst.after).any((1, 2, 3)).all()
     assert found.worst.heat.shape == (4, 8, 8)
@@ -348,7 +355,8 @@ def test_the_worst_images_have_blotches_that_the_repair_takes_away(found: Artifa
 def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
     generator, pairs = load(), found.pairs
     assert pairs.before.shape == pairs.after.shape == (6, 64, 64, 3)
-    assert not set(pairs.samples.tolist()) & set(found.random.samples.tolist()), "what was shown is no longer blind"
+    shown = {*found.random.samples.tolist(), *found.worst.samples.tolist()}
+    assert not set(pairs.samples.tolist()) & shown, "what was shown is no longer blind"
     with torch.no_grad():
         image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
     assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
@@ -422,6 +430,24 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
     marked.write_text(content)
     with pytest.raises(BadOption, match=says):
         prepare(Options(**{**vars(options), "artifact_units": marked}))
+
+
+def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: Compared) -> None:
+    """Nor any control unit: all few units are suspected, and none does anything."""
+    rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
+    tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
+    places = tested.finalists(Effects.of(rows, sides.real), 8)
+    found = SingleEffects.of(rows, rows[:, :1], tested, places, sides.real)
+    assert not len(places) and not found.moves.any() and tested.worst(found) == ()
+    told = diagnosis.verdict(found, tested, distance=1.0)
+    assert told.q.tolist() == [1, 1, 1] and not told.artifact.any()
+
+
+def test_marked_units_are_no_controls() -> None:
+    effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
+    first = Nearing(effect, np.ones(10), np.array(1.0))
+    design = Design.of(first, Checkup("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
+    assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
 
 @pytest.mark.parametrize(("budget", "seed"), [("default", 3), ("quick", 1), ("quick", 4)])
@@ -557,6 +583,8 @@ def test_edits_of_a_unit_that_is_not_there_are_refused() -> None:
         '{"edits": 1, "model": "a", "identity": "b", "layer": "c", "units": [1, 1], "values": [0, 50]}',
         '{"edits": 1, "model": "a", "identity": "b", "layer": "c", "units": [1], "values": [true]}',
         "[" * 100_000,
+        '{"edits": 1, "model": "a", "identity": "b", "layer": "c", "units": [1], "values": [1' + "0" * 400 + "]}",
+        '{"edits": 1, "model": [[]], "identity": "b", "layer": "c", "units": [1], "values": [0]}',
     ],
 )
 def test_a_file_that_holds_no_edits_is_refused(tmp_path: Path, content: str) -> None:
@@ -727,3 +755,18 @@ def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypa
     units = (before[changed[0]] != after[changed[0]]).flatten(2).any(-1).all(0)
     assert units.nonzero().flatten().tolist() == benchmark.hit(128) and units.sum() == 5
     assert benchmark.corrupted().identity != benchmark.scenes_pgan().identity
+
+
+def test_commands_on_pages_are_of_the_run(options: Options, found: Artifacts) -> None:
+    whole = pipeline.load("planted", cache=options.cache)
+    words = "dissectreport build ./my.toml --layers a,b --artifact-layer b --no-artifacts --weights 'a b.pt'"
+    other = replace(whole, provenance=replace(whole.provenance, command=words))
+    assert commands.repairing(other, "edits.json") == (
+        "dissectreport repair ./my.toml --weights 'a b.pt' --edits edits.json"
+    )
+    assert commands.trying(other, "marks.json") == (
+        "dissectreport build ./my.toml --layers a,b --weights 'a b.pt' --artifact-units marks.json"
+    )
+    for wrong in ("", "sh -c 'x", "rm -r x"):
+        plain = replace(whole, provenance=replace(whole.provenance, command=wrong))
+        assert commands.repairing(plain, "e.json") == "dissectreport repair planted --edits e.json"

@@ -640,6 +640,10 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
     whole = pipeline.load("planted", cache=tmp_path / "cache")
     assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}
     assert set(whole.interventions.concepts["best"]) <= {"first-order", "IoU"}
+    assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
+    assert not any(name.startswith(("alpha", "greedy")) for name in whole.interventions.settings["budget"])
+    random = whole.interventions.curves.query("order == 'random'")
+    assert set(random["units"]) - {0} == {10}, "of 24 units 20 cannot be drawn twice"
     pipeline.render("planted", tmp_path / "site", cache=tmp_path / "cache")
     for path in (tmp_path / "site" / "planted").rglob("*.html"):
         assert "learned mask" not in path.read_text("utf-8") and ">nan" not in path.read_text("utf-8"), path

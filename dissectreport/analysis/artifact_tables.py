@@ -80,7 +80,7 @@ class _Found:
 
     @property
     def candidates(self) -> tuple[int, ...]:
-        return self.roles.worst(self.tests.value)
+        return self.roles.worst(self.tests)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -118,6 +118,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         choosing=checkup["gradients"],
         tested=checkup["tested"],
         retested=checkup["retested"],
+        finalists=checkup["finalists"],
         weighed=checkup["weighed"],
         scored=counts["scored"],
         random_scored=min(checkup["random_scored"], counts["scored"]),

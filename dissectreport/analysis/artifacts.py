@@ -46,9 +46,10 @@ COLUMNS: Mapping[str, str] = {
     "beyond_low": "lower end of the 95 % interval of beyond",
     "beyond_high": "upper end of the 95 % interval of beyond",
     "artifact": "whether the unit is an artifact unit by the rule",
-    "place": "place among all units that were tested, by falling exact; empty if not tested",
-    "repair_place": "place among the suspected units that alone bring images nearer, by falling exact: a repair of k "
-    "units ablates the first k; empty for others",
+    "place": "place among all units that were tested: suspected ones tested further, then others, by falling exact; "
+    "empty if not tested",
+    "repair_place": "the same place among the suspected units that alone bring images nearer: a repair of k units "
+    "ablates the first k; empty for others",
     "strength": "mean absolute activation of the unit; on the choosing latents",
     "images_on": "share of images in which the unit is on anywhere; shown, never scored",
     "frechet": "Fréchet distance to the real images of the twentieth of images that excite the unit most",
@@ -74,7 +75,7 @@ COLUMNS: Mapping[str, str] = {
     "change_high": "upper end of the 95 % interval of change",
     "error": "standard error of change",
     "chosen": "whether the repair ablates so many",
-    "sample": "number of the scoring latent",
+    "sample": "number of the scoring latent; random ones are beyond those that are scored",
     "kind": "'worst', or 'random'",
     "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
     "after": "the same after the edit that is shown",
@@ -138,6 +139,8 @@ class Artifacts:
     """Testing latents, on which all suspected and control units are ablated one by one."""
     retested: int
     """Further ones, for those that do most good; together they put units in order."""
+    finalists: int
+    """How many suspected units are tested further at most."""
     weighed: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
@@ -151,7 +154,7 @@ class Artifacts:
     listed: tuple[int, ...]
     """The artifact units by the rule, worst first."""
     order: tuple[int, ...]
-    """Every unit that was tested, control units too, by falling exact."""
+    """Every unit that was tested, control units too: suspected ones tested further, then others, by falling exact."""
     candidates: tuple[int, ...]
     """The units that a repair may ablate, worst first: suspected, and alone bringing images nearer."""
     chosen: int

@@ -34,6 +34,8 @@ from dissectreport.stats.paired import Paired
 
 REMOVAL = (10, 20)
 """Sizes of the sets in the summary."""
+FEWEST_RANKED = 4
+"""Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
 """Below this many judging latents with the concept a note says so."""
 
@@ -117,6 +119,11 @@ def chosen_grounds(areas: Areas, vocabulary: pd.DataFrame, budget: Budget) -> tu
     often = (areas.pixels[:, column] * BLOCKS**2 >= areas.grid).mean(0)
     order = np.argsort(-often, kind="stable")[: max(1, room)]
     return tuple(known[order].tolist()), tuple(often[order].tolist())
+
+
+def learning(name: str) -> bool:
+    """Whether a size of a budget is about learned orders alone."""
+    return name.startswith(("alpha", "greedy", "penalties"))
 
 
 def leading_category(vocabulary: pd.DataFrame) -> str:
@@ -224,7 +231,7 @@ def interventions(
         min((len(sets) for sets in tables.random().values()), default=0),
         shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _places(shown.heat.maps),
         {
-            "budget": dict(facts["budget"]),
+            "budget": {name: value for name, value in facts["budget"].items() if budget.learned or not learning(name)},
             "precision": aim.precision,
             "precision_agreement": facts["agreement"],
             "choosing_seed": aim.choosing_seed,
@@ -369,9 +376,10 @@ class Tables:
         for k, number in enumerate(self.aim.concepts):
             exact = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
-            found = spearman(estimates[k][units], exact)
+            enough = len(units) >= FEWEST_RANKED
+            found = spearman(estimates[k][units], exact) if enough else np.nan
             low, high = spearman_interval(found, len(units))
-            within = spearman(*split)
+            within = spearman(*split) if enough else np.nan
             rows.append(
                 {
                     "concept": self.names[k],

@@ -112,6 +112,8 @@ class Effects:
         return Jackknife(value, without, self.fall.sizes)
 
 
+MOVED = 1e-4
+"""Deviations by which a feature of an image that depends on a unit differs without it: rounding moves it by less."""
 SUSPECTED = ("leading", "bottom")
 """Roles of the units among which artifact units are looked for."""
 
@@ -136,21 +138,23 @@ class SingleUnits:
         """Places of the units of some roles, in order."""
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
-    def worst(self, fall: Floats) -> tuple[int, ...]:
+    def worst(self, told: SingleEffects) -> tuple[int, ...]:
         """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer.
 
-        `fall` (tested,) is that of the kernel distance.
+        Those that were tested further come before others, whose falls fewer images tell.
         """
-        return tuple(int(self.units[place]) for place in self._falling(fall))
+        falling = sorted(self._falling(told.value), key=lambda place: -told.images[place])
+        return tuple(int(self.units[place]) for place in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
         held = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
         return sorted(held, key=lambda place: -fall[place])
 
-    def finalists(self, effects: Effects, count: int) -> Ints:
+    def finalists(self, effects: Effects, count: int, marked: Units = ()) -> Ints:
         """Places of the units that are tested on further latents: the worst, control units and marked ones."""
         chosen = self._falling(effects.fall.value)[:count]
-        return np.union1d(chosen, self.places("control", "marked")).astype(np.int64)
+        by_hand = np.flatnonzero(np.isin(self.units, marked))
+        return np.unique(np.concatenate([chosen, self.places("control"), by_hand])).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -176,26 +180,26 @@ class SingleEffects:
 
     @classmethod
     def of(
-        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, count: int, real: Floats
+        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, places: Ints, real: Floats
     ) -> SingleEffects:
-        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of the `count` finalists."""
-        effects = Effects.of(rows, real)
-        places = tested.finalists(effects, count)
-        every = np.concatenate([rows[:, [0, *(1 + places)]], further])
-        columns = _told(effects, tested.places("control"))
-        final = _told(Effects.of(every, real), np.flatnonzero(np.isin(places, tested.places("control"))))
-        for name, values in columns.items():
-            values[places] = final[name]
+        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
+        columns = _told(rows, real, tested.places("control"))
+        if len(places):
+            every = np.concatenate([rows[:, [0, *(1 + places)]], further])
+            final = _told(every, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+            for name, values in columns.items():
+                values[places] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
         return cls(**columns, halves=halves)
 
 
-def _told(effects: Effects, control: Ints) -> dict[str, NDArray[Any]]:
-    """What effects say of each unit, by the names of `SingleEffects`."""
+def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
+    """What features (n, 1 + units, d) say of each unit, by the names of `SingleEffects`."""
+    effects = Effects.of(rows, real)
     fall, beyond = effects.fall, effects.beyond(control.tolist())
     ends, beyond_ends = fall.interval(), beyond.interval()
     return {
-        "images": np.full(len(fall.value), len(effects.falls)),
+        "images": np.full(len(fall.value), len(rows)),
         "value": fall.value.copy(),
         "low": ends[0],
         "high": ends[1],
@@ -203,7 +207,7 @@ def _told(effects: Effects, control: Ints) -> dict[str, NDArray[Any]]:
         "beyond": beyond.value.copy(),
         "beyond_low": beyond_ends[0],
         "beyond_high": beyond_ends[1],
-        "moves": (effects.falls != 0).any(0),
+        "moves": (np.abs(rows[:, 1:] - rows[:, :1]) > MOVED).any((0, 2)),
     }
 
 
@@ -215,7 +219,7 @@ class Verdict:
     """(tested,) NaN for those that were not suspected."""
     artifact: NDArray[np.bool_]
     order: Ints
-    """Places of the tested units by falling effect."""
+    """Places of the tested units: suspected ones that were tested further, then others, both by falling effect."""
 
     def listed(self, tested: SingleUnits) -> tuple[int, ...]:
         """The artifact units, worst first."""
@@ -233,7 +237,10 @@ def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdi
     artifact = (q < SURE) & (tests.value >= WORTH * distance) & (tests.beyond_low > 0)
     # The further latents tell; without any distance there is nothing of which to take one per cent away.
     artifact &= (tests.images == tests.images.max()) & (distance > 0)
-    return Verdict(q, artifact, np.argsort(-tests.value, kind="stable"))
+    further = suspected[tests.images[suspected] == tests.images.max()]
+    rest = np.setdiff1d(np.arange(len(q)), further)
+    order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
+    return Verdict(q, artifact, order)
 
 
 # --- repair ---------------------------------------------------------------------------------------------------

@@ -50,9 +50,9 @@ def read_edits(path: Path | str) -> Edits:
         raise BadOption(f"edits {path} cannot be read: {' '.join(str(error).split())}") from error
     try:
         return _checked(held)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise BadOption(
-            f"{path} holds no edits ({' '.join(str(error).split())}); `dissectreport artifacts` writes them"
+            f"{path} holds no edits ({' '.join(str(error).split())[:120]}); `dissectreport artifacts` writes them"
         ) from error
 
 
@@ -68,7 +68,9 @@ def _checked(held: Any) -> Edits:
     values = tuple(map(float, given))
     if not units or not all(map(isfinite, values)):
         raise ValueError("there must be a unit, and every value must be finite")
-    words = {name: str(held[name]) for name in ("model", "identity", "layer")}
+    words = {name: held[name] for name in ("model", "identity", "layer")}
+    if not all(isinstance(word, str) for word in words.values()):
+        raise ValueError("model, identity and layer are words")
     return Edits(**words, units=units, values=values, rule=str(held.get("rule", "")))
 
 

@@ -128,7 +128,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
     before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
     return ArtifactsPage(
         frame=around,
-        command=commands.repair(site.dissection, "--edits", "edits.json"),
+        command=commands.repairing(site.dissection, "edits.json"),
         found=found,
         layer=layer.name,
         layer_href=around.to(site.places.layer(layer.name)),

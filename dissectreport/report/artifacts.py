@@ -178,7 +178,11 @@ def listed_sentence(found: Artifacts) -> str:
     if many:
         words = ", ".join(map(str, found.listed))
         one = "is an artifact unit" if many == 1 else "are artifact units"
-        return f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
+        more = f" There may be more: the {many} that do most good were tested further, and no others."
+        return (
+            f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
+            f"{more if many == found.finalists else ''}"
+        )
     further = found.units["tested_images"] == found.units["tested_images"].max()
     sure = int((further & (found.units["q"] < SURE)).sum())
     why = (

@@ -6,29 +6,36 @@ import shlex
 
 from dissectreport.analysis.dissection import Dissection
 
-ITS_OWN = ("--artifact-units",)
-"""Options of the run that another command takes a value of its own for."""
+OTHERS = ("--artifact-units", "--artifact-layer", "--no-artifacts")
+"""Options of a run that do not go with units marked in one of its layers."""
+SWITCHES = ("--no-artifacts",)
+"""Those without a value."""
 
 
-def build(found: Dissection, *more: str) -> str:
-    """The command that made the run, with other options beside its own."""
-    return shlex.join([*_without(_words(found), ITS_OWN), *more])
+def trying(found: Dissection, file: str) -> str:
+    """The command that measures the run again, with the units that a file marks switched off."""
+    words, kept = _words(found), []
+    while words:
+        word = words.pop(0)
+        if word not in OTHERS:
+            kept.append(word)
+        elif word not in SWITCHES:
+            del words[:1]
+    return shlex.join([*kept, "--artifact-units", file])
 
 
-def repair(found: Dissection, *more: str) -> str:
-    """The command that makes images of the run's model, of the weights that it had."""
+def repairing(found: Dissection, file: str) -> str:
+    """The command that makes images of the run's model, of the weights that it had, with the edits of a file."""
     words = _words(found)
-    weights = [*words[words.index("--weights") :][:2]] if "--weights" in words else []
-    return shlex.join(["dissectreport", "repair", found.model, *weights, *more])
+    weights = words[words.index("--weights") :][:2] if "--weights" in words else []
+    return shlex.join(["dissectreport", "repair", words[2], *weights, "--edits", file])
 
 
 def _words(found: Dissection) -> list[str]:
+    """The words of the command that made the run."""
     plain = ["dissectreport", "build", found.model]
     try:
-        return shlex.split(found.provenance.command) or plain
+        words = shlex.split(found.provenance.command)
     except ValueError:  # A command that somebody wrote, with a quote that does not end.
         return plain
-
-
-def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
-    return [word for i, word in enumerate(words) if word not in options and words[max(0, i - 1)] not in options]
+    return words if words[:2] == plain[:2] and len(words) > 2 else plain

@@ -37,6 +37,8 @@ class CausalMethods:
     samples: int
     choosing: int
     random_sets: int
+    random_sizes: str
+    """Of how many units they are, in words."""
     block: float
     concepts: int
     orders: tuple[tuple[str, str, str], ...]
@@ -109,6 +111,15 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
     )
 
 
+def _any_of(sizes: list[int]) -> str:
+    """Numbers of units in words.
+
+    >>> _any_of([1, 10, 20])
+    '1, 10 or 20'
+    """
+    return " or ".join(filter(None, [", ".join(map(str, sizes[:-1])), *map(str, sizes[-1:])]))
+
+
 def causal_methods(site: Site, around: Frame) -> CausalMethods | None:
     """How interventions were measured; None where they were not."""
     found = site.dissection.interventions
@@ -121,6 +132,7 @@ def causal_methods(site: Site, around: Frame) -> CausalMethods | None:
         found.samples,
         found.choosing,
         found.random_sets,
+        _any_of(sorted(set(found.curves.loc[found.curves["order"] == "random", "units"].tolist()) - {0})),
         found.block,
         len(found.concepts),
         tuple((order_words(o), order_mark(o), meaning(o, found)) for o in orders),

@@ -44,7 +44,7 @@ def review_page(site: Site, layer: Layer) -> ReviewPage:
     data = _data(site, around, layer)
     return ReviewPage(
         around,
-        commands.build(found, "--artifact-units", data["file"]),
+        commands.trying(found, data["file"]),
         layer.name,
         strip_size(layer),
         tuple(card(site, around, layer, row) for row in rows_of(layer.table)),
