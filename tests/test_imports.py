@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "measurement": "analysis engine errors jobs measure models plan records reference results stats store",
     "jobs": "errors features marks measure models plan plugins store",
     "results": "errors plan stats store",
-    "measure": "counting errors features models plan plugins probe sampler segmenters stats",
+    "measure": "counting engine errors features models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
     "reference": "counting errors measure plan probe segmenters stats",
     "report": "analysis errors plan stats",
