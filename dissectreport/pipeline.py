@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -75,8 +75,9 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
     ear = listener or Silent()
     job = settled(prepare(options), ear)
     with Workers(job.workers) as workers:
-        record = Measurement(job, workers, ear).run()
-        record = _intervened(job, record, workers, ear) if options.interventions else record
+        with one_thread():
+            record = Measurement(job, workers, ear).run()
+            record = _intervened(job, record, workers, ear) if options.interventions else record
         return _diagnosed(job, record, workers, ear) if options.artifacts else record
 
 
@@ -118,7 +119,8 @@ def _diagnosed(job: Job, record: Record, workers: Workers, ear: Listener) -> Rec
     ear.say(f"looking for artifact units in {wish.layer}")
     run = Diagnosing(job, wish, workers, ear)
     try:
-        kept = run.run()
+        with one_thread() if wish.network.dimension < LARGE else nullcontext():
+            kept = run.run()
     except (BadOption, ModelError, FeaturesError, FolderError) as error:
         if artifacts_asked_for(options):
             raise
@@ -153,10 +155,15 @@ def _assembled(record: Record, cache: Path) -> Dissection:
         return assemble(record, Reader(cache / "measurements"))
 
 
+LARGE = 512
+"""Length of features from which their covariances take longer than threads take to meet."""
+
+
 def one_thread() -> AbstractContextManager[Any]:
     """While the block runs, numpy multiplies matrices on one thread.
 
-    They are small here: threads that wait for each other take three times as long as one alone.
+    They are small here: threads that wait for each other take three times as long as one alone, and beside busy
+    workers the eigenvalues of a small matrix take a hundred times as long.
     """
     return cast("AbstractContextManager[Any]", threadpool_limits(1, user_api="blas"))
 
