@@ -177,6 +177,8 @@ def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alon
     assert tested.worst(told) == (11, 13, 10)
     told.images[[1, 3]] = 96
     assert tested.worst(told) == (10, 11, 13), "what more images tell comes first"
+    kept = replace(told, images=told.images.astype(np.uint16))
+    assert tested.worst(kept) == (10, 11, 13), "as it is kept"
     fall = Jackknife(value, np.tile(value, (GROUPS, 1)), np.full(GROUPS, 6))
     effects = Effects(fall, np.zeros((120, 6)))
     assert tested.finalists(effects, 2).tolist() == [1, 2, 3]

@@ -143,7 +143,7 @@ class SingleUnits:
 
         Those that were tested further come before others, whose falls fewer images tell.
         """
-        falling = sorted(self._falling(told.value), key=lambda place: -told.images[place])
+        falling = sorted(self._falling(told.value), key=lambda place: -int(told.images[place]))
         return tuple(int(self.units[place]) for place in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
