@@ -191,14 +191,7 @@ def render(
     return _drawn(record, out, where, ear, site_limit, drawing)
 
 
-def _drawn(
-    record: Record,
-    out: Path,
-    cache: Path,
-    ear: Listener,
-    site_limit: int,
-    drawing: Drawing,
-) -> Written:
+def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
@@ -311,7 +304,7 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     ear = listener or Silent()
     layer = options.artifact_layer or marked_layer(options)
     options = replace(options, interventions=False, artifact_layer=layer)
-    known = _known(options)
+    known = _measured(options)
     if known is not None:
         names = tuple(layer.name for layer in known.layers)
         options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
@@ -334,7 +327,7 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     return found, edits if units else None
 
 
-def _known(options: Options) -> Record | None:
+def _measured(options: Options) -> Record | None:
     """The newest run of the model that has the layer, if one is named."""
     wanted = Wanted(options.samples or 0, seed=options.seed, segmenter=options.segmenter)
     fitting = [one for one in records.runs(options.cache, options.model, options.rule) if wanted.fits(one)]

@@ -59,14 +59,10 @@ class Preferred:
     @classmethod
     def of(cls, people: Sequence[Choices]) -> Preferred:
         """What some people chose together."""
-        pairs: dict[int, list[int]] = {}
-        for one in people:
-            for sample, kind in one.chosen.items():
-                if kind != "tie":
-                    pairs.setdefault(sample, []).append(kind == "after")
-        after, decided = (sum(map(count, pairs.values())) for count in (sum, len))
-        share = after / decided if decided else 0.0
-        return cls(after, decided, *wilson(share * len(pairs), len(pairs)))
+        decided = [(sample, kind) for one in people for sample, kind in one.chosen.items() if kind != "tie"]
+        after, pairs = sum(kind == "after" for _, kind in decided), len({sample for sample, _ in decided})
+        share = after / len(decided) if decided else 0.0
+        return cls(after, len(decided), *wilson(share * pairs, pairs))
 
     def told(self) -> str:
         """The share of decided choices that fell on the image after the edit, with its interval."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import Artifacts, Repaired
-from dissectreport.analysis.causal import spearman, spearman_interval
+from dissectreport.analysis.causal import spearman, spearman_interval, stepped_up
 from dissectreport.analysis.diagnosis import Compared, Exciting, SingleEffects, SingleUnits, Verdict
 from dissectreport.analysis.halves import Halved
 from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
@@ -321,8 +321,7 @@ def _agreement(read: _Found) -> pd.DataFrame:
     estimate, exact = read.design["estimate"][read.tested], read.tests.halves.mean(0)
     found = spearman(estimate, exact)
     low, high = spearman_interval(found, len(exact))
-    within = spearman(*read.tests.halves)
-    reliability = 2 * within / (1 + within) if within > -1 else np.nan
+    reliability = stepped_up(spearman(*read.tests.halves))
     row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"reliability": reliability}])
 

@@ -387,7 +387,7 @@ class Tables:
                     "spearman": found,
                     "spearman_low": low,
                     "spearman_high": high,
-                    "reliability": 2 * within / (1 + within) if within > -1 else np.nan,
+                    "reliability": stepped_up(within),
                 }
             )
         return pd.DataFrame(rows)
@@ -510,6 +510,11 @@ def spearman(one: Floats, two: Floats) -> float:
     if min(np.ptp(rank) for rank in ranks) == 0:
         return float("nan")
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def stepped_up(within: float) -> float:
+    """The reliability of a whole by the rank correlation of its halves (Spearman 1910, Brown 1910)."""
+    return 2 * within / (1 + within) if within > -1 else np.nan
 
 
 def spearman_interval(found: float, n: int) -> tuple[float, float]:

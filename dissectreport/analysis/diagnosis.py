@@ -143,7 +143,7 @@ class SingleUnits:
 
         Those that were tested further come before others, whose falls fewer images tell.
         """
-        falling = sorted(self._falling(told.value), key=lambda place: -int(told.images[place]))
+        falling = sorted(self._falling(told.value), key=lambda place: not told.further[place])
         return tuple(int(self.units[place]) for place in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
@@ -177,6 +177,11 @@ class SingleEffects:
     """(tested,) whether any image depends on the unit."""
     halves: Floats
     """(2, tested) the fall by each half of the latents on which all were tested: how far the fall repeats itself."""
+
+    @property
+    def further(self) -> NDArray[np.bool_]:
+        """(tested,) whether the unit was tested on as many latents as any."""
+        return np.asarray(self.images == self.images.max())
 
     @classmethod
     def of(
@@ -236,8 +241,8 @@ def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdi
     q[family] = benjamini_hochberg(tests.p[family])
     artifact = (q < SURE) & (tests.value >= WORTH * distance) & (tests.beyond_low > 0)
     # The further latents tell; without any distance there is nothing of which to take one per cent away.
-    artifact &= (tests.images == tests.images.max()) & (distance > 0)
-    further = suspected[tests.images[suspected] == tests.images.max()]
+    artifact &= tests.further & (distance > 0)
+    further = suspected[tests.further[suspected]]
     rest = np.setdiff1d(np.arange(len(q)), further)
     order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
     return Verdict(q, artifact, order)
