@@ -8,7 +8,7 @@ from typing import Any
 
 from dissectreport.errors import BadOption, UnknownName
 
-FORMAT = 9
+FORMAT = 10
 """Changes whenever the counts of the same plan would come out differently."""
 
 SHARD = 48
@@ -178,7 +178,7 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     )
 
 
-INTERVENTIONS = 5
+INTERVENTIONS = 6
 """Changes whenever interventions of the same aim and budget would come out differently."""
 
 FEWEST = 128
@@ -358,7 +358,7 @@ class Aim:
 FEWEST_SCORED = 100
 """Images on each side behind any distance between sets of images."""
 
-DIAGNOSES = 5
+DIAGNOSES = 6
 """Changes whenever artifact units of the same examination and checkup would come out differently."""
 
 

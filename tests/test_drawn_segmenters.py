@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters import rooms, scenes
 from dissectreport.segmenters.colour import COLOURS
-from dissectreport.segmenters.drawn import WEIGHTS, DrawnNetwork, DrawnSegmenter, class_counts, load_drawn
+from dissectreport.segmenters.drawn import WEIGHTS, DrawnNetwork, DrawnSegmenter, class_counts, leading, load_drawn
 from dissectreport.training.drawings import SUBJECTS, draw_many
 from dissectreport.training.segmenter import SHIFTS, as_images, iou_by_concept, mean
 
@@ -100,6 +100,25 @@ def test_labels_are_the_largest_logits(segmenter: DrawnSegmenter, fresh: tuple[T
         wanted = torch.where(numbers > 0, numbers + first, 0)
         assert (labels[:, slot] == wanted).float().mean() > 0.9999, "rounding may choose between equals"
         first += class_counts(segmenter.words)[slot] - 1
+
+
+def test_the_leading_class_is_the_first_of_the_largest() -> None:
+    logits = torch.randint(-2, 3, (3, 5, 4, 6, 7), generator=torch.Generator().manual_seed(0)).float()
+    expected = [[pixel.index(max(pixel)) for pixel in image] for image in logits.flatten(2).transpose(1, 2).tolist()]
+    assert leading(logits).dtype == torch.int64
+    assert leading(logits).flatten(1).tolist() == expected
+
+
+@pytest.mark.parametrize("name", list(LOADERS))
+def test_batch_norm_within_convolutions_changes_nothing_but_last_bits(name: str) -> None:
+    segmenter = LOADERS[name]()
+    unfolded = DrawnNetwork(segmenter.words).eval()
+    unfolded.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
+    images = as_images(torch.from_numpy(draw_many(FRESH_SEED, range(4), subject=name).image))
+    with torch.no_grad():
+        expected, found = unfolded(images), segmenter.network(images)
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in segmenter.network.modules())
 
 
 def test_confidence_is_high_on_drawings(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:

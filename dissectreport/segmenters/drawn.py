@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dissectreport.checkpoints.files import read_card, read_checkpoint, tensors_of
 from dissectreport.checkpoints.fitting import fit
@@ -82,6 +83,24 @@ class DrawnNetwork(nn.Module):
         logits = torch.baddbmm(self.leave.bias.to(pixels.dtype)[None, :, None], weight, pixels)
         return logits.view(n, -1, 4, h, w)
 
+    def folded(self) -> DrawnNetwork:
+        """Itself, each batch norm made part of the convolution before it: for evaluation alone, and a tenth faster."""
+        for block in self.modules():
+            if isinstance(block, nn.Sequential) and isinstance(block[1], nn.BatchNorm2d):
+                block[0] = fuse_conv_bn_eval(block[0], block[1])
+                block[1] = nn.Identity()
+        return self
+
+
+def leading(logits: Tensor) -> Tensor:
+    """(n, classes, …) -> (n, …) int64 the first of the classes with the largest logit; fewer than 256 classes."""
+    classes = logits.shape[1]
+    flat = logits.flatten(2)
+    # The largest value is found many times as fast as where it is.
+    rank = torch.arange(classes, 0, -1, dtype=torch.uint8, device=logits.device).view(1, -1, 1)
+    found = ((flat == flat.amax(1, keepdim=True)).view(torch.uint8) * rank).amax(1)
+    return (classes - found.long()).view(len(logits), *logits.shape[2:])
+
 
 def class_counts(words: Words) -> list[int]:
     """How many classes each learned category has, "nothing" counted in."""
@@ -103,7 +122,7 @@ class DrawnSegmenter:
         self.name = name
         self.words = words
         self.vocabulary = Vocabulary.of(**words, colour=COLOURS)
-        self.network = channels_last(network.eval().requires_grad_(False))
+        self.network = channels_last(network.eval().requires_grad_(False).folded())
         self.identity = identity
         self.facts = facts or {}
 
@@ -114,7 +133,7 @@ class DrawnSegmenter:
         with torch.no_grad():
             # Four pixels at a time, which only then go to their places: logits are many, and numbers few.
             for logits in torch.split(self.network.four(images), class_counts(self.words), dim=1):
-                numbers = logits.max(dim=1).indices  # Faster than argmax where the classes are not first.
+                numbers = leading(logits)
                 named = torch.where(numbers > 0, numbers + first, 0)
                 slots.append(functional.pixel_shuffle(named, 2)[:, 0])
                 first += logits.shape[1] - 1
