@@ -257,7 +257,7 @@ def render(
         wanted = pipeline.Wanted(samples, _listed(layers), seed, segmenter, grid)
         drawing = pipeline.drawing(fit, base_url)
         pipeline.writable(out)
-        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing), ear)
+        _written(pipeline.render(model, out, rule, cache, ear, wanted, site_limit, drawing, workers=0), ear)
 
 
 @app.command()

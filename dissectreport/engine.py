@@ -41,17 +41,25 @@ class Workers:
                 yield shard, work(shard)
             return
         self.passes += 1
-        waiting: dict[Future[R], T] = {}
+        waiting: dict[Future[R | _Lacking], T] = {}
         left = iter(shards)
+        sent = 0
         try:
             while True:
                 # Few shards are under way at a time, or finished ones would pile up behind a slow reader.
                 for shard in islice(left, 2 * self.number - len(waiting)):
-                    waiting[self._started().submit(_run, self.passes, make, shard)] = shard
+                    # What all shards share may be large, so that it is sent to begin with, and to who still lacks it.
+                    what = make if sent < self.number else None
+                    waiting[self._started().submit(_run, self.passes, what, shard)] = shard
+                    sent += 1
                 if not waiting:
                     return
                 done = next(as_completed(waiting))
-                yield waiting.pop(done), done.result()
+                shard, found = waiting.pop(done), done.result()
+                if isinstance(found, _Lacking):
+                    waiting[self._started().submit(_run, self.passes, make, shard)] = shard
+                else:
+                    yield shard, found
         except BrokenProcessPool as error:
             raise DissectReportError(
                 "a worker process ended without a word (out of memory?); "
@@ -112,10 +120,16 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(number: int, make: Make[T, R], shard: T) -> R:
+class _Lacking:
+    """What a worker answers that was not told what to do in this pass."""
+
+
+def _run(number: int, make: Make[T, R] | None, shard: T) -> R | _Lacking:
     global _made
     if _made is None or _made[0] != number:
         _made = None
+        if make is None:
+            return _Lacking()
         _made = number, make()
     result: R = _made[1](shard)
     return result

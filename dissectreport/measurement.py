@@ -209,7 +209,7 @@ class Measurement:
         missing = {s: [r for r in stores if not self._sound(stores[r], shard_name(s))] for s in wanted}
         for needed, group in grouped(missing).items():
             make = partial(make_pass, source, plan, needed, {r.key: levels[r] for r in needed})
-            for shard, found in self._run(make, group, task, len(wanted), plan):
+            for shard, found in self._run(make, group, task, wanted):
                 for reading in needed:
                     device = np.array(source.device)
                     stores[reading].save(shard_name(shard), {**flat(found[reading.key]), "device": device})
@@ -268,7 +268,7 @@ class Measurement:
                 shapes[key] = ends["shape"]
         sums: dict[str, Histogram] = {}
         make = partial(make_pilot, source, plan, missing, ranges)
-        for _, counts in self._run(make, parts, f"pilot, {what}", len(parts), plan):
+        for _, counts in self._run(make, parts, f"pilot, {what}", parts):
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         for reading in missing:
@@ -294,7 +294,7 @@ class Measurement:
         parts = shards(len(samples), SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]
         make = partial(make_pictures, job.source, job.plan, shown)
-        for shard, found in self._run(make, missing, "pictures", len(parts), job.plan):
+        for shard, found in self._run(make, missing, "pictures", parts):
             place.save(shard_name(shard), found)
         return place.folder.name
 
@@ -335,22 +335,23 @@ class Measurement:
         parts = shards(count, SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]
         make = partial(make_real_areas, job.source, plan, count)
-        for shard, found in self._run(make, missing, "concepts in real images", len(parts), plan):
+        for shard, found in self._run(make, missing, "concepts in real images", parts):
             place.save(shard_name(shard), flat(found))
         return {"folder": place.folder.name, "images": count}
 
     def _run(
-        self, make: engine.Make[Shard, Any], parts: Sequence[Shard], task: str, total: int, plan: Plan
+        self, make: engine.Make[Shard, Any], missing: Sequence[Shard], task: str, wanted: Sequence[Shard]
     ) -> Iterator[tuple[Shard, Any]]:
-        """Run a pass over some of `total` shards, telling the listener after each."""
-        done = total - len(parts)
-        if not parts:
+        """Run a pass over those of the wanted shards that are missing, telling the listener after each."""
+        total = sum(shard.count for shard in wanted)
+        done = total - sum(shard.count for shard in missing)
+        if not missing:
             return
-        self.listener.progress(task, done * plan.shard, total * plan.shard, "samples")
-        for shard, found in self.workers.run(make, parts):
+        self.listener.progress(task, done, total, "samples")
+        for shard, found in self.workers.run(make, missing):
             yield shard, found
-            done += 1
-            self.listener.progress(task, done * plan.shard, total * plan.shard, "samples")
+            done += shard.count
+            self.listener.progress(task, done, total, "samples")
 
     def _sound(self, place: Store, name: str) -> bool:
         return sound(place, name, self.listener.say)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +24,7 @@ from dissectreport.jobs import (
     Silent,
     artifacts_asked_for,
     asked_for,
+    cores,
     marked_layer,
     middle,
     no_artifacts,
@@ -35,6 +37,7 @@ from dissectreport.records import ANY, Record, Wanted
 from dissectreport.report import CAP, SITE_LIMIT
 from dissectreport.report.drawing import PLAIN, Drawing, checked_address
 from dissectreport.results import Reader
+from dissectreport.spread import Spread, in_threads, in_turn
 
 if TYPE_CHECKING:
     from dissectreport.analysis.artifacts import Artifacts
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from dissectreport.models.edits import Edits
     from dissectreport.on_demand import Outcome, Wish
     from dissectreport.report.site import Written
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 __all__ = [
     "Listener",
@@ -148,11 +154,11 @@ def load(
     return _assembled(records.load(where, model, rule, Wanted(samples, tuple(layers))), where)
 
 
-def _assembled(record: Record, cache: Path) -> Dissection:
+def _assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Dissection:
     from dissectreport.analysis.assemble import assemble
 
     with one_thread():
-        return assemble(record, Reader(cache / "measurements"))
+        return assemble(record, Reader(cache / "measurements"), spread)
 
 
 LARGE = 512
@@ -177,10 +183,13 @@ def render(
     wanted: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
     drawing: Drawing = PLAIN,
+    workers: int = 1,
 ) -> Written:
     """Draw the site of a model that was measured; needs neither torch nor the model.
 
     Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
+    Other than 1, `workers` processes draw, one per core for 0; a script that asks for them needs the usual
+    `if __name__ == "__main__":`.
     """
     ear = listener or Silent()
     where = cache or store.default_folder()
@@ -188,18 +197,27 @@ def render(
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear, site_limit, drawing)
+    return _drawn(record, out, where, ear, site_limit, drawing, workers)
 
 
-def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing) -> Written:
+def _drawn(
+    record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing, number: int
+) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
-    found = _assembled(record, cache)
-    with one_thread():
-        written = write_site(
-            found, out, lambda done, total: ear.progress("drawing units", done, total, "units"), site_limit, drawing
-        )
+    with Workers((number or cores()) if _units(record, cache) >= MANY else 1) as workers:
+        apart = partial(_apart, workers) if workers.number > 1 else None
+        found = _assembled(record, cache, apart or in_threads)
+        with one_thread():
+            written = write_site(
+                found,
+                out,
+                lambda done, total: ear.progress("drawing units", done, total, "units"),
+                site_limit,
+                drawing,
+                apart or in_turn,
+            )
     for line in written.left_out:
         ear.say(line)
     if not found.tells:
@@ -208,6 +226,29 @@ def _drawn(record: Record, out: Path, cache: Path, ear: Listener, site_limit: in
             f"{'' if record.samples < FEW else ', or choose another segmenter'}"
         )
     return written
+
+
+MANY = 128
+"""Units from which drawing them takes longer than starting processes for it."""
+
+
+def _units(record: Record, cache: Path) -> int:
+    """Units of all layers that were measured."""
+    reader = Reader(cache / "measurements")
+    return sum(int(reader.arrays(layer.levels, "levels", "shape")["shape"][0]) for layer in record.layers)
+
+
+def _apart(workers: Workers, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:
+    """The parts of a work, done by other processes."""
+    return workers.run(partial(_on_one_thread, work), parts)
+
+
+def _on_one_thread(work: Callable[[T], R]) -> Callable[[T], R]:
+    def run(part: T) -> R:
+        with one_thread():
+            return work(part)
+
+    return run
 
 
 def build(
@@ -220,7 +261,7 @@ def build(
     """Measure a model and draw its site."""
     measure(options, listener)
     record = records.load(options.cache, options.model, options.rule)
-    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing)
+    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing, options.workers)
 
 
 def mail(

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "serving": "errors",
     "checking": "errors measure plan probe",
     "pipeline": "analysis checking checkpoints diagnosis engine errors interventions jobs measurement models on_demand "
-    "plan records report results store",
+    "plan records report results spread store",
     "interventions": "analysis engine errors intervene jobs ordering plan results stats store",
     "on_demand": "analysis diagnose engine errors intervene jobs measure models plan probe",
     "ordering": "errors intervene measure plan probe stats",
@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "measure": "counting engine errors features models plan plugins probe sampler segmenters stats",
     "counting": "errors probe stats",
     "reference": "counting errors measure plan probe segmenters stats",
-    "report": "analysis errors plan stats",
-    "analysis": "errors plan records stats",
+    "report": "analysis errors plan spread stats",
+    "analysis": "errors plan records spread stats",
     "records": "errors plan store",
     "marks": "errors",
     "preferences": "errors marks",
@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "stats": "errors",
     "plan": "errors",
     "engine": "errors",
+    "spread": "",
     "store": "errors",
     "errors": "",
 }

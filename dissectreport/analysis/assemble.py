@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +20,7 @@ from dissectreport.analysis.reality import Reality, reality
 from dissectreport.analysis.units import Counted, Units, examine
 from dissectreport.errors import SegmenterError
 from dissectreport.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
+from dissectreport.spread import Spread, in_threads
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
@@ -47,12 +47,8 @@ class Reader(Protocol):
         """The devices on which a folder's shards were measured."""
 
 
-AT_A_TIME = 2
-"""Layers that are judged at a time: each has its counts in memory."""
-
-
-def assemble(record: Record, reader: Reader) -> Dissection:
-    """All that was found about a measured model."""
+def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
+    """All that was found about a measured model; `spread` judges its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
@@ -67,10 +63,9 @@ def assemble(record: Record, reader: Reader) -> Dissection:
     judging = unsplit(halves) if source.rule.reference else halves
     concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.reference else _corrected
-    # What takes long is done by numpy and zlib, which let the other thread go on.
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
-        units = list(threads.map(each, record.layers))
+    each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
+    by_layer = {layer.name: found for layer, found in spread(each, record.layers)}
+    units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
     repair = _artifacts(record, reader, units, areas, vocabulary)
@@ -147,6 +142,9 @@ class _Source:
     def chances(self, folder: str) -> Iterator[tuple[int, Any]]:
         return ((shard.group, stat) for shard, stat in self.stats(folder, "chance"))
 
+    def categories(self, folder: str) -> Iterator[tuple[int, Any]]:
+        return ((shard.group, stat) for shard, stat in self.stats(folder, "categories"))
+
     def counted(self, layer: LayerRecord) -> Counted:
         arrays = self.reader.arrays(layer.levels, "levels")
         by_half: list[list[Any]] = [[], []]
@@ -160,13 +158,13 @@ class _Source:
             layer.name,
             (units, height, width),
             CUTTINGS[self.rule.name].read(arrays),
-            lambda: self.chances(layer.counts),
+            partial(self.chances, layer.counts),
             whole,
             whole if self.rule.reference else halves[-1],
             merge_all(stat for _, stat in self.stats(layer.counts, "cross")),
             merge_all(stat for _, stat in self.stats(layer.counts, "peaks")),
-            lambda: self.chances(layer.rotated),
-            lambda: self.chances(layer.untrained),
+            partial(self.chances, layer.rotated),
+            partial(self.chances, layer.untrained),
             self.plan.null_grid**2,
         )
 
@@ -175,8 +173,8 @@ class _Source:
         return reference.Evidence(
             ExactLevels.from_arrays(arrays),
             arrays.get("order"),
-            lambda: self.chances(folder),
-            lambda: ((shard.group, stat) for shard, stat in self.stats(folder, "categories")),
+            partial(self.chances, folder),
+            partial(self.categories, folder),
         )
 
     def devices(self) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
@@ -48,9 +47,10 @@ from dissectreport.report.trust_page import trust_page
 from dissectreport.report.unit_pages import LayerRows, unit_page
 from dissectreport.report.wording import TOO_FEW
 from dissectreport.report.writing import read_ledger, remove_ours, write_if_changed, write_model
+from dissectreport.spread import Spread, in_turn
 
-AT_A_TIME = 2
-"""Units that are drawn at a time."""
+TOGETHER = 16
+"""Units that are drawn as one part of the work."""
 Progress = Callable[[int, int], None]
 Files = dict[str, bytes]
 
@@ -77,6 +77,7 @@ def write_site(
     progress: Progress | None = None,
     limit: int = SITE_LIMIT,
     drawing: Drawing = PLAIN,
+    spread: Spread = in_turn,
 ) -> Written:
     """Write the pages of `dissection` into the site at `out`, beside the models that are already there.
 
@@ -84,7 +85,7 @@ def write_site(
     """
     assets, _ = load_assets()
     drawing = replace(drawing, base_url=address_of_site(read_summaries(out), drawing.base_url))
-    site, files, left_out = _within(dissection, out, assets, progress, limit, drawing)
+    site, files, left_out = _within(dissection, out, assets, progress, limit, drawing, spread)
     return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
 
 
@@ -117,7 +118,13 @@ def _write_top(out: Path, top: Files) -> int:
 
 
 def _within(
-    dissection: Dissection, out: Path, assets: Assets, progress: Progress | None, limit: int, drawing: Drawing
+    dissection: Dissection,
+    out: Path,
+    assets: Assets,
+    progress: Progress | None,
+    limit: int,
+    drawing: Drawing,
+    spread: Spread,
 ) -> tuple[Site, Files, tuple[str, ...]]:
     """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
     occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
@@ -127,7 +134,7 @@ def _within(
         found = lessened(dissection, detail)
         places = Places.of(found, occupied, detail.unit_pages)
         site = Site(found, places, assets, replace(drawing, detail=detail))
-        files = gather(site, progress)
+        files = gather(site, progress, spread)
         size = sum(map(len, files.values()))
         if detail != drawing.detail:
             said.append(f"left out {detail.left_out}: {size / 1e6:,.1f} MB")
@@ -205,31 +212,82 @@ def _assets_of(summaries: list[Summary]) -> set[str]:
     return {name for one in summaries for name in one.assets if name.startswith("assets/")}
 
 
-def gather(site: Site, progress: Progress | None = None) -> Files:
+def gather(site: Site, progress: Progress | None = None, spread: Spread = in_turn) -> Files:
     """Every file of one model, by its address from the top of the site; nothing is written."""
-    found, places = site.dissection, site.places
-    total = sum(layer.units for layer in found.layers)
-    files = _pictures(site) | causal_images(site) | artifact_images(site)
+    parts = parts_of(site)
+    total = sum(part.units for part in parts)
+    drawn: dict[int, Files] = {}
     done = 0
-    # Pictures are compressed without the interpreter's lock, while the other thread writes a page.
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        for layer in found.layers:
-            each = partial(_unit_files, site, layer, LayerRows.of(layer, found.interventions))
-            for drawn in threads.map(each, range(layer.units)):
-                files |= drawn
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-    tables = tables_of(found)
-    files |= _downloads(site, tables)
-    for layer in found.layers:
-        files |= _lookup_scripts(site, layer)
-        files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
-        names = tuple(name for name, of in tables if of == layer.name)
-        if not found.provenance.reads:
-            files[places.review(layer.name)] = render("review.html", review_page(site, layer))
-        files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
-    files |= _causal_pages(site)
+    for number, found in spread(partial(_draw, site), range(len(parts))):
+        drawn[number] = found
+        done += parts[number].units
+        if progress is not None and parts[number].units:
+            progress(done, total)
+    files: Files = {}
+    for number in range(len(parts)):
+        files |= drawn[number]
+    # The model is there for others once its summary is: it comes last.
+    return files | {f"{site.places.home}/summary.json": as_json_file(asdict(summary(site)))}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files of a model that are drawn together."""
+
+    draw: Callable[[Site], Files]
+    units: int = 0
+    """Units whose pages are among them."""
+
+
+def parts_of(site: Site) -> list[Part]:
+    """Everything that is drawn of a model; what takes longest in one piece comes first."""
+    layers = site.dissection.layers
+    return [
+        Part(_model_pages),
+        *(Part(partial(_downloads, name=layer.name)) for layer in layers),
+        *(Part(partial(_layer_pages, number=number)) for number in range(len(layers))),
+        Part(_pictures),
+        *(
+            Part(partial(_units, number=number, first=first, end=end), end - first)
+            for number, layer in enumerate(layers)
+            for first in range(0, layer.units, TOGETHER)
+            for end in [min(layer.units, first + TOGETHER)]
+        ),
+    ]
+
+
+def _draw(site: Site, number: int) -> Files:
+    return parts_of(site)[number].draw(site)
+
+
+def _units(site: Site, number: int, first: int, end: int) -> Files:
+    """Strips and pages of some units of a layer."""
+    layer = site.dissection.layers[number]
+    rows = LayerRows.of(layer, site.dissection.interventions)
+    files: Files = {}
+    for unit in range(first, end):
+        files |= _unit_files(site, layer, rows, unit)
+    return files
+
+
+def _layer_pages(site: Site, number: int) -> Files:
+    """The pages of a layer."""
+    found, places = site.dissection, site.places
+    layer = found.layers[number]
+    files = _lookup_scripts(site, layer)
+    files[places.layer(layer.name)] = render("layer.html", layer_page(site, layer))
+    if not found.provenance.reads:
+        files[places.review(layer.name)] = render("review.html", review_page(site, layer))
+    names = tuple(name for name, _ in tables_of(found, layer.name))
+    files[places.layer_table(layer.name)] = render("table.html", table_page(site, layer, names))
+    return files
+
+
+def _model_pages(site: Site) -> Files:
+    """The pages of a whole model."""
+    found, places = site.dissection, site.places
+    files = _downloads(site, "") | _causal_pages(site)
+    files[places.data("provenance", "json")] = as_json_file(asdict(found.provenance))
     if found.artifacts is not None:
         files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
         files |= preference_files(site, pairs_of(found.artifacts))
@@ -238,13 +296,13 @@ def gather(site: Site, progress: Progress | None = None) -> Files:
     if found.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(found.vocabulary)
+    rows = {key: len(table) for key, table in tables_of(found).items()}
     files |= {
         places.page("index"): render("overview.html", overview_page(site)),
         places.page("concepts"): render("concepts.html", concepts_page(site)),
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
-        places.page("methods"): render("methods.html", methods_page(site, {k: len(t) for k, t in tables.items()})),
-        f"{places.home}/summary.json": as_json_file(asdict(summary(site))),
+        places.page("methods"): render("methods.html", methods_page(site, rows)),
         places.data(COMPARE, "js"): compare_data.script(site),
     }
     return files | ({places.card: card(site)} if site.drawing.base_url else {})
@@ -289,6 +347,7 @@ def _unit_files(site: Site, layer: Layer, rows: LayerRows, unit: int) -> Files:
 
 
 def _pictures(site: Site) -> Files:
+    """Everything that is shown of images, but units' strips."""
     found, places = site.dissection, site.places
     files = {
         places.picture(int(number)): images.webp(pixels, site.drawing.detail.picture_quality)
@@ -305,28 +364,32 @@ def _pictures(site: Site) -> Files:
             )
             if trust.doubts:
                 files[places.image(f"{stem}-sure")] = images.certainty(trust, i)
-    return files
+    return files | causal_images(site) | artifact_images(site)
 
 
-def tables_of(found: Dissection) -> dict[tuple[str, str], Any]:
-    """Every table that can be downloaded, by its name and its layer ('' for the whole model)."""
-    tables: dict[tuple[str, str], Any] = {(name, ""): t for name, t in model_tables(found).items()}
+def tables_of(found: Dissection, name: str | None = None) -> dict[tuple[str, str], Any]:
+    """Every table that can be downloaded, by its name and its layer ('' for the whole model); or those of one."""
+    tables: dict[tuple[str, str], Any] = {}
+    if not name:
+        tables |= {(key, ""): table for key, table in model_tables(found).items()}
     for layer in found.layers:
+        if name not in (None, layer.name):
+            continue
         every = layer_tables(layer) | unit_tables(layer, found.vocabulary["concept"])
         if found.interventions is not None and found.interventions.layer == layer.name:
             every |= causal_tables(found.interventions)
         if found.artifacts is not None and found.artifacts.layer == layer.name:
             every |= artifact_tables(found.artifacts)
-        tables |= {(name, layer.name): table for name, table in every.items()}
+        tables |= {(key, layer.name): table for key, table in every.items()}
     return tables
 
 
-def _downloads(site: Site, tables: Mapping[tuple[str, str], Any]) -> Files:
+def _downloads(site: Site, name: str) -> Files:
+    """The tables of a layer; those of the whole model where `name` is ''."""
     files: Files = {}
-    for (name, layer), table in tables.items():
-        files[site.places.data(name, "csv", layer or None)] = as_csv(table)
-        files[site.places.data(name, "json", layer or None)] = as_json(table)
-    files[site.places.data("provenance", "json")] = as_json_file(asdict(site.dissection.provenance))
+    for (key, layer), table in tables_of(site.dissection, name).items():
+        files[site.places.data(key, "csv", layer or None)] = as_csv(table)
+        files[site.places.data(key, "json", layer or None)] = as_json(table)
     return files
 
 

@@ -99,7 +99,9 @@ def as_json(table: pd.DataFrame) -> bytes:
     """A list of records, one a line; null where there is no number."""
     columns = [_plain(table[name]) for name in table.columns]
     names = list(table.columns)
-    lines = (json.dumps(dict(zip(names, row, strict=True)), allow_nan=False) for row in zip(*columns, strict=True))
+    # One encoder for all rows: `json.dumps` would make one for each.
+    encode = json.JSONEncoder(allow_nan=False).encode
+    lines = (encode(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
     return ("[" + ",\n ".join(lines) + "]\n").encode()
 
 

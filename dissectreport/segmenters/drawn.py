@@ -85,10 +85,10 @@ class DrawnNetwork(nn.Module):
 
     def folded(self) -> DrawnNetwork:
         """Itself, each batch norm made part of the convolution before it: for evaluation alone, and a tenth faster."""
-        for block in self.modules():
-            if isinstance(block, nn.Sequential) and isinstance(block[1], nn.BatchNorm2d):
-                block[0] = fuse_conv_bn_eval(block[0], block[1])
-                block[1] = nn.Identity()
+        for block in [module for module in self.modules() if isinstance(module, nn.Sequential)]:
+            first, second = block[0], block[1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
         return self
 
 
