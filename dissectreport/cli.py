@@ -484,7 +484,7 @@ def artifact_units_of(
             weights=weights,
         )
         pipeline.writable(edits.parent)
-        found, repair = pipeline.artifacts(options, ear)
+        found, repair, marked = pipeline.artifacts(options, ear)
         ear.close()
         for line in pipeline.artifact_lines(found):
             typer.echo(line)
@@ -495,6 +495,10 @@ def artifact_units_of(
             typer.echo(f"edits: {edits}; `{command}` makes repaired images")
         elif edits.exists():
             typer.echo(f"{edits} is of an earlier run, and was left as it is")
+        if marked is not None:
+            beside = edits.with_name(f"{edits.stem}-marked{edits.suffix}")
+            pipeline.save_edits(marked, beside)
+            typer.echo(f"edits of the marked units: {beside}")
 
 
 @app.command()

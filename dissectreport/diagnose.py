@@ -5,6 +5,7 @@ Everything that is concluded from features is concluded in `analysis`; here netw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dissectreport.errors import ModelError
+from dissectreport.errors import FeaturesError, ModelError
 from dissectreport.intervene import Bench, Units, parts_of
 from dissectreport.measure import Source, as_bytes, samples_of
 from dissectreport.models.edits import Edits, repaired
@@ -33,16 +34,25 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def drift(source: Source, exam: Examination) -> float:
-    """How far bfloat16 moves features, beside how far images differ: root mean squares over a few images."""
-    rows = []
-    for precision in ("float32", "bfloat16"):
+    """How far bfloat16 moves features, beside how far images differ: root mean squares over a few images.
+
+    Infinitely far where it fails: not every operation of anybody's network knows it.
+    """
+
+    def rows(precision: str) -> Tensor:
         bench = Bench(source.models(), replace(exam, precision=precision))
         at = bench.open(exam.choosing_seed, 0, PAIR)
         with torch.no_grad():
-            rows.append(bench.features(bench.images(at, at.activations)))
-    spread = rows[0].std(dim=0)
+            return bench.features(bench.images(at, at.activations))
+
+    whole = rows("float32")
+    spread = whole.std(dim=0)
     typical = spread.square().mean().sqrt()
-    return float(((rows[1] - rows[0]) / spread.clamp(min=float(typical))).square().mean().sqrt())
+    try:
+        half = rows("bfloat16")
+    except (ModelError, FeaturesError):
+        return math.inf
+    return float(((half - whole) / spread.clamp(min=float(typical))).square().mean().sqrt())
 
 
 # --- features of whole images ---------------------------------------------------------------------------------

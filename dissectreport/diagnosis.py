@@ -12,11 +12,11 @@ import numpy as np
 from dissectreport import engine, store
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.diagnosis import Compared, Effects, SingleEffects, SingleUnits
-from dissectreport.analysis.quality import FEWEST, Quality, Reference, too_few_for_covariance
-from dissectreport.errors import FolderError, counted
+from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
+from dissectreport.errors import FolderError
 from dissectreport.interventions import as_set, random_sets
-from dissectreport.jobs import Examining, Job, Listener
-from dissectreport.plan import DIAGNOSES, PAIR, SHARD, Checkup, Examination, Shard, shards
+from dissectreport.jobs import Examining, Job, Listener, too_few_real
+from dissectreport.plan import DIAGNOSES, FEWEST_REAL, PAIR, SHARD, Checkup, Examination, Shard, shards
 from dissectreport.results import flat, read_stat, shard_name, sound
 from dissectreport.stats.base import Floats, merge_all
 from dissectreport.stats.effects import Nearing
@@ -31,8 +31,6 @@ SHOWN = 5
 """Worst units that are shown where neither a repair nor an artifact unit was found."""
 ROUNDING = 1e-6
 """Share of the largest estimate up to which another may be rounding alone."""
-FEWEST_REAL = 2 * FEWEST
-"""Real images: one half is compared with the other."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Design:
         rest = order[len(leading) :]
         bottom = rest[max(0, len(rest) - checkup.bottom) :]
         others = [unit for unit in rest if unit not in {*bottom, *marked}]
-        control = matched(strength, leading, others, checkup.control)
+        control = matched(strength, leading or bottom, others, checkup.control)
         more = tuple(unit for unit in marked if unit not in {*leading, *control, *bottom})
         return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom), more)
 
@@ -156,11 +154,14 @@ class Diagnosing:
         published = self.wish.network.published
         scale = Scale.published(real.shape[1]) if published else Scale.of(real)
         reference = Reference.of(real, scale)
-        first = self._first_order(real, side, scale)
+        # What is chosen beside some real images is scored beside others, where there are enough.
+        count = min(self.checkup.scored, len(real))
+        choosing, apart = reference.split(count)
+        first = self._first_order(real[count:] if apart else real, side, scale)
         design, design_at = self._design(first)
-        tests, tests_at = self._test(design, reference)
+        tests, tests_at = self._test(design, choosing)
         order = design.tested.worst(tests)
-        scored = self._score(order, reference, design)
+        scored = self._score(order, reference, choosing, design)
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
         pictures_at = self._pictures(design, tests, order, scored, near)
         for line in self._lines(scored.images, real.shape):
@@ -173,6 +174,8 @@ class Diagnosing:
             "drift": drifted,
             "counts": {
                 "real": len(real),
+                "choosing": len(choosing.features),
+                "apart": apart,
                 "left_out": self.left_out,
                 "dissected": dissected,
                 "scored": scored.images,
@@ -254,10 +257,7 @@ class Diagnosing:
             self.listener.say(sifted.broken())
         names = sifted.order(0)[:count]
         if len(names) < FEWEST_REAL:
-            raise FolderError(
-                f"{counted(len(names), 'real image')}; artifact units need at least {FEWEST_REAL}, because one half "
-                "is compared with the other: give a --reference with more"
-            )
+            raise FolderError(too_few_real(len(names)))
         return {"names": list(names)}
 
     def _generated(self, seed: int, count: int) -> tuple[Any, str]:
@@ -326,7 +326,7 @@ class Diagnosing:
             kept.save("changes", diagnosis.packed_changes(before, dict(zip(sizes, changes, strict=True))))
         return diagnosis.chosen_size(diagnosis.unpacked_changes(kept.load("changes"))), kept.folder.name
 
-    def _score(self, order: Units, reference: Reference, design: Design) -> Scored:
+    def _score(self, order: Units, reference: Reference, choosing: Reference, design: Design) -> Scored:
         sizes = tried(self.checkup.sizes, len(order))
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         names = ["before", *(f"repair {size}" for size in sizes)]
@@ -341,7 +341,7 @@ class Diagnosing:
             found, marked_at = found | judged, beside.folder.name
             judged_at.append(at)
         random = self._random(order, sizes, design, count)
-        chosen, weighed_at = self._weigh(order, sizes, reference)
+        chosen, weighed_at = self._weigh(order, sizes, choosing)
         return Scored(rows, tuple(sizes), found, place, random, tuple(judged_at), chosen, weighed_at, marked_at)
 
     def _judged(
@@ -355,7 +355,10 @@ class Diagnosing:
         return diagnosis.unpacked(kept.load("quality")), kept.folder.name
 
     def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Random:
-        """The features without random sets of other units, of like mean activation, on the first scoring latents."""
+        """The features without random sets of other units, of like mean activation, on the first scoring latents.
+
+        What else may be off in a larger repair can be among them: they are random, and not known to be harmless.
+        """
         wanted = [(False, size, order[:size]) for size in sizes]
         if self.wish.reviewed:
             wanted.append((True, len(self.wish.reviewed), self.wish.reviewed))
@@ -363,9 +366,7 @@ class Diagnosing:
         review, activation = [], []
         for marked, size, beside in wanted:
             theirs = design.strength[list(beside)].mean()
-            drawn = partial(random_sets, design.strength, np.array([beside]), size, self.checkup.random_sets)
-            # Others that do good alone are no controls; where too few units are left, they must do.
-            for units in drawn((*beside, *order)) or drawn(beside):
+            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets, beside):
                 sets.append(units)
                 review.append(marked)
                 activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
@@ -386,7 +387,8 @@ class Diagnosing:
         listed = found.listed(tested)
         suspected = set(tested.places(*diagnosis.SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in found.order if int(place) in suspected)
-        shown = order[: scored.chosen] or listed or by_effect[:SHOWN]
+        # Where no unit does good, one stands for all: nobody is asked to judge several that do harm.
+        shown = order[: scored.chosen] or listed or order[:SHOWN] or by_effect[:1]
         worst = scored.rows.samples[np.argsort(near, kind="stable")[: self.checkup.worst]].tolist()
         # Images that nothing else is made of: what was seen beside its solution is no longer blind.
         further = range(scored.images, scored.images + self.checkup.worst + self.checkup.pairs)

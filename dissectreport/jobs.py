@@ -21,11 +21,13 @@ from dissectreport.errors import (
     SegmenterError,
     UnknownName,
     WeightsError,
+    counted,
 )
 from dissectreport.marks import read_marks
 from dissectreport.plan import (
     CHECKUPS,
     FEWEST,
+    FEWEST_REAL,
     FEWEST_SCORED,
     SHARD,
     Budget,
@@ -413,11 +415,21 @@ def no_artifacts(
         return FolderError(
             f"{generator.name} has no real images of its own to compare with; give some with --reference"
         )
+    if reference is not None and len(reference.files) < FEWEST_REAL:
+        return FolderError(too_few_real(len(reference.files)))
     try:
         network_of(options, generator, segmenter)
     except (FeaturesError, WeightsError) as error:
         return error
     return None
+
+
+def too_few_real(images: int) -> str:
+    """What is wrong with so few real images, and what would do."""
+    return (
+        f"{counted(images, 'real image')}; artifact units need at least {FEWEST_REAL}, because one half "
+        "is compared with the other: give a --reference with more"
+    )
 
 
 def reviewed_units(options: Options, generator: Generator) -> tuple[str, tuple[int, ...]]:

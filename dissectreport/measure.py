@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -474,8 +474,7 @@ class Shown:
 def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard], Arrays]:
     """The pass that makes the shown images again and keeps what a report needs of them.
 
-    A shard here is a run of positions in `shown.samples`. Images are made one by one: the last bits of a picture
-    do not matter, and nothing is counted.
+    A shard here is a run of positions in `shown.samples`, which need not lie side by side.
     """
     models = source.models()
     layers = list(shown.wanted)
@@ -483,21 +482,31 @@ def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard],
     def work(shard: Shard) -> Arrays:
         numbers = shown.samples[shard.first : shard.first + shard.count]
         found: dict[str, list[NDArray[Any]]] = {}
-        for sample in numbers:
-            for name, value in _picture(models, plan, shown, layers, int(sample)).items():
-                found.setdefault(name, []).append(value)
+        for first in range(0, len(numbers), plan.batch):
+            for picture in _made(models, plan, shown, layers, numbers[first : first + plan.batch].tolist()):
+                for name, value in picture.items():
+                    found.setdefault(name, []).append(value)
         return {name: np.concatenate(values) for name, values in found.items()}
 
     return work
 
 
-def _picture(models: Models, plan: Plan, shown: Shown, layers: Sequence[str], sample: int) -> Arrays:
+def _made(
+    models: Models, plan: Plan, shown: Shown, layers: Sequence[str], samples: Sequence[int]
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What is kept of each of a few samples."""
+    z = torch.cat([models.latents(plan.seed, sample, 1) for sample in samples])
     with torch.no_grad(), probe.reading(models.generator.module, layers) as seen:
-        images = models.images(models.latents(plan.seed, sample, 1), sample)
+        images = models.images(z, samples[0])
+    for place, sample in enumerate(samples):
+        maps = {layer: seen[layer][place].float() for layer in layers}
+        yield _picture(models, shown, maps, images[place : place + 1], sample)
+
+
+def _picture(models: Models, shown: Shown, seen: dict[str, Tensor], images: Tensor, sample: int) -> Arrays:
     number = np.array([sample], np.int64)
     found: Arrays = {"numbers": number, "pixels": as_bytes(images)}
-    for layer in layers:
-        maps = seen[layer][0].float()
+    for layer, maps in seen.items():
         at = np.argwhere(shown.wanted[layer] == sample)
         found[f"{layer}|at"] = at.astype(np.int64)
         found[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy()

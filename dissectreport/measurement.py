@@ -32,7 +32,7 @@ LOOKUP = 12
 """Images in which a reader can look up which units fire."""
 TRUST = 12
 """Images whose segmentation is shown."""
-REAL = 1056
+REAL = 528
 """Real images in which concepts are counted, to compare with those of generated images."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from threadpoolctl import threadpool_limits
 
 from dissectreport import records, store
-from dissectreport.analysis.artifacts import CHOICE
+from dissectreport.analysis.artifacts import CHOICE, MARKED
 from dissectreport.checkpoints import downloads
 from dissectreport.engine import Workers
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError, UnknownName
@@ -30,6 +30,7 @@ from dissectreport.jobs import (
     no_artifacts,
     no_interventions,
     prepare,
+    reproduce,
     settled,
 )
 from dissectreport.plan import rule_named
@@ -76,15 +77,20 @@ __all__ = [
 
 def measure(options: Options, listener: Listener | None = None) -> Record:
     """Measure a model, reusing whatever was measured before; returns where everything lies."""
-    from dissectreport.measurement import Measurement
-
     ear = listener or Silent()
     job = settled(prepare(options), ear)
     with Workers(job.workers) as workers:
-        with one_thread():
-            record = Measurement(job, workers, ear).run()
-            record = _intervened(job, record, workers, ear) if options.interventions else record
-        return _diagnosed(job, record, workers, ear) if options.artifacts else record
+        return _passes(job, workers, ear)
+
+
+def _passes(job: Job, workers: Workers, ear: Listener) -> Record:
+    """All that is measured of a job."""
+    from dissectreport.measurement import Measurement
+
+    with one_thread():
+        record = Measurement(job, workers, ear).run()
+        record = _intervened(job, record, workers, ear) if job.options.interventions else record
+    return _diagnosed(job, record, workers, ear) if job.options.artifacts else record
 
 
 def _intervened(job: Job, record: Record, workers: Workers, ear: Listener) -> Record:
@@ -133,6 +139,7 @@ def _diagnosed(job: Job, record: Record, workers: Workers, ear: Listener) -> Rec
         # What was dissected can be drawn without.
         ear.say(f"no artifact units: {error}")
         return record
+    kept["command"] = options.command or reproduce(job)
     found = replace(record, artifacts=kept, folders=tuple(sorted({*record.folders, *run.folders})))
     found.save(options.cache)
     return found
@@ -197,27 +204,27 @@ def render(
     several = len(records.runs(where, model, rule))
     if several > 1:
         ear.say(f"drawing the run of {record.words}, one of {several}; `dissectreport cache list` lists them")
-    return _drawn(record, out, where, ear, site_limit, drawing, workers)
+    with Workers(workers or cores()) as drawers:
+        return _drawn(record, out, where, ear, site_limit, drawing, drawers)
 
 
 def _drawn(
-    record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing, number: int
+    record: Record, out: Path, cache: Path, ear: Listener, site_limit: int, drawing: Drawing, workers: Workers
 ) -> Written:
     from dissectreport.report.site import write_site
 
     ear.say("analysing the counts")
-    with Workers((number or cores()) if _units(record, cache) >= MANY else 1) as workers:
-        apart = partial(_apart, workers) if workers.number > 1 else None
-        found = _assembled(record, cache, apart or in_threads)
-        with one_thread():
-            written = write_site(
-                found,
-                out,
-                lambda done, total: ear.progress("drawing units", done, total, "units"),
-                site_limit,
-                drawing,
-                apart or in_turn,
-            )
+    apart = partial(_apart, workers) if workers.number > 1 and _units(record, cache) >= MANY else None
+    found = _assembled(record, cache, apart or in_threads)
+    with one_thread():
+        written = write_site(
+            found,
+            out,
+            lambda done, total: ear.progress("drawing units", done, total, "units"),
+            site_limit,
+            drawing,
+            apart or in_turn,
+        )
     for line in written.left_out:
         ear.say(line)
     if not found.tells:
@@ -259,9 +266,14 @@ def build(
     drawing: Drawing = PLAIN,
 ) -> Written:
     """Measure a model and draw its site."""
-    measure(options, listener)
-    record = records.load(options.cache, options.model, options.rule)
-    return _drawn(record, out, options.cache, listener or Silent(), site_limit, drawing, options.workers)
+    ear = listener or Silent()
+    job = settled(prepare(options), ear)
+    # Where an accelerator has one worker, processes draw all the same: they are started when first needed.
+    with Workers(job.workers) as workers, Workers(options.workers or cores()) as others:
+        _passes(job, workers, ear)
+        record = records.load(options.cache, options.model, options.rule)
+        drawers = workers if workers.number > 1 else others
+        return _drawn(record, out, options.cache, ear, site_limit, drawing, drawers)
 
 
 def mail(
@@ -334,8 +346,10 @@ def intervene(options: Options, wish: Wish, listener: Listener | None = None) ->
     return try_out(job, wish, precision, ear)
 
 
-def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artifacts, Edits | None]:
-    """The artifact units of a model and the repair; the edits to take away, or None where none is recommended.
+def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artifacts, Edits | None, Edits | None]:
+    """The artifact units of a model; the edits to take away, of the repair and of the units that a person marked.
+
+    Edits are None where no repair is recommended, and where no units were marked.
 
     The newest run that fits is taken as it is; a model that was not measured is, in that layer alone.
     """
@@ -362,10 +376,12 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
         record = _diagnosed(job, record, workers, ear)
     found = _assembled(record, options.cache).artifacts
     assert found is not None, "what was asked for is there, or was refused"
-    units = found.repair
-    generator = job.generator
-    edits = Edits(options.model, generator.identity, found.layer, units, (0.0,) * len(units), CHOICE)
-    return found, edits if units else None
+
+    def edits(units: tuple[int, ...], why: str) -> Edits | None:
+        off = (0.0,) * len(units)
+        return Edits(options.model, job.generator.identity, found.layer, units, off, why) if units else None
+
+    return found, edits(found.repair, CHOICE), edits(found.reviewed, MARKED)
 
 
 def _measured(options: Options) -> Record | None:
@@ -403,8 +419,10 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
             f"{'' if sure else ' (the images that score it do not confirm that this helps)'}"
         )
         yield beside_random(found, "repair", found.chosen)
-    else:
+    elif found.candidates:
         yield "no repair is recommended: with none of the sizes tried does the kernel distance surely fall"
+    else:
+        yield "no repair was tried: no suspected unit alone brings images nearer to real ones"
 
 
 def save_edits(edits: Edits, out: Path) -> None:

@@ -134,7 +134,7 @@ class Plan:
     seed: int = 1
     grid: int = 64
     """Side of the grid of pixels on which activations and masks are compared."""
-    pilot: int = 720
+    pilot: int = 480
     """Samples that set the levels; no segmenter runs on them."""
     batch: int = BATCH
     shard: int = SHARD
@@ -201,18 +201,18 @@ class Budget:
     """Choosing latents in which the places are looked for on which alpha is learned."""
     concepts: int = 4
     """Concepts studied, the commonest."""
-    singles: int = 12
+    singles: int = 6
     """Units that are ablated one by one; 0 for all."""
     sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 20)
     """Units ablated together, in the first-order order."""
-    sparse: tuple[int, ...] = (10, 20)
+    sparse: tuple[int, ...] = (20,)
     """The same for the other orders."""
-    random_sizes: tuple[int, ...] = (1, 10, 20)
+    random_sizes: tuple[int, ...] = (10, 20)
     """The same for random sets."""
-    random_sets: int = 10
+    random_sets: int = 8
     learned: bool = True
     """Whether units are put in order by learning too, by alpha and by greedy choice."""
-    alpha_tries: int = 64
+    alpha_tries: int = 48
     """Images in which all units are switched on, of which the best are learned on."""
     alpha_places: int = 1
     """Places at which they are, in each image."""
@@ -220,8 +220,8 @@ class Budget:
     """Samples with the concept, and places for it, that alpha is learned on."""
     alpha_held: int = 16
     """The same, kept back to choose the penalty."""
-    alpha_steps: int = 40
-    alpha_trial: int = 10
+    alpha_steps: int = 32
+    alpha_trial: int = 8
     """Steps after which the best penalty alone goes on."""
     alpha_batch: int = 2
     """Samples of each kind in a step."""
@@ -230,15 +230,15 @@ class Budget:
     greedy_units: int = 10
     greedy_among: int = 5
     """Leading units by the estimate that are tried at every step."""
-    greedy_images: int = 6
+    greedy_images: int = 4
     inserted: int = 20
     """Units that are switched on together."""
     quantile: float = 0.995
     """The level to which a unit is switched on: this share of its activations is lower."""
     constant: str = "quantile"
     """'quantile', or 'mean' for the mean activation where the concept is."""
-    context_samples: int = 200
-    context_places: int = 3
+    context_samples: int = 216
+    context_places: int = 2
     """Places tried in each image, on different grounds."""
     context_random: int = 2
     """Random sets switched on at the same places."""
@@ -255,14 +255,13 @@ BUDGETS = {
             gradients=48,
             search=80,
             concepts=2,
-            singles=2,
+            singles=1,
             sizes=(10, 20),
             sparse=(20,),
             random_sizes=(20,),
             random_sets=2,
             learned=False,
-            context_samples=168,
-            context_places=2,
+            context_samples=144,
             context_random=1,
             shown=4,
         ),
@@ -357,6 +356,8 @@ class Aim:
 
 FEWEST_SCORED = 100
 """Images on each side behind any distance between sets of images."""
+FEWEST_REAL = 2 * FEWEST_SCORED
+"""Real images behind artifact units: one half is compared with the other."""
 
 DIAGNOSES = 6
 """Changes whenever artifact units of the same examination and checkup would come out differently."""
@@ -371,23 +372,23 @@ class Checkup:
     """Real images, at most: twice as many as are scored, so that real ones are compared with as many others."""
     side: int = 480
     """Generated images that nearness compares with."""
-    dissected: int = 1008
+    dissected: int = 480
     """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
     gradients: int = 128
     """Choosing latents, behind the first-order effects."""
-    tested: int = 96
+    tested: int = 64
     """Testing latents, behind the effect of every unit that is ablated alone."""
-    retested: int = 224
-    """Further testing latents, for those that do most good alone: they decide which are artifact units."""
+    retested: int = 320
+    """Further testing latents, for those that do most good on the first: they alone decide which are artifact units."""
     finalists: int = 8
     """How many are tested further, beside the control and the marked units."""
-    leading: int = 16
+    leading: int = 30
     """Leading units by the first-order effect that are ablated one by one."""
-    control: int = 5
+    control: int = 4
     """Units of like mean activation, drawn from the others, that are too."""
-    bottom: int = 8
+    bottom: int = 5
     """The last units by the first-order effect, which are too: what does most harm to first order may do good."""
-    weighed: int = 384
+    weighed: int = 288
     """Further testing latents, on which the size of the repair is chosen."""
     scored: int = 1008
     """Scoring latents, behind the quality of images."""
@@ -411,16 +412,16 @@ CHECKUPS = {
             "quick",
             real=256,
             side=96,
-            dissected=160,
+            dissected=112,
             gradients=48,
-            tested=64,
-            retested=160,
+            tested=48,
+            retested=192,
             finalists=3,
             leading=4,
             control=2,
             bottom=1,
             weighed=104,
-            scored=128,
+            scored=104,
             sizes=(2, 5),
             random_sets=2,
             random_scored=100,

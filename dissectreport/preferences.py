@@ -35,7 +35,9 @@ class Choices:
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
     browser: str = ""
-    """The number that the browser drew for the order of pairs, so that nobody is counted twice; '' where unknown."""
+    """The number that the browser drew for a person, so that nobody is counted twice; '' where unknown."""
+    again: int = 0
+    """How often the person had ended, and so seen the solution, before these choices."""
 
     def count(self, kind: str) -> int:
         """How often one of `KINDS` was chosen."""
@@ -93,8 +95,9 @@ def read_choices(path: Path) -> Choices:
         raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
     about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
     told = json.dumps(found, sort_keys=True).encode()
-    browser = str(found.get("seed") or hashlib.sha256(told).hexdigest())
-    return Choices(str(path), about, dict(chosen), browser)
+    browser = str(found.get("person") or found.get("seed") or hashlib.sha256(told).hexdigest())
+    again = found.get("again", 0)
+    return Choices(str(path), about, dict(chosen), browser, again if type(again) is int and again > 0 else 0)
 
 
 def _chosen(path: Path, one: Any) -> tuple[int, str]:
@@ -118,6 +121,9 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
                 f"{one.name} is about another {different[0]} ({given[:60]}) than {people[0].name} ({first[:60]}); "
                 "choices about the same repair can be added up"
             )
+    for one in people:
+        if one.again:
+            yield f"caution: {one.name} was chosen after the solution had been seen, so that it is not blind"
     width = max(len(one.name) for one in people)
     for one in people:
         counts = "  ".join(f"{kind} {one.count(kind):4}" for kind in ("after", "before", "tie"))

@@ -110,7 +110,9 @@ class Record:
         if not kept.interventions:
             kept = replace(kept, interventions=next((one.interventions for one in before if one.interventions), {}))
         if not kept.artifacts:
-            kept = replace(kept, artifacts=next((one.artifacts for one in before if one.artifacts), {}))
+            # Not beside other real images than those that the pages show.
+            alike = [one.artifacts for one in before if one.artifacts and one.reference == kept.reference]
+            kept = replace(kept, artifacts=next(iter(alike), {}))
         path = place(cache, self)
         write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
         for old in set(same) - {path}:

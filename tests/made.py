@@ -414,7 +414,7 @@ def with_causes(made: Dissection, seed: int = 5, shown: int = 4) -> Dissection:
             spearman=[0.81],
             spearman_low=[0.7],
             spearman_high=[0.88],
-            reliability=[0.93],
+            ceiling=[0.93],
         )
         for at, order in enumerate((*interventions.ORDERS, "random")):
             units = np.array(most)

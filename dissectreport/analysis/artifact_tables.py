@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis import diagnosis
 from dissectreport.analysis.artifacts import Artifacts, Repaired
-from dissectreport.analysis.causal import spearman, spearman_interval, stepped_up
+from dissectreport.analysis.causal import ceiling, spearman, spearman_interval
 from dissectreport.analysis.diagnosis import Compared, Exciting, SingleEffects, SingleUnits, Verdict
 from dissectreport.analysis.halves import Halved
 from dissectreport.analysis.quality import Quality, Reference, too_few_for_covariance
@@ -97,6 +97,11 @@ class _Found:
         return diagnosis.chosen_size(self.changes)
 
     @property
+    def scoring(self) -> Reference:
+        """The real images that score."""
+        return Reference(self.reference.features[: self.facts["counts"]["scored"]], self.reference.scale)
+
+    @property
     def distance(self) -> float:
         return float(self.found["before"].measures["kernel_distance"].value)
 
@@ -114,6 +119,8 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         dimension=read.reference.features.shape[1],
         reference=facts["reference"],
         real=counts["real"],
+        beside=counts["choosing"],
+        apart=counts["apart"],
         against_itself=read.found["real"].images,
         choosing=checkup["gradients"],
         tested=checkup["tested"],
@@ -141,6 +148,7 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         worst=_repaired(portraits["worst"]),
         random=_repaired(portraits["random"]),
         pairs=_repaired(portraits["pairs"]),
+        command=facts["command"],
         notes=_notes(facts, read),
     )
 
@@ -291,7 +299,7 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
         low, high = change.interval()
         row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
-        row |= {"real": len(read.reference.features), "distance": distance, "change": float(change.value)}
+        row |= {"real": len(read.scoring.features), "distance": distance, "change": float(change.value)}
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
         seen[name, size] += 1
     columns = ["set", "number", "units", "activation", "images", "real", "distance"]
@@ -300,7 +308,7 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
 
 def _changes(read: _Found, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
     """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
-    distance, changes = diagnosis.kernel_changes(read.reference, variants)
+    distance, changes = diagnosis.kernel_changes(read.scoring, variants)
     return [(float(distance.value), change) for change in changes]
 
 
@@ -309,7 +317,7 @@ def _choice(read: _Found) -> pd.DataFrame:
     distance, chosen = float(read.weighed["distance"][0]), read.chosen
     rows: list[dict[str, Any]] = []
     for size, change in read.changes.items():
-        row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": len(read.reference.features)}
+        row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": read.facts["counts"]["choosing"]}
         row |= {"distance": distance, "change": float(change.value), "chosen": size == chosen}
         low, high = change.interval()
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
@@ -321,9 +329,8 @@ def _agreement(read: _Found) -> pd.DataFrame:
     estimate, exact = read.design["estimate"][read.tested], read.tests.halves.mean(0)
     found = spearman(estimate, exact)
     low, high = spearman_interval(found, len(exact))
-    reliability = stepped_up(spearman(*read.tests.halves))
     row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
-    return pd.DataFrame([row | {"reliability": reliability}])
+    return pd.DataFrame([row | {"ceiling": ceiling(spearman(*read.tests.halves))}])
 
 
 def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]], suspects: Ints) -> pd.DataFrame:
@@ -365,6 +372,13 @@ def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
     found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
     if counts["left_out"]:
         found.append(f"{counted(counts['left_out'], 'real image')} could not be read and took no part.")
+    if not counts["apart"]:
+        found.append(
+            f"There are {counts['real']:,} real images, too few to keep some apart: units were chosen beside the ones"
+            " that score, which flatters the repair a little."
+        )
+    if not len(read.roles.places("control")):
+        found.append("The layer has too few other units for control units: units are not asked to do more than these.")
     if counts["scored"] < FEW:
         found.append(
             f"There are {counts['scored']:,} images on each side. With {FEW:,} or more intervals are narrower, and"

@@ -17,23 +17,28 @@ from dissectreport.analysis.diagnosis import SUSPECTED
 
 RULE = (
     "Of the units of largest and of smallest estimate those that do most good alone are tested on further latents, and "
-    "one of these is an artifact unit if ablating it alone surely brings images nearer to the real ones (q < .05 after "
-    "Benjamini-Hochberg over all of these units on which any image depends), by at least one per cent of the kernel "
-    "distance, and surely by more than ablating one of the control units does on average (lower end of the interval "
-    "above 0, over images; the control units, a few of like mean activation, are taken as they are)."
+    "one of these is an artifact unit if on those latents ablating it alone surely brings images nearer to the real "
+    "ones (q < .05 after Benjamini-Hochberg over all of these units on which any image depends), by at least one per "
+    "cent of the kernel distance, and surely by more than ablating one of the control units does on average (lower end "
+    "of the interval above 0, over images; the control units, a few of like mean activation, are taken as they are)."
 )
 CHOICE = (
     "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
     "standard error of the most that it falls with any of them; none where it surely falls with none. That is told by "
-    "latents on which nothing else is chosen or scored."
+    "latents on which nothing else is chosen or scored. Units come in the order of what each does alone, those that "
+    "were tested further first; what one does alone need not be sure."
 )
+
+MARKED = "The units that a person marked as artifacts."
+"""What edits of marked units are by."""
 
 COLUMNS: Mapping[str, str] = {
     "role": "why the unit was ablated by itself: leading by an estimate above 0, control of like mean activation, "
     "bottom by the smallest estimate, which may be wrong, marked by hand; empty if it was not",
     "rank": "place of the unit among all by estimate, 1 first",
     "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
-    "tested_images": "testing latents behind exact: more for the worst units, the control and the marked ones",
+    "tested_images": "testing latents behind exact: further ones alone for the units that do most good on the first, "
+    "for the control and for the marked ones",
     "exact": "fall of the kernel distance by ablating the unit alone, of the same testing latents with and without it; "
     "empty if not tested",
     "exact_low": "lower end of the 95 % interval of exact",
@@ -58,7 +63,8 @@ COLUMNS: Mapping[str, str] = {
     "frechet_random_high": "most of the random subsets",
     "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
     "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' as many others of like "
-    "mean activation, 'review' the units of the file that was given, 'random_review' as many random ones beside these; "
+    "mean activation, whatever these do alone, 'review' the units of the file that was given, "
+    "'random_review' as many random ones beside these; "
     "'real' is real images against other real ones",
     "activation": "mean activation of the units of a random set over that of the units that it stands beside",
     "number": "number of the random set, from 0",
@@ -85,8 +91,8 @@ COLUMNS: Mapping[str, str] = {
     "latents on which all were",
     "spearman_low": "lower end of its 95 % interval",
     "spearman_high": "upper end of its 95 % interval",
-    "reliability": "rank correlation of exact between two halves of the latents on which all were tested, stepped up: "
-    "about the most that an estimate could reach",
+    "ceiling": "about the most that a perfect estimate could reach: the square root of the reliability of exact, which "
+    "is the rank correlation between two halves of the latents on which all were tested, stepped up",
 }
 """What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
 
@@ -132,13 +138,17 @@ class Artifacts:
     """What the real images are, in words."""
     real: int
     """Real images."""
+    beside: int
+    """Real images beside which units and the size of the repair are chosen."""
+    apart: bool
+    """Whether those are others than the ones that score."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
     choosing: int
     tested: int
     """Testing latents, on which all suspected and control units are ablated one by one."""
     retested: int
-    """Further ones, for those that do most good; together they put units in order."""
+    """Further ones, for those that do most good: they alone tell what these do."""
     finalists: int
     """How many suspected units are tested further at most."""
     weighed: int
@@ -177,13 +187,15 @@ class Artifacts:
     """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
     change*, chosen."""
     agreement: pd.DataFrame
-    """One row: tested, spearman*, reliability."""
+    """One row: tested, spearman*, ceiling."""
     images: pd.DataFrame
     """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired
     random: Repaired
     pairs: Repaired
     """Random images before and after, for a blind comparison."""
+    command: str
+    """What looked for them, which may be later than what dissected the model."""
     notes: tuple[str, ...]
     """Sentences that the page must show, e.g. why a measure is missing."""
 

@@ -387,7 +387,7 @@ class Tables:
                     "spearman": found,
                     "spearman_low": low,
                     "spearman_high": high,
-                    "reliability": stepped_up(within),
+                    "ceiling": ceiling(within),
                 }
             )
         return pd.DataFrame(rows)
@@ -512,9 +512,13 @@ def spearman(one: Floats, two: Floats) -> float:
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def stepped_up(within: float) -> float:
-    """The reliability of a whole by the rank correlation of its halves (Spearman 1910, Brown 1910)."""
-    return 2 * within / (1 + within) if within > -1 else np.nan
+def ceiling(within: float) -> float:
+    """About the rank correlation that a perfect estimate would have with a noisy measure, by that of its halves.
+
+    The halves step up to the reliability of the whole (Spearman 1910, Brown 1910), of which this is the square root
+    (Spearman 1904); 0 where they do not agree, NaN where that is not known.
+    """
+    return float(np.sqrt(2 * within / (1 + within))) if within > 0 else 0.0 * abs(within)
 
 
 def spearman_interval(found: float, n: int) -> tuple[float, float]:

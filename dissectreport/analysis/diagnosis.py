@@ -103,10 +103,11 @@ class Effects:
         return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
     def beyond(self, control: Sequence[int]) -> Jackknife:
-        """What each does beyond the mean of the `control` ones, given by their places."""
+        """What each does beyond the mean of the `control` ones, given by their places; NaN without any."""
         chosen = list(control)
         if not chosen:
-            return self.fall
+            nothing = np.full_like(self.fall.without, np.nan)
+            return Jackknife(np.full_like(self.fall.value, np.nan), nothing, self.fall.sizes)
         value = self.fall.value - self.fall.value[chosen].mean()
         without = self.fall.without - self.fall.without[:, chosen].mean(1, keepdims=True)
         return Jackknife(value, without, self.fall.sizes)
@@ -159,10 +160,15 @@ class SingleUnits:
 
 @dataclass(frozen=True)
 class SingleEffects:
-    """What ablating each tested unit does to the kernel distance, by all latents on which it was tested."""
+    """What ablating each tested unit does to the kernel distance.
+
+    Those that were tested further are told by the further latents alone: the first ones chose them.
+    """
 
     images: Ints
-    """(tested,) latents."""
+    """(tested,) latents that tell."""
+    further: NDArray[np.bool_]
+    """(tested,) whether they are further ones."""
     value: Floats
     """(tested,) fall of the distance."""
     low: Floats
@@ -170,18 +176,13 @@ class SingleEffects:
     p: Floats
     """(tested,) one-sided, of the fall being above 0."""
     beyond: Floats
-    """(tested,) the fall less the mean of the control units."""
+    """(tested,) the fall less the mean of the control units; NaN without any."""
     beyond_low: Floats
     beyond_high: Floats
     moves: NDArray[np.bool_]
     """(tested,) whether any image depends on the unit."""
     halves: Floats
     """(2, tested) the fall by each half of the latents on which all were tested: how far the fall repeats itself."""
-
-    @property
-    def further(self) -> NDArray[np.bool_]:
-        """(tested,) whether the unit was tested on as many latents as any."""
-        return np.asarray(self.images == self.images.max())
 
     @classmethod
     def of(
@@ -190,12 +191,11 @@ class SingleEffects:
         """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
         columns = _told(rows, real, tested.places("control"))
         if len(places):
-            every = np.concatenate([rows[:, [0, *(1 + places)]], further])
-            final = _told(every, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+            final = _told(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
             for name, values in columns.items():
                 values[places] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
-        return cls(**columns, halves=halves)
+        return cls(**columns, further=np.isin(np.arange(len(tested.units)), places), halves=halves)
 
 
 def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
@@ -239,7 +239,9 @@ def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdi
     # A unit on which no image depends is none for certain: it is no test among others.
     family = suspected[tests.moves[suspected]]
     q[family] = benjamini_hochberg(tests.p[family])
-    artifact = (q < SURE) & (tests.value >= WORTH * distance) & (tests.beyond_low > 0)
+    # Where a layer has too few units for control ones, there is nothing to be beyond.
+    beyond = (tests.beyond_low > 0) | np.isnan(tests.beyond)
+    artifact = (q < SURE) & (tests.value >= WORTH * distance) & beyond
     # The further latents tell; without any distance there is nothing of which to take one per cent away.
     artifact &= tests.further & (distance > 0)
     further = suspected[tests.further[suspected]]
@@ -261,7 +263,7 @@ def qualities(reference: Reference, variants: NDArray[Any], names: Sequence[str]
 def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
     """The kernel distance without any edit, and what became of it with each set, of features (n, 1 + sets, d).
 
-    It is told to all real images, and is paired.
+    It is told to all real images of the reference, and is paired.
     """
     real = Side(reference.features)
     every = [

@@ -33,8 +33,8 @@ COLUMNS: Mapping[str, str] = {
     "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
     "spearman_low": "lower end of its 95 % interval",
     "spearman_high": "upper end of its 95 % interval",
-    "reliability": "rank correlation of exact between two halves of the judging latents, stepped up to all of them: "
-    "about the most that an estimate could reach",
+    "ceiling": "about the most that a perfect estimate could reach: the square root of the reliability of exact, which "
+    "is the rank correlation between two halves of the judging latents, stepped up to all of them",
     "place": "place in the order, 1 first",
     "weight": "the learned weight of the unit in the order alpha, between 0 and 1",
     "removed": "share of the concept's area that goes when the units are ablated together; negative if it grows",
@@ -140,7 +140,7 @@ class Interventions:
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, excess (agreement beyond chance,
     choosing half), exact, exact_low, exact_high."""
     agreement: pd.DataFrame
-    """One row a concept: concept, units (ablated one by one), spearman*, reliability."""
+    """One row a concept: concept, units (ablated one by one), spearman*, ceiling."""
     orders: pd.DataFrame
     """One row a (concept, order, place): concept, order, place, unit, weight."""
     curves: pd.DataFrame

@@ -194,6 +194,15 @@ class Reference:
         scale = scale or Scale.of(real)
         return cls(scale(real), scale)
 
+    def split(self, images: int) -> tuple[Reference, bool]:
+        """The reference beside which units are chosen where the first `images` score, and whether it is apart.
+
+        It is the other real images; all of them where too few would be left.
+        """
+        rest = self.features[images:]
+        apart = len(rest) >= FEWEST
+        return (Reference(rest, self.scale) if apart else self), apart
+
     def side(self, images: int) -> Side:
         """The first real images."""
         if images > len(self.features):

@@ -19,6 +19,7 @@ from dissectreport.report.artifacts import (
     figure_of,
     listed_sentence,
     quality_rows,
+    repair_beside_list,
     reviewed_sentence,
     sentence,
 )
@@ -82,7 +83,11 @@ class ArtifactsPage:
     units: int
     answer: str
     listed: str
+    beside_list: str
+    """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
+    weighed: tuple[Any, ...]
+    """By size of the repair what became of the kernel distance on the latents that choose one."""
     activation: str
     """How strong the units of random sets are beside the worst ones."""
     before: Point
@@ -107,6 +112,8 @@ class ArtifactsPage:
     review: str
     edits: str
     """Where the repair is, as a file; '' where none is recommended."""
+    edits_marked: str
+    """The same of the units that a person marked; '' where none were."""
     preference: str
     """Where images before and after are compared blindly."""
 
@@ -135,7 +142,9 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         units=layer.units,
         answer=sentence(found, layer),
         listed=listed_sentence(found),
+        beside_list=repair_beside_list(found),
         reviewed=reviewed_sentence(found),
+        weighed=tuple(rows_of(found.choice)),
         activation=activation(found.curve[found.curve["set"] == "random"]),
         before=before.value,
         after=after.value,
@@ -166,6 +175,7 @@ def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
         downloads=downloads(site, around, layer),
         review=around.to(site.places.review(layer.name)),
         edits=around.to(site.places.edits) if found.chosen else "",
+        edits_marked=around.to(site.places.edits_marked) if found.reviewed else "",
         preference=around.to(site.places.page("preference")),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.artifacts import CHOICE, COLUMNS, RULE, Artifacts
+from dissectreport.analysis.artifacts import CHOICE, COLUMNS, MARKED, RULE, Artifacts
 from dissectreport.analysis.diagnosis import SURE
 from dissectreport.analysis.dissection import Layer
 from dissectreport.analysis.quality import MEASURES
@@ -109,10 +109,18 @@ def sentence(found: Artifacts, layer: Layer) -> str:
     """Whether repair helps, by how much, beside random units and beside real images."""
     before, real = figure_of(found, "before", 0), figure_of(found, "real", 0)
     beside = f" Real images are {told(real.value)} from other real ones."
-    if not found.chosen:
+    if not found.candidates:
         return (
-            f"No repair is recommended: turning off the worst units of {layer.name} does not surely bring images nearer"
-            f" to real ones. Their kernel distance is {told(before.value)}.{beside}"
+            f"No repair was tried: no suspected unit of {layer.name} brings images nearer to real ones when it alone is"
+            f" off. Their kernel distance is {told(before.value)}.{beside}"
+        )
+    if not found.chosen:
+        sizes = [f"{int(size)}" for size in found.choice["units"]]
+        tried = f"{', '.join(sizes[:-1])} or {sizes[-1]}" if len(sizes) > 1 else sizes[0]
+        return (
+            f"No repair is recommended: on the {count(found.weighed)} images that choose a size, turning off the worst"
+            f" {tried} units of {layer.name} does not surely bring images nearer to real ones. The kernel distance of"
+            f" those that score is {told(before.value)}.{beside}"
         )
     after = figure_of(found, "repair", found.chosen)
     what = (
@@ -183,15 +191,34 @@ def listed_sentence(found: Artifacts) -> str:
             f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
             f"{more if many == found.finalists else ''}"
         )
-    further = found.units["tested_images"] == found.units["tested_images"].max()
+    further = found.units["tested_images"] == found.retested
     sure = int((further & (found.units["q"] < SURE)).sum())
     why = (
-        "none alone surely brings images nearer to real ones."
+        "the kernel distance itself is not above 0."
+        if not figure_of(found, "before", 0).value.value > 0
+        else "none alone surely brings images nearer to real ones."
         if not sure
         else f"{count(sure)} alone surely bring{'s' * (sure == 1)} images nearer to real ones, but by less than one per"
         " cent of the distance or not surely by more than the control units do."
     )
     return f"None of the {found.suspected} suspected units that were tested is an artifact unit by the rule: {why}"
+
+
+def repair_beside_list(found: Artifacts) -> str:
+    """Where the repair's units are not the listed ones; '' where they are, or where there is no repair."""
+    if not found.chosen:
+        return ""
+    more, fewer = (
+        [str(unit) for unit in one if unit not in other]
+        for one, other in ((found.repair, found.listed), (found.listed, found.repair))
+    )
+    told_of = []
+    if more:
+        those = "which is no artifact unit" if len(more) == 1 else "which are no artifact units"
+        told_of.append(f"turns off {', '.join(more)} too, {those} by the rule")
+    if fewer:
+        told_of.append(f"leaves {', '.join(fewer)} on")
+    return f"The repair {', and '.join(told_of)}." if told_of else ""
 
 
 def curves(found: Artifacts) -> tuple[Curve, ...]:
@@ -215,19 +242,25 @@ def curves(found: Artifacts) -> tuple[Curve, ...]:
     )
 
 
-def edits_file(site: Site) -> dict[str, Any] | None:
-    """The repair as `dissectreport repair --edits` takes it; None where none is recommended."""
-    found = site.dissection.artifacts
-    if found is None or not found.chosen:
-        return None
+def edits_files(site: Site) -> dict[str, dict[str, Any]]:
+    """By address what `dissectreport repair --edits` takes: the repair, and the units that a person marked."""
+    found, places = site.dissection.artifacts, site.places
+    if found is None:
+        return {}
+    identity = str(site.dissection.provenance.generator.get("identity", ""))
+    every = {places.edits: (found.repair, CHOICE), places.edits_marked: (found.reviewed, MARKED)}
     return {
-        "edits": 1,
-        "model": site.dissection.model,
-        "identity": str(site.dissection.provenance.generator.get("identity", "")),
-        "layer": found.layer,
-        "units": list(found.repair),
-        "values": [0.0] * found.chosen,
-        "rule": CHOICE,
+        address: {
+            "edits": 1,
+            "model": site.dissection.model,
+            "identity": identity,
+            "layer": found.layer,
+            "units": list(units),
+            "values": [0.0] * len(units),
+            "rule": rule,
+        }
+        for address, (units, rule) in every.items()
+        if units
     }
 
 
@@ -252,6 +285,8 @@ class ArtifactMethods:
     href: str
     layer: str
     found: Artifacts
+    command: str
+    """What looked for them where that is not what made the run; '' otherwise."""
     rule: str
     choice: str
     measures: Mapping[str, str]
@@ -270,6 +305,7 @@ def artifact_methods(site: Site, around: Frame) -> ArtifactMethods | None:
         around.to(site.places.page("artifacts")),
         found.layer,
         found,
+        "" if found.command == site.dissection.provenance.command else found.command,
         RULE,
         CHOICE,
         {NAMES[name]: words for name, words in MEASURES.items()},

@@ -65,7 +65,7 @@ class Studied:
     curves: tuple[Curve, ...]
     """One an order, best first, and the random sets last."""
     spearman: Point
-    reliability: float
+    ceiling: float
     single: int
     """Units that were turned off one by one."""
 
@@ -109,7 +109,7 @@ def _studied(found: Interventions, row: Any) -> Studied:
         removals=_removals(found, concept, best),
         curves=_curves(found, concept, best),
         spearman=nothing if agreement is None else point_of(agreement, "spearman"),
-        reliability=math.nan if agreement is None else float(agreement.reliability),
+        ceiling=math.nan if agreement is None else float(agreement.ceiling),
         single=0 if agreement is None else int(agreement.units),
     )
 

@@ -32,10 +32,11 @@ def repairing(found: Dissection, file: str) -> str:
 
 
 def _words(found: Dissection) -> list[str]:
-    """The words of the command that made the run."""
+    """The words of the command that made the run, its artifact units where they were looked for later."""
     plain = ["dissectreport", "build", found.model]
+    command = found.provenance.command if found.artifacts is None else found.artifacts.command
     try:
-        words = shlex.split(found.provenance.command)
+        words = shlex.split(command)
     except ValueError:  # A command that somebody wrote, with a quote that does not end.
         return plain
     return words if words[:2] == plain[:2] and len(words) > 2 else plain

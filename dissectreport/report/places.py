@@ -69,6 +69,11 @@ class Places:
         return f"{self.home}/{self.layers[layer]}/review.html"
 
     @property
+    def edits_marked(self) -> str:
+        """The units that a person marked, as a file that can be applied."""
+        return f"{self.home}/edits-marked.json"
+
+    @property
     def edits(self) -> str:
         """The repair as a file."""
         return f"{self.home}/edits.json"

@@ -109,7 +109,7 @@ def answer(rows: tuple[RealRow, ...]) -> str:
     if not less and not more:
         return f"Of {compared} concepts, none can be told to be generated more or less than real images show it."
     told = [f"{len(less)} of {compared} concepts are generated less than real images show them{_leading(less)}"]
-    told += [f"{len(more)} more{_leading(more)}"]
+    told += [f"{len(more)} {'is' if len(more) == 1 else 'are'} generated more{_leading(more)}"]
     return ", and ".join(told) + "."
 
 

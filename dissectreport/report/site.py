@@ -22,7 +22,7 @@ from dissectreport.analysis.dissection import Dissection, Layer
 from dissectreport.errors import OutputError
 from dissectreport.report import SITE_LIMIT, compare_data, comparison, figures, images
 from dissectreport.report.artifact_page import artifact_images, artifacts_page
-from dissectreport.report.artifacts import artifact_tables, edits_file
+from dissectreport.report.artifacts import artifact_tables, edits_files
 from dissectreport.report.assets import favicon, load_assets, templates_folder
 from dissectreport.report.causal import causal_tables, studied
 from dissectreport.report.causal_images import causal_images
@@ -291,8 +291,7 @@ def _model_pages(site: Site) -> Files:
     if found.artifacts is not None:
         files[places.page("artifacts")] = render("artifacts.html", artifacts_page(site, found.artifacts))
         files |= preference_files(site, pairs_of(found.artifacts))
-        edits = edits_file(site)
-        files |= {places.edits: as_json_file(edits)} if edits is not None else {}
+        files |= {address: as_json_file(edits) for address, edits in edits_files(site).items()}
     if found.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, found.reality))
     colours = images.concept_colours(found.vocabulary)

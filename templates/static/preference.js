@@ -14,12 +14,17 @@
       return true;
     } catch (error) { return false; }
   })();
-  const fresh = () => ({ seed: Math.floor(Math.random() * 4294967296), pairs: data.key, choices: [], ended: false });
+  const drawn = () => Math.floor(Math.random() * 4294967296);
+  /* who begins again is the same person, and no longer blind: both are told with the choices */
+  const fresh = (before) => {
+    const seed = drawn();
+    return { seed: seed, person: before ? before.person : seed, again: before ? before.again + Number(before.ended) : 0, pairs: data.key, choices: [], ended: false };
+  };
   const read = () => {
     try {
       const found = JSON.parse(app.remember(key));
       /* choices between other pictures are of no use here */
-      if (found && found.pairs === data.key && Array.isArray(found.choices) && found.choices.length <= data.pairs.length) return found;
+      if (found && found.pairs === data.key && Array.isArray(found.choices) && found.choices.length <= data.pairs.length) return { person: found.seed, again: 0, ...found };
     } catch (error) { /* begun anew */ }
     return fresh();
   };
@@ -140,10 +145,10 @@
   document.querySelectorAll("[data-choose]").forEach((button) => button.addEventListener("click", () => choose(button.dataset.choose)));
   field("back").addEventListener("click", () => { if (!state.ended && state.choices.length) { state.choices.pop(); keep(); } });
   field("end").addEventListener("click", finish);
-  field("again").addEventListener("click", () => { state = fresh(); deal = dealt(state.seed); keep(); field("main").focus(); });
+  field("again").addEventListener("click", () => { state = fresh(state); deal = dealt(state.seed); keep(); field("main").focus(); });
   field("export").addEventListener("click", () => {
     const choices = opened().map((one) => ({ sample: one.sample, chosen: one.chosen }));
-    const words = { kind: "preference", model: data.model, identity: data.identity, edit: data.edit, pairs: data.pairs.length, seed: state.seed, choices: choices };
+    const words = { kind: "preference", model: data.model, identity: data.identity, edit: data.edit, pairs: data.pairs.length, seed: state.seed, person: state.person, again: state.again, choices: choices };
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(words, null, 1) + "\n"], { type: "application/json" }));
     link.download = data.file;
