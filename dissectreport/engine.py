@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -74,6 +75,12 @@ class Workers:
             context = multiprocessing.get_context("spawn")
             self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_begin)
         return self.pool
+
+    def warm(self, module: str) -> None:
+        """Let the processes start and import a module while this one does something else."""
+        if self.number > 1:
+            for _ in range(self.number):
+                self._started().submit(import_module, module)
 
     def close(self) -> None:
         """End the processes; what they are doing is finished first."""

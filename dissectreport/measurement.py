@@ -120,6 +120,9 @@ class Measurement:
 
         job, plan, samples = self.job, self.job.plan, self.job.samples
         batch = min(plan.batch, samples)
+        known = self._known()
+        if known != samples:
+            self.workers.warm("dissectreport.measure")
         first = networks_cost(job.source, job.layers, plan.seed, batch)
         networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
         units = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
@@ -138,7 +141,6 @@ class Measurement:
         layers = f"{counted(len(job.layers), 'layer')}{controls}"
         size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {layers}"
         workers = f"{job.workers} at a time on {job.source.device}{more}"
-        known = self._known()
         if known == samples:
             self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
         else:
