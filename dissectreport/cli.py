@@ -136,7 +136,7 @@ ArtifactSamples = Annotated[
 ]
 Quick = Annotated[
     bool,
-    typer.Option("--quick", help="A coarser site in about two minutes: fewer images, three layers, a small budget."),
+    typer.Option("--quick", help="A coarser site in one or two minutes: fewer images, three layers, a small budget."),
 ]
 ArtifactLayer = Annotated[
     str,

@@ -184,7 +184,13 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
         assert words.endswith("The images after the edit are preferred.")
         assert page.locator("#revealed .chosen figcaption").all_text_contents() == ["after · chosen"] * 8
         path = saved(page, "#export", tmp_path)
+        page.click("#again")
+        page.keyboard.press("1")
+        page.click("#end")
+        (tmp_path / "later").mkdir()
+        later = read_choices(saved(page, "#export", tmp_path / "later"))
     found = read_choices(path)
+    assert (found.again, later.again) == (0, 1) and found.browser == later.browser
     assert [found.count(kind) for kind in ("after", "before", "tie")] == [8, 0, 1]
     assert found.about == {"model": "planted", "identity": "drawn-shapes-1", "edit": EDIT}
     low = re.search(r"\[(\d+)", Preferred.of([found]).told())

@@ -77,6 +77,17 @@ def test_one_persons_earlier_and_later_choices_are_not_two_people(tmp_path: Path
         list(lines([read_choices(path) for path in paths]))
 
 
+def test_who_began_again_is_the_same_person_and_no_longer_blind(tmp_path: Path) -> None:
+    first = exported(tmp_path, "first.json", "aab", seed=7, person=7, again=0)
+    second = exported(tmp_path, "second.json", "aaa", seed=8, person=7, again=1)
+    with pytest.raises(BadOption, match="hold choices of one person"):
+        list(lines([read_choices(first), read_choices(second)]))
+    told = list(lines([read_choices(second)]))
+    assert told[0] == f"caution: {second} was chosen after the solution had been seen, so that it is not blind"
+    assert not any(line.startswith("caution") for line in lines([read_choices(first)]))
+    assert read_choices(exported(tmp_path, "odd.json", "a", again="often")).again == 0
+
+
 def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
     paths = [exported(tmp_path, "ann.json", "aaaaaaabt"), exported(tmp_path, "bo.json", "aabbbt")]
     ran = CliRunner().invoke(app, ["preference", *map(str, paths)])
