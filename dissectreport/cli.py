@@ -59,7 +59,7 @@ Samples = Annotated[
     int | None,
     typer.Option(
         help="Images to measure; raising it later reuses what was measured.",
-        show_default="1440, or all where there are fewer",
+        show_default="1248, or all where there are fewer",
     ),
 ]
 Segmenter = Annotated[

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Protocol
 
@@ -74,10 +75,12 @@ class Masks:
         """How many images there are."""
         return self.mix.shape[0]
 
+    @cached_property
     def by_image(self) -> Ints:
         """(n, c) pixels of each concept in each image."""
         return self._by(torch.arange(self.images, device=self.mix.device)[:, None], self.images).T
 
+    @cached_property
     def by_pixel(self) -> Ints:
         """(c, pixels) images that show each concept at each pixel."""
         return self._by(torch.arange(self.mix.shape[1], device=self.mix.device)[None], self.mix.shape[1])
@@ -114,7 +117,7 @@ def on_grid(labels: Tensor, grid: int) -> Tensor:
 def areas(masks: Masks, first: int) -> Areas:
     """Every image's pixels of each concept."""
     samples = np.arange(first, first + masks.images, dtype=np.int64)
-    return Areas(samples, masks.concepts, masks.by_image(), masks.mix.shape[1])
+    return Areas(samples, masks.concepts, masks.by_image, masks.mix.shape[1])
 
 
 class Binning(Protocol):
@@ -210,7 +213,7 @@ def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -
         by_mix = made.folded(unit, by_mix) if isinstance(made, Tabled) and direct else by_mix
         counts.append(holds @ by_mix.to(holds.dtype))
         total.append(by_mix.sum(0))
-    per_image = masks.by_image()
+    per_image = masks.by_image
     return Joint(
         masks.concepts,
         whole(torch.stack(counts)),
@@ -328,7 +331,7 @@ class _Counter:
         pixels = masks.mix.shape[1]
         place = torch.arange(pixels, device=device, dtype=torch.int32) * self.steps
         self.place = place.repeat(masks.images)
-        self.where = masks.by_pixel()
+        self.where = masks.by_pixel
         # Products of counts stay below 2^24 in all but huge shards, where float64 takes over.
         self.number = torch.float32 if masks.images**2 * pixels < 2**24 else torch.float64
         self.shown = torch.from_numpy(self.where).to(device, self.number)
@@ -388,7 +391,7 @@ class _Counter:
         )
 
     def _presence(self) -> tuple[Ints, Ints]:
-        per_image = self.masks.by_image()
+        per_image = self.masks.by_image
         return per_image.sum(0), (per_image > 0).sum(0)
 
 

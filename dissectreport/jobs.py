@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from dissectreport.models.folders import Folder
     from dissectreport.segmenters.base import Segmenter
 
-SAMPLES = 1440
-"""Samples by default. Half of them score, in whole shards: 720 images stand behind every printed IoU."""
+SAMPLES = 1248
+"""Samples by default. Half of them score, in whole shards: 624 images stand behind every printed IoU."""
 QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 192, 96, 32
 """Samples, samples that set the levels, and the side of the grid of a quick run."""
 FEW = 960
@@ -83,7 +83,7 @@ class Options:
     layers: tuple[str, ...] = ()
     """() for the model's default layers."""
     samples: int | None = None
-    """None for 1,440, or for all where there are fewer."""
+    """None for 1,248, or for all where there are fewer."""
     rule: str = "corrected"
     seed: int = 1
     grid: int = 0

@@ -197,13 +197,13 @@ class Budget:
     """Judging latents, behind every area."""
     gradients: int = 128
     """Choosing latents, behind the first-order effects."""
-    search: int = 500
+    search: int = 400
     """Choosing latents in which the places are looked for on which alpha is learned."""
     concepts: int = 4
     """Concepts studied, the commonest."""
     singles: int = 6
     """Units that are ablated one by one; 0 for all."""
-    sizes: tuple[int, ...] = (1, 2, 4, 8, 10, 20)
+    sizes: tuple[int, ...] = (1, 2, 4, 10, 20)
     """Units ablated together, in the first-order order."""
     sparse: tuple[int, ...] = (20,)
     """The same for the other orders."""

@@ -115,7 +115,7 @@ def test_numbers_are_counted_anew_as_sorting_them_would(end):
 
 def test_a_concept_in_two_slots_of_a_pixel_counts_once():
     labels = torch.full((1, 2, GRID, GRID), 3)
-    assert counting.Masks.of(labels, CONCEPTS).by_image().tolist() == [[GRID * GRID]]
+    assert counting.Masks.of(labels, CONCEPTS).by_image.tolist() == [[GRID * GRID]]
 
 
 def test_upsampling_equals_interpolation_between_pixel_centres():

@@ -211,9 +211,9 @@ def test_by_default_as_many_are_measured_as_there_are_and_it_is_said(small: Path
     heard = Heard()
     job = jobs.settled(jobs.prepare(Options(model(small), device="cpu")), heard)
     assert job.samples == 20 and job.plan.pilot == 20
-    assert "all 20 images are measured; 1,440 would be, if there were as many" in heard.lines
+    assert "all 20 images are measured; 1,248 would be, if there were as many" in heard.lines
     assert "--samples 20" in jobs.reproduce(job)
-    assert jobs.prepare(Options("planted", device="cpu")).samples == 1440
+    assert jobs.prepare(Options("planted", device="cpu")).samples == 1248
 
 
 def test_more_than_there_are_is_refused_when_it_was_asked_for(small: Path) -> None:
@@ -272,7 +272,7 @@ def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissecte
     _, lines, _ = dissected
     (skipped,) = (line for line in lines if "left out:" in line)
     assert skipped.startswith("painted: 2 of 241 files cannot be read and are left out: 0007.png (")
-    assert "all 239 images are measured; 1,440 would be, if there were as many" in lines
+    assert "all 239 images are measured; 1,248 would be, if there were as many" in lines
     assert any("no interventions: colours reads images and makes none" in line for line in lines)
 
 

@@ -165,7 +165,7 @@ def test_a_pixel_with_two_words_counts_for_both() -> None:
     scores = torch.tensor([[[[0.9, 0.9]], [[0.8, 0.1]], [[0.1, 0.1]]]])
     masks = Masks.of(shown(scores, (0.5, 0.5, 0.5)), 4)
     assert masks.concepts.tolist() == [1, 2]
-    assert masks.by_image().tolist() == [[2, 1]]
+    assert masks.by_image.tolist() == [[2, 1]]
 
 
 def test_large_images_get_labels_at_128_pixels(found: WordSegmenter) -> None:
