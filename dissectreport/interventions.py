@@ -51,7 +51,7 @@ class Design:
     random: Mapping[int, tuple[Units, ...]]
     """By size, random sets of equal mean activation."""
     sizes: Mapping[str, tuple[int, ...]]
-    """By order, how many of its units are ablated together."""
+    """By order, how many of its units are ablated together; and more, 'best', of a concept's best one."""
     together: int
     """Units of the causal set: those that are shown, and switched on."""
 
@@ -63,8 +63,9 @@ class Design:
         """Every different set of units that is ablated, in a fixed order."""
         found: dict[Units, None] = {(unit,): None for unit in self.singles}
         for name, orders in self.orders.items():
-            for order in orders:
-                found |= {as_set(order[:size]): None for size in self.sizes[name]}
+            for best, order in zip(self.best, orders, strict=True):
+                sizes = {*self.sizes[name], *(self.sizes["best"] if name == best else ())}
+                found |= {as_set(order[:size]): None for size in sorted(sizes)}
         found |= {self.causal(number): None for number in range(len(self.best))}
         for sets in self.random.values():
             found |= dict.fromkeys(sets)
@@ -205,6 +206,7 @@ class Intervening:
         fits = {
             "first-order": tuple(size for size in self.budget.sizes if size <= units),
             **{name: tuple(s for s in self.budget.sparse if s <= units) for name in list(orders)[1:]},
+            "best": tuple(size for size in self.budget.best if size <= units),
         }
         design = Design(
             orders,

@@ -201,12 +201,14 @@ class Budget:
     """Choosing latents in which the places are looked for on which alpha is learned."""
     concepts: int = 4
     """Concepts studied, the commonest."""
-    singles: int = 6
+    singles: int = 10
     """Units that are ablated one by one; 0 for all."""
     sizes: tuple[int, ...] = (1, 2, 4, 10, 20)
     """Units ablated together, in the first-order order."""
     sparse: tuple[int, ...] = (20,)
     """The same for the other orders."""
+    best: tuple[int, ...] = (10, 20)
+    """The same for the order of a concept that does best on choosing latents, which pages lead with."""
     random_sizes: tuple[int, ...] = (10, 20)
     """The same for random sets."""
     random_sets: int = 8

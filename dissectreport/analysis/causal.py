@@ -311,9 +311,10 @@ class Tables:
         """(units,) one concept's units in an order."""
         return np.asarray(self.design[f"order|{name}"][k], np.int64)
 
-    def sizes(self, name: str) -> list[int]:
-        """How many units of an order were ablated together."""
-        return [int(size) for size in self.design[f"sizes|{name}"]]
+    def sizes(self, name: str, k: int) -> list[int]:
+        """How many units of one concept's order were ablated together."""
+        best = self.design["sizes|best"] if self.design["best"][k] == name else ()
+        return sorted({int(size) for size in (*self.design[f"sizes|{name}"], *best)})
 
     def random(self) -> dict[int, list[list[int]]]:
         """Random sets by size."""
@@ -411,7 +412,7 @@ class Tables:
         for k, number in enumerate(self.aim.concepts):
             for name in self.order_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
-                for size in self.sizes(name):
+                for size in self.sizes(name, k):
                     one = self.removed[self.order(name, k)[:size]]
                     low, high = one.interval()
                     rows.append(_point(self.names[k], name, size, one.value[number], low[number], high[number]))
@@ -427,7 +428,7 @@ class Tables:
         random = self.random()
         for k, number in enumerate(self.aim.concepts):
             for name in self.order_names:
-                for size in [s for s in REMOVAL if s in self.sizes(name) and s in random]:
+                for size in [s for s in REMOVAL if s in self.sizes(name, k) and s in random]:
                     rows.append(self._row(k, number, name, size, random[size]))
         columns = ["concept", "order", "units", "removed", "removed_low", "removed_high"]
         columns += ["random", "random_low", "random_high", "beyond", "beyond_low", "beyond_high"]
