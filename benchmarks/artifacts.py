@@ -117,7 +117,7 @@ def _row(name: str, found: Artifacts, kind: str, units: int, held: pd.DataFrame)
         "change low": distance["change_low"] if edited else None,
         "change high": distance["change_high"] if edited else None,
         **others,
-        "chosen": kind == "repair" and units == found.chosen,
+        "chosen": kind == "worst" and units == found.chosen,
         "random least": float(random["change"].min()) if len(random) else None,
         "random most": float(random["change"].max()) if len(random) else None,
         "listed": " ".join(map(str, found.listed)),

@@ -146,7 +146,10 @@ ArtifactLayer = Annotated[
 ]
 ArtifactUnits = Annotated[
     Path | None,
-    typer.Option(help="A JSON file with units that you marked as artifacts, to score beside.", show_default=False),
+    typer.Option(
+        help='Units that you marked, to score too: what a review page exports, or {"layer": "layer6", "units": [3]}.',
+        show_default=False,
+    ),
 ]
 
 
@@ -461,7 +464,10 @@ def artifact_units_of(
     weights: Weights = "",
     offline: Offline = False,
 ) -> None:
-    """Find the units that keep images away from real ones, and print what turning them off does to quality."""
+    """Find the units that keep images away from real ones, and print what turning them off does to quality.
+
+    The repair is written to --edits, and units of --artifact-units beside it, to edits-marked.json.
+    """
     with listening(offline) as ear:
         from dissectreport import pipeline, store
 

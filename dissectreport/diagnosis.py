@@ -104,12 +104,14 @@ class Scored:
     """(n, 1 + sizes, d), the first without any edit."""
     sizes: tuple[int, ...]
     found: Mapping[str, Quality]
-    """By 'before', 'repair <size>', 'review' and 'real'."""
+    """By 'before', 'worst <size>', 'review' and 'real'."""
     place: Store
     random: Random
     quality_at: tuple[str, ...]
     chosen: int
     """How many units the repair ablates."""
+    distance: float
+    """The kernel distance without any edit, of the latents that choose that."""
     weighed_at: str
     marked_at: str
     """Where the features without the marked units lie; '' without any."""
@@ -118,11 +120,6 @@ class Scored:
     def images(self) -> int:
         """Images on each side."""
         return len(self.rows.values)
-
-    @property
-    def distance(self) -> float:
-        """The kernel distance without any edit."""
-        return float(self.found["before"].measures["kernel_distance"].value)
 
 
 class Diagnosing:
@@ -313,8 +310,8 @@ class Diagnosing:
         wanted = [replace(shard, first=shard.first + first) for shard in shards(count, PAIR)]
         return self._features(place, make, wanted, task), place
 
-    def _weigh(self, order: Units, sizes: Sequence[int], reference: Reference) -> tuple[int, str]:
-        """How many of the worst units the repair ablates, by testing latents after those that put units in order."""
+    def _weigh(self, order: Units, sizes: Sequence[int], reference: Reference) -> tuple[int, float, str]:
+        """How many of the worst units the repair ablates, and the distance without any edit, by testing latents."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         exam, checkup = self.exam, self.checkup
         first = checkup.tested + checkup.retested
@@ -324,12 +321,13 @@ class Diagnosing:
         if not self._sound(kept, "changes"):
             before, changes = diagnosis.kernel_changes(reference, rows.values)
             kept.save("changes", diagnosis.packed_changes(before, dict(zip(sizes, changes, strict=True))))
-        return diagnosis.chosen_size(diagnosis.unpacked_changes(kept.load("changes"))), kept.folder.name
+        told = kept.load("changes")
+        return diagnosis.chosen_size(diagnosis.unpacked_changes(told)), float(told["distance"][0]), kept.folder.name
 
     def _score(self, order: Units, reference: Reference, choosing: Reference, design: Design) -> Scored:
         sizes = tried(self.checkup.sizes, len(order))
         sets = [(), *(as_set(order[:size]) for size in sizes)]
-        names = ["before", *(f"repair {size}" for size in sizes)]
+        names = ["before", *(f"worst {size}" for size in sizes)]
         count = min(self.checkup.scored, len(reference.features))
         rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
         found, quality_at = self._judged(reference, rows, names, place)
@@ -341,8 +339,9 @@ class Diagnosing:
             found, marked_at = found | judged, beside.folder.name
             judged_at.append(at)
         random = self._random(order, sizes, design, count)
-        chosen, weighed_at = self._weigh(order, sizes, choosing)
-        return Scored(rows, tuple(sizes), found, place, random, tuple(judged_at), chosen, weighed_at, marked_at)
+        chosen, distance, weighed_at = self._weigh(order, sizes, choosing)
+        told = (chosen, distance, weighed_at, marked_at)
+        return Scored(rows, tuple(sizes), found, place, random, tuple(judged_at), *told)
 
     def _judged(
         self, reference: Reference, rows: Features, names: Sequence[str], place: Store

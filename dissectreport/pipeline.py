@@ -394,7 +394,7 @@ def _measured(options: Options) -> Record | None:
 
 def artifact_lines(found: Artifacts) -> Iterator[str]:
     """The list of artifact units and the quality of images, as lines."""
-    from dissectreport.report.artifacts import beside_random, figure_of
+    from dissectreport.report.artifacts import beside_random, figure_of, repair_beside_list
 
     many = len(found.listed)
     yield f"{many or 'no'} artifact unit{'s' * (many != 1)} in {found.layer} ({found.features}; {found.reference})"
@@ -405,20 +405,23 @@ def artifact_lines(found: Artifacts) -> Iterator[str]:
             f"  unit {unit:4}  alone off, the kernel distance falls by {row['exact']:.4g} "
             f"[{row['exact_low']:.4g}, {row['exact_high']:.4g}], {row['share']:.1%} of it; q {row['q']:.2g}"
         )
-    yield f"{'':14} {'measure':18} {'value':>9}  95 % interval          change to before"
+    yield f"{'':17} {'measure':18} {'value':>9}  95 % interval          change to before"
     columns = ["set", "units", "measure", "value", "low", "high", "change", "change_low", "change_high"]
     for name, units, measure, value, low, high, change, least, most in found.quality[columns].values.tolist():
         changed = f"{change:+9.4f} [{least:+.4f}, {most:+.4f}]" if change == change else ""
         words = f"{name} {units}" if units else name
-        yield f"{words:14} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
+        words = f"{words} (repair)" if name == "worst" and units == found.chosen else words
+        yield f"{words:17} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
     yield f"{found.scored:,} images on each side; real against other real ones: {found.against_itself:,}"
     if found.chosen:
-        sure = figure_of(found, "repair", found.chosen).better
+        sure = figure_of(found, "worst", found.chosen).better
         yield (
             f"repair: turn off the {found.chosen} worst units {', '.join(map(str, found.repair))}"
             f"{'' if sure else ' (the images that score it do not confirm that this helps)'}"
         )
-        yield beside_random(found, "repair", found.chosen)
+        if beside_list := repair_beside_list(found):
+            yield beside_list
+        yield beside_random(found, "worst", found.chosen)
     elif found.candidates:
         yield "no repair is recommended: with none of the sizes tried does the kernel distance surely fall"
     else:

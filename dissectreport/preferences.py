@@ -85,8 +85,10 @@ class Preferred:
 def read_choices(path: Path) -> Choices:
     """The choices in a file; BadOption says what is wrong with it."""
     found = parsed(path, read_words(path), WOULD_DO)
-    if not isinstance(found, dict) or found.get("kind") != "preference" or not isinstance(found.get("choices"), list):
+    if not isinstance(found, dict) or not isinstance(found.get("choices"), list):
         raise BadOption(f"{path} holds no choices; {WOULD_DO}")
+    if found.get("kind") != "preference":
+        raise BadOption(f"{path} holds other choices: its kind is not 'preference'; {WOULD_DO}")
     if not found["choices"]:
         raise BadOption(f"{path} holds no choice yet; {WOULD_DO} after some")
     chosen = [_chosen(path, one) for one in found["choices"]]

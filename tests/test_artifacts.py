@@ -40,7 +40,7 @@ from dissectreport.models.planted import TRUTH, load
 from dissectreport.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.report import commands
 from dissectreport.report.artifact_page import artifact_images
-from dissectreport.report.artifacts import curves, listed_sentence, repair_beside_list, sentence
+from dissectreport.report.artifacts import curves, figure_of, listed_sentence, repair_beside_list, sentence
 from dissectreport.report.assets import load_assets
 from dissectreport.report.figures import plain
 from dissectreport.report.model import Site
@@ -357,7 +357,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
 def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Artifacts) -> None:
     table = found.quality.set_index(["set", "units", "measure"])
     distance = table.xs("kernel_distance", level="measure")
-    repaired_row, before, real = (distance.loc[key] for key in (("repair", 2), ("before", 0), ("real", 0)))
+    repaired_row, before, real = (distance.loc[key] for key in (("worst", 2), ("before", 0), ("real", 0)))
     assert repaired_row["change_high"] < 0 < before["low"]
     assert repaired_row["low"] < real["high"]
     assert real["low"] < repaired_row["high"]
@@ -388,10 +388,10 @@ def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
 
 def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
     curve = found.curve
-    best = curve[curve["set"] == "repair"]["change"].min()
+    best = curve[curve["set"] == "worst"]["change"].min()
     random = curve[(curve["set"] == "random")]
     assert random["change"].min() > best, "they are other units"
-    sizes = set(curve.loc[curve["set"] == "repair", "units"])
+    sizes = set(curve.loc[curve["set"] == "worst", "units"])
     assert set(random["units"]) == sizes and len(random) == TINY.random_sets * len(sizes)
     assert max(sizes) == min(max(TINY.sizes), len(found.candidates))
     assert (curve["images"] == 100).all()
@@ -433,7 +433,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
     assert beside["review"] == 1 and beside["random_review"] == TINY.random_sets
     assert again.curve["distance"].nunique() == 1, "all on the same latents"
     assert again.curve["activation"].gt(0).all()
-    assert table["review", 2, "kernel_distance"] == pytest.approx(table["repair", 2, "kernel_distance"])
+    assert table["review", 2, "kernel_distance"] == pytest.approx(table["worst", 2, "kernel_distance"])
 
 
 @pytest.mark.parametrize(
@@ -704,6 +704,12 @@ def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
     assert fewer == "The repair leaves 3, 4 on."
 
 
+def test_shares_are_of_latents_that_do_not_score(found: Artifacts) -> None:
+    told = found.units.dropna(subset=["exact"])
+    assert np.allclose(told["share"] * found.choice["distance"].iloc[0], told["exact"])
+    assert not np.isclose(found.choice["distance"].iloc[0], figure_of(found, "before", 0).value.value)
+
+
 def test_the_most_that_noise_allows_is_the_root_of_the_reliability() -> None:
     random = np.random.default_rng(0)
     true = random.standard_normal(4000)
@@ -731,7 +737,7 @@ def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts)
     assert "Turning off 2 of 24 units of features, the worst of" in words
     assert "brings images nearer to real ones" in words
     table = found.quality.set_index(["set", "units", "measure"])["value"]
-    for name, units in (("before", 0), ("repair", 2), ("real", 0)):
+    for name, units in (("before", 0), ("worst", 2), ("real", 0)):
         assert plain(float(table[name, units, "kernel_distance"])) in words
     assert found.features in words
     assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words

@@ -108,6 +108,7 @@ def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
     [
         ("nothing", "is no JSON"),
         ('{"layer": "layer4", "units": [1]}', "holds no choices"),
+        ('{"choices": [{"sample": 1, "chosen": "after"}]}', "holds other choices: its kind is not 'preference'"),
         (json.dumps({**ABOUT, "choices": []}), "no choice yet"),
         (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "left"}]}), "is no choice"),
         (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "tie"}] * 2}), "sample 1 was chosen twice"),

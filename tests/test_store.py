@@ -104,3 +104,10 @@ def test_the_cache_folder_follows_xdg(monkeypatch, tmp_path):
 def test_counts_are_kept_in_the_smallest_type_and_come_back_equal(place, values):
     place.save("a", {"counts": np.array(values, np.int64)})
     assert np.array_equal(place.load("a")["counts"].astype(np.int64), np.array(values, np.int64))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such rights")
+def test_files_have_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    store.write(tmp_path / "ours.json", b"{}")
+    (tmp_path / "plain.json").write_bytes(b"{}")
+    assert (tmp_path / "ours.json").stat().st_mode == (tmp_path / "plain.json").stat().st_mode

@@ -84,7 +84,7 @@ class _Found:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return tuple(sorted(int(name.split()[1]) for name in self.found if name.startswith("repair ")))
+        return tuple(sorted(int(name.split()[1]) for name in self.found if name.startswith("worst ")))
 
     @property
     def changes(self) -> dict[int, Halved]:
@@ -103,7 +103,8 @@ class _Found:
 
     @property
     def distance(self) -> float:
-        return float(self.found["before"].measures["kernel_distance"].value)
+        """The kernel distance without any edit, of the testing latents that choose a size."""
+        return float(self.weighed["distance"][0])
 
 
 def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> Artifacts:
@@ -169,10 +170,9 @@ def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Fo
     found: dict[str, Quality] = {}
     for folder in facts["quality"]:
         found |= diagnosis.unpacked(reader.arrays(folder, "quality"))
-    distance = float(found["before"].measures["kernel_distance"].value)
-    judged = diagnosis.verdict(tests, SingleUnits.of(design), distance)
-    rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
     weighed = reader.arrays(facts["weighed"], "changes")
+    judged = diagnosis.verdict(tests, SingleUnits.of(design), float(weighed["distance"][0]))
+    rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
     excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
     return _Found(facts, reference, sides, design, tests, judged, found, weighed, excited, dissected)
 
@@ -261,7 +261,7 @@ def _images_on(dissected: Dissected) -> Floats:
 
 def _quality(read: _Found) -> pd.DataFrame:
     sets = [("real", 0, "real"), ("before", 0, "before")]
-    sets += [("repair", size, f"repair {size}") for size in read.sizes]
+    sets += [("worst", size, f"worst {size}") for size in read.sizes]
     sets += [("review", len(read.facts["reviewed"]), "review")] if "review" in read.found else []
     rows: list[dict[str, Any]] = []
     for name, units, key in sets:
@@ -287,7 +287,7 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
     count = min(facts["checkup"]["random_scored"], images)
     names = np.where(drawn["review"].astype(bool), "random_review", "random").tolist()
     sizes, activation = drawn["sizes"].astype(int).tolist(), drawn["activation"].tolist()
-    parts = [("repair", size, 1.0) for size in read.sizes]
+    parts = [("worst", size, 1.0) for size in read.sizes]
     changes = _changes(read, _rows(reader, facts["scored"], images, PAIR)[:count])
     if facts["marked"]:
         parts.append(("review", len(facts["reviewed"]), 1.0))
@@ -379,9 +379,15 @@ def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
         )
     if not len(read.roles.places("control")):
         found.append("The layer has too few other units for control units: units are not asked to do more than these.")
+    before = read.found["before"].measures
+    if before["precision"].value == 0 and before["coverage"].value == 0:
+        found.append(
+            "No generated image is as near to real ones as these are to each other: if the real images are of another"
+            " kind than what the model makes, nothing here tells much."
+        )
     if counts["scored"] < FEW:
         found.append(
-            f"There are {counts['scored']:,} images on each side. With {FEW:,} or more intervals are narrower, and"
-            " precision, recall and coverage are less those of a small number of images."
+            f"There are {counts['scored']:,} images on each side. With {FEW:,} or more intervals are narrower, other"
+            " units may be found, and precision, recall and coverage are less those of a small number of images."
         )
     return tuple(filter(None, found))

@@ -43,7 +43,7 @@ COLUMNS: Mapping[str, str] = {
     "empty if not tested",
     "exact_low": "lower end of the 95 % interval of exact",
     "exact_high": "upper end of the 95 % interval of exact",
-    "share": "exact as a share of the kernel distance without any edit",
+    "share": "exact as a share of the kernel distance without any edit, of the testing images that choose a size",
     "p": "one-sided p-value of exact > 0",
     "q": "p after Benjamini-Hochberg over the suspected units, leading and bottom, on which any image depends; 1 for "
     "suspected ones on which none does, empty for others",
@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, str] = {
     "frechet_random_low": "least of the random subsets",
     "frechet_random_high": "most of the random subsets",
     "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
-    "set": "what was ablated: 'before' nothing, 'repair' the worst units by exact, 'random' as many others of like "
+    "set": "what was ablated: 'before' nothing, 'worst' the worst units by exact, 'random' as many others of like "
     "mean activation, whatever these do alone, 'review' the units of the file that was given, "
     "'random_review' as many random ones beside these; "
     "'real' is real images against other real ones",
@@ -85,7 +85,8 @@ COLUMNS: Mapping[str, str] = {
     "kind": "'worst', or 'random'",
     "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
     "after": "the same after the edit that is shown",
-    "on": "suspected units that are on anywhere in the image, the strongest for its mean activation first",
+    "on": "artifact units, or those that are off in the pictures where there are none, that are on anywhere in the "
+    "image, the strongest for its mean activation first",
     "tested": "units that were ablated one by one",
     "spearman": "rank correlation of estimate and exact over the units that were ablated one by one, exact by the "
     "latents on which all were",

@@ -232,7 +232,8 @@ class Verdict:
 
 
 def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdict:
-    """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit."""
+    """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit, of
+    latents that do not score."""
     q = np.full(len(tests.p), np.nan)
     suspected = tested.places(*SUSPECTED)
     q[suspected] = 1.0

@@ -47,7 +47,8 @@ def read_edits(path: Path | str) -> Edits:
     try:
         held = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadOption(f"edits {path} cannot be read: {' '.join(str(error).split())}") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise BadOption(f"edits {path} cannot be read: {reason}") from error
     try:
         return _checked(held)
     except (TypeError, KeyError, ValueError, OverflowError) as error:

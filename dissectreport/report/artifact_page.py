@@ -188,7 +188,7 @@ def cut_off(curve: causal_charts.Curve, least: float = -0.6) -> causal_charts.Cu
 
 def _leading(found: Artifacts) -> tuple[str, int]:
     """The set of images that the page's figures are of: the repair's, or as the model makes them."""
-    return ("repair", found.chosen) if found.chosen else ("before", 0)
+    return ("worst", found.chosen) if found.chosen else ("before", 0)
 
 
 def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tuple[Suspect, ...]:

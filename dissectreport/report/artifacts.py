@@ -31,7 +31,7 @@ NAMES = {
 }
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
-BESIDE = {"repair": "random", "review": "random_review"}
+BESIDE = {"worst": "random", "review": "random_review"}
 """The random sets that stand beside a set of units."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
@@ -71,7 +71,7 @@ def _quality_row(found: Artifacts, name: str, units: int, measures: tuple[str, .
     rows = {str(row.measure): row for row in rows_of(held)}
     return QualityRow(
         _set_words(name, units),
-        name == "repair" and units == found.chosen,
+        name == "worst" and units == found.chosen,
         tuple(_cell(measure, rows[measure]) if measure in rows else None for measure in measures),
         int(held["images"].iloc[0]),
     )
@@ -80,7 +80,7 @@ def _quality_row(found: Artifacts, name: str, units: int, measures: tuple[str, .
 def _set_words(name: str, units: int) -> str:
     words = {
         "before": "as the model makes them",
-        "repair": f"without the {units} worst units",
+        "worst": f"without the {units} worst units",
         "review": f"without the {units} units marked by hand",
     }
     return words.get(name, "real images, against other real ones")
@@ -122,7 +122,7 @@ def sentence(found: Artifacts, layer: Layer) -> str:
             f" {tried} units of {layer.name} does not surely bring images nearer to real ones. The kernel distance of"
             f" those that score is {told(before.value)}.{beside}"
         )
-    after = figure_of(found, "repair", found.chosen)
+    after = figure_of(found, "worst", found.chosen)
     what = (
         f"{count(found.chosen)} of {layer.units} units of {layer.name}, the worst of {found.suspected} suspected ones"
     )
@@ -135,12 +135,12 @@ def sentence(found: Artifacts, layer: Layer) -> str:
     )
     return (
         f"Turning off {what}, {outcome}: the kernel distance changes by {told(after.change)}, from"
-        f" {told(before.value)} to {told(after.value)}. {beside_random(found, 'repair', found.chosen)}{beside}"
+        f" {told(before.value)} to {told(after.value)}. {beside_random(found, 'worst', found.chosen)}{beside}"
     )
 
 
 def beside_random(found: Artifacts, name: str, units: int) -> str:
-    """What the repair, or ('review') turning off the marked units, does beside random units on the same images."""
+    """What the worst units, or ('review') turning off the marked units, does beside random units on the same images."""
     same = found.curve[found.curve["units"] == units]
     random = same[same["set"] == BESIDE[name]]
     if random.empty:
@@ -155,8 +155,9 @@ def beside_random(found: Artifacts, name: str, units: int) -> str:
     )
     no_better = " So this is no better than turning off random units." if own >= least else ""
     return (
-        f"On the first {count(found.random_scored)} of these images it changes by {plain(own)}, and without as many"
-        f" random units{activation(random)} by {plain(least)} to {plain(most)}, in {len(random)} sets.{no_better}"
+        f"On the first {count(found.random_scored)} of these images the kernel distance changes by {plain(own)}, and"
+        f" without as many random units{activation(random)} by {plain(least)} to {plain(most)}, in {len(random)} sets."
+        f"{no_better}"
     )
 
 
@@ -195,7 +196,7 @@ def listed_sentence(found: Artifacts) -> str:
     sure = int((further & (found.units["q"] < SURE)).sum())
     why = (
         "the kernel distance itself is not above 0."
-        if not figure_of(found, "before", 0).value.value > 0
+        if found.units["share"].isna().all()
         else "none alone surely brings images nearer to real ones."
         if not sure
         else f"{count(sure)} alone surely bring{'s' * (sure == 1)} images nearer to real ones, but by less than one per"
@@ -229,7 +230,7 @@ def curves(found: Artifacts) -> tuple[Curve, ...]:
     before = figure_of(found, "before", 0).value
     if not before.low > 0 or not (found.curve["distance"] > 0).all():
         return ()
-    worst = [row for row in rows_of(found.curve) if row.set == "repair"]
+    worst = [row for row in rows_of(found.curve) if row.set == "worst"]
     zero = Point(0.0, 0.0, 0.0)
     points = [Point(*(-float(v) / float(r.distance) for v in (r.change, r.change_high, r.change_low))) for r in worst]
     random = found.curve[found.curve["set"] == "random"]
