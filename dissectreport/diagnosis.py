@@ -76,6 +76,11 @@ def tried(sizes: Sequence[int], units: int) -> list[int]:
     return sorted({min(size, units) for size in sizes} - {0})
 
 
+def _beside(reference: Reference) -> tuple[int, int]:
+    """Which real images those are: what is told beside others has another place."""
+    return reference.first, len(reference.features)
+
+
 def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
     """Of `others` those whose mean activation is nearest to that of some leading units, drawn at random."""
     left, chosen = list(others), []
@@ -153,12 +158,12 @@ class Diagnosing:
         reference = Reference.of(real, scale)
         # What is chosen beside some real images is scored beside others, where there are enough.
         count = min(self.checkup.scored, len(real))
-        choosing, apart = reference.split(count)
-        first = self._first_order(real[count:] if apart else real, side, scale)
+        choosing = reference.without(count)
+        first = self._first_order(real, side, choosing)
         design, design_at = self._design(first)
         tests, tests_at = self._test(design, choosing)
         order = design.tested.worst(tests)
-        scored = self._score(order, reference, choosing, design)
+        scored = self._score(order, reference, choosing, design, count)
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
         pictures_at = self._pictures(design, tests, order, scored, near)
         for line in self._lines(scored.images, real.shape):
@@ -172,7 +177,6 @@ class Diagnosing:
             "counts": {
                 "real": len(real),
                 "choosing": len(choosing.features),
-                "apart": apart,
                 "left_out": self.left_out,
                 "dissected": dissected,
                 "scored": scored.images,
@@ -267,11 +271,11 @@ class Diagnosing:
         rows = self._features(place, make, shards(count, SHARD), "describing generated images")
         return rows.values, place.folder.name
 
-    def _first_order(self, real: Any, side: Any, scale: Scale) -> Nearing:
+    def _first_order(self, real: Any, side: Any, choosing: Reference) -> Nearing:
         from dissectreport.diagnose import Sides, make_nearing
 
-        place = self._store("nearing", sides=[len(real), len(side)])
-        make = partial(make_nearing, self.job.source, self.exam, Sides(real, side, scale))
+        place = self._store("nearing", sides=[*_beside(choosing), len(side)])
+        make = partial(make_nearing, self.job.source, self.exam, Sides(real[choosing.first :], side, choosing.scale))
         wanted = shards(self.checkup.gradients, PAIR)
         self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
         found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
@@ -292,7 +296,7 @@ class Diagnosing:
         places = tested.finalists(Effects.of(rows, real), checkup.finalists, self.wish.reviewed)
         sets = [(), *((unit,) for unit in tested.units[places].tolist())]
         more, beside = self._ablated(sets, seed, checkup.retested, "testing some further", checkup.tested)
-        facts = [place.folder.name, beside.folder.name, len(real), list(tested.roles)]
+        facts = [place.folder.name, beside.folder.name, *_beside(reference), list(tested.roles)]
         kept = self._store("tests", of=facts, images=[checkup.tested, checkup.retested])
         tests = SingleEffects.of(rows, reference.scale(more.values), tested, places, real)
         kept.save("tests", vars(tests))
@@ -316,7 +320,7 @@ class Diagnosing:
         exam, checkup = self.exam, self.checkup
         first = checkup.tested + checkup.retested
         rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", first)
-        facts = [place.folder.name, len(reference.features)]
+        facts = [place.folder.name, *_beside(reference)]
         kept = self._store("weighed", of=facts, first=first, images=checkup.weighed)
         if not self._sound(kept, "changes"):
             before, changes = diagnosis.kernel_changes(reference, rows.values)
@@ -324,11 +328,10 @@ class Diagnosing:
         told = kept.load("changes")
         return diagnosis.chosen_size(diagnosis.unpacked_changes(told)), float(told["distance"][0]), kept.folder.name
 
-    def _score(self, order: Units, reference: Reference, choosing: Reference, design: Design) -> Scored:
+    def _score(self, order: Units, reference: Reference, choosing: Reference, design: Design, count: int) -> Scored:
         sizes = tried(self.checkup.sizes, len(order))
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         names = ["before", *(f"worst {size}" for size in sizes)]
-        count = min(self.checkup.scored, len(reference.features))
         rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
         found, quality_at = self._judged(reference, rows, names, place)
         marked_at, judged_at = "", [quality_at]

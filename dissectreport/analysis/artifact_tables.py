@@ -121,7 +121,6 @@ def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) ->
         reference=facts["reference"],
         real=counts["real"],
         beside=counts["choosing"],
-        apart=counts["apart"],
         against_itself=read.found["real"].images,
         choosing=checkup["gradients"],
         tested=checkup["tested"],
@@ -314,11 +313,11 @@ def _changes(read: _Found, variants: NDArray[Any]) -> list[tuple[float, Halved]]
 
 def _choice(read: _Found) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, on the latents that choose how many a repair ablates."""
-    distance, chosen = float(read.weighed["distance"][0]), read.chosen
+    chosen = read.chosen
     rows: list[dict[str, Any]] = []
     for size, change in read.changes.items():
         row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": read.facts["counts"]["choosing"]}
-        row |= {"distance": distance, "change": float(change.value), "chosen": size == chosen}
+        row |= {"distance": read.distance, "change": float(change.value), "chosen": size == chosen}
         low, high = change.interval()
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
     columns = ["units", "images", "real", "distance", "change", "change_low", "change_high", "chosen"]
@@ -372,7 +371,7 @@ def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
     found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
     if counts["left_out"]:
         found.append(f"{counted(counts['left_out'], 'real image')} could not be read and took no part.")
-    if not counts["apart"]:
+    if counts["choosing"] == counts["real"]:
         found.append(
             f"There are {counts['real']:,} real images, too few to keep some apart: units were chosen beside the ones"
             " that score, which flatters the repair a little."

@@ -140,9 +140,7 @@ class Artifacts:
     real: int
     """Real images."""
     beside: int
-    """Real images beside which units and the size of the repair are chosen."""
-    apart: bool
-    """Whether those are others than the ones that score."""
+    """Real images beside which units and the size of the repair are chosen: not those that score, where enough are."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
     choosing: int
@@ -208,6 +206,11 @@ class Artifacts:
         less = told["measure"].str.endswith("_distance")
         words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
         return Figures(words, told.assign(less_is_better=less))
+
+    @property
+    def apart(self) -> bool:
+        """Whether units are chosen beside other real images than those that score."""
+        return self.beside < self.real
 
     @property
     def repair(self) -> tuple[int, ...]:

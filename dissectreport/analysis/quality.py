@@ -186,6 +186,8 @@ class Reference:
     features: Floats
     """(N, d) on that scale."""
     scale: Scale
+    first: int = 0
+    """Place of the first of them among the real images of a run."""
 
     @classmethod
     def of(cls, real: NDArray[Any], scale: Scale | None = None) -> Reference:
@@ -194,14 +196,10 @@ class Reference:
         scale = scale or Scale.of(real)
         return cls(scale(real), scale)
 
-    def split(self, images: int) -> tuple[Reference, bool]:
-        """The reference beside which units are chosen where the first `images` score, and whether it is apart.
-
-        It is the other real images; all of them where too few would be left.
-        """
+    def without(self, images: int) -> Reference:
+        """The real images but the first, beside which is chosen what these score; all where too few would be left."""
         rest = self.features[images:]
-        apart = len(rest) >= FEWEST
-        return (Reference(rest, self.scale) if apart else self), apart
+        return Reference(rest, self.scale, images) if len(rest) >= FEWEST else self
 
     def side(self, images: int) -> Side:
         """The first real images."""

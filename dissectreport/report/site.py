@@ -263,9 +263,10 @@ def _draw(site: Site, number: int) -> Files:
 def _units(site: Site, number: int, first: int, end: int) -> Files:
     """Strips and pages of some units of a layer."""
     layer = site.dissection.layers[number]
-    rows = LayerRows.of(layer, site.dissection.interventions)
+    units = range(first, end)
+    rows = LayerRows.of(layer, units, site.dissection.interventions)
     files: Files = {}
-    for unit in range(first, end):
+    for unit in units:
         files |= _unit_files(site, layer, rows, unit)
     return files
 

@@ -123,20 +123,20 @@ class LayerRows:
     effects: Mapping[int, list[Any]]
 
     @classmethod
-    def of(cls, layer: Layer, found: Interventions | None = None) -> LayerRows:
-        """All rows, grouped; `found` is what the units of one layer cause."""
+    def of(cls, layer: Layer, units: range, found: Interventions | None = None) -> LayerRows:
+        """The rows of some units, grouped, in the table of all; `found` is what the units of one layer cause."""
         return cls(
             list(layer.table.itertuples()),
-            _by_unit(layer.pairs),
-            _by_unit(layer.labels),
-            _by_unit(layer.correlated),
-            _by_unit(found.effects) if found is not None and found.layer == layer.name else {},
+            _by_unit(layer.pairs, units),
+            _by_unit(layer.labels, units),
+            _by_unit(layer.correlated, units),
+            _by_unit(found.effects, units) if found is not None and found.layer == layer.name else {},
         )
 
 
-def _by_unit(table: pd.DataFrame) -> Mapping[int, list[Any]]:
+def _by_unit(table: pd.DataFrame, units: range) -> Mapping[int, list[Any]]:
     groups: dict[int, list[Any]] = {}
-    for row in rows_of(table):
+    for row in rows_of(table[table["unit"].between(units.start, units.stop - 1)]):
         groups.setdefault(int(row.unit), []).append(row)
     return groups
 
