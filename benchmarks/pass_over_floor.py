@@ -15,12 +15,14 @@ import torch
 from common import processor_seconds, write
 from torch import Tensor, nn
 
-from dissectreport import counting, plugins, probe
-from dissectreport.measure import even_cells
+from dissectreport import plugins
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.plan import SHARD
+from dissectreport.networks import hooks
+from dissectreport.run.plan import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.worker import counting
+from dissectreport.worker.dissection import even_cells
 
 PAPER = (512, 512, 512, 512, 256, 128, 64, 32)
 CONCEPTS = 120
@@ -57,7 +59,7 @@ def levels_of(maps: Tensor) -> Levels:
 
 def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
     """Images and maps of some latents, one by one: the fastest way on a CPU at 256 pixels."""
-    with torch.no_grad(), probe.reading(module, layers) as seen:
+    with torch.no_grad(), hooks.reading(module, layers) as seen:
         parts = []
         for one in z:
             image = module(one[None])
@@ -101,7 +103,7 @@ def embedded() -> list[dict[str, Any]]:
     generator, segmenter = plugins.generator("scenes_pgan"), plugins.segmenter("scenes")
     z = torch.randn(SHARD, *generator.latent_shape)
     names = list(generator.default_layers)
-    with torch.no_grad(), probe.reading(generator.module, names) as seen:
+    with torch.no_grad(), hooks.reading(generator.module, names) as seen:
         images = generator(z)
         maps = dict(seen)
         labels = segmenter(images)

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from made import made_dissection
 from test_browser import as_sent
 
-from dissectreport.report.site import write_site
-from dissectreport.serving import server
+from dissectreport.publish.serve import server
+from dissectreport.report.site.build import write_site
 
 RUNS = 5
 SYSTEM = "/usr/bin/chromium"

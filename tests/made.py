@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dissectreport.analysis import interventions
-from dissectreport.analysis.dissection import (
+from dissectreport.analysis.real_images import reality
+from dissectreport.analysis.results import interventions
+from dissectreport.analysis.results.dissection import (
     Curves,
     Dissection,
     Examples,
@@ -21,9 +22,8 @@ from dissectreport.analysis.dissection import (
     Provenance,
     Trust,
 )
-from dissectreport.analysis.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
-from dissectreport.analysis.reality import reality
-from dissectreport.plan import rule_named
+from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.run.plan import rule_named
 from dissectreport.stats.areas import Areas
 
 NAMES = {

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dissectreport.models import proggan
 from dissectreport.models.wrap import NetworkGenerator
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters.base import Concept, Vocabulary
 
 SAMPLES = 100

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissectreport.analysis import chance, units
-from dissectreport.analysis.chance import Groups, Scores, agreement, judge, score
-from dissectreport.analysis.concepts import concept_table, position_only, seen_by_half, unsplit
-from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.student import quantile, upper_tail
-from dissectreport.analysis.units import mattering, mean_iou
+from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.common.student import quantile, upper_tail
+from dissectreport.analysis.dissection import corrected_rule, units
+from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, agreement, judge, score
+from dissectreport.analysis.dissection.units import mattering, mean_iou
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.null import Chance
 
@@ -154,8 +154,8 @@ def test_units_judged_in_blocks_have_the_scores_of_all_units_judged_at_once(at_o
     random = np.random.default_rng(5)
     shards_ = [(number % 20, drawn_shard(random)) for number in range(44)]
     whole = score(Groups.of(shards_), 64, replicates=3)
-    monkeypatch.setattr(chance, "AT_ONCE", at_once)
-    blocks = chance.blocks(7, 5, 32)
+    monkeypatch.setattr(corrected_rule, "AT_ONCE", at_once)
+    blocks = corrected_rule.blocks(7, 5, 32)
     assert len(blocks) > 1
     parts = Scores.together([score(Groups.of(shards_, block), 64, replicates=3) for block in blocks])
     assert len(leaves(whole)) == len(leaves(parts)) == 22
@@ -189,9 +189,9 @@ def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
 
 
 def test_blocks_hold_every_unit_once():
-    found = [unit for block in chance.blocks(512, 300, 32) for unit in range(*block.indices(512))]
+    found = [unit for block in corrected_rule.blocks(512, 300, 32) for unit in range(*block.indices(512))]
     assert found == list(range(512))
-    assert 1 < len(chance.blocks(512, 300, 32)) < 20
+    assert 1 < len(corrected_rule.blocks(512, 300, 32)) < 20
 
 
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():

@@ -17,11 +17,11 @@ from axe_playwright_python.sync_playwright import Axe
 from made import made_dissection, under_rule, widened, with_causes
 from playwright.sync_api import Browser, Page, Response, expect
 
-from dissectreport.plan import RULES
-from dissectreport.report import images
-from dissectreport.report.figures import share, times
-from dissectreport.report.site import write_site
-from dissectreport.serving import server
+from dissectreport.publish.serve import server
+from dissectreport.report.html import images
+from dissectreport.report.html.numbers import share, times
+from dissectreport.report.site.build import write_site
+from dissectreport.run.plan import RULES
 
 HOME = "planted/index.html"
 LAYER = "planted/layer1/index.html"

@@ -16,15 +16,15 @@ from playwright.sync_api import Browser, Page, expect
 from test_browser import opened
 from test_site import broken_links
 
-from dissectreport.marks import read_marks
-from dissectreport.preferences import Preferred, read_choices
-from dissectreport.report.assets import load_assets
-from dissectreport.report.model import Site
-from dissectreport.report.places import Places
-from dissectreport.report.preference_page import Pairs, name_of, preference_images, preference_page
-from dissectreport.report.real_chart import Held, fraction, ratios
-from dissectreport.report.real_page import real_page
-from dissectreport.report.site import preference_files, write_site
+from dissectreport.report.artifacts.preference_page import Pairs, name_of, preference_images, preference_page
+from dissectreport.report.common.model import Site
+from dissectreport.report.html.assets import load_assets
+from dissectreport.report.html.places import Places
+from dissectreport.report.pages.real_images import real_page
+from dissectreport.report.pages.real_images_chart import Held, fraction, ratios
+from dissectreport.report.site.build import preference_files, write_site
+from dissectreport.review.marked_units import read_marks
+from dissectreport.review.preferences import Preferred, read_choices
 
 SHEET = "planted/layer1/review.html"
 BLIND = "planted/preference.html"
@@ -251,7 +251,7 @@ def test_without_real_images_there_is_no_page_and_the_segmenters_page_says_so(tm
 
 def test_the_scale_of_ratios_is_one_of_doublings() -> None:
     assert [fraction(step) for step in (-3, 0, 1)] == ["1/8", "as much", "2×"]
-    from dissectreport.report.charts import Point
+    from dissectreport.report.html.charts import Point
 
     nan = float("nan")
     rows = [

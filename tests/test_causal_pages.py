@@ -18,15 +18,15 @@ from made import made_dissection, with_causes
 from PIL import Image
 from test_site import HOSTILE, Page, broken_links, contents, hostile, pages, said, under, unsupported
 
-from dissectreport.analysis.dissection import COLUMNS, Dissection
-from dissectreport.analysis.interventions import COLUMNS as CAUSAL_COLUMNS
-from dissectreport.analysis.interventions import Interventions
-from dissectreport.report import images
-from dissectreport.report.causal_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
-from dissectreport.report.charts import Point
-from dissectreport.report.figures import change, gain, percent, removed, share
-from dissectreport.report.places import Places
-from dissectreport.report.site import write_site
+from dissectreport.analysis.results.dissection import COLUMNS, Dissection
+from dissectreport.analysis.results.interventions import COLUMNS as CAUSAL_COLUMNS
+from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.report.html import images
+from dissectreport.report.html.charts import Point
+from dissectreport.report.html.effect_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
+from dissectreport.report.html.numbers import change, gain, percent, removed, share
+from dissectreport.report.html.places import Places
+from dissectreport.report.site.build import write_site
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 
 PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
 SMALL = [

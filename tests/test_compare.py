@@ -18,8 +18,7 @@ from made import made_dissection, of_training, under_rule, with_causes
 from test_site import HOSTILE, Page, broken_links, contents, hostile, unsupported
 from typer.testing import CliRunner, Result
 
-from dissectreport.analysis.chance import Verdict
-from dissectreport.analysis.comparing import (
+from dissectreport.analysis.comparison.differences import (
     Chosen,
     Scale,
     apart_from_zero,
@@ -34,13 +33,15 @@ from dissectreport.analysis.comparing import (
     total,
     trend,
 )
-from dissectreport.analysis.dissection import Dissection
-from dissectreport.analysis.profiles import Estimate, Profile, Quality, profile_of
-from dissectreport.analysis.units import Words, counts_of, tally
-from dissectreport.cli import app
+from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, profile_of
+from dissectreport.analysis.dissection.corrected_rule import Verdict
+from dissectreport.analysis.dissection.units import Words, counts_of, tally
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
-from dissectreport.report.compare_data import CALL, read_sited
-from dissectreport.report.compare_words import (
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.compare.data import CALL, read_sited
+from dissectreport.report.compare.sentences import (
     effect_changes,
     intervals,
     labels,
@@ -50,8 +51,7 @@ from dissectreport.report.compare_words import (
     warnings,
     whole,
 )
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
 
 ONE, TWO = "one", "two"
 

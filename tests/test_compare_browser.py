@@ -14,11 +14,11 @@ from test_browser import assert_fits, assert_no_violation, opened
 from test_compare import renamed, with_quality
 from test_site import hostile
 
-from dissectreport.analysis.profiles import Estimate
-from dissectreport.report.assets import style_alone
-from dissectreport.report.compare_charts import Row, rows
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.analysis.comparison.profiles import Estimate
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.compare.charts import Row, rows
+from dissectreport.report.html.assets import style_alone
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
 
 pytestmark = pytest.mark.browser
 

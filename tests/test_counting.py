@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from dissectreport import counting, measure, probe
+from dissectreport.networks import hooks
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.levels import CELLS, NULL_TAILS, TAILS, Levels
+from dissectreport.worker import counting
+from dissectreport.worker import dissection as measure
 
 GRID = 8
 CONCEPTS = 7
@@ -121,11 +123,11 @@ def test_a_concept_in_two_slots_of_a_pixel_counts_once():
 def test_upsampling_equals_interpolation_between_pixel_centres():
     maps = torch.randn(2, 3, 5, 7)
     wanted = interpolate(maps, (16, 20), mode="bilinear", align_corners=False)
-    assert torch.allclose(probe.upsample(maps, (16, 20)), wanted, atol=1e-6)
+    assert torch.allclose(hooks.upsample(maps, (16, 20)), wanted, atol=1e-6)
 
 
 def test_zero_edges_fade_outside_the_outermost_centres():
-    laid = probe.upsample(torch.ones(1, 1, 2, 2), (4, 4), "zero")[0, 0]
+    laid = hooks.upsample(torch.ones(1, 1, 2, 2), (4, 4), "zero")[0, 0]
     assert torch.allclose(laid[0], torch.tensor([0.5625, 0.75, 0.75, 0.5625]))
     assert laid[1, 1] == 1
 

@@ -16,12 +16,12 @@ from test_site import HOSTILE, Page, broken_links, contents, pages
 from typer.testing import CliRunner
 
 import dissectreport
-from dissectreport.analysis.dissection import Dissection
-from dissectreport.cli import app
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.dissect_json import dissect_json, old_pictures, read_dissect_json
-from dissectreport.report.imported import write_imported
-from dissectreport.report.site import write_comparison, write_site
+from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
+from dissectreport.report.export.imported import write_imported
+from dissectreport.report.site.build import write_comparison, write_site
 
 
 @pytest.fixture(scope="module")

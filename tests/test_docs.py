@@ -15,7 +15,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from dissectreport import plugins
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 from dissectreport.models import described
 
 DOCS = Path(__file__).parents[1] / "docs"

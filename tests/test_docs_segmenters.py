@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from dissectreport import plugins
-from dissectreport.cli import app
-from dissectreport.measure import Models, Source
+from dissectreport.cli.app import app
 from dissectreport.segmenters.words import parsed
+from dissectreport.worker.dissection import Models, Source
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own-segmenter.md", "own-words.md")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from dissectreport.training.brush import Drawing
-from dissectreport.training.drawings import SUBJECTS, cached_drawings, draw, draw_many, load_drawings, load_images
+from dissectreport.drawings.brush import Drawing
+from dissectreport.drawings.dataset import SUBJECTS, cached_drawings, draw, draw_many, load_drawings, load_images
 
 each_subject = pytest.mark.parametrize("subject", list(SUBJECTS))
 

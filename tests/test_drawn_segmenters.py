@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dissectreport.analysis.assemble import trained
+from dissectreport.drawings.dataset import SUBJECTS, draw_many
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters import rooms, scenes
 from dissectreport.segmenters.colour import COLOURS
 from dissectreport.segmenters.drawn import WEIGHTS, DrawnNetwork, DrawnSegmenter, class_counts, leading, load_drawn
-from dissectreport.training.drawings import SUBJECTS, draw_many
 from dissectreport.training.segmenter import SHIFTS, as_images, iou_by_concept, mean
 
 FRESH_SEED = 77_777

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import dissectreport
 from dissectreport.errors import WeightsError
-from dissectreport.identity import identity_of
 from dissectreport.models.embedded import WEIGHTS, drawn, embedded
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.report.assets import templates_folder
+from dissectreport.networks.identity import identity_of
+from dissectreport.report.html.assets import templates_folder
 
 SIZES = (8, 8, 8, 4)
 

@@ -16,7 +16,7 @@ from dissectreport.errors import FeaturesError, WeightsError
 from dissectreport.features.base import SegmenterFeatures
 from dissectreport.features.inception import Inception, InceptionFeatures, fitted, load, mean_inside
 from dissectreport.models.planted import load as planted
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import colour
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.segmenters import scenes as scenes_segmenter

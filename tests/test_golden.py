@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from made import made_dissection, with_causes
 
-from dissectreport.report.site import write_site
+from dissectreport.report.site.build import write_site
 
 GOLDEN = Path(__file__).parent / "golden"
 KEPT = {".html", ".csv"}

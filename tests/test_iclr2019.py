@@ -11,15 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
-from dissectreport import counting, measure, pipeline, probe, reference, store
-from dissectreport.analysis.reference import Evidence, score
-from dissectreport.analysis.search import information_ratio, quadrants, search
-from dissectreport.plan import Plan, Reading, rule_named
-from dissectreport.sampler import latents
+from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
+from dissectreport.analysis.dissection.published_rules import Evidence, score
+from dissectreport.cache import store
+from dissectreport.networks import hooks
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.run.plan import Plan, Reading, rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import FINE, ExactLevels, searched
 from dissectreport.stats.peaks import Peaks
+from dissectreport.worker import counting, published_rules
+from dissectreport.worker import dissection as measure
 
 UNITS, CONCEPTS = 32, 31
 CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
@@ -28,7 +32,7 @@ CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
 def read(seed):
     """(100, 32, 8, 8) activations, one image at a time as in the reference."""
     z = latents(seed, 0, SAMPLES, (32,))
-    return torch.cat([probe.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
+    return torch.cat([hooks.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +203,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 
 
 def test_a_whole_run_finds_what_the_reference_found(cache):
-    options = pipeline.Options(
+    options = steps.Options(
         "reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -211,8 +215,8 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
         workers=1,
         cache=cache,
     )
-    pipeline.measure(options)
-    dissection = pipeline.load(options.model, "iclr2019", cache)
+    steps.measure(options)
+    dissection = steps.load(options.model, "iclr2019", cache)
     table = dissection.layers[0].table
     label = fixture()["unit_label"]
     assert dissection.provenance.grid == GRID
@@ -225,7 +229,7 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
 
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -236,8 +240,8 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
         workers=1,
         cache=cache,
     )
-    written = pipeline.build(options, cache / "site")
-    dissection = pipeline.load("planted", "iclr2019", cache)
+    written = steps.build(options, cache / "site")
+    dissection = steps.load("planted", "iclr2019", cache)
     assert written.index.exists()
     assert dissection.provenance.grid == 32
     assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
@@ -252,7 +256,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
 
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
-    options = pipeline.Options(
+    options = steps.Options(
         "reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -264,20 +268,20 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
         workers=1,
         cache=cache,
     )
-    first = pipeline.measure(options)
+    first = steps.measure(options)
     heard = []
 
-    class Ear(pipeline.Silent):
+    class Ear(steps.Silent):
         def progress(self, task, done, total, unit):
             heard.append(task)
 
-    assert pipeline.measure(options, Ear()) == first
+    assert steps.measure(options, Ear()) == first
     assert not heard
     searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
     before = searched_in.path("levels").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
-    assert pipeline.measure(options, Ear()) == first
+    assert steps.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
     assert searched_in.path("levels").read_bytes() == before
 
@@ -323,5 +327,5 @@ def test_a_unit_must_exceed_both_cut_offs(judged, iou, iqr, passes):
 def test_the_pretend_observation_pairs_every_image_with_the_masks_of_the_next():
     labels = torch.arange(5).reshape(5, 1, 1, 1).expand(5, 1, 4, 4)
     plan = Plan("generator", "segmenter", "iclr2019", grid=4)
-    assert reference.laid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]
-    assert reference.laid(labels, plan, Reading(LAYER))[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert published_rules.laid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]
+    assert published_rules.laid(labels, plan, Reading(LAYER))[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]

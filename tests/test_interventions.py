@@ -15,20 +15,22 @@ from planted_oracle import features, has
 from planted_oracle import inserted as slowly_inserted
 from torch import Tensor, nn
 
-from dissectreport import intervene, ordering, probe
-from dissectreport.analysis import causal
-from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.interventions import tables as causal
 from dissectreport.errors import ModelError, SegmenterError
-from dissectreport.intervene import Bench, pixels_by_image
-from dissectreport.interventions import as_set, random_sets
-from dissectreport.measure import Source
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
-from dissectreport.probe import Edit, at_blocks, opened
-from dissectreport.sampler import latents
+from dissectreport.networks import hooks
+from dissectreport.networks.hooks import Edit, at_blocks, opened
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline.interventions import as_set, random_sets
+from dissectreport.run.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
+from dissectreport.worker import interventions as intervene
+from dissectreport.worker import orderings
+from dissectreport.worker.dissection import Source
+from dissectreport.worker.interventions import Bench, pixels_by_image
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
@@ -168,7 +170,7 @@ def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
 
 def test_edits_are_made_one_after_another() -> None:
     given = torch.randn(1, 3, 4, 4)
-    both = probe.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
+    both = hooks.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
     assert both[:, 0].abs().max() == 0
     assert (both[:, 1] == 3).all()
     assert torch.equal(both[:, 2], given[:, 2])
@@ -339,7 +341,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 # --- orders ---
 
 
-def lesson(bench: Bench, concept: str) -> ordering.Lesson:
+def lesson(bench: Bench, concept: str) -> orderings.Lesson:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(bench.aim, concepts=(number_of(concept),))
     found = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
@@ -351,7 +353,7 @@ def lesson(bench: Bench, concept: str) -> ordering.Lesson:
     start = np.random.RandomState(5).rand(len(UNITS)) / 2
     start[UNIT["ball_mirror"]] = 1
     start[[UNIT[name] for name in ROOF]] = 0.1
-    return ordering.Lesson(
+    return orderings.Lesson(
         0,
         start,
         found["presence"].concept_means()[0],
@@ -366,7 +368,7 @@ def lesson(bench: Bench, concept: str) -> ordering.Lesson:
 def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(bench: Bench, concept: str) -> None:
     budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = ordering.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
+    weight, _, losses = orderings.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
     leading = set(np.argsort(-weight)[: len(causes)].tolist())
     assert leading == causes
     assert np.isfinite(losses).all()
@@ -375,18 +377,18 @@ def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(benc
 
 def test_greedy_takes_every_unit_that_draws_a_concept_together_first(bench: Bench) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
-    order = ordering.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
+    order = orderings.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
 def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) -> None:
     one = lesson(bench, "ball")
-    places, gains = ordering.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
+    places, gains = orderings.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
     assert (gains > 0).any()
     for (sample, place), gain in zip(places, gains, strict=True):
-        at = ordering.open_samples(bench, [int(sample)])
+        at = orderings.open_samples(bench, [int(sample)])
         labels = bench.labels(bench.images(at, at.activations))
         row, column = divmod(int(place), 8)
         if has(labels, "ball")[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].any():
@@ -396,7 +398,7 @@ def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) 
 def test_images_are_learned_on_or_kept_back_never_both() -> None:
     one = (np.array([3, 5, 3, 9, 11, 12]), np.arange(6))
     two = (np.array([5, 9, 20, 21]), np.arange(4))
-    learning, keeping = ordering.split([one, two], 0.5)
+    learning, keeping = orderings.split([one, two], 0.5)
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
     assert len(learning[0][0]) + len(keeping[0][0]) == 6
     assert all(len(kind[0]) for kind in (*learning, *keeping))
@@ -406,7 +408,7 @@ def test_images_are_learned_on_or_kept_back_never_both() -> None:
 def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int, share: float) -> None:
     random = np.random.RandomState(seed)
     kinds = [(random.permutation(60)[:n], np.arange(n)) for n in (ours, theirs)]
-    learning, keeping = ordering.split(kinds, share)
+    learning, keeping = orderings.split(kinds, share)
     for (samples, _), (learned, _), (kept, _) in zip(kinds, learning, keeping, strict=True):
         assert sorted([*learned, *kept]) == sorted(samples)
         assert len(kept) >= max(1, round(share * len(samples)))
@@ -416,19 +418,19 @@ def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int,
 def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(bench: Bench) -> None:
     one = lesson(bench, "ball")
     few = replace(one, present=one.present[:12], places=one.places[:12])
-    _, penalty, losses = ordering.learn_alpha(
+    _, penalty, losses = orderings.learn_alpha(
         bench, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
     )
     assert np.isfinite(losses).all() and penalty in QUICK.penalties
     none = replace(one, present=one.present[:1], places=one.places[:1])
-    weight, penalty, _ = ordering.learn_alpha(bench, QUICK, none, number_of("ball"))
+    weight, penalty, _ = orderings.learn_alpha(bench, QUICK, none, number_of("ball"))
     assert np.isnan(penalty) and np.array_equal(weight, one.start)
 
 
 def test_an_optimisation_that_diverges_says_so(bench: Bench) -> None:
     broken = replace(lesson(bench, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        ordering.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
+        orderings.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---

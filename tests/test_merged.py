@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport import counting, plugins
+from dissectreport import plugins
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.jobs import identity
+from dissectreport.pipeline.prepare import identity
 from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS
 from dissectreport.segmenters.merged import merged
+from dissectreport.worker import counting
 
 
 @dataclass(frozen=True)

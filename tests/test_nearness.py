@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport.analysis.quality import Reference, judge
+from dissectreport.analysis.artifacts.quality import Reference, judge
 from dissectreport.models.planted import TRUTH, UNIT, UNITS, PlantedGenerator
 from dissectreport.models.planted import load as planted
-from dissectreport.nearness import Nearness, Neighbours, Witness
-from dissectreport.probe import Edit, opened
-from dissectreport.sampler import latents
+from dissectreport.networks.hooks import Edit, opened
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.stats.features import Scale
+from dissectreport.worker.realism import Nearness, Neighbours, Witness
 
 N, D = 60, 5
 

@@ -17,10 +17,10 @@ from PIL import Image
 from test_site import HOSTILE, hostile
 
 import dissectreport
-from dissectreport.analysis.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError, UnknownName
-from dissectreport.report.notebook import Report, of_dissection, of_site
-from dissectreport.report.site import write_site
+from dissectreport.report.export.notebook import Report, of_dissection, of_site
+from dissectreport.report.site.build import write_site
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
 

@@ -16,20 +16,23 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from dissectreport import pipeline, plugins, probe, records
-from dissectreport.checking import look_over
+from dissectreport import plugins
+from dissectreport.cache import records
 from dissectreport.checkpoints.fitting import fit, tensors_at
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
-from dissectreport.jobs import prepare, reproduce
-from dissectreport.measure import Source
 from dissectreport.models.described import beside
 from dissectreport.models.inputs import Constant, Inputs, Labels, Noise
 from dissectreport.models.layers import usual
 from dissectreport.models.outputs import Output, doubt_about
 from dissectreport.models.wrap import Called, NetworkGenerator
-from dissectreport.pipeline import Options
-from dissectreport.sampler import latents
+from dissectreport.networks import hooks
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.pipeline.preflight import look_over
+from dissectreport.pipeline.prepare import prepare, reproduce
+from dissectreport.pipeline.steps import Options
+from dissectreport.worker.dissection import Source
 
 NETWORKS = '''
 import torch
@@ -218,7 +221,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
     built = run.invoke(app, ["build", "mine.toml", *words])
     assert built.exit_code == 0, built.output
-    found = pipeline.load("mine.toml", cache=Path("cache"))
+    found = steps.load("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
         ("main.2", 32),
         ("main.5", 16),
@@ -230,7 +233,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     assert "untrained" in set(found.layers[0].controls["control"])
     # What is read is what the network computes: hooks of its own give the same, in place or not.
     z = latents(1, 0, 4, (20, 1, 1))
-    ours = probe.read(plugins.generator("mine.toml"), ["main.1", "main.2"], z)
+    ours = hooks.read(plugins.generator("mine.toml"), ["main.1", "main.2"], z)
     with torch.no_grad():
         before = network.main[1](network.main[0](z))
     assert torch.allclose(ours["main.1"], before, atol=1e-6)
@@ -266,7 +269,7 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
     monkeypatch.chdir(place)
     for address, name, units in (("first/mine.toml", "mine", 6), ("./second/mine.toml", "mine (second)", 5)):
         for model in (address, name):
-            found = pipeline.load(model, cache=place / "cache")
+            found = steps.load(model, cache=place / "cache")
             assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
     homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
     assert len(homes) == 2 and "mine" in homes
@@ -301,7 +304,7 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     network = made("Dcgan")
     generator = NetworkGenerator("g", network, (20, 1, 1), (32, 32), ("main.1",))
     z = latents(1, 0, 2, (20, 1, 1))
-    at = probe.opened(generator, "main.1", z)
+    at = hooks.opened(generator, "main.1", z)
     first = at.images(at.activations)
     assert torch.equal(at.images(at.activations), first)
     assert torch.allclose(first, network(z), atol=1e-6)
@@ -322,7 +325,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     network = Doubling()
     generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
     z = latents(1, 0, 2, (3, 4, 4))
-    at = probe.opened(generator, "middle", z)
+    at = hooks.opened(generator, "middle", z)
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
@@ -341,8 +344,8 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
-    found = pipeline.load(name, cache=place / "cache")
+    steps.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
+    found = steps.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
 
@@ -424,12 +427,12 @@ def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
-    first = pipeline.measure(options)
+    first = steps.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
-    second = pipeline.measure(options)
+    second = steps.measure(options)
     assert second.reference == {"folder": "others", "images": 19, "left_out": 0}
     assert second.drawn != first.drawn
 
@@ -602,14 +605,14 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
+        steps.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
 
 
-def surveyed(network: nn.Module, *shape: int) -> tuple[probe.Seen, ...]:
-    return probe.survey(Called(network, Inputs.normal(shape), Output()), latents(0, 0, 2, shape))[0]
+def surveyed(network: nn.Module, *shape: int) -> tuple[hooks.Seen, ...]:
+    return hooks.survey(Called(network, Inputs.normal(shape), Output()), latents(0, 0, 2, shape))[0]
 
 
 def test_of_blocks_of_one_shape_the_last_is_read_and_the_image_never(place: Path) -> None:

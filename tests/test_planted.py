@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import BadOption
-from dissectreport.identity import identity_of
 from dissectreport.models.planted import LEVEL, NOISE, ROOF, TRUTH, UNIT, UNITS, PlantedGenerator, load
-from dissectreport.sampler import latents
+from dissectreport.networks.identity import identity_of
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.segmenters.planted import PAINTS, VOCABULARY
 

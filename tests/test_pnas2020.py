@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_oracle import features
 
-from dissectreport import counting, measure, pipeline
-from dissectreport.analysis.reference import Evidence, score
+from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
-from dissectreport.plan import rule_named
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.run.plan import rule_named
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import FINE, ExactLevels, hundredth
+from dissectreport.worker import counting
+from dissectreport.worker import dissection as measure
 
 SAMPLES, GRID, SIDE = 40, 16, 8
 UNITS = len(planted.UNITS)
@@ -180,7 +182,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(shown, cuts, order):
 
 
 def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -191,8 +193,8 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
         workers=1,
         cache=cache,
     )
-    written = pipeline.build(options, cache / "site")
-    dissection = pipeline.load("planted", "pnas2020", cache)
+    written = steps.build(options, cache / "site")
+    dissection = steps.load("planted", "pnas2020", cache)
     (layer,) = dissection.layers
     result = scored(shown, cut(shown[0]))
     verdict, rows = result.judge(), np.arange(UNITS)
@@ -211,9 +213,9 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
 
 
 def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
-    from dissectreport import pipeline
+    from dissectreport.pipeline import steps
 
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -223,8 +225,8 @@ def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
         cache=tmp_path,
         workers=1,
     )
-    pipeline.measure(options)
-    rows = pipeline.load("planted", "pnas2020", tmp_path).layers[0].controls
+    steps.measure(options)
+    rows = steps.load("planted", "pnas2020", tmp_path).layers[0].controls
     rows = rows[(rows["control"] == "measured") & (rows["category"] != "")]
     # The planted units are far from the cut-off: resampling the images hardly changes how many pass.
     assert (rows["units"] - rows["units_low"] <= 3).all()

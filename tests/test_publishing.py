@@ -13,12 +13,12 @@ from made import made_dissection
 from test_site import broken_links, contents
 from typer.testing import CliRunner
 
-from dissectreport import publishing
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 from dissectreport.errors import UnknownName
-from dissectreport.publishing import pages_address
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.publish import github_pages
+from dissectreport.publish.github_pages import pages_address
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
 
 
 def run(*words: Any) -> Any:
@@ -153,22 +153,22 @@ def test_a_push_that_is_rejected_is_one_line(made: Path, bare: Path) -> None:
 
 def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     total = sum(map(len, contents(made).values()))
-    with pytest.raises(publishing.OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
-        publishing.check_size(made, 1)
-    assert publishing.check_size(made, 0) == publishing.check_size(made, 900) == total
+    with pytest.raises(github_pages.OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
+        github_pages.check_size(made, 1)
+    assert github_pages.check_size(made, 0) == github_pages.check_size(made, 900) == total
     result = run(made, "--budget", "1")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert not git(bare, "branch", "--list")
-    monkeypatch.setattr(publishing, "FILE_BUDGET", 2)
-    with pytest.raises(publishing.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
-        publishing.check_size(made, 0)
+    monkeypatch.setattr(github_pages, "FILE_BUDGET", 2)
+    with pytest.raises(github_pages.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
+        github_pages.check_size(made, 0)
 
 
 def test_a_site_is_checked_without_a_repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fits = run(made, "--check")
     assert fits.exit_code == 0 and "holds 1 model and takes" in fits.stdout
-    monkeypatch.setattr(publishing, "FILE_BUDGET", 0)
+    monkeypatch.setattr(github_pages, "FILE_BUDGET", 0)
     refused = run(made, "--check")
     assert refused.exit_code == 1 and "no file of more than" in refused.stderr
     assert run(tmp_path, "--check").exit_code == 1
@@ -178,7 +178,7 @@ def test_a_model_is_drawn_anew_from_the_run_that_its_pages_show(tmp_path: Path) 
     write_site(made_dissection(units=6, layers=1), tmp_path)
     (one,) = read_summaries(tmp_path)
     facts = made_dissection(units=6, layers=1).provenance
-    wanted = publishing._run_of(one)
+    wanted = github_pages._run_of(one)
     assert (wanted.samples, wanted.seed, wanted.grid) == (facts.samples, facts.seed, facts.grid) and wanted.grid
 
 
@@ -216,10 +216,10 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(publishing.pipeline, "render", render)
-    publishing.fit(site, 900, None, Ear())
+    monkeypatch.setattr(github_pages.pipeline, "render", render)
+    github_pages.fit(site, 900, None, Ear())
     assert said == []
-    publishing.fit(site, 1, None, Ear())
+    github_pages.fit(site, 1, None, Ear())
     assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
     said = [line for line in said if "left out" in line]
     steps = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]

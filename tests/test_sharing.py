@@ -14,13 +14,13 @@ from PIL import Image
 from test_site import Page, broken_links, contents, noise, pages
 
 from dissectreport import __version__
-from dissectreport.analysis.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.citation import licence_of
-from dissectreport.report.dissect_json import dissect_json, read_dissect_json
-from dissectreport.report.drawing import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
-from dissectreport.report.imported import write_imported
-from dissectreport.report.site import Written, write_comparison, write_site
+from dissectreport.report.common.site_options import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.export.imported import write_imported
+from dissectreport.report.html.citation import licence_of
+from dissectreport.report.site.build import Written, write_comparison, write_site
 
 BASE = "https://someone.github.io/what%20is%20inside/"
 

@@ -20,11 +20,11 @@ from test_site import HOSTILE, hostile, noise
 from test_site import Page as Parsed
 
 from dissectreport.errors import OutputError
-from dissectreport.report import single
-from dissectreport.report.leaves import key_of
-from dissectreport.report.model import Site
-from dissectreport.report.single import SIZES, single_file
-from dissectreport.report.site import gather
+from dissectreport.report.common.model import Site
+from dissectreport.report.export import single_file as single
+from dissectreport.report.export.bundle import key_of
+from dissectreport.report.export.single_file import SIZES, single_file
+from dissectreport.report.site.build import gather
 
 
 @pytest.fixture(scope="module")

@@ -24,15 +24,15 @@ import pytest
 from made import made_dissection
 from numpy.typing import NDArray
 
-from dissectreport.analysis.dissection import COLUMNS, Dissection
+from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
-from dissectreport.plan import RULES
-from dissectreport.report import writing
-from dissectreport.report.figures import percent, share, times
-from dissectreport.report.model import counts
-from dissectreport.report.names import link, safe_name, safe_names
-from dissectreport.report.site import write_site
-from dissectreport.report.wording import WORDINGS, against_directions
+from dissectreport.report.common.model import counts
+from dissectreport.report.common.wording import WORDINGS, against_directions
+from dissectreport.report.html.names import link, safe_name, safe_names
+from dissectreport.report.html.numbers import percent, share, times
+from dissectreport.report.site import writing
+from dissectreport.report.site.build import write_site
+from dissectreport.run.plan import RULES
 
 HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
 VOID = {"img", "meta", "link", "input", "br", "hr"}
@@ -408,7 +408,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
 
         monkeypatch.setattr(Path, "write_bytes", write)
 
-    from dissectreport.report import site as module
+    from dissectreport.report.site import build as module
 
     gathered = {}
     gather = module.gather
@@ -698,11 +698,11 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
 
 
 def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
-    from dissectreport.report.assets import load_assets
-    from dissectreport.report.layer_pages import layer_page
-    from dissectreport.report.model import Site
-    from dissectreport.report.places import Places
-    from dissectreport.report.site import render
+    from dissectreport.report.common.model import Site
+    from dissectreport.report.html.assets import load_assets
+    from dissectreport.report.html.places import Places
+    from dissectreport.report.pages.layers import layer_page
+    from dissectreport.report.site.build import render
 
     made = made_dissection(units=512, layers=1)
     assets, shared = load_assets()

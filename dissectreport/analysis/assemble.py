@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis import reference
-from dissectreport.analysis.artifact_tables import Dissected, artifacts
-from dissectreport.analysis.artifacts import Artifacts
-from dissectreport.analysis.causal import Study, interventions, study
-from dissectreport.analysis.chance import FEWEST_GROUPS
-from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
-from dissectreport.analysis.reality import Reality, reality
-from dissectreport.analysis.units import Counted, Units, examine
+from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.dissection import published_rules
+from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
+from dissectreport.analysis.dissection.corrected_rule import FEWEST_GROUPS
+from dissectreport.analysis.dissection.units import Counted, Units, examine
+from dissectreport.analysis.interventions.tables import Study, interventions, study
+from dissectreport.analysis.real_images import reality
+from dissectreport.analysis.results.artifacts import Artifacts
+from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
-from dissectreport.spread import Spread, in_threads
+from dissectreport.run.parallel import Spread, in_threads
+from dissectreport.run.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
 
 if TYPE_CHECKING:
-    from dissectreport.records import LayerRecord, Record
+    from dissectreport.cache.records import LayerRecord, Record
 
 Arrays = dict[str, Any]
 
@@ -114,7 +115,7 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
     folders = {"rotated": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
-    return reference.examine(
+    return published_rules.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
     )
 
@@ -168,9 +169,9 @@ class _Source:
             self.plan.null_grid**2,
         )
 
-    def evidence(self, folder: str) -> reference.Evidence:
+    def evidence(self, folder: str) -> published_rules.Evidence:
         arrays = self.reader.arrays(folder, "levels")
-        return reference.Evidence(
+        return published_rules.Evidence(
             ExactLevels.from_arrays(arrays),
             arrays.get("order"),
             partial(self.chances, folder),

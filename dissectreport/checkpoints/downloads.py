@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from dissectreport import store
+from dissectreport import files
 from dissectreport.checkpoints import telling
 from dissectreport.checkpoints.looks import HEAD, digest_of, look
 from dissectreport.checkpoints.transfer import CHUNK, FOLDER, PAGE, Failed, finish, forget, no_room, transfer
@@ -57,7 +57,7 @@ class Patience:
 def folder() -> Path:
     """Where downloads are kept: DISSECTREPORT_WEIGHTS, or `weights` in the platform's cache folder."""
     named = os.environ.get(FOLDER)
-    return Path(named) if named else store.default_folder() / "weights"
+    return Path(named) if named else files.default_folder() / "weights"
 
 
 def offline() -> bool:
@@ -84,14 +84,14 @@ def fetch_any(
 
     The files of a choice are needed together, and each choice would do.
     """
-    for number, files in enumerate(choices):
-        if all((where / file.name).is_file() for file in files):
+    for number, choice in enumerate(choices):
+        if all((where / file.name).is_file() for file in choice):
             return number
     if offline():
         raise WeightsError(_absent(choices, where, meanwhile))
     tried: list[tuple[str, str]] = []
-    for number, files in enumerate(choices):
-        failures = _bring_all(files, where, patience)
+    for number, choice in enumerate(choices):
+        failures = _bring_all(choice, where, patience)
         if not failures:
             return number
         tried += failures

@@ -16,7 +16,7 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """What `dissectreport.jobs.Listener` is, too."""
+    """What `dissectreport.pipeline.prepare.Listener` is, too."""
 
     def say(self, line: str) -> None:
         """One line that the user should read."""

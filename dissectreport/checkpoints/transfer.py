@@ -34,8 +34,9 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from dissectreport import __version__, store
+from dissectreport import files
 from dissectreport.errors import OutputError
+from dissectreport.version import __version__
 
 CHUNK = 1 << 18
 AGAIN = (408, 425, 429)
@@ -147,7 +148,7 @@ def _receive(
         forget(part)
         raise Failed(f"has {total:,} bytes, not {size:,}")
     with _opened(part, "ab" if have else "wb", total - have) as file:
-        store.write(_beside(part), json.dumps(vars(Note(url, _validator(answer.headers), total))).encode())
+        files.write(_beside(part), json.dumps(vars(Note(url, _validator(answer.headers), total))).encode())
         while block := answer.read1(CHUNK):
             _write(file, block, part)
             have += len(block)
@@ -175,7 +176,7 @@ def _write(file: IO[bytes], block: bytes, part: Path) -> None:
 
 def no_room(path: Path, problem: OSError) -> OutputError:
     """The error for a file that cannot be written among the downloads."""
-    return OutputError(f"{store.no_room(path, problem)} ({FOLDER} names the folder of downloads)")
+    return OutputError(f"{files.no_room(path, problem)} ({FOLDER} names the folder of downloads)")
 
 
 def _validator(headers: HTTPMessage) -> str:

@@ -35,8 +35,8 @@ from dissectreport.models.layers import readable, refusal, usual
 from dissectreport.models.outputs import Output
 from dissectreport.models.reading import ImageReader
 from dissectreport.models.wrap import Called, NetworkGenerator
-from dissectreport.probe import Seen, survey
-from dissectreport.sampler import latents
+from dissectreport.networks.hooks import Seen, survey
+from dissectreport.networks.latents import latents
 
 FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
     "progressive gan": proggan_variants.from_state_dict

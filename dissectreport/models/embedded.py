@@ -81,7 +81,7 @@ def untrained(trained: ProgressiveGenerator, seed: int) -> nn.Module:
 
 def drawn(count: int, size: int, subject: str = "scenes", first: int = 0) -> Tensor:
     """(count, 3, size, size) drawings in [-1, 1] that no network was trained on, from number `first` on."""
-    from dissectreport.training.drawings import HELD_OUT_SEED, draw_many  # Pillow is needed only here
+    from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many  # Pillow is needed only here
 
     pixels: Tensor = torch.from_numpy(
         np.array(draw_many(HELD_OUT_SEED, range(first, first + count), size, subject).image)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
-from dissectreport.probe import Seen
+from dissectreport.networks.hooks import Seen
 
 MOST = 5
 """Layers that are read where none are named."""

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from dissectreport.errors import BadOption
 from dissectreport.models.wrap import NetworkGenerator
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters.planted import PAINTS
 
 UNITS = (

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import FolderError, ModelError, counted
-from dissectreport.identity import identity_of
 from dissectreport.models.folders import Folder
 from dissectreport.models.wrap import check_layers
+from dissectreport.networks.identity import identity_of
 
 
 @dataclass(frozen=True, eq=False)

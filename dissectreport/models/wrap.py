@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import BadOption, ModelError
-from dissectreport.identity import identity_of
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import Output
+from dissectreport.networks.identity import identity_of
 
 OUTPUT = Output()
 

@@ -32,7 +32,7 @@ from torch.nn import functional
 from dissectreport.checkpoints.downloads import offline
 from dissectreport.checkpoints.telling import say
 from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError
-from dissectreport.identity import identity_of
+from dissectreport.networks.identity import identity_of
 
 Answer = TypeVar("Answer")
 

@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.drawings.dataset import SUBJECTS, load_images
 from dissectreport.models.proggan import (
     Block,
     Output,
@@ -35,7 +36,6 @@ from dissectreport.models.proggan import (
 )
 from dissectreport.segmenters.drawn import channels_last, load_drawn
 from dissectreport.training.discriminator import Discriminator
-from dissectreport.training.drawings import SUBJECTS, load_images
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights
 

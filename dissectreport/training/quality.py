@@ -9,9 +9,9 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
+from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.segmenters.drawn import SIZE, DrawnSegmenter
-from dissectreport.training.drawings import HELD_OUT_SEED, draw_many
 
 BATCH = 16
 

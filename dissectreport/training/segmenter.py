@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dissectreport.drawings.brush import Drawing
+from dissectreport.drawings.dataset import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
 from dissectreport.segmenters.drawn import DrawnNetwork, Words, channels_last, class_counts
-from dissectreport.training.brush import Drawing
-from dissectreport.training.drawings import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
 from dissectreport.training.jitter import brighten, jitter, turn_hue
 from dissectreport.training.weights import write_weights
 
