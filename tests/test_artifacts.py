@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_site import broken_links
 from typer.testing import CliRunner
 
 from dissectreport.analysis.artifacts import selection as diagnosis
@@ -49,6 +48,7 @@ from dissectreport.stats.effects import Nearing
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench
+from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(CHECKUPS)

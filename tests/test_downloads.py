@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loopback import Page, Server, closed_port, serving
 
 from dissectreport.checkpoints import telling, transfer
 from dissectreport.checkpoints.downloads import OFFLINE, Patience, Remote, fetch, fetch_any, folder, offline
 from dissectreport.errors import OutputError, WeightsError
+from tests.support.servers import Page, Server, closed_port, serving
 
 SIZE = 1_500_000
 CONTENT = np.random.default_rng(0).bytes(SIZE)

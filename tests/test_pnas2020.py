@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import features
 
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
@@ -20,6 +19,7 @@ from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import FINE, ExactLevels, hundredth
 from dissectreport.worker import counting
 from dissectreport.worker import dissection as measure
+from tests.support.planted_oracle import features
 
 SAMPLES, GRID, SIDE = 40, 16, 8
 UNITS = len(planted.UNITS)

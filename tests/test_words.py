@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import pictures, save
 
 from dissectreport import plugins
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.segmenters import words
 from dissectreport.segmenters.words import AT_ONCE, MOST, PROMPT, Word, WordSegmenter, load, parsed, shown
 from dissectreport.worker.counting import Masks
+from tests.support.tiny_checkpoints import pictures, save
 
 SIZE = (48, 40)
 NAMES = ("dome", "tower", "tree", "red door", "sky", "grass")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from loopback import Page, closed_port, serving
 from typer.testing import CliRunner
 
 from dissectreport import plugins
@@ -26,6 +25,7 @@ from dissectreport.models import zoo
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
 from dissectreport.pipeline import steps
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
+from tests.support.servers import Page, closed_port, serving
 
 ROOT = Path(__file__).parents[1]
 SCENES = ("bedroom", "churchoutdoor", "conferenceroom", "diningroom", "kitchen", "livingroom", "restaurant")
