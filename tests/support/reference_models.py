@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dissectreport.models import proggan
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters.base import Concept, Vocabulary
 
@@ -44,7 +44,7 @@ def generator() -> NetworkGenerator:
         image_size=(32, 32),
         layers=network().layers,
         default_layers=(LAYER,),
-        remade=lambda seed: network(),
+        reinitialise=lambda seed: network(),
     )
 
 
