@@ -10,10 +10,11 @@ from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochber
 from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.analysis.dissection import corrected_rule, units
 from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
-from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, agreement, judge, score
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
 from dissectreport.analysis.dissection.units import mattering, mean_iou
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.null import Chance
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,9 @@ def test_scores_come_from_the_scoring_half_alone():
     odd = groups.half(odd=True)
     at = scores.level[0, 0]
     on = odd.on[:, 0, at].sum()
-    iou, _, _ = agreement(odd.observed[:, 0, 0, at].sum(), odd.expected[:, 0, 0, at].sum(), on, odd.present[:, 0].sum())
+    iou, _, _ = against_chance(
+        odd.observed[:, 0, 0, at].sum(), odd.expected[:, 0, 0, at].sum(), on, odd.present[:, 0].sum()
+    )
     assert scores.iou.value[0, 0] == iou
 
 

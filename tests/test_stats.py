@@ -13,12 +13,12 @@ from dissectreport.errors import MergeError
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
-from dissectreport.stats.null import Chance
 from dissectreport.stats.peaks import Peaks
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9

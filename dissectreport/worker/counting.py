@@ -23,12 +23,12 @@ from dissectreport.networks.hooks import upsample
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.levels import CELLS, AnyLevels, ExactLevels, Levels
-from dissectreport.stats.null import Chance
 
 DIRECT = 1 << 18
 """Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""

@@ -17,7 +17,8 @@ from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochber
 from dissectreport.analysis.common.student import upper_tail
 from dissectreport.run.plan import GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
-from dissectreport.stats.null import Chance
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance, intersection_over_union
 
 EXCESS = 0.04
 Q = 0.05
@@ -117,14 +118,6 @@ def blocks(units: int, concepts: int, levels: int) -> list[slice]:
     """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
     size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * levels, 1) * 8))
     return [slice(first, min(first + size, units)) for first in range(0, units, size)]
-
-
-def agreement(observed: Floats, expected: Floats, on: Floats, present: Floats) -> tuple[Floats, Floats, Floats]:
-    """IoU, the null's IoU, and the excess (IoU - null) / (1 - null), elementwise; 0 where nothing is there."""
-    both = on + present
-    iou = observed / np.maximum(both - observed, 1e-9)
-    null = expected / np.maximum(both - expected, 1e-9)
-    return iou, null, (iou - null) / np.maximum(1 - null, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -229,7 +222,7 @@ def _excess_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
     observed, expected, on, present = (
         np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
     )
-    return agreement(observed, expected, on[:, None], present[None, :, None])[2]
+    return against_chance(observed, expected, on[:, None], present[None, :, None])[2]
 
 
 def _at_level(half: Groups, name: str, level: Ints) -> Floats:
@@ -242,12 +235,12 @@ def _at_level(half: Groups, name: str, level: Ints) -> Floats:
 
 def _agreement_of(sums: dict[str, Floats]) -> tuple[Floats, Floats, Floats]:
     present = sums["present"][..., None, :]
-    return agreement(sums["observed"], sums["expected"], sums["on"], present)
+    return against_chance(sums["observed"], sums["expected"], sums["on"], present)
 
 
 def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
     on = scoring.on.sum(0)
-    iou, null, _ = agreement(
+    iou, null, _ = against_chance(
         scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
     )
     return iou, null, on / spots
@@ -263,11 +256,10 @@ def _bands(scoring: Groups, columns: Ints) -> tuple[Floats, Floats]:
     observed = np.take_along_axis(scoring.observed, columns[None, :, None, None], 2)[:, :, 0]
     parts = (observed, scoring.on, scoring.present[:, columns, None])
     whole = [value.sum(0) for value in parts]
-    iou = [
-        both / np.maximum(above + there - both, 1e-9)
-        for both, above, there in (whole, [s - v for s, v in zip(whole, parts, strict=True)])
-    ]
-    return Jackknife(iou[0], iou[1], scoring.samples).share_interval()
+    without = [total - part for total, part in zip(whole, parts, strict=True)]
+    return Jackknife(
+        intersection_over_union(*whole), intersection_over_union(*without), scoring.samples
+    ).share_interval()
 
 
 def _bootstrap(

@@ -13,6 +13,7 @@ import numpy as np
 from dissectreport.stats.base import Floats, Ints, spread
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.ends import Ends, Singles
+from dissectreport.stats.iou import intersection_over_union
 from dissectreport.stats.joint import Joint, above_edges
 
 RAREST = 1e-3
@@ -83,8 +84,8 @@ def _unit(within: Floats, on: Floats, share: Floats, levels: Singles) -> tuple[F
     # From the highest level down, so that equal ratios give the smaller tail, as in the reference.
     best = ratio.shape[1] - 1 - ratio[:, ::-1].argmax(1)
     rows = np.arange(len(best))
-    iou = both / np.maximum(share[:, None] + on - both, 1e-20)
-    return ratio[rows, best], best, iou[rows, best], agreement[rows, best]
+    overlap, above = both[rows, best], np.broadcast_to(on, both.shape)[rows, best]
+    return ratio[rows, best], best, intersection_over_union(overlap, above, share), agreement[rows, best]
 
 
 def quadrants(both: Floats, on: Floats, present: Floats) -> Floats:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.dissection.corrected_rule import EXCESS, REPLICATES, Groups, Q, Scores, Verdict, agreement
+from dissectreport.analysis.dissection.corrected_rule import EXCESS, REPLICATES, Groups, Q, Scores, Verdict
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
 from dissectreport.analysis.dissection.units import (
     Chances,
@@ -35,9 +35,10 @@ from dissectreport.analysis.dissection.units import (
 from dissectreport.run.plan import Rule
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.categories import Categories, numbered
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import above_edges
 from dissectreport.stats.levels import ExactLevels
-from dissectreport.stats.null import Chance
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Sums:
 
     def ratios(self) -> dict[str, Floats]:
         """'iou', 'null', 'excess' and 'iqr' (mutual information over joint entropy), elementwise."""
-        iou, null, excess = agreement(self.observed, self.expected, self.on, self.present)
+        iou, null, excess = against_chance(self.observed, self.expected, self.on, self.present)
         whole = np.maximum(self.pixels, 1)
         iqr = information_ratio(quadrants(self.observed / whole, self.on / whole, self.present / whole))
         return {"iou": iou, "null": null, "excess": excess, "iqr": iqr}
@@ -308,5 +309,5 @@ def curves(evidence: Evidence, union: Callable[[Seen], Union], image: int) -> tu
     categories = merge_all(counts for _, counts in evidence.categories())
     whole = union(Seen(chance.concepts, chance.on, chance.present, chance.samples, categories))
     observed, on, present = (v.astype(np.float64) for v in (chance.seen(), whole.on, whole.present))
-    iou, null, _ = agreement(observed, chance.expected(), on, present[None, :, None])
+    iou, null, _ = against_chance(observed, chance.expected(), on, present[None, :, None])
     return iou, null, chance.on / (chance.samples * image)

@@ -25,10 +25,11 @@ from dissectreport.analysis.dissection.corrected_rule import (
 )
 from dissectreport.analysis.results.dissection import Curves, no_counts
 from dissectreport.stats.base import Floats, Ints, union
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.iou import intersection_over_union, largest_iou, lift
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.levels import AnyLevels
-from dissectreport.stats.null import Chance
 from dissectreport.stats.peaks import Peaks
 
 Chances = Callable[[], Iterable[tuple[int, Chance]]]
@@ -203,8 +204,8 @@ def lifted(iou: Jackknife, null: Jackknife, expected: Floats) -> Jackknife:
     enough = expected >= FEWEST_EXPECTED
     with np.errstate(divide="ignore", invalid="ignore"):
         return Jackknife(
-            np.where(enough, iou.value / null.value, np.nan),
-            np.where(enough, iou.without / null.without, np.nan),
+            np.where(enough, lift(iou.value, null.value), np.nan),
+            np.where(enough, lift(iou.without, null.without), np.nan),
             iou.sizes,
         )
 
@@ -230,7 +231,7 @@ def unit_table(
             "q": verdict.q,
             "interpretable": verdict.interpretable,
             "beats_chance": verdict.beats_chance,
-            "attainable": np.minimum(area, found["tail"]) / np.maximum(np.maximum(area, found["tail"]), 1e-12),
+            "attainable": largest_iou(found["tail"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
             "runner_up_excess": second["excess"],
@@ -258,7 +259,7 @@ def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> di
         if k is not None:
             above = slice(int(counted.levels.null[scores.level[unit, c]]) + 1, None)
             both, on = joint.joint[unit, k, above].sum(), joint.total[unit, above].sum()
-            exact[unit] = both / max(on + joint.present[k] - both, 1)
+            exact[unit] = intersection_over_union(both, on, joint.present[k])
             precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
             correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
     f1 = 2 * iou / (1 + iou)
