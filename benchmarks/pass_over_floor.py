@@ -22,7 +22,7 @@ from dissectreport.run.plan import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.levels import CELLS, Levels
 from dissectreport.worker import counting
-from dissectreport.worker.dissection import even_cells
+from dissectreport.worker.pilot import even_cells
 
 PAPER = (512, 512, 512, 512, 256, 128, 64, 32)
 CONCEPTS = 120

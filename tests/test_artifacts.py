@@ -47,8 +47,8 @@ from dissectreport.report.site.build import write_site
 from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench
+from dissectreport.worker.loaded_networks import Source
 
 N, D = 60, 4
 SHIPPED = dict(CHECKUPS)

@@ -22,8 +22,7 @@ from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import FINE, ExactLevels, searched
 from dissectreport.stats.peaks import Peaks
-from dissectreport.worker import counting, published_rules
-from dissectreport.worker import dissection as measure
+from dissectreport.worker import counting, pilot, published_rules
 
 UNITS, CONCEPTS = 32, 31
 CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
@@ -48,8 +47,8 @@ def choosing():
     """Activations, labels and the levels searched of the other samples (seed 2)."""
     maps = read(2)
     flat = maps.transpose(0, 1).flatten(1).double()
-    even = measure.even_cells(flat.amin(1).numpy(), flat.amax(1).numpy(), FINE)
-    activations = measure._histogram(maps, *even, FINE, GRID, "clamp")
+    even = pilot.even_cells(flat.amin(1).numpy(), flat.amax(1).numpy(), FINE)
+    activations = pilot.histogram(maps, *even, FINE, GRID, "clamp")
     labels = torch.from_numpy(fixture()["segmentation_threshold_set"].astype(np.int64))
     return maps, labels, searched(activations)
 

@@ -18,8 +18,7 @@ from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import FINE, ExactLevels, hundredth
-from dissectreport.worker import counting
-from dissectreport.worker import dissection as measure
+from dissectreport.worker import counting, pilot
 
 SAMPLES, GRID, SIDE = 40, 16, 8
 UNITS = len(planted.UNITS)
@@ -83,8 +82,8 @@ def cut(maps):
     """The rule's levels for activations (n, units, 8, 8)."""
     flat = torch.from_numpy(maps).float().transpose(0, 1).flatten(1).double()
     low, high = flat.amin(1).clamp(max=0).numpy(), flat.amax(1).clamp(min=0).numpy()
-    even = measure.even_cells(low, high, FINE)
-    return hundredth(measure._histogram(torch.from_numpy(maps).float(), *even, FINE, GRID, "zero"))
+    even = pilot.even_cells(low, high, FINE)
+    return hundredth(pilot.histogram(torch.from_numpy(maps).float(), *even, FINE, GRID, "zero"))
 
 
 def counts_of(maps, labels, levels):

@@ -35,7 +35,7 @@ from dissectreport.models.layers import readable, refusal, usual
 from dissectreport.models.outputs import Output
 from dissectreport.models.reading import ImageReader
 from dissectreport.models.wrap import Called, NetworkGenerator
-from dissectreport.networks.hooks import Seen, survey
+from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
 
 FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
@@ -213,7 +213,7 @@ def generator(plan: Description, maker: Maker, network: nn.Module) -> NetworkGen
     who = (
         f"{plan.path.name}: the network failed on two inputs ({inputs.words()}); say in latent or inputs what it takes"
     )
-    parts, images = answered(ModelError, who, lambda: survey(Called(network, inputs, output), z))
+    parts, images = answered(ModelError, who, lambda: trace_modules(Called(network, inputs, output), z))
     size = (int(images.shape[2]), int(images.shape[3]))
     return NetworkGenerator(
         name=plan.words("name") or plan.path.stem,
@@ -256,14 +256,14 @@ def reader(plan: Description, maker: Maker, network: nn.Module) -> ImageReader:
     )
     z = bare.folder.first(2)
     who = f"{plan.path.name}: the network failed on images of {size[0]} x {size[1]}"
-    parts, _ = answered(ModelError, who, lambda: survey(bare, z))
+    parts, _ = answered(ModelError, who, lambda: trace_modules(bare, z))
     return replace(bare, layers=readable(parts), default_layers=layers_of(plan, parts) or usual(parts, bare.image_size))
 
 
 READING = ("folder", "size", "mean", "std")
 
 
-def layers_of(plan: Description, parts: Sequence[Seen]) -> tuple[str, ...]:
+def layers_of(plan: Description, parts: Sequence[ModuleTrace]) -> tuple[str, ...]:
     """The layers that the file names, () for none."""
     named, seen = plan.names("layers"), {part.name: part for part in parts}
     for layer in named:

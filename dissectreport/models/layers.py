@@ -6,18 +6,18 @@ import math
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
-from dissectreport.networks.hooks import Seen
+from dissectreport.networks.hooks import ModuleTrace
 
 MOST = 5
 """Layers that are read where none are named."""
 
 
-def readable(parts: Sequence[Seen]) -> tuple[str, ...]:
+def readable(parts: Sequence[ModuleTrace]) -> tuple[str, ...]:
     """The parts whose units can be read, in the order in which they finish."""
     return tuple(part.name for part in parts if part.units)
 
 
-def refusal(part: Seen) -> str:
+def refusal(part: ModuleTrace) -> str:
     """Why the units of a part cannot be read."""
     if part.runs > 1:
         return f"runs {part.runs} times for an image"
@@ -28,7 +28,7 @@ def refusal(part: Seen) -> str:
     )
 
 
-def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
+def usual(parts: Sequence[ModuleTrace], image_size: tuple[int, int]) -> tuple[str, ...]:
     """The layers that are read where none are named: of the network's blocks the last of each shape, five at most.
 
     The last of several blocks of one shape is where a resolution's work is done, and where an activation function
@@ -40,7 +40,7 @@ def usual(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]
     return tuple(part.name for part in spread([list(run)[-1] for _, run in runs], MOST))
 
 
-def blocks(parts: Sequence[Seen], wanted: Collection[str]) -> list[Seen]:
+def blocks(parts: Sequence[ModuleTrace], wanted: Collection[str]) -> list[ModuleTrace]:
     """The outermost of the wanted parts; where there is but one, it is a wrapper: its own parts are the blocks."""
     names = {part.name for part in parts}
     outermost = [part for part in parts if not names & {*parents(part.name)}]
@@ -55,7 +55,7 @@ def parents(name: str) -> list[str]:
     return [".".join(steps[:count]) for count in range(1, len(steps))]
 
 
-def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
+def is_image(part: ModuleTrace, image_size: tuple[int, int]) -> bool:
     """Whether a part's output is the image, as a map or as a vector: at most four numbers a pixel."""
     if len(part.shape) == 3:
         return part.shape[1:] == image_size and part.shape[0] <= 4
@@ -63,7 +63,7 @@ def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
     return math.prod(part.shape) in (pixels, 3 * pixels, 4 * pixels)
 
 
-def spread(parts: Sequence[Seen], most: int) -> list[Seen]:
+def spread(parts: Sequence[ModuleTrace], most: int) -> list[ModuleTrace]:
     """At most so many, evenly from the first to the last."""
     if len(parts) <= most:
         return list(parts)

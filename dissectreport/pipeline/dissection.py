@@ -23,7 +23,7 @@ from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.levels import CUTTINGS, AnyLevels, ExactLevels
 
 if TYPE_CHECKING:
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
@@ -83,7 +83,7 @@ class Measurement:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        from dissectreport.worker.dissection import untrained
+        from dissectreport.worker.loaded_networks import untrained
 
         job = self.job
         bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
@@ -117,7 +117,7 @@ class Measurement:
 
     def _announce(self) -> None:
         """Say what the run will cost."""
-        from dissectreport.worker.dissection import CLOSE, networks_cost
+        from dissectreport.worker.first_batch import CLOSE, networks_cost
 
         job, plan, samples = self.job, self.job.plan, self.job.samples
         batch = min(plan.batch, samples)
@@ -253,7 +253,7 @@ class Measurement:
 
     def _cut(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
         """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
-        from dissectreport.worker.dissection import make_pilot, make_range
+        from dissectreport.worker.pilot import make_pilot, make_range
 
         stores = {r: self._levels_store(plan, r) for r in readings}
         missing = [r for r in readings if not self._sound(stores[r], "levels")]
@@ -282,7 +282,7 @@ class Measurement:
     def _pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.dissection.units import examples
-        from dissectreport.worker.dissection import Shown, make_pictures
+        from dissectreport.worker.pictures import Shown, make_pictures
 
         job = self.job
         wanted = {}
@@ -303,7 +303,7 @@ class Measurement:
 
     def _drawn(self) -> str:
         """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
-        from dissectreport.worker.dissection import make_drawn
+        from dissectreport.worker.real_images import make_drawn
 
         job, plan = self.job, self.job.plan
         images = plan.generator if job.reference is None else job.reference.identity
@@ -317,7 +317,7 @@ class Measurement:
     def _real(self) -> Mapping[str, Any]:
         """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
         from dissectreport.models.base import makes_images
-        from dissectreport.worker.dissection import make_real_areas
+        from dissectreport.worker.real_images import make_real_areas
 
         job, plan, count = self.job, self.job.plan, self.real
         if not count:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dissectreport.networks.hooks import upsample
+from dissectreport.networks.resampling import upsample
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.categories import Categories

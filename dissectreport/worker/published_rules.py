@@ -12,7 +12,8 @@ from dissectreport.stats.categories import numbered
 from dissectreport.stats.levels import ExactLevels
 from dissectreport.stats.peaks import Peaks
 from dissectreport.worker import counting
-from dissectreport.worker.dissection import Source, observe, samples_of
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import observe, samples_of
 
 LevelsByKey = Mapping[str, ExactLevels]
 Work = Callable[[Shard], dict[str, dict[str, Any]]]
