@@ -33,11 +33,11 @@ VOCABULARY = pd.DataFrame(
 )
 
 
-def some_chance(random, images=16, units_=3, levels=4):
+def some_chance(random, images=16, units_=3, thresholds=4):
     """Counts of one shard, in which any of four concepts may be missing."""
     concepts = np.sort(random.permutation(np.arange(1, 5))[: random.integers(2, 5)])
-    counts = random.integers(1, 500, (3, 1, units_, len(concepts), levels))
-    on = random.integers(500, 2000, (units_, levels))
+    counts = random.integers(1, 500, (3, 1, units_, len(concepts), thresholds))
+    on = random.integers(500, 2000, (units_, thresholds))
     present, shown = random.integers(500, 2000, len(concepts)), random.integers(1, images + 1, len(concepts))
     where = random.integers(0, images, (len(concepts), 16))
     return Chance(
@@ -102,34 +102,34 @@ def test_every_level_is_chosen_on_one_half_and_scored_on_the_other():
     even, odd = groups.half(odd=False), groups.half(odd=True)
     for unit in range(3):
         for column in range(4):
-            excess = [
+            corrected_iou = [
                 float(
                     against_chance(
-                        even.observed[:, unit, column, level].sum(),
-                        even.expected[:, unit, column, level].sum(),
-                        even.on[:, unit, level].sum(),
+                        even.observed[:, unit, column, threshold].sum(),
+                        even.expected[:, unit, column, threshold].sum(),
+                        even.on[:, unit, threshold].sum(),
                         even.present[:, column].sum(),
                     )[2]
                 )
-                for level in range(4)
+                for threshold in range(4)
             ]
-            level = int(np.argmax(excess))
-            assert scores.level[unit, column] == level
-            assert scores.chosen[unit, column] == pytest.approx(max(excess), rel=1e-12)
+            threshold = int(np.argmax(corrected_iou))
+            assert scores.threshold[unit, column] == threshold
+            assert scores.chosen[unit, column] == pytest.approx(max(corrected_iou), rel=1e-12)
             for left_out in (None, *range(len(odd.numbers))):
                 kept = [row for row in range(len(odd.numbers)) if row != left_out]
                 wanted = against_chance(
-                    odd.observed[kept, unit, column, level].sum(),
-                    odd.expected[kept, unit, column, level].sum(),
-                    odd.on[kept, unit, level].sum(),
+                    odd.observed[kept, unit, column, threshold].sum(),
+                    odd.expected[kept, unit, column, threshold].sum(),
+                    odd.on[kept, unit, threshold].sum(),
                     odd.present[kept, column].sum(),
                 )
-                found = (scores.iou, scores.null, scores.excess)
+                found = (scores.iou, scores.chance_level, scores.corrected_iou)
                 values = [one.value if left_out is None else one.without[left_out] for one in found]
                 assert [float(value[unit, column]) for value in values] == pytest.approx(
                     [float(one) for one in wanted], rel=1e-9
                 )
-            assert scores.tail[unit, column] == odd.on[:, unit, level].sum() / (odd.samples.sum() * 256)
+            assert scores.on_fraction[unit, column] == odd.on[:, unit, threshold].sum() / (odd.samples.sum() * 256)
 
 
 def test_the_label_is_the_tested_concept_of_largest_chosen_excess_and_the_next_its_rival():
@@ -200,8 +200,8 @@ def test_within_a_category_only_the_images_that_hold_it_do():
     seen = some_seen(np.random.default_rng(0))
     union = within_category(seen, np.array([0, 0, 1, 1, 2]), 16)
     for column, (concept, kind) in enumerate(zip([1, 2, 4], [0, 1, 2], strict=True)):
-        for level in range(4):
-            assert (union.on[:, column, level] == seen.categories.bins[:, kind, level + 1 :].sum(1)).all()
+        for threshold in range(4):
+            assert (union.on[:, column, threshold] == seen.categories.bins[:, kind, threshold + 1 :].sum(1)).all()
         assert union.present[column] == seen.categories.named[concept]
         assert union.pixels[column] == seen.categories.images[kind] * 16
 
@@ -209,15 +209,15 @@ def test_within_a_category_only_the_images_that_hold_it_do():
 def test_counts_at_each_units_own_level():
     chance, own = some_chance(np.random.default_rng(2)), np.array([3, 0, 2])
     found = published_rules.at_own(chance, own)
-    for unit, level in enumerate(own):
+    for unit, threshold in enumerate(own):
         for name in ("observed", "shifted", "crossed"):
-            assert np.array_equal(getattr(found, name)[0, unit, :, 0], getattr(chance, name)[0, unit, :, level])
-        assert found.on[unit].tolist() == [chance.on[unit, level]]
+            assert np.array_equal(getattr(found, name)[0, unit, :, 0], getattr(chance, name)[0, unit, :, threshold])
+        assert found.on[unit].tolist() == [chance.on[unit, threshold]]
     categories = some_seen(np.random.default_rng(3)).categories
     split = published_rules.split_at_own(categories, np.array([1, 3]))
-    for unit, level in enumerate([1, 3]):
-        assert np.array_equal(split.bins[unit, :, 0], categories.bins[unit, :, : level + 1].sum(1))
-        assert np.array_equal(split.bins[unit, :, 1], categories.bins[unit, :, level + 1 :].sum(1))
+    for unit, threshold in enumerate([1, 3]):
+        assert np.array_equal(split.bins[unit, :, 0], categories.bins[unit, :, : threshold + 1].sum(1))
+        assert np.array_equal(split.bins[unit, :, 1], categories.bins[unit, :, threshold + 1 :].sum(1))
     assert split.named is categories.named
 
 
@@ -264,7 +264,7 @@ def test_quadrants_are_shares_of_unit_and_concept():
 
 
 def test_shares_above_a_level_are_interpolated_between_the_activations_around_it():
-    # Four activations of one concept: 1, 2 | 4, 8, with levels between (at 2.5) and above all (at 9).
+    # Four activations of one concept: 1, 2 | 4, 8, with thresholds between (at 2.5) and above all (at 9).
     joint = Joint(
         np.array([1]), np.array([[[2, 2, 0]]]), np.array([[2, 2, 0]]), np.array([4]), np.array([1]), samples=1
     )

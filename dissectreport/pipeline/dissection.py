@@ -20,7 +20,7 @@ from dissectreport.run.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, ru
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CUTTINGS, AnyLevels, ExactLevels
+from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, ExactThresholds
 
 if TYPE_CHECKING:
     from dissectreport.worker.loaded_networks import Source
@@ -170,7 +170,7 @@ class Measurement:
         """Where the levels of a reading lie, on which no segmenter has a say."""
         return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyLevels) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
         """Where the counts of a reading at these levels lie."""
         return self._store("counts", plan, reading=asdict(reading), levels=store.digest(levels.arrays()))
 
@@ -202,7 +202,7 @@ class Measurement:
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        levels: Mapping[Reading, AnyLevels],
+        levels: Mapping[Reading, AnyThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -217,8 +217,8 @@ class Measurement:
                     device = np.array(source.device)
                     stores[reading].save(shard_name(shard), {**flat(found[reading.key]), "device": device})
 
-    def _read_levels(self, place: Store) -> AnyLevels:
-        return CUTTINGS[self.rule.name].read(place.load("levels"))
+    def _read_levels(self, place: Store) -> AnyThresholds:
+        return RULE_THRESHOLDS[self.rule.name].read(place.load("levels"))
 
     def _levels(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
         """For each reading the store of the levels at which it is counted."""
@@ -232,7 +232,7 @@ class Measurement:
         from dissectreport.analysis.dissection.iclr2019_search import search
         from dissectreport.worker import published_rules
 
-        levels = {r: ExactLevels.from_arrays(place.load("levels")) for r, place in cut.items()}
+        levels = {r: ExactThresholds.from_arrays(place.load("levels")) for r, place in cut.items()}
         digests = {r: store.digest(level.arrays()) for r, level in levels.items()}
         stores = {r: self._store("search", plan, reading=asdict(r), levels=digests[r]) for r in cut}
         task = f"searching levels, {what}"
@@ -275,7 +275,7 @@ class Measurement:
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         for reading in missing:
-            arrays = CUTTINGS[plan.rule].of(sums[reading.key]).arrays()
+            arrays = RULE_THRESHOLDS[plan.rule].of(sums[reading.key]).arrays()
             stores[reading].save("levels", {**arrays, "shape": shapes[reading.key]})
         return stores
 

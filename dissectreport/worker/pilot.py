@@ -11,7 +11,7 @@ from torch import Tensor
 from dissectreport.run.plan import Plan, Reading, Shard, rule_named
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CELLS, CUTTINGS
+from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import Arrays, pilot_maps
@@ -42,7 +42,7 @@ def make_pilot(
     source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, Arrays]
 ) -> Callable[[Shard], dict[str, Histogram]]:
     """The pass that counts activations in even cells on the grid."""
-    models, edge, count = source.models(), rule_named(plan.rule).edge, CUTTINGS[plan.rule].cells
+    models, edge, count = source.models(), rule_named(plan.rule).edge, RULE_THRESHOLDS[plan.rule].cells
     even = {key: even_cells(found["low"], found["high"], count) for key, found in ranges.items()}
 
     def work(shard: Shard) -> dict[str, Histogram]:

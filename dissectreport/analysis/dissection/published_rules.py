@@ -1,7 +1,7 @@
 """Labels under the published rules, by their own cut-offs, and which of those units also beat chance.
 
-Every figure comes from all samples at the unit's one level. Nothing is split into halves, so p and q of a
-label that was chosen on the same samples are optimistic; the excess has to be large as well.
+Every figure comes from all samples at the unit's one threshold. Nothing is split into halves, so p and q of a
+label that was chosen on the same samples are optimistic; the chance-corrected IoU has to be large as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.dissection.corrected_rule import EXCESS, REPLICATES, Groups, Q, Scores, Verdict
+from dissectreport.analysis.dissection.corrected_rule import LEAST_CORRECTED_IOU, REPLICATES, Groups, Q, Scores, Verdict
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
 from dissectreport.analysis.dissection.units import (
     Chances,
@@ -38,14 +38,14 @@ from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import above_edges
-from dissectreport.stats.levels import ExactLevels
+from dissectreport.stats.thresholds import ExactThresholds
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What was counted of a layer's units, or of one of their controls."""
 
-    levels: ExactLevels
+    thresholds: ExactThresholds
     order: Floats | None
     """(units, v) what the search on other samples ranked every concept number by, where the rule searches."""
     chances: Chances
@@ -55,12 +55,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Seen:
-    """What some samples showed, at some levels."""
+    """What some samples showed, at some thresholds."""
 
     concepts: Ints
     """(c,) concept numbers."""
     on: Ints
-    """(units, t) pixels above each level."""
+    """(units, t) pixels above each threshold."""
     present: Ints
     """(c,) pixels that show the concept."""
     samples: int
@@ -72,7 +72,7 @@ class Union:
     """What enters a rule's union beside the overlap, in pixels."""
 
     on: Ints
-    """(units, c, t) the unit is above the level."""
+    """(units, c, t) the unit is above the threshold."""
     present: Ints
     """(c,) the concept is there."""
     pixels: Ints
@@ -97,7 +97,7 @@ UNIONS = {"iclr2019": within_category, "pnas2020": everywhere}
 
 @dataclass(frozen=True)
 class Sums:
-    """What the ratios are made of at each unit's level, by group (first axis), in pixels."""
+    """What the ratios are made of at each unit's threshold, by group (first axis), in pixels."""
 
     observed: Floats
     """(g, units, c)"""
@@ -120,10 +120,10 @@ class Sums:
 
     def ratios(self) -> dict[str, Floats]:
         """'iou', 'null', 'excess' and 'iqr' (mutual information over joint entropy), elementwise."""
-        iou, null, excess = against_chance(self.observed, self.expected, self.on, self.present)
+        iou, chance_level, corrected_iou = against_chance(self.observed, self.expected, self.on, self.present)
         whole = np.maximum(self.pixels, 1)
         iqr = information_ratio(quadrants(self.observed / whole, self.on / whole, self.present / whole))
-        return {"iou": iou, "null": null, "excess": excess, "iqr": iqr}
+        return {"iou": iou, "null": chance_level, "excess": corrected_iou, "iqr": iqr}
 
 
 def examine(
@@ -149,10 +149,10 @@ def examine(
     return Units(
         counted,
         unit_table(counted, scores, verdict, words, position_only),
-        category_labels(scores, verdict, words, counted.levels, lambda _scores, among: found.judge(among)),
-        pair_table(scores, words, counted.levels),
+        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: found.judge(among)),
+        pair_table(scores, words, counted.thresholds),
         *counts_of(rows),
-        leading_curves(scores, verdict, counted.levels),
+        leading_curves(scores, verdict, counted.thresholds),
         most_correlated(counted.cross),
         kind,
         samples,
@@ -179,12 +179,12 @@ class Scored:
         scores, rows = self.scores, np.arange(len(self.nothing))
         order = scores.chosen if among is None else np.where(among, scores.chosen, -np.inf)
         first, second = ranked(order, self.nothing)
-        p = np.where(first >= 0, scores.excess.p_above()[rows, first], 1.0)
+        p = np.where(first >= 0, scores.corrected_iou.p_above()[rows, first], 1.0)
         q = benjamini_hochberg(p)
         at = {name: np.where(first >= 0, value[rows, first], np.nan) for name, value in self.ratios.items()}
         labels = self._labels(first, among)
         stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
-        beats_chance = (at["excess"] >= EXCESS) & (q < Q)
+        beats_chance = (at["excess"] >= LEAST_CORRECTED_IOU) & (q < Q)
         found = np.maximum(labels, 0)[..., None]
         replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
@@ -212,8 +212,8 @@ def ranked(order: Floats, nothing: Floats) -> tuple[Ints, Ints]:
 
 
 def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
-    """Every unit with every concept at its level; `category` (v,) by number, `image` pixels an image."""
-    own = evidence.levels.own
+    """Every unit with every concept at its threshold; `category` (v,) by number, `image` pixels an image."""
+    own = evidence.thresholds.own
     groups = Groups.of((group, at_own(chance, own)) for group, chance in evidence.chances())
     sums = summed(groups, evidence, partial(UNIONS[rule.name], category=category, image=image))
     together = sums.weighted(np.ones(len(groups.numbers)))
@@ -221,15 +221,13 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
     order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
     resampled = bootstrap(sums)
     concepts = len(groups.concepts)
-    iou, null, excess = (Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess"))
+    estimates = (Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess"))
     scores = Scores(
         groups.concepts,
         np.ones(concepts, bool),
         np.repeat(own[:, None], concepts, 1),
         order,
-        iou,
-        null,
-        excess,
+        *estimates,
         together.expected,
         np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
         curves(evidence, partial(UNIONS[rule.name], category=category, image=image), image),
@@ -240,7 +238,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> Scored:
 
 
 def at_own(chance: Chance, own: Ints) -> Chance:
-    """The counts at each unit's own level alone."""
+    """The counts at each unit's own threshold alone."""
 
     def taken(counts: Ints) -> Ints:
         return np.take_along_axis(counts, own[None, :, None, None], 3)
@@ -255,16 +253,16 @@ def at_own(chance: Chance, own: Ints) -> Chance:
 
 
 def split_at_own(categories: Categories, own: Ints) -> Categories:
-    """The counts in two bins: up to each unit's own level, and above it."""
+    """The counts in two bins: up to each unit's own threshold, and above it."""
     above = np.take_along_axis(above_edges(categories.bins), own[:, None, None], 2)
     return replace(categories, bins=np.concatenate([categories.bins.sum(2, keepdims=True) - above, above], 2))
 
 
 def summed(groups: Groups, evidence: Evidence, union: Callable[[Seen], Union]) -> Sums:
-    """The group sums at each unit's own level, with the rule's union."""
+    """The group sums at each unit's own threshold, with the rule's union."""
     held: dict[int, Categories] = {}
     for group, counts in evidence.categories():
-        part = split_at_own(counts, evidence.levels.own)
+        part = split_at_own(counts, evidence.thresholds.own)
         held[group] = held[group].merge(part) if group in held else part
     parts = zip(groups.numbers, groups.on, groups.present, groups.samples, strict=True)
     unions = [
@@ -304,10 +302,10 @@ def bootstrap(sums: Sums) -> dict[str, NDArray[np.float32]]:
 
 
 def curves(evidence: Evidence, union: Callable[[Seen], Union], image: int) -> tuple[Floats, Floats, Floats]:
-    """IoU and null (units, c, t), and share above (units, t), at every level."""
+    """IoU and chance level (units, c, t), and share above (units, t), at every threshold."""
     chance = merge_all(counts for _, counts in evidence.chances())
     categories = merge_all(counts for _, counts in evidence.categories())
     whole = union(Seen(chance.concepts, chance.on, chance.present, chance.samples, categories))
     observed, on, present = (v.astype(np.float64) for v in (chance.seen(), whole.on, whole.present))
-    iou, null, _ = against_chance(observed, chance.expected(), on, present[None, :, None])
-    return iou, null, chance.on / (chance.samples * image)
+    iou, chance_level, _ = against_chance(observed, chance.expected(), on, present[None, :, None])
+    return iou, chance_level, chance.on / (chance.samples * image)
