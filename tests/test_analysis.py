@@ -179,7 +179,7 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
     columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
     assert few.concepts.tolist() == [2, 7, 9]
     assert few.tested.tolist() == scores.tested[columns].tolist() == [True, False, True]
-    for name in ("level", "chosen", "expected", "on_fraction"):
+    for name in ("threshold", "chosen", "expected", "on_fraction"):
         assert np.array_equal(getattr(few, name), getattr(scores, name)[:, columns]), name
     assert np.array_equal(few.corrected_iou.without, scores.corrected_iou.without[:, :, columns])
 

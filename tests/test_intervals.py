@@ -11,7 +11,7 @@ from scipy import stats
 from dissectreport.analysis.common.halves import Halved, whole_and_halves
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.real_images import Side, apart, logarithm, two_sided
+from dissectreport.analysis.real_images import ConceptShares, apart, logarithm, two_sided
 from dissectreport.run.plan import GROUPS
 from dissectreport.stats.areas import Areas
 
@@ -177,7 +177,7 @@ def two_sides(seed):
     made = [
         Areas(np.arange(n), concepts, random.integers(1, 99, (n, 3)), 100) for n in (int(random.integers(40, 90)), 60)
     ]
-    return [Side.of(areas, concepts) for areas in made], made
+    return [ConceptShares.of(areas, concepts) for areas in made], made
 
 
 @given(seed=seeds)
@@ -207,6 +207,6 @@ def test_the_difference_of_two_sides_adds_their_errors_in_squares_and_turns_roun
 
 def test_the_logarithm_of_a_side_that_shows_nothing_is_minus_infinity():
     areas = Areas(np.arange(40), np.array([1, 2]), np.tile([0, 50], (40, 1)), 100)
-    found = logarithm(Side.of(areas, np.array([1, 2])).mean)
+    found = logarithm(ConceptShares.of(areas, np.array([1, 2])).mean)
     assert found.value.tolist() == [-np.inf, np.log(0.5)]
     assert np.allclose(found.without[:, 1], np.log(0.5))

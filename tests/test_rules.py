@@ -16,7 +16,7 @@ from dissectreport.analysis.dissection import published_rules, units
 from dissectreport.analysis.dissection.concepts import images_of
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, leading, score, sliced
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, share_above
-from dissectreport.analysis.dissection.published_rules import Sums, everywhere, ordered, ranked, within_category
+from dissectreport.analysis.dissection.published_rules import RatioSums, everywhere, ordered, ranked, within_category
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
@@ -186,7 +186,9 @@ def test_a_searched_label_must_exceed_nothing_and_concepts_that_were_not_seen_ag
 def some_seen(random):
     bins = random.integers(0, 99, (2, 3, 5))
     categories = Categories(bins, random.integers(1, 9, 3), random.integers(0, 999, 5))
-    return published_rules.Seen(np.array([1, 2, 4]), random.integers(0, 99, (2, 4)), np.array([5, 6, 7]), 9, categories)
+    return published_rules.SampleCounts(
+        np.array([1, 2, 4]), random.integers(0, 99, (2, 4)), np.array([5, 6, 7]), 9, categories
+    )
 
 
 def test_everywhere_all_pixels_of_all_images_enter_the_union():
@@ -224,7 +226,7 @@ def test_counts_at_each_units_own_level():
 def some_sums(seed, groups=4):
     random = np.random.default_rng(seed)
     observed, present = random.uniform(1, 5, (groups, 2, 3)), random.uniform(10, 20, (groups, 1, 3))
-    return Sums(observed, observed * 0.5, random.uniform(10, 20, (groups, 2, 3)), present, present * 9)
+    return RatioSums(observed, observed * 0.5, random.uniform(10, 20, (groups, 2, 3)), present, present * 9)
 
 
 @given(seed=seeds)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import ModelError
-from dissectreport.networks.hooks import EnoughRead, Runs, as_map, submodule
+from dissectreport.networks.hooks import EnoughRead, ImageNetwork, as_map, submodule
 from dissectreport.run.plan import blocks_of
 
 
@@ -19,7 +19,7 @@ from dissectreport.run.plan import blocks_of
 class Prefix:
     """A network run up to a layer, so that what follows can be run again and again on edited activations."""
 
-    network: Runs
+    network: ImageNetwork
     layer: str
     z: Tensor
     activations: Tensor
@@ -49,7 +49,7 @@ class Prefix:
             return self.network(self.z)
 
 
-def run_prefix(network: Runs, layer: str, z: Tensor) -> Prefix:
+def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
     """The network run on `z` up to `layer`, without gradients."""
     submodule(network.module, layer)
     calls = _calls(network, layer, z)
@@ -71,7 +71,7 @@ def run_prefix(network: Runs, layer: str, z: Tensor) -> Prefix:
     )
 
 
-def _calls(network: Runs, layer: str, z: Tensor) -> list[tuple[str, object]]:
+def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, object]]:
     """What every part returned until `layer` was done, in order: names and copied outputs, the layer's own last."""
     calls: list[tuple[str, object]] = []
     begun: list[int] = []

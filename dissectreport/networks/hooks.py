@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dissectreport.errors import ModelError, UnknownName
 
 
-class Runs(Protocol):
+class ImageNetwork(Protocol):
     """A network that makes images of latents, and whose parts can be read: every generator."""
 
     @property
@@ -53,7 +53,7 @@ class ModuleTrace:
         return self.shape[0] if self.runs == 1 and len(self.shape) in (1, 3) else 0
 
 
-def trace_modules(network: Runs, z: Tensor) -> tuple[tuple[ModuleTrace, ...], Tensor]:
+def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, ...], Tensor]:
     """Every part of the network that runs for the latents `z`, in the order in which they finish, and the images."""
     seen: dict[str, ModuleTrace] = {}
     parts = {name: part for name, part in network.module.named_modules() if name}
@@ -116,7 +116,7 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
             handle.remove()
 
 
-def read(network: Runs, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
+def read(network: ImageNetwork, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
     """Each layer's output (n, units, h, w) for the latents `z`; the network runs no further than the last of them."""
     with torch.no_grad(), reading(network.module, layers, stop=True) as seen:
         network(z)

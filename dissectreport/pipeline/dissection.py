@@ -282,7 +282,7 @@ class Measurement:
     def _pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.dissection.units import examples
-        from dissectreport.worker.pictures import Shown, make_pictures
+        from dissectreport.worker.pictures import ShownSamples, make_pictures
 
         job = self.job
         wanted = {}
@@ -292,7 +292,7 @@ class Measurement:
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
         samples = np.unique(np.concatenate([*(w.flatten() for w in wanted.values()), *chosen]))
-        shown = Shown(samples, wanted, *chosen)
+        shown = ShownSamples(samples, wanted, *chosen)
         place = self._store("pictures", job.plan, shown=store.digest({"samples": samples, **wanted}))
         parts = shards(len(samples), SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]

@@ -142,7 +142,7 @@ class Binning(Protocol):
         """(pixels,) the same among the thresholds at which chance is counted."""
 
 
-class Tabled:
+class TabledBinning:
     """Bins by look-up of even cells: fast."""
 
     def __init__(self, thresholds: Thresholds, device: torch.device) -> None:
@@ -169,7 +169,7 @@ class Tabled:
         return by_bin.index_add_(1, self.bin_table[unit].int(), by_cell)
 
 
-class Compared:
+class ComparedBinning:
     """Bins by comparing activations with thresholds, strictly and without rounding."""
 
     def __init__(self, thresholds: ExactThresholds, device: torch.device) -> None:
@@ -190,7 +190,9 @@ class Compared:
 
 def binning_of(thresholds: AnyThresholds, device: torch.device) -> Binning:
     """The bins that thresholds of this kind make."""
-    return Tabled(thresholds, device) if isinstance(thresholds, Thresholds) else Compared(thresholds, device)
+    return (
+        TabledBinning(thresholds, device) if isinstance(thresholds, Thresholds) else ComparedBinning(thresholds, device)
+    )
 
 
 def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str) -> Joint:
@@ -199,7 +201,7 @@ def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge
     With few label sets the cells themselves are counted and folded into bins afterwards: no look-up for each pixel.
     """
     binning = binning_of(thresholds, maps.device)
-    direct = isinstance(binning, Tabled) and masks.sets * CELLS <= DIRECT
+    direct = isinstance(binning, TabledBinning) and masks.sets * CELLS <= DIRECT
     steps = CELLS if direct else binning.bins
     images = max(1, CHUNK // (4 * grid * grid))
     bases = [pixel_keys(part, masks.sets, steps, wide=direct) for part in torch.split(masks.label_sets, images)]
@@ -212,7 +214,7 @@ def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge
             keys = upsampled.add_(base) if direct else binning.bin(unit, upsampled, base).add_(base)
             by_key += torch.bincount(keys, minlength=len(by_key))
         by_set = by_key.reshape(masks.sets, steps)
-        by_set = binning.folded(unit, by_set) if isinstance(binning, Tabled) and direct else by_set
+        by_set = binning.folded(unit, by_set) if isinstance(binning, TabledBinning) and direct else by_set
         counts.append(holds @ by_set.to(holds.dtype))
         total.append(by_set.sum(0))
     per_image = masks.by_image
@@ -245,7 +247,7 @@ def categories(
 
 def ends(maps: Tensor, masks: Masks, thresholds: ExactThresholds, grid: int, edge: str) -> Ends:
     """The ends of each concept's activations in each bin."""
-    binning = Compared(thresholds, maps.device)
+    binning = ComparedBinning(thresholds, maps.device)
     base = masks.label_sets.flatten().long() * binning.bins
     low, high = [], []
     for unit in range(maps.shape[1]):

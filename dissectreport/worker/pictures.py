@@ -18,7 +18,7 @@ from dissectreport.worker.observing import Arrays
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSamples:
     """Which samples' images and maps a report needs."""
 
     samples: NDArray[np.int64]
@@ -31,7 +31,7 @@ class Shown:
     """(t,) samples whose segmentation is kept."""
 
 
-def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard], Arrays]:
+def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], Arrays]:
     """The pass that makes the shown images again and keeps what a report needs of them.
 
     A shard here is a run of positions in `shown.samples`, which need not lie side by side.
@@ -52,7 +52,7 @@ def make_pictures(source: Source, plan: Plan, shown: Shown) -> Callable[[Shard],
 
 
 def _made(
-    models: Models, plan: Plan, shown: Shown, layers: Sequence[str], samples: Sequence[int]
+    models: Models, plan: Plan, shown: ShownSamples, layers: Sequence[str], samples: Sequence[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What is kept of each of a few samples."""
     z = torch.cat([models.latents(plan.seed, sample, 1) for sample in samples])
@@ -63,7 +63,7 @@ def _made(
         yield _picture(models, shown, maps, images[place : place + 1], sample)
 
 
-def _picture(models: Models, shown: Shown, seen: dict[str, Tensor], images: Tensor, sample: int) -> Arrays:
+def _picture(models: Models, shown: ShownSamples, seen: dict[str, Tensor], images: Tensor, sample: int) -> Arrays:
     number = np.array([sample], np.int64)
     found: Arrays = {"numbers": number, "pixels": as_bytes(images)}
     for layer, maps in seen.items():

@@ -165,23 +165,24 @@ class Scores:
             return Jackknife(value, without, of(first).sizes)
 
         bands = [part.band for part in parts if part.band is not None]
+        lows, highs = [low for low, _ in bands], [high for _, high in bands]
         return cls(
-            first.concepts,
-            first.tested,
-            joined(lambda part: part.threshold),
-            joined(lambda part: part.chosen),
-            jackknife(lambda part: part.iou),
-            jackknife(lambda part: part.chance_level),
-            jackknife(lambda part: part.corrected_iou),
-            joined(lambda part: part.expected),
-            joined(lambda part: part.on_fraction),
-            (
+            concepts=first.concepts,
+            tested=first.tested,
+            threshold=joined(lambda part: part.threshold),
+            chosen=joined(lambda part: part.chosen),
+            iou=jackknife(lambda part: part.iou),
+            chance_level=jackknife(lambda part: part.chance_level),
+            corrected_iou=jackknife(lambda part: part.corrected_iou),
+            expected=joined(lambda part: part.expected),
+            on_fraction=joined(lambda part: part.on_fraction),
+            curves=(
                 joined(lambda part: part.curves[0]),
                 joined(lambda part: part.curves[1]),
                 joined(lambda part: part.curves[2]),
             ),
-            (np.concatenate([low for low, _ in bands]), np.concatenate([high for _, high in bands])) if bands else None,
-            (joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
+            band=(np.concatenate(lows), np.concatenate(highs)) if bands else None,
+            resampled=(joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
         )
 
 
@@ -200,18 +201,18 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
     spots = max(int(scoring.samples.sum()) * pixels, 1)
     chosen = np.take_along_axis(choice, threshold[..., None], -1)[..., 0]
     return Scores(
-        groups.concepts,
-        tested,
-        threshold,
-        chosen,
-        iou,
-        chance_level,
-        corrected_iou,
-        total["expected"],
-        total["on"] / spots,
-        _curves(scoring, spots),
-        _bands(scoring, leading(chosen, tested)) if len(tested) else None,
-        resampled,
+        concepts=groups.concepts,
+        tested=tested,
+        threshold=threshold,
+        chosen=chosen,
+        iou=iou,
+        chance_level=chance_level,
+        corrected_iou=corrected_iou,
+        expected=total["expected"],
+        on_fraction=total["on"] / spots,
+        curves=_curves(scoring, spots),
+        band=_bands(scoring, leading(chosen, tested)) if len(tested) else None,
+        resampled=resampled,
     )
 
 
@@ -301,7 +302,7 @@ def _resampled(random: np.random.RandomState, groups: int) -> NDArray[np.float32
 
 
 @dataclass(frozen=True)
-class Verdict:
+class UnitLabels:
     """Each unit's label, and whether it stands."""
 
     column: Ints
@@ -324,7 +325,7 @@ class Verdict:
     """(replicates, units) whether the unit is interpretable in each replicate."""
 
 
-def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
+def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
     """The label of largest `chosen` among the tested concepts (or `among` (c,) of them), and its test."""
     allowed = scores.tested if among is None else scores.tested & among
     units = len(scores.chosen)
@@ -340,14 +341,16 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
     beats_chance = (scores.corrected_iou.value[rows, column] >= LEAST_CORRECTED_IOU) & (q < Q)
     labels, passed = _replicated(scores, allowed)
     stability = (labels == column).mean(0)
-    return Verdict(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
+    return UnitLabels(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
 
 
-def _nothing(units: int, replicates: int) -> Verdict:
+def _nothing(units: int, replicates: int) -> UnitLabels:
     """The verdict where no concept is tested."""
     none, sure = np.full(units, -1), np.ones(units)
     no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
-    return Verdict(none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool))
+    return UnitLabels(
+        none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
+    )
 
 
 def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:

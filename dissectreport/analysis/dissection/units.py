@@ -18,7 +18,7 @@ from dissectreport.analysis.dissection.corrected_rule import (
     FEWEST_IMAGES,
     Groups,
     Scores,
-    Verdict,
+    UnitLabels,
     blocks,
     judge,
     score,
@@ -211,7 +211,7 @@ def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackkni
 
 
 def unit_table(
-    counted: Counted, scores: Scores, verdict: Verdict, words: Words, position_only: pd.Series
+    counted: Counted, scores: Scores, verdict: UnitLabels, words: Words, position_only: pd.Series
 ) -> pd.DataFrame:
     """One row a unit."""
     units = counted.shape[0]
@@ -308,7 +308,11 @@ def states(cross: Cross) -> list[str]:
 
 
 def category_labels(
-    scores: Scores, verdict: Verdict, words: Words, thresholds: AnyThresholds, judged: Callable[..., Verdict] = judge
+    scores: Scores,
+    verdict: UnitLabels,
+    words: Words,
+    thresholds: AnyThresholds,
+    judged: Callable[..., UnitLabels] = judge,
 ) -> pd.DataFrame:
     """Each unit's label within each category, as `judged`: sky, blue and sky-top are not rivals."""
     parts = []
@@ -348,7 +352,7 @@ def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds) -> pd.Da
     )
 
 
-def leading_curves(scores: Scores, verdict: Verdict, thresholds: AnyThresholds) -> Curves:
+def leading_curves(scores: Scores, verdict: UnitLabels, thresholds: AnyThresholds) -> Curves:
     """IoU as a function of the threshold, for each unit's leading concepts, its label first."""
     units, concepts = scores.chosen.shape
     m = min(CURVES, concepts)
@@ -391,7 +395,7 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words, verdict: Verdict) -> list[dict[str, Any]]:
+def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words, testable(scores))
     rows[0] |= mean_iou(scores, verdict)
@@ -410,7 +414,7 @@ def controls(counted: Counted, scores: Scores, words: Words, verdict: Verdict) -
 MEAN_IOU = ("mean_iou", "mean_iou_low", "mean_iou_high")
 
 
-def mean_iou(scores: Scores, verdict: Verdict) -> dict[str, float]:
+def mean_iou(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
     """The mean IoU of the interpretable units with their labels, and its interval over images for just these units."""
     rows = np.flatnonzero(verdict.interpretable)
     if not len(rows):
@@ -440,7 +444,7 @@ def testable(scores: Scores) -> NDArray[np.bool_]:
 
 def tally(
     control: str,
-    judged: Callable[[NDArray[np.bool_] | None], Verdict],
+    judged: Callable[[NDArray[np.bool_] | None], UnitLabels],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Any]]:
@@ -480,7 +484,7 @@ def tally(
     return rows
 
 
-def _each_concept(control: str, category: str, words: Words, verdict: Verdict) -> pd.DataFrame:
+def _each_concept(control: str, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
     """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
     concepts = len(words.concepts)
 
