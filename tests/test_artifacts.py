@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_site import broken_links
 from typer.testing import CliRunner
 
 from dissectreport.analysis.artifacts import selection as diagnosis
@@ -49,6 +48,7 @@ from dissectreport.stats.effects import Nearing
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import Bench
 from dissectreport.worker.loaded_networks import Source
+from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(CHECKUPS)
@@ -350,7 +350,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
         with repaired(generator, edits) as better:
             after = better(z)
         again = generator(z)
-    assert torch.equal(after, generator.drawn(24)), "the latents of the drawings"
+    assert torch.equal(after, generator.training_like_images(24)), "the latents of the drawings"
     assert not torch.equal(before, after)
     assert torch.equal(before, again), "and the generator is as it was"
 
@@ -500,7 +500,7 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
     """Real images in shards, as those of the embedded models, or in one file."""
     if not whole:
         own = load()
-        parted = replace(own, drawn_part=lambda first, count: own.drawn(first + count)[first:])
+        parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
 from dissectreport.analysis.dissection.published_rules import Evidence, score
@@ -23,6 +22,7 @@ from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import FINE, ExactThresholds, search_thresholds
 from dissectreport.worker import counting, pilot, published_rules
+from tests.support.reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
 UNITS, CONCEPTS = 32, 31
 CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
@@ -203,10 +203,10 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 
 def test_a_whole_run_finds_what_the_reference_found(cache):
     options = steps.Options(
-        "reference_models:generator",
+        "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
-        segmenter="reference_models:segmenter",
+        segmenter="tests.support.reference_models:segmenter",
         samples=SAMPLES,
         rule="iclr2019",
         controls=False,
@@ -256,10 +256,10 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     options = steps.Options(
-        "reference_models:generator",
+        "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
-        segmenter="reference_models:segmenter",
+        segmenter="tests.support.reference_models:segmenter",
         samples=16,
         rule="iclr2019",
         controls=False,

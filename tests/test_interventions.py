@@ -10,9 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import edited as slowly_edited
-from planted_oracle import features, has
-from planted_oracle import inserted as slowly_inserted
 from torch import Tensor, nn
 
 from dissectreport.analysis.common.jackknife import Jackknife
@@ -31,6 +28,9 @@ from dissectreport.worker import interventions as intervene
 from dissectreport.worker import orderings
 from dissectreport.worker.interventions import Bench, pixels_by_image
 from dissectreport.worker.loaded_networks import Source
+from tests.support.planted_oracle import edited as slowly_edited
+from tests.support.planted_oracle import features, has
+from tests.support.planted_oracle import inserted as slowly_inserted
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")

@@ -248,8 +248,8 @@ def test_names_joined_by_plus_are_merged() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("scenes+", SegmenterError, "is read as 'scenes', ''"),
-        ("+", SegmenterError, "is read as '', ''"),
+        ("scenes+", SegmenterError, "means 'scenes', ''"),
+        ("+", SegmenterError, "means '', ''"),
         ("scenes+scenes", BadOption, "each once; not scenes"),
         ("scenes+color", UnknownName, "did you mean colour"),
         ("./a+b.py:load", SegmenterError, "rename a file that has a"),

@@ -99,7 +99,7 @@ def gains(generator: PlantedGenerator) -> dict[str, tuple[np.ndarray, np.ndarray
     """
     features = segmenters.load().features
     with torch.no_grad():
-        real = features(generator.drawn(480))
+        real = features(generator.training_like_images(480))
         made = features(generator(latents(1, 0, 480, generator.latent_shape)))
         at = run_prefix(generator, TRUTH.layer, latents(3, 0, 144, generator.latent_shape))
         edited = [features(at.images(Edit((unit,))(at.activations))) for unit in range(len(UNITS))]

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import features
 
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
@@ -19,6 +18,7 @@ from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.thresholds import FINE, ExactThresholds, one_percent_thresholds
 from dissectreport.worker import counting, pilot
+from tests.support.planted_oracle import features
 
 SAMPLES, GRID, SIDE = 40, 16, 8
 UNITS = len(planted.UNITS)

@@ -241,7 +241,7 @@ class Diagnosing:
         place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
         given = names["names"]
         # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
-        apart = given or getattr(self.job.generator, "drawn_part", None) is not None
+        apart = given or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(given) or self.checkup.real
         size = SHARD if apart else count
         at = {"folder": place.folder.name, "wanted": count, "shard": size}
@@ -255,10 +255,10 @@ class Diagnosing:
         if given is None:
             return {"names": []}
         count = min(self.checkup.real, len(given.files))
-        sifted = given.sifted([(0, count)])
-        self.left_out = len(sifted.unread)
-        if sifted.unread:
-            self.listener.say(sifted.broken())
+        sifted = given.validated([(0, count)])
+        self.left_out = len(sifted.undecodable)
+        if sifted.undecodable:
+            self.listener.say(sifted.undecodable_note())
         names = sifted.order(0)[:count]
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))

@@ -89,7 +89,7 @@ class Measurement:
         bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
         if self.untrained and bare_network is None:
             self.untrained = []
-            self.listener.say(f"no untrained control: {job.generator.name} does not say how it is made anew (remade=)")
+            self.listener.say(f"no untrained control: {job.generator.name} has no `reinitialise`")
         self._announce()
         readings = [*self.readings, *self.rotated, *self.shifted]
         measured = self._counted(job.source, job.plan, readings, "units")
@@ -366,7 +366,7 @@ class Measurement:
         return read_stat(place, shards(samples, self.job.plan.shard), stat)
 
     def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
-        from dissectreport.models.base import FolderReader
+        from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
@@ -399,8 +399,8 @@ class Measurement:
             options.mixed_devices,
             drawn=drawn,
             real=real,
-            reference={} if job.reference is None else job.reference.facts(),
-            reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
+            reference={} if job.reference is None else job.reference.description(),
+            reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
             source=source,
         )
 
@@ -414,7 +414,7 @@ def real_images(job: Job) -> int:
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
     who = f"generator {job.generator.name!r} failed to give a real image"
-    one = answered(ModelError, who, lambda: job.generator.drawn(1))
+    one = answered(ModelError, who, lambda: job.generator.training_like_images(1))
     return min(REAL, job.samples) if one is not None else 0
 
 

@@ -200,7 +200,7 @@ def _control(models: Models, samples: int) -> Iterator[Finding]:
     if bare is None:
         yield Finding(LOOK, "no untrained control: it is not known how to make this network with random weights")
     elif bare.identity == models.generator.identity:
-        raise ModelError("the untrained control has the trained weights: its function loads them; leave `remade` out")
+        raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
     else:
         yield Finding(GOOD, "it can be made anew with random weights, for the untrained control")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dissectreport.errors import FeaturesError, ModelError
 from dissectreport.models.edits import Edits, repaired
-from dissectreport.models.folders import open_folder
+from dissectreport.models.image_folder import open_folder
 from dissectreport.networks.edits import Edit
 from dissectreport.run.plan import PAIR, Examination, Shard
 from dissectreport.stats.base import merge_all

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dissectreport.errors import ModelError, answered
 from dissectreport.models.base import Generator
-from dissectreport.models.outputs import doubt_about
+from dissectreport.models.outputs import range_warning
 from dissectreport.networks import hooks
 from dissectreport.worker.loaded_networks import Source, latents_of
 
@@ -28,7 +28,7 @@ def layer_shape(generator: Generator, layer: str) -> tuple[int, int, int]:
 def check_look(generator: Generator, images: Tensor) -> None:
     """Refuse first images that can hardly be what they are declared to be."""
     declared = getattr(getattr(generator, "output", None), "declared", False)
-    doubt = doubt_about(images, declared)
+    doubt = range_warning(images, declared)
     if doubt:
         raise ModelError(f"generator {generator.name!r}: {doubt}")
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
 from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
-from dissectreport.models.base import FolderReader, Generator
-from dissectreport.models.folders import open_folder
+from dissectreport.models.base import Generator, ImageModel
+from dissectreport.models.image_folder import open_folder
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.run import engine
@@ -92,7 +92,7 @@ class Models:
     def generator(self) -> Generator:
         """The generator that is measured."""
         found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
-        if self.source.broken and isinstance(found, FolderReader):
+        if self.source.broken and isinstance(found, ImageModel):
             found = found.without(self.source.broken)
         bare = found if seed is None else untrained(found, seed)
         assert bare is not None, "a control is measured only where it can be made"
@@ -117,7 +117,7 @@ class Models:
     def drawn(self, count: int) -> Tensor | None:
         """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
         if not self.source.reference:
-            return self.generator.drawn(count)
+            return self.generator.training_like_images(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
 
     def described(self, images: Tensor) -> Tensor:
@@ -134,12 +134,12 @@ class Models:
         if self.source.reference:
             return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
         who = f"generator {self.generator.name!r} failed to give {of} real images"
-        part = getattr(self.generator, "drawn_part", None)
+        part = getattr(self.generator, "training_like_from", None)
         if part is not None:
             images: Tensor = answered(ModelError, who, lambda: part(shard.first, min(shard.count, of - shard.first)))
             return list(range(shard.first, shard.first + len(images))), images
         if self._own is None or len(self._own) < of:
-            self._own = answered(ModelError, who, lambda: self.generator.drawn(of))
+            self._own = answered(ModelError, who, lambda: self.generator.training_like_images(of))
         assert self._own is not None, "asked only where there are real images"
         images = self._own[shard.first : shard.first + shard.count]
         return list(range(shard.first, shard.first + len(images))), images
@@ -213,9 +213,9 @@ class Models:
 def without_broken(source: Source, count: int) -> Models:
     """The networks; those that read images of a folder without images that are broken among the first `count`."""
     models = source.models()
-    if not isinstance(models.generator, FolderReader):
+    if not isinstance(models.generator, ImageModel):
         return models
-    return replace(source, broken=models.generator.sifted([(1, count)]).broken()).models()
+    return replace(source, broken=models.generator.validated([(1, count)]).unreadable()).models()
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
