@@ -47,8 +47,9 @@ from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Scale
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.dissection import Source, as_bytes
 from dissectreport.worker.interventions import Bench
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.pictures import as_bytes
 from tests.support.sites import broken_links
 
 N, D = 60, 4
