@@ -211,7 +211,7 @@ BROKEN = {
     "a list": (
         lambda path: torch.save([torch.zeros(1)], path),
         "w.pth",
-        "contains a list instead of a table of tensors",
+        "contains a list instead of a table",
     ),
     "stylegan3": (
         bytes_of(naming("torch_utils.persistence", "_reconstruct_persistent_obj", 4)),

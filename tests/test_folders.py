@@ -300,7 +300,7 @@ def test_small_and_misshapen_images_are_counted(tmp_path: Path) -> None:
         save(tmp_path / f"{number}.png", quartered(height, width))
     assert open_folder(tmp_path, SIZE).notes() == (
         f"{tmp_path.name}: 2 of 5 images are smaller than 16 x 24 and enlarged",
-        f"{tmp_path.name}: 2 of 5 images are not of the shape 16 x 24 and cropped",
+        f"{tmp_path.name}: 2 of 5 images are of another shape than 16 x 24 and cropped",
     )
 
 
