@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from common import processor_seconds, write
 
-from dissectreport.run.plan import PAIR, Aim, Shard
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench, gradients, make_judge
 
@@ -20,13 +21,13 @@ SOURCE = Source("scenes_pgan", "scenes")
 
 
 if __name__ == "__main__":
-    aim = Aim("", "", LAYER, tuple(range(1, CONCEPTS + 1)), (1,), 1, "float32")
+    aim = InterventionKey("", "", LAYER, tuple(range(1, CONCEPTS + 1)), (1,), 1, "float32")
     bench = Bench(SOURCE.models(), aim)
     segmenter = bench.models.segmenter
     module = bench.models.generator.module
     children = dict(module.named_children())
     after = list(children)[list(children).index(LAYER) + 1 :]
-    at = bench.open(aim.judging_seed, 0, PAIR)
+    at = bench.open(aim.held_out_seed, 0, EDIT_BATCH)
 
     def tail(activations: torch.Tensor) -> torch.Tensor:
         """What follows the layer, called by hand."""
@@ -46,7 +47,7 @@ if __name__ == "__main__":
 
     judge = make_judge(SOURCE, aim, [(unit,) for unit in range(UNITS)])
     floor = UNITS * processor_seconds(forward, 5)
-    spent = processor_seconds(lambda: judge(Shard(0, 0, PAIR)), 2)
+    spent = processor_seconds(lambda: judge(Shard(0, 0, EDIT_BATCH)), 2)
     rows = [{"what": "exact ablation", "number": UNITS, "floor s": floor, "spent s": spent, "ratio": spent / floor}]
     for concepts in (1, 4, CONCEPTS):
         floor = processor_seconds(partial(estimate, concepts), 3)

@@ -23,7 +23,7 @@ from dissectreport.analysis.results.dissection import (
     Trust,
 )
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 from dissectreport.stats.areas import Areas
 
 NAMES = {

@@ -44,15 +44,17 @@ from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.numbers import plain
 from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
+from dissectreport.run.plan import ArtifactKey
+from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench
 
 N, D = 60, 4
-SHIPPED = dict(CHECKUPS)
-TINY = Checkup(
+SHIPPED = dict(ARTIFACT_BUDGETS)
+TINY = ArtifactBudget(
     "tiny",
     real=480,
     side=320,
@@ -166,7 +168,7 @@ def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Compare
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
     first = Nearing(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
-    design = Design.of(first, Checkup("some", leading=3, control=2, bottom=2))
+    design = Design.of(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
     assert design.leading == () and design.bottom == (6, 7)
     assert set(design.control) == {4, 5}, "those of nearest activation"
 
@@ -263,7 +265,7 @@ def test_controls_have_the_mean_activation_of_leading_units() -> None:
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
     first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
-    design = Design.of(first, Checkup("some", leading=5, control=1, bottom=2))
+    design = Design.of(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
     assert design.leading == (0, 2, 6)
     assert design.bottom == (5, 4)
     assert design.control[0] in (1, 3)
@@ -283,7 +285,7 @@ def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
 def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
-    exam = Examination("", "", "", "mixed", 1, "float32")
+    exam = ArtifactKey("", "", "", "mixed", 1, "float32")
     bench = diagnose.Bench(source.models(), exam)
     made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
@@ -291,7 +293,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(bench.models.device)
-    at = bench.open(exam.choosing_seed, 0, 8)
+    at = bench.open(exam.selection_seed, 0, 8)
     leaf = at.activations.clone().requires_grad_()
     nearness(bench.features(bench.images(at, leaf))).sum().backward()
     assert leaf.grad is not None
@@ -321,7 +323,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 @pytest.fixture(scope="module")
 def found(options: Options, monkeypatch_module: pytest.MonkeyPatch) -> Artifacts:
-    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
+    monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
     steps.measure(options)
     artifacts = steps.load("planted", cache=options.cache).artifacts
     assert artifacts is not None
@@ -473,7 +475,7 @@ def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: Compared
 def test_marked_units_are_no_controls() -> None:
     effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
     first = Nearing(effect, np.ones(10), np.array(1.0))
-    design = Design.of(first, Checkup("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
+    design = Design.of(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
 
@@ -484,7 +486,7 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     """Everything that decides the list as it is; only what scores a repair is less."""
     shipped = SHIPPED[budget]
     less = {"scored": 100, "weighed": 100, "random_scored": 100, "random_sets": 1, "dissected": 96, "sizes": (2,)}
-    monkeypatch.setitem(CHECKUPS, budget, replace(shipped, **less))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, budget, replace(shipped, **less))
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
     found, *_ = steps.artifacts(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
@@ -504,10 +506,10 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})
-    monkeypatch.setitem(CHECKUPS, "quick", small)
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", small)
     steps.measure(asked)
     before = steps.load("planted", cache=tmp_path).artifacts
-    monkeypatch.setitem(CHECKUPS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
     steps.measure(replace(asked, samples=144))
     after = steps.load("planted", cache=tmp_path, samples=96).artifacts
     assert before is not None and after is not None and (before.real, before.against_itself) == (250, 100)
@@ -560,7 +562,7 @@ class Told(Silent):
 def test_what_was_measured_on_another_grid_is_not_measured_again(
     options: Options, monkeypatch_module: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
+    monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
     steps.measure(coarse)
     told = Told()
@@ -678,7 +680,7 @@ def test_arithmetic_that_a_network_does_not_know_is_infinitely_far(
 
     monkeypatch.setattr(Bench, "features", described)
     source = Source("planted", "planted")
-    exam = Examination("planted", "f", "r", "features", 1, "auto")
+    exam = ArtifactKey("planted", "f", "r", "features", 1, "auto")
     assert diagnose.drift(source, exam) == math.inf
 
 
@@ -799,7 +801,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
 def test_reference_images_that_were_left_out_are_counted_on_the_page(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(CHECKUPS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
     folder = some_folder(tmp_path / "real", 210)
     (folder / "0000.png").write_bytes(b"no image")
     steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
@@ -832,8 +834,8 @@ def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options,
 
 
 def test_the_budget_of_the_paper_scores_enough_images_for_its_features() -> None:
-    assert not too_few_for_covariance(CHECKUPS["paper"].scored, 2048)
-    assert all(one.real >= 2 * one.scored for one in CHECKUPS.values())
+    assert not too_few_for_covariance(ARTIFACT_BUDGETS["paper"].scored, 2048)
+    assert all(one.real >= 2 * one.scored for one in ARTIFACT_BUDGETS.values())
 
 
 def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from dissectreport.publish.serve import server
 from dissectreport.report.html import images
 from dissectreport.report.html.numbers import share, times
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.run.rules import RULES
 
 HOME = "planted/index.html"
 LAYER = "planted/layer1/index.html"

@@ -24,7 +24,10 @@ from dissectreport.networks import hooks
 from dissectreport.networks.hooks import Edit, at_blocks, opened
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.interventions import as_set, random_sets
-from dissectreport.run.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
+from dissectreport.run.budgets import INTERVENTION_BUDGETS
+from dissectreport.run.patches import patch_box, patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import Shard
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
@@ -34,14 +37,14 @@ from dissectreport.worker.interventions import Bench, pixels_by_image
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
-QUICK = BUDGETS["quick"]
+QUICK = INTERVENTION_BUDGETS["quick"]
 LEARNING = replace(QUICK, alpha_train=12, alpha_held=6, alpha_steps=20)
 
 
-def aim(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> Aim:
+def aim(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> InterventionKey:
     numbers = tuple(number_of(name) for name in concepts)
     grounds = tuple(number_of(name) for name in ("sky", "grass", "house", "tree"))
-    return Aim("planted", "planted", layer, numbers, grounds, 1, precision)
+    return InterventionKey("planted", "planted", layer, numbers, grounds, 1, precision)
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +180,13 @@ def test_edits_are_made_one_after_another() -> None:
 
 
 def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
-    assert blocks_of(16, 32) == (8, 8)
-    assert blocks_of(4, 1) == (4, 1)
+    assert patch_grid(16, 32) == (8, 8)
+    assert patch_grid(4, 1) == (4, 1)
     for side in (4, 8, 16, 32):
-        rows, columns = blocks_of(side, side)
+        rows, columns = patch_grid(side, side)
         inside = at_blocks(torch.arange(rows * columns), side, side)
         assert (inside.sum(0) == 1).all(), "places cover the map, and do not overlap"
-        top, left, height, width = cell_of(columns + 1, side, side)
+        top, left, height, width = patch_box(columns + 1, side, side)
         rows_inside = inside[columns + 1, 0].any(1).nonzero().flatten()
         assert rows_inside[0] == round(top * side)
         assert len(rows_inside) == round(height * side)
@@ -203,7 +206,7 @@ def test_a_pixel_counts_once_for_a_concept_that_stands_in_two_slots() -> None:
 @pytest.mark.parametrize("name", ["ball", "grass", "window"])
 def test_ablating_the_unit_that_paints_a_concept_removes_exactly_its_area(name: str) -> None:
     generator = load()
-    z = latents(aim().judging_seed, 0, 16, generator.latent_shape)
+    z = latents(aim().held_out_seed, 0, 16, generator.latent_shape)
     with torch.no_grad():
         labels = SOURCE.models().labels(generator(z))
         edited = SOURCE.models().labels(slowly_edited(generator, z, (name,)))
@@ -240,7 +243,7 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     found = intervene.make_context(SOURCE, where, planting)(Shard(0, 0, 48))
     house = found.grounds == number_of("house")
     assert house.sum() >= 10
-    z = latents(where.judging_seed, 0, 48, generator.latent_shape)
+    z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
     for row in range(len(found.samples)):
         sample, place = int(found.samples[row]), int(found.places[row])
         one = z[sample : sample + 1]
@@ -483,7 +486,7 @@ def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of
 
 def test_places_are_drawn_once_an_image_and_rare_grounds_as_often_as_common_ones() -> None:
     ground = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
-    where = replace(aim(), grounds=(1, 2))
+    where = replace(aim(), contexts=(1, 2))
     planting = intervene.Planting((), (), (1.0, 1.0), 3)
     places, stood = intervene.drawn_places(ground, where, planting, 0)
     assert all(len(set(row)) == 3 for row in places.tolist())

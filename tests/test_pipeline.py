@@ -24,7 +24,7 @@ from dissectreport.pipeline import prepare
 from dissectreport.pipeline import steps as pipeline
 from dissectreport.pipeline.on_demand import Wish
 from dissectreport.pipeline.steps import Options
-from dissectreport.run.plan import BUDGETS
+from dissectreport.run.budgets import INTERVENTION_BUDGETS
 
 SMALL = {
     "layers": ("features",),
@@ -549,7 +549,7 @@ def test_what_was_never_measured_is_named(tmp_path):
 
 
 INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
-SHIPPED = BUDGETS["quick"]
+SHIPPED = INTERVENTION_BUDGETS["quick"]
 COARSE = replace(
     SHIPPED,
     singles=3,
@@ -572,7 +572,7 @@ COARSE = replace(
 def small_budget():
     """The budget of a quick run, and learned orders too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BUDGETS, "quick", COARSE)
+        patch.setitem(INTERVENTION_BUDGETS, "quick", COARSE)
         yield
 
 
@@ -638,7 +638,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
 
 
 def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(BUDGETS, "quick", SHIPPED)
+    monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = pipeline.load("planted", cache=tmp_path / "cache")
     assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}

@@ -17,7 +17,8 @@ from dissectreport.analysis.results.real_images import COLUMNS, Reality
 from dissectreport.cache.reader import flat, read_stat, shard_name
 from dissectreport.cache.store import Store
 from dissectreport.pipeline import steps
-from dissectreport.run.plan import Plan, Shard, shards
+from dissectreport.run.plan import Plan
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.worker.dissection import Models, Source, make_real_areas

@@ -32,7 +32,7 @@ from dissectreport.report.html.names import link, safe_name, safe_names
 from dissectreport.report.html.numbers import percent, share, times
 from dissectreport.report.site import writing
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.run.rules import RULES
 
 HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
 VOID = {"img", "meta", "link", "input", "br", "hr"}

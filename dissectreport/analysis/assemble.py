@@ -20,8 +20,11 @@ from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
+from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
-from dissectreport.run.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import Rule, rule_named
+from dissectreport.run.shards import BATCH, SHARD, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.levels import CUTTINGS, ExactLevels
@@ -61,9 +64,9 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
             "choose another with --segmenter, or look at the images"
         )
     halves = seen_by_half(source.chances(first))
-    judging = unsplit(halves) if source.rule.reference else halves
+    judging = unsplit(halves) if source.rule.is_published else halves
     concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
-    judged = _published if source.rule.reference else _corrected
+    judged = _published if source.rule.is_published else _corrected
     each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
     by_layer = {layer.name: found for layer, found in spread(each, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
@@ -99,7 +102,9 @@ def _artifacts(
     return artifacts(facts, reader, Dissected(concepts, levels, layer.counted.peaks, areas))
 
 
-def what_to_study(record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: Budget) -> Study:
+def what_to_study(
+    record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: InterventionBudget
+) -> Study:
     """What the dissection of a layer says about the concepts to intervene on."""
     source = _Source(record, Plan(**record.plan), reader)
     held = next(each for each in record.layers if each.name == layer)
@@ -161,7 +166,7 @@ class _Source:
             CUTTINGS[self.rule.name].read(arrays),
             partial(self.chances, layer.counts),
             whole,
-            whole if self.rule.reference else halves[-1],
+            whole if self.rule.is_published else halves[-1],
             merge_all(stat for _, stat in self.stats(layer.counts, "cross")),
             merge_all(stat for _, stat in self.stats(layer.counts, "peaks")),
             partial(self.chances, layer.rotated),
@@ -261,7 +266,7 @@ def ranked(maps: Any, histogram: Any, edges: Any) -> Any:
 def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str, ...]) -> Provenance:
     groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, "peaks")]
     counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, "peaks")]
-    halved = not source.rule.reference
+    halved = not source.rule.is_published
     scoring = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
         record.model,
@@ -312,7 +317,7 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
 
 def _beside(rule: Rule, units: list[Units]) -> tuple[str, ...]:
     """For a published rule, how many of the units that it calls interpretable also beat chance."""
-    if not rule.reference:
+    if not rule.is_published:
         return ()
     counts = [(each.table["interpretable"], each.table["beats_chance"], each.counted.name) for each in units]
     layers = [(int((named & beats).sum()), int(named.sum()), layer) for named, beats, layer in counts]

@@ -9,7 +9,7 @@ from typing import Any
 
 from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError
-from dissectreport.run.plan import Shard, shards
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat
 from dissectreport.stats.categories import Categories

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import ModelError, UnknownName
-from dissectreport.run.plan import blocks_of
+from dissectreport.run.patches import patch_grid
 
 
 class Runs(Protocol):
@@ -361,7 +361,7 @@ def edited(activations: Tensor, edits: Sequence[Edit]) -> Tensor:
 
 def at_blocks(places: Tensor, height: int, width: int) -> Tensor:
     """(n,) numbers of places, row by row -> (n, 1, height, width) True inside."""
-    rows, columns = blocks_of(height, width)
+    rows, columns = patch_grid(height, width)
     down = torch.arange(height, device=places.device) * rows // height
     across = torch.arange(width, device=places.device) * columns // width
     numbers = down[:, None] * columns + across[None]

@@ -20,7 +20,9 @@ from dissectreport.errors import FolderError
 from dissectreport.pipeline.interventions import as_set, random_sets
 from dissectreport.pipeline.prepare import Examining, Job, Listener, too_few_real
 from dissectreport.run import engine
-from dissectreport.run.plan import DIAGNOSES, FEWEST_REAL, PAIR, SHARD, Checkup, Examination, Shard, shards
+from dissectreport.run.budgets import FEWEST_REAL, ArtifactBudget
+from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
+from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
 from dissectreport.stats.base import Floats, merge_all
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, Scale
@@ -51,7 +53,7 @@ class Design:
     """Those marked by hand that are none of the others."""
 
     @classmethod
-    def of(cls, first: Nearing, checkup: Checkup, marked: Units = ()) -> Design:
+    def of(cls, first: Nearing, checkup: ArtifactBudget, marked: Units = ()) -> Design:
         """The design that first-order effects suggest, and the marked units."""
         estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
         order = np.argsort(-estimate, kind="stable").tolist()
@@ -138,7 +140,7 @@ class Diagnosing:
         self.folders: set[str] = set()
         self.left_out = 0
         given = job.reference
-        self.exam = Examination(
+        self.exam = ArtifactKey(
             job.plan.generator,
             wish.network.identity,
             given.identity if given is not None else f"drawn by {job.plan.generator}",
@@ -152,7 +154,7 @@ class Diagnosing:
         """All passes; returns what a record keeps of them."""
         drifted = self._settle_precision()
         real, real_at = self._real()
-        side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
+        side, side_at = self._generated(self.exam.generated_seed, self.checkup.side)
         dissected = min(self.checkup.dissected, self.job.samples)
         _, dissected_at = self._generated(self.job.plan.seed, dissected)
         published = self.wish.network.published
@@ -238,7 +240,9 @@ class Diagnosing:
 
         names = self._names()
         known = {name: getattr(self.exam, name) for name in ("features", "reference", "precision", "torch")}
-        place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
+        place = self._opened(
+            {"kind": "real features", "format": ARTIFACTS_FORMAT, **known, "names": store.fingerprint(names)}
+        )
         given = names["names"]
         # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
         apart = given or getattr(self.job.generator, "drawn_part", None) is not None
@@ -269,7 +273,7 @@ class Diagnosing:
         from dissectreport.worker.artifacts import make_generated
 
         known = {name: getattr(self.exam, name) for name in ("generator", "features", "precision", "torch")}
-        place = self._opened({"kind": "generated features", "format": DIAGNOSES, **known, "seed": seed})
+        place = self._opened({"kind": "generated features", "format": ARTIFACTS_FORMAT, **known, "seed": seed})
         make = partial(make_generated, self.job.source, self.exam, seed)
         rows = self._features(place, make, shards(count, SHARD), "describing generated images")
         return rows.values, place.folder.name
@@ -279,7 +283,7 @@ class Diagnosing:
 
         place = self._store("nearing", sides=[*_beside(choosing), len(side)])
         make = partial(make_nearing, self.job.source, self.exam, Sides(real[choosing.first :], side, choosing.scale))
-        wanted = shards(self.checkup.gradients, PAIR)
+        wanted = shards(self.checkup.gradients, EDIT_BATCH)
         self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
         found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
         return found
@@ -314,7 +318,7 @@ class Diagnosing:
         place = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
         make = partial(make_ablated, self.job.source, self.exam, sets, seed)
         # Small shards, for each is described once a set.
-        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, PAIR)]
+        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, EDIT_BATCH)]
         return self._features(place, make, wanted, task), place
 
     def _weigh(self, order: Units, sizes: Sequence[int], reference: Reference) -> tuple[int, float, str]:

@@ -16,7 +16,9 @@ from dissectreport.cache.store import Store
 from dissectreport.errors import ModelError, answered, counted
 from dissectreport.pipeline.prepare import Job, Listener, identity, reproduce, versions
 from dissectreport.run import engine
-from dissectreport.run.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
+from dissectreport.run.plan import FORMAT, Plan, Reading
+from dissectreport.run.rules import Rule, rule_named
+from dissectreport.run.shards import SHARD, Shard, shards
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.histogram import Histogram
@@ -73,7 +75,7 @@ class Measurement:
         controlled = job.layers if job.options.controls else ()
         self.rotated = [Reading(layer, ROTATION) for layer in controlled]
         # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
-        self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.reference else []
+        self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
         self.untrained = [Reading(layer) for layer in controlled]
 
     @cached_property
@@ -193,7 +195,7 @@ class Measurement:
         self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
         for reading, place in stores.items():
             # A published rule's controls are judged at levels of their own, which their counts bring along.
-            if self.rule.reference and not self._sound(place, "levels"):
+            if self.rule.is_published and not self._sound(place, "levels"):
                 place.save("levels", places[reading].load("levels"))
         return {r: (places[r].folder.name, stores[r].folder.name) for r in readings}
 
@@ -260,7 +262,7 @@ class Measurement:
         if not missing:
             return stores
         parts = shards(plan.pilot, plan.shard)
-        first = parts if self.rule.reference else parts[: max(1, len(parts) // 8)]
+        first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
         ranges: dict[str, dict[str, Any]] = {}
         shapes: dict[str, Any] = {}
         for _, found in sorted_by_shard(self.workers.run(partial(make_range, source, plan, missing), first)):
@@ -423,7 +425,7 @@ def _counting(rule: Rule) -> Callable[..., Any]:
     from dissectreport.worker import dissection as measure
     from dissectreport.worker import published_rules
 
-    return published_rules.make_counts if rule.reference else measure.make_counts
+    return published_rules.make_counts if rule.is_published else measure.make_counts
 
 
 def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:

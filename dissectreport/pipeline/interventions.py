@@ -16,7 +16,8 @@ from dissectreport.cache.store import Store
 from dissectreport.errors import BadOption
 from dissectreport.pipeline.prepare import Intervention, Job, Listener
 from dissectreport.run import engine
-from dissectreport.run.plan import PAIR, Aim, Shard, shards
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder, Presence
@@ -102,7 +103,7 @@ class Intervening:
         self.job, self.study, self.budget, self.workers, self.listener = job, study, aim.budget, workers, listener
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
-        self.aim = Aim(
+        self.aim = InterventionKey(
             job.plan.generator,
             job.plan.segmenter,
             aim.layer,
@@ -188,7 +189,7 @@ class Intervening:
 
         place = self._store("first order")
         make = partial(make_gradients, self.job.source, self.aim)
-        wanted = shards(self.budget.gradients, PAIR)
+        wanted = shards(self.budget.gradients, EDIT_BATCH)
         self._count(place, make, wanted, "first-order effects", lambda found: flat({"first": found}))
         return merge_all(stat for _, stat in read_stat(place, wanted, "first")), place.folder.name
 
@@ -274,7 +275,7 @@ class Intervening:
         from dissectreport.worker.orderings import make_trials
 
         sets = [[as_set(order[k][:count]) for order in orders.values()] for k in range(len(lessons))]
-        samples = [lesson.present[:PAIR].tolist() for lesson in lessons]
+        samples = [lesson.present[:EDIT_BATCH].tolist() for lesson in lessons]
         make = partial(make_trials, self.job.source, self.aim, sets, samples)
         place = self._store("trials", sets=sets, samples=samples)
         numbers = range(len(lessons))
@@ -307,7 +308,7 @@ class Intervening:
         sets = design.sets()
         place = self._store("ablations", sets=store.digest({"sets": design.arrays()["sets"]}))
         make = partial(make_judge, self.job.source, self.aim, sets)
-        wanted = shards(self.budget.samples, PAIR)
+        wanted = shards(self.budget.samples, EDIT_BATCH)
         self._count(place, make, wanted, f"ablating {len(sets)} sets of units", flat)
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "areas"))
 
@@ -324,7 +325,7 @@ class Intervening:
         planting = Planting(tuple(sets), tuple(values), self.study.frequency, self.budget.context_places)
         place = self._store("insertions", planting=asdict(planting))
         make = partial(make_context, self.job.source, self.aim, planting)
-        wanted = shards(self.budget.context_samples, PAIR)
+        wanted = shards(self.budget.context_samples, EDIT_BATCH)
         self._count(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "insertions"))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.networks import hooks
-from dissectreport.run.plan import BATCH
+from dissectreport.run.shards import BATCH
 from dissectreport.worker.dissection import CLOSE, Models, Source, check_look, networks_cost, untrained, without_broken
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"

@@ -24,19 +24,18 @@ from dissectreport.errors import (
     counted,
 )
 from dissectreport.review.marked_units import read_marks
-from dissectreport.run.plan import (
-    CHECKUPS,
-    FEWEST,
+from dissectreport.run.budgets import (
+    ARTIFACT_BUDGETS,
+    FEWEST_LATENTS,
     FEWEST_REAL,
     FEWEST_SCORED,
-    SHARD,
-    Budget,
-    Checkup,
-    Plan,
+    ArtifactBudget,
+    InterventionBudget,
     budget_named,
-    rule_named,
-    shards,
 )
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import SHARD, shards
 from dissectreport.version import __version__
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ class Intervention:
     """A checked wish for interventions."""
 
     layer: str
-    budget: Budget
+    budget: InterventionBudget
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Examining:
     """A checked wish for artifact units."""
 
     layer: str
-    checkup: Checkup
+    checkup: ArtifactBudget
     network: FeatureNetwork
     """In whose features images are compared."""
     reviewed: tuple[int, ...] = ()
@@ -179,7 +178,7 @@ def prepare(options: Options) -> Job:
         shards(options.samples)
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
-    if options.grid and rule.reference:
+    if options.grid and rule.is_published:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
@@ -246,7 +245,7 @@ def hastened(options: Options, generator: Generator) -> Options:
     if not options.quick:
         return options
     layers = generator.default_layers
-    own = rule_named(options.rule).reference
+    own = rule_named(options.rule).is_published
     return replace(
         options,
         samples=QUICK_SAMPLES if options.samples is None else options.samples,
@@ -270,7 +269,7 @@ def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan
         without = f", beside {broken:,} that cannot be read" if broken else ""
         raise BadOption(f"{generator.name} has {most:,} images{without}; --samples at most {most:,}, not {asked:,}")
     samples = min(asked, most)
-    pilot = samples if rule_named(plan.rule).reference else min(options.pilot, most)
+    pilot = samples if rule_named(plan.rule).is_published else min(options.pilot, most)
     return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)
 
 
@@ -302,9 +301,9 @@ def intervention(
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     if options.constant not in ("", "quantile", "mean"):
         raise BadOption(f"--constant is quantile or mean, not {options.constant}")
-    if options.intervention_samples and options.intervention_samples < FEWEST:
+    if options.intervention_samples and options.intervention_samples < FEWEST_LATENTS:
         raise BadOption(
-            f"--intervention-samples must be at least {FEWEST}, not {options.intervention_samples}: "
+            f"--intervention-samples must be at least {FEWEST_LATENTS}, not {options.intervention_samples}: "
             "no printed area rests on fewer"
         )
     layer = options.intervention_layer or middle(layers)
@@ -345,7 +344,7 @@ def examining(
     device: str,
 ) -> Examining | None:
     """Where to look for artifact units, checked before anything long begins."""
-    checkup = CHECKUPS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
+    checkup = ARTIFACT_BUDGETS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
         raise BadOption(
             f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "

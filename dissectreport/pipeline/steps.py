@@ -38,7 +38,7 @@ from dissectreport.pipeline.prepare import (
 from dissectreport.report.common.site_options import CAP, PLAIN, SITE_LIMIT, Drawing, checked_address
 from dissectreport.run.engine import Workers
 from dissectreport.run.parallel import Spread, in_threads, in_turn
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
@@ -364,7 +364,7 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
         names = tuple(layer.name for layer in known.layers)
         options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
         budget = options.budget or (known.artifacts or {}).get("checkup", {}).get("name", "")
-        grid = 0 if rule_named(options.rule).reference else known.plan["grid"]
+        grid = 0 if rule_named(options.rule).is_published else known.plan["grid"]
         options = replace(options, pilot=known.plan["pilot"], grid=grid, budget=budget)
     layer = layer or middle(prepare(replace(options, artifacts=False)).layers)
     if known is None:

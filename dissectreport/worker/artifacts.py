@@ -19,7 +19,8 @@ from dissectreport.errors import FeaturesError, ModelError
 from dissectreport.models.edits import Edits, repaired
 from dissectreport.models.folders import open_folder
 from dissectreport.networks.hooks import Edit
-from dissectreport.run.plan import PAIR, Examination, Shard
+from dissectreport.run.plan import ArtifactKey
+from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, Scale
@@ -33,7 +34,7 @@ Arrays = dict[str, NDArray[Any]]
 # --- which arithmetic -----------------------------------------------------------------------------------------
 
 
-def drift(source: Source, exam: Examination) -> float:
+def drift(source: Source, exam: ArtifactKey) -> float:
     """How far bfloat16 moves features, beside how far images differ: root mean squares over a few images.
 
     Infinitely far where it fails: not every operation of anybody's network knows it.
@@ -41,7 +42,7 @@ def drift(source: Source, exam: Examination) -> float:
 
     def rows(precision: str) -> Tensor:
         bench = Bench(source.models(), replace(exam, precision=precision))
-        at = bench.open(exam.choosing_seed, 0, PAIR)
+        at = bench.open(exam.selection_seed, 0, EDIT_BATCH)
         with torch.no_grad():
             return bench.features(bench.images(at, at.activations))
 
@@ -58,7 +59,7 @@ def drift(source: Source, exam: Examination) -> float:
 # --- features of whole images ---------------------------------------------------------------------------------
 
 
-def make_real(source: Source, exam: Examination, names: Sequence[str]) -> Callable[[Shard], Features]:
+def make_real(source: Source, exam: ArtifactKey, names: Sequence[str]) -> Callable[[Shard], Features]:
     """The pass that describes real images: those of a folder by their names, else the generator's own."""
     bench = Bench(source.models(), exam)
 
@@ -77,7 +78,7 @@ def make_real(source: Source, exam: Examination, names: Sequence[str]) -> Callab
 
 def parts(images: Tensor) -> list[Tensor]:
     """The images in batches that are described together."""
-    return [images[first : first + PAIR] for first in range(0, len(images), PAIR)]
+    return [images[first : first + EDIT_BATCH] for first in range(0, len(images), EDIT_BATCH)]
 
 
 def described(bench: Bench, images: Tensor) -> NDArray[np.float32]:
@@ -86,7 +87,7 @@ def described(bench: Bench, images: Tensor) -> NDArray[np.float32]:
         return bench.features(images.to(bench.models.device)).cpu().numpy()
 
 
-def make_generated(source: Source, exam: Examination, seed: int) -> Callable[[Shard], Features]:
+def make_generated(source: Source, exam: ArtifactKey, seed: int) -> Callable[[Shard], Features]:
     """The pass that describes generated images of a seed."""
     bench = Bench(source.models(), exam)
 
@@ -121,7 +122,7 @@ class Sides:
         return Witness.of(real, generated, self.scale)
 
 
-def make_nearing(source: Source, exam: Examination, sides: Sides) -> Callable[[Shard], Nearing]:
+def make_nearing(source: Source, exam: ArtifactKey, sides: Sides) -> Callable[[Shard], Nearing]:
     """The pass that estimates, for every unit, how much nearer to real images ablating it would bring the images.
 
     To first order that is -Σ activation × gradient of nearness: one backward pass tells it of all units.
@@ -130,7 +131,7 @@ def make_nearing(source: Source, exam: Examination, sides: Sides) -> Callable[[S
     nearness = sides.witness(bench.models.device)
 
     def work(shard: Shard) -> Nearing:
-        return merge_all([nearing(bench, nearness, *part, exam.choosing_seed) for part in parts_of(shard)])
+        return merge_all([nearing(bench, nearness, *part, exam.selection_seed) for part in parts_of(shard)])
 
     return work
 
@@ -152,7 +153,7 @@ def nearing(bench: Bench, nearness: Witness, first: int, count: int, seed: int) 
     return Nearing(effect, strength, np.float64(count) * np.ones(()))
 
 
-def make_ablated(source: Source, exam: Examination, sets: Sequence[Units], seed: int) -> Callable[[Shard], Features]:
+def make_ablated(source: Source, exam: ArtifactKey, sets: Sequence[Units], seed: int) -> Callable[[Shard], Features]:
     """The pass that describes the same images with each set of units ablated: (n, sets, d); () leaves them as they are.
 
     Samples are paired: variant v of image i comes from the same latent as variant 0 of it.
@@ -189,7 +190,7 @@ class Portrait:
     """Mean absolute activation of each suspect, by which it is divided there."""
 
 
-def make_portraits(source: Source, exam: Examination) -> Callable[[Portrait], Arrays]:
+def make_portraits(source: Source, exam: ArtifactKey) -> Callable[[Portrait], Arrays]:
     """The pass that makes images before and after a repair, and shows where the suspected units are on."""
     bench = Bench(source.models(), exam)
 
@@ -200,7 +201,7 @@ def make_portraits(source: Source, exam: Examination) -> Callable[[Portrait], Ar
     return work
 
 
-def _portrait(bench: Bench, exam: Examination, portrait: Portrait, sample: int) -> Arrays:
+def _portrait(bench: Bench, exam: ArtifactKey, portrait: Portrait, sample: int) -> Arrays:
     at = bench.open(exam.scoring_seed, sample, 1)
     with torch.no_grad():
         before, after = (bench.images(at, a) for a in (at.activations, Edit(portrait.units)(at.activations)))

@@ -29,7 +29,9 @@ from dissectreport.models.outputs import doubt_about
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.run import engine
-from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import Shard
 from dissectreport.segmenters.base import Segmenter
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats

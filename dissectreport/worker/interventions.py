@@ -19,7 +19,9 @@ from torch.nn import functional
 
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.networks.hooks import Edit, Opened, at_blocks, check_finite, edited, opened
-from dissectreport.run.plan import PAIR, Aim, Shard, blocks_of
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints, merge_all
 from dissectreport.stats.effects import FirstOrder, Presence
@@ -43,7 +45,7 @@ class Aimed(Protocol):
         """'float32' or 'bfloat16'."""
 
     @property
-    def choosing_seed(self) -> int:
+    def selection_seed(self) -> int:
         """The seed of the latents on which orders are made."""
 
 
@@ -115,7 +117,7 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
     return found.cpu().numpy()
 
 
-def parts_of(shard: Shard, size: int = PAIR) -> Iterator[tuple[int, int]]:
+def parts_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:
     """First sample and number of each batch of a shard."""
     for first in range(shard.first, shard.first + shard.count, size):
         yield first, min(size, shard.first + shard.count - first)
@@ -133,12 +135,12 @@ def half_is_fast(device: str) -> bool:
     return device == "cpu" and ask is not None and bool(ask())
 
 
-def half_agrees(source: Source, aim: Aim) -> float:
+def half_agrees(source: Source, aim: InterventionKey) -> float:
     """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
 
     def labels(precision: str) -> Tensor:
-        bench = Bench(source.models(), Aim(**{**vars(aim), "precision": precision}))
-        at = bench.open(aim.choosing_seed, 0, PAIR)
+        bench = Bench(source.models(), InterventionKey(**{**vars(aim), "precision": precision}))
+        at = bench.open(aim.selection_seed, 0, EDIT_BATCH)
         return bench.labels_at(at, at.activations)
 
     whole = labels("float32")
@@ -151,7 +153,7 @@ def half_agrees(source: Source, aim: Aim) -> float:
 # --- choosing latents: where concepts are, and first-order effects ---------------------------------------------
 
 
-def make_search(source: Source, aim: Aim) -> Callable[[Shard], dict[str, Any]]:
+def make_search(source: Source, aim: InterventionKey) -> Callable[[Shard], dict[str, Any]]:
     """The pass that finds where the studied concepts are, and what the units do there."""
     bench = Bench(source.models(), aim)
     concepts = torch.tensor(aim.concepts)
@@ -160,13 +162,13 @@ def make_search(source: Source, aim: Aim) -> Callable[[Shard], dict[str, Any]]:
         sums: Presence | None = None
         rows: dict[str, list[NDArray[Any]]] = {"score": [], "place": []}
         for first, count in parts_of(shard):
-            at = bench.open(aim.choosing_seed, first, count)
+            at = bench.open(aim.selection_seed, first, count)
             labels = bench.labels_at(at, at.activations)
             # (n, k, h, w) whether a pixel shows each studied concept
             mask = torch.stack([(labels == c).any(1) for c in concepts.to(labels.device)], 1).float()
             more = _presence(at.activations, mask)
             sums = more if sums is None else sums.merge(more)
-            pooled = functional.adaptive_avg_pool2d(mask, blocks_of(*at.activations.shape[2:])).flatten(2)
+            pooled = functional.adaptive_avg_pool2d(mask, patch_grid(*at.activations.shape[2:])).flatten(2)
             score, place = pooled.max(2)
             rows["score"].append(score.cpu().double().numpy())
             rows["place"].append(place.cpu().numpy())
@@ -188,7 +190,7 @@ def _presence(activations: Tensor, mask: Tensor) -> Presence:
     )
 
 
-def make_gradients(source: Source, aim: Aim) -> Callable[[Shard], FirstOrder]:
+def make_gradients(source: Source, aim: InterventionKey) -> Callable[[Shard], FirstOrder]:
     """The pass that estimates the effect of every unit on every studied concept to first order.
 
     Ablating a unit changes a concept's soft area by about -Σ activation × gradient: one forward, and one backward
@@ -199,7 +201,7 @@ def make_gradients(source: Source, aim: Aim) -> Callable[[Shard], FirstOrder]:
     def work(shard: Shard) -> FirstOrder:
         found: FirstOrder | None = None
         for first, count in parts_of(shard):
-            at = bench.open(aim.choosing_seed, first, count)
+            at = bench.open(aim.selection_seed, first, count)
             more = first_order(bench, at, at.activations, aim.concepts)
             found = more if found is None else found.merge(more)
         assert found is not None, "no shard is empty"
@@ -244,14 +246,14 @@ def unreachable(bench: Bench, concept: int) -> str:
 # --- judging latents ------------------------------------------------------------------------------------------
 
 
-def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Shard], dict[str, Any]]:
+def make_judge(source: Source, aim: InterventionKey, sets: Sequence[Units]) -> Callable[[Shard], dict[str, Any]]:
     """The pass that ablates each set of units, everywhere and to zero, and counts every concept."""
     bench = Bench(source.models(), aim)
 
     def work(shard: Shard) -> dict[str, Any]:
         before, after, pixels = [], [], 0
         for first, count in parts_of(shard):
-            at = bench.open(aim.judging_seed, first, count)
+            at = bench.open(aim.held_out_seed, first, count)
             labels = bench.labels_at(at, at.activations)
             pixels = labels.shape[2] * labels.shape[3]
             before.append(pixels_by_image(labels, len(bench.models.segmenter.vocabulary)))
@@ -279,7 +281,7 @@ class Planting:
     """Places in each image, all different."""
 
 
-def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shard], Insertions]:
+def make_context(source: Source, aim: InterventionKey, planting: Planting) -> Callable[[Shard], Insertions]:
     """The pass that switches sets of units on at places whose middle shows one of the grounds."""
     bench = Bench(source.models(), aim)
     concepts = list(aim.concepts)
@@ -287,11 +289,11 @@ def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shar
     def work(shard: Shard) -> Insertions:
         found: list[Insertions] = []
         for first, count in parts_of(shard):
-            at = bench.open(aim.judging_seed, first, count)
+            at = bench.open(aim.held_out_seed, first, count)
             shape = tuple(at.activations.shape[2:])
             labels = bench.labels_at(at, at.activations)
             before = pixels_by_image(labels, len(bench.models.segmenter.vocabulary))[:, concepts]
-            ground = grounds_of(labels, aim.grounds, blocks_of(*shape))
+            ground = grounds_of(labels, aim.contexts, patch_grid(*shape))
             places, stood = drawn_places(ground, aim, planting, first)
             for turn in range(places.shape[1]):
                 rows = np.flatnonzero(stood[:, turn] > 0)
@@ -321,15 +323,15 @@ def grounds_of(labels: Tensor, grounds: Sequence[int], blocks: tuple[int, int]) 
     return torch.where(known, middle, 0).amax(1).cpu().numpy()
 
 
-def drawn_places(ground: Ints, aim: Aim, planting: Planting, first: int) -> tuple[Ints, Ints]:
+def drawn_places(ground: Ints, aim: InterventionKey, planting: Planting, first: int) -> tuple[Ints, Ints]:
     """(n, tries) different places, rare grounds more often, and what stood there, 0 for unused."""
-    rarity = np.zeros(1 + max(aim.grounds, default=0))
-    rarity[list(aim.grounds)] = [1 / max(share, 1e-6) for share in planting.frequency]
+    rarity = np.zeros(1 + max(aim.contexts, default=0))
+    rarity[list(aim.contexts)] = [1 / max(share, 1e-6) for share in planting.frequency]
     tries = min(planting.tries, ground.shape[1])
     places = np.zeros((len(ground), tries), np.int64)
     stood = np.zeros_like(places)
     for image, held in enumerate(ground):
-        random = np.random.RandomState([aim.judging_seed, first + image])
+        random = np.random.RandomState([aim.held_out_seed, first + image])
         known = np.flatnonzero(held > 0)
         if len(known):
             weight = rarity[held[known]] / np.bincount(held)[held[known]]
@@ -358,12 +360,12 @@ class Showing:
     """(sample, place) at which they are."""
 
 
-def make_showing(source: Source, aim: Aim) -> Callable[[Showing], Arrays]:
+def make_showing(source: Source, aim: InterventionKey) -> Callable[[Showing], Arrays]:
     """The pass that makes the pictures of a concept or a unit."""
     bench = Bench(source.models(), aim)
 
     def judging(samples: Sequence[int]) -> Opened:
-        z = torch.cat([bench.models.latents(aim.judging_seed, sample, 1) for sample in samples])
+        z = torch.cat([bench.models.latents(aim.held_out_seed, sample, 1) for sample in samples])
         return bench.open_on(z, samples[0])
 
     def work(showing: Showing) -> Arrays:
@@ -401,13 +403,13 @@ def heat(bench: Bench, at: Opened, showing: Showing) -> NDArray[np.float32]:
     return gained.float().cpu().numpy()
 
 
-def make_edits(source: Source, aim: Aim, request: Request, shown: int) -> Callable[[Shard], dict[str, Any]]:
+def make_edits(source: Source, aim: InterventionKey, request: Request, shown: int) -> Callable[[Shard], dict[str, Any]]:
     """The pass of one change that a person asked for: every concept's pixels, and the first `shown` images."""
     bench = Bench(source.models(), aim)
 
     def work(shard: Shard) -> dict[str, Any]:
-        at = bench.open(aim.judging_seed, shard.first, shard.count)
-        following = at if request.values else bench.open(aim.judging_seed, shard.first + 1, shard.count)
+        at = bench.open(aim.held_out_seed, shard.first, shard.count)
+        following = at if request.values else bench.open(aim.held_out_seed, shard.first + 1, shard.count)
         changed = edited(at.activations, request.edits(at, following))
         labels = bench.labels_at(at, at.activations)
         before, after = pixels_by_image(labels, len(bench.models.segmenter.vocabulary)), bench.areas(at, changed)
@@ -444,12 +446,12 @@ class Request:
         return [Edit(self.units, values, inside) for inside in where]
 
 
-def make_levels(source: Source, aim: Aim, share: float) -> Callable[[Shard], Arrays]:
+def make_levels(source: Source, aim: InterventionKey, share: float) -> Callable[[Shard], Arrays]:
     """The pass that finds each unit's mean activation, and the one that the given share of its cells stays below."""
     bench = Bench(source.models(), aim)
 
     def work(shard: Shard) -> Arrays:
-        at = bench.open(aim.choosing_seed, shard.first, shard.count)
+        at = bench.open(aim.selection_seed, shard.first, shard.count)
         maps = at.activations.transpose(0, 1).flatten(1).cpu().double()
         kept = max(1, round(maps.shape[1] * (1 - share)))
         return {"mean": maps.mean(1).numpy(), "upper": maps.topk(kept).values[:, -1].numpy()}

@@ -15,7 +15,10 @@ from torch.nn import functional
 
 from dissectreport.errors import ModelError
 from dissectreport.networks.hooks import Edit, Opened, at_blocks
-from dissectreport.run.plan import PAIR, Aim, Budget, blocks_of
+from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Arrays, Bench, Units, first_order
@@ -41,7 +44,7 @@ class Lesson:
     """(units,) the first-order order."""
 
 
-def make_orders(source: Source, aim: Aim, budget: Budget) -> Callable[[Lesson], Arrays]:
+def make_orders(source: Source, aim: InterventionKey, budget: InterventionBudget) -> Callable[[Lesson], Arrays]:
     """The pass that learns alpha, and takes units one by one, for one concept after another."""
     bench = Bench(source.models(), aim)
 
@@ -60,11 +63,11 @@ def make_orders(source: Source, aim: Aim, budget: Budget) -> Callable[[Lesson], 
 
 def open_samples(bench: Bench, samples: Sequence[int]) -> Opened:
     """The network run up to the layer on choosing latents that are picked out."""
-    z = torch.cat([bench.models.latents(bench.aim.choosing_seed, int(sample), 1) for sample in samples])
+    z = torch.cat([bench.models.latents(bench.aim.selection_seed, int(sample), 1) for sample in samples])
     return bench.open_on(z, int(samples[0]))
 
 
-def learn_alpha(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Floats, float, Floats]:
+def learn_alpha(bench: Bench, budget: InterventionBudget, lesson: Lesson, concept: int) -> tuple[Floats, float, Floats]:
     """The continuous mask of Bau et al. 2019 (units,), its penalty, and every penalty's held-out loss.
 
     Ablating by alpha where the concept is should remove it there, inserting by alpha where it could be should draw it
@@ -114,7 +117,7 @@ def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots
     )
 
 
-def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tuple[Ints, Floats]:
+def candidates(bench: Bench, budget: InterventionBudget, lesson: Lesson, concept: int) -> tuple[Ints, Floats]:
     """(m, 2) samples and the best place in each at which all units take their concept means, and the pixels gained.
 
     Places are drawn as often as the concept is there, with a tenth spread evenly; where the concept stands already
@@ -126,11 +129,11 @@ def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tu
     every = tuple(range(len(values)))
     tries = min(budget.alpha_places, len(likely))
     found, gains = [], []
-    for first in range(0, min(budget.alpha_tries, budget.search), PAIR):
-        at = bench.open(bench.aim.choosing_seed, first, min(PAIR, budget.search - first))
+    for first in range(0, min(budget.alpha_tries, budget.search), EDIT_BATCH):
+        at = bench.open(bench.aim.selection_seed, first, min(EDIT_BATCH, budget.search - first))
         shape = at.activations.shape[2:]
         before = bench.labels_at(at, at.activations)
-        there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], blocks_of(*shape))
+        there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], patch_grid(*shape))
         places = random.choice(len(likely), tries, replace=False, p=likely / likely.sum())
         gained = []
         for place in places.tolist():
@@ -148,7 +151,7 @@ def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tu
 class _Alpha:
     """One concept's alpha while it is learned under one penalty."""
 
-    def __init__(self, bench: Bench, lesson: Lesson, concept: int, penalty: float, budget: Budget) -> None:
+    def __init__(self, bench: Bench, lesson: Lesson, concept: int, penalty: float, budget: InterventionBudget) -> None:
         self.bench, self.concept, self.penalty, self.batch = bench, concept, penalty, budget.alpha_batch
         self.constant = torch.from_numpy(lesson.constant).float().to(bench.models.device)[None, :, None, None]
         self.weight = torch.from_numpy(lesson.start).float().to(bench.models.device).requires_grad_()
@@ -178,7 +181,10 @@ class _Alpha:
         with torch.no_grad():
             means = []
             for adding, (samples, places) in enumerate(spots):
-                parts = [(samples[i : i + PAIR], places[i : i + PAIR]) for i in range(0, len(samples), PAIR)]
+                parts = [
+                    (samples[i : i + EDIT_BATCH], places[i : i + EDIT_BATCH])
+                    for i in range(0, len(samples), EDIT_BATCH)
+                ]
                 sums = [float(self._signed(*part, torch.full((len(part[0]),), bool(adding))).sum()) for part in parts]
                 means.append(sum(sums) / len(samples))
         return sum(means)
@@ -203,12 +209,12 @@ class _Alpha:
         on = adding.to(share.device)
         changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)
         shares = self.bench.probabilities(self.bench.images(at, changed), (self.concept,))
-        pooled = functional.adaptive_avg_pool2d(shares, blocks_of(*at.activations.shape[2:])).flatten(1)
+        pooled = functional.adaptive_avg_pool2d(shares, patch_grid(*at.activations.shape[2:])).flatten(1)
         measured = pooled.gather(1, spots[:, None])[:, 0]
         return torch.where(on, -measured, measured)
 
 
-def greedy(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> Ints:
+def greedy(bench: Bench, budget: InterventionBudget, lesson: Lesson, concept: int) -> Ints:
     """(units,) units in the order in which they remove most of the concept beside those that are off already.
 
     At every step the leading units of a first-order order, estimated anew, are tried; the rest follow by the last
@@ -228,7 +234,7 @@ def greedy(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> Ints:
 
 
 def make_trials(
-    source: Source, aim: Aim, sets: Sequence[Sequence[Units]], samples: Sequence[Sequence[int]]
+    source: Source, aim: InterventionKey, sets: Sequence[Sequence[Units]], samples: Sequence[Sequence[int]]
 ) -> Callable[[int], Ints]:
     """The pass that tells, on choosing latents, how much of a studied concept each of its sets of units leaves."""
     bench = Bench(source.models(), aim)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.halves import Halved, whole_and_halves
 from dissectreport.errors import BadOption
-from dissectreport.run.plan import FEWEST_SCORED, GROUPS
+from dissectreport.run.budgets import FEWEST_SCORED
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import Scale
 

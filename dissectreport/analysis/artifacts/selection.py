@@ -19,7 +19,7 @@ from dissectreport.analysis.artifacts.quality import Quality, Reference, Side, b
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.results.artifacts import SUSPECTED
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 
 Units = tuple[int, ...]

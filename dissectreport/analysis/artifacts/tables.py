@@ -18,7 +18,7 @@ from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.interventions.tables import ceiling, spearman, spearman_interval
 from dissectreport.analysis.results.artifacts import Artifacts, Repaired
 from dissectreport.errors import counted
-from dissectreport.run.plan import PAIR, SHARD
+from dissectreport.run.shards import EDIT_BATCH, SHARD
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.features import Features, Scale
@@ -287,12 +287,12 @@ def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
     names = np.where(drawn["review"].astype(bool), "random_review", "random").tolist()
     sizes, activation = drawn["sizes"].astype(int).tolist(), drawn["activation"].tolist()
     parts = [("worst", size, 1.0) for size in read.sizes]
-    changes = _changes(read, _rows(reader, facts["scored"], images, PAIR)[:count])
+    changes = _changes(read, _rows(reader, facts["scored"], images, EDIT_BATCH)[:count])
     if facts["marked"]:
         parts.append(("review", len(facts["reviewed"]), 1.0))
-        changes += _changes(read, _rows(reader, facts["marked"], images, PAIR)[:count])
+        changes += _changes(read, _rows(reader, facts["marked"], images, EDIT_BATCH)[:count])
     parts += list(zip(names, sizes, activation, strict=True))
-    changes += _changes(read, _rows(reader, facts["random"], count, PAIR))
+    changes += _changes(read, _rows(reader, facts["random"], count, EDIT_BATCH))
     rows: list[dict[str, Any]] = []
     seen: Counter[tuple[str, int]] = Counter()
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):

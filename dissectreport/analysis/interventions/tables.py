@@ -18,7 +18,10 @@ from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.units import Counted, scored
 from dissectreport.analysis.results.interventions import ORDERS, Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.run.plan import BLOCKS, FEWEST, GROUPS, PAIR, Aim, Budget, Shard, blocks_of, cell_of
+from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.patches import PATCHES_PER_SIDE, patch_box, patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, GROUPS, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder
@@ -58,7 +61,9 @@ class Study:
         return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
 
 
-def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: Budget) -> Study:
+def study(
+    counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: InterventionBudget
+) -> Study:
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
     scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
@@ -101,15 +106,17 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
     return tuple(dict.fromkeys(found))
 
 
-def chosen_grounds(areas: Areas, vocabulary: pd.DataFrame, budget: Budget) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def chosen_grounds(
+    areas: Areas, vocabulary: pd.DataFrame, budget: InterventionBudget
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
 
     How often: the share of images in which it covers at least a place's worth of pixels.
     """
     known = np.array(numbers_in(areas, vocabulary, leading_category(vocabulary)), np.int64)
     column = np.searchsorted(areas.concepts, known)
-    room = budget.context_samples * budget.context_places // (FEWEST * 5 // 4)
-    often = (areas.pixels[:, column] * BLOCKS**2 >= areas.grid).mean(0)
+    room = budget.context_samples * budget.context_places // (FEWEST_LATENTS * 5 // 4)
+    often = (areas.pixels[:, column] * PATCHES_PER_SIDE**2 >= areas.grid).mean(0)
     order = np.argsort(-often, kind="stable")[: max(1, room)]
     return tuple(known[order].tolist()), tuple(often[order].tolist())
 
@@ -203,15 +210,17 @@ def interventions(
     facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
 ) -> Interventions:
     """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
-    aim, budget = Aim(**_tuples(facts["aim"])), Budget(**_tuples(facts["budget"]))
+    aim, budget = InterventionKey(**_tuples(facts["aim"])), InterventionBudget(**_tuples(facts["budget"]))
     design = reader.arrays(facts["design"], "design")
     for name, samples in (("judged", budget.samples), ("first", budget.gradients), ("context", budget.context_samples)):
-        reader.devices(facts[name], samples, PAIR, mixed_devices)
-    judged = list(reader.stats(facts["judged"], budget.samples, PAIR, "paired"))
-    areas: Areas = merge_all(stat for _, stat in reader.stats(facts["judged"], budget.samples, PAIR, "areas"))
-    first: FirstOrder = merge_all(stat for _, stat in reader.stats(facts["first"], budget.gradients, PAIR, "first"))
+        reader.devices(facts[name], samples, EDIT_BATCH, mixed_devices)
+    judged = list(reader.stats(facts["judged"], budget.samples, EDIT_BATCH, "paired"))
+    areas: Areas = merge_all(stat for _, stat in reader.stats(facts["judged"], budget.samples, EDIT_BATCH, "areas"))
+    first: FirstOrder = merge_all(
+        stat for _, stat in reader.stats(facts["first"], budget.gradients, EDIT_BATCH, "first")
+    )
     insertions: Insertions = merge_all(
-        stat for _, stat in reader.stats(facts["context"], budget.context_samples, PAIR, "insertions")
+        stat for _, stat in reader.stats(facts["context"], budget.context_samples, EDIT_BATCH, "insertions")
     )
     tables = Tables(aim, budget, design, Removed.of(design["sets"], judged), first, vocabulary)
     concepts = tables.concepts(areas)
@@ -227,8 +236,8 @@ def interventions(
             "budget": {name: value for name, value in facts["budget"].items() if budget.learned or not learning(name)},
             "precision": aim.precision,
             "precision_agreement": facts["agreement"],
-            "choosing_seed": aim.choosing_seed,
-            "judging_seed": aim.judging_seed,
+            "choosing_seed": aim.selection_seed,
+            "judging_seed": aim.held_out_seed,
             "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
             "strength": tables.strengths(),
         },
@@ -246,7 +255,7 @@ def interventions(
     )
 
 
-def _notes(tables: Tables, concepts: pd.DataFrame, budget: Budget) -> tuple[str, ...]:
+def _notes(tables: Tables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """What a reader should know before believing the numbers."""
     found = [
         f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
@@ -266,7 +275,7 @@ def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _places(maps: NDArray[np.float32]) -> int:
-    rows, columns = blocks_of(maps.shape[1], maps.shape[2])
+    rows, columns = patch_grid(maps.shape[1], maps.shape[2])
     return rows * columns
 
 
@@ -278,8 +287,8 @@ def _number(value: float) -> float | None:
 class Tables:
     """The tables of a layer's interventions."""
 
-    aim: Aim
-    budget: Budget
+    aim: InterventionKey
+    budget: InterventionBudget
     design: Mapping[str, Any]
     removed: Removed
     first: FirstOrder
@@ -524,14 +533,14 @@ def spearman_interval(found: float, n: int) -> tuple[float, float]:
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
 
 
-def context(aim: Aim, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
+def context(aim: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
     """One row a (concept, ground) with enough images: pixels gained, beside random units at the same places."""
     rows = []
-    group = insertions.samples // PAIR % GROUPS
+    group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(aim.concepts):
-        for ground in aim.grounds:
+        for ground in aim.contexts:
             there = insertions.grounds == ground
-            if len(np.unique(insertions.samples[there])) < FEWEST:
+            if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
             own = insertions.gains[:, k, k]
             sets = insertions.gains[:, len(aim.concepts) :, k]
@@ -566,7 +575,7 @@ def _ends(name: str, jack: Jackknife) -> dict[str, float]:
 
 
 def _pictures(
-    aim: Aim,
+    aim: InterventionKey,
     design: Mapping[str, Any],
     reader: Reader,
     folder: str,
@@ -606,7 +615,7 @@ def _inserted(
     return Inserted(
         units,
         planted[:, 0],
-        np.array([cell_of(int(place), *shape) for _, place in planted], np.float32).reshape(-1, 4),
+        np.array([patch_box(int(place), *shape) for _, place in planted], np.float32).reshape(-1, 4),
         tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
         insertions.gains[rows, k, k],
         held.get("planted_before", none),
