@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from dissectreport.analysis.artifacts import selection as diagnosis
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
-from dissectreport.analysis.artifacts.selection import Compared, Effects, SingleEffects, SingleUnits
+from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.interventions.tables import ceiling, spearman
@@ -50,7 +50,7 @@ from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.dissection import Source
-from dissectreport.worker.interventions import Bench
+from dissectreport.worker.interventions import EditedModel
 
 N, D = 60, 4
 SHIPPED = dict(ARTIFACT_BUDGETS)
@@ -78,16 +78,16 @@ TINY = ArtifactBudget(
 
 
 @pytest.fixture(scope="module")
-def sides() -> Compared:
+def sides() -> RealismSides:
     random = np.random.default_rng(0)
-    return Compared(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
+    return RealismSides(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
 
 
 def kernel(one: np.ndarray, other: np.ndarray) -> float:
     return float((one @ other / D + 1) ** 3)
 
 
-def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: Compared) -> None:
+def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: RealismSides) -> None:
     rows = np.random.default_rng(1).standard_normal((3, D))
     wanted = [
         np.mean([kernel(row, other) for other in sides.real])
@@ -108,7 +108,7 @@ def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) 
 
 @pytest.mark.parametrize("images", [45, 13])
 def test_the_fall_of_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_out_of_both_sides(
-    sides: Compared, images: int
+    sides: RealismSides, images: int
 ) -> None:
     variants = np.random.default_rng(2).standard_normal((images, 3, D))
     found = Effects.of(variants, sides.real)
@@ -148,19 +148,19 @@ FOUR = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
 
 
 def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_control_cannot() -> None:
-    found = diagnosis.verdict(effects_of([0.0, 0.3, 0.3, 0.3]), FOUR, distance=1.0)
+    found = diagnosis.judge_units(effects_of([0.0, 0.3, 0.3, 0.3]), FOUR, distance=1.0)
     assert np.isnan(found.q[2]) and not found.artifact.any(), "none does more than the control"
-    found = diagnosis.verdict(effects_of([0.0, 0.3, 0.0, 0.3]), FOUR, distance=1.0)
+    found = diagnosis.judge_units(effects_of([0.0, 0.3, 0.0, 0.3]), FOUR, distance=1.0)
     assert found.artifact.tolist() == [False, True, False, True]
     assert found.listed(FOUR) == (1, 3)
 
 
-def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Compared) -> None:
+def test_without_control_units_none_is_asked_to_do_more_than_they(sides: RealismSides) -> None:
     lone = SingleUnits(np.arange(4), ("leading", "leading", "leading", "bottom"))
     told = effects_of([0.0, 0.3, 0.3, 0.3])
     for name in ("beyond", "beyond_low", "beyond_high"):
         getattr(told, name)[:] = np.nan
-    assert diagnosis.verdict(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
+    assert diagnosis.judge_units(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
     rows = np.random.default_rng(1).standard_normal((60, 3, D))
     effects = Effects.of(rows, sides.real)
     assert np.isnan(effects.beyond([]).value).all() and np.isnan(effects.beyond([]).interval()).all()
@@ -175,13 +175,13 @@ def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero()
 
 def test_an_artifact_unit_takes_one_per_cent_of_a_distance_that_there_is() -> None:
     tests = effects_of([0.0, 0.3, 0.0, 0.3])
-    assert not diagnosis.verdict(tests, FOUR, distance=31.0).artifact.any()
-    assert not diagnosis.verdict(tests, FOUR, distance=-0.1).artifact.any(), "nothing to take away"
+    assert not diagnosis.judge_units(tests, FOUR, distance=31.0).artifact.any()
+    assert not diagnosis.judge_units(tests, FOUR, distance=-0.1).artifact.any(), "nothing to take away"
 
 
 def test_only_units_that_were_tested_further_can_be_artifact_units() -> None:
     tests = effects_of([0.0, 0.3, 0.0, 0.3], images=[64, 192, 192, 64])
-    assert diagnosis.verdict(tests, FOUR, distance=1.0).listed(FOUR) == (1,)
+    assert diagnosis.judge_units(tests, FOUR, distance=1.0).listed(FOUR) == (1,)
 
 
 def test_units_on_which_no_image_depends_are_no_tests_among_others() -> None:
@@ -190,9 +190,9 @@ def test_units_on_which_no_image_depends_are_no_tests_among_others() -> None:
     value, moves = [0.0, 0.3, 0.0, *[0.0] * 17], [True, True, True, *[False] * 17]
     tests = effects_of(value, moves=moves)
     tests.p[1] = 0.01
-    assert diagnosis.verdict(tests, tested, distance=1.0).q[1] == pytest.approx(0.02)
+    assert diagnosis.judge_units(tests, tested, distance=1.0).q[1] == pytest.approx(0.02)
     tests.moves[:] = True
-    assert diagnosis.verdict(tests, tested, distance=1.0).q[1] == pytest.approx(0.19)
+    assert diagnosis.judge_units(tests, tested, distance=1.0).q[1] == pytest.approx(0.19)
 
 
 def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alone() -> None:
@@ -209,7 +209,7 @@ def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alon
     assert tested.finalists(effects, 1, marked=(14, 15)).tolist() == [1, 2, 4, 5]
 
 
-def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Compared) -> None:
+def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: RealismSides) -> None:
     random = np.random.default_rng(9)
     rows, further = random.standard_normal((40, 5, D)), random.standard_normal((60, 3, D))
     rows[:, 0] += 1
@@ -285,17 +285,17 @@ def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
 def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
-    exam = ArtifactKey("", "", "", "mixed", 1, "float32")
-    bench = diagnose.Bench(source.models(), exam)
-    made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
-    real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
+    key = ArtifactKey("", "", "", "mixed", 1, "float32")
+    model = diagnose.Bench(source.models(), key)
+    made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
+    real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
     sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
-    found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
+    found = diagnose.make_nearing(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
-    nearness = sides.witness(bench.models.device)
-    at = bench.open(exam.selection_seed, 0, 8)
+    nearness = sides.witness(model.networks.device)
+    at = model.open(key.selection_seed, 0, 8)
     leaf = at.activations.clone().requires_grad_()
-    nearness(bench.features(bench.images(at, leaf))).sum().backward()
+    nearness(model.features(model.images(at, leaf))).sum().backward()
     assert leaf.grad is not None
     wanted = -(at.activations * leaf.grad).sum((0, 2, 3)).double().numpy()
     assert np.allclose(found.effect, wanted, rtol=1e-4, atol=1e-5)
@@ -417,7 +417,7 @@ def test_a_second_run_takes_everything_from_the_cache(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    for name in ("make_real", "make_generated", "make_nearing", "make_ablated", "make_portraits"):
+    for name in ("make_real", "make_generated", "make_realism_effects", "make_ablated", "make_repair_examples"):
         monkeypatch.setattr(diagnose, name, lambda *_: never)
     again, edits, none = steps.artifacts(options)
     assert none is None
@@ -461,14 +461,14 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
         prepare(Options(**{**vars(options), "artifact_units": marked}))
 
 
-def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: Compared) -> None:
+def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:
     """Nor any control unit: all few units are suspected, and none does anything."""
     rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
     tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
     places = tested.finalists(Effects.of(rows, sides.real), 8)
     found = SingleEffects.of(rows, rows[:, :1], tested, places, sides.real)
     assert not len(places) and not found.moves.any() and tested.worst(found) == ()
-    told = diagnosis.verdict(found, tested, distance=1.0)
+    told = diagnosis.judge_units(found, tested, distance=1.0)
     assert told.q.tolist() == [1, 1, 1] and not told.artifact.any()
 
 
@@ -673,15 +673,15 @@ def test_units_are_chosen_beside_other_real_images_than_those_that_score(found: 
 def test_arithmetic_that_a_network_does_not_know_is_infinitely_far(
     options: Options, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def described(self: Bench, images: Any) -> Any:
-        if self.aim.precision == "bfloat16":
+    def described(self: EditedModel, images: Any) -> Any:
+        if self.key.precision == "bfloat16":
             raise error
         return torch.randn(len(images), D)
 
-    monkeypatch.setattr(Bench, "features", described)
+    monkeypatch.setattr(EditedModel, "features", described)
     source = Source("planted", "planted")
-    exam = ArtifactKey("planted", "f", "r", "features", 1, "auto")
-    assert diagnose.drift(source, exam) == math.inf
+    key = ArtifactKey("planted", "f", "r", "features", 1, "auto")
+    assert diagnose.drift(source, key) == math.inf
 
 
 def sentence_of(found: Artifacts, options: Options) -> str:

@@ -17,7 +17,7 @@ import pytest
 from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.interventions.tables import causal_sets
 from dissectreport.cache import records, store
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.pipeline import prepare
@@ -712,7 +712,7 @@ def test_interventions_follow_a_published_rule_too(tmp_path):
 def test_the_causal_set_that_is_turned_off_on_demand_is_the_one_that_the_pages_show(intervened):
     found = pipeline.load("planted", cache=intervened).interventions
     record = records.runs(intervened, "planted", "corrected")[0]
-    reader = Reader(intervened / "measurements")
+    reader = CacheReader(intervened / "measurements")
     known = causal_sets(record.interventions, record.vocabulary, reader, "features")
     assert known == {concept: shown.ablated.units for concept, shown in found.pictures.items()}
     assert causal_sets(record.interventions, record.vocabulary, reader, "mixed") == {}

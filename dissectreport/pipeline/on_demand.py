@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     """Make the change on judging latents and count every concept with and without it."""
     from dissectreport.models.base import makes_images
     from dissectreport.worker.dissection import layer_shape
-    from dissectreport.worker.interventions import Request, make_edits
+    from dissectreport.worker.interventions import EditOutcome, EditRequest, make_edits
 
     if not makes_images(job.generator):
         raise ModelError(f"{job.generator.name} reads images and makes none; there is nothing to turn its units off in")
@@ -77,8 +77,8 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     check_concepts(wish.concepts, job.segmenter)
     with engine.Workers(job.workers) as workers:
         values = values_of(job, aim, wish, workers)
-        request = Request(wish.units, values, places)
-        parts: dict[Shard, Mapping[str, Any]] = {}
+        request = EditRequest(wish.units, values, places)
+        parts: dict[Shard, EditOutcome] = {}
         wanted = shards(wish.samples, EDIT_BATCH)
         for shard, found in workers.run(partial(make_edits, job.source, aim, request, SHOWN), wanted):
             parts[shard] = found
@@ -87,9 +87,9 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     vocabulary = pd.DataFrame(
         [(c.name, c.category) for c in job.segmenter.vocabulary.concepts], columns=["concept", "category"]
     )
-    table = changes([(shard, found["paired"]) for shard, found in ordered], vocabulary, wish.concepts)
-    shown = [[found[name] for _, found in ordered if name in found] for name in ("before", "after")]
-    return Outcome(table, np.concatenate(shown[0]), np.concatenate(shown[1]), wish.samples)
+    table = changes([(shard, found.paired) for shard, found in ordered], vocabulary, wish.concepts)
+    before, after = (np.concatenate([getattr(found, name) for _, found in ordered]) for name in ("before", "after"))
+    return Outcome(table, before, after, wish.samples)
 
 
 def repaired_images(
@@ -108,7 +108,7 @@ def repaired_images(
     with engine.Workers(options.workers or (cores() if source.device == "cpu" else 1)) as workers:
         make = partial(make_repaired, source, edits, options.seed, other_weights)
         for shard, found in workers.run(make, wanted):
-            yield from enumerate(found["images"], shard.first)
+            yield from enumerate(found, shard.first)
             done += shard.count
             listener.progress("repairing", done, samples, "images")
 
@@ -159,7 +159,7 @@ def values_of(job: Job, aim: InterventionKey, wish: Wish, workers: engine.Worker
 
         make = partial(make_levels, job.source, aim, InterventionBudget.quantile)
         ((_, levels),) = workers.run(make, [Shard(0, 0, LEVELLED)])
-        known = levels["mean" if value == "mean" else "upper"]
+        known = levels.mean if value == "mean" else levels.upper
         return tuple(float(known[unit]) for unit in wish.units)
     try:
         number = float(value)

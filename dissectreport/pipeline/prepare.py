@@ -139,16 +139,16 @@ class Job:
     generator: Generator
     segmenter: Segmenter
     workers: int
-    intervention: Intervention | None = None
+    intervention: InterventionRequest | None = None
     """What to intervene on; None where interventions are not wanted, or cannot be made."""
     reference: Folder | None = None
     """Real images; None where no folder was given."""
-    examining: Examining | None = None
+    examining: ArtifactRequest | None = None
     """Where artifact units are looked for; None where that is not wanted, or cannot be done."""
 
 
 @dataclass(frozen=True)
-class Intervention:
+class InterventionRequest:
     """A checked wish for interventions."""
 
     layer: str
@@ -156,14 +156,14 @@ class Intervention:
 
 
 @dataclass(frozen=True)
-class Examining:
+class ArtifactRequest:
     """A checked wish for artifact units."""
 
     layer: str
-    checkup: ArtifactBudget
+    budget: ArtifactBudget
     network: FeatureNetwork
     """In whose features images are compared."""
-    reviewed: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
 
 
@@ -294,7 +294,7 @@ def settled(job: Job, ear: Listener) -> Job:
 
 def intervention(
     options: Options, layers: tuple[str, ...], generator: Generator, segmenter: Segmenter, device: str
-) -> Intervention | None:
+) -> InterventionRequest | None:
     """What to intervene on, checked before anything long begins."""
     budget = budget_named(options.budget or ("default" if device == "cpu" else "full"))
     if options.precision not in ("auto", "float32", "bfloat16"):
@@ -317,7 +317,7 @@ def intervention(
             raise problem
         return None
     check_concepts(options.concepts, segmenter)
-    return Intervention(
+    return InterventionRequest(
         layer,
         replace(
             budget,
@@ -342,7 +342,7 @@ def examining(
     segmenter: Segmenter,
     reference: Folder | None,
     device: str,
-) -> Examining | None:
+) -> ArtifactRequest | None:
     """Where to look for artifact units, checked before anything long begins."""
     checkup = ARTIFACT_BUDGETS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
@@ -369,7 +369,7 @@ def examining(
         return None
     scored = options.artifact_samples or checkup.scored
     checkup = replace(checkup, scored=scored, real=max(checkup.real, 2 * options.artifact_samples))
-    return Examining(layer, checkup, network_of(options, generator, segmenter), units)
+    return ArtifactRequest(layer, checkup, network_of(options, generator, segmenter), units)
 
 
 def artifacts_asked_for(options: Options) -> bool:
