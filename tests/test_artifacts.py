@@ -20,6 +20,7 @@ from test_site import broken_links
 from typer.testing import CliRunner
 
 from dissectreport.analysis.artifacts import selection as diagnosis
+from dissectreport.analysis.artifacts.plan import artifact_plan, matched_units
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
 from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
@@ -33,8 +34,8 @@ from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline import steps
-from dissectreport.pipeline.artifacts import Design, _beside, matched, tried
-from dissectreport.pipeline.interventions import random_sets
+from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.pipeline.artifacts import repair_sizes, selected_from
 from dissectreport.pipeline.prepare import Options, Silent, prepare
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_beside_list, sentence
@@ -94,7 +95,7 @@ def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(
         - np.mean([kernel(row, other) for other in sides.generated])
         for row in rows
     ]
-    assert np.allclose(sides.nearness(rows), wanted)
+    assert np.allclose(sides.scores(rows), wanted)
 
 
 def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) -> float:
@@ -168,7 +169,7 @@ def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Realism
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
     first = Nearing(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
-    design = Design.of(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
+    design = artifact_plan(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
     assert design.leading == () and design.bottom == (6, 7)
     assert set(design.control) == {4, 5}, "those of nearest activation"
 
@@ -232,10 +233,10 @@ def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Re
 
 
 def test_the_sizes_of_a_repair_end_with_all_that_it_may_ablate() -> None:
-    assert tried((2, 5, 10, 20), 24) == [2, 5, 10, 20]
-    assert tried((2, 5, 10, 20), 7) == [2, 5, 7]
-    assert tried((2, 5), 1) == [1]
-    assert tried((2, 5), 0) == []
+    assert repair_sizes((2, 5, 10, 20), 24) == [2, 5, 10, 20]
+    assert repair_sizes((2, 5, 10, 20), 7) == [2, 5, 7]
+    assert repair_sizes((2, 5), 1) == [1]
+    assert repair_sizes((2, 5), 0) == []
 
 
 def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None:
@@ -259,13 +260,13 @@ def test_random_subsets_have_as_much_of_the_concept() -> None:
 
 def test_controls_have_the_mean_activation_of_leading_units() -> None:
     strength = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
-    assert sorted(matched(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
-    assert matched(strength, [0, 1], [4], 2) == (4,)
+    assert sorted(matched_units(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
+    assert matched_units(strength, [0, 1], [4], 2) == (4,)
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
     first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
-    design = Design.of(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
+    design = artifact_plan(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
     assert design.leading == (0, 2, 6)
     assert design.bottom == (5, 4)
     assert design.control[0] in (1, 3)
@@ -276,21 +277,25 @@ def change(value: float, error: float = 0.01) -> Halved:
     return Halved(np.array(value), np.array(value) + error * np.tile([1.0, -1.0], 19))
 
 
+def size_changes(values: dict[int, float]) -> diagnosis.SizeChanges:
+    return diagnosis.SizeChanges(change(1.0), {size: change(value) for size, value in values.items()})
+
+
 def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
-    assert diagnosis.chosen_size({2: change(-0.2), 5: change(-0.295), 10: change(-0.3)}) == 5
-    assert diagnosis.chosen_size({2: change(-0.005), 5: change(0.1)}) == 0, "no fall is sure"
-    assert diagnosis.chosen_size({}) == 0
+    assert size_changes({2: -0.2, 5: -0.295, 10: -0.3}).selected_size() == 5
+    assert size_changes({2: -0.005, 5: 0.1}).selected_size() == 0, "no fall is sure"
+    assert size_changes({}).selected_size() == 0
 
 
 def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
     key = ArtifactKey("", "", "", "mixed", 1, "float32")
-    model = diagnose.Bench(source.models(), key)
+    model = EditedModel(source.models(), key)
     made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
-    sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
-    found = diagnose.make_nearing(source, key, sides)(Shard(0, 0, 8))
+    sides = diagnose.RealismSets(real, made, diagnose.Scale.of(real))
+    found = diagnose.make_realism_effects(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(model.networks.device)
     at = model.open(key.selection_seed, 0, 8)
@@ -402,7 +407,7 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
 
 def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
     choice = found.choice.set_index("units")
-    assert choice.index.tolist() == tried(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
+    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
     assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
 
 
@@ -475,7 +480,7 @@ def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismS
 def test_marked_units_are_no_controls() -> None:
     effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
     first = Nearing(effect, np.ones(10), np.array(1.0))
-    design = Design.of(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
+    design = artifact_plan(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
 
@@ -666,7 +671,7 @@ def test_units_are_chosen_beside_other_real_images_than_those_that_score(found: 
     rest = reference.without(150)
     assert rest.first == 150 and np.array_equal(rest.features, reference.features[150:])
     assert reference.without(151) is reference
-    assert _beside(rest) != _beside(Reference(rest.features, rest.scale)), "as many, but others"
+    assert selected_from(rest) != selected_from(Reference(rest.features, rest.scale)), "as many, but others"
 
 
 @pytest.mark.parametrize("error", [ModelError("no"), FeaturesError("no")])

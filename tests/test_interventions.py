@@ -23,7 +23,8 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import hooks
 from dissectreport.networks.hooks import Edit, at_blocks, opened
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.interventions import as_set, random_sets
+from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
 from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
@@ -54,8 +55,7 @@ def model() -> EditedModel:
 
 def judged(*sets: tuple[str, ...], count: int = 16) -> Paired:
     units = [as_set(UNIT[name] for name in names) for names in sets]
-    found: Paired = intervene.make_judge(SOURCE, key(), units)(Shard(0, 0, count))["paired"]
-    return found
+    return intervene.make_ablations(SOURCE, key(), units)(Shard(0, 0, count))[0]
 
 
 # --- only the tail runs again ---
@@ -239,8 +239,8 @@ def test_what_was_behind_comes_to_light_so_side_effects_add_up() -> None:
 def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     generator = load()
     where = key(("window",))
-    plan = intervene.Planting(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
-    found = intervene.make_context(SOURCE, where, plan)(Shard(0, 0, 48))
+    plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
+    found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
     house = found.grounds == number_of("house")
     assert house.sum() >= 10
     z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
@@ -257,14 +257,14 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     assert on_wall > 10 * max(abs(elsewhere), 0.1)
 
 
-def test_the_ground_is_what_stood_at_the_middle_of_the_place() -> None:
+def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
     labels = torch.zeros(1, 2, 64, 64, dtype=torch.int64)
     labels[0, 1, 4::8, 4::8] = 3
     labels[0, 0, 12, 4] = 2
-    found = intervene.grounds_of(labels, (3,), (8, 8))
+    found = intervene.contexts_at(labels, (3,), (8, 8))
     assert found.tolist() == [[3] * 64]
-    assert intervene.grounds_of(labels, (2, 3), (8, 8))[0, 8] == 3
-    assert intervene.grounds_of(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
+    assert intervene.contexts_at(labels, (2, 3), (8, 8))[0, 8] == 3
+    assert intervene.contexts_at(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
 
 
 # --- first order ---
@@ -344,25 +344,25 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 # --- orders ---
 
 
-def inputs(model: EditedModel, concept: str) -> orderings.Lesson:
+def inputs(model: EditedModel, concept: str) -> orderings.OrderingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(model.key, concepts=(number_of(concept),))
-    found = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
+    presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
     first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
-    score, place = found["rows"]["score"][:, 0], found["rows"]["place"][:, 0]
-    order = np.argsort(-score, kind="stable")
-    present = order[score[order] > 0]
+    share, patch = patches.share[:, 0], patches.patch[:, 0]
+    order = np.argsort(-share, kind="stable")
+    present = order[share[order] > 0]
     # By agreement the mirror leads, and the four units of the roof, none of which looks like one, are nowhere.
     start = np.random.RandomState(5).rand(len(UNITS)) / 2
     start[UNIT["ball_mirror"]] = 1
     start[[UNIT[name] for name in ROOF]] = 0.1
-    return orderings.Lesson(
+    return orderings.OrderingInputs(
         0,
         start,
-        found["presence"].concept_means()[0],
+        presence.concept_means()[0],
         present,
-        place[present],
-        np.bincount(place[present], minlength=64).astype(float),
+        patch[present],
+        np.bincount(patch[present], minlength=64).astype(float),
         np.argsort(-first.effect[0], kind="stable"),
     )
 
@@ -371,7 +371,7 @@ def inputs(model: EditedModel, concept: str) -> orderings.Lesson:
 def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(model: EditedModel, concept: str) -> None:
     budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = orderings.learn_alpha(model, budget, inputs(model, concept), number_of(concept))
+    weight, _, losses = orderings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
     leading = set(np.argsort(-weight)[: len(causes)].tolist())
     assert leading == causes
     assert np.isfinite(losses).all()
@@ -420,20 +420,20 @@ def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int,
 
 def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
     one = inputs(model, "ball")
-    few = replace(one, present=one.present[:12], places=one.places[:12])
-    _, penalty, losses = orderings.learn_alpha(
+    few = replace(one, present=one.present[:12], patches=one.patches[:12])
+    _, penalty, losses = orderings.learn_mask(
         model, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
     )
     assert np.isfinite(losses).all() and penalty in QUICK.penalties
-    none = replace(one, present=one.present[:1], places=one.places[:1])
-    weight, penalty, _ = orderings.learn_alpha(model, QUICK, none, number_of("ball"))
+    none = replace(one, present=one.present[:1], patches=one.patches[:1])
+    weight, penalty, _ = orderings.learn_mask(model, QUICK, none, number_of("ball"))
     assert np.isnan(penalty) and np.array_equal(weight, one.start)
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
     broken = replace(inputs(model, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        orderings.learn_alpha(model, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
+        orderings.learn_mask(model, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---
@@ -457,7 +457,7 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
         before = random.randint(50, 200, 3)
         after = random.randint(0, 100, (2, 3))
         parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = causal.Removed.of(np.array([[3, 0], [1, 2]]), parts)
+    removed = causal.Removed.of([(2,), (0, 1)], parts)
     found = removed[(2,)]
     whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
     assert np.allclose(found.value, 1 - whole[1] / whole[0])
@@ -484,14 +484,14 @@ def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of
     assert len(random_sets(strength, leading, 2, 10)) == 6, "there are no more"
 
 
-def test_places_are_drawn_once_an_image_and_rare_grounds_as_often_as_common_ones() -> None:
+def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:
     ground = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
     where = replace(key(), contexts=(1, 2))
-    plan = intervene.Planting((), (), (1.0, 1.0), 3)
-    places, stood = intervene.drawn_places(ground, where, plan, 0)
+    plan = intervene.InsertionPlan((), (), (1.0, 1.0), 3)
+    places, stood = intervene.sample_patches(ground, where, plan, 0)
     assert all(len(set(row)) == 3 for row in places.tolist())
     assert 0.35 < (stood[:, 0] == 2).mean() < 0.65
-    every, _ = intervene.drawn_places(ground[:4], where, replace(plan, tries=64), 0)
+    every, _ = intervene.sample_patches(ground[:4], where, replace(plan, tries=64), 0)
     assert [sorted(row) for row in every.tolist()] == [list(range(64))] * 4
 
 

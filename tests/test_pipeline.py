@@ -237,8 +237,11 @@ def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
 def test_a_record_of_another_version_is_refused(tmp_path):
     measured(tmp_path)
     path = next((tmp_path / "records").glob("*.json"))
-    path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
-    with pytest.raises(CacheError, match="another version"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    with pytest.raises(
+        CacheError,
+        match="has format 1.10 of another version of dissectreport.*run `dissectreport measure planted` again",
+    ):
         pipeline.load("planted", cache=tmp_path)
 
 
@@ -600,7 +603,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
 
 def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "orders", "trials", "ablations", "insertions", "edited pictures"}
+    kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
@@ -617,7 +620,7 @@ def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path)
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
     assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
     ((done, total), *_) = next(steps for task, steps in heard.tasks.items() if task.startswith("ablating"))
-    assert (done, total) == (17, 20), "16 of 20 batches were there"
+    assert (done, total) == (128, 160), "128 of 160 samples were there"
     assert pipeline.load("planted", cache=tmp_path / "cache").interventions.samples == 160
 
 
