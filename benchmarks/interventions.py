@@ -13,8 +13,8 @@ from common import processor_seconds, write
 
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import EDIT_BATCH, Shard
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import EditedModel, gradients, make_ablations
+from dissectreport.worker.loaded_networks import Source
 
 LAYER, UNITS, CONCEPTS = "layer6", 24, 8
 SOURCE = Source("scenes_pgan", "scenes")

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_site import broken_links
 from typer.testing import CliRunner
 
 from dissectreport.analysis.artifacts import selection as diagnosis
@@ -49,9 +48,12 @@ from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
 from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
+from dissectreport.stats.features import Scale
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import EditedModel
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.pictures import as_bytes
+from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(ARTIFACT_BUDGETS)
@@ -294,7 +296,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     model = EditedModel(source.models(), key)
     made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
-    sides = diagnose.RealismSets(real, made, diagnose.Scale.of(real))
+    sides = diagnose.RealismSets(real, made, Scale.of(real))
     found = diagnose.make_realism_effects(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(model.networks.device)
@@ -357,7 +359,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
         with repaired(generator, edits) as better:
             after = better(z)
         again = generator(z)
-    assert torch.equal(after, generator.drawn(24)), "the latents of the drawings"
+    assert torch.equal(after, generator.training_like_images(24)), "the latents of the drawings"
     assert not torch.equal(before, after)
     assert torch.equal(before, again), "and the generator is as it was"
 
@@ -391,7 +393,7 @@ def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
     assert not set(pairs.samples.tolist()) & shown, "what was shown is no longer blind"
     with torch.no_grad():
         image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
-    assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
+    assert np.abs(as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
 
 
 def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
@@ -507,7 +509,7 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
     """Real images in shards, as those of the embedded models, or in one file."""
     if not whole:
         own = load()
-        parted = replace(own, drawn_part=lambda first, count: own.drawn(first + count)[first:])
+        parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})
@@ -550,7 +552,7 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
     generator = load()
     with torch.no_grad(), repaired(generator, read_edits(edits)):
-        wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
+        wanted = as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 

@@ -201,13 +201,13 @@ class ArtifactPasses:
         if given is None:
             return [], 0
         count = min(self.budget.real, len(given.files))
-        readable = given.sifted([(0, count)])
-        if readable.unread:
-            self.listener.say(readable.broken())
+        readable = given.validated([(0, count)])
+        if readable.undecodable:
+            self.listener.say(readable.undecodable_note())
         names = list(readable.order(0)[:count])
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))
-        return names, len(readable.unread)
+        return names, len(readable.undecodable)
 
     def _describe_real(self, names: Sequence[str]) -> MeasuredFeatures:
         """The features of real images: of those in the folder by name, else of the generator's own."""
@@ -216,7 +216,7 @@ class ArtifactPasses:
         facts = self._key_facts("features", "reference", "precision", "torch")
         store = self.runner.open("real features", {**facts, "names": fingerprint({"names": names})})
         # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
-        in_shards = names or getattr(self.job.generator, "drawn_part", None) is not None
+        in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(names) or self.budget.real
         make = partial(make_real, self.job.source, self.key, names)
         return self._describe(store, make, count, SHARD if in_shards else count, "describing real images")

@@ -23,13 +23,13 @@ from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
-from dissectreport.stats.levels import CUTTINGS, AnyLevels, ExactLevels
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, ExactThresholds
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
-    from dissectreport.worker.dissection import Cost as NetworksCost
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.first_batch import NetworkCost
+    from dissectreport.worker.loaded_networks import Source
 
 LEVELS = "levels"
 """The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
@@ -96,7 +96,7 @@ class DissectionPasses:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        from dissectreport.worker.dissection import CLOSE
+        from dissectreport.worker.first_batch import CLOSE
 
         job = self.job
         control = self._untrained_control()
@@ -117,7 +117,7 @@ class DissectionPasses:
 
     def _untrained_control(self) -> Generator | None:
         """The generator with random weights; None where no controls are wanted, or it cannot be made."""
-        from dissectreport.worker.dissection import untrained
+        from dissectreport.worker.loaded_networks import untrained
 
         if not self.job.options.controls:
             return None
@@ -127,16 +127,16 @@ class DissectionPasses:
             self.listener.say(f"no untrained control: {name} does not say how it is made anew (remade=)")
         return control
 
-    def _check_networks(self) -> NetworksCost:
+    def _check_networks(self) -> NetworkCost:
         """What the networks take for a first batch, which is checked."""
-        from dissectreport.worker.dissection import networks_cost
+        from dissectreport.worker.first_batch import networks_cost
 
         job = self.job
         if self._counted_before() != job.samples:
             self.workers.warm("dissectreport.worker.dissection")
         return networks_cost(job.source, job.layers, job.plan.seed, min(job.plan.batch, job.samples))
 
-    def _announce(self, first: NetworksCost, is_controlled: bool, repeats: bool) -> None:
+    def _announce(self, first: NetworkCost, is_controlled: bool, repeats: bool) -> None:
         """Say what the run will cost, and whether the generator repeats itself."""
         job, plan, samples = self.job, self.job.plan, self.job.samples
         known = self._counted_before()
@@ -200,13 +200,13 @@ class DissectionPasses:
             ranges = self._ranges(source, plan, missing)
             histograms = self._histograms(source, plan, missing, ranges, what)
             for reading in missing:
-                arrays = CUTTINGS[plan.rule].of(histograms[reading.key]).arrays()
+                arrays = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key]).arrays()
                 stores[reading].save(LEVELS, {**arrays, "shape": ranges[reading.key]["shape"]})
         return stores
 
     def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
         """By reading the least and the largest activation of every unit over a part of the pilot."""
-        from dissectreport.worker.dissection import make_range
+        from dissectreport.worker.pilot import make_range
 
         parts = shards(plan.pilot, plan.shard)
         first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
@@ -222,7 +222,7 @@ class DissectionPasses:
         self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, dict[str, Any]], what: str
     ) -> dict[str, Histogram]:
         """By reading the activations of every unit over the pilot."""
-        from dissectreport.worker.dissection import make_pilot
+        from dissectreport.worker.pilot import make_pilot
 
         parts = shards(plan.pilot, plan.shard)
         make = partial(make_pilot, source, plan, readings, ranges)
@@ -238,7 +238,7 @@ class DissectionPasses:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
         from dissectreport.worker import published_rules
 
-        levels = {r: ExactLevels.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
+        levels = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
         stores = {
             r: self._store("search", plan, reading=asdict(r), levels=digest(levels[r].arrays())) for r in of_pilot
         }
@@ -249,7 +249,7 @@ class DissectionPasses:
                 self._save_searched(store, levels[reading], of_pilot[reading])
         return stores
 
-    def _save_searched(self, store: Store, levels: ExactLevels, of_pilot: Store) -> None:
+    def _save_searched(self, store: Store, levels: ExactThresholds, of_pilot: Store) -> None:
         """Save the threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
@@ -286,7 +286,7 @@ class DissectionPasses:
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        levels: Mapping[Reading, AnyLevels],
+        levels: Mapping[Reading, AnyThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -305,7 +305,7 @@ class DissectionPasses:
     def _make_pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.dissection.units import examples
-        from dissectreport.worker.dissection import Shown, make_pictures
+        from dissectreport.worker.pictures import ShownSamples, make_pictures
 
         job, wanted = self.job, shards(self.job.samples, self.job.plan.shard)
         peaks = {
@@ -316,7 +316,7 @@ class DissectionPasses:
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
         samples = np.unique(np.concatenate([*(each.flatten() for each in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
-        make = partial(make_pictures, job.source, job.plan, Shown(samples, by_layer, *chosen))
+        make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
         self.runner.save_arrays(store, make, shards(len(samples), SHARD), "pictures")
         return store.folder.name
 
@@ -328,7 +328,7 @@ class DissectionPasses:
 
     def _segment_real_images(self) -> str:
         """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
-        from dissectreport.worker.dissection import make_drawn
+        from dissectreport.worker.real_images import make_drawn
 
         store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
         if not self.runner.is_intact(store, "drawn"):
@@ -339,7 +339,7 @@ class DissectionPasses:
     def _count_real_images(self) -> Mapping[str, Any]:
         """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
         from dissectreport.models.base import makes_images
-        from dissectreport.worker.dissection import make_real_areas
+        from dissectreport.worker.real_images import make_real_areas
 
         job, plan, count = self.job, self.job.plan, self.real
         if not count:
@@ -365,15 +365,15 @@ class DissectionPasses:
         """Where the thresholds of a reading lie, which do not depend on the segmenter."""
         return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyLevels) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
         """Where the counts of a reading at these thresholds lie."""
         return self._store("counts", plan, reading=asdict(reading), levels=digest(levels.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self.runner.open(kind, {**plan.facts(), **more})
 
-    def _read_levels(self, store: Store) -> AnyLevels:
-        return CUTTINGS[self.rule.name].read(store.load(LEVELS))
+    def _read_levels(self, store: Store) -> AnyThresholds:
+        return RULE_THRESHOLDS[self.rule.name].read(store.load(LEVELS))
 
     # --- the record ---
 
@@ -393,7 +393,7 @@ class DissectionPasses:
     def _record(
         self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any], repeats: bool
     ) -> Record:
-        from dissectreport.models.base import FolderReader
+        from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
@@ -425,8 +425,8 @@ class DissectionPasses:
             mixed_devices=options.mixed_devices,
             drawn=drawn,
             real=real,
-            reference={} if job.reference is None else job.reference.facts(),
-            reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
+            reference={} if job.reference is None else job.reference.description(),
+            reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
             source=source,
         )
 
@@ -440,7 +440,7 @@ def real_images(job: Job) -> int:
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
     who = f"generator {job.generator.name!r} failed to give a real image"
-    one = answered(ModelError, who, lambda: job.generator.drawn(1))
+    one = answered(ModelError, who, lambda: job.generator.training_like_images(1))
     return min(REAL, job.samples) if one is not None else 0
 
 

@@ -547,7 +547,7 @@ def cache_lines(cache: Path | None) -> Iterator[str]:
             newest = "  newest" if len(found) > 1 and number == 0 else ""
             yield f"{model}  {rule}  {record.words}{newest}{f'  {source}' if source else ''}"
     yield from records.unreadable(where)
-    measured, weights = files.size(where / "measurements") + files.size(where / "records"), downloads.folder()
+    measured, weights = files.size(where / "measurements") + files.size(where / "records"), downloads.downloads_folder()
     yield f"{measured / 1e6:,.1f} MB in {where}"
     if weights.exists():
         yield f"{files.size(weights) / 1e6:,.1f} MB of downloaded weights in {weights}, which are not cleared"

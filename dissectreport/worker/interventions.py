@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError, SegmenterError
-from dissectreport.networks.hooks import Edit, Opened, at_blocks, check_finite, edited, opened
+from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
+from dissectreport.networks.hooks import check_finite
 from dissectreport.records.interventions import EditedPictures, Units
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
@@ -29,7 +30,9 @@ from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
-from dissectreport.worker.dissection import Models, Source, as_bytes, samples_of
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.observing import samples_of
+from dissectreport.worker.pictures import as_bytes
 
 
 class EditKey(Protocol):
@@ -60,19 +63,19 @@ class EditedModel:
         half = self.key.precision == "bfloat16"
         return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
 
-    def open(self, seed: int, first: int, count: int) -> Opened:
+    def open(self, seed: int, first: int, count: int) -> Prefix:
         """The network run up to the layer on some latents."""
         z = self.networks.latents(seed, first, count)
         return self.open_on(z, first)
 
-    def open_on(self, z: Tensor, first: int) -> Opened:
+    def open_on(self, z: Tensor, first: int) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = self.networks.made(z, lambda: opened(self.networks.generator, self.key.layer, z))
+            found = self.networks.made(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
         check_finite(self.key.layer, found.activations, first)
         return found
 
-    def images(self, at: Opened, activations: Tensor) -> Tensor:
+    def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations."""
         with self.autocast():
             return self.networks.made(at.z, lambda: at.images(activations)).float()
@@ -87,12 +90,12 @@ class EditedModel:
         with self.autocast():
             return self.networks.described(images)
 
-    def labels_at(self, at: Opened, activations: Tensor) -> Tensor:
+    def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
         with torch.no_grad():
             return self.labels(self.images(at, activations))
 
-    def areas(self, at: Opened, activations: Tensor) -> Ints:
+    def areas(self, at: Prefix, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
         return pixels_by_image(self.labels_at(at, activations), len(self.networks.segmenter.vocabulary))
 
@@ -201,7 +204,7 @@ def make_gradients(source: Source, key: InterventionKey) -> Callable[[Shard], Fi
     return work
 
 
-def first_order(model: EditedModel, at: Opened, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
+def first_order(model: EditedModel, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
     """The sums of gradient × activation of each concept's soft area, at (edited) activations."""
     effect, area = [], []
     for total, gradient in gradients(model, at, activations, concepts):
@@ -211,7 +214,7 @@ def first_order(model: EditedModel, at: Opened, activations: Tensor, concepts: S
 
 
 def gradients(
-    model: EditedModel, at: Opened, activations: Tensor, concepts: Sequence[int]
+    model: EditedModel, at: Prefix, activations: Tensor, concepts: Sequence[int]
 ) -> Iterator[tuple[float, Tensor]]:
     """For each concept its soft area in pixels over all images, and the gradient (n, units, h, w) of it."""
     leaf = activations.detach().requires_grad_()
@@ -293,7 +296,7 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
                 rows = np.flatnonzero(context[:, turn] > 0)
                 if not len(rows):
                     continue
-                where = at_blocks(torch.from_numpy(patches[:, turn]).to(labels.device), *shape)
+                where = inside_patches(torch.from_numpy(patches[:, turn]).to(labels.device), *shape)
                 gains = [
                     model.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
                     for units, values in zip(plan.sets, plan.values, strict=True)
@@ -379,13 +382,13 @@ def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[Con
     return work
 
 
-def open_held_out(model: EditedModel, key: InterventionKey, samples: Sequence[int]) -> Opened:
+def open_held_out(model: EditedModel, key: InterventionKey, samples: Sequence[int]) -> Prefix:
     """The network run up to the layer on some held-out latents."""
     z = torch.cat([model.networks.latents(key.held_out_seed, sample, 1) for sample in samples])
     return model.open_on(z, samples[0])
 
 
-def image_pair(model: EditedModel, at: Opened, changed: Tensor) -> list[Tensor]:
+def image_pair(model: EditedModel, at: Prefix, changed: Tensor) -> list[Tensor]:
     """(n, 3, height, width) images without and with changed activations."""
     with torch.no_grad():
         return [model.images(at, activations) for activations in (at.activations, changed)]
@@ -395,12 +398,12 @@ def insertion_pair(model: EditedModel, key: InterventionKey, example: ConceptExa
     """(m, height, width, 3) images without and with the units inserted at each patch."""
     at = open_held_out(model, key, [sample for sample, _ in example.inserted])
     patches = torch.tensor([patch for _, patch in example.inserted], device=at.activations.device)
-    where = at_blocks(patches, *at.activations.shape[2:])
+    where = inside_patches(patches, *at.activations.shape[2:])
     changed = Edit(example.units, torch.tensor(example.values), where)(at.activations)
     return [as_bytes(images) for images in image_pair(model, at, changed)]
 
 
-def heat_map(model: EditedModel, at: Opened, example: ConceptExample) -> NDArray[np.float32]:
+def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray[np.float32]:
     """(n, h, w) pixels of the concept gained by inserting the units in each cell, by gradient × activation."""
     ((_, gradient),) = gradients(model, at, at.activations, [example.concept])
     chosen = list(example.units)
@@ -452,14 +455,14 @@ class EditRequest:
     patches: Units = ()
     """Numbers of patches, row by row; () for everywhere."""
 
-    def edits(self, at: Opened, following: Opened) -> list[Edit]:
+    def edits(self, at: Prefix, following: Prefix) -> list[Edit]:
         """The edits of activations, one for each patch; `following` has the next latents."""
         kept = following.activations[:, list(self.units)]
         values = torch.tensor(self.values) if self.values else kept
         if not self.patches:
             return [Edit(self.units, values)]
         shape = at.activations.shape[2:]
-        where = [at_blocks(torch.tensor([patch], device=kept.device), *shape) for patch in self.patches]
+        where = [inside_patches(torch.tensor([patch], device=kept.device), *shape) for patch in self.patches]
         return [Edit(self.units, values, inside) for inside in where]
 
 

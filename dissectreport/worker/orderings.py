@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError
-from dissectreport.networks.hooks import Edit, Opened, at_blocks
+from dissectreport.networks.edits import Edit, Prefix, inside_patches
 from dissectreport.records.interventions import LearnedRanking, RemainingArea, Units
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import EDIT_BATCH
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import EditedModel, first_order
+from dissectreport.worker.loaded_networks import Source
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def make_rankings(
     return work
 
 
-def open_samples(model: EditedModel, samples: Sequence[int]) -> Opened:
+def open_samples(model: EditedModel, samples: Sequence[int]) -> Prefix:
     """The network run up to the layer on some selection latents."""
     z = torch.cat([model.networks.latents(model.key.selection_seed, int(sample), 1) for sample in samples])
     return model.open_on(z, int(samples[0]))
@@ -138,7 +138,7 @@ def candidates(
         patches = random.choice(len(likely), tries, replace=False, p=likely / likely.sum())
         gained = []
         for patch in patches.tolist():
-            where = at_blocks(torch.full((len(before),), patch, device=before.device), *shape)
+            where = inside_patches(torch.full((len(before),), patch, device=before.device), *shape)
             after = model.labels_at(at, Edit(every, values, where)(at.activations))
             gain = (after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))
             stands = there.flatten(1)[:, patch] > 0
@@ -207,7 +207,7 @@ class _Mask:
         """(n,) probability of the concept at each patch, minus it where `adding` (n,) units are inserted."""
         at = open_samples(self.model, samples.tolist())
         spots = torch.from_numpy(patches).to(at.activations.device)
-        inside = at_blocks(spots, *at.activations.shape[2:]).to(at.activations.dtype)
+        inside = inside_patches(spots, *at.activations.shape[2:]).to(at.activations.dtype)
         share = self.weight.view(1, -1, 1, 1) * inside
         on = adding.to(share.device)
         changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)
