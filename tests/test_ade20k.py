@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_checkpoints import ADE, BUILT, pictures, save, segformer, transformers
 
 from dissectreport import plugins
 from dissectreport.errors import UnknownName
 from dissectreport.segmenters import ade20k
 from dissectreport.segmenters.ade20k import HubSegmenter, class_names, clean, load, numbered
 from dissectreport.segmenters.base import Concept
+from tests.support.tiny_checkpoints import ADE, BUILT, pictures, save, segformer, transformers
 
 KINDS = [kind for kind in BUILT if kind != "clipseg"]
 MASKS = [kind for kind in KINDS if kind.endswith("former") and kind != "segformer"]

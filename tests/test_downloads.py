@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loopback import Page, Server, closed_port, serving
 
-from dissectreport.checkpoints import reporting, transfer
+from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.downloads import (
     OFFLINE,
     RemoteFile,
@@ -26,6 +26,7 @@ from dissectreport.checkpoints.downloads import (
     offline,
 )
 from dissectreport.errors import OutputError, WeightsError
+from tests.support.servers import Page, Server, closed_port, serving
 
 SIZE = 1_500_000
 CONTENT = np.random.default_rng(0).bytes(SIZE)
@@ -368,14 +369,14 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_file_for_which_there_is_no_room_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda place: Room(SIZE - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Room(SIZE - 1))
     with serving(net_pth=Page(CONTENT)) as server, pytest.raises(OutputError, match="no space left to write"):
         fetch(remote(server), tmp_path, retry=HASTY)
     assert not left(tmp_path)
 
 
 def test_what_came_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer.Path, "replace", stopped)
+    monkeypatch.setattr(Path, "replace", stopped)
     with serving(net_pth=Page(CONTENT)) as server:
         with pytest.raises(KeyboardInterrupt):
             fetch(remote(server), tmp_path, retry=HASTY)

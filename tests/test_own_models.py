@@ -26,13 +26,13 @@ from dissectreport.models.inputs import ClassLabels, Constant, Inputs, Noise
 from dissectreport.models.layers import default_layers
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat, range_warning
-from dissectreport.networks import hooks
+from dissectreport.networks import edits, hooks
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline import steps
 from dissectreport.pipeline.preflight import look_over
 from dissectreport.pipeline.prepare import prepare, reproduce
 from dissectreport.pipeline.steps import Options
-from dissectreport.worker.dissection import Source
+from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''
 import torch
@@ -304,7 +304,7 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     network = made("Dcgan")
     generator = NetworkGenerator("g", network, (20, 1, 1), (32, 32), ("main.1",))
     z = latents(1, 0, 2, (20, 1, 1))
-    at = hooks.opened(generator, "main.1", z)
+    at = edits.run_prefix(generator, "main.1", z)
     first = at.images(at.activations)
     assert torch.equal(at.images(at.activations), first)
     assert torch.allclose(first, network(z), atol=1e-6)
@@ -325,7 +325,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     network = Doubling()
     generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
     z = latents(1, 0, 2, (3, 4, 4))
-    at = hooks.opened(generator, "middle", z)
+    at = edits.run_prefix(generator, "middle", z)
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
@@ -623,17 +623,17 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
 # --- which layers ---
 
 
-def surveyed(network: nn.Module, *shape: int) -> tuple[hooks.Seen, ...]:
-    return hooks.survey(NetworkCall(network, Inputs.normal(shape), OutputFormat()), latents(0, 0, 2, shape))[0]
+def traced(network: nn.Module, *shape: int) -> tuple[hooks.ModuleTrace, ...]:
+    return hooks.trace_modules(NetworkCall(network, Inputs.normal(shape), OutputFormat()), latents(0, 0, 2, shape))[0]
 
 
 def test_of_blocks_of_one_shape_the_last_is_read_and_the_image_never(place: Path) -> None:
-    assert default_layers(surveyed(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
+    assert default_layers(traced(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
 
 
 def test_a_progressive_gan_is_read_where_a_resolution_is_done() -> None:
     network = plugins.generator("scenes_pgan").module
-    assert default_layers(surveyed(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
+    assert default_layers(traced(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
 
 
 def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
@@ -646,7 +646,7 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
             out: Tensor = self.last(self.first(self.first(z)))
             return out
 
-    parts = {part.name: part for part in surveyed(Twice(), 3, 4, 4)}
+    parts = {part.name: part for part in traced(Twice(), 3, 4, 4)}
     assert parts["first"].runs == 2
     assert parts["first"].units == 0
     assert parts["last"].units == 3
@@ -655,7 +655,7 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
 def test_what_is_made_of_weights_alone_is_no_layer() -> None:
     normed = nn.utils.parametrizations.spectral_norm
     network = nn.Sequential(normed(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), normed(nn.Conv2d(8, 3, 1)))
-    parts = surveyed(network, 3, 4, 4)
+    parts = traced(network, 3, 4, 4)
     assert [part.name for part in parts if part.units] == ["0", "1", "2"]
     assert default_layers(parts, (4, 4)) == ("1",)
     (weights,) = {part.returned for part in parts if not part.units}

@@ -7,7 +7,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from planted_oracle import LAYER, edited, features, has, inserted, iou, painted, upsampled
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,6 +16,7 @@ from dissectreport.networks.identity import identity_of
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.segmenters.planted import PAINTS, VOCABULARY
+from tests.support.planted_oracle import LAYER, edited, features, has, inserted, iou, painted, upsampled
 
 COUNT = 24
 BLOTCHES = ("blotch1", "blotch2")

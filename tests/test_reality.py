@@ -20,7 +20,8 @@ from dissectreport.pipeline import steps
 from dissectreport.run.plan import Plan, Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.worker.dissection import Models, Source, make_real_areas
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.real_images import make_real_areas
 
 GRID = 64 * 64
 VOCABULARY = pd.DataFrame(

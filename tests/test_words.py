@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import pictures, save
 
 from dissectreport import plugins
 from dissectreport.errors import BadOption, WeightsError
@@ -22,6 +21,7 @@ from dissectreport.segmenters.words import (
     parse_words,
 )
 from dissectreport.worker.counting import Masks
+from tests.support.tiny_checkpoints import pictures, save
 
 SIZE = (48, 40)
 NAMES = ("dome", "tower", "tree", "red door", "sky", "grass")

@@ -13,19 +13,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from loopback import Page, closed_port, serving
 from typer.testing import CliRunner
 
 from dissectreport import plugins
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.catalogue import read_catalogue
-from dissectreport.checkpoints.downloads import FOLDER, OFFLINE
+from dissectreport.checkpoints.downloads import OFFLINE
+from dissectreport.checkpoints.transfer import FOLDER
 from dissectreport.cli.app import app
 from dissectreport.errors import WeightsError
 from dissectreport.models import published
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
 from dissectreport.pipeline import steps
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
+from tests.support.servers import Page, closed_port, serving
 
 ROOT = Path(__file__).parents[1]
 SCENES = ("bedroom", "churchoutdoor", "conferenceroom", "diningroom", "kitchen", "livingroom", "restaurant")

@@ -58,7 +58,7 @@ class Outcome:
 def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome:
     """Make the change on judging latents and count every concept with and without it."""
     from dissectreport.models.base import makes_images
-    from dissectreport.worker.dissection import layer_shape
+    from dissectreport.worker.first_batch import layer_shape
     from dissectreport.worker.interventions import Request, make_edits
 
     if not makes_images(job.generator):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.models.image_folder import ImageFolder
     from dissectreport.segmenters.base import Segmenter
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
 SAMPLES = 1248
 """Samples by default. Half of them score, in whole shards: 624 images stand behind every printed IoU."""
@@ -172,7 +172,7 @@ def prepare(options: Options) -> Job:
     """Load what a run needs and refuse what cannot work, before anything is measured."""
     from dissectreport import plugins
     from dissectreport.models.image_folder import open_folder
-    from dissectreport.worker.dissection import Source, pick_device
+    from dissectreport.worker.loaded_networks import Source, pick_device
 
     rule = rule_named(options.rule)
     if options.samples is not None:
@@ -222,7 +222,7 @@ def bare(options: Options) -> tuple[Generator, Source]:
     """The generator alone, and the source from which workers load it: for images that no segmenter sees."""
     from dissectreport import plugins
     from dissectreport.models.base import makes_images
-    from dissectreport.worker.dissection import Source, pick_device
+    from dissectreport.worker.loaded_networks import Source, pick_device
 
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
@@ -446,7 +446,7 @@ def marked_layer(options: Options) -> str:
 
 def check_reviewed(options: Options, generator: Generator, layer: str, marked: str, units: tuple[int, ...]) -> None:
     """Refuse a manual review of another layer, or of units that the layer does not have."""
-    from dissectreport.worker.dissection import layer_shape
+    from dissectreport.worker.first_batch import layer_shape
 
     if not units:
         return

@@ -1,6 +1,6 @@
 """The generator and the segmentations of the reference fixture, as models that a run can name.
 
-pipeline.Options("reference_models:generator", segmenter="reference_models:segmenter", seed=1)
+A run names them as `tests.support.reference_models:generator` and `tests.support.reference_models:segmenter`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRID = 16
 @lru_cache
 def fixture() -> dict[str, np.ndarray]:
     """The arrays that the reference implementation gave."""
-    with np.load(Path(__file__).parent / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False) as file:
+    with np.load(Path(__file__).parents[1] / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False) as file:
         return dict(file)
 
 
