@@ -22,6 +22,11 @@
       .sort((a, b) => a.place - b.place || b.share - a.share)
       .map(({ concept }) => concept);
   };
+  /* the difference in the units of a concept; none where one of the two cannot have it as a label */
+  const differenceOf = ({ first, other, layers, differences }, concept) => {
+    if (!layers || !first.testable.has(concept) || !other.testable.has(concept)) return [DASH, 0];
+    return differences.get(concept) || [layers.none, 0];
+  };
   const headsOf = (chosen) => chosen.members.slice(1).map((member) => member.label + " − " + chosen.members[0].label);
   const lanesOf = (chosen, parts, differences) =>
     chosen.members.map((member, i) => {
@@ -32,7 +37,7 @@
   const category = (chosen, concepts, name, number) => {
     const rows = concepts.map((concept) => {
       const parts = chosen.members.map((member) => member.layer.concepts[concept]);
-      const differences = chosen.against.map((against) => against.differences.get(concept) || [DASH, 0]);
+      const differences = chosen.against.map((against) => differenceOf(against, concept));
       const own = chosen.members.flatMap((member, i) => [
         ...(parts[i] ? parts[i].cells : ["0", "0"]),
         member.areas.get(concept),

@@ -14,6 +14,17 @@
     ),
     pairing ? el("p", { class: "key" }, pairing) : null,
   ];
+  /* Sentences of a pair have two characters where the names of the models go. */
+  const named = (words, first, other) =>
+    words.replace(/[\ue000\ue001]/g, (sign) => (sign === "\ue000" ? first : other));
+  const ofModels = ({ first, other }, words) => named(words, first.model.name, other.model.name);
+  const ofLayers = ({ first, other }, words) => named(words, first.label, other.label);
+  const sentencesOf = (against) => {
+    const models = against.pair.sentences.map(([kind, words]) => [kind, ofModels(against, words)]);
+    if (!against.layers) return models;
+    const layers = against.layers.sentences.map(([kind, words]) => [kind, ofLayers(against, words)]);
+    return [...layers, ...models, ...against.layers.by_chance];
+  };
   const summary = (chosen) => {
     const [first, ...others] = chosen.members;
     const groups = [
@@ -22,19 +33,24 @@
         chosen.members.map((member) => member.layer.sentence),
       ),
     ];
-    chosen.against.forEach(({ pair, layers }, i) => {
-      const sentences = layers ? [...layers.sentences, ...pair.sentences, ...layers.by_chance] : pair.sentences;
+    chosen.against.forEach((against, i) => {
+      const sentences = sentencesOf(against);
       const about = others.length > 1 ? others[i].label + " against " + first.label : "";
-      if (sentences.length) groups.push(findings(about, sentences, pair.pairing));
+      if (sentences.length) groups.push(findings(about, sentences, against.pair.pairing));
     });
     if (chosen.training) groups.push(findings(texts.trend, [chosen.training]));
     return section("summary", texts.summary, groups, el("p", { class: "key" }, texts.intervals));
   };
 
   const warningsOf = (chosen) => {
-    const pairs = chosen.against.flatMap(({ pair, layers }) =>
-      layers ? pair.warnings.concat(layers.warnings) : [texts.twice],
-    );
+    const pairs = chosen.against.flatMap((against) => {
+      const { pair, layers } = against;
+      if (!layers) return [texts.twice];
+      return [
+        ...pair.warnings.map((words) => ofModels(against, words)),
+        ...layers.warnings.map((words) => ofLayers(against, words)),
+      ];
+    });
     const notes = unique(chosen.members.flatMap((member) => member.model.notes)).map((words) => {
       const having = chosen.members.filter((member) => member.model.notes.includes(words));
       return having.map((member) => member.label).join(", ") + ": " + words;

@@ -59,16 +59,19 @@
       const layerName = layerOf(home, folder)[0];
       const label = several ? model.name + " " + layerName : model.name;
       const areas = new Map(model.concepts.map(([key, , area]) => [key, area]));
+      const testable = new Set(model.concepts.filter((row) => row[3]).map(([key]) => key));
       const marks = new Map(model.concepts.map(([key, mark]) => [key, mark]));
-      return { place, home, folder, model, layer, layerName, label, areas, marks };
+      return { place, home, folder, model, layer, layerName, label, areas, marks, testable };
     });
   };
   const againstOf = (first, other) => {
     const pair = files.get(pairName(first, other));
     const layers = pair.layers[first.folder + " " + other.folder] || null;
-    const differences = new Map(pair.compared.map((key) => [key, [layers ? layers.none : comparison.DASH, 0]]));
-    if (layers) layers.concepts.forEach(([i, ...difference]) => differences.set(pair.compared[i], difference));
-    return { pair, layers, differences };
+    const differences = new Map();
+    (layers ? layers.concepts : []).forEach(([words, significant, places]) => {
+      places.forEach((place) => differences.set(pair.compared[place], [words, significant]));
+    });
+    return { first, other, pair, layers, differences };
   };
   /* the members that are checkpoints of one training, in its order; a checkpoint that was chosen twice is one point */
   const checkpointsOf = (members) => {

@@ -44,7 +44,7 @@
       card.dataset.mark = kind;
       card
         .querySelectorAll("[data-mark-as]")
-        .forEach((button) => button.setAttribute("aria-pressed", button.dataset.markAs === mark));
+        .forEach((button) => button.setAttribute("aria-pressed", button.dataset.markAs === kind));
       /* the one in hand stays in sight until another is taken */
       card.hidden = !fits(i) && i !== current;
     });
@@ -158,9 +158,9 @@
       answer(name + " holds no marks.");
       return;
     }
-    fresh.forEach((mark, unit) => {
+    fresh.forEach((kind, unit) => {
       past.push([unit, marks.get(unit)]);
-      marks.set(unit, mark);
+      marks.set(unit, kind);
     });
     keep();
     answer(fresh.size + " marks taken from " + name + ".");

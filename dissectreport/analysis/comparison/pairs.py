@@ -7,6 +7,7 @@ LayerPair(pair, layer, other_layer)      # the same by one layer each
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,6 +161,8 @@ class LayerPair:
         return tuple(Change(concept, self._change(concept)) for concept in self.models.comparable)
 
     def _change(self, concept: Concept) -> Estimate:
+        if concept not in self.layer.concepts and concept not in self.other_layer.concepts:
+            return NONE
         one, other = (self.scale.units(layer.of(concept).measured, layer) for layer in (self.layer, self.other_layer))
         return rounded_outwards(difference(one, other), self.scale.step)
 
@@ -192,11 +195,12 @@ class LayerPair:
     def exclusive(self, of_other: bool) -> tuple[ExclusiveConcept, ...]:
         """The comparable concepts that one of the two layers alone has units for, those with most units first."""
         mine, others = (self.other_layer, self.layer) if of_other else (self.layer, self.other_layer)
-        counts = ((c, mine.of(c).measured, others.of(c).measured) for c in self.models.comparable)
+        candidates = (concept for concept in self.models.comparable if concept in mine.concepts)
+        counts = ((c, mine.of(c).measured, others.of(c).measured) for c in candidates)
         exclusive = [
             ExclusiveConcept(c, units, is_significant(rounded_outwards(difference(absent, units))))
             for c, units, absent in counts
-            if units.value > 0 and absent.value == NONE.value
+            if units.value > 0 and absent.value == 0
         ]
         return tuple(sorted(exclusive, key=lambda each: -each.units.value))
 
@@ -208,7 +212,7 @@ class LayerPair:
         pairs = [(a, b) for a, b in labels if a is not None and b is not None]
         if len(pairs) < 2:
             return None
-        mean, deviation = _matches_if_shuffled(pairs, self.models.one.vocabulary)
+        mean, deviation = _matches_if_shuffled(pairs)
         low, high = math.floor(mean - 2 * deviation), math.ceil(mean + 2 * deviation)
         return KeptLabels(len(pairs), sum(a == b for a, b in pairs), max(low, 0), min(high, len(pairs)))
 
@@ -225,17 +229,14 @@ def checkpoint_identity(profile: Profile, layer: LayerProfile) -> tuple[str | in
     return training.family, training.variant, layer.name, layer.units, profile.rule, profile.segmenter_identity
 
 
-def _matches_if_shuffled(
-    pairs: Sequence[tuple[Concept, Concept]], vocabulary: Sequence[Concept]
-) -> tuple[float, float]:
+def _matches_if_shuffled(pairs: Sequence[tuple[Concept, Concept]]) -> tuple[float, float]:
     """Mean and standard deviation of the matches of two lists of labels over all orders of one (Hoeffding 1951)."""
     n = len(pairs)
-    ours, theirs = ([sum(pair[side] == c for pair in pairs) for c in vocabulary] for side in (0, 1))
-    mean = sum(a * b for a, b in zip(ours, theirs, strict=True)) / n
+    ours, theirs = (Counter(pair[side] for pair in pairs) for side in (0, 1))
+    mean = sum(number * theirs[concept] for concept, number in ours.items()) / n
     squares = 0.0
-    for c, a in enumerate(ours):
-        for d, b in enumerate(theirs):
-            if a and b:
-                gap = (c == d) - theirs[c] / n - ours[d] / n + mean / n
-                squares += a * b * gap * gap
+    for c, a in ours.items():
+        for d, b in theirs.items():
+            gap = (c == d) - theirs[c] / n - ours[d] / n + mean / n
+            squares += a * b * gap * gap
     return mean, math.sqrt(squares / (n - 1))

@@ -6,15 +6,15 @@ Nothing is computed here but order. templates/static/compare-sections.js does th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dissectreport.analysis.comparison.pairs import ModelPair
+from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
 from dissectreport.analysis.comparison.profiles import LayerProfile
 from dissectreport.report.compare.model_parts import LayerPart, ModelPart, TrendPart, layer_part, model_part
-from dissectreport.report.compare.pair_parts import Difference, LayerPairPart, PairPart, layer_pair_part, pair_part
+from dissectreport.report.compare.pair_parts import Difference, LayerPairPart, PairPart, named, pair_part
 from dissectreport.report.compare.profile_files import Sited
-from dissectreport.report.compare.sentences import Sentence
+from dissectreport.report.compare.sentences import Sentence, training_sentence
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.numbers import DASH
@@ -40,6 +40,10 @@ class Member:
         """The folder of its layer."""
         return self.sited.folders[self.profile.name]
 
+    def can_have(self, key: str) -> bool:
+        """Whether a concept can be a label of its units."""
+        return any(own == key and tested for own, _, _, tested in self.model.concepts)
+
 
 @dataclass(frozen=True)
 class Against:
@@ -50,30 +54,41 @@ class Against:
     layers: LayerPairPart | None
     """None where both are the same layer of one model."""
 
+    first: Member
+
     def concept(self, key: str) -> Difference:
-        """The difference in units of a concept."""
-        return self._differences.get(key, NO_DIFFERENCE)
+        """The difference in units of a concept; none where one of the two cannot have it as a label."""
+        if self.layers is None or not (self.first.can_have(key) and self.member.can_have(key)):
+            return NO_DIFFERENCE
+        return self._differences.get(key, (self.layers.none, 0))
 
     @cached_property
     def _differences(self) -> dict[str, Difference]:
-        if self.layers is None:
-            return {}
-        own = {self.models.compared[i]: (words, significant) for i, words, significant in self.layers.concepts}
-        return dict.fromkeys(self.models.compared, (self.layers.none, 0)) | own
+        groups = () if self.layers is None else self.layers.concepts
+        return {self.models.compared[i]: (words, significant) for words, significant, at in groups for i in at}
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """All that is said."""
+        models = tuple(self._of_models(each) for each in self.models.sentences)
         if self.layers is None:
-            return self.models.sentences
-        return (*self.layers.sentences, *self.models.sentences, *self.layers.by_chance)
+            return models
+        layers = (replace(each, words=self._of_layers(each.words)) for each in self.layers.sentences)
+        return (*layers, *models, *self.layers.by_chance)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What makes the two hard to compare."""
         if self.layers is None:
             return (Texts().twice,)
-        return (*self.models.warnings, *self.layers.warnings)
+        models = (named(words, self.first.model.name, self.member.model.name) for words in self.models.warnings)
+        return (*models, *map(self._of_layers, self.layers.warnings))
+
+    def _of_models(self, sentence: Sentence) -> Sentence:
+        return replace(sentence, words=named(sentence.words, self.first.model.name, self.member.model.name))
+
+    def _of_layers(self, words: str) -> str:
+        return named(words, self.first.label, self.member.label)
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ class Subject:
     def _against(self, other: Member) -> Against:
         first = self.first
         part = pair_part(self.site, first.sited.home, other.sited.home)
-        return Against(other, part, part.layers.get(f"{first.folder} {other.folder}"))
+        return Against(other, part, part.layers.get(f"{first.folder} {other.folder}"), first)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,10 +147,10 @@ class Subject:
     @cached_property
     def concepts(self) -> tuple[tuple[str, str, str], ...]:
         """Key, name and category of the shared concepts that have units: by category, those with most units first."""
-        others = [{key for key, _, _ in member.model.concepts} for member in self.members[1:]]
-        keys = [k for k, _, _ in self.first.model.concepts if all(k in each for each in others) and self._present(k)]
+        others = [{key for key, *_ in member.model.concepts} for member in self.members[1:]]
+        keys = [k for k, *_ in self.first.model.concepts if all(k in each for each in others) and self._present(k)]
         split = [(key, key.partition("/")[2], key.partition("/")[0]) for key in keys]
-        order = list(dict.fromkeys(key.partition("/")[0] for key, _, _ in self.first.model.concepts))
+        order = list(dict.fromkeys(key.partition("/")[0] for key, *_ in self.first.model.concepts))
         return tuple(sorted(split, key=lambda each: (order.index(each[2]), -self.share(each[0]))))
 
     def _present(self, key: str) -> bool:
@@ -165,8 +180,7 @@ class Subject:
             return None
         first, last = self.checkpoints[0][0], self.checkpoints[-1][0]
         pair = ModelPair(first.sited.profile, last.sited.profile)
-        names = (first.model.name, last.model.name)
-        return layer_pair_part(pair, first.profile, last.profile, names).training
+        return training_sentence(LayerPair(pair, first.profile, last.profile))
 
     @property
     def with_same_images(self) -> tuple[Member, ...]:

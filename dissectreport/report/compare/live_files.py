@@ -38,14 +38,14 @@ def live_files(site: SiteModels) -> dict[str, LiveFile]:
     """Every file of a site by its name within FOLDER."""
     files: dict[str, LiveFile] = {}
     for home, one in site.sited.items():
-        of_model = _digest(one.digest, site.names[home], repr(site.scales.of(one.profile)))
+        of_model = _digest(one.digest, site.names[home], repr(site.scales.of(one.profile)), repr(site.shown(home)))
         files[f"{home}/model.js"] = _file(of_model, f"{home}/model", partial(model_part, site, home))
         for layer in one.profile.layers:
             name = f"{home}/layers/{one.folders[layer.name]}"
             files[f"{name}.js"] = _file(of_model, name, partial(layer_part, site, home, layer))
         for first, another in site.sited.items():
             name = f"{home}/against/{first}"
-            of_pair = _digest(another.digest, one.digest, site.names[first], site.names[home])
+            of_pair = _digest(another.digest, one.digest)
             files[f"{name}.js"] = _file(of_pair, name, partial(pair_part, site, first, home))
     return files
 

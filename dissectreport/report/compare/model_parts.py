@@ -81,8 +81,8 @@ class ModelPart:
     notes: tuple[str, ...]
     vocabulary: str
     """The same for models with the same vocabulary."""
-    concepts: tuple[tuple[str, str, str], ...]
-    """Key, mark of its category, and area, of every concept."""
+    concepts: tuple[tuple[str, str, str, int], ...]
+    """Key, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
     layers: tuple[tuple[str, str], ...]
     """Name and folder."""
     ranking: tuple[str, ...]
@@ -174,7 +174,9 @@ def model_part(site: SiteModels, home: str) -> ModelPart:
         facts=model_facts(profile),
         notes=profile.notes,
         vocabulary=_digest(sorted(profile.vocabulary)),
-        concepts=tuple((key_of(c), mark_of(c[1]), _area(profile, c)) for c in profile.vocabulary),
+        concepts=tuple(
+            (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
+        ),
         layers=tuple((layer.name, one.folders[layer.name]) for layer in profile.layers),
         ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
         depth=_depth(profile, site.scales),
@@ -289,8 +291,12 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
         fact=f"{count(layer.units)} units at {layer.height} × {layer.width}",
         sentence=layer_sentence(site.names[home], layer),
         categories={category: _category(counts) for category, counts in layer.categories.items()},
-        concepts={key_of(concept): _concept(layer, concept, site.scales) for concept in layer.concepts},
-        best={key_of(concept): best_part(best) for concept, best in layer.best.items()},
+        concepts={
+            key_of(concept): _concept(layer, concept, site.scales)
+            for concept in layer.concepts
+            if concept in site.present
+        },
+        best={key_of(concept): best_part(best) for concept, best in layer.best.items() if concept in site.present},
         heap=charts.heap(layer, site.scales),
         heap_cells=_heap_cells(layer),
         trend=_trend(profile, layer, site.scales),

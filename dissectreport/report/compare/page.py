@@ -268,7 +268,7 @@ def _cells(subject: Subject, key: str) -> list[str]:
     cells: list[str] = []
     for member in subject.members:
         part = member.layer.concepts.get(key)
-        area = next(area for each, _, area in member.model.concepts if each == key)
+        area = next(area for each, _, area, _ in member.model.concepts if each == key)
         cells += [*(("0", "0") if part is None else part.cells), area]
     return cells
 
@@ -395,7 +395,7 @@ def _best(subject: Subject, picture: Address, to: Address) -> tuple[tuple[BestOf
     """Strongest units for the concepts that differ significantly, then for those with most units."""
     different = {key for key, _, _ in subject.concepts if any(a.concept(key)[1] for a in subject.against)}
     ranked = sorted(subject.concepts, key=lambda each: (each[0] not in different, -subject.share(each[0])))
-    marks = {key: mark for key, mark, _ in subject.first.model.concepts}
+    marks = {key: mark for key, mark, *_ in subject.first.model.concepts}
     shown = tuple(
         BestOf(name, category, marks[key], tuple(_best_unit(subject, m, key, picture, to) for m in subject.members))
         for key, name, category in ranked[:SHOWN_CONCEPTS]

@@ -184,7 +184,7 @@ def read_sited(out: Path, home: str) -> Sited:
         return _sited(profile, hashlib.sha256(content).hexdigest())
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise OutputError(
-            f"{path} cannot be read ({error}); draw {home} again with this version of dissectreport"
+            f"{path} cannot be read ({error}); render {home} again with this version of dissectreport"
         ) from error
 
 

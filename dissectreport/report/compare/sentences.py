@@ -88,7 +88,7 @@ def pairing(pair: ModelPair) -> str:
     return "The models were measured with different latents, so the measurements are independent."
 
 
-def training_sentence(pair: LayerPair, names: Names) -> Sentence | None:
+def training_sentence(pair: LayerPair) -> Sentence | None:
     """How interpretable units change from one checkpoint to a later one; None for models of different trainings."""
     one, other = pair.models.one, pair.models.other
     before, after = training_progress(one), training_progress(other)
@@ -169,7 +169,8 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
         significant = [each for each in every if each.significant]
         others = [each for each in every if not each.significant]
         if significant:
-            yield Sentence(f"{having} has units for {_units(significant)}, where {lacking} has none.", "differs")
+            concepts = listed([each.concept[0] for each in significant])
+            yield Sentence(f"{having} has units for {concepts}, where {lacking} has none.", "differs")
         if others:
             words = f"{having} has units for {_units(others)}, where {lacking} has none"
             yield Sentence(f"{words}, but so few that the difference is not significant.", "same")
@@ -203,8 +204,9 @@ def _kept_labels(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     kept = pair.kept_labels()
     if kept is not None:
         yield Sentence(
-            f"Of the {count(kept.both)} units that are interpretable in both {names[0]} and {names[1]}, the number with the"
-            f" same label is {count(kept.same)}; with shuffled labels it would be {count(kept.low)} to {count(kept.high)}.",
+            f"Of the {count(kept.both)} units that are interpretable in both {names[0]} and {names[1]}, the number with"
+            f" the same label is {count(kept.same)}; with shuffled labels it would be {count(kept.low)} to"
+            f" {count(kept.high)}.",
             "fact",
         )
 

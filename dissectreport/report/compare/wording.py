@@ -10,7 +10,7 @@ from dissectreport.analysis.comparison.differences import Scale
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.report.html.numbers import DASH, count
 
-LISTED = 12
+LISTED = 8
 """Names in a sentence; of more, only their number is given."""
 
 Format = Callable[[float], str]
@@ -29,7 +29,7 @@ def thousandths(value: float) -> str:
 def signed(value: float, format_value: Format) -> str:
     """A number with its sign; none before 0."""
     words = format_value(abs(value))
-    return words if words in ("0", "0.0", DASH) else f"{'+' if value > 0 else '−'}{words}"
+    return words if not words.strip("0.") or words == DASH else f"{'+' if value > 0 else '−'}{words}"
 
 
 def format_interval(estimate: Estimate, format_value: Format) -> str:
