@@ -109,7 +109,7 @@ def embedded() -> list[dict[str, Any]]:
         labels = segmenter(images)
 
         def floor() -> None:
-            for batch in z.split(16):
+            for batch in z.split(16):  # type: ignore[no-untyped-call]
                 segmenter(generator(batch))
 
         forward = processor_seconds(floor) / SHARD

@@ -31,7 +31,7 @@ def seen(browser: Browser, address: str) -> dict[str, float]:
     for _ in range(RUNS):
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         answers: list[Response] = []
-        page.on("response", lambda answer, kept=answers: kept.append(answer))
+        page.on("response", answers.append)
         page.goto(address, wait_until="load")
         times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
         page.wait_for_timeout(500)

@@ -45,9 +45,11 @@ from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
 from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.stats.effects import Nearing
+from dissectreport.stats.features import Scale
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import Bench
 from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.pictures import as_bytes
 from tests.support.sites import broken_links
 
 N, D = 60, 4
@@ -284,10 +286,10 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
     exam = Examination("", "", "", "mixed", 1, "float32")
-    bench = diagnose.Bench(source.models(), exam)
+    bench = Bench(source.models(), exam)
     made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
-    sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
+    sides = diagnose.Sides(real, made, Scale.of(real))
     found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(bench.models.device)
@@ -384,7 +386,7 @@ def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
     assert not set(pairs.samples.tolist()) & shown, "what was shown is no longer blind"
     with torch.no_grad():
         image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
-    assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
+    assert np.abs(as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
 
 
 def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
@@ -543,7 +545,7 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
     generator = load()
     with torch.no_grad(), repaired(generator, read_edits(edits)):
-        wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
+        wanted = as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 

@@ -84,7 +84,7 @@ def test_the_surest_units_come_first(measured: Report) -> None:
 
 def test_views_are_small_and_show_no_iou_without_its_null_and_interval(measured: Report) -> None:
     layer = measured.layer("a")
-    views = {"report": measured, "layer": layer, "unit": layer.unit(1)}
+    views: dict[str, Any] = {"report": measured, "layer": layer, "unit": layer.unit(1)}
     for name, view in views.items():
         html = view._repr_html_()
         assert len(html) < 40_000, name

@@ -419,7 +419,7 @@ REMADE = "lambda seed: Network()"
         (32, 8, "", REMADE, r"'own' declares image_size \(32, 32\), but makes images of 16 x 16; set image_size=\(16"),
         (16, 9, "", REMADE, r"'own' failed on 16 latents of its latent_shape \(9,\): RuntimeError: .*shapes cannot"),
         (16, 8, "raise ValueError('so it is')", REMADE, r"'own' failed on 16 latents .*: ValueError: so it is"),
-        (16, 8, "return [1]", REMADE, "the network returns a list instead of images .it holds int.; say which part"),
+        (16, 8, "return [1]", REMADE, "the network returns a list instead of images .it contains int.; name the part"),
         (16, 8, "z = z[:4]", REMADE, r"'own' made images of shape \(4, 3, 16, 16\); need \(16, 3, h, w\)"),
         (16, 8, "", "lambda seed: 1 / 0", "'own' cannot be made anew with random weights: ZeroDivisionError: division"),
     ],

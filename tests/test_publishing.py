@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
-from dissectreport.errors import UnknownName
+from dissectreport.errors import OutputError, UnknownName
+from dissectreport.pipeline import steps
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
 from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
@@ -153,14 +154,14 @@ def test_a_push_that_is_rejected_is_one_line(made: Path, bare: Path) -> None:
 
 def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     total = sum(map(len, contents(made).values()))
-    with pytest.raises(github_pages.OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
+    with pytest.raises(OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
         github_pages.check_size(made, 1)
     assert github_pages.check_size(made, 0) == github_pages.check_size(made, 900) == total
     result = run(made, "--budget", "1")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert not git(bare, "branch", "--list")
     monkeypatch.setattr(github_pages, "FILE_BUDGET", 2)
-    with pytest.raises(github_pages.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
+    with pytest.raises(OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
         github_pages.check_size(made, 0)
 
 
@@ -218,14 +219,14 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(github_pages.pipeline, "render", render)
+    monkeypatch.setattr(steps, "render", render)
     github_pages.fit(site, 900, None, Ear())
     assert said == []
     github_pages.fit(site, 1, None, Ear())
     assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
     said = [line for line in said if "left out" in line]
-    steps = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
-    assert steps == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
+    lessened_models = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
+    assert lessened_models == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
     assert {one.model: one.detail for one in read_summaries(site)} == {
         "a": "no unit pages",
         "b": "no unit pages",

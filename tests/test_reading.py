@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from dissectreport import plugins
 from dissectreport.cache import store
+from dissectreport.cache.records import Record
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, FolderError, ModelError
 from dissectreport.models.base import ImageModel
@@ -24,6 +26,7 @@ from dissectreport.networks import hooks
 from dissectreport.pipeline import prepare, steps
 from dissectreport.pipeline.on_demand import Wish
 from dissectreport.pipeline.steps import Options
+from dissectreport.run.plan import Plan
 from dissectreport.segmenters import colour
 from dissectreport.worker.loaded_networks import Models, Source
 
@@ -95,7 +98,7 @@ def model(folder: Path) -> str:
     return f"{file}:load"
 
 
-def reader(folder: Path) -> ImageModel:
+def reader(folder: Path) -> Any:
     made = plugins.generator(model(folder))
     assert isinstance(made, ImageModel)
     return made
@@ -199,12 +202,14 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
     victim = open_folder(folder, (SIDE, SIDE)).order(1)[2]
     whole = reader(folder).latents(1, 0, 8)
     cut(folder / victim)
-    job = prepare.settled(prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard())
+    job: Any = prepare.settled(prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard())
     assert job.source.broken == (victim,) and job.generator.unreadable() == (victim,)
-    for draw in (job.generator.latents, Models(job.source).generator.latents):
+    generators: list[Any] = [job.generator, Models(job.source).generator]
+    for draw in (each.latents for each in generators):
         assert torch.equal(draw(1, 0, 7), torch.cat([whole[:2], whole[3:]]))
+    unaware: Any = Models(Source(model(folder), "colour")).generator
     with pytest.raises(FolderError, match=f"{victim} .* cannot be read; repair or remove it"):
-        Models(Source(model(folder), "colour")).generator.latents(1, 0, 8)
+        unaware.latents(1, 0, 8)
 
 
 # --- how many there are ---
@@ -316,7 +321,7 @@ SMALL = {"layers": ("features",), "samples": 16, "pilot": 16, "workers": 1, "dev
 PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False}
 
 
-def beside(cache: Path, reference: Path | None) -> tuple[steps.Record, list[str]]:
+def beside(cache: Path, reference: Path | None) -> tuple[Record, list[str]]:
     heard = Heard()
     return steps.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
 
@@ -398,5 +403,5 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
         def __call__(self, z: Tensor) -> Tensor:
             return self.own(z)
 
-    samples, plan = prepare.sized(prepare.Plan("a", "b"), Options("few"), Few())
+    samples, plan = prepare.sized(Plan("a", "b"), Options("few"), Few())
     assert (samples, plan.pilot) == (10, 10)

@@ -21,10 +21,12 @@ import pytest
 
 from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
-from dissectreport.report.common.model import counts
+from dissectreport.report.common.model import Site, counts
 from dissectreport.report.common.wording import WORDINGS, against_directions
+from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.names import link, safe_name, safe_names
 from dissectreport.report.html.numbers import percent, share, times
+from dissectreport.report.html.places import Places
 from dissectreport.report.site import writing
 from dissectreport.report.site.build import write_site
 from dissectreport.run.plan import RULES
@@ -292,8 +294,8 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     gather = module.gather
     monkeypatch.setattr(module, "gather", lambda site, *_: gathered[id(site.dissection)])
     for one in (old, new):
-        places = module.Places.of(one)
-        gathered[id(one)] = gather(module.Site(one, places, module.load_assets()[0]))
+        places = Places.of(one)
+        gathered[id(one)] = gather(Site(one, places, load_assets()[0]))
     for limit in range(0, 400, 1):
         out = tmp_path / "site"
         monkeypatch.setattr(Path, "write_bytes", real)

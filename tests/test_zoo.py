@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from dissectreport import plugins
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.catalogue import read_catalogue
-from dissectreport.checkpoints.downloads import FOLDER, OFFLINE
+from dissectreport.checkpoints.downloads import OFFLINE
+from dissectreport.checkpoints.transfer import FOLDER
 from dissectreport.cli.app import app
 from dissectreport.errors import WeightsError
 from dissectreport.models import published

@@ -159,7 +159,7 @@ def make_curves(leading: Any, levels: Any, tails: Any, iou: Any, null: Any) -> C
 def make_correlated(flat: NDArray[np.float32]) -> pd.DataFrame:
     """The 8 most correlated other units of each unit."""
     spread = flat + np.random.default_rng(9).normal(0, 1e-6, flat.shape)
-    matrix = np.nan_to_num(np.corrcoef(spread))
+    matrix = np.asarray(np.nan_to_num(np.corrcoef(spread)))
     np.fill_diagonal(matrix, -2)
     first = np.argsort(-matrix, 1, kind="stable")[:, : min(8, len(flat) - 1)]
     unit = np.repeat(np.arange(len(flat)), first.shape[1])
@@ -200,7 +200,7 @@ def make_counts(labels: pd.DataFrame) -> pd.DataFrame:
     found = labels[labels["interpretable"]].groupby(["category", "concept"], sort=False)["unit"].count()
     rows = []
     for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
-        for (category, concept), number in found.items():
+        for (category, concept), number in zip(found.index.to_list(), found, strict=True):
             units = int(number * share)
             high = units + 1 if control == "measured" else units
             if high:
@@ -421,9 +421,10 @@ def made_ablated(seed: int, concept: str, units: tuple[int, ...], size: int, sho
     """Pictures with and without a concept."""
     numbers = np.arange(shown) + seed * 10
     both = [[draw(np.random.default_rng(n), size, without) for n in numbers] for without in ((), REMOVED[concept])]
-    pixels, labels = ([np.stack([one[part] for one in side]) for side in both] for part in (0, 1))
     step = size // GRID
-    return Ablated(units, numbers, *pixels, *(found[:, :, ::step, ::step] for found in labels))
+    before, after = (np.stack([pixels for pixels, _ in side]) for side in both)
+    labels_before, labels_after = (np.stack([labels for _, labels in side])[:, :, ::step, ::step] for side in both)
+    return Ablated(units, numbers, before, after, labels_before, labels_after)
 
 
 def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) -> ConceptPictures:

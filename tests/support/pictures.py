@@ -34,7 +34,10 @@ def draw(
         getattr(pens[1], how)([p * size for p in points], fill=NUMBER[name])
 
     horizon, light = rng.uniform(0.55, 0.75), rng.uniform(0.7, 1.0)
-    shade = lambda r, g, b: tuple(int(v * light) for v in (r, g, b))  # noqa: E731
+
+    def shade(red: int, green: int, blue: int) -> tuple[int, int, int]:
+        return int(red * light), int(green * light), int(blue * light)
+
     shape("sky", "rectangle", [0, 0, 1, 1], shade(*rng.integers((120, 170, 215), (175, 205, 250))))
     if rng.random() < 0.5:
         x, y, r = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.25), rng.uniform(0.05, 0.1)
@@ -75,7 +78,7 @@ def slots(kinds: NDArray[np.uint8]) -> NDArray[np.int16]:
 def pooled(mask: NDArray[np.bool_], side: int) -> NDArray[np.float32]:
     """(n, s, s) -> (n, side, side) means."""
     n, s, _ = mask.shape
-    return mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32)
+    return np.asarray(mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32))
 
 
 def ranks(maps: NDArray[np.float32]) -> NDArray[np.uint8]:

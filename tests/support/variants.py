@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.run.plan import RULES, rule_named
 
 
@@ -77,11 +78,17 @@ def with_concept_renamed(made: Dissection, before: str, after: str) -> Dissectio
     def table(found: pd.DataFrame) -> pd.DataFrame:
         return found.assign(concept=found["concept"].replace(before, after))
 
-    names = ("table", "labels", "pairs", "by_concept")
-    layers = tuple(replace(la, **{name: table(getattr(la, name)) for name in names}) for la in made.layers)
+    def layer(before_renaming: Layer) -> Layer:
+        names = ("table", "labels", "pairs", "by_concept")
+        tables: dict[str, Any] = {name: table(getattr(before_renaming, name)) for name in names}
+        return replace(before_renaming, **tables)
+
+    layers = tuple(map(layer, made.layers))
     causes = made.interventions
     if causes is not None:
-        tables = {n: table(t) for n, t in vars(causes).items() if isinstance(t, pd.DataFrame) and "concept" in t}
+        tables: dict[str, Any] = {
+            n: table(t) for n, t in vars(causes).items() if isinstance(t, pd.DataFrame) and "concept" in t
+        }
         shown = {after if concept == before else concept: each for concept, each in causes.pictures.items()}
         causes = replace(causes, pictures=shown, **tables)
     return replace(
