@@ -32,7 +32,7 @@ from dissectreport.analysis.comparison.differences import (
     trend,
 )
 from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, profile_of
-from dissectreport.analysis.dissection.corrected_rule import Verdict
+from dissectreport.analysis.dissection.corrected_rule import UnitLabels
 from dissectreport.analysis.dissection.units import Words, counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
@@ -126,11 +126,11 @@ def test_rounding_never_makes_an_interval_narrower(value: float, down: float, up
     assert found.low > value - down - step - 1e-9 and found.high < value + up + step + 1e-9
 
 
-def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) -> Verdict:
+def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) -> UnitLabels:
     """A verdict on some units with two replicates or more."""
     sure = np.array([c >= 0 for c in column])
     blank = np.zeros(len(column))
-    return Verdict(
+    return UnitLabels(
         np.array(column), np.array(column), blank, blank, sure, sure, blank, np.array(labels), np.array(passed, bool)
     )
 

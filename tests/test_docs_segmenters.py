@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from dissectreport import plugins
 from dissectreport.cli.app import app
 from dissectreport.segmenters.words import parse_words
-from dissectreport.worker.dissection import Models, Source
+from dissectreport.worker.loaded_networks import Models, Source
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own-segmenter.md", "own-words.md")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dissectreport.networks import hooks
+from dissectreport.networks import resampling
 from dissectreport.report.html import images
 from dissectreport.report.site.build import write_site
 from tests.support.dissections import example_dissection
@@ -19,7 +19,9 @@ from tests.support.variants import under_rule, widened
 @pytest.mark.parametrize("edge", ["clamp", "zero"])
 def test_maps_are_drawn_by_the_weights_by_which_they_were_counted(edge):
     for source, target in ((1, 8), (4, 16), (5, 16), (8, 8), (16, 12)):
-        assert np.allclose(images.upsampling(source, target, edge), hooks.weights(source, target, edge), atol=1e-6)
+        assert np.allclose(
+            images.upsampling(source, target, edge), resampling.interpolation(source, target, edge), atol=1e-6
+        )
 
 
 def test_a_unit_that_is_on_everywhere_is_dark_at_the_border_where_the_rule_fades():

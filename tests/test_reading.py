@@ -28,7 +28,7 @@ from dissectreport.pipeline.on_demand import Wish
 from dissectreport.pipeline.steps import Options
 from dissectreport.run.plan import Plan
 from dissectreport.segmenters import colour
-from dissectreport.worker.dissection import Models, Source
+from dissectreport.worker.loaded_networks import Models, Source
 
 SIDE, IMAGES = 24, 240
 PAINTS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}

@@ -34,7 +34,7 @@ from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs,
 from dissectreport.models.layers import default_layers, measurable_layers, why_not_measurable
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
-from dissectreport.networks.hooks import Seen, survey
+from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
 
 FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
@@ -225,7 +225,7 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
         f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); "
         "describe in latent or inputs what it takes"
     )
-    modules, images = answered(ModelError, who, lambda: survey(NetworkCall(network, inputs, output), z))
+    modules, images = answered(ModelError, who, lambda: trace_modules(NetworkCall(network, inputs, output), z))
     size = (int(images.shape[2]), int(images.shape[3]))
     return NetworkGenerator(
         name=description.name,
@@ -266,12 +266,12 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     )
     z = model.folder.first(2)
     who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
-    modules, _ = answered(ModelError, who, lambda: survey(model, z))
+    modules, _ = answered(ModelError, who, lambda: trace_modules(model, z))
     chosen = described_layers(description, modules) or default_layers(modules, model.image_size)
     return replace(model, layers=measurable_layers(modules), default_layers=chosen)
 
 
-def described_layers(description: Description, modules: Sequence[Seen]) -> tuple[str, ...]:
+def described_layers(description: Description, modules: Sequence[ModuleTrace]) -> tuple[str, ...]:
     """The layers that the file names, checked; () for none."""
     named, by_name = description.names("layers"), {module.name: module for module in modules}
     for layer in named:

@@ -19,7 +19,7 @@ import torch
 
 from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.base import Generator
-from dissectreport.networks.hooks import Edit, editing
+from dissectreport.networks.edits import Edit, editing
 
 VERSION = 1
 

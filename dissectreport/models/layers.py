@@ -6,18 +6,18 @@ import math
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
-from dissectreport.networks.hooks import Seen
+from dissectreport.networks.hooks import ModuleTrace
 
 MAX_DEFAULT = 5
 """At most this many layers are measured when the user names none."""
 
 
-def measurable_layers(parts: Sequence[Seen]) -> tuple[str, ...]:
+def measurable_layers(parts: Sequence[ModuleTrace]) -> tuple[str, ...]:
     """Names of the modules whose units can be measured, in the order in which they finish."""
     return tuple(part.name for part in parts if part.units)
 
 
-def why_not_measurable(part: Seen) -> str:
+def why_not_measurable(part: ModuleTrace) -> str:
     """Why the units of a module cannot be measured, as the predicate of a sentence."""
     if part.runs > 1:
         return f"runs {part.runs} times for an image"
@@ -28,7 +28,7 @@ def why_not_measurable(part: Seen) -> str:
     )
 
 
-def default_layers(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[str, ...]:
+def default_layers(parts: Sequence[ModuleTrace], image_size: tuple[int, int]) -> tuple[str, ...]:
     """The last block of each output shape, at most five, evenly chosen.
 
     The last of several blocks of one shape completes the work at a resolution, and usually follows an activation
@@ -40,7 +40,7 @@ def default_layers(parts: Sequence[Seen], image_size: tuple[int, int]) -> tuple[
     return tuple(part.name for part in evenly_chosen([list(group)[-1] for _, group in by_shape], MAX_DEFAULT))
 
 
-def blocks(parts: Sequence[Seen], wanted: Collection[str]) -> list[Seen]:
+def blocks(parts: Sequence[ModuleTrace], wanted: Collection[str]) -> list[ModuleTrace]:
     """The outermost of the wanted modules; a single one is a wrapper, and its own modules are the blocks."""
     names = {part.name for part in parts}
     outermost = [part for part in parts if not names & {*parents(part.name)}]
@@ -55,7 +55,7 @@ def parents(name: str) -> list[str]:
     return [".".join(steps[:count]) for count in range(1, len(steps))]
 
 
-def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
+def is_image(part: ModuleTrace, image_size: tuple[int, int]) -> bool:
     """Whether a module outputs the image, as a map of at most four channels, or as a vector."""
     if len(part.shape) == 3:
         return part.shape[1:] == image_size and part.shape[0] <= 4
@@ -63,7 +63,7 @@ def is_image(part: Seen, image_size: tuple[int, int]) -> bool:
     return math.prod(part.shape) in (pixels, 3 * pixels, 4 * pixels)
 
 
-def evenly_chosen(parts: Sequence[Seen], limit: int) -> list[Seen]:
+def evenly_chosen(parts: Sequence[ModuleTrace], limit: int) -> list[ModuleTrace]:
     """At most `limit` modules, evenly from the first to the last."""
     if len(parts) <= limit:
         return list(parts)
