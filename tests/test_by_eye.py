@@ -22,7 +22,8 @@ from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import Places
 from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.real_images_chart import Held, fraction, ratios
-from dissectreport.report.site.build import preference_files, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.pages import preference_files
 from dissectreport.review.marked_units import read_marks
 from dissectreport.review.preferences import Preferred, read_choices
 

@@ -15,10 +15,12 @@ from test_compare import renamed, with_quality
 from test_site import hostile
 
 from dissectreport.analysis.comparison.profiles import Estimate
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
 from dissectreport.report.compare.charts import Row, rows
 from dissectreport.report.html.assets import style_alone
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 
 pytestmark = pytest.mark.browser
 
@@ -247,7 +249,7 @@ def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, 
 
 def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
     for made in (made_dissection(units=12, name="one"), made_dissection(units=12, name="two", seed=1)):
-        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     with opened(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()

@@ -21,7 +21,8 @@ from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.export.imported import write_imported
-from dissectreport.report.site.build import write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.comparison import write_comparison
 
 
 @pytest.fixture(scope="module")

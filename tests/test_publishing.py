@@ -17,8 +17,10 @@ from dissectreport.cli.app import app
 from dissectreport.errors import UnknownName
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 
 
 def run(*words: Any) -> Any:
@@ -188,7 +190,7 @@ def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
         write_site(each, tmp_path)
     page = write_comparison(tmp_path, ["one", "two"]).index
     for each in made:
-        write_site(lessened(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     assert not list(tmp_path.glob("*/*/unit-*.html")) and "#u=" in page.read_text("utf-8")
     assert not broken_links(tmp_path)
 

@@ -16,11 +16,20 @@ from test_site import Page, broken_links, contents, noise, pages
 from dissectreport import __version__
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.common.site_options import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.common.site_options import (
+    DETAILS,
+    NOWHERE,
+    Drawing,
+    checked_address,
+    detail_named,
+    with_detail,
+)
 from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
 from dissectreport.report.export.imported import write_imported
 from dissectreport.report.html.citation import licence_of
-from dissectreport.report.site.build import Written, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.comparison import write_comparison
+from dissectreport.report.site.writing import Written
 
 BASE = "https://someone.github.io/what%20is%20inside/"
 
@@ -146,7 +155,7 @@ def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Di
 
 
 def test_less_detail_keeps_every_picture_that_is_shown(dissection: Dissection) -> None:
-    few = lessened(dissection, detail_named("few examples"))
+    few = with_detail(dissection, detail_named("few examples"))
     assert set(few.layers[0].examples.kind) == {"top"}
     assert len(few.pictures.numbers) < len(dissection.pictures.numbers)
     for layer in few.layers:

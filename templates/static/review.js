@@ -103,18 +103,18 @@
   const answer = (words) => { field("answer").textContent = words; app.say(words); };
   const come = (name, words) => {
     let found = null;
-    try { found = JSON.parse(words); } catch (error) { answer(name + " is no JSON: choose a file that this page exported."); return; }
+    try { found = JSON.parse(words); } catch (error) { answer(name + " is not JSON: choose a file that this page exported."); return; }
     const strange = ["model", "layer", "identity"].find((fact) => !found || found[fact] !== data[fact]);
     if (strange) {
       const [given, wanted] = [found && found[strange], data[strange]].map((word) => String(word).slice(0, 40));
-      answer(name + " holds marks of another " + (strange === "identity" ? "version of the model" : strange) + " (" + given + "; this page is of " + wanted + ").");
+      answer(name + " contains marks of another " + (strange === "identity" ? "version of the model" : strange) + " (" + given + "; this page is of " + wanted + ").");
       return;
     }
     const fresh = new Map(valid(found.marks));
-    if (!fresh.size) { answer(name + " holds no marks."); return; }
+    if (!fresh.size) { answer(name + " contains no marks."); return; }
     fresh.forEach((mark, unit) => { past.push([unit, marks.get(unit)]); marks.set(unit, mark); });
     keep();
-    answer(fresh.size + " marks taken from " + name + ".");
+    answer(fresh.size + " marks imported from " + name + ".");
   };
   field("import").addEventListener("change", (event) => {
     const file = event.target.files[0];
