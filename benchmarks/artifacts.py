@@ -25,7 +25,7 @@ from torch import nn
 
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.models.embedded import scenes_pgan
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.pipeline import steps
 from dissectreport.pipeline.prepare import Options
 from dissectreport.report.artifacts.summary import BESIDE

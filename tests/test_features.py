@@ -14,7 +14,7 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.errors import FeaturesError, WeightsError
 from dissectreport.features.base import SegmenterFeatures
-from dissectreport.features.inception import Inception, InceptionFeatures, fitted, load, mean_inside
+from dissectreport.features.inception import Inception, InceptionFeatures, load, mean_pool, preprocessed
 from dissectreport.models.planted import load as planted
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import colour
@@ -38,7 +38,7 @@ def test_a_segmenter_with_features_is_a_feature_network_named_after_it() -> None
 
 
 def test_a_segmenter_without_features_is_refused_in_a_line() -> None:
-    with pytest.raises(FeaturesError, match="'colour' tells no features"):
+    with pytest.raises(FeaturesError, match="'colour' has no features"):
         SegmenterFeatures.of(colour.load(), (32, 32))
 
 
@@ -52,7 +52,7 @@ def test_features_that_are_none_are_refused_in_a_line(wrong: str) -> None:
 
     segmenter = planted_segmenter.load()
     with pytest.raises(
-        FeaturesError, match=r"'planted' (failed at its features|returned features of shape)"
+        FeaturesError, match=r"'planted' (failed to compute features|returned features of shape)"
     ) as refused:
         SegmenterFeatures.of(Wrong(segmenter.colours, segmenter.shows), (16, 16))
     assert "\n" not in str(refused.value)
@@ -136,13 +136,13 @@ def test_weights_that_do_not_fit_or_are_not_here_are_refused(tmp_path: Path, mon
 
 
 def test_the_mean_leaves_out_the_border() -> None:
-    assert torch.allclose(mean_inside(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
+    assert torch.allclose(mean_pool(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
 
 
 def test_images_are_fitted_as_bytes_of_299_pixels() -> None:
-    assert fitted(torch.full((1, 3, 64, 48), -1.0)).shape == (1, 3, 299, 299)
-    assert torch.equal(fitted(torch.full((1, 3, 299, 299), -1.0)).unique(), torch.tensor([-1.0]))
-    assert torch.allclose(fitted(torch.full((1, 3, 64, 48), 1.0)), torch.tensor(127 / 128))
+    assert preprocessed(torch.full((1, 3, 64, 48), -1.0)).shape == (1, 3, 299, 299)
+    assert torch.equal(preprocessed(torch.full((1, 3, 299, 299), -1.0)).unique(), torch.tensor([-1.0]))
+    assert torch.allclose(preprocessed(torch.full((1, 3, 64, 48), 1.0)), torch.tensor(127 / 128))
 
 
 # --- networks of transformers ---
@@ -192,7 +192,7 @@ def test_a_network_of_transformers_tells_features_of_whole_images(
 
 
 def test_a_checkpoint_of_another_network_is_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; write clip:owner/name"):
+    with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; give a clip as clip:owner/name"):
         plugins.features(f"clip:{folders['dinov2']}")
 
 

@@ -14,13 +14,15 @@ from PIL import Image
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.real_images import COLUMNS, Reality
-from dissectreport.cache.reader import flat, read_stat, shard_name
+from dissectreport.cache.reader import packed_stats, read_stats, shard_name
 from dissectreport.cache.store import Store
 from dissectreport.pipeline import steps
-from dissectreport.run.plan import Plan, Shard, shards
+from dissectreport.run.plan import Plan
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.worker.dissection import Models, Source, make_real_areas
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.real_images import make_real_areas
 
 GRID = 64 * 64
 VOCABULARY = pd.DataFrame(
@@ -142,8 +144,8 @@ def test_broken_images_of_a_folder_are_left_out_and_the_others_keep_their_places
     assert found.samples.tolist() == [i for i in range(7) if i != place]
     store = Store.open(tmp_path / "cache", {"kind": "real areas"})
     for shard, part in zip(shards(7, 3), counted(source, 7, 3), strict=True):
-        store.save(shard_name(shard), flat({"areas": part}))
-    again = merge_all(stat for _, stat in read_stat(store, shards(7, 3), "areas"))
+        store.save(shard_name(shard), packed_stats(part))
+    again = merge_all(stat for _, stat in read_stats(store, shards(7, 3), Areas))
     assert (again.pixels == found.pixels).all() and (again.concepts == found.concepts).all()
 
 
@@ -193,8 +195,9 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
 def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models.wrap "
-        "import no_drawings\ndef load():\n    return replace(planted.load(), drawings=no_drawings)\n"
+        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models."
+        "network_generator import no_training_like_images\ndef load():\n"
+        "    return replace(planted.load(), training_like=no_training_like_images)\n"
     )
     heard = Heard()
     steps.measure(steps.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)

@@ -1,9 +1,8 @@
-"""Real against generated: what a generator leaves out, concept by concept (after Bau et al. 2019, Seeing What a GAN
-Cannot Generate).
+"""Real against generated images: which concepts a generator leaves out.
 
-The same segmenter counts pixels in real and in generated images. Image i of either side is in group i modulo 20. The
-error of a side's mean is a jackknife over its groups; the two sides are independent, so that errors of a difference,
-and of the logarithm of a ratio, add in squares.
+After Bau et al. 2019, Seeing What a GAN Cannot Generate. The same segmenter counts pixels in real and in generated
+images. Image i of either side is in group i modulo 20. The error of a side's mean is a jackknife over its groups. The
+two sides are independent, so the errors of a difference, and of the logarithm of a ratio, add in squares.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES, Q
 from dissectreport.analysis.results.real_images import Reality
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, spread, union
 
@@ -28,7 +27,7 @@ def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
     concepts = union(real.concepts, generated.concepts)
     names = vocabulary.loc[concepts]
     table = pd.DataFrame({name: names[name].to_numpy() for name in ("concept", "category")})
-    one, other = (Side.of(areas, concepts) for areas in (real, generated))
+    one, other = (ConceptShares.of(areas, concepts) for areas in (real, generated))
     for name, side in (("real", one), ("generated", other)):
         table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.mean.share_interval()], 1)
     difference, low, high = apart(one.mean, other.mean)
@@ -41,7 +40,7 @@ def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
 
 
 @dataclass(frozen=True)
-class Side:
+class ConceptShares:
     """What one kind of images shows."""
 
     mean: Jackknife
@@ -52,7 +51,7 @@ class Side:
     """Images."""
 
     @classmethod
-    def of(cls, areas: Areas, concepts: Ints) -> Side:
+    def of(cls, areas: Areas, concepts: Ints) -> ConceptShares:
         """The side's share of each of `concepts`, over all images and without each group."""
         share = spread(areas.share(), areas.concepts, concepts, 1)
         groups, at = np.unique(areas.samples % GROUPS, return_inverse=True)

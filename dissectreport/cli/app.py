@@ -580,9 +580,9 @@ def models() -> None:
     from dissectreport import plugins
 
     groups = {
-        "Models": plugins.listed(plugins.GENERATORS),
-        "Segmenters": plugins.listed(plugins.SEGMENTERS),
-        "Feature networks (--features)": plugins.listed(plugins.FEATURES),
+        "Models": plugins.list_plugins(plugins.GENERATORS),
+        "Segmenters": plugins.list_plugins(plugins.SEGMENTERS),
+        "Feature networks (--features)": plugins.list_plugins(plugins.FEATURES),
     }
     every = [one for listed in groups.values() for one in listed]
     name, title, state = (max(len(getattr(one, field)) for one in every) for field in ("name", "title", "state"))
@@ -671,12 +671,12 @@ def _written(written: Any, ear: Any) -> None:
 @contextmanager
 def listening(offline: bool = False) -> Iterator[Any]:
     """A listener for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
-    from dissectreport.checkpoints import telling
+    from dissectreport.checkpoints import reporting
 
     ear = _Ear()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with telling.heard_by(ear), _downloads(offline):
+        with reporting.reporting_to(ear), _downloads(offline):
             yield ear
     except DissectReportError as error:
         ear.close()

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
-from dissectreport.networks import hooks
-from dissectreport.run.plan import BATCH
-from dissectreport.worker.dissection import CLOSE, Models, Source, check_look, networks_cost, untrained, without_broken
+from dissectreport.networks import edits, hooks
+from dissectreport.run.shards import BATCH
+from dissectreport.worker.first_batch import CLOSE, check_look, networks_cost
+from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
 RARE = 1e-3
@@ -36,16 +37,16 @@ class Finding:
         return f"{self.verdict:<5}  {self.words}"
 
 
-def surveyed(models: Models, count: int) -> tuple[tuple[hooks.Seen, ...], Tensor]:
+def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
     """Every part of the generator's network that runs, and the images of `count` latents."""
     z = models.latents(1, 0, count)
-    return models.made(z, lambda: hooks.survey(models.generator, z))
+    return models.made(z, lambda: hooks.trace_modules(models.generator, z))
 
 
 def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
     """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
     models = without_broken(Source(model, "", weights=weights), 2)
-    parts, _ = surveyed(models, 2)
+    parts, _ = traced(models, 2)
     return [
         {
             "layer": part.name,
@@ -59,7 +60,7 @@ def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def shape_words(part: hooks.Seen) -> str:
+def shape_words(part: hooks.ModuleTrace) -> str:
     """A part's output in words, or why its units cannot be read."""
     size = " × ".join(map(str, part.shape))
     if part.runs > 1:
@@ -168,7 +169,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
         return
     names = models.generator.default_layers
     layer = names[(len(names) - 1) // 2]
-    at = hooks.opened(models.generator, layer, models.latents(1, 0, 1))
+    at = edits.run_prefix(models.generator, layer, models.latents(1, 0, 1))
     whole = _drawn(models, 1)
     with torch.no_grad():
         off = float((at.images(at.activations) - whole).abs().max())
@@ -186,7 +187,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
     yield Finding(GOOD, f"{layer} can be edited: what follows it gives the same image again")
 
 
-def _reaches(models: Models, at: hooks.Opened) -> bool:
+def _reaches(models: Models, at: edits.Prefix) -> bool:
     """Whether a concept that an image shows has a gradient at the layer."""
     activations = at.activations.clone().requires_grad_()
     images = at.images(activations)
@@ -199,7 +200,7 @@ def _control(models: Models, samples: int) -> Iterator[Finding]:
     if bare is None:
         yield Finding(LOOK, "no untrained control: it is not known how to make this network with random weights")
     elif bare.identity == models.generator.identity:
-        raise ModelError("the untrained control has the trained weights: its function loads them; leave `remade` out")
+        raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
     else:
         yield Finding(GOOD, "it can be made anew with random weights, for the untrained control")
 

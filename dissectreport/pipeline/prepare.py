@@ -24,27 +24,26 @@ from dissectreport.errors import (
     counted,
 )
 from dissectreport.review.marked_units import read_marks
-from dissectreport.run.plan import (
-    CHECKUPS,
-    FEWEST,
+from dissectreport.run.budgets import (
+    ARTIFACT_BUDGETS,
+    FEWEST_LATENTS,
     FEWEST_REAL,
     FEWEST_SCORED,
-    SHARD,
-    Budget,
-    Checkup,
-    Plan,
+    ArtifactBudget,
+    InterventionBudget,
     budget_named,
-    rule_named,
-    shards,
 )
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import SHARD, shards
 from dissectreport.version import __version__
 
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
     from dissectreport.models.base import Generator
-    from dissectreport.models.folders import Folder
+    from dissectreport.models.image_folder import ImageFolder
     from dissectreport.segmenters.base import Segmenter
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
 SAMPLES = 1248
 """Samples by default. Half of them score, in whole shards: 624 images stand behind every printed IoU."""
@@ -140,46 +139,46 @@ class Job:
     generator: Generator
     segmenter: Segmenter
     workers: int
-    intervention: Intervention | None = None
+    intervention: InterventionRequest | None = None
     """What to intervene on; None where interventions are not wanted, or cannot be made."""
-    reference: Folder | None = None
+    reference: ImageFolder | None = None
     """Real images; None where no folder was given."""
-    examining: Examining | None = None
+    examining: ArtifactRequest | None = None
     """Where artifact units are looked for; None where that is not wanted, or cannot be done."""
 
 
 @dataclass(frozen=True)
-class Intervention:
+class InterventionRequest:
     """A checked wish for interventions."""
 
     layer: str
-    budget: Budget
+    budget: InterventionBudget
 
 
 @dataclass(frozen=True)
-class Examining:
+class ArtifactRequest:
     """A checked wish for artifact units."""
 
     layer: str
-    checkup: Checkup
+    budget: ArtifactBudget
     network: FeatureNetwork
     """In whose features images are compared."""
-    reviewed: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
 
 
 def prepare(options: Options) -> Job:
     """Load what a run needs and refuse what cannot work, before anything is measured."""
     from dissectreport import plugins
-    from dissectreport.models.folders import open_folder
-    from dissectreport.worker.dissection import Source, pick_device
+    from dissectreport.models.image_folder import open_folder
+    from dissectreport.worker.loaded_networks import Source, pick_device
 
     rule = rule_named(options.rule)
     if options.samples is not None:
         shards(options.samples)
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
-    if options.grid and rule.reference:
+    if options.grid and rule.is_published:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
@@ -222,7 +221,7 @@ def bare(options: Options) -> tuple[Generator, Source]:
     """The generator alone, and the source from which workers load it: for images that no segmenter sees."""
     from dissectreport import plugins
     from dissectreport.models.base import makes_images
-    from dissectreport.worker.dissection import Source, pick_device
+    from dissectreport.worker.loaded_networks import Source, pick_device
 
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
@@ -246,7 +245,7 @@ def hastened(options: Options, generator: Generator) -> Options:
     if not options.quick:
         return options
     layers = generator.default_layers
-    own = rule_named(options.rule).reference
+    own = rule_named(options.rule).is_published
     return replace(
         options,
         samples=QUICK_SAMPLES if options.samples is None else options.samples,
@@ -259,52 +258,52 @@ def hastened(options: Options, generator: Generator) -> Options:
 
 def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan]:
     """How many samples are measured, and the plan for so many: no more than the generator has."""
-    from dissectreport.models.base import FolderReader, most_samples
+    from dissectreport.models.base import ImageModel, max_samples
 
     asked = SAMPLES if options.samples is None else options.samples
-    most = most_samples(generator)
+    most = max_samples(generator)
     if most is None:
         most = max(asked, options.pilot)
     if options.samples is not None and asked > most:
-        broken = generator.told()["left_out"] if isinstance(generator, FolderReader) else 0
+        broken = generator.description()["unreadable"] if isinstance(generator, ImageModel) else 0
         without = f", beside {broken:,} that cannot be read" if broken else ""
         raise BadOption(f"{generator.name} has {most:,} images{without}; --samples at most {most:,}, not {asked:,}")
     samples = min(asked, most)
-    pilot = samples if rule_named(plan.rule).reference else min(options.pilot, most)
+    pilot = samples if rule_named(plan.rule).is_published else min(options.pilot, most)
     return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)
 
 
 def settled(job: Job, ear: Listener) -> Job:
     """The job without images that turn out broken, when all that a person should know of folders has been said."""
-    from dissectreport.models.base import FolderReader
+    from dissectreport.models.base import ImageModel
 
-    for line in job.reference.lines() if job.reference is not None else ():
+    for line in job.reference.notes() if job.reference is not None else ():
         ear.say(line)
-    if not isinstance(job.generator, FolderReader):
+    if not isinstance(job.generator, ImageModel):
         return job
-    ear.say(f"reading {job.samples:,} images of {job.generator.told()['folder']}, to leave out broken ones")
-    generator = job.generator.sifted([(job.plan.seed, job.samples), (job.plan.pilot_seed, job.plan.pilot)])
-    for line in generator.lines():
+    ear.say(f"reading {job.samples:,} images of {job.generator.description()['folder']}, to leave out broken ones")
+    generator = job.generator.validated([(job.plan.seed, job.samples), (job.plan.pilot_seed, job.plan.pilot)])
+    for line in generator.notes():
         ear.say(line)
     samples, plan = sized(job.plan, job.options, generator)
     if job.options.samples is None and samples < SAMPLES:
         ear.say(f"all {samples:,} images are measured; {SAMPLES:,} would be, if there were as many")
-    source = replace(job.source, broken=generator.broken())
+    source = replace(job.source, broken=generator.unreadable())
     return replace(job, samples=samples, plan=plan, source=source, generator=generator)
 
 
 def intervention(
     options: Options, layers: tuple[str, ...], generator: Generator, segmenter: Segmenter, device: str
-) -> Intervention | None:
+) -> InterventionRequest | None:
     """What to intervene on, checked before anything long begins."""
     budget = budget_named(options.budget or ("default" if device == "cpu" else "full"))
     if options.precision not in ("auto", "float32", "bfloat16"):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     if options.constant not in ("", "quantile", "mean"):
         raise BadOption(f"--constant is quantile or mean, not {options.constant}")
-    if options.intervention_samples and options.intervention_samples < FEWEST:
+    if options.intervention_samples and options.intervention_samples < FEWEST_LATENTS:
         raise BadOption(
-            f"--intervention-samples must be at least {FEWEST}, not {options.intervention_samples}: "
+            f"--intervention-samples must be at least {FEWEST_LATENTS}, not {options.intervention_samples}: "
             "no printed area rests on fewer"
         )
     layer = options.intervention_layer or middle(layers)
@@ -318,7 +317,7 @@ def intervention(
             raise problem
         return None
     check_concepts(options.concepts, segmenter)
-    return Intervention(
+    return InterventionRequest(
         layer,
         replace(
             budget,
@@ -341,11 +340,11 @@ def examining(
     layers: tuple[str, ...],
     generator: Generator,
     segmenter: Segmenter,
-    reference: Folder | None,
+    reference: ImageFolder | None,
     device: str,
-) -> Examining | None:
+) -> ArtifactRequest | None:
     """Where to look for artifact units, checked before anything long begins."""
-    checkup = CHECKUPS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
+    checkup = ARTIFACT_BUDGETS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
         raise BadOption(
             f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "
@@ -370,7 +369,7 @@ def examining(
         return None
     scored = options.artifact_samples or checkup.scored
     checkup = replace(checkup, scored=scored, real=max(checkup.real, 2 * options.artifact_samples))
-    return Examining(layer, checkup, network_of(options, generator, segmenter), units)
+    return ArtifactRequest(layer, checkup, network_of(options, generator, segmenter), units)
 
 
 def artifacts_asked_for(options: Options) -> bool:
@@ -388,10 +387,10 @@ def features_named(options: Options, segmenter: Segmenter) -> str:
 
     if options.features:
         return options.features
-    embedded = [one.name for one in plugins.listed(plugins.SEGMENTERS) if one.state == "embedded"]
+    embedded = [one.name for one in plugins.list_plugins(plugins.SEGMENTERS) if one.state == "embedded"]
     if segmenter.name in embedded and hasattr(segmenter, "features"):
         return ""
-    here = [one.name for one in plugins.listed(plugins.FEATURES) if one.state == "installed"]
+    here = [one.name for one in plugins.list_plugins(plugins.FEATURES) if one.state == "installed"]
     return "inception" if "inception" in here else ""
 
 
@@ -405,14 +404,14 @@ def network_of(options: Options, generator: Generator, segmenter: Segmenter) -> 
 
 
 def no_artifacts(
-    options: Options, generator: Generator, segmenter: Segmenter, reference: Folder | None
+    options: Options, generator: Generator, segmenter: Segmenter, reference: ImageFolder | None
 ) -> DissectReportError | None:
     """Why no artifact units can be looked for; None where they can."""
     from dissectreport.models.base import makes_images
 
     if not makes_images(generator):
         return ModelError(f"{generator.name} reads images and makes none, so that there is nothing to repair")
-    if reference is None and generator.drawn(1) is None:
+    if reference is None and generator.training_like_images(1) is None:
         return FolderError(
             f"{generator.name} has no real images of its own to compare with; give some with --reference"
         )
@@ -446,7 +445,7 @@ def marked_layer(options: Options) -> str:
 
 def check_reviewed(options: Options, generator: Generator, layer: str, marked: str, units: tuple[int, ...]) -> None:
     """Refuse a manual review of another layer, or of units that the layer does not have."""
-    from dissectreport.worker.dissection import layer_shape
+    from dissectreport.worker.first_batch import layer_shape
 
     if not units:
         return

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 Concept = tuple[str, str]
 """A concept's name and category: vocabularies that say the same word of different things do not share it."""
@@ -192,7 +192,7 @@ def profile_of(found: Dissection) -> Profile:
     """What is kept of a model for comparisons."""
     facts = found.provenance
     rows = _rows(found.concepts)
-    by_rule = rule_named(facts.rule).reference  # such a rule tests every concept
+    by_rule = rule_named(facts.rule).is_published  # such a rule tests every concept
     return Profile(
         model=found.model,
         title=found.title,

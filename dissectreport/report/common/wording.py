@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dissectreport.analysis.dissection.corrected_rule import EXCESS, FEWEST_IMAGES, Q
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
 from dissectreport.report.html.numbers import count, interval, percent, plural, share, signed
 
@@ -120,7 +120,7 @@ _REFERENCE = {
 }
 _JUDGED = (
     " The rule does not consider chance. Pages therefore also report how many of these units match better than chance:"
-    f" chance-corrected IoU at least {share(EXCESS)} with q below {share(Q)}."
+    f" chance-corrected IoU at least {share(LEAST_CORRECTED_IOU)} with q below {share(Q)}."
 )
 
 PNAS2020 = Wording(
