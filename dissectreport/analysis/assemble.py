@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_GROUPS
 from dissectreport.analysis.dissection.units import Counted, Units, examine
 from dissectreport.analysis.interventions.tables import Study, interventions, study
 from dissectreport.analysis.real_images import reality
