@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint lint-web format-web types demo-check bench train-generator train-segmenter clean
+.PHONY: help demo test check format format-check lint lint-web format-web types demo-check bench mutants train-generator train-segmenter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -52,6 +52,9 @@ demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end t
 
 bench: $(VENV)/.ready-dev  ## time the slow parts, one line each
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (half an hour), by hand
+	$(BIN)/python tools/mutants.py
 
 train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours), and keep its weights
 	$(BIN)/python -m dissectreport.training.generator train --out training/$(SUBJECT)_pgan --subject $(SUBJECT) $(RECIPE)
