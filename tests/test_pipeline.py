@@ -17,14 +17,14 @@ import pytest
 from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.interventions.tables import causal_sets
 from dissectreport.cache import records, store
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.pipeline import prepare
 from dissectreport.pipeline import steps as pipeline
 from dissectreport.pipeline.on_demand import Wish
 from dissectreport.pipeline.steps import Options
-from dissectreport.run.plan import BUDGETS
+from dissectreport.run.budgets import INTERVENTION_BUDGETS
 
 SMALL = {
     "layers": ("features",),
@@ -237,8 +237,11 @@ def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
 def test_a_record_of_another_version_is_refused(tmp_path):
     measured(tmp_path)
     path = next((tmp_path / "records").glob("*.json"))
-    path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
-    with pytest.raises(CacheError, match="another version"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    with pytest.raises(
+        CacheError,
+        match=r"has format 1\.10 of another version of dissectreport.*run `dissectreport measure planted` again",
+    ):
         pipeline.load("planted", cache=tmp_path)
 
 
@@ -549,7 +552,7 @@ def test_what_was_never_measured_is_named(tmp_path):
 
 
 INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
-SHIPPED = BUDGETS["quick"]
+SHIPPED = INTERVENTION_BUDGETS["quick"]
 COARSE = replace(
     SHIPPED,
     singles=3,
@@ -572,7 +575,7 @@ COARSE = replace(
 def small_budget():
     """The budget of a quick run, and learned orders too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BUDGETS, "quick", COARSE)
+        patch.setitem(INTERVENTION_BUDGETS, "quick", COARSE)
         yield
 
 
@@ -600,7 +603,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
 
 def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "orders", "trials", "ablations", "insertions", "edited pictures"}
+    kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
@@ -617,7 +620,7 @@ def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path)
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
     assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
     ((done, total), *_) = next(steps for task, steps in heard.tasks.items() if task.startswith("ablating"))
-    assert (done, total) == (17, 20), "16 of 20 batches were there"
+    assert (done, total) == (128, 160), "128 of 160 samples were there"
     assert pipeline.load("planted", cache=tmp_path / "cache").interventions.samples == 160
 
 
@@ -638,7 +641,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
 
 
 def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(BUDGETS, "quick", SHIPPED)
+    monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = pipeline.load("planted", cache=tmp_path / "cache")
     assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}
@@ -712,7 +715,7 @@ def test_interventions_follow_a_published_rule_too(tmp_path):
 def test_the_causal_set_that_is_turned_off_on_demand_is_the_one_that_the_pages_show(intervened):
     found = pipeline.load("planted", cache=intervened).interventions
     record = records.runs(intervened, "planted", "corrected")[0]
-    reader = Reader(intervened / "measurements")
+    reader = CacheReader(intervened / "measurements")
     known = causal_sets(record.interventions, record.vocabulary, reader, "features")
     assert known == {concept: shown.ablated.units for concept, shown in found.pictures.items()}
     assert causal_sets(record.interventions, record.vocabulary, reader, "mixed") == {}

@@ -17,7 +17,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.analysis.results.real_images import Reality
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, spread, union
 

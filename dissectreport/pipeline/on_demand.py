@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,10 @@ from dissectreport.analysis.interventions.tables import changes
 from dissectreport.errors import BadOption, ModelError, UnknownName
 from dissectreport.pipeline.prepare import Job, Listener, Options, bare, check_concepts, cores
 from dissectreport.run import engine
-from dissectreport.run.plan import FEWEST, PAIR, Aim, Budget, Plan, Shard, blocks_of, shards
+from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey, Plan
+from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 
 if TYPE_CHECKING:
     from dissectreport.models.edits import Edits
@@ -39,7 +42,7 @@ class Wish:
     """zero, mean, resample, quantile or a number; '' for zero where units are turned off, quantile where on."""
     at: str = "everywhere"
     """'everywhere', or places like '3,4' of the 8 x 8, several separated by spaces."""
-    samples: int = FEWEST
+    samples: int = FEWEST_LATENTS
     concepts: tuple[str, ...] = field(default=())
 
 
@@ -59,22 +62,24 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     """Make the change on judging latents and count every concept with and without it."""
     from dissectreport.models.base import makes_images
     from dissectreport.worker.first_batch import layer_shape
-    from dissectreport.worker.interventions import Request, make_edits
+    from dissectreport.worker.interventions import EditOutcome, EditRequest, make_edits
 
     if not makes_images(job.generator):
         raise ModelError(f"{job.generator.name} reads images and makes none; there is nothing to turn its units off in")
-    aim = Aim(job.plan.generator, job.plan.segmenter, wish.layer, (), (), job.plan.seed, precision, job.plan.torch)
+    aim = InterventionKey(
+        job.plan.generator, job.plan.segmenter, wish.layer, (), (), job.plan.seed, precision, job.plan.torch
+    )
     if wish.layer not in job.generator.layers:
         raise UnknownName.of(f"layer of {job.options.model}", wish.layer, job.generator.layers)
     units, height, width = layer_shape(job.generator, wish.layer)
     check_units(wish, units)
-    places = places_of(wish.at, blocks_of(height, width))
+    places = places_of(wish.at, patch_grid(height, width))
     check_concepts(wish.concepts, job.segmenter)
     with engine.Workers(job.workers) as workers:
         values = values_of(job, aim, wish, workers)
-        request = Request(wish.units, values, places)
-        parts: dict[Shard, Mapping[str, Any]] = {}
-        wanted = shards(wish.samples, PAIR)
+        request = EditRequest(wish.units, values, places)
+        parts: dict[Shard, EditOutcome] = {}
+        wanted = shards(wish.samples, EDIT_BATCH)
         for shard, found in workers.run(partial(make_edits, job.source, aim, request, SHOWN), wanted):
             parts[shard] = found
             listener.progress("editing", len(parts), len(wanted), "batches")
@@ -82,9 +87,9 @@ def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome
     vocabulary = pd.DataFrame(
         [(c.name, c.category) for c in job.segmenter.vocabulary.concepts], columns=["concept", "category"]
     )
-    table = changes([(shard, found["paired"]) for shard, found in ordered], vocabulary, wish.concepts)
-    shown = [[found[name] for _, found in ordered if name in found] for name in ("before", "after")]
-    return Outcome(table, np.concatenate(shown[0]), np.concatenate(shown[1]), wish.samples)
+    table = changes([(shard, found.paired) for shard, found in ordered], vocabulary, wish.concepts)
+    before, after = (np.concatenate([getattr(found, name) for _, found in ordered]) for name in ("before", "after"))
+    return Outcome(table, before, after, wish.samples)
 
 
 def repaired_images(
@@ -103,7 +108,7 @@ def repaired_images(
     with engine.Workers(options.workers or (cores() if source.device == "cpu" else 1)) as workers:
         make = partial(make_repaired, source, edits, options.seed, other_weights)
         for shard, found in workers.run(make, wanted):
-            yield from enumerate(found["images"], shard.first)
+            yield from enumerate(found, shard.first)
             done += shard.count
             listener.progress("repairing", done, samples, "images")
 
@@ -117,8 +122,10 @@ def check_units(wish: Wish, units: int) -> None:
     wrong = [unit for unit in wish.units if not 0 <= unit < units]
     if wrong:
         raise BadOption(f"unit {wrong[0]} is not in {wish.layer}, whose units are 0 to {units - 1}")
-    if wish.samples < FEWEST:
-        raise BadOption(f"--samples must be at least {FEWEST}, not {wish.samples}: no printed area rests on fewer")
+    if wish.samples < FEWEST_LATENTS:
+        raise BadOption(
+            f"--samples must be at least {FEWEST_LATENTS}, not {wish.samples}: no printed area rests on fewer"
+        )
     if wish.mode not in MODES:
         raise BadOption(f"--mode is {' or '.join(MODES)}, not {wish.mode}")
 
@@ -140,7 +147,7 @@ def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def values_of(job: Job, aim: Aim, wish: Wish, workers: engine.Workers) -> tuple[float, ...]:
+def values_of(job: Job, aim: InterventionKey, wish: Wish, workers: engine.Workers) -> tuple[float, ...]:
     """The activation of every unit; () for those of other latents."""
     value = wish.value or ("zero" if wish.mode == "ablate" else "quantile")
     if value == "zero":
@@ -150,9 +157,9 @@ def values_of(job: Job, aim: Aim, wish: Wish, workers: engine.Workers) -> tuple[
     if value in VALUES:
         from dissectreport.worker.interventions import make_levels
 
-        make = partial(make_levels, job.source, aim, Budget.quantile)
+        make = partial(make_levels, job.source, aim, InterventionBudget.quantile)
         ((_, levels),) = workers.run(make, [Shard(0, 0, LEVELLED)])
-        known = levels["mean" if value == "mean" else "upper"]
+        known = levels.mean if value == "mean" else levels.upper
         return tuple(float(known[unit]) for unit in wish.units)
     try:
         number = float(value)

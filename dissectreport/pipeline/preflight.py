@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.networks import edits, hooks
-from dissectreport.run.plan import BATCH
+from dissectreport.run.shards import BATCH
 from dissectreport.worker.first_batch import CLOSE, check_look, networks_cost
 from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
 

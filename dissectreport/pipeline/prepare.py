@@ -24,19 +24,18 @@ from dissectreport.errors import (
     counted,
 )
 from dissectreport.review.marked_units import read_marks
-from dissectreport.run.plan import (
-    CHECKUPS,
-    FEWEST,
+from dissectreport.run.budgets import (
+    ARTIFACT_BUDGETS,
+    FEWEST_LATENTS,
     FEWEST_REAL,
     FEWEST_SCORED,
-    SHARD,
-    Budget,
-    Checkup,
-    Plan,
+    ArtifactBudget,
+    InterventionBudget,
     budget_named,
-    rule_named,
-    shards,
 )
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import SHARD, shards
 from dissectreport.version import __version__
 
 if TYPE_CHECKING:
@@ -140,31 +139,31 @@ class Job:
     generator: Generator
     segmenter: Segmenter
     workers: int
-    intervention: Intervention | None = None
+    intervention: InterventionRequest | None = None
     """What to intervene on; None where interventions are not wanted, or cannot be made."""
     reference: ImageFolder | None = None
     """Real images; None where no folder was given."""
-    examining: Examining | None = None
+    examining: ArtifactRequest | None = None
     """Where artifact units are looked for; None where that is not wanted, or cannot be done."""
 
 
 @dataclass(frozen=True)
-class Intervention:
+class InterventionRequest:
     """A checked wish for interventions."""
 
     layer: str
-    budget: Budget
+    budget: InterventionBudget
 
 
 @dataclass(frozen=True)
-class Examining:
+class ArtifactRequest:
     """A checked wish for artifact units."""
 
     layer: str
-    checkup: Checkup
+    budget: ArtifactBudget
     network: FeatureNetwork
     """In whose features images are compared."""
-    reviewed: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
 
 
@@ -179,7 +178,7 @@ def prepare(options: Options) -> Job:
         shards(options.samples)
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
-    if options.grid and rule.reference:
+    if options.grid and rule.is_published:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     device = pick_device(options.device)
     generator = plugins.generator(options.model, options.weights)
@@ -246,7 +245,7 @@ def hastened(options: Options, generator: Generator) -> Options:
     if not options.quick:
         return options
     layers = generator.default_layers
-    own = rule_named(options.rule).reference
+    own = rule_named(options.rule).is_published
     return replace(
         options,
         samples=QUICK_SAMPLES if options.samples is None else options.samples,
@@ -270,7 +269,7 @@ def sized(plan: Plan, options: Options, generator: Generator) -> tuple[int, Plan
         without = f", beside {broken:,} that cannot be read" if broken else ""
         raise BadOption(f"{generator.name} has {most:,} images{without}; --samples at most {most:,}, not {asked:,}")
     samples = min(asked, most)
-    pilot = samples if rule_named(plan.rule).reference else min(options.pilot, most)
+    pilot = samples if rule_named(plan.rule).is_published else min(options.pilot, most)
     return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)
 
 
@@ -295,16 +294,16 @@ def settled(job: Job, ear: Listener) -> Job:
 
 def intervention(
     options: Options, layers: tuple[str, ...], generator: Generator, segmenter: Segmenter, device: str
-) -> Intervention | None:
+) -> InterventionRequest | None:
     """What to intervene on, checked before anything long begins."""
     budget = budget_named(options.budget or ("default" if device == "cpu" else "full"))
     if options.precision not in ("auto", "float32", "bfloat16"):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     if options.constant not in ("", "quantile", "mean"):
         raise BadOption(f"--constant is quantile or mean, not {options.constant}")
-    if options.intervention_samples and options.intervention_samples < FEWEST:
+    if options.intervention_samples and options.intervention_samples < FEWEST_LATENTS:
         raise BadOption(
-            f"--intervention-samples must be at least {FEWEST}, not {options.intervention_samples}: "
+            f"--intervention-samples must be at least {FEWEST_LATENTS}, not {options.intervention_samples}: "
             "no printed area rests on fewer"
         )
     layer = options.intervention_layer or middle(layers)
@@ -318,7 +317,7 @@ def intervention(
             raise problem
         return None
     check_concepts(options.concepts, segmenter)
-    return Intervention(
+    return InterventionRequest(
         layer,
         replace(
             budget,
@@ -343,9 +342,9 @@ def examining(
     segmenter: Segmenter,
     reference: ImageFolder | None,
     device: str,
-) -> Examining | None:
+) -> ArtifactRequest | None:
     """Where to look for artifact units, checked before anything long begins."""
-    checkup = CHECKUPS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
+    checkup = ARTIFACT_BUDGETS[budget_named(options.budget or ("default" if device == "cpu" else "full")).name]
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
         raise BadOption(
             f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "
@@ -370,7 +369,7 @@ def examining(
         return None
     scored = options.artifact_samples or checkup.scored
     checkup = replace(checkup, scored=scored, real=max(checkup.real, 2 * options.artifact_samples))
-    return Examining(layer, checkup, network_of(options, generator, segmenter), units)
+    return ArtifactRequest(layer, checkup, network_of(options, generator, segmenter), units)
 
 
 def artifacts_asked_for(options: Options) -> bool:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from dissectreport import files
 from dissectreport.analysis.results.artifacts import CHOICE, MARKED
 from dissectreport.cache import records, store
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import ANY, Record, Wanted
 from dissectreport.checkpoints import downloads
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError, UnknownName
@@ -32,13 +32,12 @@ from dissectreport.pipeline.prepare import (
     no_artifacts,
     no_interventions,
     prepare,
-    reproduce,
     settled,
 )
 from dissectreport.report.common.site_options import CAP, PLAIN, SITE_LIMIT, Drawing, checked_address
 from dissectreport.run.engine import Workers
 from dissectreport.run.parallel import Spread, in_threads, in_turn
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
@@ -85,10 +84,10 @@ def measure(options: Options, listener: Listener | None = None) -> Record:
 
 def _passes(job: Job, workers: Workers, ear: Listener) -> Record:
     """All that is measured of a job."""
-    from dissectreport.pipeline.dissection import Measurement
+    from dissectreport.pipeline.dissection import DissectionPasses
 
     with one_thread():
-        record = Measurement(job, workers, ear).run()
+        record = DissectionPasses(job, workers, ear).run()
         record = _intervened(job, record, workers, ear) if job.options.interventions else record
     return _diagnosed(job, record, workers, ear) if job.options.artifacts else record
 
@@ -96,7 +95,7 @@ def _passes(job: Job, workers: Workers, ear: Listener) -> Record:
 def _intervened(job: Job, record: Record, workers: Workers, ear: Listener) -> Record:
     """The record with what turning units off and on did."""
     from dissectreport.analysis.assemble import what_to_study
-    from dissectreport.pipeline.interventions import Intervening
+    from dissectreport.pipeline.interventions import InterventionPasses
 
     options = job.options
     aim = job.intervention
@@ -104,10 +103,10 @@ def _intervened(job: Job, record: Record, workers: Workers, ear: Listener) -> Re
         ear.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
         return record
     ear.say(f"choosing what to intervene on in {aim.layer}")
-    reader = Reader(options.cache / "measurements")
+    reader = CacheReader(options.cache / "measurements")
     try:
         study = what_to_study(record, reader, aim.layer, options.concepts, aim.budget)
-        run = Intervening(job, study, aim, workers, ear)
+        run = InterventionPasses(job, study, aim, workers, ear)
         kept = run.run()
     except (BadOption, ModelError, SegmenterError) as error:
         if asked_for(options):
@@ -115,21 +114,21 @@ def _intervened(job: Job, record: Record, workers: Workers, ear: Listener) -> Re
         # What was dissected can be drawn without.
         ear.say(f"no interventions: {error}")
         return record
-    found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.folders})))
+    found = replace(record, interventions=kept, folders=tuple(sorted({*record.folders, *run.runner.folders})))
     found.save(options.cache)
     return found
 
 
 def _diagnosed(job: Job, record: Record, workers: Workers, ear: Listener) -> Record:
     """The record with artifact units and what ablating them does to the quality of images."""
-    from dissectreport.pipeline.artifacts import Diagnosing
+    from dissectreport.pipeline.artifacts import ArtifactPasses
 
     options, wish = job.options, job.examining
     if wish is None:
         ear.say(f"no artifact units: {no_artifacts(options, job.generator, job.segmenter, job.reference)}")
         return record
     ear.say(f"looking for artifact units in {wish.layer}")
-    run = Diagnosing(job, wish, workers, ear)
+    run = ArtifactPasses(job, wish, workers, ear)
     try:
         with one_thread() if wish.network.dimension < LARGE else nullcontext():
             kept = run.run()
@@ -139,8 +138,7 @@ def _diagnosed(job: Job, record: Record, workers: Workers, ear: Listener) -> Rec
         # What was dissected can be drawn without.
         ear.say(f"no artifact units: {error}")
         return record
-    kept["command"] = options.command or reproduce(job)
-    found = replace(record, artifacts=kept, folders=tuple(sorted({*record.folders, *run.folders})))
+    found = replace(record, artifacts=kept, folders=tuple(sorted({*record.folders, *run.runner.folders})))
     found.save(options.cache)
     return found
 
@@ -165,7 +163,7 @@ def _assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Diss
     from dissectreport.analysis.assemble import assemble
 
     with one_thread():
-        return assemble(record, Reader(cache / "measurements"), spread)
+        return assemble(record, CacheReader(cache / "measurements"), spread)
 
 
 LARGE = 512
@@ -241,7 +239,7 @@ MANY = 128
 
 def _units(record: Record, cache: Path) -> int:
     """Units of all layers that were measured."""
-    reader = Reader(cache / "measurements")
+    reader = CacheReader(cache / "measurements")
     return sum(int(reader.arrays(layer.levels, "levels", "shape")["shape"][0]) for layer in record.layers)
 
 
@@ -354,7 +352,7 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     The newest run that fits is taken as it is; a model that was not measured is, in that layer alone.
     """
     from dissectreport.models.edits import Edits
-    from dissectreport.pipeline.dissection import Measurement
+    from dissectreport.pipeline.dissection import DissectionPasses
 
     ear = listener or Silent()
     layer = options.artifact_layer or marked_layer(options)
@@ -363,8 +361,8 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     if known is not None:
         names = tuple(layer.name for layer in known.layers)
         options = replace(options, layers=names, samples=known.samples, segmenter=known.segmenter["name"])
-        budget = options.budget or (known.artifacts or {}).get("checkup", {}).get("name", "")
-        grid = 0 if rule_named(options.rule).reference else known.plan["grid"]
+        budget = options.budget or (known.artifacts.budget.name if known.artifacts is not None else "")
+        grid = 0 if rule_named(options.rule).is_published else known.plan["grid"]
         options = replace(options, pilot=known.plan["pilot"], grid=grid, budget=budget)
     layer = layer or middle(prepare(replace(options, artifacts=False)).layers)
     if known is None:
@@ -372,7 +370,7 @@ def artifacts(options: Options, listener: Listener | None = None) -> tuple[Artif
     job = settled(prepare(replace(options, artifact_layer=layer)), ear)
     same = known is not None and known.plan == asdict(job.plan)
     with Workers(job.workers) as workers:
-        record = known if known is not None and same else Measurement(job, workers, ear).run()
+        record = known if known is not None and same else DissectionPasses(job, workers, ear).run()
         record = _diagnosed(job, record, workers, ear)
     found = _assembled(record, options.cache).artifacts
     assert found is not None, "what was asked for is there, or was refused"
@@ -513,10 +511,16 @@ def _known_units(options: Options, wish: Wish) -> tuple[int, ...]:
     """The causal set of a concept, from what was measured."""
     from dissectreport.analysis.interventions.tables import causal_sets
 
-    studying = [record for record in records.runs(options.cache, options.model, options.rule) if record.interventions]
+    studying = [
+        record
+        for record in records.runs(options.cache, options.model, options.rule)
+        if record.interventions is not None
+    ]
     # A newer run without interventions does not hide what an older one found.
-    reader = Reader(options.cache / "measurements")
-    known = causal_sets(studying[0].interventions, studying[0].vocabulary, reader, wish.layer) if studying else {}
+    reader = CacheReader(options.cache / "measurements")
+    known = {}
+    if studying and (found := studying[0].interventions) is not None:
+        known = causal_sets(found, studying[0].vocabulary, reader, wish.layer)
     if wish.concepts[0] not in known:
         raise UnknownName.of(f"causal set in {wish.layer} of", wish.concepts[0], known)
     return known[wish.concepts[0]]
@@ -552,7 +556,7 @@ def cache_lines(cache: Path | None) -> Iterator[str]:
 def damaged(cache: Path | None) -> list[Path]:
     """The files of the cache that cannot be read."""
     where = (cache or files.default_folder()) / "measurements"
-    return [place.path(name) for place in store.folders(where) for name in place.names() if not place.sound(name)]
+    return [place.path(name) for place in store.folders(where) for name in place.names() if not place.is_intact(name)]
 
 
 def clear(cache: Path | None, model: str = "") -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import upper_tail
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance, intersection_over_union

@@ -33,7 +33,7 @@ from dissectreport.analysis.dissection.units import (
     tally,
     unit_table,
 )
-from dissectreport.run.plan import Rule
+from dissectreport.run.rules import Rule
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
