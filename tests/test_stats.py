@@ -15,6 +15,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
+from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
@@ -102,10 +103,17 @@ def some_insertions(random, units):
     return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, units, 2))
 
 
+def some_concept_patches(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    return ConceptPatches(samples, random.random((n, units)), whole(random, n, units), 64)
+
+
 EVERY = {
     Areas: some_areas,
     Categories: some_categories,
     Chance: some_chance,
+    ConceptPatches: some_concept_patches,
     Cross: some_cross,
     Ends: some_ends,
     Features: some_features,
@@ -262,6 +270,22 @@ def test_the_union_of_numbers_rises_and_holds_each_once(seed):
     one, other = some_concepts(random), some_concepts(random)
     assert union(one, other).tolist() == sorted({*one.tolist(), *other.tolist()})
     assert union(one, other).dtype == np.int64
+
+
+def test_patches_of_some_concepts_are_theirs():
+    patches = some_concept_patches(np.random.default_rng(0), 4)
+    kept = patches.keeping(np.array([2, 0]))
+    assert np.array_equal(kept.share, patches.share[:, [2, 0]]) and np.array_equal(kept.patch, patches.patch[:, [2, 0]])
+    assert kept.samples is patches.samples and kept.patches == 64
+
+
+def test_gains_are_of_a_concepts_own_set_or_of_the_random_sets_behind_those_of_the_concepts():
+    # Two concepts and three random sets: sets 0 and 1 are the concepts' own.
+    insertions = Insertions(np.arange(3), np.arange(3), np.arange(3), np.arange(3 * 5 * 2).reshape(3, 5, 2))
+    for concept in (0, 1):
+        assert insertions.own_gains(concept).tolist() == [insertions.gains[row, concept, concept] for row in range(3)]
+        wanted = [[insertions.gains[row, one, concept] for one in (2, 3, 4)] for row in range(3)]
+        assert insertions.random_gains(concept).tolist() == wanted
 
 
 def test_merging_nothing_is_an_error_and_one_alone_is_itself():
