@@ -18,7 +18,7 @@ from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
 from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
 from dissectreport.report.site.build import write_site
-from dissectreport.report.site.comparison import write_comparison
+from dissectreport.report.site.comparisons import write_comparison
 from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection
 from tests.support.sites import broken_links, contents

@@ -26,7 +26,7 @@ from dissectreport.report.export.dissect_json import dissect_json, read_dissect_
 from dissectreport.report.export.imported import write_imported
 from dissectreport.report.html.citation import licence_of
 from dissectreport.report.site.build import write_site
-from dissectreport.report.site.comparison import write_comparison
+from dissectreport.report.site.comparisons import write_comparison
 from dissectreport.report.site.writing import Written
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.pictures import random_pixels

@@ -324,7 +324,7 @@ def import_old(path: Path, out: Path, name: str = "", again: bool = False) -> Wr
 
 def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
     """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
-    from dissectreport.report.site.comparison import write_comparison
+    from dissectreport.report.site.comparisons import write_comparison
 
     return write_comparison(out, models, layers, file)
 

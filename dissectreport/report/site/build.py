@@ -12,9 +12,11 @@ from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, Drawing, with_detail
+from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.places import Files, Places
+from dissectreport.report.site.comparisons import write_live_files
 from dissectreport.report.site.gather import Progress, gather
 from dissectreport.report.site.shared_files import shared_pages, write_shared_pages
 from dissectreport.report.site.summaries import address_of_site, assets_of, occupied_by_others, read_summaries
@@ -47,11 +49,13 @@ def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Writte
     old = assets_of(read_summaries(out))
     changed += write_model(out / home, {name.removeprefix(f"{home}/"): content for name, content in files.items()})
     summaries = read_summaries(out)
-    pages = shared_pages(out, summaries, assets, base_url)
-    changed += write_shared_pages(out, pages)
+    compared = SiteModels.read(out, summaries)
+    live = write_live_files(out, compared)
+    pages = shared_pages(out, summaries, compared, assets, base_url)
+    changed += write_shared_pages(out, pages) + live.changed
     remove_ours(out, old - assets_of(summaries))
     every = [*files.values(), *shared.values(), *pages.values()]
-    return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+    return Written(out / "index.html", len(every) + live.files, changed, sum(map(len, every)) + live.bytes)
 
 
 def _within(

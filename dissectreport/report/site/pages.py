@@ -20,7 +20,7 @@ from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.sharing import card
 from dissectreport.report.common.tables import as_json_file
-from dissectreport.report.compare import data as compare_data
+from dissectreport.report.compare.profile_files import profile_file
 from dissectreport.report.html import images
 from dissectreport.report.html.places import COMPARE, Files
 from dissectreport.report.pages.concepts import concepts_page
@@ -48,7 +48,7 @@ def model_files(site: Site) -> Files:
     if site.drawing.base_url:
         files[places.card] = card(site)
     files[places.data("provenance", "json")] = as_json_file(asdict(dissection.provenance))
-    return files | {places.data(COMPARE, "js"): compare_data.script(site)}
+    return files | {places.data(COMPARE, "json"): profile_file(site)}
 
 
 def _model_pages(site: Site) -> Files:

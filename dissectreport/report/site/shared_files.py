@@ -9,18 +9,19 @@ from dissectreport.report.common.sharing import first_card, sitemap
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare import selection as comparison
 from dissectreport.report.compare.index import compare_page, index_page
+from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import favicon
 from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.places import COMPARING, Files
 from dissectreport.report.site.writing import read_ledger, remove_ours, write_if_changed
 
 
-def shared_pages(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> Files:
+def shared_pages(out: Path, summaries: list[Summary], compared: SiteModels, assets: Assets, base_url: str) -> Files:
     """The files at the top of the site, of all models together."""
     card_of_site = first_card(out, [one.home for one in summaries])
     index = index_page(summaries, assets, base_url, card_of_site)
     kept = comparison.kept(out)
-    comparing = compare_page(summaries, kept, assets, base_url, card_of_site)
+    comparing = compare_page(summaries, compared, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
     top[COMPARING] = render("compare.html", comparing)
     if base_url:
