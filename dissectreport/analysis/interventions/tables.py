@@ -274,13 +274,16 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 def _notes(tables: Tables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """What a reader should know before believing the numbers."""
     found = [
-        f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
+        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
     unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
-        found.append(f"Too few images hold {', '.join(unlearned)} to learn alpha: there its order is that of IoU.")
+        found.append(
+            f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
+            f"units by IoU."
+        )
     if not tables.plan.random:
         found.append("The layer has too few units for random sets of the same size.")
     return tuple(found)
@@ -522,7 +525,7 @@ def ceiling(within: float) -> float:
 
 
 def spearman_interval(found: float, n: int) -> tuple[float, float]:
-    """95 % interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
+    """95% interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
     if n < 4 or np.isnan(found):
         return float("nan"), float("nan")
     centre = np.arctanh(np.clip(found, -0.9999999, 0.9999999))
