@@ -240,7 +240,7 @@ def test_a_record_of_another_version_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
     with pytest.raises(
         CacheError,
-        match=r"has format 1.10 of another version of dissectreport.*run `dissectreport measure planted` again",
+        match=r"has format 1\.10 of another version of dissectreport.*run `dissectreport measure planted` again",
     ):
         pipeline.load("planted", cache=tmp_path)
 
