@@ -265,6 +265,7 @@ def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection
     assert write_site(large, tmp_path / "site", limit=0).bytes > 10**6
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
