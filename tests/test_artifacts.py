@@ -745,13 +745,13 @@ def words_of(path: Path) -> str:
 
 def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts) -> None:
     words = words_of(site / "artifacts.html")
-    assert "Turning off 2 of 24 units of features, the worst of" in words
-    assert "brings images nearer to real ones" in words
+    assert "The repair ablates 2 of the 24 units of features, the highest-ranked of" in words
+    assert "It lowers KID: a change of −" in words
     table = found.quality.set_index(["set", "units", "measure"])["value"]
     for name, units in (("before", 0), ("worst", 2), ("real", 0)):
         assert plain(float(table[name, units, "kernel_distance"])) in words
     assert found.features in words
-    assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words
+    assert "FID is not computed: with 144 features it needs at least 1,000 images on each side" in words
 
 
 def test_the_repair_can_be_taken_from_the_page(site: Path, found: Artifacts) -> None:
@@ -768,7 +768,9 @@ def test_every_picture_and_link_of_the_page_is_there(site: Path) -> None:
 
 def test_listed_units_say_so_and_others_do_not(site: Path) -> None:
     for unit in (*TRUTH.artifacts, 0):
-        assert ("An artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (unit in TRUTH.artifacts)
+        assert ("This is an artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (
+            unit in TRUTH.artifacts
+        )
     assert "Artifact units" in words_of(site / "index.html")
 
 
@@ -788,9 +790,9 @@ def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, fou
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
     none = replace(found, listed=())
     assert listed_sentence(none).startswith("None of the")
-    assert "surely bring images nearer to real ones, but" in listed_sentence(none)
+    assert "significantly lower KID, but by less than 1%" in listed_sentence(none)
     unsure = replace(none, units=found.units.assign(q=1.0))
-    assert "none alone surely brings images nearer" in listed_sentence(unsure)
+    assert "ablating one alone never lowers KID significantly" in listed_sentence(unsure)
     assert "no repair is recommended" in list(steps.artifact_lines(replace(found, chosen=0)))[-1]
 
 
@@ -802,7 +804,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     assert curves(found) and not curves(other)
     whole = steps.load("planted", cache=options.cache)
     write_site(replace(whole, artifacts=other), tmp_path)
-    assert "is not surely above 0" in words_of(tmp_path / "planted" / "artifacts.html")
+    assert "is not significantly above 0" in words_of(tmp_path / "planted" / "artifacts.html")
 
 
 def test_reference_images_that_were_left_out_are_counted_on_the_page(
@@ -814,12 +816,12 @@ def test_reference_images_that_were_left_out_are_counted_on_the_page(
     steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
     found = steps.load("planted", cache=tmp_path / "cache").artifacts
     assert found is not None and found.real == 210
-    assert "1 real image could not be read and took no part." in found.notes
+    assert "1 real image could not be read: left out." in found.notes
     assert any(note.startswith("There are 100 images on each side.") for note in found.notes)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "says"), [(-0.3, 0.1, "do not tell whether"), (0.1, 0.3, "farther from real ones")]
+    ("low", "high", "says"), [(-0.3, 0.1, "the change of KID is not significant"), (0.1, 0.3, "it raises KID")]
 )
 def test_what_the_scoring_images_do_not_confirm_is_not_said(
     options: Options, found: Artifacts, low: float, high: float, says: str
@@ -829,7 +831,7 @@ def test_what_the_scoring_images_do_not_confirm_is_not_said(
     assert any("do not confirm that this helps" in line for line in steps.artifact_lines(other))
     assert not any("do not confirm that this helps" in line for line in steps.artifact_lines(found))
     assert says in sentence(other, layer)
-    assert "brings images nearer to real ones" not in sentence(other, layer)
+    assert "It lowers KID" not in sentence(other, layer)
 
 
 def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:

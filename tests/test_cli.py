@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from dissectreport.cli.app import app
 from tests.support.processes import accept_ctrl_c
 
-PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from dissectreport.cli.app import main; main()"]
 SMALL = [
     "--layers",
     "features",
@@ -35,7 +35,7 @@ def run(*words, **more):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli.app import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "heavy = {'torch', 'numpy', 'pandas', 'plotly', 'PIL', 'jinja2'} & set(sys.modules)\n"
         "assert not heavy, heavy"
@@ -67,6 +67,7 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
     where = ["--cache", tmp_path / "cache", "--out", tmp_path / "site"]
     large = ["--segmenter", "planted", "--site-limit", "1"]
@@ -77,6 +78,7 @@ def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
     assert run("render", "planted", *where, "--site-limit", "0").exit_code == 0
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("measure", "planted", *SMALL, *cache).exit_code == 0
@@ -107,6 +109,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tm
     assert result.exit_code == 1 and "cannot write" in result.stderr and not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
@@ -120,6 +123,7 @@ def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     assert "\x1b" not in result.output
 
 
+@pytest.mark.slow
 def test_the_steps_on_their_own_do_what_build_does(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("build", "planted", *SMALL, *cache, "--out", tmp_path / "one").exit_code == 0
@@ -145,6 +149,7 @@ def test_the_cache_is_listed_verified_and_cleared(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
+@pytest.mark.slow
 def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("measure", "planted", *SMALL, *cache).exit_code == 0
@@ -166,6 +171,7 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_too_few_images_are_no_finding(tmp_path):
     few = [
         "--layers",
@@ -203,6 +209,7 @@ def test_models_lists_what_can_be_named():
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))
 
 
+@pytest.mark.slow
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
     process = subprocess.Popen(

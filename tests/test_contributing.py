@@ -15,9 +15,9 @@ import torch
 from dissectreport import plugins
 from dissectreport.errors import MergeError
 from dissectreport.report.common.model import Site
+from dissectreport.report.common.rendering import environment
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import Places
-from dissectreport.report.site.build import environment
 from tests.support.dissections import example_dissection
 
 ROOT = Path(__file__).parents[1]

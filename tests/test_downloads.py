@@ -271,6 +271,7 @@ def test_two_threads_bring_a_file_once(tmp_path: Path) -> None:
     assert waited == [f"another process is downloading {NAME}; waiting for it"]
 
 
+@pytest.mark.slow
 def test_two_processes_bring_a_file_once(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom dissectreport.checkpoints.downloads import RemoteFile, fetch\n"
@@ -283,6 +284,7 @@ def test_two_processes_bring_a_file_once(tmp_path: Path) -> None:
     assert len(server.asked) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_keep_others_waiting(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom dissectreport.checkpoints.downloads import RemoteFile, fetch\n"

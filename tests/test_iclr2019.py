@@ -250,9 +250,9 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
     assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == len(layer.interpretable)
-    (sentence,) = [note for note in dissection.notes if "also beat chance" in note]
+    (sentence,) = [note for note in dissection.notes if "also match better than chance" in note]
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
-    assert f"of the {counts['measured']} units that it calls interpretable, {both} also beat chance" in sentence
+    assert f"{both} of the {counts['measured']} interpretable units also match better than chance" in sentence
 
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):

@@ -82,6 +82,7 @@ class Killed(BaseException):
     """What a kill at a write point looks like from inside."""
 
 
+@pytest.mark.slow
 def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(undisturbed, tmp_path, monkeypatch):
     replace, kills = os.replace, 0
     while True:
@@ -105,6 +106,7 @@ def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(undistur
     assert content(tmp_path) == content(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undisturbed, tmp_path, monkeypatch):
     fdopen, failures = os.fdopen, []
     while True:
@@ -129,6 +131,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
     code = (
         "from pathlib import Path\nfrom dissectreport.pipeline import steps as pipeline\n"
@@ -147,6 +150,7 @@ def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, t
     assert content(tmp_path) == content(undisturbed)
 
 
+@pytest.mark.slow
 def test_workers_leave_when_their_parent_is_killed(tmp_path):
     code = (
         "from pathlib import Path\nfrom dissectreport.pipeline import steps as pipeline\n"
@@ -184,6 +188,7 @@ def parent_of(pid):
     return int(shown or 0)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(undisturbed, tmp_path):
     measured(tmp_path, workers=2)
     assert content(tmp_path) == content(undisturbed)
@@ -329,6 +334,7 @@ def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, t
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, tmp_path, monkeypatch):
     wanted = tmp_path / "wanted"
     pipeline.render("planted", wanted, cache=undisturbed)
@@ -592,6 +598,7 @@ def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, t
     assert content(tmp_path) == content(intervened)
 
 
+@pytest.mark.slow
 def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     for path in sorted((tmp_path / "cache" / "measurements").glob("*/*.npz"))[::3]:

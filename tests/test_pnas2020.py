@@ -210,7 +210,7 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == layer.table["interpretable"].sum()
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
-    assert any(f"{both} also beat chance" in note for note in dissection.notes)
+    assert any(note.startswith("Scored by the rule") and f" {both} of the " in note for note in dissection.notes)
 
 
 def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):

@@ -147,7 +147,7 @@ def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Di
         sizes.append(drawn(found, out, detail.name).bytes)
         assert broken_links(out.resolve()) == [], detail.name
         text = (out / "planted" / "methods.html").read_text()
-        assert detail.left_out in text and ("To stay within a size" in text) == bool(detail.left_out)
+        assert detail.left_out in text and ("To limit the size of the site" in text) == bool(detail.left_out)
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(DETAILS)
     assert not list((tmp_path / "no unit pages").rglob("unit-*.html"))
     assert not list((tmp_path / "no unit pages" / "planted").glob("layer*/img/*-off.webp")), "only unit pages show them"

@@ -208,7 +208,7 @@ def test_the_list_says_what_is_here_what_it_takes_and_its_licence(downloads: Pat
 
 def test_the_list_fits_a_terminal_and_needs_no_torch(downloads: Path) -> None:
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli.app import app\n"
         "said = CliRunner().invoke(app, ['models']).stdout\nassert 'torch' not in sys.modules\nprint(said)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -285,22 +285,27 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
     if record.generator.get("repeats") is False:
         notes.append(
-            "The network gives other images the second time for the same latents: something in it is random, such as"
-            " noise or dropout. Another run gives other numbers, and images shown here cannot be made again."
+            "The network does not reproduce its images from the same latents: it uses random noise or dropout. Another"
+            " run gives different numbers, and the images shown here cannot be generated again."
         )
     if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
         notes.append(
-            f"Only {record.samples:,} samples: too few to tell which units agree with a concept beyond chance, and for"
-            f" intervals to mean anything. At least {fewest} are needed; a thousand or more give narrow intervals."
+            f"Only {record.samples:,} samples: too few to tell which units match a concept better than chance, and"
+            f" too few for meaningful intervals. At least {fewest} are needed; 1,000 or more give narrow intervals."
         )
     elif record.samples < 1000:
-        notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
+        notes.append(
+            f"Only {record.samples:,} samples: intervals are wide, and results for rare concepts are unreliable."
+        )
     if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
-        notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
+        notes.append(
+            "There is no untrained control: the model does not define how to initialise it with random weights."
+        )
     if record.reads and rule_named(record.rule).searches:
         notes.append(
-            "Levels and labels were searched for on images of the folder whose images scored them: where some are the"
-            " same, IoU, p and q are optimistic."
+            "Thresholds and labels were searched for on images of the same folder that scored them. Where the "
+            "same images"
+            " were used for both, IoU, p and q are optimistic."
         )
     return tuple(notes)
 
@@ -313,7 +318,7 @@ def _beside(rule: Rule, units: list[Units]) -> tuple[str, ...]:
     layers = [(int((named & beats).sum()), int(named.sum()), layer) for named, beats, layer in counts]
     each = ", ".join(f"{both} of {named} in {layer}" for both, named, layer in layers)
     sentence = (
-        f"Judged by the rule {rule.name} on all samples: of the {sum(named for _, named, _ in layers)} units "
-        f"that it calls interpretable, {sum(both for both, _, _ in layers)} also beat chance ({each})."
+        f"Scored by the rule {rule.name} on all samples: {sum(both for both, _, _ in layers)} of the "
+        f"{sum(named for _, named, _ in layers)} interpretable units also match better than chance ({each})."
     )
     return (sentence,)

@@ -238,7 +238,7 @@ def too_few_for_covariance(images: int, dimension: int) -> str:
     if images >= needed:
         return ""
     return (
-        f"The Fréchet distance of features of length {dimension:,} needs {needed:,} images on each side, "
+        f"FID is not computed: with {dimension:,} features it needs at least {needed:,} images on each side, "
         f"and there are {images:,}."
     )
 

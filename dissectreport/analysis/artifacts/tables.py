@@ -374,22 +374,22 @@ def _notes(measured: _Measured) -> tuple[str, ...]:
     scored, real = record.scored.images, record.real_images
     found = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
     if record.left_out:
-        found.append(f"{counted(record.left_out, 'real image')} could not be read and took no part.")
+        found.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
     if record.selection_images == real:
         found.append(
-            f"There are {real:,} real images, too few to keep some apart: units were chosen beside the ones"
-            " that score, which flatters the repair a little."
+            f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
+            " images that score the repair, which makes it look slightly better."
         )
     if not len(measured.roles.places("control")):
-        found.append("The layer has too few other units for control units: units are not asked to do more than these.")
+        found.append("The layer has too few other units for control units: candidates are not compared with any.")
     if before["precision"].value == 0 and before["coverage"].value == 0:
         found.append(
-            "No generated image is as near to real ones as these are to each other: if the real images are of another"
-            " kind than what the model makes, nothing here tells much."
+            "Precision and coverage are 0: no generated image is close to a real one. If the real images are of another"
+            " kind than those the model generates, these results mean little."
         )
     if scored < FEW:
         found.append(
-            f"There are {scored:,} images on each side. With {FEW:,} or more intervals are narrower, other"
-            " units may be found, and precision, recall and coverage are less those of a small number of images."
+            f"There are {scored:,} images on each side. With {FEW:,} or more, intervals are narrower, other"
+            " artifact units may be identified, and precision, recall and coverage depend less on the number of images."
         )
     return tuple(filter(None, found))
