@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,13 @@ def profile(number: int) -> dict[str, Any]:
 
 
 def add(out: Path, number: int, summary: dict[str, Any]) -> float:
-    """Add a model to the site; the seconds that it takes."""
+    """Add a model to the site; the processor seconds that it takes."""
     home = f"model-{number}"
     facts = {**summary, "home": home, "model": home, "title": f"Synthetic model {number}"}
     files = {"summary.json": facts | {"compare": f"{home}/data/compare.json"}, "data/compare.json": profile(number)}
-    started = perf_counter()
+    started = process_time()
     write_home(out, home, {f"{home}/{name}": json.dumps(each).encode() for name, each in files.items()})
-    return perf_counter() - started
+    return process_time() - started
 
 
 def first_view(address: str) -> tuple[float, int]:

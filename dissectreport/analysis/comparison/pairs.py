@@ -160,6 +160,12 @@ class LayerPair:
         """The difference in the number of units of each comparable concept."""
         return tuple(Change(concept, self._change(concept)) for concept in self.models.comparable)
 
+    @cached_property
+    def significant_changes(self) -> tuple[Change, ...]:
+        """Those that are significant, the largest first."""
+        changes = [change for change in self.changes if change.significant]
+        return tuple(sorted(changes, key=lambda change: -abs(change.difference.value)))
+
     def _change(self, concept: Concept) -> Estimate:
         if concept not in self.layer.concepts and concept not in self.other_layer.concepts:
             return NONE

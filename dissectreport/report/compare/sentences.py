@@ -132,12 +132,12 @@ def _concepts(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     if not changes:
         return
     for verb, sign in (("more", 1), ("fewer", -1)):
-        some = _largest(changes, sign)
+        some = [change for change in pair.significant_changes if change.difference.value * sign > 0]
         if some:
             each = listed([f"{change.concept[0]} {form.difference(change.difference)}" for change in some])
             words = f"{names[1]} has significantly {verb} units{form.per} than {names[0]}"
             yield Sentence(f"{words} for {plural(len(some), 'concept')}: {each}.", "differs")
-    rest = sum(not change.significant for change in changes)
+    rest = len(changes) - len(pair.significant_changes)
     if rest == len(changes):
         words = (
             f"None of {plural(rest, 'concept')} has significantly more or fewer units in {names[1]} than in {names[0]}."
@@ -156,11 +156,7 @@ def _largest(changes: Sequence[Change], sign: int) -> list[Change]:
 
 def lead_concept(pair: LayerPair) -> Change | None:
     """The comparable concept with the largest significant difference."""
-    return next(iter(sorted(_largest(pair.changes, 1) + _largest(pair.changes, -1), key=_size)), None)
-
-
-def _size(change: Change) -> float:
-    return -abs(change.difference.value)
+    return next(iter(pair.significant_changes), None)
 
 
 def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
