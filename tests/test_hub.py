@@ -17,7 +17,7 @@ from tiny_checkpoints import BUILT, pictures, save, segformer, transformers
 
 from dissectreport.checkpoints.telling import heard_by
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
-from dissectreport.pipeline.prepare import Silent
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.segmenters import ade20k, hub, words
 from dissectreport.segmenters.hub import Checkpoint, Prepared, opened, quiet, within
 

@@ -216,7 +216,7 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(github_pages.pipeline, "render", render)
+    monkeypatch.setattr(github_pages, "render", render)
     github_pages.fit(site, 900, None, Ear())
     assert said == []
     github_pages.fit(site, 1, None, Ear())

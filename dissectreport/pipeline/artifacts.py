@@ -18,7 +18,10 @@ from dissectreport.cache.reader import flat, read_stat, shard_name, sound
 from dissectreport.cache.store import Store
 from dissectreport.errors import FolderError
 from dissectreport.pipeline.interventions import as_set, random_sets
-from dissectreport.pipeline.prepare import Examining, Job, Listener, too_few_real
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.requests import ArtifactRequest, too_few_real
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.plan import DIAGNOSES, FEWEST_REAL, PAIR, SHARD, Checkup, Examination, Shard, shards
 from dissectreport.stats.base import Floats, merge_all
@@ -132,8 +135,8 @@ class Scored:
 class Diagnosing:
     """The search for artifact units of one job in one layer."""
 
-    def __init__(self, job: Job, wish: Examining, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.wish, self.checkup, self.workers, self.listener = job, wish, wish.checkup, workers, listener
+    def __init__(self, job: Job, wish: ArtifactRequest, workers: engine.Workers, reporter: Reporter) -> None:
+        self.job, self.wish, self.checkup, self.workers, self.reporter = job, wish, wish.checkup, workers, reporter
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
         self.left_out = 0
@@ -152,9 +155,9 @@ class Diagnosing:
         """All passes; returns what a record keeps of them."""
         drifted = self._settle_precision()
         real, real_at = self._real()
-        side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
+        side, side_at = self._generated(self.exam.side_seed, self.checkup.side, Task.SIDE_FEATURES)
         dissected = min(self.checkup.dissected, self.job.samples)
-        _, dissected_at = self._generated(self.job.plan.seed, dissected)
+        _, dissected_at = self._generated(self.job.plan.seed, dissected, Task.FEATURES)
         published = self.wish.network.published
         scale = Scale.published(real.shape[1]) if published else Scale.of(real)
         reference = Reference.of(real, scale)
@@ -169,7 +172,7 @@ class Diagnosing:
         near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
         pictures_at = self._pictures(design, tests, order, scored, near)
         for line in self._lines(scored.images, real.shape):
-            self.listener.say(line)
+            self.reporter.say(line)
         return {
             "exam": asdict(self.exam),
             "checkup": asdict(self.checkup),
@@ -247,7 +250,7 @@ class Diagnosing:
         at = {"folder": place.folder.name, "wanted": count, "shard": size}
         wanted = shards(count, size)
         make = partial(make_real, self.job.source, self.exam, given)
-        return self._features(place, make, wanted, "describing real images").values, at
+        return self._features(place, make, wanted, Task.REAL_FEATURES).values, at
 
     def _names(self) -> dict[str, list[str]]:
         """The names of the real images that are read, in the folder's own order; none for a generator's own."""
@@ -258,20 +261,20 @@ class Diagnosing:
         sifted = given.sifted([(0, count)])
         self.left_out = len(sifted.unread)
         if sifted.unread:
-            self.listener.say(sifted.broken())
+            self.reporter.say(sifted.broken())
         names = sifted.order(0)[:count]
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))
         return {"names": list(names)}
 
-    def _generated(self, seed: int, count: int) -> tuple[Any, str]:
+    def _generated(self, seed: int, count: int, task: Task) -> tuple[Any, str]:
         """(count, d) features of generated images of a seed, and where they lie."""
         from dissectreport.worker.artifacts import make_generated
 
         known = {name: getattr(self.exam, name) for name in ("generator", "features", "precision", "torch")}
         place = self._opened({"kind": "generated features", "format": DIAGNOSES, **known, "seed": seed})
         make = partial(make_generated, self.job.source, self.exam, seed)
-        rows = self._features(place, make, shards(count, SHARD), "describing generated images")
+        rows = self._features(place, make, shards(count, SHARD), task)
         return rows.values, place.folder.name
 
     def _first_order(self, real: Any, side: Any, choosing: Reference) -> Nearing:
@@ -280,7 +283,7 @@ class Diagnosing:
         place = self._store("nearing", sides=[*_beside(choosing), len(side)])
         make = partial(make_nearing, self.job.source, self.exam, Sides(real[choosing.first :], side, choosing.scale))
         wanted = shards(self.checkup.gradients, PAIR)
-        self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
+        self._fill(place, make, wanted, shard_name, Task.ARTIFACT_GRADIENTS, lambda found: flat({"nearing": found}))
         found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
         return found
 
@@ -294,11 +297,11 @@ class Diagnosing:
         """What single units do, the worst and the control units on further latents too, and where that lies."""
         checkup, tested, seed = self.checkup, design.tested, self.exam.testing_seed
         sets = [(), *((unit,) for unit in tested.units.tolist())]
-        found, place = self._ablated(sets, seed, checkup.tested, "testing single units")
+        found, place = self._ablated(sets, seed, checkup.tested, Task.TESTING)
         rows, real = reference.scale(found.values), reference.features
         places = tested.finalists(Effects.of(rows, real), checkup.finalists, self.wish.reviewed)
         sets = [(), *((unit,) for unit in tested.units[places].tolist())]
-        more, beside = self._ablated(sets, seed, checkup.retested, "testing some further", checkup.tested)
+        more, beside = self._ablated(sets, seed, checkup.retested, Task.RETESTING, checkup.tested)
         facts = [place.folder.name, beside.folder.name, *_beside(reference), list(tested.roles)]
         kept = self._store("tests", of=facts, images=[checkup.tested, checkup.retested])
         tests = SingleEffects.of(rows, reference.scale(more.values), tested, places, real)
@@ -322,7 +325,7 @@ class Diagnosing:
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         exam, checkup = self.exam, self.checkup
         first = checkup.tested + checkup.retested
-        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", first)
+        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, Task.CHOOSING, first)
         facts = [place.folder.name, *_beside(reference)]
         kept = self._store("weighed", of=facts, first=first, images=checkup.weighed)
         if not self._sound(kept, "changes"):
@@ -335,12 +338,12 @@ class Diagnosing:
         sizes = tried(self.checkup.sizes, len(order))
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         names = ["before", *(f"worst {size}" for size in sizes)]
-        rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
+        rows, place = self._ablated(sets, self.exam.scoring_seed, count, Task.SCORING)
         found, quality_at = self._judged(reference, rows, names, place)
         marked_at, judged_at = "", [quality_at]
         if self.wish.reviewed:
             theirs = [(), as_set(self.wish.reviewed)]
-            more, beside = self._ablated(theirs, self.exam.scoring_seed, count, "scoring the reviewed units")
+            more, beside = self._ablated(theirs, self.exam.scoring_seed, count, Task.SCORING_MARKED)
             judged, at = self._judged(reference, more, ["before", "review"], beside)
             found, marked_at = found | judged, beside.folder.name
             judged_at.append(at)
@@ -376,7 +379,7 @@ class Diagnosing:
                 review.append(marked)
                 activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
         fewer = min(self.checkup.random_scored, count)
-        _, place = self._ablated(sets, self.exam.scoring_seed, fewer, "scoring random sets")
+        _, place = self._ablated(sets, self.exam.scoring_seed, fewer, Task.SCORING_RANDOM)
         sizes_of = np.array([len(units) for units in sets[1:]], np.int64)
         told = {"sizes": sizes_of, "review": np.array(review, bool), "activation": np.array(activation, np.float64)}
         # The same sets can stand beside others: the words about them have a place of their own.
@@ -407,7 +410,7 @@ class Diagnosing:
         ]
         place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
         make = partial(make_portraits, self.job.source, self.exam)
-        self._fill(place, make, portraits, lambda p: p.name, "pictures of the repair", dict)
+        self._fill(place, make, portraits, lambda p: p.name, Task.REPAIR_PICTURES, dict)
         place.save("shown", {"units": np.array(shown, np.int64), "suspects": np.array(suspects, np.int64)})
         return place.folder.name
 
@@ -440,10 +443,12 @@ class Diagnosing:
         device = np.array(self.job.source.device)
         missing = [item for item in wanted if not self._sound(place, name(item))]
         done, total = len(wanted) - len(missing), len(wanted)
+        if missing:
+            self.reporter.progress(task, done, total, "batches")
         for item, found in self.workers.run(make, missing):
             place.save(name(item), {**arrays(found), "device": device})
             done += 1
-            self.listener.progress(task, done, total, "batches")
+            self.reporter.progress(task, done, total, "batches")
 
     def _sound(self, place: Store, name: str) -> bool:
-        return sound(place, name, self.listener.say)
+        return sound(place, name, self.reporter.say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,11 @@ from dissectreport.cache import store
 from dissectreport.cache.reader import flat, read_stat, shard_name, sound
 from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, called, source_of
 from dissectreport.cache.store import Store
-from dissectreport.errors import ModelError, answered, counted
-from dissectreport.pipeline.prepare import Job, Listener, identity, reproduce, versions
+from dissectreport.errors import ModelError, answered
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.provenance import identity, reproduce, versions
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
 from dissectreport.stats.base import merge_all
@@ -37,36 +40,12 @@ REAL = 528
 """Real images in which concepts are counted, to compare with those of generated images."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of one core, beside the networks, for the estimate alone."""
-
-    spot: float
-    """To count one unit at one pixel, null included."""
-    shard: float
-    """To add up, pack and write one unit of one shard, whatever its samples."""
-    pilot: float
-    """To find the level of one unit at one pixel of the pilot."""
-
-
-COSTS = {
-    "corrected": Cost(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": Cost(5e-8, 1.2e-3, 9e-9),
-    "pnas2020": Cost(3e-8, 8e-4, 9e-9),
-}
-PICTURES = 1000
-"""Images that are made once more to be shown, about."""
-KEPT = 230
-"""Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
-
-
 class Measurement:
     """The passes of one job, in order."""
 
-    def __init__(self, job: Job, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.workers, self.listener = job, workers, listener
+    def __init__(self, job: Job, workers: engine.Workers, reporter: Reporter, repeats: bool = True) -> None:
+        self.job, self.workers, self.reporter, self.repeats = job, workers, reporter, repeats
         self.cache = job.options.cache / "measurements"
-        self.repeats = True
         self.folders: set[str] = set()
         self.readings = [Reading(layer) for layer in job.layers]
         self.rule = rule_named(job.plan.rule)
@@ -89,15 +68,15 @@ class Measurement:
         bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
         if self.untrained and bare_network is None:
             self.untrained = []
-            self.listener.say(f"no untrained control: {job.generator.name} does not say how it is made anew (remade=)")
-        self._announce()
+            name = job.generator.name
+            self.reporter.say(f"no untrained control: {name} does not say how to make it with random weights (remade=)")
         readings = [*self.readings, *self.rotated, *self.shifted]
-        measured = self._counted(job.source, job.plan, readings, "units")
+        measured = self._counted(job.source, job.plan, readings)
         bare: dict[Reading, tuple[str, str]] = {}
         if bare_network is not None:
             source = replace(job.source, untrained=UNTRAINED)
             plan = replace(job.plan, generator=f"untrained {identity(bare_network, job.options.model)}")
-            bare = self._counted(source, plan, self.untrained, "untrained control")
+            bare = self._counted(source, plan, self.untrained)
         pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
         drawn = self._drawn()
         real = self._real()
@@ -115,49 +94,7 @@ class Measurement:
         record.save(job.options.cache)
         return record
 
-    def _announce(self) -> None:
-        """Say what the run will cost."""
-        from dissectreport.worker.dissection import CLOSE, networks_cost
-
-        job, plan, samples = self.job, self.job.plan, self.job.samples
-        batch = min(plan.batch, samples)
-        known = self._known()
-        if known != samples:
-            self.workers.warm("dissectreport.worker.dissection")
-        first = networks_cost(job.source, job.layers, plan.seed, batch)
-        networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
-        units = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
-        cost, spots = COSTS[plan.rule], units * plan.grid**2
-        counting = networks + spots * cost.spot + units * cost.shard / plan.shard
-        pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
-        pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
-        passes = samples + (plan.pilot if self.rule.searches else 0)
-        real = self.real * first.segmenter
-        total = (passes * counting + plan.pilot * pilot + pictures + real) / job.workers
-        # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-        disk = units * samples / plan.shard * KEPT * first.concepts
-        controls = ", and controls" if self.rotated else ""
-        later = {"interventions": job.intervention, "artifact units": job.examining}
-        more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
-        layers = f"{counted(len(job.layers), 'layer')}{controls}"
-        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {layers}"
-        workers = f"{job.workers} at a time on {job.source.device}{more}"
-        if known == samples:
-            self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
-        else:
-            before = f", {known:,} samples of it counted before" if known else ""
-            total, disk = ((1 - known / samples) * each for each in (total, disk))
-            self.listener.say(
-                f"{size}{before}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache"
-            )
-        self.repeats = first.unlike <= CLOSE
-        if not self.repeats:
-            self.listener.say(
-                f"caution: {job.generator.name} gives other images the second time for the same latents: something in"
-                " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
-            )
-
-    def _known(self) -> int:
+    def known_samples(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its levels are not known."""
         reading, plan = self.readings[0], self.job.plan
         levels = self._levels_store(plan, reading)
@@ -182,15 +119,21 @@ class Measurement:
         self.folders.add(place.folder.name)
         return place
 
-    def _counted(
-        self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
-    ) -> dict[Reading, tuple[str, str]]:
+    def _counted(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, tuple[str, str]]:
         """For each reading the folders of its levels and of its counts, all samples counted."""
-        places = self._levels(source, plan, readings, what)
+        places = self._levels(source, plan, readings)
         levels = {r: self._read_levels(place) for r, place in places.items()}
         stores = {r: self._counts_store(plan, r, levels[r]) for r in readings}
         samples = self.job.samples
-        self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
+        self._fill(
+            _counting(self.rule),
+            source,
+            plan,
+            levels,
+            stores,
+            samples,
+            _task(source, Task.COUNTING, Task.CONTROL_COUNTING),
+        )
         for reading, place in stores.items():
             # A published rule's controls are judged at levels of their own, which their counts bring along.
             if self.rule.reference and not self._sound(place, "levels"):
@@ -220,14 +163,14 @@ class Measurement:
     def _read_levels(self, place: Store) -> AnyLevels:
         return CUTTINGS[self.rule.name].read(place.load("levels"))
 
-    def _levels(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
+    def _levels(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of the levels at which it is counted."""
         unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
-        cut = self._cut(source, plan, unshifted, what)
+        cut = self._cut(source, plan, unshifted)
         places = {r: cut[replace(r, shift=0)] for r in readings}
-        return self._searched(source, plan, places, what) if self.rule.searches else places
+        return self._searched(source, plan, places) if self.rule.searches else places
 
-    def _searched(self, source: Source, plan: Plan, cut: Mapping[Reading, Store], what: str) -> dict[Reading, Store]:
+    def _searched(self, source: Source, plan: Plan, cut: Mapping[Reading, Store]) -> dict[Reading, Store]:
         """For each reading the store of the level and label that were searched for among the levels given."""
         from dissectreport.analysis.dissection.iclr2019_search import search
         from dissectreport.worker import published_rules
@@ -235,7 +178,7 @@ class Measurement:
         levels = {r: ExactLevels.from_arrays(place.load("levels")) for r, place in cut.items()}
         digests = {r: store.digest(level.arrays()) for r, level in levels.items()}
         stores = {r: self._store("search", plan, reading=asdict(r), levels=digests[r]) for r in cut}
-        task = f"searching levels, {what}"
+        task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
         self._fill(published_rules.make_search, source, plan, levels, stores, plan.pilot, task)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
         for reading, place in stores.items():
@@ -251,7 +194,7 @@ class Measurement:
             place.save("levels", {**level.arrays(), "order": found.ratio, "shape": shape})
         return stores
 
-    def _cut(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
+    def _cut(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
         from dissectreport.worker.dissection import make_pilot, make_range
 
@@ -271,7 +214,7 @@ class Measurement:
                 shapes[key] = ends["shape"]
         sums: dict[str, Histogram] = {}
         make = partial(make_pilot, source, plan, missing, ranges)
-        for _, counts in self._run(make, parts, f"pilot, {what}", parts):
+        for _, counts in self._run(make, parts, _task(source, Task.PILOT, Task.CONTROL_PILOT), parts):
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         for reading in missing:
@@ -297,7 +240,7 @@ class Measurement:
         parts = shards(len(samples), SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]
         make = partial(make_pictures, job.source, job.plan, shown)
-        for shard, found in self._run(make, missing, "pictures", parts):
+        for shard, found in self._run(make, missing, Task.PICTURES, parts):
             place.save(shard_name(shard), found)
         return place.folder.name
 
@@ -322,8 +265,8 @@ class Measurement:
         job, plan, count = self.job, self.job.plan, self.real
         if not count:
             if makes_images(job.generator):
-                self.listener.say(
-                    f"no comparison with real images: {job.generator.name} brings none; --reference FOLDER gives some"
+                self.reporter.say(
+                    f"no comparison with real images: {job.generator.name} has none of its own; add --reference FOLDER"
                 )
             return {}
         images = plan.generator if job.reference is None else job.reference.identity
@@ -338,7 +281,7 @@ class Measurement:
         parts = shards(count, SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]
         make = partial(make_real_areas, job.source, plan, count)
-        for shard, found in self._run(make, missing, "concepts in real images", parts):
+        for shard, found in self._run(make, missing, Task.REAL_CONCEPTS, parts):
             place.save(shard_name(shard), flat(found))
         return {"folder": place.folder.name, "images": count}
 
@@ -350,14 +293,14 @@ class Measurement:
         done = total - sum(shard.count for shard in missing)
         if not missing:
             return
-        self.listener.progress(task, done, total, "samples")
+        self.reporter.progress(task, done, total, "samples")
         for shard, found in self.workers.run(make, missing):
             yield shard, found
             done += shard.count
-            self.listener.progress(task, done, total, "samples")
+            self.reporter.progress(task, done, total, "samples")
 
     def _sound(self, place: Store, name: str) -> bool:
-        return sound(place, name, self.listener.say)
+        return sound(place, name, self.reporter.say)
 
     def _read(self, folder: str, stat: str) -> Iterator[tuple[Shard, Any]]:
         return self._read_samples(Store(self.cache / folder), self.job.samples, stat)
@@ -418,6 +361,11 @@ def real_images(job: Job) -> int:
     return min(REAL, job.samples) if one is not None else 0
 
 
+def _task(source: Source, trained: Task, control: Task) -> Task:
+    """The task of the trained generator, or of its untrained control."""
+    return trained if source.untrained is None else control
+
+
 def _counting(rule: Rule) -> Callable[..., Any]:
     """The pass that counts under a rule."""
     from dissectreport.worker import dissection as measure
@@ -438,14 +386,3 @@ def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...],
 def sorted_by_shard(results: Iterable[tuple[Shard, Any]]) -> list[tuple[Shard, Any]]:
     """Results in order of their shards."""
     return sorted(results, key=lambda pair: pair[0].number)
-
-
-def spoken(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    >>> spoken(42), spoken(200), spoken(9000)
-    ('42 s', '3 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

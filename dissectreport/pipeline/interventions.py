@@ -14,7 +14,10 @@ from dissectreport.cache import store
 from dissectreport.cache.reader import flat, read_stat, shard_name, sound
 from dissectreport.cache.store import Store
 from dissectreport.errors import BadOption
-from dissectreport.pipeline.prepare import Intervention, Job, Listener
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.requests import InterventionRequest
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.plan import PAIR, Aim, Shard, shards
 from dissectreport.stats.areas import Areas
@@ -98,8 +101,10 @@ def as_set(units: Iterable[int]) -> Units:
 class Intervening:
     """The interventions of one job on one layer."""
 
-    def __init__(self, job: Job, study: Study, aim: Intervention, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.study, self.budget, self.workers, self.listener = job, study, aim.budget, workers, listener
+    def __init__(
+        self, job: Job, study: Study, aim: InterventionRequest, workers: engine.Workers, reporter: Reporter
+    ) -> None:
+        self.job, self.study, self.budget, self.workers, self.reporter = job, study, aim.budget, workers, reporter
         self.cache = job.options.cache / "measurements"
         self.folders: set[str] = set()
         self.aim = Aim(
@@ -161,7 +166,7 @@ class Intervening:
         place = self._store("search")
         make = partial(make_search, self.job.source, self.aim)
         wanted = shards(self.budget.search, SEARCHED)
-        self._count(place, make, wanted, "looking for concepts", _searched)
+        self._count(place, make, wanted, Task.SEARCH, _searched)
         presence: Presence = merge_all(stat for _, stat in read_stat(place, wanted, "presence"))
         parts = [place.load(shard_name(shard)) for shard in wanted]
         rows: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in ("score", "place")}
@@ -177,7 +182,7 @@ class Intervening:
             raise BadOption(
                 f"{absent[0]!r} occurs in none of the {self.budget.search:,} images searched; choose other --concepts"
             )
-        self.listener.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
+        self.reporter.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
         kept = np.flatnonzero(presence.share > 0)
         self.study = self.study.keeping(kept)
         self.aim = replace(self.aim, concepts=self.study.concepts)
@@ -189,7 +194,7 @@ class Intervening:
         place = self._store("first order")
         make = partial(make_gradients, self.job.source, self.aim)
         wanted = shards(self.budget.gradients, PAIR)
-        self._count(place, make, wanted, "first-order effects", lambda found: flat({"first": found}))
+        self._count(place, make, wanted, Task.GRADIENTS, lambda found: flat({"first": found}))
         return merge_all(stat for _, stat in read_stat(place, wanted, "first")), place.folder.name
 
     def _design(self, presence: Presence, rows: Mapping[str, Any], first: FirstOrder) -> tuple[Design, str]:
@@ -262,10 +267,7 @@ class Intervening:
         }
         place = self._store("orders", budget=learning, lessons=store.digest(arrays))
         make = partial(make_orders, self.job.source, self.aim, self.budget)
-        task = "learning orders", "concepts"
-        # The first concept takes a while, so the bar is shown before it.
-        known = sum(place.has(concept_name(lesson.number)) for lesson in lessons)
-        self.listener.progress(task[0], known, len(lessons), task[1])
+        task = Task.LEARNING, "concepts"
         self._fill(place, make, lessons, lambda lesson: concept_name(lesson.number), task, lambda _, found: found)
         return [place.load(concept_name(lesson.number)) for lesson in lessons]
 
@@ -278,7 +280,7 @@ class Intervening:
         make = partial(make_trials, self.job.source, self.aim, sets, samples)
         place = self._store("trials", sets=sets, samples=samples)
         numbers = range(len(lessons))
-        task = "comparing orders", "concepts"
+        task = Task.COMPARING, "concepts"
         self._fill(place, make, numbers, concept_name, task, lambda _, left: {"left": left})
         every = [place.load(concept_name(k))["left"] for k in numbers]
         return tuple(list(orders)[int(np.argmin(left))] for left in every)
@@ -308,7 +310,7 @@ class Intervening:
         place = self._store("ablations", sets=store.digest({"sets": design.arrays()["sets"]}))
         make = partial(make_judge, self.job.source, self.aim, sets)
         wanted = shards(self.budget.samples, PAIR)
-        self._count(place, make, wanted, f"ablating {len(sets)} sets of units", flat)
+        self._count(place, make, wanted, Task.ABLATION, flat)
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "areas"))
 
     def _context(self, design: Design, presence: Presence) -> tuple[str, Insertions]:
@@ -325,7 +327,7 @@ class Intervening:
         place = self._store("insertions", planting=asdict(planting))
         make = partial(make_context, self.job.source, self.aim, planting)
         wanted = shards(self.budget.context_samples, PAIR)
-        self._count(place, make, wanted, "switching units on", lambda found: flat({"insertions": found}))
+        self._count(place, make, wanted, Task.INSERTION, lambda found: flat({"insertions": found}))
         return place.folder.name, merge_all(stat for _, stat in read_stat(place, wanted, "insertions"))
 
     def _on(self, presence: Presence, number: int) -> Floats:
@@ -358,7 +360,7 @@ class Intervening:
             showings.append(Showing(f"unit-{unit:05d}", (unit,), shown_samples(areas, concept, PAIRED_PICTURES)))
         place = self._store("edited pictures", showings=[asdict(showing) for showing in showings])
         make = partial(make_showing, self.job.source, self.aim)
-        task = "pictures of interventions", "sets"
+        task = Task.EDITED_PICTURES, "sets"
         self._fill(place, make, showings, lambda showing: showing.name, task, _shown)
         return place.folder.name
 
@@ -379,18 +381,20 @@ class Intervening:
     ) -> None:
         """Run a pass over the items that its store lacks.
 
-        `name` names an item, `task` is what the listener hears and its unit, and `arrays` makes what is kept of an item
+        `name` names an item, `task` is what is reported and its unit, and `arrays` makes what is kept of an item
         and its result.
         """
         missing = [item for item in wanted if not self._sound(place, name(item))]
         done, total = len(wanted) - len(missing), len(wanted)
+        if missing:
+            self.reporter.progress(task[0], done, total, task[1])
         for item, found in self.workers.run(make, missing):
             place.save(name(item), arrays(item, found))
             done += 1
-            self.listener.progress(task[0], done, total, task[1])
+            self.reporter.progress(task[0], done, total, task[1])
 
     def _sound(self, place: Store, name: str) -> bool:
-        return sound(place, name, self.listener.say)
+        return sound(place, name, self.reporter.say)
 
 
 def concept_name(number: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -278,51 +277,8 @@ def pick_device(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What the networks were seen to take on a first batch."""
-
-    generator: float
-    """Seconds for a sample."""
-    segmenter: float
-    """Seconds for a sample."""
-    units: int
-    """In the layers that are read."""
-    concepts: int
-    """That occur in the batch."""
-    unlike: float = 0.0
-    """Largest difference between pixels of the same samples, made twice."""
-
-
 CLOSE = 1e-3
 """Difference of pixels in [-1, 1] that comes from adding up in another order, and from nothing worse."""
-
-
-def networks_cost(source: Source, layers: Sequence[str], seed: int, batch: int) -> Cost:
-    """What generator and segmenter take on a seed's first samples.
-
-    On a processor the seconds are those of a thread, so that what else the machine does counts for nothing.
-    It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
-    """
-    threads = torch.get_num_threads()
-    models = source.models()
-    z = models.latents(seed, 0, batch)
-    with torch.no_grad(), hooks.reading(models.generator.module, layers) as seen:
-        images = models.images(z, 0)
-        check_look(models.generator, images)
-        for name, maps in seen.items():
-            hooks.check_finite(name, maps, 0)
-        clock = time.process_time if source.device == "cpu" else time.perf_counter
-        started = clock()
-        again = models.images(z, 0)
-        between = clock()
-        labels = models.labels(images)
-        ended = clock()
-    torch.set_num_threads(threads)
-    units = sum(maps.shape[1] for maps in seen.values())
-    concepts = int(torch.count_nonzero(torch.unique(labels)))
-    unlike = float((again - images).abs().max())
-    return Cost((between - started) / batch, (ended - between) / batch, units, concepts, unlike)
 
 
 def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
