@@ -448,7 +448,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
     [
         ("nonsense", "is no JSON"),
         ('{"units": []}', "marks no unit as an artifact"),
-        ('{"units": [1.5]}', "1.5 is no number of a unit"),
+        ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
             '{"layer": "mixed", "units": [1]}',
             "is about layer mixed, which is not measured; add it to --layers features",

@@ -716,8 +716,8 @@ def test_a_concept_that_never_occurs_is_refused(tmp_path):
 
 def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
     heard = measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64})
-    assert any("no interventions: segmenter 'colour' tells no probabilities" in line for line in heard.lines)
-    with pytest.raises(SegmenterError, match="tells no probabilities"):
+    assert any("no interventions: segmenter 'colour' gives no probabilities" in line for line in heard.lines)
+    with pytest.raises(SegmenterError, match="gives no probabilities"):
         measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64, "concepts": ("red",)})
 
 
