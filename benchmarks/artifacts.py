@@ -25,7 +25,7 @@ from torch import nn
 
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.models.embedded import scenes_pgan
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.repair import artifact_units
 from dissectreport.report.artifacts.summary import BESIDE

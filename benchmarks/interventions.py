@@ -12,8 +12,8 @@ import torch
 from common import processor_seconds, write
 
 from dissectreport.run.plan import PAIR, Aim, Shard
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench, gradients, make_judge
+from dissectreport.worker.loaded_networks import Source
 
 LAYER, UNITS, CONCEPTS = "layer6", 24, 8
 SOURCE = Source("scenes_pgan", "scenes")

@@ -20,9 +20,9 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import hooks
 from dissectreport.run.plan import SHARD
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.thresholds import CELLS, Thresholds
 from dissectreport.worker import counting
-from dissectreport.worker.dissection import even_cells
+from dissectreport.worker.pilot import even_cells
 
 PAPER = (512, 512, 512, 512, 256, 128, 64, 32)
 CONCEPTS = 120
@@ -49,12 +49,12 @@ class StandIn(nn.Module):
         return nn.functional.interpolate(best.float(), images.shape[2:]).long()
 
 
-def levels_of(maps: Tensor) -> Levels:
-    """Levels from the maps themselves: what a pilot would find."""
+def levels_of(maps: Tensor) -> Thresholds:
+    """Thresholds from the maps themselves: what a pilot would find."""
     flat = maps.transpose(0, 1).flatten(1).double().numpy()
     low, width = even_cells(flat.min(1), flat.max(1))
     cells = ((flat - low[:, None]) / width[:, None]).astype(int)
-    return Levels.of(Histogram(low, width, np.stack([np.bincount(row, minlength=CELLS) for row in cells])))
+    return Thresholds.of(Histogram(low, width, np.stack([np.bincount(row, minlength=CELLS) for row in cells])))
 
 
 def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -67,7 +67,7 @@ def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, d
     return torch.cat([p[0] for p in parts]), {name: torch.cat([p[1][name] for p in parts]) for name in layers}
 
 
-def count(maps: dict[str, Tensor], labels: Tensor, levels: dict[str, Levels], grid: int, concepts: int) -> None:
+def count(maps: dict[str, Tensor], labels: Tensor, levels: dict[str, Thresholds], grid: int, concepts: int) -> None:
     """All counts of a shard."""
     coarse = min(grid, 64)
     under = counting.Masks.of(counting.on_grid(labels, coarse), concepts)
@@ -109,7 +109,7 @@ def embedded() -> list[dict[str, Any]]:
         labels = segmenter(images)
 
         def floor() -> None:
-            for batch in z.split(16):
+            for batch in z.split(16):  # type: ignore[no-untyped-call]
                 segmenter(generator(batch))
 
         forward = processor_seconds(floor) / SHARD

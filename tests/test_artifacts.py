@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_site import broken_links
 from typer.testing import CliRunner
 
 import dissectreport
@@ -52,9 +51,12 @@ from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
 from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.stats.effects import Nearing
+from dissectreport.stats.features import Scale
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.pictures import as_bytes
+from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(CHECKUPS)
@@ -290,10 +292,10 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
     exam = Examination("", "", "", "mixed", 1, "float32")
-    bench = diagnose.Bench(source.models(), exam)
+    bench = Bench(source.models(), exam)
     made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
-    sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
+    sides = diagnose.Sides(real, made, Scale.of(real))
     found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(bench.models.device)
@@ -356,7 +358,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
         with repaired(generator, edits) as better:
             after = better(z)
         again = generator(z)
-    assert torch.equal(after, generator.drawn(24)), "the latents of the drawings"
+    assert torch.equal(after, generator.training_like_images(24)), "the latents of the drawings"
     assert not torch.equal(before, after)
     assert torch.equal(before, again), "and the generator is as it was"
 
@@ -390,7 +392,7 @@ def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
     assert not set(pairs.samples.tolist()) & shown, "what was shown is no longer blind"
     with torch.no_grad():
         image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
-    assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
+    assert np.abs(as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
 
 
 def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
@@ -506,7 +508,7 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
     """Real images in shards, as those of the embedded models, or in one file."""
     if not whole:
         own = load()
-        parted = replace(own, drawn_part=lambda first, count: own.drawn(first + count)[first:])
+        parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})
@@ -549,7 +551,7 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
     generator = load()
     with torch.no_grad(), repaired(generator, read_edits(edits)):
-        wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
+        wanted = as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 

@@ -10,9 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import edited as slowly_edited
-from planted_oracle import features, has
-from planted_oracle import inserted as slowly_inserted
 from torch import Tensor, nn
 
 from dissectreport.analysis.common.jackknife import Jackknife
@@ -20,8 +17,8 @@ from dissectreport.analysis.interventions import tables as causal
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.networks import hooks
-from dissectreport.networks.hooks import Edit, at_blocks, opened
+from dissectreport.networks import edits
+from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.interventions import as_set, random_sets
 from dissectreport.run.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
@@ -29,8 +26,11 @@ from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
 from dissectreport.worker import orderings
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Bench, pixels_by_image
+from dissectreport.worker.loaded_networks import Source
+from tests.support.planted_oracle import edited as slowly_edited
+from tests.support.planted_oracle import features, has
+from tests.support.planted_oracle import inserted as slowly_inserted
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
@@ -102,7 +102,7 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("layer", ["first", "first.0", "twice", "layer", "layer.0", "last"])
 def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(layer: str) -> None:
     network, z = Shared(), torch.randn(3, 32)
-    at = opened(Bare(network), layer, z)
+    at = run_prefix(Bare(network), layer, z)
     if layer == "twice":
         with pytest.raises(ModelError, match="runs more than once"):
             at.images(at.activations)
@@ -116,14 +116,14 @@ def test_the_tail_of_a_progressive_gan_draws_what_the_whole_draws(number: int) -
     network = ProgressiveGenerator((8, 8, 8, 8, 4))
     network.initialise(0)
     z = latents(0, 0, 4, (8,))
-    at = opened(Bare(network), f"layer{number}", z)
+    at = run_prefix(Bare(network), f"layer{number}", z)
     assert torch.allclose(at.images(at.activations), network(z), rtol=1e-4, atol=1e-4), "but for the last bits"
 
 
 def test_what_comes_before_the_layer_does_not_run_again() -> None:
     before, after = Counted(nn.Conv2d(1, 4, 1)), Counted(nn.Conv2d(4, 3, 1))
     network = nn.Sequential(before, nn.Conv2d(4, 4, 1), after)
-    at = opened(Bare(network), "1", torch.randn(2, 1, 4, 4))
+    at = run_prefix(Bare(network), "1", torch.randn(2, 1, 4, 4))
     for _ in range(3):
         at.images(at.activations)
     assert (before.runs, after.runs) == (1, 3)
@@ -132,7 +132,7 @@ def test_what_comes_before_the_layer_does_not_run_again() -> None:
 def test_units_without_extent_can_be_edited() -> None:
     network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
     z = torch.randn(5, 4)
-    at = opened(Bare(network), "1", z)
+    at = run_prefix(Bare(network), "1", z)
     assert at.activations.shape == (5, 6, 1, 1)
     changed = Edit((2,))(at.activations)
     hidden = network[1](network[0](z)).clone()
@@ -142,7 +142,7 @@ def test_units_without_extent_can_be_edited() -> None:
 
 def test_a_network_is_whole_again_after_an_error_in_its_tail() -> None:
     network, z = Shared(), torch.randn(2, 32)
-    at = opened(Bare(network), "layer", z)
+    at = run_prefix(Bare(network), "layer", z)
     with pytest.raises(RuntimeError):
         at.images(torch.zeros(2, 7, 4, 4))
     assert not any("forward" in part.__dict__ for part in network.modules())
@@ -155,13 +155,13 @@ def test_an_edit_never_changes_what_it_is_given() -> None:
     given = torch.randn(2, 4, 8, 8)
     kept = given.clone()
     Edit((1, 3), torch.tensor([5.0, 6.0]))(given)
-    Edit((1,), 2.0, at_blocks(torch.tensor([0, 9]), 8, 8))(given)
+    Edit((1,), 2.0, inside_patches(torch.tensor([0, 9]), 8, 8))(given)
     assert torch.equal(given, kept)
 
 
 def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
     given = torch.randn(2, 3, 16, 16)
-    changed = Edit((0, 2), torch.tensor([5.0, 6.0]), at_blocks(torch.tensor([0, 10]), 16, 16))(given)
+    changed = Edit((0, 2), torch.tensor([5.0, 6.0]), inside_patches(torch.tensor([0, 10]), 16, 16))(given)
     wanted = given.clone()
     wanted[0, [0, 2], :2, :2] = torch.tensor([5.0, 6.0])[:, None, None]
     wanted[1, [0, 2], 2:4, 4:6] = torch.tensor([5.0, 6.0])[:, None, None]
@@ -170,7 +170,7 @@ def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
 
 def test_edits_are_made_one_after_another() -> None:
     given = torch.randn(1, 3, 4, 4)
-    both = hooks.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
+    both = edits.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
     assert both[:, 0].abs().max() == 0
     assert (both[:, 1] == 3).all()
     assert torch.equal(both[:, 2], given[:, 2])
@@ -181,7 +181,7 @@ def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
     assert blocks_of(4, 1) == (4, 1)
     for side in (4, 8, 16, 32):
         rows, columns = blocks_of(side, side)
-        inside = at_blocks(torch.arange(rows * columns), side, side)
+        inside = inside_patches(torch.arange(rows * columns), side, side)
         assert (inside.sum(0) == 1).all(), "places cover the map, and do not overlap"
         top, left, height, width = cell_of(columns + 1, side, side)
         rows_inside = inside[columns + 1, 0].any(1).nonzero().flatten()

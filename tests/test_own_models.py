@@ -19,22 +19,22 @@ from typer.testing import CliRunner
 import dissectreport
 from dissectreport import plugins
 from dissectreport.cache import records
-from dissectreport.checkpoints.fitting import fit, tensors_at
+from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
-from dissectreport.models.described import beside
-from dissectreport.models.inputs import Constant, Inputs, Labels, Noise
-from dissectreport.models.layers import usual
-from dissectreport.models.outputs import Output, doubt_about
-from dissectreport.models.wrap import Called, NetworkGenerator
-from dissectreport.networks import hooks
+from dissectreport.models.description import relative_to
+from dissectreport.models.inputs import ClassLabels, Constant, Inputs, Noise
+from dissectreport.models.layers import default_layers
+from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
+from dissectreport.models.outputs import OutputFormat, range_warning
+from dissectreport.networks import edits, hooks
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.preflight import preflight
 from dissectreport.pipeline.prepare import prepare
 from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.worker.dissection import Source
+from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''
 import torch
@@ -306,7 +306,7 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     network = made("Dcgan")
     generator = NetworkGenerator("g", network, (20, 1, 1), (32, 32), ("main.1",))
     z = latents(1, 0, 2, (20, 1, 1))
-    at = hooks.opened(generator, "main.1", z)
+    at = edits.run_prefix(generator, "main.1", z)
     first = at.images(at.activations)
     assert torch.equal(at.images(at.activations), first)
     assert torch.allclose(first, network(z), atol=1e-6)
@@ -327,7 +327,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     network = Doubling()
     generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
     z = latents(1, 0, 2, (3, 4, 4))
-    at = hooks.opened(generator, "middle", z)
+    at = edits.run_prefix(generator, "middle", z)
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
@@ -387,7 +387,7 @@ def test_labels_reach_the_network_and_its_images_are_those_that_it_gives_them(pl
     generator = plugins.generator(name)
     assert generator.latent_shape == (9,)
     z = latents(1, 0, 6, (9,))
-    labels = Labels(4, only=(1, 3)).numbers(z[:, 8:])
+    labels = ClassLabels(4, only=(1, 3)).numbers(z[:, 8:])
     with torch.no_grad():
         grey = network(z[:, :8], labels, truncation=0.5)[1]["image"]
         images = generator(z)
@@ -430,12 +430,12 @@ def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
     first = dissectreport.measure(options)
-    assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
+    assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
     second = dissectreport.measure(options)
-    assert second.reference == {"folder": "others", "images": 19, "left_out": 0}
+    assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
     assert second.drawn != first.drawn
 
 
@@ -453,7 +453,7 @@ def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build
     ("words", "line"),
     [
         ('images = { folder = "photos" }', "images needs a folder and a size"),
-        ('images = { folder = "photos", size = [32, 32] }\nlatent = 3', "reads images has no latent"),
+        ('images = { folder = "photos", size = [32, 32] }\nlatent = 3', "takes images has no latent"),
         ('images = { folder = "photos", size = [32, 32], centre = 1 }', "no key of images in mine.toml: 'centre'"),
         ('images = { folder = "gone", size = [32, 32] }', "gone"),
         ('images = { folder = "photos", size = [32, 32], mean = 0.5 }', "mean must be a list of numbers"),
@@ -471,7 +471,7 @@ def test_images_that_cannot_be_read_are_one_line(photographs: Path, words: str, 
 
 def test_one_normal_latent_is_given_as_it_is() -> None:
     z = latents(1, 0, 5, (7,))
-    (given,), keywords = Inputs.normal((7,)).made(z)
+    (given,), keywords = Inputs.normal((7,)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert torch.equal(given, z)
     assert keywords == {}
@@ -479,7 +479,7 @@ def test_one_normal_latent_is_given_as_it_is() -> None:
 
 def test_uniform_noise_is_uniform() -> None:
     z = latents(1, 0, 20_000, (1,))
-    (given,), _ = Inputs((Noise((1,), "uniform", low=-2, high=3),)).made(z)
+    (given,), _ = Inputs((Noise((1,), "uniform", low=-2, high=3),)).arguments_from(z)
     assert isinstance(given, Tensor)
     ordered = (np.sort(given.numpy()[:, 0]) + 2) / 5
     even = (np.arange(20_000) + 0.5) / 20_000
@@ -488,7 +488,7 @@ def test_uniform_noise_is_uniform() -> None:
 
 def test_truncated_noise_is_the_middle_of_the_normal_distribution() -> None:
     z = latents(1, 0, 20_000, (1,))
-    (given,), _ = Inputs((Noise((1,), "truncated", bound=1.0),)).made(z)
+    (given,), _ = Inputs((Noise((1,), "truncated", bound=1.0),)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert given.abs().max() <= 1
     ordered = np.sort(given.numpy()[:, 0].astype(float))
@@ -499,7 +499,7 @@ def test_truncated_noise_is_the_middle_of_the_normal_distribution() -> None:
 
 def test_noise_on_the_sphere_has_its_radius() -> None:
     z = latents(1, 0, 50, (3, 2, 2))
-    (given,), _ = Inputs((Noise((3, 2, 2), "sphere", scale=2.0),)).made(z)
+    (given,), _ = Inputs((Noise((3, 2, 2), "sphere", scale=2.0),)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert torch.allclose(given.flatten(1).norm(dim=1), torch.full((50,), 2.0))
     assert torch.allclose(
@@ -508,21 +508,21 @@ def test_noise_on_the_sphere_has_its_radius() -> None:
 
 
 def test_labels_are_all_equally_often_and_a_pure_function_of_the_sample() -> None:
-    inputs = Inputs((Noise((8,)), Labels(10, name="c")))
+    inputs = Inputs((Noise((8,)), ClassLabels(10, name="c")))
     assert inputs.latent_shape == (9,)
-    _, keywords = inputs.made(latents(1, 0, 10_000, (9,)))
+    _, keywords = inputs.arguments_from(latents(1, 0, 10_000, (9,)))
     labels = keywords["c"]
     assert isinstance(labels, Tensor)
     assert labels.dtype == torch.int64
     assert (np.abs(np.bincount(labels.numpy(), minlength=10) - 1000) < 120).all()
-    _, later = inputs.made(latents(1, 500, 3, (9,)))
+    _, later = inputs.arguments_from(latents(1, 500, 3, (9,)))
     assert torch.equal(later["c"], labels[500:503])
 
 
 def test_a_one_hot_label_says_the_same_as_its_number() -> None:
     z = latents(1, 0, 100, (1,))
-    (numbers,), _ = Inputs((Labels(4, only=(0, 3)),)).made(z)
-    (rows,), _ = Inputs((Labels(4, "one-hot", only=(0, 3)),)).made(z)
+    (numbers,), _ = Inputs((ClassLabels(4, only=(0, 3)),)).arguments_from(z)
+    (rows,), _ = Inputs((ClassLabels(4, "one-hot", only=(0, 3)),)).arguments_from(z)
     assert isinstance(numbers, Tensor)
     assert isinstance(rows, Tensor)
     assert set(numbers.tolist()) == {0, 3}
@@ -533,14 +533,14 @@ def test_a_one_hot_label_says_the_same_as_its_number() -> None:
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: Noise((3,), "gaussian"), "distribution 'gaussian' of a latent; there are normal"),
-        (lambda: Noise(()), "shape .* needs one or more"),
+        (lambda: Noise((3,), "gaussian"), "unknown distribution 'gaussian'; choose one of normal"),
+        (lambda: Noise(()), "shape .* give one or more"),
         (lambda: Noise((3,), "uniform", low=1, high=1), "low must be below"),
-        (lambda: Labels(0), "0 classes"),
-        (lambda: Labels(3, only=(3,)), "class 3 is not among 3 classes"),
-        (lambda: Labels(3, "one_hot"), "encoding 'one_hot'"),
-        (lambda: Inputs((Constant(1),)), "at least one latent or label"),
-        (lambda: Inputs((Noise((1,), name="z"), Labels(2, name="z"))), "both called 'z'"),
+        (lambda: ClassLabels(0), "0 classes"),
+        (lambda: ClassLabels(3, only=(3,)), "class 3 is not among 3 classes"),
+        (lambda: ClassLabels(3, "one_hot"), "encoding 'one_hot'"),
+        (lambda: Inputs((Constant(1),)), "none of the inputs is a latent or a label"),
+        (lambda: Inputs((Noise((1,), name="z"), ClassLabels(2, name="z"))), "both called 'z'"),
     ],
 )
 def test_inputs_that_cannot_be_are_one_line(make: Callable[[], object], line: str) -> None:
@@ -553,40 +553,52 @@ def test_inputs_that_cannot_be_are_one_line(make: Callable[[], object], line: st
 
 def test_pixels_are_brought_to_the_usual_range() -> None:
     images = torch.rand(2, 3, 4, 4) * 255
-    assert torch.allclose(Output(low=0, high=255).images(images), images / 127.5 - 1, atol=1e-6)
-    assert Output().images(images) is images
+    assert torch.allclose(OutputFormat(low=0, high=255).images(images), images / 127.5 - 1, atol=1e-6)
+    assert OutputFormat().images(images) is images
 
 
 @pytest.mark.parametrize("returned", [({"x": 1}, torch.ones(1, 3, 2, 2)), [0, torch.ones(1, 3, 2, 2)]])
 def test_a_part_of_what_is_returned_can_be_taken(returned: object) -> None:
-    assert torch.equal(Output(take=1).images(returned), torch.ones(1, 3, 2, 2))
-    assert torch.equal(Output(take=-1).images(returned), torch.ones(1, 3, 2, 2))
+    assert torch.equal(OutputFormat(take=1).images(returned), torch.ones(1, 3, 2, 2))
+    assert torch.equal(OutputFormat(take=-1).images(returned), torch.ones(1, 3, 2, 2))
 
 
 def test_a_grey_image_can_be_shown_as_three_channels() -> None:
     grey = torch.rand(2, 1, 4, 4)
-    assert torch.equal(Output(channels=(0, 0, 0)).images(grey), grey.expand(-1, 3, -1, -1))
+    assert torch.equal(OutputFormat(channels=(0, 0, 0)).images(grey), grey.expand(-1, 3, -1, -1))
 
 
 @pytest.mark.parametrize(
     ("output", "returned", "line"),
     [
         (
-            Output(),
+            OutputFormat(),
             (torch.ones(1, 3, 2, 2), torch.ones(1, 8)),
-            r"returns a tuple instead of images \(it holds \(1, 3, 2, 2\), \(1, 8\)\)",
+            r"returns a tuple instead of images \(it contains \(1, 3, 2, 2\), \(1, 8\)\)",
         ),
-        (Output(), {"sample": torch.ones(1, 3, 2, 2)}, "returns a dict instead of images .it has 'sample'.; say which"),
-        (Output(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
-        (Output(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
-        (Output(), torch.ones(2, 1, 4, 4), r"1 channel, not 3; for grey images say output = \{ channels = \[0, 0, 0\]"),
-        (Output(), torch.ones(2, 16, 4, 4), r"16 channels, not 3; say which of them are red, green and blue"),
-        (Output(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
-        (Output(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; there are 0 to 3"),
+        (
+            OutputFormat(),
+            {"sample": torch.ones(1, 3, 2, 2)},
+            "returns a dict instead of images .it has 'sample'.; name the part",
+        ),
+        (OutputFormat(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
+        (OutputFormat(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
+        (
+            OutputFormat(),
+            torch.ones(2, 1, 4, 4),
+            r"1 channel, not 3; for grey images, set output = \{ channels = \[0, 0, 0\]",
+        ),
+        (
+            OutputFormat(),
+            torch.ones(2, 16, 4, 4),
+            r"16 channels, not 3; give the channels that are red, green and blue",
+        ),
+        (OutputFormat(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
+        (OutputFormat(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; they have channels 0 to 3"),
     ],
 )
 def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
-    output: Output, returned: object, line: str
+    output: OutputFormat, returned: object, line: str
 ) -> None:
     with pytest.raises(ModelError, match=line) as raised:
         output.images(returned)
@@ -596,34 +608,34 @@ def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
 def test_a_range_that_can_hardly_be_right_is_doubted() -> None:
     random = torch.Generator().manual_seed(0)
     images = torch.rand(4, 3, 8, 8, generator=random)
-    assert "as if black were 0" in doubt_about(images, declared=False)
-    assert doubt_about(images, declared=True) == ""
-    assert "[0, 255]" in doubt_about(images * 255, declared=False)
-    assert "all its pixels" in doubt_about(images * 0, declared=False)
-    assert doubt_about(images * 2.4 - 1.2, declared=False) == "", "generators overshoot a little"
+    assert "as if black were 0" in range_warning(images, declared=False)
+    assert range_warning(images, declared=True) == ""
+    assert "[0, 255]" in range_warning(images * 255, declared=False)
+    assert "all its pixels" in range_warning(images * 0, declared=False)
+    assert range_warning(images * 2.4 - 1.2, declared=False) == "", "generators overshoot a little"
 
 
 def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
-    with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
+    with pytest.raises(ModelError, match=r"'mine': its pixels range from .* set output = \{ range = \[0, 1\] \}"):
         dissectreport.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
 
 
-def surveyed(network: nn.Module, *shape: int) -> tuple[hooks.Seen, ...]:
-    return hooks.survey(Called(network, Inputs.normal(shape), Output()), latents(0, 0, 2, shape))[0]
+def traced(network: nn.Module, *shape: int) -> tuple[hooks.ModuleTrace, ...]:
+    return hooks.trace_modules(NetworkCall(network, Inputs.normal(shape), OutputFormat()), latents(0, 0, 2, shape))[0]
 
 
 def test_of_blocks_of_one_shape_the_last_is_read_and_the_image_never(place: Path) -> None:
-    assert usual(surveyed(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
+    assert default_layers(traced(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
 
 
 def test_a_progressive_gan_is_read_where_a_resolution_is_done() -> None:
     network = plugins.generator("scenes_pgan").module
-    assert usual(surveyed(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
+    assert default_layers(traced(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
 
 
 def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
@@ -636,7 +648,7 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
             out: Tensor = self.last(self.first(self.first(z)))
             return out
 
-    parts = {part.name: part for part in surveyed(Twice(), 3, 4, 4)}
+    parts = {part.name: part for part in traced(Twice(), 3, 4, 4)}
     assert parts["first"].runs == 2
     assert parts["first"].units == 0
     assert parts["last"].units == 3
@@ -645,9 +657,9 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
 def test_what_is_made_of_weights_alone_is_no_layer() -> None:
     normed = nn.utils.parametrizations.spectral_norm
     network = nn.Sequential(normed(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), normed(nn.Conv2d(8, 3, 1)))
-    parts = surveyed(network, 3, 4, 4)
+    parts = traced(network, 3, 4, 4)
     assert [part.name for part in parts if part.units] == ["0", "1", "2"]
-    assert usual(parts, (4, 4)) == ("1",)
+    assert default_layers(parts, (4, 4)) == ("1",)
     (weights,) = {part.returned for part in parts if not part.units}
     assert weights == "Tensor without a row for each image"
 
@@ -674,14 +686,14 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
             UnknownName,
             "no key in mine.toml: 'networks'; did you mean network",
         ),
-        ("latent = 20", BadOption, "say either network .* or family"),
-        ('family = "progressive gan"\nlatent = 20', BadOption, "say weights"),
+        ("latent = 20", BadOption, "give either network .* or family"),
+        ('family = "progressive gan"\nlatent = 20', BadOption, "add weights"),
         (
             'family = "stylegan"\nweights = "g.pth"',
             UnknownName,
             "no family in mine.toml: 'stylegan'; there are",
         ),
-        ('network = "./net.py:Dcgan"', BadOption, "say what goes in: latent"),
+        ('network = "./net.py:Dcgan"', BadOption, "describe what the network takes: latent"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
         (
             'network = "./net.py:Dcgan"\nlatent = { shape = 20, mean = 0 }',
@@ -693,21 +705,21 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         ('network = "./net.py:Gone"\nlatent = 20', UnknownName, "no function in .*net.py: 'Gone'"),
         ('network = "./gone.py:Net"\nlatent = 20', UnknownName, "there is no file .*gone.py"),
         ('network = "no_such_package:Net"\nlatent = 20', ModelError, "cannot be imported: ModuleNotFoundError"),
-        ('network = "./net.py:number"\nlatent = 20', BadOption, "gave a int; it should give a torch.nn.Module"),
+        ('network = "./net.py:number"\nlatent = 20', BadOption, "returned a int; it should return a torch.nn.Module"),
         (
             'network = "./net.py:Dcgan"\narguments = { depth = 3 }\nlatent = 20',
             ModelError,
-            "could not be made with .*depth",
+            "failed with arguments .*depth",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [19, 1, 1]',
             ModelError,
-            "failed on two inputs .19 × 1 × 1 numbers, normal.; say in latent or inputs what it takes",
+            "failed on two inputs .19 × 1 × 1 numbers, normal.; describe in latent or inputs what it takes",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = ["main.4x"]',
             UnknownName,
-            "no layer that can be read",
+            "no measurable layer",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = "main.4"',
@@ -718,13 +730,13 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { range = 255 }',
             BadOption,
-            "range must be what is black",
+            "range must be the values of black",
         ),
         ('network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { scale = 2 }', UnknownName, "no key of output"),
         (
             'network = "./net.py:Dcgan"\nlatent = 20\noutput = { take = [1] }',
             BadOption,
-            "take must be a key or a place",
+            "take must be a key or an index",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = { shape = 20, scale = "1" }',
@@ -787,8 +799,8 @@ def test_a_description_can_be_used_from_any_folder(place: Path, monkeypatch: pyt
     ],
 )
 def test_paths_in_a_segmenters_name_are_counted_from_the_description(name: str, found: str) -> None:
-    assert beside(Path("a b"), name) == found
-    assert beside(Path(), name) == name
+    assert relative_to(Path("a b"), name) == found
+    assert relative_to(Path(), name) == name
 
 
 def test_an_identity_changes_with_all_that_changes_the_numbers(place: Path) -> None:
@@ -814,14 +826,16 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
     described = plugins.generator(name)
     assert plugins.generator(name, "other.pth").identity != described.identity
     (place / "mlp.pth").write_bytes((place / "other.pth").read_bytes())
-    with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file whose sha256 mine.toml tells"):
+    with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file with the sha256 of mine.toml"):
         plugins.generator(name)
 
 
 def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
-    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+    with pytest.raises(
+        ModelError, match=r"mine.toml: the weights cannot be loaded into the network: RuntimeError"
+    ) as raised:
         plugins.generator(name)
     assert "\n" not in str(raised.value)
 
@@ -847,10 +861,10 @@ def test_a_layer_that_returns_a_tuple_is_told_of_wherever_it_is_named(place: Pat
 
 def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
     inner = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
-    assert set(tensors_at({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
-    assert set(tensors_at({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
+    assert set(select_tensors({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
+    assert set(select_tensors({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
     both = {"module.gen.weight": torch.ones(1), "module.disc.weight": torch.ones(1)}
-    assert set(tensors_at(both, prefix="module.gen.")) == set(tensors_at(both, prefix="gen.")) == {"weight"}
+    assert set(select_tensors(both, prefix="module.gen.")) == set(select_tensors(both, prefix="gen.")) == {"weight"}
 
 
 @pytest.mark.parametrize(
@@ -860,18 +874,18 @@ def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
             {"g": {"w": torch.ones(1)}, "d": {}},
             "",
             "",
-            "no tensors at the top of this file; it has the parts g, d: say part",
+            "no tensors at the top of this file; it has the parts g, d: set part",
         ),
         ({"g": {"w": torch.ones(1)}}, "ema", "", "no part 'ema' in this file; it has the parts g"),
         ({"g": 3}, "g", "", "part 'g' is a int"),
-        ({"w": torch.ones(1)}, "", "net.", "no tensor's name begins with 'net.'; they are w"),
+        ({"w": torch.ones(1)}, "", "net.", "no tensor's name begins with 'net.'; the names are w"),
     ],
 )
 def test_a_checkpoint_without_the_weights_says_what_it_has(
     checkpoint: dict[str, object], part: str, prefix: str, line: str
 ) -> None:
     with pytest.raises(WeightsError, match=line):
-        tensors_at(checkpoint, part, prefix)
+        select_tensors(checkpoint, part, prefix)
 
 
 @pytest.mark.parametrize(
@@ -880,7 +894,7 @@ def test_a_checkpoint_without_the_weights_says_what_it_has(
         (lambda w: w.pop("bias"), "bias is missing"),
         (lambda w: w.update(extra=torch.ones(1)), "extra is unknown"),
         (lambda w: w.update(bias=torch.ones(3)), r"bias has shape \(3,\) instead of \(2,\)"),
-        (lambda w: [w.update({f"net.{k}": w.pop(k)}) for k in list(w)], r"and 3 more.*say prefix = 'net.'"),
+        (lambda w: [w.update({f"net.{k}": w.pop(k)}) for k in list(w)], r"and 3 more.*set prefix = 'net.'"),
     ],
 )
 def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object], line: str) -> None:
@@ -888,13 +902,15 @@ def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object],
     weights = dict(nn.Linear(3, 2).state_dict())
     change(weights)
     with pytest.raises(WeightsError, match=f"do not fit a line: {line}" if "more" not in line else line):
-        fit(network, weights, "a line")
+        load_exactly(network, weights, "a line")
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
 def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outside_it(prefix: str) -> None:
     inner, network = nn.Linear(3, 2), nn.DataParallel(nn.Linear(3, 2))
-    fit(network, tensors_at({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line")
+    load_exactly(
+        network, select_tensors({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line"
+    )
     assert torch.equal(network.module.weight, inner.weight)
 
 
@@ -902,14 +918,14 @@ def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outs
 def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
     network = nn.Linear(3, 2, bias=False)
     with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
-        fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
+        load_exactly(network, {"weight": change(torch.ones(2, 3))}, "a line")
     assert "\n" not in str(raised.value)
 
 
 def test_batch_norms_counter_may_be_missing() -> None:
     network, other = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
     nn.init.normal_(other.running_mean)
-    fit(network, {k: v for k, v in other.state_dict().items() if k != "num_batches_tracked"}, "a norm")
+    load_exactly(network, {k: v for k, v in other.state_dict().items() if k != "num_batches_tracked"}, "a norm")
     assert torch.equal(network.running_mean, other.running_mean)
 
 

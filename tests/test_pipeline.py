@@ -410,7 +410,7 @@ def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monke
 OWN = """
 import torch
 from torch import nn
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 
 
 class Network(nn.Module):
@@ -426,25 +426,25 @@ class Network(nn.Module):
 def load():
     return NetworkGenerator(
         name="own", module=Network(), latent_shape=({latent},), image_size=({size}, {size}), layers=("block",),
-        default_layers=("block",), remade={remade}, facts={{"segmenter": "colour"}},
+        default_layers=("block",), reinitialise={reinitialise}, facts={{"segmenter": "colour"}},
     )
 """
 REMADE = "lambda seed: Network()"
 
 
 @pytest.mark.parametrize(
-    ("size", "latent", "body", "remade", "line"),
+    ("size", "latent", "body", "reinitialise", "line"),
     [
         (32, 8, "", REMADE, r"'own' declares image_size \(32, 32\), but makes images of 16 x 16; set image_size=\(16"),
         (16, 9, "", REMADE, r"'own' failed on 16 latents of its latent_shape \(9,\): RuntimeError: .*shapes cannot"),
         (16, 8, "raise ValueError('so it is')", REMADE, r"'own' failed on 16 latents .*: ValueError: so it is"),
-        (16, 8, "return [1]", REMADE, "the network returns a list instead of images .it holds int.; say which part"),
+        (16, 8, "return [1]", REMADE, "the network returns a list instead of images .it contains int.; name the part"),
         (16, 8, "z = z[:4]", REMADE, r"'own' made images of shape \(4, 3, 16, 16\); need \(16, 3, h, w\)"),
         (16, 8, "", "lambda seed: 1 / 0", "'own' cannot be made anew with random weights: ZeroDivisionError: division"),
     ],
 )
-def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, remade, line):
-    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", remade=remade))
+def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, reinitialise, line):
+    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", reinitialise=reinitialise))
     small = SMALL | {"layers": ("block",), "samples": 16}
     with pytest.raises(ModelError, match=line) as raised:
         dissectreport.measure(Options(model, cache=tmp_path / "cache", **small))
@@ -452,7 +452,7 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
 
 
 def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
-    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", remade="None"))
+    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", reinitialise="None"))
     small = SMALL | {"layers": ("block",), "samples": 16}
     heard = Heard()
     dissectreport.measure(Options(model, cache=tmp_path / "cache", **small), heard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from dissectreport.cache import store
 from dissectreport.cache.records import Record
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, FolderError, ModelError
-from dissectreport.models.base import FolderReader
-from dissectreport.models.folders import open_folder
-from dissectreport.models.reading import ImageReader
+from dissectreport.models.base import ImageModel
+from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
 from dissectreport.networks import hooks
 from dissectreport.pipeline import prepare
 from dissectreport.pipeline.on_demand import EditRequest, intervene
@@ -29,8 +30,9 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
+from dissectreport.run.plan import Plan
 from dissectreport.segmenters import colour
-from dissectreport.worker.dissection import Models, Source
+from dissectreport.worker.loaded_networks import Models, Source
 
 SIDE, IMAGES = 24, 240
 PAINTS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
@@ -39,8 +41,8 @@ UNIT = {name: number for number, name in enumerate(PAINTS)}
 READER = '''
 import torch
 from torch import nn
-from dissectreport.models.folders import open_folder
-from dissectreport.models.reading import ImageReader
+from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
 
 
 class Network(nn.Module):
@@ -67,9 +69,9 @@ def load():
     made.requires_grad_(False)
     made.colours.weight.copy_((2 * torch.eye(3) - 1)[:, :, None, None])
     made.colours.bias.zero_()
-    return ImageReader(
+    return FolderImageModel(
         name="colours", module=made, folder=open_folder({folder!r}, (24, 24)), layers=("colours",),
-        default_layers=("colours",), mean=(0, 0, 0), remade=network, facts={{"segmenter": "colour"}},
+        default_layers=("colours",), mean=(0, 0, 0), reinitialise=network, facts={{"segmenter": "colour"}},
     )
 '''
 
@@ -100,9 +102,9 @@ def model(folder: Path) -> str:
     return f"{file}:load"
 
 
-def reader(folder: Path) -> FolderReader:
+def reader(folder: Path) -> Any:
     made = plugins.generator(model(folder))
-    assert isinstance(made, FolderReader)
+    assert isinstance(made, ImageModel)
     return made
 
 
@@ -141,7 +143,7 @@ def dissected(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_samples_are_the_images_in_the_order_of_the_seed(small: Path) -> None:
     made, folder = reader(small), open_folder(small, (SIDE, SIDE))
     assert torch.equal(made.latents(3, 5, 4), folder.read(folder.order(3)[5:9]))
-    assert made.latent_shape == (3, SIDE, SIDE) and made.image_size == (SIDE, SIDE) and made.most_samples == 20
+    assert made.latent_shape == (3, SIDE, SIDE) and made.image_size == (SIDE, SIDE) and made.max_samples == 20
 
 
 def test_it_gives_back_the_images_whatever_the_network_does_to_them(small: Path) -> None:
@@ -187,12 +189,12 @@ def test_its_identity_depends_on_network_folder_and_normalisation(small: Path, p
 
 
 def test_without_a_way_to_make_it_anew_there_is_no_untrained_one(small: Path) -> None:
-    assert replace(reader(small), remade=None).untrained(1) is None
+    assert replace(reader(small), reinitialise=None).untrained(1) is None
 
 
 def test_a_layer_that_it_does_not_have_is_refused(small: Path) -> None:
     with pytest.raises(ModelError, match="has no layer 'heat'; it has colours, head"):
-        ImageReader("x", nn.ModuleDict({"colours": nn.ReLU(), "head": nn.ReLU()}), made_of(small), ("heat",), ())
+        FolderImageModel("x", nn.ModuleDict({"colours": nn.ReLU(), "head": nn.ReLU()}), made_of(small), ("heat",), ())
 
 
 def made_of(folder: Path) -> object:
@@ -204,14 +206,16 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
     victim = open_folder(folder, (SIDE, SIDE)).order(1)[2]
     whole = reader(folder).latents(1, 0, 8)
     cut(folder / victim)
-    job = prepare.without_unreadable_images(
+    job: Any = prepare.without_unreadable_images(
         prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard()
     )
-    assert job.source.broken == (victim,) and job.generator.broken() == (victim,)
-    for draw in (job.generator.latents, Models(job.source).generator.latents):
+    assert job.source.broken == (victim,) and job.generator.unreadable() == (victim,)
+    generators: list[Any] = [job.generator, Models(job.source).generator]
+    for draw in (each.latents for each in generators):
         assert torch.equal(draw(1, 0, 7), torch.cat([whole[:2], whole[3:]]))
+    unaware: Any = Models(Source(model(folder), "colour")).generator
     with pytest.raises(FolderError, match=f"{victim} .* cannot be read; repair or remove it"):
-        Models(Source(model(folder), "colour")).generator.latents(1, 0, 8)
+        unaware.latents(1, 0, 8)
 
 
 # --- how many there are ---
@@ -239,7 +243,7 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     heard = Heard()
     with pytest.raises(BadOption, match="has 11 images, beside 1 that cannot be read; --samples at most 11, not 12"):
         prepare.without_unreadable_images(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
-    assert any("some: 1 of 12 files cannot be read and is left out: 0003.png (" in line for line in heard.lines)
+    assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
     assert prepare.without_unreadable_images(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
 
 
@@ -280,8 +284,8 @@ def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissecte
 
 def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissected) -> None:
     _, lines, _ = dissected
-    (skipped,) = (line for line in lines if "left out:" in line)
-    assert skipped.startswith("painted: 2 of 241 files cannot be read and are left out: 0007.png (")
+    (skipped,) = (line for line in lines if "skipped:" in line)
+    assert skipped.startswith("painted: 2 of 241 files cannot be read and are skipped: 0007.png (")
     assert "measuring all 239 images; the default is 1,248" in lines
     assert any("no interventions: colours reads images and makes none" in line for line in lines)
 
@@ -332,8 +336,8 @@ def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Pa
     folder = paint(tmp_path / "photos & more", 14)
     (folder / "page.jpg").write_text("<html>")
     record, lines = beside(tmp_path / "cache", folder)
-    assert record.reference == {"folder": "photos & more", "images": 14, "left_out": 1}
-    assert "photos & more: 1 of 15 files cannot be read and is left out: page.jpg (not an image)" in lines
+    assert record.reference == {"folder": "photos & more", "images": 14, "unreadable": 1}
+    assert "photos & more: 1 of 15 files cannot be read and is skipped: page.jpg (not an image)" in lines
     assert "photos & more: 14 of 14 images are smaller than 64 x 64 and enlarged" in lines
     real, made = load_dissection("planted", cache=tmp_path / "cache").trust
     assert (real.source, made.source) == ("real", "generated")
@@ -394,7 +398,7 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
     class Few:
         """The planted generator with ten latents of its own."""
 
-        most_samples = 10
+        max_samples = 10
 
         def __init__(self) -> None:
             self.own = plugins.generator("planted")
@@ -405,5 +409,5 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
         def __call__(self, z: Tensor) -> Tensor:
             return self.own(z)
 
-    samples, plan = prepare.resolve_samples(prepare.Plan("a", "b"), Options("few"), Few())
+    samples, plan = prepare.resolve_samples(Plan("a", "b"), Options("few"), Few())
     assert (samples, plan.pilot) == (10, 10)

@@ -22,7 +22,8 @@ from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan, Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.worker.dissection import Models, Source, make_real_areas
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.real_images import make_real_areas
 
 GRID = 64 * 64
 VOCABULARY = pd.DataFrame(
@@ -195,8 +196,9 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
 def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models.wrap "
-        "import no_drawings\ndef load():\n    return replace(planted.load(), drawings=no_drawings)\n"
+        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models."
+        "network_generator import no_training_like_images\ndef load():\n"
+        "    return replace(planted.load(), training_like=no_training_like_images)\n"
     )
     heard = Heard()
     dissectreport.measure(dissectreport.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_cli import interruptible
 from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import OutputError
 from dissectreport.publish import serve
+from tests.support.processes import accept_ctrl_c
 
 PAGE = b"<!doctype html><html><body><p>one</p></body></html>"
 FILES = {
@@ -191,7 +191,7 @@ def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> No
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=interruptible,
+            preexec_fn=accept_ctrl_c,
         )
         assert process.stderr is not None
         first = process.stderr.readline()

@@ -24,7 +24,7 @@ from dissectreport.run.parallel import Spread, in_threads
 from dissectreport.run.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.stats.levels import CUTTINGS, ExactLevels
+from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
 
 if TYPE_CHECKING:
     from dissectreport.cache.records import LayerRecord, Record
@@ -158,7 +158,7 @@ class _Source:
         return Counted(
             layer.name,
             (units, height, width),
-            CUTTINGS[self.rule.name].read(arrays),
+            RULE_THRESHOLDS[self.rule.name].read(arrays),
             partial(self.chances, layer.counts),
             whole,
             whole if self.rule.reference else halves[-1],
@@ -172,7 +172,7 @@ class _Source:
     def evidence(self, folder: str) -> published_rules.Evidence:
         arrays = self.reader.arrays(folder, "levels")
         return published_rules.Evidence(
-            ExactLevels.from_arrays(arrays),
+            ExactThresholds.from_arrays(arrays),
             arrays.get("order"),
             partial(self.chances, folder),
             partial(self.categories, folder),
@@ -222,8 +222,8 @@ class _Source:
 def _layer(units: Units, pictures: Arrays) -> Layer:
     counted = units.counted
     name, (count, height, width) = counted.name, counted.shape
-    low, high = counted.levels.low[:, None], (counted.levels.low + counted.levels.span)[:, None]
-    edges = np.concatenate([low, counted.levels.values(), high], 1).astype(np.float32)
+    low, high = counted.thresholds.low[:, None], (counted.thresholds.low + counted.thresholds.span)[:, None]
+    edges = np.concatenate([low, counted.thresholds.values(), high], 1).astype(np.float32)
     order = np.empty((count, units.examples.shape[1], height, width), np.float32)
     at = pictures[f"{name}|at"]
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]

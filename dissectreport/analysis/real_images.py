@@ -28,7 +28,7 @@ def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
     concepts = union(real.concepts, generated.concepts)
     names = vocabulary.loc[concepts]
     table = pd.DataFrame({name: names[name].to_numpy() for name in ("concept", "category")})
-    one, other = (Side.of(areas, concepts) for areas in (real, generated))
+    one, other = (ConceptShares.of(areas, concepts) for areas in (real, generated))
     for name, side in (("real", one), ("generated", other)):
         table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.mean.share_interval()], 1)
     difference, low, high = apart(one.mean, other.mean)
@@ -41,7 +41,7 @@ def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
 
 
 @dataclass(frozen=True)
-class Side:
+class ConceptShares:
     """What one kind of images shows."""
 
     mean: Jackknife
@@ -52,7 +52,7 @@ class Side:
     """Images."""
 
     @classmethod
-    def of(cls, areas: Areas, concepts: Ints) -> Side:
+    def of(cls, areas: Areas, concepts: Ints) -> ConceptShares:
         """The side's share of each of `concepts`, over all images and without each group."""
         share = spread(areas.share(), areas.concepts, concepts, 1)
         groups, at = np.unique(areas.samples % GROUPS, return_inverse=True)

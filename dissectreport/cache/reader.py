@@ -13,13 +13,13 @@ from dissectreport.run.plan import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat
 from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
-from dissectreport.stats.null import Chance
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 

@@ -58,7 +58,7 @@ class Record:
     drawn: str = ""
     """Where real images as the segmenter sees them lie; '' for among the pictures, as earlier versions kept them."""
     reference: Mapping[str, Any] = field(default_factory=dict)
-    """The folder of real images that was given: `folder` (its name), `images`, `left_out`; empty without one."""
+    """The folder of real images that was given: `folder` (its name), `images`, `unreadable`; empty without one."""
     reads: Mapping[str, Any] = field(default_factory=dict)
     """Likewise the folder whose images the network reads; empty for one that makes images."""
     real: Mapping[str, Any] = field(default_factory=dict)

@@ -239,9 +239,9 @@ def models() -> None:
     from dissectreport import plugins
 
     groups = {
-        "Models": plugins.listed(plugins.GENERATORS),
-        "Segmenters": plugins.listed(plugins.SEGMENTERS),
-        "Feature networks (--features)": plugins.listed(plugins.FEATURES),
+        "Models": plugins.list_plugins(plugins.GENERATORS),
+        "Segmenters": plugins.list_plugins(plugins.SEGMENTERS),
+        "Feature networks (--features)": plugins.list_plugins(plugins.FEATURES),
     }
     _print(printing.model_lines(groups))
     typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")

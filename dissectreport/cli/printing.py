@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dissectreport.pipeline.cache_tools import CacheContent
     from dissectreport.pipeline.on_demand import EditResult
     from dissectreport.pipeline.preflight import LayerRow
-    from dissectreport.plugins import Listed
+    from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.build import Written
 
 
@@ -99,7 +99,7 @@ def layer_lines(rows: Sequence[LayerRow], everything: bool = False) -> Iterator[
     yield "* is read by a build without --layers"
 
 
-def model_lines(groups: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+def model_lines(groups: Mapping[str, Sequence[PluginInfo]]) -> Iterator[str]:
     """What can be named, under headings, with its licences."""
     listed = [one for group in groups.values() for one in group]
     name, title, state = (max(len(getattr(one, field)) for one in listed) for field in ("name", "title", "state"))

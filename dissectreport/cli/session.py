@@ -20,12 +20,12 @@ OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
 @contextmanager
 def reporting(offline: bool = False) -> Iterator[LogReporter]:
     """A reporter for a command; errors that a person can act on become one line and exit status 1, Ctrl-C 130."""
-    from dissectreport.checkpoints import telling
+    from dissectreport.checkpoints.reporting import reporting_to
 
     reporter = progress.reporter()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with telling.heard_by(reporter), _downloads(offline):
+        with reporting_to(reporter), _downloads(offline):
             yield reporter
     except DissectReportError as error:
         reporter.close()

@@ -244,7 +244,7 @@ class Diagnosing:
         place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
         given = names["names"]
         # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
-        apart = given or getattr(self.job.generator, "drawn_part", None) is not None
+        apart = given or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(given) or self.checkup.real
         size = SHARD if apart else count
         at = {"folder": place.folder.name, "wanted": count, "shard": size}
@@ -258,11 +258,11 @@ class Diagnosing:
         if given is None:
             return {"names": []}
         count = min(self.checkup.real, len(given.files))
-        sifted = given.sifted([(0, count)])
-        self.left_out = len(sifted.unread)
-        if sifted.unread:
-            self.reporter.say(sifted.broken())
-        names = sifted.order(0)[:count]
+        validated = given.validated([(0, count)])
+        self.left_out = len(validated.undecodable)
+        if validated.undecodable:
+            self.reporter.say(validated.undecodable_note())
+        names = validated.order(0)[:count]
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))
         return {"names": list(names)}

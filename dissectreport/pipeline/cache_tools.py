@@ -40,7 +40,7 @@ class CacheContent:
 
 def content(cache: Path | None) -> CacheContent:
     """The runs in the cache, and its size."""
-    folder, weights = cache or files.default_folder(), downloads.folder()
+    folder, weights = cache or files.default_folder(), downloads.downloads_folder()
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records.every(folder):
         groups.setdefault(record.identifies, []).append(record)

@@ -23,10 +23,10 @@ from dissectreport.run.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, ru
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CUTTINGS, AnyLevels, ExactLevels
+from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, ExactThresholds
 
 if TYPE_CHECKING:
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
@@ -62,14 +62,13 @@ class Measurement:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        from dissectreport.worker.dissection import untrained
+        from dissectreport.worker.loaded_networks import untrained
 
         job = self.job
         bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
         if self.untrained and bare_network is None:
             self.untrained = []
-            name = job.generator.name
-            self.reporter.say(f"no untrained control: {name} does not say how to make it with random weights (remade=)")
+            self.reporter.say(f"no untrained control: {job.generator.name} has no `reinitialise`")
         readings = [*self.readings, *self.rotated, *self.shifted]
         measured = self._counted(job.source, job.plan, readings)
         bare: dict[Reading, tuple[str, str]] = {}
@@ -107,7 +106,7 @@ class Measurement:
         """Where the levels of a reading lie, on which no segmenter has a say."""
         return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyLevels) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
         """Where the counts of a reading at these levels lie."""
         return self._store("counts", plan, reading=asdict(reading), levels=store.digest(levels.arrays()))
 
@@ -145,7 +144,7 @@ class Measurement:
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        levels: Mapping[Reading, AnyLevels],
+        levels: Mapping[Reading, AnyThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -160,8 +159,8 @@ class Measurement:
                     device = np.array(source.device)
                     stores[reading].save(shard_name(shard), {**flat(found[reading.key]), "device": device})
 
-    def _read_levels(self, place: Store) -> AnyLevels:
-        return CUTTINGS[self.rule.name].read(place.load("levels"))
+    def _read_levels(self, place: Store) -> AnyThresholds:
+        return RULE_THRESHOLDS[self.rule.name].read(place.load("levels"))
 
     def _levels(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of the levels at which it is counted."""
@@ -175,7 +174,7 @@ class Measurement:
         from dissectreport.analysis.dissection.iclr2019_search import search
         from dissectreport.worker import published_rules
 
-        levels = {r: ExactLevels.from_arrays(place.load("levels")) for r, place in cut.items()}
+        levels = {r: ExactThresholds.from_arrays(place.load("levels")) for r, place in cut.items()}
         digests = {r: store.digest(level.arrays()) for r, level in levels.items()}
         stores = {r: self._store("search", plan, reading=asdict(r), levels=digests[r]) for r in cut}
         task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
@@ -196,7 +195,7 @@ class Measurement:
 
     def _cut(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
-        from dissectreport.worker.dissection import make_pilot, make_range
+        from dissectreport.worker.pilot import make_pilot, make_range
 
         stores = {r: self._levels_store(plan, r) for r in readings}
         missing = [r for r in readings if not self._sound(stores[r], "levels")]
@@ -218,14 +217,14 @@ class Measurement:
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         for reading in missing:
-            arrays = CUTTINGS[plan.rule].of(sums[reading.key]).arrays()
+            arrays = RULE_THRESHOLDS[plan.rule].of(sums[reading.key]).arrays()
             stores[reading].save("levels", {**arrays, "shape": shapes[reading.key]})
         return stores
 
     def _pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.dissection.units import examples
-        from dissectreport.worker.dissection import Shown, make_pictures
+        from dissectreport.worker.pictures import ShownSamples, make_pictures
 
         job = self.job
         wanted = {}
@@ -235,7 +234,7 @@ class Measurement:
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
         samples = np.unique(np.concatenate([*(w.flatten() for w in wanted.values()), *chosen]))
-        shown = Shown(samples, wanted, *chosen)
+        shown = ShownSamples(samples, wanted, *chosen)
         place = self._store("pictures", job.plan, shown=store.digest({"samples": samples, **wanted}))
         parts = shards(len(samples), SHARD)
         missing = [s for s in parts if not self._sound(place, shard_name(s))]
@@ -246,7 +245,7 @@ class Measurement:
 
     def _drawn(self) -> str:
         """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
-        from dissectreport.worker.dissection import make_drawn
+        from dissectreport.worker.real_images import make_drawn
 
         job, plan = self.job, self.job.plan
         images = plan.generator if job.reference is None else job.reference.identity
@@ -260,7 +259,7 @@ class Measurement:
     def _real(self) -> Mapping[str, Any]:
         """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
         from dissectreport.models.base import makes_images
-        from dissectreport.worker.dissection import make_real_areas
+        from dissectreport.worker.real_images import make_real_areas
 
         job, plan, count = self.job, self.job.plan, self.real
         if not count:
@@ -309,7 +308,7 @@ class Measurement:
         return read_stat(place, shards(samples, self.job.plan.shard), stat)
 
     def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
-        from dissectreport.models.base import FolderReader
+        from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
@@ -342,8 +341,8 @@ class Measurement:
             options.mixed_devices,
             drawn=drawn,
             real=real,
-            reference={} if job.reference is None else job.reference.facts(),
-            reads=job.generator.told() if isinstance(job.generator, FolderReader) else {},
+            reference={} if job.reference is None else job.reference.description(),
+            reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
             source=source,
         )
 
@@ -357,7 +356,7 @@ def real_images(job: Job) -> int:
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
     who = f"generator {job.generator.name!r} failed to give a real image"
-    one = answered(ModelError, who, lambda: job.generator.drawn(1))
+    one = answered(ModelError, who, lambda: job.generator.training_like_images(1))
     return min(REAL, job.samples) if one is not None else 0
 
 

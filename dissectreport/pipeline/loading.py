@@ -12,7 +12,7 @@ from dissectreport.pipeline.provenance import identity
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
     from dissectreport.models.base import Generator
-    from dissectreport.models.folders import Folder
+    from dissectreport.models.image_folder import ImageFolder
     from dissectreport.segmenters.base import Segmenter
 
 
@@ -24,7 +24,7 @@ class Networks:
     segmenter: Segmenter
     segmenter_name: str
     """The name under which workers load the segmenter."""
-    reference: Folder | None
+    reference: ImageFolder | None
     """Real images; None where no folder was given."""
     features: str = ""
     """The feature network by name; '' for the segmenter's own features."""
@@ -37,7 +37,7 @@ class Networks:
 def resolve_networks(options: Options) -> Networks:
     """The generator, the segmenter and the real images that the options name."""
     from dissectreport import plugins
-    from dissectreport.models.folders import open_folder
+    from dissectreport.models.image_folder import open_folder
 
     generator = plugins.generator(options.model, options.weights)
     name = options.segmenter or str(generator.facts.get("segmenter", ""))
@@ -72,10 +72,10 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
 
     if options.features:
         return options.features
-    embedded = [one.name for one in plugins.listed(plugins.SEGMENTERS) if one.state == "embedded"]
+    embedded = [one.name for one in plugins.list_plugins(plugins.SEGMENTERS) if one.state == "embedded"]
     if segmenter.name in embedded and hasattr(segmenter, "features"):
         return ""
-    installed = [one.name for one in plugins.listed(plugins.FEATURES) if one.state == "installed"]
+    installed = [one.name for one in plugins.list_plugins(plugins.FEATURES) if one.state == "installed"]
     return "inception" if "inception" in installed else ""
 
 

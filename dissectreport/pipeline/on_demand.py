@@ -140,7 +140,7 @@ def check_edit(job: Job, request: EditRequest) -> None:
 
 def shape_of(job: Job, layer: str) -> tuple[int, int, int]:
     """Units, height and width of a layer."""
-    from dissectreport.worker.dissection import layer_shape
+    from dissectreport.worker.first_batch import layer_shape
 
     return layer_shape(job.generator, layer)
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
-from dissectreport.networks import hooks
+from dissectreport.networks import edits, hooks
 from dissectreport.pipeline.options import NetworkOptions, Options
 from dissectreport.pipeline.prepare import prepare
 from dissectreport.run.plan import BATCH
 from dissectreport.worker.costs import networks_cost
-from dissectreport.worker.dissection import CLOSE, Models, Source, check_look, untrained, without_broken
+from dissectreport.worker.first_batch import CLOSE, check_look
+from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
 RARE = 1e-3
@@ -71,13 +72,13 @@ def layer_rows(options: NetworkOptions) -> list[LayerRow]:
     ]
 
 
-def traced(models: Models, count: int) -> tuple[tuple[hooks.Seen, ...], Tensor]:
+def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
     """Every part of the generator's network that runs, and the images of `count` latents."""
     z = models.latents(1, 0, count)
-    return models.made(z, lambda: hooks.survey(models.generator, z))
+    return models.made(z, lambda: hooks.trace_modules(models.generator, z))
 
 
-def shape_words(part: hooks.Seen) -> str:
+def shape_words(part: hooks.ModuleTrace) -> str:
     """A part's output in words, or why its units cannot be read."""
     size = " × ".join(map(str, part.shape))
     if part.runs > 1:
@@ -189,7 +190,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
         return
     names = models.generator.default_layers
     layer = names[(len(names) - 1) // 2]
-    at = hooks.opened(models.generator, layer, models.latents(1, 0, 1))
+    at = edits.run_prefix(models.generator, layer, models.latents(1, 0, 1))
     whole = _generated(models, 1)
     with torch.no_grad():
         off = float((at.images(at.activations) - whole).abs().max())
@@ -207,7 +208,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
     yield Finding(GOOD, f"{layer} can be edited: what follows it gives the same image again")
 
 
-def _reaches(models: Models, at: hooks.Opened) -> bool:
+def _reaches(models: Models, at: edits.Prefix) -> bool:
     """Whether a concept that an image shows has a gradient at the layer."""
     activations = at.activations.clone().requires_grad_()
     images = at.images(activations)
@@ -220,7 +221,7 @@ def _control(models: Models, samples: int) -> Iterator[Finding]:
     if bare is None:
         yield Finding(LOOK, "no untrained control: it is not known how to make this network with random weights")
     elif bare.identity == models.generator.identity:
-        raise ModelError("the untrained control has the trained weights: its function loads them; leave `remade` out")
+        raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
     else:
         yield Finding(GOOD, "it can be made with random weights, for the untrained control")
 

@@ -23,9 +23,9 @@ from dissectreport.run.plan import CHECKUPS, SHARD, Budget, Plan, Rule, budget_n
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
-    from dissectreport.models.folders import Folder
+    from dissectreport.models.image_folder import ImageFolder
     from dissectreport.segmenters.base import Segmenter
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
 
 SAMPLES = 1248
@@ -65,7 +65,7 @@ class Job:
         return self.networks.segmenter
 
     @property
-    def reference(self) -> Folder | None:
+    def reference(self) -> ImageFolder | None:
         """Real images; None where no folder was given."""
         return self.networks.reference
 
@@ -100,7 +100,7 @@ def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, Budg
 
 def resolve_machine(options: MachineOptions) -> Machine:
     """The device and the numbers of processes and threads; BadOption where they cannot be used."""
-    from dissectreport.worker.dissection import pick_device
+    from dissectreport.worker.loaded_networks import pick_device
 
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
@@ -162,14 +162,14 @@ def resolve_plan(options: MeasureOptions, rule: Rule, networks: Networks) -> tup
 
 def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: Generator) -> tuple[int, Plan]:
     """How many samples are measured, and the plan for so many: no more than the generator has."""
-    from dissectreport.models.base import FolderReader, most_samples
+    from dissectreport.models.base import ImageModel, max_samples
 
     requested = SAMPLES if options.samples is None else options.samples
-    most = most_samples(generator)
+    most = max_samples(generator)
     if most is None:
         most = max(requested, options.pilot)
     if options.samples is not None and requested > most:
-        broken = generator.told()["left_out"] if isinstance(generator, FolderReader) else 0
+        broken = generator.description()["unreadable"] if isinstance(generator, ImageModel) else 0
         unreadable = f", and {broken:,} that cannot be read" if broken else ""
         raise BadOption(
             f"{generator.name} has {most:,} images{unreadable}; --samples must be at most {most:,}, not {requested:,}"
@@ -181,7 +181,7 @@ def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: 
 
 def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
     """From where workers load the networks."""
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
     return Source(
         options.model,
@@ -197,18 +197,20 @@ def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
 
 def without_unreadable_images(job: Job, reporter: Reporter) -> Job:
     """The run without images of folders that cannot be read; what a person should know of them is reported."""
-    from dissectreport.models.base import FolderReader
+    from dissectreport.models.base import ImageModel
 
-    for line in job.reference.lines() if job.reference is not None else ():
+    for line in job.reference.notes() if job.reference is not None else ():
         reporter.say(line)
-    if not isinstance(job.generator, FolderReader):
+    if not isinstance(job.generator, ImageModel):
         return job
-    reporter.say(f"checking {job.samples:,} images of {job.generator.told()['folder']}, to leave out unreadable ones")
-    generator = job.generator.sifted([(job.plan.seed, job.samples), (job.plan.pilot_seed, job.plan.pilot)])
-    for line in generator.lines():
+    reporter.say(
+        f"checking {job.samples:,} images of {job.generator.description()['folder']}, to leave out unreadable ones"
+    )
+    generator = job.generator.validated([(job.plan.seed, job.samples), (job.plan.pilot_seed, job.plan.pilot)])
+    for line in generator.notes():
         reporter.say(line)
     samples, plan = resolve_samples(job.plan, job.rule, job.options, generator)
     if job.options.samples is None and samples < SAMPLES:
         reporter.say(f"measuring all {samples:,} images; the default is {SAMPLES:,}")
-    source = replace(job.source, broken=generator.broken())
+    source = replace(job.source, broken=generator.unreadable())
     return replace(job, samples=samples, plan=plan, source=source, networks=replace(job.networks, generator=generator))

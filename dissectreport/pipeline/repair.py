@@ -118,7 +118,7 @@ def repaired_images(
     """Sample numbers with their edited images (height, width, 3), in order of batches as they finish."""
     from dissectreport.models.edits import repaired
     from dissectreport.worker.artifacts import make_repaired
-    from dissectreport.worker.dissection import Source
+    from dissectreport.worker.loaded_networks import Source
 
     machine = resolve_machine(options)
     generator = load_generator(options)

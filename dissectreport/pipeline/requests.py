@@ -166,7 +166,7 @@ def no_artifacts(networks: Networks) -> DissectReportError | None:
     generator, reference = networks.generator, networks.reference
     if not makes_images(generator):
         return ModelError(f"{generator.name} reads images and makes none, so there is nothing to repair")
-    if reference is None and generator.drawn(1) is None:
+    if reference is None and generator.training_like_images(1) is None:
         return FolderError(
             f"{generator.name} has no real images of its own to compare with; give some with --reference"
         )
@@ -202,7 +202,7 @@ def check_marked(
     options: ArtifactOptions, generator: Generator, layer: str, marked: str, units: tuple[int, ...]
 ) -> None:
     """Refuse marked units of another layer, or that the layer does not have."""
-    from dissectreport.worker.dissection import layer_shape
+    from dissectreport.worker.first_batch import layer_shape
 
     if not units:
         return

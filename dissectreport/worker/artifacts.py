@@ -17,14 +17,16 @@ from torch import Tensor
 
 from dissectreport.errors import FeaturesError, ModelError
 from dissectreport.models.edits import Edits, repaired
-from dissectreport.models.folders import open_folder
-from dissectreport.networks.hooks import Edit
+from dissectreport.models.image_folder import open_folder
+from dissectreport.networks.edits import Edit
 from dissectreport.run.plan import PAIR, Examination, Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, Scale
-from dissectreport.worker.dissection import Source, as_bytes, samples_of
 from dissectreport.worker.interventions import Bench, Units, parts_of
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import samples_of
+from dissectreport.worker.pictures import as_bytes
 from dissectreport.worker.realism import Witness
 
 Arrays = dict[str, NDArray[Any]]

@@ -13,10 +13,11 @@ from typing import TypeVar
 import torch
 
 from dissectreport.errors import DissectReportError
-from dissectreport.networks import hooks
+from dissectreport.networks import edits, hooks
 from dissectreport.run.plan import PAIR, Shard
-from dissectreport.worker.dissection import CLOSE, Models, Source, check_look
+from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.interventions import Bench
+from dissectreport.worker.loaded_networks import Models, Source
 
 T = TypeVar("T")
 
@@ -141,7 +142,7 @@ def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost
     return EditCost(units, tail / PAIR, forward / PAIR, backward / PAIR, described / PAIR, back / PAIR, real / REAL)
 
 
-def _gradients(bench: Bench, at: hooks.Opened, concepts: Sequence[int]) -> tuple[float, float]:
+def _gradients(bench: Bench, at: edits.Prefix, concepts: Sequence[int]) -> tuple[float, float]:
     """Seconds of the probabilities of concepts, and of the gradient of one of them."""
     if not hasattr(bench.models.segmenter, "probabilities"):
         return 0.0, 0.0

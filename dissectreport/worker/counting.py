@@ -1,9 +1,9 @@
 """Counting activations against concept masks: the arithmetic of one shard.
 
-A pixel's slots are replaced by one compact number (its *mix*), so that several slots cost one count, and counts by mix
-are handed to concepts afterwards. Activations are laid out on the grid in even cells of the pilot's range; a table
-turns a cell into a bin. One unit is counted at a time over all images of the shard, which keeps everything in cache:
-on one core some 4 ns a unit and pixel, the null included.
+A pixel's slots are replaced by one compact number, that of its *label set*, so that several slots cost one count;
+counts by label set are handed to concepts afterwards. Activations are upsampled to the grid in even cells of the
+pilot's range, and a table turns a cell into a bin. One unit is counted at a time over all images of the shard, which
+keeps everything in cache: on one core some 4 ns a unit and pixel, chance included.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dissectreport.networks.hooks import upsample
+from dissectreport.networks.resampling import upsample
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
-from dissectreport.stats.levels import CELLS, AnyLevels, ExactLevels, Levels
-from dissectreport.stats.null import Chance
+from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds, Thresholds
 
 DIRECT = 1 << 18
 """Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""
 CHUNK = 1 << 21
-"""Activations that are laid out at a time: 8 MB of float32, which stays in the last-level cache."""
+"""Activations that are laid out at a time: 8 MB of float32, which stays in the last-threshold cache."""
 
 
 @dataclass(frozen=True)
 class Masks:
     """The concepts of a shard's images on a grid, each pixel's slots as one number."""
 
-    mix: Tensor
-    """(n, pixels) int32 number of each pixel's mix of concepts."""
+    label_sets: Tensor
+    """(n, pixels) int32 number of each pixel's label set of concepts."""
     holds: Tensor
-    """(c, mixes) float32, 1 where the mix holds the concept."""
+    """(c, label sets) float32, 1 where the label set holds the concept."""
     concepts: Ints
     """(c,) rising numbers of the concepts that occur."""
 
@@ -55,39 +55,40 @@ class Masks:
         """
         slots = labels.flatten(2)
         digits = torch.zeros(0, 1, dtype=slots.dtype, device=slots.device)
-        mix = torch.zeros_like(slots[:, 0])
+        label_sets = torch.zeros_like(slots[:, 0])
         for slot in range(slots.shape[1]):
             # Numbered anew after each slot: the product of many vocabularies would overflow.
-            codes, mix = renumbered(mix * vocabulary + slots[:, slot], digits.shape[1] * vocabulary)
+            codes, label_sets = renumbered(label_sets * vocabulary + slots[:, slot], digits.shape[1] * vocabulary)
             digits = torch.cat([digits[:, codes // vocabulary], (codes % vocabulary)[None]])
         concepts = torch.unique(digits)
         concepts = concepts[concepts >= least]
         holds = (digits[None] == concepts[:, None, None]).any(1).float()
-        return cls(mix.int(), holds, concepts.cpu().numpy())
+        return cls(label_sets.int(), holds, concepts.cpu().numpy())
 
     @property
-    def mixes(self) -> int:
-        """How many different mixes there are."""
+    def sets(self) -> int:
+        """How many different label sets there are."""
         return self.holds.shape[1]
 
     @property
     def images(self) -> int:
         """How many images there are."""
-        return self.mix.shape[0]
+        return self.label_sets.shape[0]
 
     @cached_property
     def by_image(self) -> Ints:
         """(n, c) pixels of each concept in each image."""
-        return self._by(torch.arange(self.images, device=self.mix.device)[:, None], self.images).T
+        return self._by(torch.arange(self.images, device=self.label_sets.device)[:, None], self.images).T
 
     @cached_property
     def by_pixel(self) -> Ints:
         """(c, pixels) images that show each concept at each pixel."""
-        return self._by(torch.arange(self.mix.shape[1], device=self.mix.device)[None], self.mix.shape[1])
+        pixels = self.label_sets.shape[1]
+        return self._by(torch.arange(pixels, device=self.label_sets.device)[None], pixels)
 
     def _by(self, cell: Tensor, cells: int) -> Ints:
-        key = self.mix.long() * cells + cell
-        counts = torch.bincount(key.flatten(), minlength=self.mixes * cells).reshape(self.mixes, cells)
+        pixel_keys = self.label_sets.long() * cells + cell
+        counts = torch.bincount(pixel_keys.flatten(), minlength=self.sets * cells).reshape(self.sets, cells)
         return whole(precise(self.holds) @ precise(counts))
 
 
@@ -117,7 +118,7 @@ def on_grid(labels: Tensor, grid: int) -> Tensor:
 def areas(masks: Masks, first: int) -> Areas:
     """Every image's pixels of each concept."""
     samples = np.arange(first, first + masks.images, dtype=np.int64)
-    return Areas(samples, masks.concepts, masks.by_image, masks.mix.shape[1])
+    return Areas(samples, masks.concepts, masks.by_image, masks.label_sets.shape[1])
 
 
 class Binning(Protocol):
@@ -126,93 +127,96 @@ class Binning(Protocol):
     bins: int
     """Bins of the joint counts."""
     steps: int
-    """Bins of the null's counts."""
+    """Bins of the counts of chance."""
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
         """What `bin` and `step` take, (n * grid * grid,) a unit, from (n, units, h, w) of those units.
 
         With `images`, one unit's images come that many at a time.
         """
 
-    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) numbers of levels exceeded, in the type of `like`."""
+    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) numbers of thresholds exceeded, in the type of `like`."""
 
-    def step(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) the same among the null's levels."""
+    def step(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) the same among the thresholds at which chance is counted."""
 
 
-class Tabled:
+class TabledBinning:
     """Bins by look-up of even cells: fast."""
 
-    def __init__(self, levels: Levels, device: torch.device) -> None:
-        self.levels = levels
-        self.bins, self.steps = levels.edges.shape[1] + 1, len(levels.null) + 1
-        self.bin_table = torch.from_numpy(levels.bin_table()).to(device)
-        self.null_table = torch.from_numpy(levels.null_table()).to(device)
+    def __init__(self, thresholds: Thresholds, device: torch.device) -> None:
+        self.thresholds = thresholds
+        self.bins, self.steps = thresholds.edges.shape[1] + 1, len(thresholds.chance_columns) + 1
+        self.bin_table = torch.from_numpy(thresholds.bin_table()).to(device)
+        self.chance_table = torch.from_numpy(thresholds.chance_table()).to(device)
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
         """Each unit's cells."""
-        return cells(maps, self.levels.low[units], self.levels.width[units], CELLS, grid, edge, images)
+        return cells(maps, self.thresholds.low[units], self.thresholds.width[units], CELLS, grid, edge, images)
 
-    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
+    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
         """(pixels,) number of edges at or below each cell."""
-        return looked_up(self.bin_table[unit], laid, like)
+        return looked_up(self.bin_table[unit], upsampled, like)
 
-    def step(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) number of the null's edges at or below each cell."""
-        return looked_up(self.null_table[unit], laid, like)
+    def step(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) the same among the edges at which chance is counted."""
+        return looked_up(self.chance_table[unit], upsampled, like)
 
     def folded(self, unit: int, by_cell: Tensor) -> Tensor:
-        """(mixes, cells) counts -> (mixes, bins) counts."""
+        """(label sets, cells) counts -> (label sets, bins) counts."""
         by_bin = by_cell.new_zeros(len(by_cell), self.bins)
         return by_bin.index_add_(1, self.bin_table[unit].int(), by_cell)
 
 
-class Compared:
-    """Bins by comparing activations with levels, strictly and without rounding."""
+class ComparedBinning:
+    """Bins by comparing activations with thresholds, strictly and without rounding."""
 
-    def __init__(self, levels: ExactLevels, device: torch.device) -> None:
-        self.cuts = torch.from_numpy(np.ascontiguousarray(levels.cuts)).to(device)
-        self.bins = self.steps = levels.cuts.shape[1] + 1
+    def __init__(self, thresholds: ExactThresholds, device: torch.device) -> None:
+        self.cuts = torch.from_numpy(np.ascontiguousarray(thresholds.cuts)).to(device)
+        self.bins = self.steps = thresholds.cuts.shape[1] + 1
 
-    def laid(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
         """Each unit's activations."""
         for block in torch.split(maps, images or len(maps)):
             yield from upsample(block.transpose(0, 1), (grid, grid), edge).flatten(1)
 
-    def bin(self, unit: int, laid: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) number of levels below each activation."""
-        return torch.searchsorted(self.cuts[unit], laid).to(like.dtype)
+    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
+        """(pixels,) number of thresholds below each activation."""
+        return torch.searchsorted(self.cuts[unit], upsampled).to(like.dtype)
 
     step = bin
 
 
-def binning(levels: AnyLevels, device: torch.device) -> Binning:
-    """The bins that levels of this kind make."""
-    return Tabled(levels, device) if isinstance(levels, Levels) else Compared(levels, device)
+def binning_of(thresholds: AnyThresholds, device: torch.device) -> Binning:
+    """The bins that thresholds of this kind make."""
+    return (
+        TabledBinning(thresholds, device) if isinstance(thresholds, Thresholds) else ComparedBinning(thresholds, device)
+    )
 
 
-def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> Joint:
+def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str) -> Joint:
     """Joint counts of (n, units, h, w) activations and masks on the same grid, for grids too fine for `_Counter`.
 
-    With few mixes the cells themselves are counted and folded into bins afterwards, which spares a look-up a pixel.
+    With few label sets the cells themselves are counted and folded into bins afterwards: no look-up for each pixel.
     """
-    made = binning(levels, maps.device)
-    direct = isinstance(made, Tabled) and masks.mixes * CELLS <= DIRECT
-    steps = CELLS if direct else made.bins
+    binning = binning_of(thresholds, maps.device)
+    direct = isinstance(binning, TabledBinning) and masks.sets * CELLS <= DIRECT
+    steps = CELLS if direct else binning.bins
     images = max(1, CHUNK // (4 * grid * grid))
-    mixed = [key(mix, masks.mixes, steps, wide=direct) for mix in torch.split(masks.mix, images)]
+    bases = [pixel_keys(part, masks.sets, steps, wide=direct) for part in torch.split(masks.label_sets, images)]
     holds = masks.holds if exact(masks) else precise(masks.holds)
     counts, total = [], []
     for unit in range(maps.shape[1]):
-        found = torch.zeros(masks.mixes * steps, dtype=torch.int64, device=maps.device)
-        for laid, mix in zip(made.laid(maps[:, unit : unit + 1], [unit], grid, edge, images), mixed, strict=True):
-            keys = laid.add_(mix) if direct else made.bin(unit, laid, mix).add_(mix)
-            found += torch.bincount(keys, minlength=len(found))
-        by_mix = found.reshape(masks.mixes, steps)
-        by_mix = made.folded(unit, by_mix) if isinstance(made, Tabled) and direct else by_mix
-        counts.append(holds @ by_mix.to(holds.dtype))
-        total.append(by_mix.sum(0))
+        by_key = torch.zeros(masks.sets * steps, dtype=torch.int64, device=maps.device)
+        parts = binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge, images)
+        for upsampled, base in zip(parts, bases, strict=True):
+            keys = upsampled.add_(base) if direct else binning.bin(unit, upsampled, base).add_(base)
+            by_key += torch.bincount(keys, minlength=len(by_key))
+        by_set = by_key.reshape(masks.sets, steps)
+        by_set = binning.folded(unit, by_set) if isinstance(binning, TabledBinning) and direct else by_set
+        counts.append(holds @ by_set.to(holds.dtype))
+        total.append(by_set.sum(0))
     per_image = masks.by_image
     return Joint(
         masks.concepts,
@@ -224,39 +228,41 @@ def joint(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -
     )
 
 
-def categories(maps: Tensor, labels: Tensor, category: Ints, levels: AnyLevels, grid: int, edge: str) -> Categories:
+def categories(
+    maps: Tensor, labels: Tensor, category: Ints, thresholds: AnyThresholds, grid: int, edge: str
+) -> Categories:
     """Pixels by bin over the images that hold each category; `category` (v,) is by concept number."""
-    made = binning(levels, maps.device)
+    binning = binning_of(thresholds, maps.device)
     images, pixels = len(maps), grid * grid
     holds = torch.from_numpy(holding(labels, category)).to(maps.device)
-    base = torch.arange(images, device=maps.device).repeat_interleave(pixels) * made.bins
+    base = torch.arange(images, device=maps.device).repeat_interleave(pixels) * binning.bins
     counts = []
     for unit in range(maps.shape[1]):
-        laid = next(made.laid(maps[:, unit : unit + 1], [unit], grid, edge))
-        by_image = counted(base, made.bin(unit, laid, base), images * made.bins).reshape(images, made.bins)
-        counts.append(precise(holds) @ precise(by_image))
+        upsampled = next(binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge))
+        by_image = counted(base, binning.bin(unit, upsampled, base), images * binning.bins)
+        counts.append(precise(holds) @ precise(by_image.reshape(images, binning.bins)))
     named = torch.bincount(labels.flatten(), minlength=len(category))
     return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
 
 
-def ends(maps: Tensor, masks: Masks, levels: ExactLevels, grid: int, edge: str) -> Ends:
+def ends(maps: Tensor, masks: Masks, thresholds: ExactThresholds, grid: int, edge: str) -> Ends:
     """The ends of each concept's activations in each bin."""
-    made = Compared(levels, maps.device)
-    mix = masks.mix.flatten().long() * made.bins
+    binning = ComparedBinning(thresholds, maps.device)
+    base = masks.label_sets.flatten().long() * binning.bins
     low, high = [], []
     for unit in range(maps.shape[1]):
-        laid = next(made.laid(maps[:, unit : unit + 1], [unit], grid, edge))
-        key = mix + made.bin(unit, laid, mix)
-        low.append(_by_concept(masks, key, laid, "amin", inf, made.bins))
-        high.append(_by_concept(masks, key, laid, "amax", -inf, made.bins))
+        upsampled = next(binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge))
+        keys = base + binning.bin(unit, upsampled, base)
+        low.append(_by_concept(masks, keys, upsampled, "amin", inf, binning.bins))
+        high.append(_by_concept(masks, keys, upsampled, "amax", -inf, binning.bins))
     return Ends(masks.concepts, torch.stack(low).cpu().numpy(), torch.stack(high).cpu().numpy())
 
 
-def _by_concept(masks: Masks, key: Tensor, laid: Tensor, how: str, end: float, bins: int) -> Tensor:
+def _by_concept(masks: Masks, keys: Tensor, activations: Tensor, how: str, end: float, bins: int) -> Tensor:
     """(c, bins) the 'amin' or 'amax' of a unit's activations by concept; `end` where there are none."""
-    by_mix = torch.full((masks.mixes * bins,), end, device=laid.device).scatter_reduce_(0, key, laid, how)
-    by_mix = by_mix.reshape(masks.mixes, bins)
-    return torch.stack([getattr(by_mix[held], how)(0) for held in masks.holds.bool()])
+    by_set = torch.full((masks.sets * bins,), end, device=activations.device)
+    by_set = by_set.scatter_reduce_(0, keys, activations, how).reshape(masks.sets, bins)
+    return torch.stack([getattr(by_set[held], how)(0) for held in masks.holds.bool()])
 
 
 def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
@@ -266,27 +272,29 @@ def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
     return np.stack([(found == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
 
 
-def joint_and_chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str) -> tuple[Joint, Chance]:
-    """Joint counts and the null's from the same laid-out activations."""
-    return _count(maps, masks, levels, grid, edge, True)  # type: ignore[return-value]
+def joint_and_chance(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str
+) -> tuple[Joint, Chance]:
+    """Joint counts and those of chance from the same upsampled activations."""
+    return _count(maps, masks, thresholds, grid, edge, True)  # type: ignore[return-value]
 
 
-def chance(maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, pretend: bool = True) -> Chance:
-    """The null's counts alone; without `pretend`, `shifted` stays 0."""
-    return _count(maps, masks, levels, grid, edge, False, pretend)[1]
+def chance(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str, pretend: bool = True) -> Chance:
+    """The counts of chance alone; without `pretend`, `shifted` stays 0."""
+    return _count(maps, masks, thresholds, grid, edge, False, pretend)[1]
 
 
 def _count(
-    maps: Tensor, masks: Masks, levels: AnyLevels, grid: int, edge: str, fine: bool, pretend: bool = True
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str, fine: bool, pretend: bool = True
 ) -> tuple[Joint | None, Chance]:
-    made = binning(levels, maps.device)
-    counter = _Counter(masks, made, levels.null, fine, pretend, maps.device)
+    binning = binning_of(thresholds, maps.device)
+    counter = _Counter(masks, binning, thresholds.chance_columns, fine, pretend, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
         numbers = list(range(start, min(units, start + step)))
-        for unit, laid in zip(numbers, made.laid(maps[:, numbers], numbers, grid, edge), strict=True):
-            counter.add(unit, laid)
+        for unit, upsampled in zip(numbers, binning.upsampled(maps[:, numbers], numbers, grid, edge), strict=True):
+            counter.add(unit, upsampled)
     return counter.joint() if fine else None, counter.chance()
 
 
@@ -311,24 +319,25 @@ def cells(
     # What lies between the ends before it is interpolated lies between them afterwards.
     inside = edge == "clamp" and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
     for block in torch.split(even, images or even.shape[1], 1):
-        laid = upsample(block, (grid, grid), edge)
+        upsampled = upsample(block, (grid, grid), edge)
         # Beyond the border activations are 0, which is not cell 0.
-        laid = laid if edge == "clamp" else (laid - low) * scale
-        yield from (laid if inside else laid.clamp_(0, count - 1)).int().flatten(1)
+        upsampled = upsampled if edge == "clamp" else (upsampled - low) * scale
+        yield from (upsampled if inside else upsampled.clamp_(0, count - 1)).int().flatten(1)
 
 
 class _Counter:
     """Counts units one by one against the masks of a shard."""
 
     def __init__(
-        self, masks: Masks, made: Binning, null: Ints, fine: bool, pretend: bool, device: torch.device
+        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, pretend: bool, device: torch.device
     ) -> None:
-        self.masks, self.made, self.null, self.fine, self.pretend = masks, made, null, fine, pretend
-        self.bins, self.steps = made.bins, made.steps
-        self.own_bins = key(masks.mix, masks.mixes, self.bins)
-        self.own = key(masks.mix, masks.mixes, self.steps)
-        self.next = key(masks.mix.roll(-1, 0), masks.mixes, self.steps)
-        pixels = masks.mix.shape[1]
+        self.masks, self.binning, self.chance_columns = masks, binning, chance_columns
+        self.fine, self.pretend = fine, pretend
+        self.bins, self.steps = binning.bins, binning.steps
+        self.own_bins = pixel_keys(masks.label_sets, masks.sets, self.bins)
+        self.own = pixel_keys(masks.label_sets, masks.sets, self.steps)
+        self.next = pixel_keys(masks.label_sets.roll(-1, 0), masks.sets, self.steps)
+        pixels = masks.label_sets.shape[1]
         place = torch.arange(pixels, device=device, dtype=torch.int32) * self.steps
         self.place = place.repeat(masks.images)
         self.where = masks.by_pixel
@@ -342,25 +351,25 @@ class _Counter:
         self.shifted: list[Tensor] = []
         self.crossed: list[Tensor] = []
 
-    def add(self, unit: int, laid: Tensor) -> None:
+    def add(self, unit: int, upsampled: Tensor) -> None:
         """Count one unit, laid out on the grid (n * pixels,)."""
         if self.fine:
-            by_mix = self._by_mix(self.own_bins, self.made.bin(unit, laid, self.own_bins), self.bins)
-            self.joints.append(self.holds @ by_mix)
-            self.totals.append(by_mix.sum(0))
-        step = self.made.step(unit, laid, self.place)
+            by_set = self._by_set(self.own_bins, self.binning.bin(unit, upsampled, self.own_bins), self.bins)
+            self.joints.append(self.holds @ by_set)
+            self.totals.append(by_set.sum(0))
+        step = self.binning.step(unit, upsampled, self.place)
         small = step.to(self.own.dtype)
         if not self.fine:
-            by_mix = self._by_mix(self.own, small, self.steps)
-            self.observed.append(self.holds @ by_mix)
-            self.totals.append(by_mix.sum(0))
+            by_set = self._by_set(self.own, small, self.steps)
+            self.observed.append(self.holds @ by_set)
+            self.totals.append(by_set.sum(0))
         if self.pretend:
-            self.shifted.append(self.holds @ self._by_mix(self.next, small, self.steps))
+            self.shifted.append(self.holds @ self._by_set(self.next, small, self.steps))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
         self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
 
-    def _by_mix(self, mixed: Tensor, step: Tensor, steps: int) -> Tensor:
-        return counted(mixed, step, self.masks.mixes * steps).reshape(-1, steps).to(self.holds.dtype)
+    def _by_set(self, base: Tensor, step: Tensor, steps: int) -> Tensor:
+        return counted(base, step, self.masks.sets * steps).reshape(-1, steps).to(self.holds.dtype)
 
     def joint(self) -> Joint:
         """The joint counts of all units added."""
@@ -369,12 +378,12 @@ class _Counter:
         return Joint(self.masks.concepts, joints, totals, present, images, self.masks.images)
 
     def chance(self) -> Chance:
-        """The null's counts of all units added."""
+        """The counts of chance of all units added."""
         present, images = self._presence()
         totals = above_edges(whole(torch.stack(self.totals)))
         if self.fine:
-            observed = above_edges(whole(torch.stack(self.joints)))[..., self.null]
-            totals = totals[:, self.null]
+            observed = above_edges(whole(torch.stack(self.joints)))[..., self.chance_columns]
+            totals = totals[:, self.chance_columns]
         else:
             observed = above_edges(whole(torch.stack(self.observed)))
         return Chance(
@@ -395,10 +404,10 @@ class _Counter:
         return per_image.sum(0), (per_image > 0).sum(0)
 
 
-def key(mix: Tensor, mixes: int, steps: int, wide: bool = False) -> Tensor:
-    """(pixels,) mix times steps, in the smallest type that holds a count's key; int32 where `wide`."""
-    small = torch.int16 if mixes * steps < 2**15 and not wide else torch.int32
-    return (mix.flatten().long() * steps).to(small)
+def pixel_keys(label_sets: Tensor, sets: int, steps: int, wide: bool = False) -> Tensor:
+    """(pixels,) number of the label set times `steps`, in the smallest type that holds the keys; int32 where `wide`."""
+    small = torch.int16 if sets * steps < 2**15 and not wide else torch.int32
+    return (label_sets.flatten().long() * steps).to(small)
 
 
 def looked_up(table: Tensor, cell: Tensor, like: Tensor) -> Tensor:
@@ -418,7 +427,7 @@ def precise(counts: Tensor) -> Tensor:
 
 def exact(masks: Masks) -> bool:
     """Whether float32 holds every sum of a shard's pixel counts."""
-    return masks.mix.numel() < 2**24
+    return masks.label_sets.numel() < 2**24
 
 
 def whole(counts: Tensor) -> NDArray[np.int64]:
@@ -426,11 +435,11 @@ def whole(counts: Tensor) -> NDArray[np.int64]:
     return counts.round().to(torch.int64).cpu().numpy()
 
 
-def cross(maps: Tensor, levels: AnyLevels) -> Cross:
+def cross(maps: Tensor, thresholds: AnyThresholds) -> Cross:
     """Sums of levels of (n, units, h, w) activations on their own grid."""
     flat = precise(maps.transpose(0, 1).flatten(1))
-    low = torch.from_numpy(levels.low).to(flat.device)[:, None]
-    step = torch.from_numpy(levels.span / CROSS_LEVELS).to(flat.device)[:, None]
+    low = torch.from_numpy(thresholds.low).to(flat.device)[:, None]
+    step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(flat.device)[:, None]
     level = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
     positive = (flat > 0).sum(1)
     return Cross(whole(level.sum(1)), whole(level @ level.T), whole(positive), flat.shape[1])

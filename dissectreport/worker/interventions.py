@@ -18,14 +18,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError, SegmenterError
-from dissectreport.networks.hooks import Edit, Opened, at_blocks, check_finite, edited, opened
+from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
+from dissectreport.networks.hooks import check_finite
 from dissectreport.run.plan import PAIR, Aim, Shard, blocks_of
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints, merge_all
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
-from dissectreport.worker.dissection import Models, Source, as_bytes, samples_of
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.observing import samples_of
+from dissectreport.worker.pictures import as_bytes
 
 Arrays = dict[str, NDArray[Any]]
 Units = tuple[int, ...]
@@ -59,19 +62,19 @@ class Bench:
         half = self.aim.precision == "bfloat16"
         return torch.autocast(self.models.device.type, torch.bfloat16, enabled=half)
 
-    def open(self, seed: int, first: int, count: int) -> Opened:
+    def open(self, seed: int, first: int, count: int) -> Prefix:
         """The network run up to the layer on some latents."""
         z = self.models.latents(seed, first, count)
         return self.open_on(z, first)
 
-    def open_on(self, z: Tensor, first: int) -> Opened:
+    def open_on(self, z: Tensor, first: int) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = self.models.made(z, lambda: opened(self.models.generator, self.aim.layer, z))
+            found = self.models.made(z, lambda: run_prefix(self.models.generator, self.aim.layer, z))
         check_finite(self.aim.layer, found.activations, first)
         return found
 
-    def images(self, at: Opened, activations: Tensor) -> Tensor:
+    def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations."""
         with self.autocast():
             return self.models.made(at.z, lambda: at.images(activations)).float()
@@ -86,12 +89,12 @@ class Bench:
         with self.autocast():
             return self.models.described(images)
 
-    def labels_at(self, at: Opened, activations: Tensor) -> Tensor:
+    def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
         with torch.no_grad():
             return self.labels(self.images(at, activations))
 
-    def areas(self, at: Opened, activations: Tensor) -> Ints:
+    def areas(self, at: Prefix, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
         return pixels_by_image(self.labels_at(at, activations), len(self.models.segmenter.vocabulary))
 
@@ -208,7 +211,7 @@ def make_gradients(source: Source, aim: Aim) -> Callable[[Shard], FirstOrder]:
     return work
 
 
-def first_order(bench: Bench, at: Opened, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
+def first_order(bench: Bench, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
     """The sums of activation × gradient of each concept's soft area, at (edited) activations."""
     effect, area = [], []
     for total, gradient in gradients(bench, at, activations, concepts):
@@ -217,7 +220,7 @@ def first_order(bench: Bench, at: Opened, activations: Tensor, concepts: Sequenc
     return FirstOrder(np.stack(effect), np.array(area))
 
 
-def gradients(bench: Bench, at: Opened, activations: Tensor, concepts: Sequence[int]) -> Iterator[tuple[float, Tensor]]:
+def gradients(bench: Bench, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> Iterator[tuple[float, Tensor]]:
     """For each concept its soft area in pixels over all images, and the gradient (n, units, h, w) of it."""
     leaf = activations.detach().requires_grad_()
     with torch.enable_grad():
@@ -297,7 +300,7 @@ def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shar
                 rows = np.flatnonzero(stood[:, turn] > 0)
                 if not len(rows):
                     continue
-                where = at_blocks(torch.from_numpy(places[:, turn]).to(labels.device), *shape)
+                where = inside_patches(torch.from_numpy(places[:, turn]).to(labels.device), *shape)
                 gains = [
                     bench.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
                     for units, values in zip(planting.sets, planting.values, strict=True)
@@ -362,7 +365,7 @@ def make_showing(source: Source, aim: Aim) -> Callable[[Showing], Arrays]:
     """The pass that makes the pictures of a concept or a unit."""
     bench = Bench(source.models(), aim)
 
-    def judging(samples: Sequence[int]) -> Opened:
+    def judging(samples: Sequence[int]) -> Prefix:
         z = torch.cat([bench.models.latents(aim.judging_seed, sample, 1) for sample in samples])
         return bench.open_on(z, samples[0])
 
@@ -382,7 +385,7 @@ def make_showing(source: Source, aim: Aim) -> Callable[[Showing], Arrays]:
         if showing.planted:
             there = judging([sample for sample, _ in showing.planted])
             places = torch.tensor([place for _, place in showing.planted], device=there.activations.device)
-            where = at_blocks(places, *there.activations.shape[2:])
+            where = inside_patches(places, *there.activations.shape[2:])
             edit = Edit(showing.units, torch.tensor(showing.values), where)
             with torch.no_grad():
                 found["planted_before"] = as_bytes(bench.images(there, there.activations))
@@ -392,7 +395,7 @@ def make_showing(source: Source, aim: Aim) -> Callable[[Showing], Arrays]:
     return work
 
 
-def heat(bench: Bench, at: Opened, showing: Showing) -> NDArray[np.float32]:
+def heat(bench: Bench, at: Prefix, showing: Showing) -> NDArray[np.float32]:
     """(n, h, w) pixels of the concept gained by switching the units on in each cell, to first order."""
     ((_, gradient),) = gradients(bench, at, at.activations, [showing.concept])
     chosen = list(showing.units)
@@ -433,14 +436,14 @@ class Request:
     places: Units = ()
     """Numbers of places, row by row; () for everywhere."""
 
-    def edits(self, at: Opened, following: Opened) -> list[Edit]:
+    def edits(self, at: Prefix, following: Prefix) -> list[Edit]:
         """The edits of activations, one a place; `following` has the next latents."""
         kept = following.activations[:, list(self.units)]
         values = torch.tensor(self.values) if self.values else kept
         if not self.places:
             return [Edit(self.units, values)]
         shape = at.activations.shape[2:]
-        where = [at_blocks(torch.tensor([place], device=kept.device), *shape) for place in self.places]
+        where = [inside_patches(torch.tensor([place], device=kept.device), *shape) for place in self.places]
         return [Edit(self.units, values, inside) for inside in where]
 
 

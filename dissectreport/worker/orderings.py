@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError
-from dissectreport.networks.hooks import Edit, Opened, at_blocks
+from dissectreport.networks.edits import Edit, Prefix, inside_patches
 from dissectreport.run.plan import PAIR, Aim, Budget, blocks_of
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.worker.dissection import Source
 from dissectreport.worker.interventions import Arrays, Bench, Units, first_order
+from dissectreport.worker.loaded_networks import Source
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def make_orders(source: Source, aim: Aim, budget: Budget) -> Callable[[Lesson], 
     return work
 
 
-def open_samples(bench: Bench, samples: Sequence[int]) -> Opened:
+def open_samples(bench: Bench, samples: Sequence[int]) -> Prefix:
     """The network run up to the layer on choosing latents that are picked out."""
     z = torch.cat([bench.models.latents(bench.aim.choosing_seed, int(sample), 1) for sample in samples])
     return bench.open_on(z, int(samples[0]))
@@ -134,7 +134,7 @@ def candidates(bench: Bench, budget: Budget, lesson: Lesson, concept: int) -> tu
         places = random.choice(len(likely), tries, replace=False, p=likely / likely.sum())
         gained = []
         for place in places.tolist():
-            where = at_blocks(torch.full((len(before),), place, device=before.device), *shape)
+            where = inside_patches(torch.full((len(before),), place, device=before.device), *shape)
             after = bench.labels_at(at, Edit(every, values, where)(at.activations))
             gain = (after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))
             stands = there.flatten(1)[:, place] > 0
@@ -198,7 +198,7 @@ class _Alpha:
         """(n,) probability of the concept at each place, minus it where `adding` (n,) units are switched on."""
         at = open_samples(self.bench, samples.tolist())
         spots = torch.from_numpy(places).to(at.activations.device)
-        inside = at_blocks(spots, *at.activations.shape[2:]).to(at.activations.dtype)
+        inside = inside_patches(spots, *at.activations.shape[2:]).to(at.activations.dtype)
         share = self.weight.view(1, -1, 1, 1) * inside
         on = adding.to(share.device)
         changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)

@@ -10,7 +10,8 @@ import pandas as pd
 from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints, spread, union
-from dissectreport.stats.null import Chance
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import intersection_over_union
 
 
 def concept_table(
@@ -95,7 +96,6 @@ def _best_mask(choosing: Half, scoring: Half, number: int) -> float:
     order = np.argsort(-often, kind="stable")
     pixels = np.arange(1, len(order) + 1)
     overlap = np.cumsum(often[order])
-    best = int(np.argmax(overlap / (pixels * choosing[3] + often.sum() - overlap)))
+    best = int(intersection_over_union(overlap, pixels * choosing[3], often.sum()).argmax())
     chosen = order[: best + 1]
-    both = there[chosen].sum()
-    return float(both / max(len(chosen) * scoring[3] + there.sum() - both, 1))
+    return float(intersection_over_union(there[chosen].sum(), len(chosen) * scoring[3], there.sum()))

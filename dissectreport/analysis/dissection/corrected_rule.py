@@ -1,7 +1,8 @@
 """Labels that are corrected for chance: chosen on one half of the groups, scored on the other.
 
-Nothing that is printed was both chosen and scored on the same images. For every unit and concept the level is the one
-of largest excess on the even groups; IoU, null, excess, their intervals and p come from the odd groups.
+Nothing that is printed was both chosen and scored on the same images. For every unit and concept the threshold is the
+one of largest chance-corrected IoU on the even groups. IoU, its chance level, the chance-corrected IoU, their intervals
+and p come from the odd groups.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochber
 from dissectreport.analysis.common.student import upper_tail
 from dissectreport.run.plan import GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
-from dissectreport.stats.null import Chance
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance, intersection_over_union
 
-EXCESS = 0.04
+LEAST_CORRECTED_IOU = 0.04
 Q = 0.05
 FEWEST_IMAGES = 20
 """A concept in fewer images of either half is not tested."""
@@ -48,7 +50,7 @@ class Groups:
     expected: Floats
     """(g, units, c, t) overlap expected by chance."""
     on: Floats
-    """(g, units, t) pixels above the level."""
+    """(g, units, t) pixels above the threshold."""
     present: Floats
     """(g, c) pixels that show the concept."""
     images: Ints
@@ -69,7 +71,7 @@ class Groups:
         paired: dict[int, Chance] = {}
         alone: dict[int, Chance] = {}
         for group, chance in shards:
-            # One image has no other to be paired with: beside others it would count as agreement without a null.
+            # One image has no other to be paired with: beside others its overlap would have no chance level.
             held = paired if chance.samples > 1 else alone
             part = sliced(chance, units, among)
             held[group] = held[group].merge(part) if group in held else part
@@ -113,18 +115,10 @@ def sliced(chance: Chance, units: slice, among: Ints | None = None) -> Chance:
     return Chance(**fields | {"on": chance.on[units].copy(), "where": chance.where[kept, :0]})
 
 
-def blocks(units: int, concepts: int, levels: int) -> list[slice]:
+def blocks(units: int, concepts: int, thresholds: int) -> list[slice]:
     """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
-    size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * levels, 1) * 8))
+    size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * thresholds, 1) * 8))
     return [slice(first, min(first + size, units)) for first in range(0, units, size)]
-
-
-def agreement(observed: Floats, expected: Floats, on: Floats, present: Floats) -> tuple[Floats, Floats, Floats]:
-    """IoU, the null's IoU, and the excess (IoU - null) / (1 - null), elementwise; 0 where nothing is there."""
-    both = on + present
-    iou = observed / np.maximum(both - observed, 1e-9)
-    null = expected / np.maximum(both - expected, 1e-9)
-    return iou, null, (iou - null) / np.maximum(1 - null, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -135,25 +129,26 @@ class Scores:
     """(c,) concept numbers."""
     tested: NDArray[np.bool_]
     """(c,) whether the concept is in enough images of both halves."""
-    level: Ints
-    """(units, c) number of the null's level with the largest excess on the choosing half."""
+    threshold: Ints
+    """(units, c) column, among the thresholds at which chance is counted, of the largest chance-corrected IoU on the
+    choosing half."""
     chosen: Floats
-    """(units, c) that excess, on the choosing half: an order, never printed as a score."""
+    """(units, c) that chance-corrected IoU, on the choosing half: an order, never printed as a score."""
     iou: Jackknife
-    """(units, c) and so on, on the scoring half at the chosen level."""
-    null: Jackknife
-    excess: Jackknife
+    """(units, c) and so on, on the scoring half at the chosen threshold."""
+    chance_level: Jackknife
+    corrected_iou: Jackknife
     expected: Floats
     """(units, c) pixels of overlap expected by chance on the scoring half."""
-    tail: Floats
-    """(units, c) share of the scoring half's pixels above the chosen level."""
+    on_fraction: Floats
+    """(units, c) share of the scoring half's pixels above the chosen threshold."""
     curves: tuple[Floats, Floats, Floats]
-    """IoU (units, c, t), null (units, c, t) and share above (units, t) at every level, on the scoring half."""
+    """IoU (units, c, t), its chance level, and on-fraction (units, t) at every threshold, on the scoring half."""
     band: tuple[Floats, Floats] | None
     """Ends (units, t) of the interval of each unit's IoU with its leading concept, where a rule has intervals."""
     resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
-    """(replicates, units, c) largest excess in a bootstrap replicate of the choosing groups, and the excess at its
-    level in one of the scoring groups; empty where a rule resamples in its own way."""
+    """(replicates, units, c) largest chance-corrected IoU in a bootstrap replicate of the choosing groups, and that at
+    the same threshold in a replicate of the scoring groups; empty where a rule resamples in its own way."""
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -170,23 +165,24 @@ class Scores:
             return Jackknife(value, without, of(first).sizes)
 
         bands = [part.band for part in parts if part.band is not None]
+        lows, highs = [low for low, _ in bands], [high for _, high in bands]
         return cls(
-            first.concepts,
-            first.tested,
-            joined(lambda part: part.level),
-            joined(lambda part: part.chosen),
-            jackknife(lambda part: part.iou),
-            jackknife(lambda part: part.null),
-            jackknife(lambda part: part.excess),
-            joined(lambda part: part.expected),
-            joined(lambda part: part.tail),
-            (
+            concepts=first.concepts,
+            tested=first.tested,
+            threshold=joined(lambda part: part.threshold),
+            chosen=joined(lambda part: part.chosen),
+            iou=jackknife(lambda part: part.iou),
+            chance_level=jackknife(lambda part: part.chance_level),
+            corrected_iou=jackknife(lambda part: part.corrected_iou),
+            expected=joined(lambda part: part.expected),
+            on_fraction=joined(lambda part: part.on_fraction),
+            curves=(
                 joined(lambda part: part.curves[0]),
                 joined(lambda part: part.curves[1]),
                 joined(lambda part: part.curves[2]),
             ),
-            (np.concatenate([low for low, _ in bands]), np.concatenate([high for _, high in bands])) if bands else None,
-            (joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
+            band=(np.concatenate(lows), np.concatenate(highs)) if bands else None,
+            resampled=(joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
         )
 
 
@@ -194,29 +190,29 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
     """Choose on the even groups and score on the odd; `pixels` is the number of pixels of the grid."""
     choosing, scoring = groups.half(odd=False), groups.half(odd=True)
     tested = _tested(choosing, scoring)
-    choice = _excess_of(choosing, np.ones(len(choosing.numbers)))
-    level = choice.argmax(-1)
-    picked = {name: _at_level(scoring, name, level) for name in ("observed", "expected", "on")}
+    choice = _corrected_iou_of(choosing, np.ones(len(choosing.numbers)))
+    threshold = choice.argmax(-1)
+    picked = {name: _at_threshold(scoring, name, threshold) for name in ("observed", "expected", "on")}
     total = {name: value.sum(0) for name, value in picked.items()} | {"present": scoring.present.sum(0)}
     without = {name: total[name] - value for name, value in (picked | {"present": scoring.present}).items()}
     whole, less = _agreement_of(total), _agreement_of(without)
-    iou, null, excess = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
+    iou, chance_level, corrected_iou = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
     resampled = _bootstrap(choosing, scoring, tested, replicates)
     spots = max(int(scoring.samples.sum()) * pixels, 1)
-    chosen = np.take_along_axis(choice, level[..., None], -1)[..., 0]
+    chosen = np.take_along_axis(choice, threshold[..., None], -1)[..., 0]
     return Scores(
-        groups.concepts,
-        tested,
-        level,
-        chosen,
-        iou,
-        null,
-        excess,
-        total["expected"],
-        total["on"] / spots,
-        _curves(scoring, spots),
-        _bands(scoring, leading(chosen, tested)) if len(tested) else None,
-        resampled,
+        concepts=groups.concepts,
+        tested=tested,
+        threshold=threshold,
+        chosen=chosen,
+        iou=iou,
+        chance_level=chance_level,
+        corrected_iou=corrected_iou,
+        expected=total["expected"],
+        on_fraction=total["on"] / spots,
+        curves=_curves(scoring, spots),
+        band=_bands(scoring, leading(chosen, tested)) if len(tested) else None,
+        resampled=resampled,
     )
 
 
@@ -224,59 +220,59 @@ def _tested(choosing: Groups, scoring: Groups) -> NDArray[np.bool_]:
     return np.asarray((choosing.images.sum(0) >= FEWEST_IMAGES) & (scoring.images.sum(0) >= FEWEST_IMAGES))
 
 
-def _excess_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
-    """(units, c, t) excess of weighted groups."""
+def _corrected_iou_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
+    """(units, c, t) chance-corrected IoU of weighted groups."""
     observed, expected, on, present = (
         np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
     )
-    return agreement(observed, expected, on[:, None], present[None, :, None])[2]
+    return against_chance(observed, expected, on[:, None], present[None, :, None])[2]
 
 
-def _at_level(half: Groups, name: str, level: Ints) -> Floats:
-    """(g, units, c) counts at each pair's level."""
+def _at_threshold(half: Groups, name: str, threshold: Ints) -> Floats:
+    """(g, units, c) counts at each pair's threshold."""
     values = getattr(half, name)
     if name == "on":
-        values = np.broadcast_to(values[:, :, None], (*values.shape[:2], level.shape[1], values.shape[2]))
-    return np.take_along_axis(values, level[None, ..., None], -1)[..., 0]
+        values = np.broadcast_to(values[:, :, None], (*values.shape[:2], threshold.shape[1], values.shape[2]))
+    return np.take_along_axis(values, threshold[None, ..., None], -1)[..., 0]
 
 
 def _agreement_of(sums: dict[str, Floats]) -> tuple[Floats, Floats, Floats]:
     present = sums["present"][..., None, :]
-    return agreement(sums["observed"], sums["expected"], sums["on"], present)
+    return against_chance(sums["observed"], sums["expected"], sums["on"], present)
 
 
 def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
     on = scoring.on.sum(0)
-    iou, null, _ = agreement(
+    iou, chance_level, _ = against_chance(
         scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
     )
-    return iou, null, on / spots
+    return iou, chance_level, on / spots
 
 
 def leading(chosen: Floats, tested: NDArray[np.bool_]) -> Ints:
-    """(units,) the column of largest chosen excess among those that are tested, or among all where none is."""
+    """(units,) the column of largest `chosen` among the concepts that are tested, or among all where none is."""
     return np.asarray(np.where(tested, chosen, -np.inf if tested.any() else chosen - 2).argmax(1))
 
 
 def _bands(scoring: Groups, columns: Ints) -> tuple[Floats, Floats]:
-    """(units, t) ends of the interval of each unit's IoU with the concept in its column, at every level."""
+    """(units, t) ends of the interval of each unit's IoU with the concept in its column, at every threshold."""
     observed = np.take_along_axis(scoring.observed, columns[None, :, None, None], 2)[:, :, 0]
     parts = (observed, scoring.on, scoring.present[:, columns, None])
     whole = [value.sum(0) for value in parts]
-    iou = [
-        both / np.maximum(above + there - both, 1e-9)
-        for both, above, there in (whole, [s - v for s, v in zip(whole, parts, strict=True)])
-    ]
-    return Jackknife(iou[0], iou[1], scoring.samples).share_interval()
+    without = [total - part for total, part in zip(whole, parts, strict=True)]
+    return Jackknife(
+        intersection_over_union(*whole), intersection_over_union(*without), scoring.samples
+    ).share_interval()
 
 
 def _bootstrap(
     choosing: Groups, scoring: Groups, tested: NDArray[np.bool_], replicates: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(replicates, units, c) largest excess of resampled choosing groups, and that level's excess on scoring groups.
+    """(replicates, units, c) largest chance-corrected IoU of resampled choosing groups, and that at its threshold of
+    resampled scoring groups.
 
     Counts of units come from an argmax and a threshold, where the jackknife is invalid; both halves are resampled.
-    Concepts that are not tested have an excess of minus infinity.
+    Concepts that are not tested have a chance-corrected IoU of minus infinity.
     """
     random = np.random.RandomState(0)
     shape = (replicates, choosing.on.shape[1], len(tested))
@@ -285,11 +281,11 @@ def _bootstrap(
         return chosen, scored
     choosing, scoring = _narrow(choosing, tested), _narrow(scoring, tested)
     for replicate in range(replicates):
-        best = _excess_of(choosing, _resampled(random, len(choosing.numbers)))
-        level = best.argmax(-1)[..., None]
-        chosen[replicate][:, tested] = np.take_along_axis(best, level, -1)[..., 0]
-        rival = _excess_of(scoring, _resampled(random, len(scoring.numbers)))
-        scored[replicate][:, tested] = np.take_along_axis(rival, level, -1)[..., 0]
+        best = _corrected_iou_of(choosing, _resampled(random, len(choosing.numbers)))
+        threshold = best.argmax(-1)[..., None]
+        chosen[replicate][:, tested] = np.take_along_axis(best, threshold, -1)[..., 0]
+        rival = _corrected_iou_of(scoring, _resampled(random, len(scoring.numbers)))
+        scored[replicate][:, tested] = np.take_along_axis(rival, threshold, -1)[..., 0]
     return chosen, scored
 
 
@@ -306,13 +302,13 @@ def _resampled(random: np.random.RandomState, groups: int) -> NDArray[np.float32
 
 
 @dataclass(frozen=True)
-class Verdict:
+class UnitLabels:
     """Each unit's label, and whether it stands."""
 
     column: Ints
     """(units,) column of the label among the scores' concepts, -1 where nothing is tested."""
     runner_up: Ints
-    """(units,) column of the second largest chosen excess, -1 where there is none."""
+    """(units,) column of the second largest chosen chance-corrected IoU, -1 where there is none."""
     p: Floats
     """(units,)"""
     q: Floats
@@ -320,7 +316,7 @@ class Verdict:
     interpretable: NDArray[np.bool_]
     """(units,) whether the rule calls the unit interpretable."""
     beats_chance: NDArray[np.bool_]
-    """(units,) whether the excess is large enough and beyond doubt, whatever the rule."""
+    """(units,) whether the chance-corrected IoU is large enough and beyond doubt, whatever the rule."""
     stability: Floats
     """(units,) share of bootstrap replicates with the same label."""
     labels: Ints
@@ -329,8 +325,8 @@ class Verdict:
     """(replicates, units) whether the unit is interpretable in each replicate."""
 
 
-def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
-    """The label of largest chosen excess among the tested concepts (or `among` (c,) of them), and its test."""
+def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
+    """The label of largest `chosen` among the tested concepts (or `among` (c,) of them), and its test."""
     allowed = scores.tested if among is None else scores.tested & among
     units = len(scores.chosen)
     if not allowed.any():
@@ -340,29 +336,31 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> Verdict:
     ranked = np.argsort(-order, axis=1, kind="stable")
     column = ranked[:, 0]
     runner_up = ranked[:, 1] if allowed.sum() > 1 else np.full(units, -1)
-    p = scores.excess.p_above()[rows, column]
+    p = scores.corrected_iou.p_above()[rows, column]
     q = benjamini_hochberg(p)
-    beats_chance = (scores.excess.value[rows, column] >= EXCESS) & (q < Q)
+    beats_chance = (scores.corrected_iou.value[rows, column] >= LEAST_CORRECTED_IOU) & (q < Q)
     labels, passed = _replicated(scores, allowed)
     stability = (labels == column).mean(0)
-    return Verdict(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
+    return UnitLabels(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
 
 
-def _nothing(units: int, replicates: int) -> Verdict:
+def _nothing(units: int, replicates: int) -> UnitLabels:
     """The verdict where no concept is tested."""
     none, sure = np.full(units, -1), np.ones(units)
     no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
-    return Verdict(none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool))
+    return UnitLabels(
+        none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
+    )
 
 
 def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
     """(replicates, units) each replicate's label, and whether it passes the same test, with the measured error."""
     chosen, scored = scores.resampled
     labels = np.flatnonzero(allowed)[chosen[:, :, allowed].argmax(-1)]
-    excess = np.take_along_axis(scored, labels[..., None], -1)[..., 0].astype(np.float64)
-    if scores.excess.freedom < 1:
+    corrected_iou = np.take_along_axis(scored, labels[..., None], -1)[..., 0].astype(np.float64)
+    if scores.corrected_iou.freedom < 1:
         return labels, np.zeros(labels.shape, bool)
-    error = scores.excess.error()[np.arange(labels.shape[1]), labels]
-    t = np.divide(excess, error, out=np.full_like(excess, -np.inf), where=error > 0)
-    q = np.stack([benjamini_hochberg(row) for row in upper_tail(t, scores.excess.freedom)])
-    return labels, np.asarray((excess >= EXCESS) & (q < Q))
+    error = scores.corrected_iou.error()[np.arange(labels.shape[1]), labels]
+    t = np.divide(corrected_iou, error, out=np.full_like(corrected_iou, -np.inf), where=error > 0)
+    q = np.stack([benjamini_hochberg(row) for row in upper_tail(t, scores.corrected_iou.freedom)])
+    return labels, np.asarray((corrected_iou >= LEAST_CORRECTED_IOU) & (q < Q))

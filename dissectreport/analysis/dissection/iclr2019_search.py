@@ -1,4 +1,4 @@
-"""The ICLR 2019 rule's search for each unit's level and label: mutual information over joint entropy.
+"""The ICLR 2019 rule's search for each unit's threshold and label: mutual information over joint entropy.
 
 Everything is counted on samples of their own. A unit's share is that of the images that hold the concept's
 category, the concept's share is that of all images: the arithmetic of the published code, with its guards.
@@ -13,6 +13,7 @@ import numpy as np
 from dissectreport.stats.base import Floats, Ints, spread
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.ends import Ends, Singles
+from dissectreport.stats.iou import intersection_over_union
 from dissectreport.stats.joint import Joint, above_edges
 
 RAREST = 1e-3
@@ -23,12 +24,12 @@ AGREEMENT = 0.8
 
 @dataclass(frozen=True)
 class Search:
-    """The best level of every unit for every concept number."""
+    """The best threshold of every unit for every concept number."""
 
     ratio: Floats
     """(units, v) largest information over entropy."""
     column: Ints
-    """(units, v) number of the level where it is reached."""
+    """(units, v) number of the threshold where it is reached."""
     iou: Floats
     """(units, v) IoU there."""
     agreement: Floats
@@ -41,26 +42,26 @@ class Search:
 
     @property
     def own(self) -> Ints:
-        """(units,) number of the label's level."""
+        """(units,) number of the label's threshold."""
         return np.take_along_axis(self.column, self.label[:, None], 1)[:, 0]
 
 
-def search(joint: Joint, ends: Ends, categories: Categories, category: Ints, levels: Singles) -> Search:
-    """The search over rising `levels` (units, t), the lowest below everything; `category` (v,) by number."""
+def search(joint: Joint, ends: Ends, categories: Categories, category: Ints, thresholds: Singles) -> Search:
+    """The search over rising `thresholds` (units, t), the lowest below everything; `category` (v,) by number."""
     numbers = np.arange(len(category))
     pixels = joint.total[0].sum()
     share = categories.named / pixels
-    within = spread(share_above(joint, ends, levels), joint.concepts, numbers, 1, 1.0)
+    within = spread(share_above(joint, ends, thresholds), joint.concepts, numbers, 1, 1.0)
     seen = categories.images * (pixels // joint.samples)
     among = above_edges(categories.bins) / np.maximum(seen, 1)[:, None]
     if among.shape[1] == 1:
         among = above_edges(joint.total)[:, None] / pixels
-    parts = [_unit(within[unit], among[unit, category], share, levels[unit]) for unit in range(len(levels))]
+    parts = [_unit(within[unit], among[unit, category], share, thresholds[unit]) for unit in range(len(thresholds))]
     return Search(*(np.stack(part) for part in zip(*parts, strict=True)))
 
 
-def share_above(joint: Joint, ends: Ends, levels: Singles) -> Floats:
-    """(units, c, t) share of each concept's pixels above each level, interpolated between activations.
+def share_above(joint: Joint, ends: Ends, thresholds: Singles) -> Floats:
+    """(units, c, t) share of each concept's pixels above each threshold, interpolated between activations.
 
     The k-th smallest of n activations stands at (k - 1/2) / n, as in the reference's sketch of quantiles.
     """
@@ -68,23 +69,23 @@ def share_above(joint: Joint, ends: Ends, levels: Singles) -> Floats:
     n = np.maximum(joint.present, 1)[None, :, None]
     low, high = (end.astype(np.float64) for end in ends.around())
     with np.errstate(invalid="ignore"):
-        between = (levels[:, None] - low) / (high - low)
+        between = (thresholds[:, None] - low) / (high - low)
     return np.asarray(np.where((above > 0) & (above < n), (above + 0.5 - between) / n, above / n))
 
 
-def _unit(within: Floats, on: Floats, share: Floats, levels: Singles) -> tuple[Floats, Ints, Floats, Floats]:
-    """One unit's search, from shares above the levels of each concept's (v, t) and its category's pixels."""
+def _unit(within: Floats, on: Floats, share: Floats, thresholds: Singles) -> tuple[Floats, Ints, Floats, Floats]:
+    """One unit's search, from shares above the thresholds of each concept's (v, t) and its category's pixels."""
     both = within * share[:, None]
     table = quadrants(both, on, share[:, None])
     agreement = both + table[1, 1]
-    ratio = np.where((agreement > AGREEMENT) & (levels > 0), information_ratio(table), 0)
+    ratio = np.where((agreement > AGREEMENT) & (thresholds > 0), information_ratio(table), 0)
     ratio[:, 0] = 0
     ratio[share < RAREST] = 0
-    # From the highest level down, so that equal ratios give the smaller tail, as in the reference.
+    # From the highest threshold down, so that equal ratios give the smaller on-fraction, as in the reference.
     best = ratio.shape[1] - 1 - ratio[:, ::-1].argmax(1)
     rows = np.arange(len(best))
-    iou = both / np.maximum(share[:, None] + on - both, 1e-20)
-    return ratio[rows, best], best, iou[rows, best], agreement[rows, best]
+    overlap, above = both[rows, best], np.broadcast_to(on, both.shape)[rows, best]
+    return ratio[rows, best], best, intersection_over_union(overlap, above, share), agreement[rows, best]
 
 
 def quadrants(both: Floats, on: Floats, present: Floats) -> Floats:

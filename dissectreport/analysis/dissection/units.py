@@ -18,18 +18,19 @@ from dissectreport.analysis.dissection.corrected_rule import (
     FEWEST_IMAGES,
     Groups,
     Scores,
-    Verdict,
+    UnitLabels,
     blocks,
     judge,
     score,
 )
 from dissectreport.analysis.results.dissection import Curves, no_counts
 from dissectreport.stats.base import Floats, Ints, union
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.iou import intersection_over_union, largest_iou, lift
 from dissectreport.stats.joint import Joint, above_edges
-from dissectreport.stats.levels import AnyLevels
-from dissectreport.stats.null import Chance
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import AnyThresholds
 
 Chances = Callable[[], Iterable[tuple[int, Chance]]]
 """Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
@@ -53,7 +54,7 @@ class Counted:
     name: str
     shape: tuple[int, int, int]
     """Units, height, width."""
-    levels: AnyLevels
+    thresholds: AnyThresholds
     chances: Chances
     joint: Joint
     """Over all samples."""
@@ -98,10 +99,10 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
     return Units(
         counted,
         unit_table(counted, scores, verdict, words, position_only),
-        category_labels(scores, verdict, words, counted.levels),
-        pair_table(scores, words, counted.levels),
+        category_labels(scores, verdict, words, counted.thresholds),
+        pair_table(scores, words, counted.thresholds),
         *counts_of(controls(counted, scores, words, verdict)),
-        leading_curves(scores, verdict, counted.levels),
+        leading_curves(scores, verdict, counted.thresholds),
         most_correlated(counted.cross),
         kind,
         samples,
@@ -116,11 +117,11 @@ def scored(
     Where it takes several blocks, only concepts that matter are scored, and those `wanted`: of a thousand that occur
     in some image or other, a tenth can be tested.
     """
-    units, levels = counted.shape[0], len(counted.levels.null)
-    parts, among = blocks(units, len(counted.joint.concepts), levels), None
+    units, thresholds = counted.shape[0], len(counted.thresholds.chance_columns)
+    parts, among = blocks(units, len(counted.joint.concepts), thresholds), None
     if len(parts) > 1:
         among = mattering(chances(), vocabulary, wanted)
-        parts = blocks(units, len(among), levels)
+        parts = blocks(units, len(among), thresholds)
     return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
 
 
@@ -168,7 +169,7 @@ class Words:
         return np.array([c == category for c in self.category(np.arange(len(self.concepts)))])
 
 
-def figures(scores: Scores, rows: Ints, columns: Ints, levels: AnyLevels) -> dict[str, NDArray[np.float64]]:
+def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds) -> dict[str, NDArray[np.float64]]:
     """The printed figures of (unit, concept column) pairs; NaN where the column is -1."""
     there = columns >= 0
     at = np.where(there, columns, 0)
@@ -176,19 +177,19 @@ def figures(scores: Scores, rows: Ints, columns: Ints, levels: AnyLevels) -> dic
     def pick(jack: Jackknife) -> Jackknife:
         return Jackknife(jack.value[rows, at], jack.without[:, rows, at], jack.sizes)
 
-    iou, null, excess = pick(scores.iou), pick(scores.null), pick(scores.excess)
-    lift = lifted(iou, null, scores.expected[rows, at])
+    iou, chance_level, corrected_iou = pick(scores.iou), pick(scores.chance_level), pick(scores.corrected_iou)
+    lift = lifted(iou, chance_level, scores.expected[rows, at])
     iou_low, iou_high = iou.share_interval()
-    excess_low, excess_high = excess.interval()
+    excess_low, excess_high = corrected_iou.interval()
     lift_low, lift_high = lift.ratio_interval()
     found = {
-        "level": levels.values()[:, levels.null][rows, scores.level[rows, at]].astype(np.float64),
-        "tail": scores.tail[rows, at],
+        "level": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(np.float64),
+        "tail": scores.on_fraction[rows, at],
         "iou": iou.value,
         "iou_low": iou_low,
         "iou_high": iou_high,
-        "null": null.value,
-        "excess": excess.value,
+        "null": chance_level.value,
+        "excess": corrected_iou.value,
         "excess_low": excess_low,
         "excess_high": excess_high,
         "lift": lift.value,
@@ -198,25 +199,25 @@ def figures(scores: Scores, rows: Ints, columns: Ints, levels: AnyLevels) -> dic
     return {name: np.where(there, value, np.nan) for name, value in found.items()}
 
 
-def lifted(iou: Jackknife, null: Jackknife, expected: Floats) -> Jackknife:
-    """IoU over the null's IoU; NaN where too little overlap is expected for the ratio to mean anything."""
+def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackknife:
+    """IoU over its chance level; NaN where too little overlap is expected for the ratio to mean anything."""
     enough = expected >= FEWEST_EXPECTED
     with np.errstate(divide="ignore", invalid="ignore"):
         return Jackknife(
-            np.where(enough, iou.value / null.value, np.nan),
-            np.where(enough, iou.without / null.without, np.nan),
+            np.where(enough, lift(iou.value, chance_level.value), np.nan),
+            np.where(enough, lift(iou.without, chance_level.without), np.nan),
             iou.sizes,
         )
 
 
 def unit_table(
-    counted: Counted, scores: Scores, verdict: Verdict, words: Words, position_only: pd.Series
+    counted: Counted, scores: Scores, verdict: UnitLabels, words: Words, position_only: pd.Series
 ) -> pd.DataFrame:
     """One row a unit."""
     units = counted.shape[0]
     rows = np.arange(units)
-    found = figures(scores, rows, verdict.column, counted.levels)
-    second = figures(scores, rows, verdict.runner_up, counted.levels)
+    found = figures(scores, rows, verdict.column, counted.thresholds)
+    second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
     share = {int(n): p for n, p in zip(scores.concepts, shares(counted.scoring, scores.concepts, counted), strict=True)}
     area = np.array([share.get(n, np.nan) for n in numbers])
@@ -230,7 +231,7 @@ def unit_table(
             "q": verdict.q,
             "interpretable": verdict.interpretable,
             "beats_chance": verdict.beats_chance,
-            "attainable": np.minimum(area, found["tail"]) / np.maximum(np.maximum(area, found["tail"]), 1e-12),
+            "attainable": largest_iou(found["tail"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
             "runner_up_excess": second["excess"],
@@ -256,9 +257,9 @@ def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> di
     for unit, c in enumerate(column):
         k = at.get(int(scores.concepts[c])) if c >= 0 else None
         if k is not None:
-            above = slice(int(counted.levels.null[scores.level[unit, c]]) + 1, None)
+            above = slice(int(counted.thresholds.chance_columns[scores.threshold[unit, c]]) + 1, None)
             both, on = joint.joint[unit, k, above].sum(), joint.total[unit, above].sum()
-            exact[unit] = both / max(on + joint.present[k] - both, 1)
+            exact[unit] = intersection_over_union(both, on, joint.present[k])
             precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
             correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
     f1 = 2 * iou / (1 + iou)
@@ -307,7 +308,11 @@ def states(cross: Cross) -> list[str]:
 
 
 def category_labels(
-    scores: Scores, verdict: Verdict, words: Words, levels: AnyLevels, judged: Callable[..., Verdict] = judge
+    scores: Scores,
+    verdict: UnitLabels,
+    words: Words,
+    thresholds: AnyThresholds,
+    judged: Callable[..., UnitLabels] = judge,
 ) -> pd.DataFrame:
     """Each unit's label within each category, as `judged`: sky, blue and sky-top are not rivals."""
     parts = []
@@ -320,7 +325,7 @@ def category_labels(
                     "unit": rows,
                     "category": category,
                     "concept": words.concept(inside.column),
-                    **figures(scores, rows, inside.column, levels),
+                    **figures(scores, rows, inside.column, thresholds),
                     "interpretable": inside.interpretable,
                     "largest": inside.column == verdict.column,
                 }
@@ -330,8 +335,8 @@ def category_labels(
     return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
 
 
-def pair_table(scores: Scores, words: Words, levels: AnyLevels) -> pd.DataFrame:
-    """The concepts of largest chosen excess of every unit, in that order."""
+def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds) -> pd.DataFrame:
+    """The concepts of largest chosen chance-corrected IoU of every unit, in that order."""
     units, concepts = scores.chosen.shape
     k = min(PAIRS, concepts)
     ranked = np.argsort(-np.where(scores.tested, scores.chosen, scores.chosen - 2), axis=1, kind="stable")[:, :k]
@@ -341,28 +346,28 @@ def pair_table(scores: Scores, words: Words, levels: AnyLevels) -> pd.DataFrame:
             "unit": rows,
             "concept": words.concept(columns),
             "category": words.category(columns),
-            **figures(scores, rows, columns, levels),
+            **figures(scores, rows, columns, thresholds),
             "tested": scores.tested[columns],
         }
     )
 
 
-def leading_curves(scores: Scores, verdict: Verdict, levels: AnyLevels) -> Curves:
-    """Agreement against the level for each unit's leading concepts, its label first."""
+def leading_curves(scores: Scores, verdict: UnitLabels, thresholds: AnyThresholds) -> Curves:
+    """IoU as a function of the threshold, for each unit's leading concepts, its label first."""
     units, concepts = scores.chosen.shape
     m = min(CURVES, concepts)
     order = np.where(scores.tested, scores.chosen, scores.chosen - 2)
     label = np.where(verdict.column >= 0, verdict.column, order.argmax(1))
     order[np.arange(units), label] = np.inf
     leading = np.argsort(-order, axis=1, kind="stable")[:, :m]
-    iou, null, tails = scores.curves
+    iou, chance_level, on_fractions = scores.curves
     at = leading[..., None]
     return Curves(
         scores.concepts[leading],
-        levels.values()[:, levels.null],
-        tails,
+        thresholds.values()[:, thresholds.chance_columns],
+        on_fractions,
         np.take_along_axis(iou, at, 1),
-        np.take_along_axis(null, at, 1),
+        np.take_along_axis(chance_level, at, 1),
         *(scores.band or (None, None)),
     )
 
@@ -390,7 +395,7 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
-def controls(counted: Counted, scores: Scores, words: Words, verdict: Verdict) -> list[dict[str, Any]]:
+def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally("measured", partial(judge, scores), words, testable(scores))
     rows[0] |= mean_iou(scores, verdict)
@@ -409,7 +414,7 @@ def controls(counted: Counted, scores: Scores, words: Words, verdict: Verdict) -
 MEAN_IOU = ("mean_iou", "mean_iou_low", "mean_iou_high")
 
 
-def mean_iou(scores: Scores, verdict: Verdict) -> dict[str, float]:
+def mean_iou(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
     """The mean IoU of the interpretable units with their labels, and its interval over images for just these units."""
     rows = np.flatnonzero(verdict.interpretable)
     if not len(rows):
@@ -434,12 +439,12 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
 
 def testable(scores: Scores) -> NDArray[np.bool_]:
     """(c,) concepts that can be tested at all: in enough images of both halves, scored by enough groups."""
-    return scores.tested & (scores.excess.freedom >= FEWEST_GROUPS - 1)
+    return scores.tested & (scores.corrected_iou.freedom >= FEWEST_GROUPS - 1)
 
 
 def tally(
     control: str,
-    judged: Callable[[NDArray[np.bool_] | None], Verdict],
+    judged: Callable[[NDArray[np.bool_] | None], UnitLabels],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Any]]:
@@ -479,7 +484,7 @@ def tally(
     return rows
 
 
-def _each_concept(control: str, category: str, words: Words, verdict: Verdict) -> pd.DataFrame:
+def _each_concept(control: str, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
     """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
     concepts = len(words.concepts)
 

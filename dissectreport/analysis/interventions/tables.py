@@ -135,7 +135,7 @@ def upper_levels(counted: Counted, quantile: float) -> Floats:
     total = counted.joint.total
     above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
     column = np.abs(above - (1 - quantile)).argmin(1)
-    return np.asarray(counted.levels.values()[np.arange(len(total)), column], np.float64)
+    return np.asarray(counted.thresholds.values()[np.arange(len(total)), column], np.float64)
 
 
 # --- after: the tables -----------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class Provenance:
     thresholds: Mapping[str, float]
     """The rule's cut-offs by name, e.g. {'excess': .04, 'q': .05}."""
     reference: Mapping[str, Any] = field(default_factory=dict)
-    """The folder of real images that was given: folder (its name), images, left_out; empty where none was."""
+    """The folder of real images that was given: folder (its name), images, unreadable; empty where none was."""
     reads: Mapping[str, Any] = field(default_factory=dict)
     """Likewise the folder whose images the network reads; empty for one that makes images."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dissectreport.analysis.dissection.corrected_rule import EXCESS, FEWEST_IMAGES, Q
+from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
 from dissectreport.report.html.numbers import count, share, signed
 
@@ -113,7 +113,7 @@ _REFERENCE = {
 }
 _JUDGED = (
     f" Chance plays no part in that. Beside it stands how many of those units also beat chance: excess at least"
-    f" {share(EXCESS)} with q below {share(Q)}."
+    f" {share(LEAST_CORRECTED_IOU)} with q below {share(Q)}."
 )
 
 PNAS2020 = Wording(

@@ -102,7 +102,7 @@ def origin(folder: Mapping[str, Any], shown: int) -> str:
     """A sentence about the folder from which so many images are shown; '' without one."""
     if not folder:
         return ""
-    left_out = f"; {count(folder['left_out'])} could not be read" if folder["left_out"] else ""
+    left_out = f"; {count(folder['unreadable'])} could not be read" if folder["unreadable"] else ""
     return f"{count(shown)} of {count(folder['images'])} images of the folder {folder['folder']}{left_out}."
 
 

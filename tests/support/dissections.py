@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results import interventions
@@ -23,79 +22,8 @@ from dissectreport.analysis.results.dissection import (
     Trust,
 )
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
-from dissectreport.run.plan import rule_named
 from dissectreport.stats.areas import Areas
-
-NAMES = {
-    "object": ("sky", "grass", "tree", "house", "sun", "hill"),
-    "part": ("roof", "door", "crown"),
-    "material": ("brick", "leaves"),
-    "colour": ("blue", "green", "red", "yellow"),
-}
-LISTED = [("-", "-")] + [(name, category) for category, names in NAMES.items() for name in names]
-NUMBER = {name: number for number, (name, _) in enumerate(LISTED)}
-PARTS = {"roof": "house", "door": "house", "crown": "tree"}
-MATERIALS = {"house": "brick", "crown": "leaves"}
-COLOURS = {"sky": "blue", "grass": "green", "tree": "green", "crown": "green", "roof": "red", "sun": "yellow"}
-GRID, SHOWN = 32, 48
-
-
-def draw(
-    rng: np.random.Generator, size: int, without: tuple[str, ...] = (), more: tuple[str, float, float] | None = None
-) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """One picture (size, size, 3) and its concepts (slots, size, size), `without` some or with `more` of one."""
-    image, kinds = Image.new("RGB", (size, size)), Image.new("L", (size, size))
-    pens = ImageDraw.Draw(image), ImageDraw.Draw(kinds)
-
-    def shape(name: str, how: str, points: list[float], colour: tuple[int, int, int]) -> None:
-        if name in without:
-            return
-        getattr(pens[0], how)([p * size for p in points], fill=colour)
-        getattr(pens[1], how)([p * size for p in points], fill=NUMBER[name])
-
-    horizon, light = rng.uniform(0.55, 0.75), rng.uniform(0.7, 1.0)
-    shade = lambda r, g, b: tuple(int(v * light) for v in (r, g, b))  # noqa: E731
-    shape("sky", "rectangle", [0, 0, 1, 1], shade(*rng.integers((120, 170, 215), (175, 205, 250))))
-    if rng.random() < 0.5:
-        x, y, r = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.25), rng.uniform(0.05, 0.1)
-        shape("sun", "ellipse", [x - r, y - r, x + r, y + r], (250, 225, 120))
-    if rng.random() < 0.6:
-        x, w, h = rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.6), rng.uniform(0.1, 0.25)
-        shape("hill", "polygon", [x - w, horizon, x, horizon - h, x + w, horizon], shade(120, 135, 160))
-    shape("grass", "rectangle", [0, horizon, 1, 1], shade(*rng.integers((90, 130, 60), (130, 175, 90))))
-    for _ in range(int(rng.integers(0, 4))):
-        x, h, base = rng.uniform(0.05, 0.95), rng.uniform(0.2, 0.4), horizon + rng.uniform(0, 0.12)
-        shape("tree", "rectangle", [x - h * 0.06, base - h * 0.4, x + h * 0.06, base], shade(95, 70, 50))
-        shape("crown", "ellipse", [x - h * 0.32, base - h, x + h * 0.32, base - h * 0.3], shade(45, 105, 55))
-    if rng.random() < 0.75:
-        x, w, h, base = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.22), rng.uniform(0.15, 0.28), horizon + 0.1
-        shape("house", "rectangle", [x - w, base - h, x + w, base], shade(190, 150, 130))
-        roof = [x - w - 0.03, base - h, x, base - h - 0.17, x + w + 0.03, base - h]
-        shape("roof", "polygon", roof, shade(165, 60, 50))
-        shape("door", "rectangle", [x - 0.04, base - h * 0.55, x + 0.04, base], shade(80, 55, 45))
-    if more is not None:
-        name, x, y = more
-        shape(name, "ellipse", [x - 0.12, y - 0.12, x + 0.12, y + 0.12], shade(70, 110, 60))
-    return np.asarray(image), slots(np.asarray(kinds))
-
-
-def slots(kinds: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """(h, w) leading concepts -> (4, h, w) with one slot a category."""
-    found = np.zeros((4, *kinds.shape), np.int16)
-    for name, number in NUMBER.items():
-        here = kinds == number
-        whole = PARTS.get(name)
-        found[0][here] = NUMBER[whole] if whole else number
-        found[1][here] = number if whole else 0
-        found[2][here] = NUMBER.get(MATERIALS.get(name, MATERIALS.get(whole or "", "-")), 0)
-        found[3][here] = NUMBER.get(COLOURS.get(name, "-"), 0)
-    return found
-
-
-def pooled(mask: NDArray[np.bool_], side: int) -> NDArray[np.float32]:
-    """(n, s, s) -> (n, side, side) means."""
-    n, s, _ = mask.shape
-    return mask.reshape(n, side, s // side, side, s // side).mean((2, 4), dtype=np.float32)
+from tests.support.pictures import GRID, LISTED, NAMES, SHOWN, draw, pooled, ranks
 
 
 def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int, side: int) -> NDArray[np.float32]:
@@ -228,18 +156,10 @@ def make_curves(leading: Any, levels: Any, tails: Any, iou: Any, null: Any) -> C
     return Curves(leading, levels, tails, ious, nulls, (first - 0.03).clip(0), (first + 0.03).clip(max=1))
 
 
-def ranks(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(k, units, h, w) -> the same, as ranks 0 to 255 within each unit."""
-    k, units, h, w = maps.shape
-    flat = maps.transpose(1, 0, 2, 3).reshape(units, -1)
-    order = flat.argsort(1).argsort(1) / flat.shape[1]
-    return np.asarray((order * 255.99).astype(np.uint8).reshape(units, k, h, w).transpose(1, 0, 2, 3))
-
-
 def make_correlated(flat: NDArray[np.float32]) -> pd.DataFrame:
     """The 8 most correlated other units of each unit."""
     spread = flat + np.random.default_rng(9).normal(0, 1e-6, flat.shape)
-    matrix = np.nan_to_num(np.corrcoef(spread))
+    matrix = np.asarray(np.nan_to_num(np.corrcoef(spread)))
     np.fill_diagonal(matrix, -2)
     first = np.argsort(-matrix, 1, kind="stable")[:, : min(8, len(flat) - 1)]
     unit = np.repeat(np.arange(len(flat)), first.shape[1])
@@ -280,7 +200,7 @@ def make_counts(labels: pd.DataFrame) -> pd.DataFrame:
     found = labels[labels["interpretable"]].groupby(["category", "concept"], sort=False)["unit"].count()
     rows = []
     for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
-        for (category, concept), number in found.items():
+        for (category, concept), number in zip(found.index.to_list(), found, strict=True):
             units = int(number * share)
             high = units + 1 if control == "measured" else units
             if high:
@@ -288,14 +208,7 @@ def make_counts(labels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["control", "category", "concept", "units", "units_low", "units_high"])
 
 
-def of_training(made: Dissection, family: str, images: int, variant: str = "") -> Dissection:
-    """The same, said to be a checkpoint of a training."""
-    card = {"family_of_training": family, "images": images, "variant": variant}
-    facts = made.provenance
-    return replace(made, provenance=replace(facts, seed=1, generator={**facts.generator, "card": card}))
-
-
-def made_dissection(
+def example_dissection(
     seed: int = 0, units: int = 12, layers: int = 2, name: str = "planted", size: int = 64, side: int = 8
 ) -> Dissection:
     """A plausible dissection of `layers` layers of `units` units; the same arguments, the same value."""
@@ -341,19 +254,6 @@ def made_dissection(
     )
 
 
-def under_rule(dissection: Dissection, rule: str) -> Dissection:
-    """The same numbers, said to be those of another rule."""
-    facts = replace(dissection.provenance, rule=rule, thresholds=dict(rule_named(rule).interpretable))
-    return replace(dissection, provenance=facts)
-
-
-def widened(dissection: Dissection) -> Dissection:
-    """The same with all images twice as wide."""
-    pixels = dissection.pictures.pixels.repeat(2, axis=2)
-    trust = tuple(replace(each, images=each.images.repeat(2, axis=2)) for each in dissection.trust)
-    return replace(dissection, pictures=replace(dissection.pictures, pixels=pixels), trust=trust)
-
-
 def make_provenance(name: str, seed: int, size: int) -> Provenance:
     """Plausible facts about a run."""
     return Provenance(
@@ -388,7 +288,7 @@ REMOVED = {"tree": ("tree", "crown"), "door": ("door",), "sky": ("sun", "hill")}
 COUNTS = (0, 1, 2, 4, 8, 12, 20, 30)
 
 
-def with_causes(made: Dissection, seed: int = 5, shown: int = 4) -> Dissection:
+def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Dissection:
     """The same with a plausible account of what the units of its last layer cause."""
     rng = np.random.default_rng(seed)
     layer, size = made.layers[-1], made.pictures.pixels.shape[1]
@@ -521,9 +421,10 @@ def made_ablated(seed: int, concept: str, units: tuple[int, ...], size: int, sho
     """Pictures with and without a concept."""
     numbers = np.arange(shown) + seed * 10
     both = [[draw(np.random.default_rng(n), size, without) for n in numbers] for without in ((), REMOVED[concept])]
-    pixels, labels = ([np.stack([one[part] for one in side]) for side in both] for part in (0, 1))
     step = size // GRID
-    return Ablated(units, numbers, *pixels, *(found[:, :, ::step, ::step] for found in labels))
+    before, after = (np.stack([pixels for pixels, _ in side]) for side in both)
+    labels_before, labels_after = (np.stack([labels for _, labels in side])[:, :, ::step, ::step] for side in both)
+    return Ablated(units, numbers, before, after, labels_before, labels_after)
 
 
 def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) -> ConceptPictures:
@@ -543,7 +444,7 @@ def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) ->
     return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps))
 
 
-def with_reality(made: Dissection, seed: int = 7) -> Dissection:
+def with_real_images(made: Dissection, seed: int = 7) -> Dissection:
     """The same beside real images, of which some concepts are generated less, one not at all, and one is not real."""
     rng = np.random.default_rng(seed)
     numbers = made.concepts.index.to_numpy()

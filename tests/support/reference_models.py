@@ -1,6 +1,6 @@
 """The generator and the segmentations of the reference fixture, as models that a run can name.
 
-pipeline.Options("reference_models:generator", segmenter="reference_models:segmenter", seed=1)
+A run names them as `tests.support.reference_models:generator` and `tests.support.reference_models:segmenter`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dissectreport.models import proggan
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters.base import Concept, Vocabulary
 
@@ -26,7 +26,7 @@ GRID = 16
 @lru_cache
 def fixture() -> dict[str, np.ndarray]:
     """The arrays that the reference implementation gave."""
-    with np.load(Path(__file__).parent / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False) as file:
+    with np.load(Path(__file__).parents[1] / "fixtures" / "reference_dissection_32px.npz", allow_pickle=False) as file:
         return dict(file)
 
 
@@ -44,7 +44,7 @@ def generator() -> NetworkGenerator:
         image_size=(32, 32),
         layers=network().layers,
         default_layers=(LAYER,),
-        remade=lambda seed: network(),
+        reinitialise=lambda seed: network(),
     )
 
 
