@@ -39,7 +39,7 @@ def run(*words, **more):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli.app import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "heavy = {'torch', 'numpy', 'pandas', 'plotly', 'PIL', 'jinja2'} & set(sys.modules)\n"
         "assert not heavy, heavy"

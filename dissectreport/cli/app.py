@@ -232,7 +232,7 @@ def repair(
 
 @app.command()
 def models() -> None:
-    """List models, segmenters and feature networks.
+    """List models, segmenters, feature networks.
 
     Shows whether each is installed, its size and its licence.
     """

@@ -72,9 +72,10 @@ class Pace:
         worked = 0.0
         for name in names[: current + 1]:
             first, share = self.shares.get(name, (1.0, 1.0))
+            share = share if name == names[current] else 1.0
             # What was counted in an earlier run took no time in this one.
             worked += (share - first) * seconds[name]
-            to_come += (1 - share) * seconds[name] if name == names[current] else 0
+            to_come += (1 - share) * seconds[name]
         return to_come * (self.elapsed + TRUST) / (worked + TRUST)
 
 
