@@ -13,7 +13,7 @@ import pytest
 from dissectreport.analysis import assemble
 from dissectreport.analysis.dissection.concepts import position_only
 from dissectreport.analysis.dissection.iclr2019_search import search
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint

@@ -16,7 +16,7 @@ from dissectreport.publish.serve import server
 from dissectreport.report.html import images
 from dissectreport.report.html.numbers import share, times
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.run.rules import RULES
 from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import under_rule, widened

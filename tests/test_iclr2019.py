@@ -18,7 +18,8 @@ from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
-from dissectreport.run.plan import Plan, Reading, rule_named
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks

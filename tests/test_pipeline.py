@@ -18,18 +18,18 @@ import dissectreport
 from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.interventions.tables import causal_sets
 from dissectreport.cache import records, store
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
 from dissectreport.pipeline import prepare
 from dissectreport.pipeline.cache_tools import damaged
-from dissectreport.pipeline.on_demand import EditRequest, intervene
+from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.plan import BUDGETS
+from dissectreport.run.budgets import INTERVENTION_BUDGETS
 
 SMALL = {
     "layers": ("features",),
@@ -256,8 +256,11 @@ def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
 def test_a_record_of_another_version_is_refused(tmp_path):
     measured(tmp_path)
     path = next((tmp_path / "records").glob("*.json"))
-    path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
-    with pytest.raises(CacheError, match="another version"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    with pytest.raises(
+        CacheError,
+        match=r"has format 1\.10 of another version of dissectreport.*run `dissectreport measure planted` again",
+    ):
         load_dissection("planted", cache=tmp_path)
 
 
@@ -568,7 +571,7 @@ def test_what_was_never_measured_is_named(tmp_path):
 
 
 INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
-SHIPPED = BUDGETS["quick"]
+SHIPPED = INTERVENTION_BUDGETS["quick"]
 COARSE = replace(
     SHIPPED,
     singles=3,
@@ -591,7 +594,7 @@ COARSE = replace(
 def small_budget():
     """The budget of a quick run, and learned orders too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BUDGETS, "quick", COARSE)
+        patch.setitem(INTERVENTION_BUDGETS, "quick", COARSE)
         yield
 
 
@@ -619,7 +622,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
 
 def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "orders", "trials", "ablations", "insertions", "edited pictures"}
+    kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
@@ -636,7 +639,7 @@ def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path)
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
     assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
     ((done, total), *_) = next(steps for task, steps in heard.tasks.items() if task.startswith("ablating"))
-    assert (done, total) == (17, 20), "16 of 20 batches were there"
+    assert (done, total) == (128, 160), "128 of 160 samples were there"
     assert load_dissection("planted", cache=tmp_path / "cache").interventions.samples == 160
 
 
@@ -657,7 +660,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
 
 
 def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(BUDGETS, "quick", SHIPPED)
+    monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = load_dissection("planted", cache=tmp_path / "cache")
     assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}
@@ -731,7 +734,7 @@ def test_interventions_follow_a_published_rule_too(tmp_path):
 def test_the_causal_set_that_is_turned_off_on_demand_is_the_one_that_the_pages_show(intervened):
     found = load_dissection("planted", cache=intervened).interventions
     record = records.runs(intervened, "planted", "corrected")[0]
-    reader = Reader(intervened / "measurements")
+    reader = CacheReader(intervened / "measurements")
     known = causal_sets(record.interventions, record.vocabulary, reader, "features")
     assert known == {concept: shown.ablated.units for concept, shown in found.pictures.items()}
     assert causal_sets(record.interventions, record.vocabulary, reader, "mixed") == {}
@@ -739,14 +742,14 @@ def test_the_causal_set_that_is_turned_off_on_demand_is_the_one_that_the_pages_s
 
 def test_one_change_on_demand_is_the_planted_change(intervened):
     options = Options("planted", workers=1, device="cpu", precision="float32", cache=intervened)
-    wish = EditRequest((UNIT["ball"],), "features", concepts=("ball",))
+    wish = EditOptions((UNIT["ball"],), "features", concepts=("ball",))
     table = intervene(options, wish).table
     assert table["concept"][0] == "ball" and table["after"][0] == 0 and table["change"][0] == -1
-    inserted = intervene(options, EditRequest((UNIT["ball"],), "features", "insert", "1", "0,0 7,7")).table
+    inserted = intervene(options, EditOptions((UNIT["ball"],), "features", "insert", "1", "0,0 7,7")).table
     assert inserted.set_index("concept")["change"]["ball"] > 0
-    nothing = intervene(options, EditRequest((UNIT["ball_mirror"],), "features", "ablate", "resample")).table
+    nothing = intervene(options, EditOptions((UNIT["ball_mirror"],), "features", "ablate", "resample")).table
     assert (nothing["change"] == 0).all()
-    known = intervene(options, EditRequest((), "features", concepts=("grass",))).table
+    known = intervene(options, EditOptions((), "features", concepts=("grass",))).table
     assert known["concept"][0] == "grass" and known["change"][0] == -1
 
 
@@ -766,7 +769,7 @@ def test_one_change_on_demand_is_the_planted_change(intervened):
     ],
 )
 def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
-    wish = EditRequest(**{"units": (3,), "layer": "features"} | changes)
+    wish = EditOptions(**{"units": (3,), "layer": "features"} | changes)
     with pytest.raises((BadOption, UnknownName), match=line):
         intervene(Options("planted", workers=1, device="cpu"), wish)
 

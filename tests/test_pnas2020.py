@@ -13,7 +13,7 @@ from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered

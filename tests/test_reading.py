@@ -167,7 +167,7 @@ def test_units_are_read_of_normalised_images(small: Path) -> None:
 def test_a_normalisation_that_cannot_be_is_refused(
     small: Path, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    with pytest.raises(ModelError, match="'colours' is normalised by three means and three positive standard"):
+    with pytest.raises(ModelError, match="'colours' needs three means and three positive standard"):
         replace(reader(small), mean=mean, std=std)
 
 

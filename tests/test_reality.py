@@ -15,11 +15,12 @@ import dissectreport
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.real_images import COLUMNS, Reality
-from dissectreport.cache.reader import flat, read_stat, shard_name
+from dissectreport.cache.reader import packed_stats, read_stats, shard_name
 from dissectreport.cache.store import Store
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
-from dissectreport.run.plan import Plan, Shard, shards
+from dissectreport.run.plan import Plan
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.worker.loaded_networks import Models, Source
@@ -145,8 +146,8 @@ def test_broken_images_of_a_folder_are_left_out_and_the_others_keep_their_places
     assert found.samples.tolist() == [i for i in range(7) if i != place]
     store = Store.open(tmp_path / "cache", {"kind": "real areas"})
     for shard, part in zip(shards(7, 3), counted(source, 7, 3), strict=True):
-        store.save(shard_name(shard), flat({"areas": part}))
-    again = merge_all(stat for _, stat in read_stat(store, shards(7, 3), "areas"))
+        store.save(shard_name(shard), packed_stats(part))
+    again = merge_all(stat for _, stat in read_stats(store, shards(7, 3), Areas))
     assert (again.pixels == found.pixels).all() and (again.concepts == found.concepts).all()
 
 

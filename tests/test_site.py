@@ -29,7 +29,7 @@ from dissectreport.report.html.numbers import percent, share, times
 from dissectreport.report.html.places import Places
 from dissectreport.report.site import writing
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.run.rules import RULES
 from tests.support.dissections import example_dissection
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages

@@ -353,7 +353,7 @@ def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) 
     assert "dataset" not in found.facts and found.facts["licence"] == "that of the given file"
     assert len(ear.lines) == 2, "each line once"
     assert "is not the church.pth that was published as church_pgan" in ear.lines[0]
-    assert "draws 8 x 8 pixels, not the 16 of church_pgan" in ear.lines[1]
+    assert "makes images of 8 x 8 pixels; those of church_pgan have 16" in ear.lines[1]
 
 
 def test_a_measurement_with_a_given_file_lies_under_the_name_of_the_model(tmp_path: Path) -> None:

@@ -153,9 +153,9 @@ def intervene(
     Units are ablated or inserted, and every concept is counted before and after.
     """
     with reporting(offline) as reporter:
-        from dissectreport.pipeline.on_demand import EditRequest, intervene, save_pictures
+        from dissectreport.pipeline.on_demand import EditOptions, intervene, save_pictures
 
-        request = EditRequest(_units(units), layer, mode, value, at, samples, comma_separated(concept))
+        request = EditOptions(_units(units), layer, mode, value, at, samples, comma_separated(concept))
         result = intervene(options, request, reporter)
         reporter.close()
         _print(printing.edit_lines(result))

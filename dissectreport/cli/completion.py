@@ -48,15 +48,15 @@ def _layers(context: typer.Context, typed: str) -> list[str]:
 
 
 def _rules(context: typer.Context, typed: str) -> list[str]:
-    from dissectreport.run.plan import RULES
+    from dissectreport.run.rules import RULES
 
     return _starting(typed, RULES)
 
 
 def _budgets(context: typer.Context, typed: str) -> list[str]:
-    from dissectreport.run.plan import BUDGETS
+    from dissectreport.run.budgets import INTERVENTION_BUDGETS
 
-    return _starting(typed, BUDGETS)
+    return _starting(typed, INTERVENTION_BUDGETS)
 
 
 def _starting(typed: str, names: Iterable[str]) -> list[str]:

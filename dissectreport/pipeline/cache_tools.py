@@ -62,7 +62,7 @@ def _newest_first(group: Iterable[Record]) -> list[Run]:
 def damaged(cache: Path | None) -> list[Path]:
     """The files of the cache that cannot be read."""
     folder = (cache or files.default_folder()) / "measurements"
-    return [place.path(name) for place in store.folders(folder) for name in place.names() if not place.sound(name)]
+    return [place.path(name) for place in store.folders(folder) for name in place.names() if not place.is_intact(name)]
 
 
 def clear(cache: Path | None, model: str = "") -> int:

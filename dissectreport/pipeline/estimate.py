@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.plan import PAIR, Budget, Checkup, rule_named
+from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import EDIT_BATCH
 
 if TYPE_CHECKING:
     from dissectreport.worker.costs import EditCost, NetworksCost
@@ -40,7 +42,7 @@ ANALYSIS, UNIT = 0.012, 0.05
 
 def readings(job: Job) -> int:
     """How often each unit is counted: itself, and its controls."""
-    return 1 + (2 + rule_named(job.plan.rule).reference) * job.options.controls
+    return 1 + (2 + rule_named(job.plan.rule).is_published) * job.options.controls
 
 
 def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> dict[Task, float]:
@@ -64,7 +66,9 @@ def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> d
     return seconds | ({Task.REAL_CONCEPTS: missing * real * cost.segmenter} if real else {})
 
 
-def intervention_seconds(budget: Budget, concepts: int, cost: NetworksCost, edit: EditCost) -> dict[Task, float]:
+def intervention_seconds(
+    budget: InterventionBudget, concepts: int, cost: NetworksCost, edit: EditCost
+) -> dict[Task, float]:
     """Seconds of one core for the interventions on some concepts."""
     image = edit.tail + cost.segmenter
     prefix = max(cost.generator - edit.tail, 0.0)
@@ -83,7 +87,7 @@ def intervention_seconds(budget: Budget, concepts: int, cost: NetworksCost, edit
         Task.SEARCH: budget.search * (prefix + image),
         Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),
         Task.LEARNING: concepts * (tries + learning * step + kept + greedy) if budget.learned else 0.0,
-        Task.COMPARING: concepts * PAIR * (prefix + methods * image),
+        Task.COMPARING: concepts * EDIT_BATCH * (prefix + methods * image),
         Task.ABLATION: budget.samples * (prefix + (1 + sets) * image),
         Task.INSERTION: budget.context_samples * (prefix + (1 + inserted) * image),
         Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
@@ -91,24 +95,26 @@ def intervention_seconds(budget: Budget, concepts: int, cost: NetworksCost, edit
     return {task: value for task, value in seconds.items() if value}
 
 
-def artifact_seconds(checkup: Checkup, marked: int, real: int, cost: NetworksCost, edit: EditCost) -> dict[Task, float]:
+def artifact_seconds(
+    budget: ArtifactBudget, marked: int, real: int, cost: NetworksCost, edit: EditCost
+) -> dict[Task, float]:
     """Seconds of one core for artifact units and their repair, beside some real images."""
     prefix, image = max(cost.generator - edit.tail, 0.0), edit.tail + edit.features
-    tested = min(1 + checkup.leading + checkup.control + checkup.bottom + marked, edit.units)
-    finalists = min(1 + checkup.finalists + checkup.control + marked, edit.units)
-    sizes, scored = len(checkup.sizes), min(checkup.scored, real)
+    tested = min(1 + budget.leading + budget.control + budget.bottom + marked, edit.units)
+    finalists = min(1 + budget.finalists + budget.control + marked, edit.units)
+    sizes, scored = len(budget.sizes), min(budget.scored, real)
     seconds = {
         Task.REAL_FEATURES: real * (edit.real + edit.features),
-        Task.SIDE_FEATURES: checkup.side * (cost.generator + edit.features),
-        Task.FEATURES: checkup.dissected * (cost.generator + edit.features),
-        Task.ARTIFACT_GRADIENTS: checkup.gradients * (prefix + edit.features_backward),
-        Task.TESTING: checkup.tested * (prefix + tested * image),
-        Task.RETESTING: checkup.retested * (prefix + finalists * image),
+        Task.SIDE_FEATURES: budget.side * (cost.generator + edit.features),
+        Task.FEATURES: budget.dissected * (cost.generator + edit.features),
+        Task.ARTIFACT_GRADIENTS: budget.gradients * (prefix + edit.features_backward),
+        Task.TESTING: budget.tested * (prefix + tested * image),
+        Task.RETESTING: budget.retested * (prefix + finalists * image),
         Task.SCORING: scored * (prefix + (1 + sizes) * image),
         Task.SCORING_MARKED: scored * (prefix + 2 * image) if marked else 0.0,
-        Task.SCORING_RANDOM: checkup.random_scored * (prefix + (1 + sizes * checkup.random_sets) * image),
-        Task.CHOOSING: checkup.weighed * (prefix + (1 + sizes) * image),
-        Task.REPAIR_PICTURES: (2 * checkup.worst + checkup.pairs) * (prefix + 2 * image),
+        Task.SCORING_RANDOM: budget.random_scored * (prefix + (1 + sizes * budget.random_sets) * image),
+        Task.CHOOSING: budget.weighed * (prefix + (1 + sizes) * image),
+        Task.REPAIR_PICTURES: (2 * budget.worst + budget.pairs) * (prefix + 2 * image),
     }
     return {task: value for task, value in seconds.items() if value}
 

@@ -16,7 +16,7 @@ from dissectreport.pipeline.schedule import Schedule, spoken
 from dissectreport.pipeline.stages import ArtifactUnits, Dissection, Interventions, Product, Run, Stage
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
-from dissectreport.run.plan import Shard
+from dissectreport.run.shards import Shard
 
 if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs
@@ -36,10 +36,10 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
 
 def begun(job: Job, workers: Workers, reporter: Reporter) -> Run:
     """A run whose networks were timed, and checked, on their first batch."""
-    from dissectreport.pipeline.dissection import Measurement
+    from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
-    return Run(job, workers, reporter, costs, Measurement(job, workers, reporter).known_samples())
+    return Run(job, workers, reporter, costs, DissectionPasses(job, workers, reporter).known_samples())
 
 
 def measured_costs(job: Job, workers: Workers) -> Costs:

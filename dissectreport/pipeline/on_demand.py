@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dissectreport import files
 from dissectreport.analysis.interventions.tables import causal_sets, changes
 from dissectreport.cache import records
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, ModelError, UnknownName
 from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
@@ -24,7 +24,13 @@ from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.requests import check_concepts
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
-from dissectreport.run.plan import FEWEST, PAIR, Aim, Budget, Shard, blocks_of, shards
+from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard, shards
+
+if TYPE_CHECKING:
+    from dissectreport.worker.interventions import EditOutcome
 
 MODES = ("ablate", "insert")
 VALUES = ("zero", "mean", "resample", "quantile")
@@ -35,7 +41,7 @@ ACTIVATION_SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class EditRequest:
+class EditOptions:
     """The edit that is asked for, in the words of the command line."""
 
     units: tuple[int, ...]
@@ -46,7 +52,7 @@ class EditRequest:
     """zero, mean, resample, quantile or a number; '' for zero in ablation, quantile in insertion."""
     at: str = "everywhere"
     """'everywhere', or patches like '3,4' of the 8 x 8, several separated by spaces."""
-    samples: int = FEWEST
+    samples: int = FEWEST_LATENTS
     concepts: tuple[str, ...] = field(default=())
 
 
@@ -62,7 +68,7 @@ class EditResult:
     samples: int
 
 
-def intervene(options: Options, request: EditRequest, reporter: Reporter | None = None) -> EditResult:
+def intervene(options: Options, request: EditOptions, reporter: Reporter | None = None) -> EditResult:
     """Ablate or insert some units of a model, and count every concept with and without.
 
     Where the request names no units, those are taken that remove its first concept best, of a model that was measured.
@@ -75,48 +81,45 @@ def intervene(options: Options, request: EditRequest, reporter: Reporter | None 
     return count_edit(job, request, precision, reporter or Silent())
 
 
-def causal_units(options: Options, request: EditRequest) -> tuple[int, ...]:
+def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
     """The causal units of a concept, from what was measured."""
     runs = records.runs(options.cache, options.model, options.rule)
     # A newer run without interventions does not hide what an older one measured.
-    record = next((run for run in runs if run.interventions), None)
-    reader = Reader(options.cache / "measurements")
-    known = {} if record is None else causal_sets(record.interventions, record.vocabulary, reader, request.layer)
+    record = next((run for run in runs if run.interventions is not None), None)
+    reader = CacheReader(options.cache / "measurements")
+    known = {}
+    if record is not None and record.interventions is not None:
+        known = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
     if request.concepts[0] not in known:
         raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], known)
     return known[request.concepts[0]]
 
 
-def count_edit(job: Job, request: EditRequest, precision: str, reporter: Reporter) -> EditResult:
+def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
     """Make the edit on held-out latents, and count every concept with and without it."""
-    from dissectreport.worker.interventions import make_edits
+    from dissectreport.worker.interventions import EditRequest, make_edits
 
     check_edit(job, request)
-    aim = Aim(job.plan.generator, job.plan.segmenter, request.layer, (), (), job.plan.seed, precision, job.plan.torch)
+    plan = job.plan
+    key = InterventionKey(plan.generator, plan.segmenter, request.layer, (), (), plan.seed, precision, plan.torch)
     _, height, width = shape_of(job, request.layer)
-    places = places_of(request.at, blocks_of(height, width))
+    places = places_of(request.at, patch_grid(height, width))
     with engine.Workers(job.workers) as workers:
-        edit = _edit(request, activations_of(job, aim, request, workers), places)
-        parts: dict[Shard, Mapping[str, Any]] = {}
-        wanted = shards(request.samples, PAIR)
-        for shard, counts in workers.run(partial(make_edits, job.source, aim, edit, SHOWN), wanted):
-            parts[shard] = counts
+        edit = EditRequest(request.units, activations_of(job, key, request, workers), places)
+        parts: dict[Shard, EditOutcome] = {}
+        wanted = shards(request.samples, EDIT_BATCH)
+        for shard, outcome in workers.run(partial(make_edits, job.source, key, edit, SHOWN), wanted):
+            parts[shard] = outcome
             reporter.progress(Task.EDITING, len(parts), len(wanted), "batches")
     return _result(job, request, [(shard, parts[shard]) for shard in wanted])
 
 
-def _edit(request: EditRequest, values: tuple[float, ...], places: tuple[int, ...]) -> Any:
-    from dissectreport.worker.interventions import Request
-
-    return Request(request.units, values, places)
-
-
-def _result(job: Job, request: EditRequest, ordered: Sequence[tuple[Shard, Mapping[str, Any]]]) -> EditResult:
+def _result(job: Job, request: EditOptions, ordered: Sequence[tuple[Shard, EditOutcome]]) -> EditResult:
     concepts = [(concept.name, concept.category) for concept in job.segmenter.vocabulary.concepts]
     vocabulary = pd.DataFrame(concepts, columns=["concept", "category"])
-    table = changes([(shard, counts["paired"]) for shard, counts in ordered], vocabulary, request.concepts)
-    before, after = ([counts[name] for _, counts in ordered if name in counts] for name in ("before", "after"))
-    return EditResult(table, np.concatenate(before), np.concatenate(after), request.samples)
+    table = changes([(shard, outcome.paired) for shard, outcome in ordered], vocabulary, request.concepts)
+    before, after = (np.concatenate([getattr(outcome, name) for _, outcome in ordered]) for name in ("before", "after"))
+    return EditResult(table, before, after, request.samples)
 
 
 def save_pictures(result: EditResult, out: Path) -> None:
@@ -126,7 +129,7 @@ def save_pictures(result: EditResult, out: Path) -> None:
     files.write(out, sheet([result.before, result.after]))
 
 
-def check_edit(job: Job, request: EditRequest) -> None:
+def check_edit(job: Job, request: EditOptions) -> None:
     """Refuse an edit that cannot be made."""
     from dissectreport.models.base import makes_images
 
@@ -145,7 +148,7 @@ def shape_of(job: Job, layer: str) -> tuple[int, int, int]:
     return layer_shape(job.generator, layer)
 
 
-def check_units(request: EditRequest, units: int) -> None:
+def check_units(request: EditOptions, units: int) -> None:
     """Refuse an empty set, and units that the layer does not have."""
     if not request.units:
         raise BadOption(
@@ -154,8 +157,10 @@ def check_units(request: EditRequest, units: int) -> None:
     wrong = [unit for unit in request.units if not 0 <= unit < units]
     if wrong:
         raise BadOption(f"unit {wrong[0]} is not in {request.layer}, whose units are 0 to {units - 1}")
-    if request.samples < FEWEST:
-        raise BadOption(f"--samples must be at least {FEWEST}, not {request.samples}: no printed area rests on fewer")
+    if request.samples < FEWEST_LATENTS:
+        raise BadOption(
+            f"--samples must be at least {FEWEST_LATENTS}, not {request.samples}: no printed area rests on fewer"
+        )
     if request.mode not in MODES:
         raise BadOption(f"--mode is {' or '.join(MODES)}, not {request.mode}")
 
@@ -177,7 +182,7 @@ def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
     return tuple(places)
 
 
-def activations_of(job: Job, aim: Aim, request: EditRequest, workers: engine.Workers) -> tuple[float, ...]:
+def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers: engine.Workers) -> tuple[float, ...]:
     """The activation that each unit is set to; () for those of other latents."""
     value = request.value or ("zero" if request.mode == "ablate" else "quantile")
     if value == "zero":
@@ -187,9 +192,9 @@ def activations_of(job: Job, aim: Aim, request: EditRequest, workers: engine.Wor
     if value in VALUES:
         from dissectreport.worker.interventions import make_levels
 
-        make = partial(make_levels, job.source, aim, Budget.quantile)
+        make = partial(make_levels, job.source, key, InterventionBudget.quantile)
         ((_, levels),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
-        known = levels["mean" if value == "mean" else "upper"]
+        known = levels.mean if value == "mean" else levels.upper
         return tuple(float(known[unit]) for unit in request.units)
     try:
         number = float(value)

@@ -12,7 +12,7 @@ from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.networks import edits, hooks
 from dissectreport.pipeline.options import NetworkOptions, Options
 from dissectreport.pipeline.prepare import prepare
-from dissectreport.run.plan import BATCH
+from dissectreport.run.shards import BATCH
 from dissectreport.worker.costs import networks_cost
 from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken

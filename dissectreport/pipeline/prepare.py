@@ -19,7 +19,10 @@ from dissectreport.pipeline.requests import (
     resolve_artifacts,
     resolve_interventions,
 )
-from dissectreport.run.plan import CHECKUPS, SHARD, Budget, Plan, Rule, budget_named, rule_named
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, InterventionBudget, budget_named
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import Rule, rule_named
+from dissectreport.run.shards import SHARD
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
@@ -79,12 +82,12 @@ def prepare(options: Options) -> Job:
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
-    artifacts = resolve_artifacts(options, layers, networks, CHECKUPS[budget.name])
+    artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
     source = source_of(options, networks, machine)
     return Job(options, rule, samples, plan, source, layers, networks, machine.workers, interventions, artifacts)
 
 
-def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, Budget]:
+def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, InterventionBudget]:
     """The rule by which units are matched, and the budget: less on a CPU, and least in a quick run.
 
     Numbers of images and pixels that cannot work are refused here, before any network is loaded.
@@ -93,7 +96,7 @@ def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, Budg
     rule, budget = rule_named(options.rule), budget_named(options.budget or default)
     if options.samples is not None and options.samples < 1:
         raise BadOption(f"--samples must be at least 1, not {options.samples}")
-    if options.grid and rule.reference:
+    if options.grid and rule.is_published:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     return rule, budget
 
@@ -121,7 +124,7 @@ def with_quick_defaults(options: Options, rule: Rule, generator: Generator) -> O
         options,
         samples=QUICK_SAMPLES if options.samples is None else options.samples,
         layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
-        grid=options.grid or (0 if rule.reference else QUICK_GRID),
+        grid=options.grid or (0 if rule.is_published else QUICK_GRID),
         pilot=QUICK_PILOT,
     )
 
@@ -175,7 +178,7 @@ def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: 
             f"{generator.name} has {most:,} images{unreadable}; --samples must be at most {most:,}, not {requested:,}"
         )
     samples = min(requested, most)
-    pilot = samples if rule.reference else min(options.pilot, most)
+    pilot = samples if rule.is_published else min(options.pilot, most)
     return samples, replace(plan, pilot=pilot, shard=SHARD if samples >= FEW else Plan.batch)
 
 

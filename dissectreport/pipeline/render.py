@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dissectreport import files
 from dissectreport.cache import records
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import ANY, Record, Wanted
 from dissectreport.pipeline.machine import cores, one_thread
 from dissectreport.pipeline.options import RunOptions, SiteOptions
@@ -53,7 +53,7 @@ def assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Disse
     from dissectreport.analysis.assemble import assemble
 
     with one_thread():
-        return assemble(record, Reader(cache / "measurements"), spread)
+        return assemble(record, CacheReader(cache / "measurements"), spread)
 
 
 def render(
@@ -125,7 +125,7 @@ def wanted(options: RunOptions) -> Wanted:
 
 def units_of(record: Record, cache: Path) -> int:
     """Units of all layers that were measured."""
-    reader = Reader(cache / "measurements")
+    reader = CacheReader(cache / "measurements")
     return sum(int(reader.arrays(layer.levels, "levels", "shape")["shape"][0]) for layer in record.layers)
 
 

@@ -26,7 +26,9 @@ from dissectreport.pipeline.requests import marked_layer
 from dissectreport.pipeline.stages import ArtifactUnits, Dissection, Product, Stage
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
-from dissectreport.run.plan import Plan, rule_named, shards
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import shards
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
@@ -81,8 +83,8 @@ def _like(known: Record, options: Options) -> Options:
         samples=known.samples,
         segmenter=known.segmenter["name"],
         pilot=known.plan["pilot"],
-        grid=0 if rule_named(options.rule).reference else known.plan["grid"],
-        budget=options.budget or (known.artifacts or {}).get("checkup", {}).get("name", ""),
+        grid=0 if rule_named(options.rule).is_published else known.plan["grid"],
+        budget=options.budget or (known.artifacts.budget.name if known.artifacts is not None else ""),
     )
 
 
@@ -130,7 +132,7 @@ def repaired_images(
     done = 0
     with Workers(machine.workers) as workers:
         make = partial(make_repaired, source, edits, options.seed, other_weights)
-        for shard, arrays in workers.run(make, shards(samples, Plan.batch)):
-            yield from enumerate(arrays["images"], shard.first)
+        for shard, images in workers.run(make, shards(samples, Plan.batch)):
+            yield from enumerate(images, shard.first)
             done += shard.count
             reporter.progress(Task.REPAIR, done, samples, "images")

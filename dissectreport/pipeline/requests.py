@@ -20,13 +20,7 @@ from dissectreport.errors import (
 from dissectreport.pipeline.loading import Networks, feature_network, middle
 from dissectreport.pipeline.options import ArtifactOptions, InterventionOptions, Options
 from dissectreport.review.marked_units import read_marks
-from dissectreport.run.plan import (
-    FEWEST,
-    FEWEST_REAL,
-    FEWEST_SCORED,
-    Budget,
-    Checkup,
-)
+from dissectreport.run.budgets import FEWEST_LATENTS, FEWEST_REAL, FEWEST_SCORED, ArtifactBudget, InterventionBudget
 
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
@@ -39,7 +33,7 @@ class InterventionRequest:
     """A checked request for interventions."""
 
     layer: str
-    budget: Budget
+    budget: InterventionBudget
 
 
 @dataclass(frozen=True)
@@ -47,10 +41,10 @@ class ArtifactRequest:
     """A checked request for artifact units."""
 
     layer: str
-    checkup: Checkup
+    budget: ArtifactBudget
     network: FeatureNetwork
     """In whose features images are compared."""
-    reviewed: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
 
 
@@ -58,7 +52,7 @@ class ArtifactRequest:
 
 
 def resolve_interventions(
-    options: InterventionOptions, layers: tuple[str, ...], networks: Networks, budget: Budget
+    options: InterventionOptions, layers: tuple[str, ...], networks: Networks, budget: InterventionBudget
 ) -> InterventionRequest | None:
     """The interventions to make, checked before anything long begins; None where they are not wanted or impossible."""
     check_intervention_options(options)
@@ -83,9 +77,9 @@ def check_intervention_options(options: InterventionOptions) -> None:
     """Refuse values that cannot work."""
     if options.constant not in ("", "quantile", "mean"):
         raise BadOption(f"--constant is quantile or mean, not {options.constant}")
-    if options.intervention_samples and options.intervention_samples < FEWEST:
+    if options.intervention_samples and options.intervention_samples < FEWEST_LATENTS:
         raise BadOption(
-            f"--intervention-samples must be at least {FEWEST}, not {options.intervention_samples}: "
+            f"--intervention-samples must be at least {FEWEST_LATENTS}, not {options.intervention_samples}: "
             "no printed area rests on fewer"
         )
 
@@ -124,7 +118,7 @@ def no_interventions(generator: Generator, segmenter: Segmenter) -> ModelError |
 
 
 def resolve_artifacts(
-    options: Options, layers: tuple[str, ...], networks: Networks, checkup: Checkup
+    options: Options, layers: tuple[str, ...], networks: Networks, budget: ArtifactBudget
 ) -> ArtifactRequest | None:
     """The search for artifact units, checked before anything long begins; None where not wanted or impossible."""
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
@@ -149,9 +143,9 @@ def resolve_artifacts(
         if artifacts_required(options):
             raise problem
         return None
-    scored = options.artifact_samples or checkup.scored
-    checkup = replace(checkup, scored=scored, real=max(checkup.real, 2 * options.artifact_samples))
-    return ArtifactRequest(layer, checkup, feature_network(networks), units)
+    scored = options.artifact_samples or budget.scored
+    budget = replace(budget, scored=scored, real=max(budget.real, 2 * options.artifact_samples))
+    return ArtifactRequest(layer, budget, feature_network(networks), units)
 
 
 def artifacts_required(options: ArtifactOptions) -> bool:

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dissectreport.cache import records
-from dissectreport.cache.reader import Reader
+from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import Record
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.machine import one_thread
 from dissectreport.pipeline.prepare import Job
-from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_artifacts, no_interventions
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import Drawing
+from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
 from dissectreport.run.engine import Workers
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ class Dissection:
 
     def run(self, run: Run, product: Product) -> Product:
         """The record of the dissection."""
-        from dissectreport.pipeline.dissection import Measurement
+        from dissectreport.pipeline.dissection import DissectionPasses
 
         if run.known < run.job.samples:
             run.workers.warm("dissectreport.worker.dissection")
         with one_thread():
-            Measurement(run.job, run.workers, run.reporter, run.costs.networks.repeats).run()
+            DissectionPasses(run.job, run.workers, run.reporter, run.costs.networks.repeats).run()
         return replace(product, record=newest(run.job))
 
 
@@ -99,7 +99,7 @@ class Interventions:
     def seconds(self, run: Run) -> Mapping[Task, float]:
         """Seconds of one core that each task will take, none where the same was measured before."""
         job, request = run.job, run.job.intervention
-        if request is None or _measured_before(job, "interventions", "budget", asdict(request.budget)):
+        if request is None or _measured_before(job, "interventions", request.budget):
             return {}
         concepts = len(job.options.concepts) or request.budget.concepts
         edit = run.costs.edits[request.layer]
@@ -108,7 +108,7 @@ class Interventions:
     def run(self, run: Run, product: Product) -> Product:
         """The record with interventions; as it was where they are not wanted or impossible."""
         from dissectreport.analysis.assemble import what_to_study
-        from dissectreport.pipeline.interventions import Intervening
+        from dissectreport.pipeline.interventions import InterventionPasses
 
         job, reporter, request = run.job, run.reporter, run.job.intervention
         if not job.options.interventions:
@@ -116,11 +116,11 @@ class Interventions:
         if request is None:
             reporter.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
             return product
-        reader = Reader(job.options.cache / "measurements")
+        reader = CacheReader(job.options.cache / "measurements")
         try:
             with one_thread():
                 study = what_to_study(product.measured, reader, request.layer, job.options.concepts, request.budget)
-                passes = Intervening(job, study, request, run.workers, reporter)
+                passes = InterventionPasses(job, study, request, run.workers, reporter)
                 measured = passes.run()
         except (BadOption, ModelError, SegmenterError) as error:
             if interventions_required(job.options):
@@ -128,7 +128,7 @@ class Interventions:
             # The dissection can be shown without.
             reporter.say(f"no interventions: {error}")
             return product
-        return saved(job, replace(product.measured, interventions=measured), passes.folders)
+        return saved(job, replace(product.measured, interventions=measured), passes.runner.folders)
 
 
 class ArtifactUnits:
@@ -137,16 +137,16 @@ class ArtifactUnits:
     def seconds(self, run: Run) -> Mapping[Task, float]:
         """Seconds of one core that each task will take, none where the same was measured before."""
         job, request = run.job, run.job.artifacts
-        if request is None or _measured_before(job, "artifacts", "checkup", asdict(request.checkup)):
+        if request is None or _measured_before(job, "artifacts", request.budget):
             return {}
-        wanted = request.checkup.real
+        wanted = request.budget.real
         real = wanted if job.reference is None else min(wanted, len(job.reference.files))
         edit = run.costs.edits[request.layer]
-        return estimate.artifact_seconds(request.checkup, len(request.reviewed), real, run.costs.networks, edit)
+        return estimate.artifact_seconds(request.budget, len(request.marked), real, run.costs.networks, edit)
 
     def run(self, run: Run, product: Product) -> Product:
         """The record with artifact units; as it was where they are not wanted or cannot be looked for."""
-        from dissectreport.pipeline.artifacts import Diagnosing
+        from dissectreport.pipeline.artifacts import ArtifactPasses
 
         job, reporter, request = run.job, run.reporter, run.job.artifacts
         if not job.options.artifacts:
@@ -154,7 +154,7 @@ class ArtifactUnits:
         if request is None:
             reporter.say(f"no artifact units: {no_artifacts(job.networks)}")
             return product
-        passes = Diagnosing(job, request, run.workers, reporter)
+        passes = ArtifactPasses(job, request, run.workers, reporter)
         try:
             with one_thread() if request.network.dimension < LARGE else nullcontext():
                 measured = passes.run()
@@ -164,8 +164,7 @@ class ArtifactUnits:
             # The dissection can be shown without.
             reporter.say(f"no artifact units: {error}")
             return product
-        measured["command"] = job.options.command or reproduce(job)
-        return saved(job, replace(product.measured, artifacts=measured), passes.folders)
+        return saved(job, replace(product.measured, artifacts=measured), passes.runner.folders)
 
 
 @dataclass(frozen=True)
@@ -191,12 +190,11 @@ class Pages:
         return replace(product, written=written)
 
 
-def _measured_before(job: Job, kind: str, name: str, budget: Mapping[str, object]) -> bool:
-    """Whether the same run measured something before, with the same budget."""
-    asked = {key: list(value) if isinstance(value, tuple) else value for key, value in budget.items()}
+def _measured_before(job: Job, kind: str, budget: InterventionBudget | ArtifactBudget) -> bool:
+    """Whether the same run measured its `interventions` or `artifacts` before, with the same budget."""
     runs = records.runs(job.options.cache, job.options.model, job.options.rule)
     same = [run for run in runs if run.plan == asdict(job.plan) and run.samples == job.samples]
-    return any(getattr(run, kind).get(name) == asked for run in same)
+    return any(getattr(getattr(run, kind), "budget", None) == budget for run in same)
 
 
 def newest(job: Job) -> Record:

@@ -184,8 +184,7 @@ class UnifiedSegmenter:
 
         The probability of a part is that of its owner times that of the part within the owner. (GAN Dissection leaves
         out the owner; but outside of it, parts are noise.) The probability of a half is that of its object
-        inside the half, and 0 outside; the borders of halves have no gradient. "Nothing" (0) is zero and has no
-        gradient.
+        inside the half, and 0 outside; the borders of halves have no gradient. "Nothing" (0) is zero, without gradient.
         """
         probabilities = self.class_probabilities(images, set().union(*map(self.numbering.heads_of, concepts)))
         halved = self._halves(probabilities["object"].argmax(1)) if any(map(self.numbering.half_of, concepts)) else ()

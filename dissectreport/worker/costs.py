@@ -14,9 +14,9 @@ import torch
 
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
-from dissectreport.run.plan import PAIR, Shard
+from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker.first_batch import CLOSE, check_look
-from dissectreport.worker.interventions import Bench
+from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Models, Source
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class _Layer:
     """A layer that is edited in float32."""
 
     layer: str
-    choosing_seed: int
+    selection_seed: int
     precision: str = "float32"
 
 
@@ -122,36 +122,37 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
 
 def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost:
     """What editing a layer takes; with `features` what features of images take too. Zeros where it does not work."""
-    bench = Bench(models, _Layer(layer, seed))
+    model = EditedModel(models, _Layer(layer, seed))
     try:
-        at = bench.open(seed, 0, PAIR)
+        at = model.open(seed, 0, EDIT_BATCH)
         with torch.no_grad():
-            tail, images = _timed(models, lambda: bench.images(at, at.activations))
-            labels = bench.labels(images)
+            tail, images = _timed(models, lambda: model.images(at, at.activations))
+            labels = model.labels(images)
         units = at.activations.shape[1]
-        forward, backward = _gradients(bench, at, [number for number in torch.unique(labels).tolist() if number][:4])
+        forward, backward = _gradients(model, at, [number for number in torch.unique(labels).tolist() if number][:4])
         if not features:
-            return EditCost(units, tail / PAIR, forward / PAIR, backward / PAIR)
+            return EditCost(units, tail / EDIT_BATCH, forward / EDIT_BATCH, backward / EDIT_BATCH)
         with torch.no_grad():
-            described, _ = _timed(models, lambda: bench.features(images))
+            described, _ = _timed(models, lambda: model.features(images))
         leaf = at.activations.detach().requires_grad_()
-        back, _ = _timed(models, lambda: bench.features(bench.images(at, leaf)).sum().backward())  # type: ignore[no-untyped-call]
+        back, _ = _timed(models, lambda: model.features(model.images(at, leaf)).sum().backward())  # type: ignore[no-untyped-call]
         real, _ = _timed(models, lambda: models.real(Shard(0, 0, REAL), REAL))
     except (DissectReportError, RuntimeError):
         return EditCost()
-    return EditCost(units, tail / PAIR, forward / PAIR, backward / PAIR, described / PAIR, back / PAIR, real / REAL)
+    n = EDIT_BATCH
+    return EditCost(units, tail / n, forward / n, backward / n, described / n, back / n, real / REAL)
 
 
-def _gradients(bench: Bench, at: edits.Prefix, concepts: Sequence[int]) -> tuple[float, float]:
+def _gradients(model: EditedModel, at: edits.Prefix, concepts: Sequence[int]) -> tuple[float, float]:
     """Seconds of the probabilities of concepts, and of the gradient of one of them."""
-    if not hasattr(bench.models.segmenter, "probabilities"):
+    if not hasattr(model.networks.segmenter, "probabilities"):
         return 0.0, 0.0
     leaf = at.activations.detach().requires_grad_()
-    forward, shares = _timed(bench.models, lambda: bench.probabilities(bench.images(at, leaf), concepts or [1]))
+    forward, shares = _timed(model.networks, lambda: model.probabilities(model.images(at, leaf), concepts or [1]))
     area = shares[:, 0].sum()
     if not area.requires_grad:
         return forward, forward
-    backward, _ = _timed(bench.models, lambda: torch.autograd.grad(area, leaf, allow_unused=True))
+    backward, _ = _timed(model.networks, lambda: torch.autograd.grad(area, leaf, allow_unused=True))
     return forward, backward
 
 

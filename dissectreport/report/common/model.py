@@ -19,7 +19,7 @@ from dissectreport.report.html.charts import CONTROLS, Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
 from dissectreport.report.html.places import Places
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:

@@ -94,7 +94,7 @@ def summary(site: Site) -> Summary:
         seed=facts.seed,
         detail=site.drawing.detail.name,
         base_url=site.drawing.base_url,
-        compare=site.places.data(COMPARE, "js"),
+        compare=site.places.data(COMPARE, "json"),
         trained=trained_words(training_of(facts.generator)),
         grid=facts.grid,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
 from dissectreport.report.html.numbers import count, share, signed
 

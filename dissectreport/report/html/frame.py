@@ -35,6 +35,11 @@ class Assets:
     causes: str
     icon: str
     compare: str
+    compare_elements: str
+    compare_charts: str
+    compare_figures: str
+    compare_sections: str
+    compare_choice: str
     index: str
     review: str
     preference: str
@@ -44,6 +49,18 @@ class Assets:
     def files(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(vars(self).values())
+
+    @property
+    def comparing(self) -> tuple[str, ...]:
+        """The scripts of the page that compares models, in the order in which they run."""
+        return (
+            self.compare_elements,
+            self.compare_charts,
+            self.compare_figures,
+            self.compare_sections,
+            self.compare_choice,
+            self.compare,
+        )
 
 
 @dataclass(frozen=True)

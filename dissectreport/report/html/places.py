@@ -16,7 +16,7 @@ CARD_ENDS = ("index.html#u=", "")
 TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
-"""The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+"""The file of each model for comparisons, the live page, and the folder of fixed pages and of the live page's data."""
 OLD = "dissect.json"
 """What stands for the rule of imported results."""
 FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.report.html import images
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 
 def strip_of(found: Dissection, layer: Layer, unit: int, most: int) -> images.Bytes:

@@ -35,10 +35,11 @@ from dissectreport.report.common.summary import Summary, summary
 from dissectreport.report.common.tables import as_csv, as_json, layer_tables, model_tables, unit_tables, without_nan
 from dissectreport.report.common.unit_cards import strip_size
 from dissectreport.report.common.wording import TOO_FEW
-from dissectreport.report.compare import data as compare_data
 from dissectreport.report.compare import selection as comparison
 from dissectreport.report.compare.index import compare_page, index_page
 from dissectreport.report.compare.page import page_of
+from dissectreport.report.compare.profile_files import profile_file
+from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html import images, numbers
 from dissectreport.report.html.assets import favicon, load_assets, templates_folder
 from dissectreport.report.html.frame import Assets
@@ -51,6 +52,7 @@ from dissectreport.report.pages.overview import band_size, overview_page
 from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.segmenter import trust_page
 from dissectreport.report.pages.units import LayerRows, unit_page
+from dissectreport.report.site.comparisons import write_live_files
 from dissectreport.report.site.writing import read_ledger, remove_ours, write_if_changed, write_model
 from dissectreport.run.parallel import Spread, in_turn
 
@@ -108,11 +110,13 @@ def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Writte
     old = _assets_of(read_summaries(out))
     changed += write_model(out / home, {name.removeprefix(f"{home}/"): held for name, held in files.items()})
     summaries = read_summaries(out)
-    top = _top(out, summaries, assets, base_url)
-    changed += _write_top(out, top)
+    compared = SiteModels.read(out, summaries)
+    live = write_live_files(out, compared)
+    top = _top(out, summaries, compared, assets, base_url)
+    changed += _write_top(out, top) + live.changed
     remove_ours(out, old - _assets_of(summaries))
     every = [*files.values(), *shared.values(), *top.values()]
-    return Written(out / "index.html", len(every), changed, sum(map(len, every)))
+    return Written(out / "index.html", len(every) + live.files, changed, sum(map(len, every)) + live.bytes)
 
 
 def _write_top(out: Path, top: Files) -> int:
@@ -159,12 +163,12 @@ def _too_large(model: str, size: int, limit: int, fit: bool) -> OutputError:
     )
 
 
-def _top(out: Path, summaries: list[Summary], assets: Assets, base_url: str) -> Files:
+def _top(out: Path, summaries: list[Summary], compared: SiteModels, assets: Assets, base_url: str) -> Files:
     """The files at the top of the site, of all models together."""
     card_of_site = first_card(out, [one.home for one in summaries])
     index = index_page(summaries, assets, base_url, card_of_site)
     kept = comparison.kept(out)
-    comparing = compare_page(summaries, kept, assets, base_url, card_of_site)
+    comparing = compare_page(summaries, compared, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
     top[COMPARING] = render("compare.html", comparing)
     if base_url:
@@ -185,12 +189,13 @@ def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (
     leading layer.
     """
     summaries = read_summaries(out)
-    subject = comparison.chosen(out, summaries, models, layers)
+    compared = SiteModels.read(out, summaries)
+    subject = comparison.chosen(out, summaries, compared, models, layers)
     path = file or comparison.place(out, subject)
     address = address_of_site(summaries)
     content = render("comparison.html", page_of(out, subject, path, address))
     written = Written(path, 1, int(write_if_changed(path, content)), len(content))
-    _write_top(out, _top(out, summaries, load_assets()[0], address))
+    _write_top(out, _top(out, summaries, compared, load_assets()[0], address))
     return written
 
 
@@ -308,7 +313,7 @@ def _model_pages(site: Site) -> Files:
         places.page("lookup"): render("lookup.html", lookup_page(site)),
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, rows)),
-        places.data(COMPARE, "js"): compare_data.script(site),
+        places.data(COMPARE, "json"): profile_file(site),
     }
     return files | ({places.card: card(site)} if site.drawing.base_url else {})
 
