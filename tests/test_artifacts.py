@@ -37,7 +37,6 @@ from dissectreport.networks.latents import latents
 from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.artifacts import repair_sizes, selected_from
 from dissectreport.pipeline.options import Options
-from dissectreport.pipeline.prepare import prepare
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.repair import artifact_units
 from dissectreport.pipeline.reporter import Silent
@@ -455,7 +454,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("nonsense", "is no JSON"),
+        ("nonsense", "is not JSON"),
         ('{"units": []}', "marks no unit as an artifact"),
         ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
@@ -471,7 +470,7 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
     marked = tmp_path / "marked.json"
     marked.write_text(content)
     with pytest.raises(BadOption, match=says):
-        prepare(Options(**{**vars(options), "artifact_units": marked}))
+        dissectreport.measure(Options(**{**vars(options), "artifact_units": marked}))
 
 
 def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:

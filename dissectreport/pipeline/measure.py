@@ -12,6 +12,7 @@ from dissectreport.pipeline import estimate
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_images
 from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.requests import check_marked
 from dissectreport.pipeline.schedule import Schedule, spoken
 from dissectreport.pipeline.stages import ArtifactUnits, Dissection, Interventions, Product, Run, Stage
 from dissectreport.pipeline.tasks import Task
@@ -39,6 +40,8 @@ def begun(job: Job, workers: Workers, reporter: Reporter) -> Run:
     from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
+    if job.artifacts is not None and costs.edits[job.artifacts.layer].units:
+        check_marked(job.options, job.artifacts, costs.edits[job.artifacts.layer].units)
     return Run(job, workers, reporter, costs, DissectionPasses(job, workers, reporter).known_samples())
 
 

@@ -137,15 +137,20 @@ def resolve_artifacts(
         raise UnknownName.of("measured layer", layer, layers)
     if not options.artifacts:
         return None
-    check_marked(options, networks.generator, layer, marked, units)
-    problem = no_artifacts(networks)
-    if problem is not None:
+    if marked not in ("", layer):
+        raise BadOption(
+            f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
+            f"name {marked} instead, or no layer"
+        )
+    try:
+        network = comparing_network(networks)
+    except (ModelError, FolderError, FeaturesError, WeightsError):
         if artifacts_required(options):
-            raise problem
+            raise
         return None
     scored = options.artifact_samples or budget.scored
     budget = replace(budget, scored=scored, real=max(budget.real, 2 * options.artifact_samples))
-    return ArtifactRequest(layer, budget, feature_network(networks), units)
+    return ArtifactRequest(layer, budget, network, units)
 
 
 def artifacts_required(options: ArtifactOptions) -> bool:
@@ -153,22 +158,25 @@ def artifacts_required(options: ArtifactOptions) -> bool:
     return bool(options.artifact_layer or options.artifact_samples or options.artifact_units or options.features)
 
 
-def no_artifacts(networks: Networks) -> DissectReportError | None:
-    """Why no artifact units can be looked for; None where they can."""
+def comparing_network(networks: Networks) -> FeatureNetwork:
+    """The network in which generated images are compared with real ones; an error where these cannot be compared."""
     from dissectreport.models.base import makes_images
 
     generator, reference = networks.generator, networks.reference
     if not makes_images(generator):
-        return ModelError(f"{generator.name} reads images and makes none, so there is nothing to repair")
+        raise ModelError(f"{generator.name} reads images and makes none, so there is nothing to repair")
     if reference is None and generator.training_like_images(1) is None:
-        return FolderError(
-            f"{generator.name} has no real images of its own to compare with; give some with --reference"
-        )
+        raise FolderError(f"{generator.name} has no real images of its own to compare with; give some with --reference")
     if reference is not None and len(reference.files) < FEWEST_REAL:
-        return FolderError(too_few_real(len(reference.files)))
+        raise FolderError(too_few_real(len(reference.files)))
+    return feature_network(networks)
+
+
+def no_artifacts(networks: Networks) -> DissectReportError | None:
+    """Why no artifact units can be looked for; None where they can."""
     try:
-        feature_network(networks)
-    except (FeaturesError, WeightsError) as error:
+        comparing_network(networks)
+    except (ModelError, FolderError, FeaturesError, WeightsError) as error:
         return error
     return None
 
@@ -192,21 +200,10 @@ def marked_layer(options: ArtifactOptions) -> str:
     return read_marks(options.artifact_units)[0] if options.artifact_units is not None else ""
 
 
-def check_marked(
-    options: ArtifactOptions, generator: Generator, layer: str, marked: str, units: tuple[int, ...]
-) -> None:
-    """Refuse marked units of another layer, or that the layer does not have."""
-    from dissectreport.worker.first_batch import layer_shape
-
-    if not units:
-        return
-    if marked not in ("", layer):
+def check_marked(options: ArtifactOptions, request: ArtifactRequest, units: int) -> None:
+    """Refuse marked units that a layer of so many units does not have."""
+    if request.marked and request.marked[-1] >= units:
         raise BadOption(
-            f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
-            f"name {marked} instead, or no layer"
-        )
-    count, _, _ = layer_shape(generator, layer)
-    if units[-1] >= count:
-        raise BadOption(
-            f"--artifact-units {options.artifact_units} marks unit {units[-1]}; {layer} has units 0 to {count - 1}"
+            f"--artifact-units {options.artifact_units} marks unit {request.marked[-1]}; "
+            f"{request.layer} has units 0 to {units - 1}"
         )

@@ -121,14 +121,14 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
 
 
 def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost:
-    """What editing a layer takes; with `features` what features of images take too. Zeros where it does not work."""
-    model = EditedModel(models, _Layer(layer, seed))
+    """What editing a layer takes; with `features` what features of images take too. Zeros for what does not work."""
+    model, units = EditedModel(models, _Layer(layer, seed)), 0
     try:
         at = model.open(seed, 0, EDIT_BATCH)
+        units = at.activations.shape[1]
         with torch.no_grad():
             tail, images = _timed(models, lambda: model.images(at, at.activations))
             labels = model.labels(images)
-        units = at.activations.shape[1]
         forward, backward = _gradients(model, at, [number for number in torch.unique(labels).tolist() if number][:4])
         if not features:
             return EditCost(units, tail / EDIT_BATCH, forward / EDIT_BATCH, backward / EDIT_BATCH)
@@ -138,7 +138,7 @@ def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost
         back, _ = _timed(models, lambda: model.features(model.images(at, leaf)).sum().backward())  # type: ignore[no-untyped-call]
         real, _ = _timed(models, lambda: models.real(Shard(0, 0, REAL), REAL))
     except (DissectReportError, RuntimeError):
-        return EditCost()
+        return EditCost(units)
     n = EDIT_BATCH
     return EditCost(units, tail / n, forward / n, backward / n, described / n, back / n, real / REAL)
 
