@@ -43,9 +43,8 @@ coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python tools/coverage_report.py
 
-mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics (an hour; by hand, not in CI)
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (an hour; by hand, not in CI)
+	$(BIN)/python tools/mutants.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
 	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo"

@@ -37,7 +37,7 @@ from dissectreport.analysis.dissection.units import Words, counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
 from dissectreport.report.compare.arrangement import Subject
 from dissectreport.report.compare.live_files import CALL, FOLDER
 from dissectreport.report.compare.profile_files import Sited, read_sited
@@ -54,7 +54,9 @@ from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.warnings import layer_warnings, model_warnings
 from dissectreport.report.compare.wording import signed, tenths, thousandths
 from dissectreport.report.html.numbers import count
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import Page, broken_links, contents, ious_without_context
 from tests.support.variants import (
@@ -251,7 +253,7 @@ def test_on_a_site_without_pages_of_units_comparisons_lead_to_their_cards(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
     for made in (one, two):
-        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     page = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
     assert "index.html#u=" in page and "/unit-" not in page
     assert not broken_links(tmp_path)

@@ -11,11 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.analysis.comparison.profiles import Estimate
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
 from dissectreport.report.compare.charts import Lane, Row, lane, row_axis, rows_chart
 from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.html.assets import style_alone
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 from tests.support.browsers import assert_fits, assert_no_violation, open_page
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import of_training, under_rule, with_concept_renamed, with_hostile_names, with_quality
@@ -256,7 +258,7 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
 
 def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
     for made in (example_dissection(units=12, name="one"), example_dissection(units=12, name="two", seed=1)):
-        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     with open_page(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()

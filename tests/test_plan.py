@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.run.budgets import INTERVENTION_BUDGETS, budget_named
 from dissectreport.run.patches import patch_box, patch_grid
-from dissectreport.run.plan import SEEDS, Plan, Reading
+from dissectreport.run.plan import SEEDS, ArtifactKey, InterventionKey, Plan, Reading
 from dissectreport.run.rules import RULES, rule_named
 from dissectreport.run.shards import GROUPS, shards
 
@@ -97,3 +98,30 @@ def test_patches_tile_the_image_row_by_row(height: int, width: int) -> None:
     assert [(top, left) for top, left, _, _ in corners] == [
         (r / rows, c / columns) for r in range(rows) for c in range(columns)
     ]
+
+
+INTERVENTION = InterventionKey("generator", "segmenter", "layer4", (3, 1), (5,), 7, "float32")
+ARTIFACT = ArtifactKey("generator", "features", "reference", "layer4", 7, "float32")
+
+
+def test_no_two_uses_of_a_run_share_a_seed() -> None:
+    plan = replace(PLAN, seed=7)
+    seeds = [
+        *(plan.seed, plan.pilot_seed, INTERVENTION.selection_seed, INTERVENTION.held_out_seed),
+        *(ARTIFACT.generated_seed, ARTIFACT.selection_seed, ARTIFACT.testing_seed, ARTIFACT.scoring_seed),
+    ]
+    assert seeds == [*range(7, 7 + SEEDS)]
+
+
+@pytest.mark.parametrize("key", [INTERVENTION, ARTIFACT], ids=lambda key: type(key).__name__)
+def test_keys_come_back_from_json_and_their_facts_hold_every_field(key: InterventionKey | ArtifactKey) -> None:
+    assert type(key).from_json(json.loads(json.dumps(key.to_json()))) == key
+    assert set(key.facts()) == {"format", *vars(key)} and json.dumps(key.facts())
+    assert replace(key, layer="layer5").facts() != key.facts()
+    with pytest.raises(TypeError):
+        type(key).from_json(key.to_json() | {"unknown": 1})
+
+
+def test_budgets_come_back_from_json() -> None:
+    for budget in INTERVENTION_BUDGETS.values():
+        assert type(budget).from_json(json.loads(json.dumps(budget.to_json()))) == budget

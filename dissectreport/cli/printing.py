@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dissectreport.pipeline.on_demand import EditResult
     from dissectreport.pipeline.preflight import LayerRow
     from dissectreport.plugins import PluginInfo
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
 
 
 def written_lines(written: Written, seconds: float) -> Iterator[str]:

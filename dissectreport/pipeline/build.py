@@ -15,7 +15,7 @@ from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, Drawing
 from dissectreport.run.engine import Workers
 
 if TYPE_CHECKING:
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
 
 
 def build(

@@ -14,7 +14,7 @@ from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import CAP
 
 if TYPE_CHECKING:
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
 
 
 def export_single_file(

@@ -21,7 +21,7 @@ from dissectreport.run.parallel import Spread, in_threads, in_turn
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.dissection import Dissection
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -144,6 +144,6 @@ def _on_one_thread(work: Callable[[T], R]) -> Callable[[T], R]:
 
 def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
     """Write a page that compares some models of the site at `out`; it needs nothing but the site."""
-    from dissectreport.report.site.build import write_comparison
+    from dissectreport.report.site.fixed_comparison import write_comparison
 
     return write_comparison(out, models, layers, file)

@@ -30,7 +30,7 @@ from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
 from dissectreport.run.engine import Workers
 
 if TYPE_CHECKING:
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
     from dissectreport.worker.costs import Costs
 
 LARGE = 512

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Floats, Ints
+from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class ConceptPatches:
     """Patches of an image."""
 
     def merge(self, other: Self) -> Self:
-        """The rows of both."""
+        """The rows of both; refused when they are of different numbers of concepts."""
+        same_shape("ConceptPatches.patch", self.patch[:0], other.patch[:0])
         samples = np.concatenate([self.samples, other.samples])
         order = np.argsort(samples, kind="stable")
         share, patch = (

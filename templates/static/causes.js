@@ -14,7 +14,7 @@
     const off = Number(slide.value);
     compare.style.setProperty("--off", off + "%");
     flip.setAttribute("aria-pressed", off === 100);
-    slide.setAttribute("aria-valuetext", off + " % of the image with the units off");
+    slide.setAttribute("aria-valuetext", off + "% of the image with the units ablated");
   };
   const choose = (number, keep) => {
     at = number;

@@ -4,7 +4,7 @@
   "use strict";
   const { svg, placed, drawn } = comparison;
   const WIDTH = 560;
-  const [LEFT, RIGHT, TOP] = [116, 150, 8];
+  const [LEFT, RIGHT, ROW_RIGHT, TOP] = [116, 150, 168, 8];
   const [LANE, GAP] = [13, 12];
   const [HEAP, HEAP_BELOW, HEAP_GAP] = [62, 22, 16];
   const HEIGHT = 300;
@@ -45,7 +45,7 @@
         const y = top + GAP / 2 + LANE * (j + 0.5);
         inside.push(placed(lane.part, lane.place, 0, y));
         if (lane.words)
-          inside.push(text(WIDTH - RIGHT + 12, y + 4, lane.words, lane.significant ? "value sure" : "tick"));
+          inside.push(text(WIDTH - ROW_RIGHT + 12, y + 4, lane.words, lane.significant ? "value sure" : "tick"));
       });
     });
     return drawing(floor + 30, id, title, description, inside);

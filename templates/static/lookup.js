@@ -66,7 +66,7 @@
     name.append(sign, layer.concepts[unit] || "no label");
     const small = document.createElement("small");
     small.textContent =
-      "unit " + unit + " · in its top " + ((256 - rank) / 2.56).toFixed(rank > 250 ? 1 : 0) + " % here";
+      "unit " + unit + " · top " + ((256 - rank) / 2.56).toFixed(rank > 250 ? 1 : 0) + "% of its activations";
     words.append(name, small);
     const strip = document.createElement("img");
     strip.src = layer.folder + "img/" + unit + ".webp";
@@ -98,7 +98,7 @@
         list.replaceChildren(...ranked.slice(0, 10).map(([rank, unit]) => row(layer, codes, unit, rank)));
         const high = ranked.filter(([rank]) => rank >= 243).length;
         document.getElementById("where").textContent =
-          high + " of " + units + " units of " + layer.name + " are in their top 5 % here.";
+          high + " of " + units + " units of " + layer.name + " have one of their top 5% activations here.";
       },
       () => app.say("the maps could not be loaded"),
     );

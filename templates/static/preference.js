@@ -85,7 +85,7 @@
     const reach = (Z / (1 + extra)) * Math.sqrt((share * (1 - share)) / trials + extra / trials / 4);
     return [successes ? middle - reach : 0, successes < trials ? middle + reach : 1];
   };
-  const percent = (share) => (100 * share).toFixed(0) + "\u00a0%";
+  const percent = (share) => (100 * share).toFixed(0) + "%";
   const sentence = (number) => {
     const decided = number.after + number.before;
     const ties = number.tie ? " (" + number.tie + " without a preference)" : "";
@@ -96,7 +96,7 @@
         ? "The images after the edit are preferred."
         : high < 0.5
           ? "The images before the edit are preferred."
-          : "No preference can be told.";
+          : "No significant preference.";
     return (
       "The image after the edit was preferred in " +
       number.after +

@@ -135,7 +135,7 @@
     try {
       found = JSON.parse(words);
     } catch {
-      answer(name + " is no JSON: choose a file that this page exported.");
+      answer(name + " is not JSON: choose a file that this page exported.");
       return;
     }
     const strange = ["model", "layer", "identity"].find((fact) => !found || found[fact] !== data[fact]);
@@ -143,7 +143,7 @@
       const [given, wanted] = [found && found[strange], data[strange]].map((word) => String(word).slice(0, 40));
       answer(
         name +
-          " holds marks of another " +
+          " contains marks of another " +
           (strange === "identity" ? "version of the model" : strange) +
           " (" +
           given +
@@ -155,7 +155,7 @@
     }
     const fresh = new Map(valid(found.marks));
     if (!fresh.size) {
-      answer(name + " holds no marks.");
+      answer(name + " contains no marks.");
       return;
     }
     fresh.forEach((kind, unit) => {
@@ -163,7 +163,7 @@
       marks.set(unit, kind);
     });
     keep();
-    answer(fresh.size + " marks taken from " + name + ".");
+    answer(fresh.size + " marks imported from " + name + ".");
   };
   field("import").addEventListener("change", (event) => {
     const file = event.target.files[0];

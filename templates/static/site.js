@@ -17,17 +17,17 @@ window.dissectreport = window.dissectreport || {};
   app.say = (words) => {
     document.getElementById("said").textContent = words;
   };
-  /* numbers as the pages print them: no leading zero, 0 and 1 only if they are exact */
+  /* numbers as the pages write them: two decimals, 0 and 1 only if they are exact */
   app.share = (v) =>
     v === null
       ? "–"
       : v === 0 || v === 1
         ? String(v)
         : Math.abs(v) < 0.005
-          ? "<.01"
+          ? "<0.01"
           : v < 1 && v >= 0.995
-            ? ">.99"
-            : v.toFixed(2).replace("0.", ".").replace("-", "−");
+            ? ">0.99"
+            : v.toFixed(2).replace("-", "−");
   app.times = (v) => (v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×");
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -89,7 +89,7 @@ window.dissectreport = window.dissectreport || {};
     const words = (data ? data.value : cell.textContent).trim();
     if (words === "–" || words === "") return null;
     const percent = words.endsWith("%");
-    const number = parseFloat(words.replace("−", "-").replace(/[\u202f,<>×]/g, ""));
+    const number = parseFloat(words.replace("−", "-").replace(/[,<>×]/g, ""));
     return /^[<>−-]?[\d.]/.test(words) && !Number.isNaN(number) ? (percent ? number / 100 : number) : words;
   };
   app.compare = (a, b, down) => {

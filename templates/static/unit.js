@@ -23,7 +23,7 @@
   const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
   /* an IoU is told with its interval; where none was computed, the excess over chance is told instead */
   const agreement = (i) =>
-    data.low[i] === null ? ["excess", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
+    data.low[i] === null ? ["chance-corrected IoU", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
   const interval = (i) => (data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]");
 
   /* beyond the border a rule repeats the outermost activation, or finds 0, which has a code of its own */
@@ -95,14 +95,14 @@
   const show = (redraw) => {
     const i = Number(slide.value);
     tell([
-      ["level", data.level[i].toPrecision(3)],
-      ["pixels on", data.on[i]],
+      ["threshold", data.level[i].toPrecision(3)],
+      ["on-fraction", data.on[i]],
       agreement(i),
-      ["null", short(data.null[i])],
+      ["chance level", short(data.null[i])],
     ]);
     slide.setAttribute(
       "aria-valuetext",
-      "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", null " + short(data.null[i]),
+      "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", chance level " + short(data.null[i]),
     );
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");

@@ -114,12 +114,12 @@
       " ",
       element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
       " ",
-      element("span", "null", "null " + app.share(label[NULL])),
+      element("span", "null", "chance " + app.share(label[NULL])),
     );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
-    lift.title = "IoU divided by the null";
-    const level = element("span", "level", "level " + (label[LEVEL] === null ? "–" : label[LEVEL]));
-    return [all, element("span", "excess", "excess " + app.share(label[EXCESS])), level, lift];
+    lift.title = "IoU divided by the chance level";
+    const level = element("span", "level", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
+    return [all, element("span", "excess", "chance-corrected " + app.share(label[EXCESS])), level, lift];
   };
   const caption = (i, at) => {
     const cap = cards[i].querySelector(".cap");

@@ -1,9 +1,9 @@
-"""From features to artifact units: what single units do to nearness, what a repair does to quality, and the rules.
+"""From features to artifact units: what single units do, which size a repair has, and the rules.
 
-Nearness is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall
-of the kernel distance to first order in the change of the images: the estimate by which units are put in order. What
-ablating a unit does is the change of the unbiased distance itself, of the same latents with and without it. Both sets
-behind it are samples, so the jackknife leaves a group out of the real images and of those tested.
+The realism score is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall of
+the kernel distance to first order: the estimate by which units are ranked. The effect of ablating a unit is the
+change of the unbiased distance itself, of the same latents with and without it. Both sets of images are samples, so
+that the jackknife leaves a group out of the real images and of those tested.
 """
 
 from __future__ import annotations

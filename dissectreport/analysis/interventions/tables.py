@@ -1,7 +1,7 @@
-"""What units cause: what is worth trying, from the dissection, and the tables, from what was tried.
+"""Causal effects: what is worth trying, from the dissection, and the tables, from what was tried.
 
 Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
-intervals are a delete-one-group jackknife over the judging latents.
+intervals are a delete-one-group jackknife over the held-out latents.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""Below this many judging latents with the concept a note says so."""
+"""Below this many held-out latents with the concept a note says so."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Study:
     frequency: tuple[float, ...]
     """Share of images in which each context covers at least a patch."""
     excess: Floats
-    """(concepts, units) agreement beyond chance on the choosing half, at each pair's best level."""
+    """(concepts, units) chance-corrected IoU on the selection half, at each pair's best threshold."""
     upper: Floats
     """(units,) activation that the wanted share of pixels does not exceed."""
 
@@ -83,12 +83,12 @@ def study(
         column = np.flatnonzero(scores.concepts == number)
         if len(column):
             excess[row] = scores.chosen[:, column[0]]
-    grounds, often = chosen_grounds(areas, vocabulary, budget)
+    contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
         tuple(str(vocabulary["concept"][n]) for n in numbers),
-        grounds,
-        often,
+        contexts,
+        frequency,
         np.where(np.isfinite(excess), excess, 0.0),
         upper_levels(counted, budget.quantile),
     )
@@ -117,7 +117,7 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
     return tuple(dict.fromkeys(found))
 
 
-def chosen_grounds(
+def chosen_contexts(
     areas: Areas, vocabulary: pd.DataFrame, budget: InterventionBudget
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
@@ -149,7 +149,7 @@ def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[i
 
 
 def upper_levels(counted: Counted, quantile: float) -> Floats:
-    """(units,) the level above which the share 1 - `quantile` of pixels lies, as nearly as levels allow."""
+    """(units,) the threshold above which the share 1 - `quantile` of pixels lies, as nearly as thresholds allow."""
     total = counted.joint.total
     above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
     column = np.abs(above - (1 - quantile)).argmin(1)
@@ -161,7 +161,7 @@ def upper_levels(counted: Counted, quantile: float) -> Floats:
 
 @dataclass(frozen=True)
 class Removed:
-    """Share of every concept's area that goes with each set of units: all groups, and each left out."""
+    """Share of every concept's area that ablating each set of units removes: of all groups, and with each left out."""
 
     index: Mapping[Units, int]
     share: Jackknife
@@ -338,7 +338,7 @@ class Tables:
         return pd.DataFrame(rows)
 
     def estimates(self) -> Floats:
-        """(concepts, units) share of the concept's area that ablating a unit removes, to first order."""
+        """(concepts, units) share of the concept's area that ablating a unit removes, by gradient × activation."""
         return np.asarray(self.first.effect / np.maximum(self.first.area, 1e-9)[:, None])
 
     def effects(self) -> pd.DataFrame:
@@ -406,7 +406,7 @@ class Tables:
         return pd.concat(parts, ignore_index=True)
 
     def curves(self) -> pd.DataFrame:
-        """What goes with more and more units of every order, and of the random sets."""
+        """What ablating more and more units of every ranking removes, and what random sets remove."""
         rows: list[dict[str, Any]] = []
         for k, number in enumerate(self.key.concepts):
             for name in self.order_names:
@@ -422,7 +422,7 @@ class Tables:
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
-        """What goes with 10 and 20 units, beside what goes with random ones."""
+        """What ablating 10 and 20 units removes, beside random ones."""
         rows = []
         random = self.plan.random
         for k, number in enumerate(self.key.concepts):
@@ -531,12 +531,12 @@ def spearman_interval(found: float, n: int) -> tuple[float, float]:
 
 
 def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """One row a (concept, ground) with enough images: pixels gained, beside random units at the same places."""
+    """One row a (concept, context) with enough images: pixels gained, beside random units at the same patches."""
     rows = []
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
-        for ground in key.contexts:
-            there = insertions.grounds == ground
+        for around in key.contexts:
+            there = insertions.grounds == around
             if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
             own, sets = insertions.own_gains(k), insertions.random_gains(k)
@@ -545,7 +545,7 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
             rows.append(
                 {
                     "concept": str(vocabulary["concept"][number]),
-                    "ground": str(vocabulary["concept"][ground]),
+                    "ground": str(vocabulary["concept"][around]),
                     "insertions": int(there.sum()),
                     **_ends("gain", gain),
                     **_ends("random_gain", chance),

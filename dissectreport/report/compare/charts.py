@@ -24,6 +24,8 @@ MOST = 6
 SIGN = "{sign}"
 WIDTH = 560.0
 LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
+ROW_RIGHT = 168.0
+"""Room at the right of rows for a difference with its interval."""
 LANE, GAP = 13.0, 12.0
 """Height of the part of a row that one model has, and the space between rows."""
 HEAP, HEAP_BELOW, HEAP_GAP = 62.0, 22.0, 16.0
@@ -61,7 +63,7 @@ def signs() -> tuple[str, ...]:
 
 def lane(estimate: Estimate, reference: float, low: float, high: float) -> Markup:
     """One model's part of a row: a bar from 0 to its sign, the interval pale, and a tick for the reference value."""
-    x = linear(low, high, LEFT, WIDTH - RIGHT)
+    x = linear(low, high, LEFT, WIDTH - ROW_RIGHT)
 
     def at(value: float) -> float:
         return x(min(max(value, low), high))
@@ -89,7 +91,7 @@ def axis(low: float, high: float, start: float, end: float, words: Format) -> Ax
 
 def row_axis(low: float, high: float, words: Format) -> Axis:
     """The axis under rows."""
-    return axis(low, high, LEFT, WIDTH - RIGHT, words)
+    return axis(low, high, LEFT, WIDTH - ROW_RIGHT, words)
 
 
 def histogram_axis(scales: Scales, words: Format) -> Axis:
@@ -201,7 +203,7 @@ def rows_chart(name: str, title: str, description: str, rows: Sequence[Row], mar
             inside.append(placed(each.part, each.place, y=y))
             if each.words:
                 kind = "value sure" if each.significant else "tick"
-                inside.append(text(WIDTH - RIGHT + 12, y + 4, each.words, class_=kind))
+                inside.append(text(WIDTH - ROW_RIGHT + 12, y + 4, each.words, class_=kind))
     return drawing(WIDTH, floor + 30, title, description, name, *inside)
 
 

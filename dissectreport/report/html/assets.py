@@ -61,8 +61,8 @@ def style_alone() -> bytes:
     static = templates_folder() / "static"
     style = (static / "site.css").read_text("utf-8")
     for font in FONTS.values():
-        held = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
-        style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{held}")
+        font_data = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
+        style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{font_data}")
     return style.encode()
 
 
