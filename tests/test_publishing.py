@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import OutputError, UnknownName
-from dissectreport.pipeline import steps
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
 from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
@@ -221,7 +220,7 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(steps, "render", render)
+    monkeypatch.setattr(github_pages, "render", render)
     github_pages.fit(site, 900, None, Ear())
     assert said == []
     github_pages.fit(site, 1, None, Ear())
