@@ -110,7 +110,7 @@ def first_view(address: str) -> tuple[float, int]:
         browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         answers: list[Response] = []
-        page.on("response", answers.append)
+        page.on("response", lambda answer: answers.append(answer))
         page.goto(address)
         page.wait_for_selector("#summary li")
         kilobytes = sum(len(one.body()) for one in answers if one.status == 200) / 1e3

@@ -547,7 +547,7 @@ def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
     write_site(one, tmp_path)
     write_site(two, tmp_path)
     before = times(tmp_path)
-    written = write_site(example_dissection(units=6, layers=1, name="three", seed=2), tmp_path)
+    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), tmp_path)
     changed = changed_files(tmp_path, before)
     own = {name for name in changed if name.startswith("three/")}
     compared = {name for name in changed if name.startswith(f"{FOLDER}/three/")}
@@ -558,6 +558,11 @@ def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
     against = {f"{FOLDER}/{home}/against/three.js" for home in (ONE, TWO)}
     assert changed - own - compared == {"index.html", "compare.html", f"{FOLDER}/manifest.json"} | against
     assert written.changed == len(own) - 1 + 2 + len(compared) + len(against), "ledgers are not counted"
+    before = times(tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="three", seed=2), tmp_path)
+    others = {name for name in changed_files(tmp_path, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
+    drawn = {f"{FOLDER}/{home}/layers/layer{number}.js" for home in (ONE, TWO) for number in (1, 2)}
+    assert others - drawn == against, "wider axes change what was drawn, and no other pair"
 
 
 def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissection, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_the_address_keeps_the_choice_and_the_back_button_undoes_it(chromium: Br
         assert shown(page) == chosen == ["one", "pnas2020", "layer1", "two", "corrected", "layer2"]
         page.go_back()
         page.wait_for_url("**/compare.html#m=one/layer1&m=two/layer2**")
-        expect(page.locator("#notes")).not_to_contain_text("different rules")
+        expect(page.locator("#notes")).not_to_contain_text("Different rules")
         assert shown(page) == ["one", "corrected", "layer1", "two", "corrected", "layer2"]
 
 

@@ -276,7 +276,8 @@ def _cells(subject: Subject, key: str) -> list[str]:
 def _depth(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
     """Interpretable units and different labels over the layers of each model."""
     texts = Texts()
-    models = list({member.sited.home: member for member in reversed(subject.members)}.values())[::-1]
+    homes = [member.sited.home for member in subject.members]
+    models = [member for i, member in enumerate(subject.members) if homes.index(member.sited.home) == i]
     shared = {member.model.depth.axis for member in models}
     marks = shared.pop() if len(shared) == 1 else axes.depth
     caption = texts.depth_caption if subject.same_vocabulary else f"{texts.depth_caption} {texts.vocabularies}"
