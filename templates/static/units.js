@@ -118,7 +118,7 @@
     );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
     lift.title = "IoU divided by the chance level";
-    const level = element("span", "level", "threshold " +  (label[LEVEL] === null ? "–" : label[LEVEL]));
+    const level = element("span", "level", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
     return [all, element("span", "excess", "chance-corrected " + app.share(label[EXCESS])), level, lift];
   };
   const caption = (i, at) => {
