@@ -863,12 +863,12 @@ def test_commands_on_pages_are_of_the_run(options: Options, found: Artifacts) ->
     words = "dissectreport build ./my.toml --layers a,b --artifact-layer b --no-artifacts --weights 'a b.pt'"
     assert whole.artifacts is not None
     other = replace(whole, artifacts=replace(whole.artifacts, command=words))
-    assert commands.repairing(other, "edits.json") == (
+    assert commands.repair_with(other, "edits.json") == (
         "dissectreport repair ./my.toml --weights 'a b.pt' --edits edits.json"
     )
-    assert commands.trying(other, "marks.json") == (
+    assert commands.measure_again_with(other, "marks.json") == (
         "dissectreport build ./my.toml --layers a,b --weights 'a b.pt' --artifact-units marks.json"
     )
     for wrong in ("", "sh -c 'x", "rm -r x"):
         plain = replace(whole, artifacts=None, provenance=replace(whole.provenance, command=wrong))
-        assert commands.repairing(plain, "e.json") == "dissectreport repair planted --edits e.json"
+        assert commands.repair_with(plain, "e.json") == "dissectreport repair planted --edits e.json"

@@ -1,4 +1,4 @@
-"""The main job on the embedded model: a whole site, measured, drawn, and opened. Run by `make demo-check`."""
+"""The main job on the embedded model: a whole site, measured, drawn, and opened. Run by `make test-demo`."""
 
 import os
 import shutil

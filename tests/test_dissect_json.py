@@ -19,7 +19,8 @@ from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.export.imported import write_imported
-from dissectreport.report.site.build import write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
 from tests.support.dissections import example_dissection
 from tests.support.sites import Page, broken_links, contents, pages
 from tests.support.variants import HOSTILE

@@ -21,7 +21,7 @@ from dissectreport.report.common.model import Site
 from dissectreport.report.export import single_file as single
 from dissectreport.report.export.bundle import key_of
 from dissectreport.report.export.single_file import SIZES, single_file
-from dissectreport.report.site.build import gather
+from dissectreport.report.site.gather import gather
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page as Parsed

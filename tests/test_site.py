@@ -563,10 +563,10 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
 
 def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
     from dissectreport.report.common.model import Site
+    from dissectreport.report.common.rendering import render
     from dissectreport.report.html.assets import load_assets
     from dissectreport.report.html.places import Places
     from dissectreport.report.pages.layers import layer_page
-    from dissectreport.report.site.build import render
 
     made = example_dissection(units=512, layers=1)
     assets, shared = load_assets()

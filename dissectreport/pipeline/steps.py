@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from dissectreport.models.edits import Edits
     from dissectreport.pipeline.on_demand import Outcome, Wish
     from dissectreport.pipeline.preflight import Finding
-    from dissectreport.report.site.build import Written
+    from dissectreport.report.site.writing import Written
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -324,7 +324,7 @@ def import_old(path: Path, out: Path, name: str = "", again: bool = False) -> Wr
 
 def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
     """Write a page that compares some models of the site at `out`; needs neither torch nor what was measured."""
-    from dissectreport.report.site.build import write_comparison
+    from dissectreport.report.site.fixed_comparison import write_comparison
 
     return write_comparison(out, models, layers, file)
 

@@ -15,7 +15,7 @@ from dissectreport.pipeline import steps
 from dissectreport.pipeline.steps import Listener, Wanted
 from dissectreport.report.common.site_options import DETAILS, Drawing, detail_named
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.site.build import read_summaries
+from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
 
 BUDGET = 900
