@@ -25,7 +25,7 @@ from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel
 from dissectreport.networks import hooks
 from dissectreport.pipeline import prepare
-from dissectreport.pipeline.on_demand import EditRequest, intervene
+from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
@@ -318,7 +318,7 @@ def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: P
     with pytest.raises(ModelError, match="colours reads images and makes none"):
         prepare.prepare(Options(model(small), device="cpu", concepts=("red",)))
     with pytest.raises(ModelError, match="colours reads images and makes none, so its units cannot be ablated"):
-        intervene(Options(model(small), device="cpu", workers=1), EditRequest((0,), "colours"))
+        intervene(Options(model(small), device="cpu", workers=1), EditOptions((0,), "colours"))
 
 
 # --- real images beside a generator ---
