@@ -163,8 +163,8 @@ def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: 
     states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
     monkeypatch.setattr(serve, "_state", lambda _: next(states))
     monkeypatch.setattr(serve, "SECONDS", 0)
-    told = serve.polling(site, threading.Event())
-    assert [next(told), next(told)] == [{"a": 3}, {"a": 4}]
+    states_seen = serve.polling(site, threading.Event())
+    assert [next(states_seen), next(states_seen)] == [{"a": 3}, {"a": 4}]
 
 
 def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
