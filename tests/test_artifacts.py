@@ -348,6 +348,7 @@ def monkeypatch_module():
         yield patch
 
 
+@pytest.mark.slow
 def test_the_blotches_are_the_artifact_units_and_no_others(found: Artifacts) -> None:
     assert set(found.listed) == set(TRUTH.artifacts)
     assert set(found.order[:2]) == set(TRUTH.artifacts)
