@@ -241,11 +241,11 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     where = key(("window",))
     plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
     found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
-    house = found.grounds == number_of("house")
+    house = found.contexts == number_of("house")
     assert house.sum() >= 10
     z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
     for row in range(len(found.samples)):
-        sample, place = int(found.samples[row]), int(found.places[row])
+        sample, place = int(found.samples[row]), int(found.patches[row])
         one = z[sample : sample + 1]
         with torch.no_grad():
             before = SOURCE.models().labels(generator(one))
@@ -253,7 +253,7 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
         gain = int(has(after, "window").sum()) - int(has(before, "window").sum())
         assert found.gains[row, 0, 0] == gain
     on_wall = found.gains[house, 0, 0].mean()
-    elsewhere = found.gains[found.grounds == number_of("sky"), 0, 0].mean()
+    elsewhere = found.gains[found.contexts == number_of("sky"), 0, 0].mean()
     assert on_wall > 10 * max(abs(elsewhere), 0.1)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dissectreport.errors import MergeError
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
-from dissectreport.stats.categories import Categories
+from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
@@ -464,3 +464,9 @@ def test_a_histogram_of_nothing_has_cells_and_cuts():
     empty = Histogram(np.zeros(1), np.ones(1), np.zeros((1, 8), np.int64))
     assert empty.edge_cells(np.array([0.5, 0.1])).tolist() == [[0, 0]]
     assert empty.cuts(np.array([0.5])).tolist() == [[1]]
+
+
+def test_categories_are_numbered_as_they_occur_and_nothing_belongs_to_the_first():
+    found = numbered(["-", "part", "object", "part", "colour", "object"])
+    assert found.tolist() == [0, 0, 1, 0, 2, 1] and found.dtype == np.int64
+    assert numbered(["-"]).tolist() == [0]

@@ -169,9 +169,9 @@ def shown_samples(areas: Areas, concept: int, count: int) -> Units:
 def typical_insertions(insertions: Insertions, number: int) -> tuple[tuple[int, int], ...]:
     """For each context the (sample, patch) of its median insertion for a concept, the context of most gain first."""
     found = []
-    for context in np.unique(insertions.grounds):
-        rows = np.flatnonzero(insertions.grounds == context)
+    for context in np.unique(insertions.contexts):
+        rows = np.flatnonzero(insertions.contexts == context)
         gains = insertions.own_gains(number)[rows]
         middle = rows[np.argsort(gains, kind="stable")[len(rows) // 2]]
-        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.places[middle])))
+        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.patches[middle])))
     return tuple((sample, patch) for _, sample, patch in sorted(found))

@@ -539,7 +539,7 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
         for around in key.contexts:
-            there = insertions.grounds == around
+            there = insertions.contexts == around
             if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
             own, sets = insertions.own_gains(k), insertions.random_gains(k)
@@ -603,7 +603,7 @@ def _ablated(pictures: EditedPictures) -> Ablated:
 
 def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: pd.DataFrame) -> Inserted:
     rows = [
-        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == patch))[0])
+        int(np.flatnonzero((insertions.samples == sample) & (insertions.patches == patch))[0])
         for sample, patch in pictures.inserted
     ]
     height, width = pictures.heat.shape[1:]
@@ -612,7 +612,7 @@ def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabula
         pictures.units,
         pictures.inserted[:, 0],
         np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
+        tuple(str(vocabulary["concept"][int(insertions.contexts[row])]) for row in rows),
         insertions.own_gains(k)[rows],
         pictures.inserted_before,
         pictures.inserted_after,
