@@ -81,8 +81,8 @@ def paint(folder: Path, count: int = IMAGES, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(seed)
     for number in range(count):
-        ground, patch = (list(PAINTS.values())[k] for k in random.permutation(3)[:2])
-        picture = np.full((SIDE, SIDE, 3), ground, np.uint8)
+        context_concept, patch = (list(PAINTS.values())[k] for k in random.permutation(3)[:2])
+        picture = np.full((SIDE, SIDE, 3), context_concept, np.uint8)
         (top, left), (height, width) = random.randint(0, SIDE // 2, 2), random.randint(6, SIDE // 2, 2)
         picture[top : top + height, left : left + width] = patch
         Image.fromarray(picture).save(folder / f"{number:04d}.png")
@@ -273,13 +273,13 @@ def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissecte
     sound = [name for name in folder.order(1) if name not in ("page.jpg", "0007.png")]
     images = folder.read(sound)
     # Under 960 samples a shard is a batch of 16, and those of odd number score.
-    scoring = torch.arange(len(images)) // 16 % 20 % 2 == 1
-    labels = colour.load()(images)[scoring, 0]
+    held_out = torch.arange(len(images)) // 16 % 20 % 2 == 1
+    labels = colour.load()(images)[held_out, 0]
     for name, unit in UNIT.items():
-        on = (images[scoring] == torch.tensor(PAINTS[name])[:, None, None] / 127.5 - 1).all(1)
+        on = (images[held_out] == torch.tensor(PAINTS[name])[:, None, None] / 127.5 - 1).all(1)
         seen = labels == 1 + colour.COLOURS.index(name)
         assert table["iou"][unit] == float((on & seen).sum() / (on | seen).sum(dtype=torch.float64))
-    assert found.provenance.scoring == int(scoring.sum())
+    assert found.provenance.held_out == int(held_out.sum())
 
 
 def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissected) -> None:
