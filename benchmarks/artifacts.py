@@ -122,7 +122,10 @@ def _row(name: str, found: Artifacts, kind: str, units: int, held: pd.DataFrame)
         "random most": float(random["change"].max()) if len(random) else None,
         "listed": " ".join(map(str, found.listed)),
         "candidates": " ".join(map(str, found.candidates)),
-        **{f"{column} of the five": of_the_five(found, column) for column in ("rank", "estimate", "exact", "q")},
+        **{
+            f"{column} of the five": of_the_five(found, column)
+            for column in ("rank", "estimate", "measured_effect", "q")
+        },
     }
 
 

@@ -66,7 +66,7 @@ def profile(number: int) -> dict[str, Any]:
     """A model as its file has it."""
     random = np.random.default_rng(number)
     studied = [
-        [i, "alpha", 20, *figure(random, 0.6, 0.03), *figure(random, 0.05, 0.01), *figure(random, 0.55, 0.03)]
+        [i, "learned_mask", 20, *figure(random, 0.6, 0.03), *figure(random, 0.05, 0.01), *figure(random, 0.55, 0.03)]
         for i in range(STUDIED)
     ]
     return {

@@ -141,12 +141,12 @@ def test_the_fall_is_what_the_measure_of_quality_says() -> None:
 def effects_of(value: list[float], images: list[int] | None = None, moves: list[bool] | None = None) -> SingleEffects:
     """What would be told of units of these falls, all far from chance; the third is a control unit."""
     fall, count = np.array(value), len(value)
-    beyond, p = fall - fall[2], np.where(fall > 0, 1e-6, 0.9)
+    difference, p = fall - fall[2], np.where(fall > 0, 1e-6, 0.9)
     return SingleEffects(
         np.array(images or [192] * count),
         np.array(images or [192] * count) == 192,
         *(fall, fall - 0.01, fall + 0.01, p),
-        *(beyond, beyond - 0.01, beyond + 0.01),
+        *(difference, difference - 0.01, difference + 0.01),
         np.array(moves or [True] * count),
         np.stack([fall, fall]),
     )
@@ -166,12 +166,12 @@ def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_
 def test_without_control_units_none_is_asked_to_do_more_than_they(sides: RealismSides) -> None:
     lone = SingleUnits(np.arange(4), ("leading", "leading", "leading", "bottom"))
     told = effects_of([0.0, 0.3, 0.3, 0.3])
-    for name in ("beyond", "beyond_low", "beyond_high"):
+    for name in ("difference", "difference_low", "difference_high"):
         getattr(told, name)[:] = np.nan
     assert diagnosis.judge_units(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
     rows = np.random.default_rng(1).standard_normal((60, 3, D))
     effects = Effects.of(rows, sides.real)
-    assert np.isnan(effects.beyond([]).value).all() and np.isnan(effects.beyond([]).interval()).all()
+    assert np.isnan(effects.difference([]).value).all() and np.isnan(effects.difference([]).interval()).all()
 
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
@@ -232,7 +232,9 @@ def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Re
     assert found.further.tolist() == [place in places for place in range(4)]
     every = Effects.of(further, sides.real)
     assert np.allclose(found.value[places], every.fall.value)
-    assert np.allclose(found.beyond[worst], every.fall.value[places.index(worst)] - every.fall.value[places.index(2)])
+    assert np.allclose(
+        found.difference[worst], every.fall.value[places.index(worst)] - every.fall.value[places.index(2)]
+    )
     other = 1 - worst
     assert found.value[other] == effects.fall.value[other]
     assert found.moves.tolist() == [True, True, True, False]
@@ -446,10 +448,10 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
     assert again.reviewed == TRUTH.artifacts and again.layer == "features"
     assert theirs is not None and theirs.units == TRUTH.artifacts and theirs.values == (0.0,) * len(TRUTH.artifacts)
     beside = again.curve.groupby("set").size()
-    assert beside["review"] == 1 and beside["random_review"] == TINY.random_sets
+    assert beside["marked"] == 1 and beside["random_marked"] == TINY.random_sets
     assert again.curve["distance"].nunique() == 1, "all on the same latents"
     assert again.curve["activation"].gt(0).all()
-    assert table["review", 2, "kernel_distance"] == pytest.approx(table["worst", 2, "kernel_distance"])
+    assert table["marked", 2, "kernel_distance"] == pytest.approx(table["worst", 2, "kernel_distance"])
 
 
 @pytest.mark.parametrize(
@@ -733,8 +735,8 @@ def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
 
 
 def test_shares_are_of_latents_that_do_not_score(found: Artifacts) -> None:
-    told = found.units.dropna(subset=["exact"])
-    assert np.allclose(told["share"] * found.choice["distance"].iloc[0], told["exact"])
+    told = found.units.dropna(subset=["measured_effect"])
+    assert np.allclose(told["share"] * found.choice["distance"].iloc[0], told["measured_effect"])
     assert not np.isclose(found.choice["distance"].iloc[0], figure_of(found, "before", 0).value.value)
 
 

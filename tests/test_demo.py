@@ -56,10 +56,10 @@ def test_what_units_cause_is_measured_and_beats_random_units(demo):
     found = demo[0].interventions
     assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 4
     twenty = found.removal.query("units == 20 and order == 'first-order'")
-    assert (twenty["beyond_low"] > 0).sum() >= 3
+    assert (twenty["difference_low"] > 0).sum() >= 3
     assert (found.agreement["spearman"] > 0.5).sum() >= 3
     assert (found.context["insertions"] >= 128).all() and len(found.context)
-    assert set(found.orders["order"]) == {"first-order", "alpha", "greedy", "IoU"}
+    assert set(found.orders["order"]) == {"gradient", "learned_mask", "greedy", "IoU"}
 
 
 PAGES = (

@@ -658,7 +658,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert len(found.concepts) == 2 and set(found.concepts["concept"]) <= {"sky", "grass", "house", "tree", "ball"}
     exact = found.effects.dropna(subset="exact").set_index(["concept", "unit"])["exact"]
     assert exact["grass", UNIT["grass"]] == 1
-    assert set(found.curves["order"]) == {"first-order", "alpha", "greedy", "IoU", "random"}
+    assert set(found.curves["order"]) == {"gradient", "learned_mask", "greedy", "IoU", "random"}
     assert (found.removal["removed"] <= 1).all()
     assert np.allclose(found.removal["beyond"], found.removal["removed"] - found.removal["random"])
     inside = found.removal[["random_low", "random", "random_high"]].to_numpy()
@@ -672,10 +672,10 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = load_dissection("planted", cache=tmp_path / "cache")
-    assert set(whole.interventions.curves["order"]) == {"first-order", "IoU", "random"}
-    assert set(whole.interventions.concepts["best"]) <= {"first-order", "IoU"}
+    assert set(whole.interventions.curves["order"]) == {"gradient", "IoU", "random"}
+    assert set(whole.interventions.concepts["best"]) <= {"gradient", "IoU"}
     assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
-    assert not any(name.startswith(("alpha", "greedy")) for name in whole.interventions.settings["budget"])
+    assert not any(name.startswith(("learned_mask", "greedy")) for name in whole.interventions.settings["budget"])
     random = whole.interventions.curves.query("order == 'random'")
     assert set(random["units"]) - {0} == {10}, "of 24 units 20 cannot be drawn twice"
     dissectreport.render("planted", tmp_path / "site", cache=tmp_path / "cache")
@@ -691,7 +691,7 @@ def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
     assert mirror["corrected_iou"] > 0.5 and abs(mirror["estimate"]) < 1e-4
     assert ball["rank"] == 1 and ball["exact"] == 1
     orders = found.orders.set_index(["order", "place"])["unit"]
-    assert orders["first-order", 1] == orders["alpha", 1] == orders["greedy", 1] == UNIT["ball"]
+    assert orders["gradient", 1] == orders["learned_mask", 1] == orders["greedy", 1] == UNIT["ball"]
     assert {orders["IoU", 1], orders["IoU", 2]} == {UNIT["ball"], UNIT["ball_mirror"]}
 
 

@@ -54,9 +54,9 @@ def _listed_units(artifacts: Artifacts) -> Iterator[str]:
     table = artifacts.units.set_index("unit")
     for unit in artifacts.listed:
         row = table.loc[unit]
-        interval = f"[{row['exact_low']:.3g}, {row['exact_high']:.3g}]"
+        interval = f"[{row['measured_effect_low']:.3g}, {row['measured_effect_high']:.3g}]"
         yield (
-            f"  unit {unit:4}  ablating it alone lowers KID by {row['exact']:.3g} {interval}, "
+            f"  unit {unit:4}  ablating it alone lowers KID by {row['measured_effect']:.3g} {interval}, "
             f"{row['share']:.1%} of it; q {row['q']:.2g}"
         )
 

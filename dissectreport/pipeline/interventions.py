@@ -185,7 +185,9 @@ class InterventionPasses:
         from dissectreport.worker.orderings import make_rankings
 
         arrays = {f"{one.number} {name}": np.asarray(value) for one in inputs for name, value in vars(one).items()}
-        sizes = {k: v for k, v in asdict(self.budget).items() if k.startswith(("alpha", "greedy", "penalt", "search"))}
+        sizes = {
+            k: v for k, v in asdict(self.budget).items() if k.startswith(("learned_mask", "greedy", "penalt", "search"))
+        }
         store = self._store("rankings", budget=sizes, inputs=digest(arrays))
         make = partial(make_rankings, self.job.source, self.key, self.budget)
         self.runner.save_values(store, make, inputs, lambda one: concept_file(one.number), Task.LEARNING, "concepts")

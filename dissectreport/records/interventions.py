@@ -16,7 +16,7 @@ from dissectreport.stats.base import Floats, Ints
 
 Units = tuple[int, ...]
 
-GRADIENT, MASK, GREEDY, IOU = "first-order", "alpha", "greedy", "IoU"
+GRADIENT, MASK, GREEDY, IOU = "gradient", "learned_mask", "greedy", "IoU"
 """Ranking methods: gradient × activation, the learned mask, greedy choice, and IoU."""
 
 

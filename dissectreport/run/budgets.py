@@ -180,13 +180,13 @@ class ArtifactBudget(Plain):
     size_selection: int = 288
     """Further test latents, on which the size of the repair is selected."""
     scored: int = 1008
-    """Scoring latents, behind the quality of images."""
+    """Held-out latents, behind the quality of images."""
     sizes: tuple[int, ...] = (2, 5, 10, 20)
     """Worst units that are ablated together; all that a repair may ablate where these are fewer."""
     random_sets: int = 5
     """Random sets of each size."""
     random_scored: int = 128
-    """Scoring latents behind the random sets."""
+    """Held-out latents behind the random sets."""
     worst: int = 12
     """Worst images that are shown."""
     pairs: int = 40

@@ -12,7 +12,7 @@ from dissectreport.worker.loaded_networks import latents_of
 
 
 def layer_shape(generator: Generator, layer: str) -> tuple[int, int, int]:
-    """Units, height and width of a layer, told by one latent."""
+    """Units, height and width of a layer, measured on one latent."""
     z = latents_of(generator, 0, 0, 1)
     who = f"generator {generator.name!r} failed on a latent of its latent_shape {tuple(z.shape[1:])}"
     maps: Tensor = answered(ModelError, who, lambda: hooks.read(generator, [layer], z)[layer])

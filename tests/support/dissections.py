@@ -289,7 +289,7 @@ def make_provenance(name: str, seed: int, size: int) -> Provenance:
             "latent_shape": [64],
             "card": {"images": 186_000, "licence": "CC0"},
         },
-        segmenter={"name": "exact", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
+        segmenter={"name": "measured_effect", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
         versions={"dissectreport": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
         devices=("cpu",),
         command=f"dissectreport build {name} --seed {seed}",
@@ -316,11 +316,11 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
 
     for concept, strongest in mean_activation.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
-        best = "greedy" if concept == "tree" else "first-order"
+        best = "greedy" if concept == "tree" else "gradient"
         add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best=[best])
         effects = made_effects(rng, layer.units, strongest)
         add("effects", concept, **effects)
-        measured = int(effects["exact"].notna().sum())
+        measured = int(effects["measured_effect"].notna().sum())
         add(
             "agreement",
             concept,
@@ -347,8 +347,8 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             if order == "random":
                 continue
             chosen = rng.permutation(layer.units)[:30]
-            weight = np.linspace(1, 0.1, len(chosen)) if order == "alpha" else np.nan
-            add("orders", concept, order=order, place=np.arange(1, len(chosen) + 1), unit=chosen, weight=weight)
+            weight = np.linspace(1, 0.1, len(chosen)) if order == "learned_mask" else np.nan
+            add("rankings", concept, ranking=order, place=np.arange(1, len(chosen) + 1), unit=chosen, weight=weight)
             at_sizes = top * (1 - np.exp(-np.array(sizes) / 6.0))
             add(
                 "removal",
@@ -361,15 +361,15 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
                 random=0.04,
                 random_low=-0.01,
                 random_high=0.09,
-                beyond=at_sizes - 0.04,
-                beyond_low=at_sizes - 0.08,
-                beyond_high=at_sizes,
+                difference=at_sizes - 0.04,
+                difference_low=at_sizes - 0.08,
+                difference_high=at_sizes,
             )
         others = made.concepts
         change = rng.normal(0, 0.15, len(others)).round(3)
         change[others["concept"] == concept] = -strongest
         add(
-            "side",
+            "side_effects",
             concept,
             order=best,
             units=sizes[-1],
@@ -406,7 +406,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         selection=1_024,
         random_sets=12,
         block=64.0,
-        settings={"seed": 1, "alpha": {"steps": 300, "rate": 0.1}},
+        settings={"seed": 1, "learned_mask": {"steps": 300, "rate": 0.1}},
         unit_pictures=unit_pictures,
         pictures=pictures,
         notes=("The concept door occurs in few images.",),
@@ -418,16 +418,16 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
 def made_effects(rng: np.random.Generator, units: int, strongest: float) -> dict[str, Any]:
     """Effects of all units by rank; the weaker half was not ablated one by one."""
     estimate = np.sort(rng.normal(0, strongest / 12, units) + (rng.random(units) < 0.3) * strongest / 5)[::-1]
-    exact = pd.Series(estimate * rng.uniform(0.6, 1.2, units))
-    exact[units // 2 :] = np.nan
+    measured_effect = pd.Series(estimate * rng.uniform(0.6, 1.2, units))
+    measured_effect[units // 2 :] = np.nan
     return {
         "unit": rng.permutation(units),
         "rank": np.arange(1, units + 1),
         "estimate": estimate,
         "corrected_iou": rng.uniform(-0.05, 0.3, units),
-        "exact": exact,
-        "exact_low": exact - 0.02,
-        "exact_high": exact + 0.02,
+        "measured_effect": measured_effect,
+        "measured_effect_low": measured_effect - 0.02,
+        "measured_effect_high": measured_effect + 0.02,
     }
 
 

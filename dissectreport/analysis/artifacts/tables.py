@@ -196,8 +196,8 @@ def _units(measured: _Measured) -> pd.DataFrame:
             "estimate": estimate,
             **_spread(measured.tested, units, _of_tests(measured)),
             "artifact": artifact,
-            "place": _places(measured.order, units),
-            "repair_place": _places(measured.candidates, units),
+            "effect_rank": _places(measured.order, units),
+            "repair_rank": _places(measured.candidates, units),
             "mean_activation": mean_activation,
             "images_on": _images_on(measured.dissected),
             "frechet": measured.exciting.own,
@@ -226,15 +226,15 @@ def _of_tests(measured: _Measured) -> dict[str, Floats]:
     tests = measured.tests
     return {
         "tested_images": tests.images.astype(np.float64),
-        "exact": tests.value,
-        "exact_low": tests.low,
-        "exact_high": tests.high,
+        "measured_effect": tests.value,
+        "measured_effect_low": tests.low,
+        "measured_effect_high": tests.high,
         "share": _over(tests.value, measured.size_changes.kernel_distance),
         "p": tests.p,
         "q": measured.verdict.q,
-        "beyond": tests.beyond,
-        "beyond_low": tests.beyond_low,
-        "beyond_high": tests.beyond_high,
+        "difference": tests.difference,
+        "difference_low": tests.difference_low,
+        "difference_high": tests.difference_high,
     }
 
 
@@ -258,7 +258,7 @@ def _quality(measured: _Measured) -> pd.DataFrame:
     for size, quality in sorted(measured.qualities.ablated.items()):
         rows += _quality_rows("worst", size, quality, before)
     for size, quality in marked.ablated.items() if marked is not None else ():
-        rows += _quality_rows("review", size, quality, before)
+        rows += _quality_rows("marked", size, quality, before)
     return pd.DataFrame(rows)
 
 
@@ -285,9 +285,9 @@ def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
     parts = [("worst", size, 1.0) for size in sorted(measured.qualities.ablated)]
     changes = _changes(measured, _features(reader, record.scored)[:count])
     if record.marked_scored is not None:
-        parts.append(("review", len(record.marked), 1.0))
+        parts.append(("marked", len(record.marked), 1.0))
         changes += _changes(measured, _features(reader, record.marked_scored)[:count])
-    names = np.where(random.beside_marked, "random_review", "random").tolist()
+    names = np.where(random.beside_marked, "random_marked", "random").tolist()
     parts += list(zip(names, random.sizes.tolist(), random.activation.tolist(), strict=True))
     changes += _changes(measured, _features(reader, record.random_scored))
     rows: list[Row] = []
@@ -323,10 +323,10 @@ def _choice(measured: _Measured) -> pd.DataFrame:
 
 
 def _agreement(measured: _Measured) -> pd.DataFrame:
-    estimate, exact = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
-    found = spearman(estimate, exact)
-    low, high = spearman_interval(found, len(exact))
-    row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
+    estimate, measured_effect = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
+    found = spearman(estimate, measured_effect)
+    low, high = spearman_interval(found, len(measured_effect))
+    row = {"tested": len(measured_effect), "spearman": found, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
 
 

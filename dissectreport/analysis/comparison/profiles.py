@@ -105,7 +105,7 @@ class LayerProfile:
 class Effect:
     """What ablating a concept's leading units removes of it, as shares of its area."""
 
-    order: str
+    ranking: str
     units: int
     removed: Estimate
     random: Estimate
@@ -307,11 +307,15 @@ def _causes(dissection: Dissection) -> Causes | None:
         return None
     best = dict(interventions.concepts[["concept", "best"]].itertuples(index=False, name=None))
     categories = dict(interventions.concepts[["concept", "category"]].itertuples(index=False, name=None))
-    rows = [row for row in _rows(interventions.removal) if row.order == best.get(row.concept)]
+    rows = [row for row in _rows(interventions.removal) if row.ranking == best.get(row.concept)]
     most = max((int(row.units) for row in rows), default=0)
     effects = {
         (str(row.concept), str(categories[row.concept])): Effect(
-            str(row.order), int(row.units), estimate(row, "removed"), estimate(row, "random"), estimate(row, "beyond")
+            str(row.ranking),
+            int(row.units),
+            estimate(row, "removed"),
+            estimate(row, "random"),
+            estimate(row, "difference"),
         )
         for row in rows
         if int(row.units) == most

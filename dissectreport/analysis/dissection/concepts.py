@@ -19,7 +19,7 @@ def concept_table(
 ) -> pd.DataFrame:
     """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
-    `judging` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
+    `held_out` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
     segmenter's held-out IoU by category ('' for any) and name.
     """
     share = areas.share()
@@ -38,7 +38,7 @@ def concept_table(
             "area_high": (mean + reach).clip(0, 1),
             "position_only": position_only(held_out, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
-            "trained": [
+            "segmenter_iou": [
                 trained.get((category, name), trained.get(("", name), np.nan))
                 for name, category in zip(names["concept"], names["category"], strict=True)
             ],
@@ -54,7 +54,7 @@ Halves = tuple[Half, Half]
 
 
 def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
-    """Where each concept was seen, on the choosing and on the scoring half."""
+    """Where each concept was seen, in the selection and in the held-out half."""
     held: list[Half | None] = [None, None]
     for group, chance in shards:
         new: Half = (chance.concepts, chance.where, chance.images, chance.samples)
@@ -65,7 +65,7 @@ def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
 
 
 def unsplit(halves: Halves) -> Halves:
-    """All samples choosing and all samples scoring: what a rule without halves does."""
+    """All samples as selection and as held-out samples: what a rule without halves does."""
     every = _together(*halves)
     return every, every
 

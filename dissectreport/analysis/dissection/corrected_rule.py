@@ -92,7 +92,7 @@ class Groups:
         )
 
     def half(self, odd: bool) -> Groups:
-        """The choosing groups (even numbers), or the scoring groups (odd numbers)."""
+        """The selection groups (even numbers), or the held-out groups (odd numbers)."""
         keep = self.numbers % 2 == odd
         fields = {name: value if name == "concepts" else value[keep] for name, value in vars(self).items()}
         return type(self)(**fields)
@@ -125,24 +125,24 @@ class Scores:
     """(c,) whether the concept is in enough images of both halves."""
     threshold: Ints
     """(units, c) column, among the thresholds at which chance is counted, of the largest chance-corrected IoU on the
-    choosing half."""
+    selection half."""
     chosen: Floats
-    """(units, c) that chance-corrected IoU, on the choosing half: an order, never printed as a score."""
+    """(units, c) that chance-corrected IoU, on the selection half: an order, never printed as a score."""
     iou: Jackknife
-    """(units, c) and so on, on the scoring half at the chosen threshold."""
+    """(units, c) and so on, on the held-out half at the chosen threshold."""
     chance_level: Jackknife
     corrected_iou: Jackknife
     expected: Floats
-    """(units, c) pixels of overlap expected by chance on the scoring half."""
+    """(units, c) pixels of overlap expected by chance on the held-out half."""
     on_fraction: Floats
-    """(units, c) share of the scoring half's pixels above the chosen threshold."""
+    """(units, c) share of the held-out half's pixels above the chosen threshold."""
     curves: tuple[Floats, Floats, Floats]
-    """IoU (units, c, t), its chance level, and on-fraction (units, t) at every threshold, on the scoring half."""
+    """IoU (units, c, t), its chance level, and on-fraction (units, t) at every threshold, on the held-out half."""
     band: tuple[Floats, Floats] | None
     """Ends (units, t) of the interval of each unit's IoU with its leading concept, where a rule has intervals."""
     resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
-    """(replicates, units, c) largest chance-corrected IoU in a bootstrap replicate of the choosing groups, and that at
-    the same threshold in a replicate of the scoring groups; empty where a rule resamples in its own way."""
+    """(replicates, units, c) largest chance-corrected IoU in a bootstrap replicate of the selection groups, and that at
+    the same threshold in a replicate of the held-out groups; empty where a rule resamples in its own way."""
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -262,8 +262,8 @@ def _bands(held_out: Groups, columns: Ints) -> tuple[Floats, Floats]:
 def _bootstrap(
     selection: Groups, held_out: Groups, tested: NDArray[np.bool_], replicates: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(replicates, units, c) largest chance-corrected IoU of resampled choosing groups, and that at its threshold of
-    resampled scoring groups.
+    """(replicates, units, c) largest chance-corrected IoU of resampled selection groups, and that at its threshold of
+    resampled held-out groups.
 
     Counts of units come from an argmax and a threshold, where the jackknife is invalid; both halves are resampled.
     Concepts that are not tested have a chance-corrected IoU of minus infinity.

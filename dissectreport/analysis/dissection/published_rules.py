@@ -120,7 +120,7 @@ class RatioSums:
         return RatioSums(*(getattr(self, name) - value for name, value in vars(parts).items()))
 
     def ratios(self) -> dict[str, Floats]:
-        """'iou', 'null', 'excess' and 'iqr' (mutual information over joint entropy), elementwise."""
+        """'iou', 'chance_level', 'corrected_iou' and 'iqr' (mutual information over joint entropy), elementwise."""
         iou, chance_level, corrected_iou = against_chance(self.observed, self.expected, self.on, self.present)
         whole = np.maximum(self.pixels, 1)
         iqr = information_ratio(quadrants(self.observed / whole, self.on / whole, self.present / whole))

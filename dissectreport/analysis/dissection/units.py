@@ -51,7 +51,7 @@ class Counted:
     joint: Joint
     """Over all samples."""
     held_out: Joint
-    """Over the scoring half."""
+    """Over the held-out half."""
     cross: Cross
     peaks: Peaks
     random_directions: Chances
@@ -246,7 +246,7 @@ def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
 
 
 def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
-    """How well every unit finds its label on the scoring half, on the grid of the joint counts."""
+    """How well every unit finds its label on the held-out half, on the grid of the joint counts."""
     joint = counted.held_out
     at = {int(n): k for k, n in enumerate(joint.concepts)}
     exact, precision, correlation = (np.full(len(column), np.nan) for _ in range(3))

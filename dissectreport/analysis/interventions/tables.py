@@ -134,7 +134,7 @@ def chosen_contexts(
 
 def learning(name: str) -> bool:
     """Whether a size of a budget is about learned orders alone."""
-    return name.startswith(("alpha", "greedy", "penalties"))
+    return name.startswith(("learned_mask", "greedy", "penalties"))
 
 
 def leading_category(vocabulary: pd.DataFrame) -> str:
@@ -233,10 +233,10 @@ def interventions(
         concepts,
         tables.effects(),
         tables.agreement(measured.paired),
-        tables.orders(),
+        tables.rankings(),
         tables.curves(),
         tables.removal(),
-        tables.side(measured.areas),
+        tables.side_effects(measured.areas),
         context(key, measured.insertions, vocabulary),
         units,
         pictures,
@@ -348,8 +348,8 @@ class Tables:
         """One row a (concept, unit), by concept and rank."""
         parts = []
         estimates = self.estimates()
-        exact = {unit: self.removed[(unit,)] for unit in self.plan.singles}
-        ends = {unit: one.interval() for unit, one in exact.items()}
+        measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
+        ends = {unit: one.interval() for unit, one in measured_effect.items()}
         for k, number in enumerate(self.key.concepts):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
@@ -360,9 +360,11 @@ class Tables:
                         "rank": np.arange(1, len(order) + 1),
                         "estimate": estimates[k][order],
                         "corrected_iou": self.plan.corrected_iou[k][order],
-                        "exact": [exact[u].value[number] if u in exact else np.nan for u in order],
-                        "exact_low": [ends[u][0][number] if u in ends else np.nan for u in order],
-                        "exact_high": [ends[u][1][number] if u in ends else np.nan for u in order],
+                        "measured_effect": [
+                            measured_effect[u].value[number] if u in measured_effect else np.nan for u in order
+                        ],
+                        "measured_effect_low": [ends[u][0][number] if u in ends else np.nan for u in order],
+                        "measured_effect_high": [ends[u][1][number] if u in ends else np.nan for u in order],
                     }
                 )
             )
@@ -377,10 +379,10 @@ class Tables:
         estimates = self.estimates()
         rows = []
         for k, number in enumerate(self.key.concepts):
-            exact = np.array([self.removed[(unit,)].value[number] for unit in units])
+            measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
-            found = spearman(estimates[k][units], exact) if enough else np.nan
+            found = spearman(estimates[k][units], measured_effect) if enough else np.nan
             low, high = spearman_interval(found, len(units))
             within = spearman(*split) if enough else np.nan
             rows.append(
@@ -404,7 +406,7 @@ class Tables:
                 weight = self.plan.masks[k][units] if name == MASK else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
                 parts.append(
-                    pd.DataFrame({"concept": concept, "order": name, "place": place, "unit": units, "weight": weight})
+                    pd.DataFrame({"concept": concept, "ranking": name, "rank": place, "unit": units, "weight": weight})
                 )
         return pd.concat(parts, ignore_index=True)
 
@@ -432,18 +434,18 @@ class Tables:
             for name in self.order_names:
                 for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
                     rows.append(self._row(k, number, name, size, random[size]))
-        columns = ["concept", "order", "units", "removed", "removed_low", "removed_high"]
-        columns += ["random", "random_low", "random_high", "beyond", "beyond_low", "beyond_high"]
+        columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
+        columns += ["random", "random_low", "random_high", "difference", "difference_low", "difference_high"]
         return pd.DataFrame(rows, columns=columns)
 
     def _row(self, k: int, number: int, name: str, size: int, sets: Sequence[Units]) -> dict[str, Any]:
         one, mean = self.removed[self.plan.leading(name, k, size)], self.removed.mean(sets)
-        beyond = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
+        difference = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
         every = [self.removed[units].value[number] for units in sets]
-        (low, high), (beyond_low, beyond_high) = one.interval(), beyond.interval()
+        (low, high), (difference_low, difference_high) = one.interval(), difference.interval()
         return {
             "concept": self.names[k],
-            "order": name,
+            "ranking": name,
             "units": size,
             "removed": one.value[number],
             "removed_low": low[number],
@@ -451,9 +453,9 @@ class Tables:
             "random": mean.value[number],
             "random_low": min(every),
             "random_high": max(every),
-            "beyond": beyond.value[number],
-            "beyond_low": beyond_low[number],
-            "beyond_high": beyond_high[number],
+            "difference": difference.value[number],
+            "difference_low": difference_low[number],
+            "difference_high": difference_high[number],
         }
 
     def side(self, areas: Areas) -> pd.DataFrame:
@@ -470,7 +472,7 @@ class Tables:
                 rows.append(
                     {
                         "concept": self.names[k],
-                        "order": name,
+                        "ranking": name,
                         "units": size,
                         "other": str(self.vocabulary["concept"][other]),
                         "category": str(self.vocabulary["category"][other]),
@@ -492,7 +494,7 @@ class Tables:
                 float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
             ]
             found[str(size)] = {
-                "first-order": float(np.mean(leading)),
+                "gradient": float(np.mean(leading)),
                 "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
         return found
@@ -501,7 +503,7 @@ class Tables:
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
     return {
         "concept": concept,
-        "order": order,
+        "ranking": order,
         "units": units,
         "removed": removed,
         "removed_low": low,

@@ -40,17 +40,17 @@ class Suspect:
     """A unit that was ablated by itself."""
 
     card: Card
-    place: int
+    effect_rank: int
     turn: int
     """Place among those that a repair may ablate; 0 for others."""
     role: str
     artifact: bool
     images: int
     """Testing latents on which it was."""
-    exact: Point
+    measured_effect: Point
     share: float
     q: float
-    beyond: Point
+    difference: Point
     estimate: float
     images_on: float
     ratio: float
@@ -200,15 +200,15 @@ def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> t
     return tuple(
         Suspect(
             card=card(site, frame, layer, table[unit]),
-            place=int(row.place),
+            effect_rank=int(row.effect_rank),
             turn=turns.get(unit, 0),
             role=str(row.role),
             artifact=bool(row.artifact),
             images=int(row.tested_images),
-            exact=point_of(row, "exact"),
+            measured_effect=point_of(row, "measured_effect"),
             share=float(row.share),
             q=float(row.q),
-            beyond=point_of(row, "beyond"),
+            difference=point_of(row, "difference"),
             estimate=float(row.estimate),
             images_on=float(row.images_on),
             ratio=float(row.frechet_ratio),

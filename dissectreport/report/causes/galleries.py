@@ -110,8 +110,8 @@ def _shades(
     )
     covered = np.maximum(before, after)
     covered[0] = 0.0
-    order = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
-    chosen = ([number] if number else []) + order[: most - 1]
+    ranking = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
+    chosen = ([number] if number else []) + ranking[: most - 1]
     return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
 
 

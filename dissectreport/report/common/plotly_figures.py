@@ -133,13 +133,13 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
     """How much of a concept is removed by number of ablated units and ranking method, with whiskers."""
     traces = []
     for curve in curves:
-        colour = f"var(--{_ORDERS[order_mark(curve.order)]})"
+        colour = f"var(--{_ORDERS[order_mark(curve.ranking)]})"
         values = [p.value for p in curve.points]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": order_words(curve.order),
+                "name": order_words(curve.ranking),
                 "x": list(curve.units),
                 "y": [_number(v) for v in values],
                 "error_y": {
@@ -153,7 +153,7 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
                 },
                 "line": {"color": colour, "width": 2},
                 "marker": {"color": colour, "size": 7},
-                "hovertemplate": f"{order_words(curve.order)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
+                "hovertemplate": f"{order_words(curve.ranking)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
             }
         )
     axes = layout("ablated units", "share of the concept's area that is removed")
@@ -163,8 +163,8 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
 
 def effect_scatter(dots: Sequence[Dot]) -> Figure:
     """Measured effect of single units over the estimate; on the diagonal both are equal."""
-    both = [d for d in dots if not math.isnan(d.exact.value) and not math.isnan(d.estimate)]
-    ends = [v for d in both for v in (d.estimate, d.exact.value)]
+    both = [d for d in dots if not math.isnan(d.measured_effect.value) and not math.isnan(d.estimate)]
+    ends = [v for d in both for v in (d.estimate, d.measured_effect.value)]
     low, high = round(min([*ends, 0.0]), 4), round(max([*ends, 0.01]), 4)
     diagonal = {
         "type": "scatter",
@@ -180,12 +180,12 @@ def effect_scatter(dots: Sequence[Dot]) -> Figure:
         "mode": "markers",
         "name": "units",
         "x": [_number(d.estimate) for d in both],
-        "y": [_number(d.exact.value) for d in both],
+        "y": [_number(d.measured_effect.value) for d in both],
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": [_number(d.exact.high - d.exact.value) for d in both],
-            "arrayminus": [_number(d.exact.value - d.exact.low) for d in both],
+            "array": [_number(d.measured_effect.high - d.measured_effect.value) for d in both],
+            "arrayminus": [_number(d.measured_effect.value - d.measured_effect.low) for d in both],
             "color": "var(--quiet)",
             "thickness": 1,
             "width": 0,

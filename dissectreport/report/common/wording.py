@@ -75,7 +75,7 @@ CORRECTED = Wording(
     beats="",
     fails="",
     nothing="This unit has no label",
-    unsure="chance-corrected IoU below {excess}, or not significantly above 0",
+    unsure="chance-corrected IoU below {corrected_iou}, or not significantly above 0",
     images_head="held-out images",
     images_share="of {samples}; the other {selection} were used for selection",
     images="{held_out} held-out images",
@@ -90,9 +90,11 @@ CORRECTED = Wording(
         " {selection} selection images. All scores come from the other {held_out} held-out images, so no score is"
         " computed on images that were used to choose what is scored."
     ),
-    judged="A unit is interpretable if its chance-corrected IoU is at least {excess} and its q-value is below {q}.",
+    judged="A unit is interpretable if its chance-corrected IoU is at least {corrected_iou} and its q-value is below "
+    "{q}.",
     interpretable=(
-        "A unit whose chance-corrected IoU is at least {excess}, with a q-value below {q} (corrected for the number of"
+        "A unit whose chance-corrected IoU is at least {corrected_iou}, with a q-value below {q} (corrected for the "
+        "number of"
         " units)."
     ),
     columns={},
@@ -140,10 +142,11 @@ PNAS2020 = Wording(
     columns=_ALL
     | {
         "threshold": "activation above which the unit counts as on: exceeded in 1% of all pixels",
-        "p": "one-sided p-value of excess > 0 over all groups; optimistic, because the label was chosen on them too",
+        "p": "one-sided p-value of corrected_iou > 0 over all groups; optimistic, because the label was chosen on "
+        "them too",
         "q": "p after Benjamini-Hochberg over the units of the layer; optimistic for the same reason",
         "runner_up": "concept of the second largest IoU",
-        "runner_up_corrected_iou": "its excess, on all samples",
+        "runner_up_corrected_iou": "its corrected_iou, on all samples",
         "stability": "share of bootstrap replicates of all groups that give the same label",
     },
 )
@@ -169,9 +172,9 @@ ICLR2019 = Wording(
     columns=_ALL
     | {
         "threshold": "activation above which the unit counts as on; chosen on samples of another seed",
-        "p": "one-sided p-value of excess > 0 over all groups",
+        "p": "one-sided p-value of corrected_iou > 0 over all groups",
         "runner_up": "concept of the second largest information ratio in the search",
-        "runner_up_corrected_iou": "its excess, on all samples",
+        "runner_up_corrected_iou": "its corrected_iou, on all samples",
         "stability": "empty: labels come from a search on other samples, which were not resampled",
     },
 )
@@ -182,7 +185,8 @@ def against_directions(units: float, random_directions: float, of: float, low: f
     more = units - random_directions
     counts = (
         f"{count(units)} of {count(of)} units are interpretable, and"
-        f" {count(random_directions)} of {count(of)} random directions: a difference of {signed(more)} {interval(low, high, signed)} (95% bootstrap interval over images)."
+        f" {count(random_directions)} of {count(of)} random directions: a difference of"
+        f" {signed(more)} {interval(low, high, signed)} (95% bootstrap interval over images)."
     )
     return counts, f"By this count, single units are {_verdict(more, random_directions, low, high)} random directions."
 

@@ -265,8 +265,8 @@ def _causes(profile: Profile, scales: Scales) -> CausesPart | None:
             charts.lane(effect.removed, effect.random.value, *scales.removed),
             (
                 format_interval(effect.removed, removed),
-                format_interval(effect.beyond, removed),
-                order_words(effect.order),
+                format_interval(effect.difference, removed),
+                order_words(effect.ranking),
             ),
         )
         for concept, effect in causes.effects.items()

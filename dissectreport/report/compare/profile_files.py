@@ -162,11 +162,11 @@ def _causes(causes: Causes, at: Mapping[Concept, int]) -> Plain:
         "effects": [
             [
                 at[concept],
-                one.order,
+                one.ranking,
                 one.units,
                 *_figure(one.removed),
                 *_figure(one.random),
-                *_figure(one.beyond),
+                *_figure(one.difference),
             ]
             for concept, one in causes.effects.items()
         ],

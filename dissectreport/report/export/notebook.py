@@ -134,7 +134,7 @@ class LayerReport:
         return table[table["unit"] == number].reset_index(drop=True)
 
     def best(self, most: int = _SHOWN) -> list[Unit]:
-        """The strongest units: interpretable, then by the lower end of the excess."""
+        """The strongest units: interpretable, then by the lower end of the chance-corrected IoU."""
         order = self.units.sort_values(["interpretable", "corrected_iou_low", "unit"], ascending=[False, False, True])
         return [self.unit(int(number)) for number in order["unit"].head(most)]
 

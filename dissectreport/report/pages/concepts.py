@@ -195,7 +195,7 @@ def _concept_row(
         area_high=float(row.area_high),
         images=int(row.images),
         tested=bool(row.tested) or not site.wording.untested,
-        trained=float(row.trained),
+        trained=float(row.segmenter_iou),
         units=len(units),
         best=None if best is None else _link(site, frame, best),
         overall="" if best is None else _other(str(overall[best.layer][best.unit]), str(row.concept)),

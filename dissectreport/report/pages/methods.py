@@ -43,7 +43,7 @@ class CausalMethods:
     """The sizes of the random sets, in words."""
     block: float
     concepts: int
-    orders: tuple[tuple[str, str, str], ...]
+    rankings: tuple[tuple[str, str, str], ...]
     learned: bool
     """Whether the learned mask is among the ranking methods."""
     settings: Pairs
@@ -128,7 +128,7 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
     interventions = site.dissection.interventions
     if interventions is None:
         return None
-    orders = listed([str(order) for order in interventions.curves["order"]])
+    rankings = listed([str(order) for order in interventions.curves["ranking"]])
     return CausalMethods(
         interventions.layer,
         frame.to(site.places.page("causes")),
@@ -136,13 +136,13 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
         interventions.selection,
         interventions.random_sets,
         listing(
-            sorted(set(interventions.curves.loc[interventions.curves["order"] == "random", "units"].tolist()) - {0}),
+            sorted(set(interventions.curves.loc[interventions.curves["ranking"] == "random", "units"].tolist()) - {0}),
             "or",
         ),
         interventions.block,
         len(interventions.concepts),
-        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in orders),
-        "alpha" in orders,
+        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in rankings),
+        "learned_mask" in rankings,
         flat(interventions.settings),
         dictionary(site, interventions),
     )
