@@ -40,7 +40,7 @@ def test_wilsons_ends_are_where_the_share_is_just_not_refused(successes: int, tr
     [
         (30, 10, "images after the edit are preferred"),
         (10, 30, "images before the edit are preferred"),
-        (22, 18, "No preference"),
+        (22, 18, "no significant preference"),
     ],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(after: int, before: int, told: str) -> None:
@@ -106,7 +106,7 @@ def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("nothing", "is no JSON"),
+        ("nothing", "is not JSON"),
         ('{"layer": "layer4", "units": [1]}', "contains no choices"),
         ('{"choices": [{"sample": 1, "chosen": "after"}]}', "contains other choices: its kind is not 'preference'"),
         (json.dumps({**ABOUT, "choices": []}), "no choice yet"),

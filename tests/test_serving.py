@@ -163,8 +163,8 @@ def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: 
     states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
     monkeypatch.setattr(serve, "_state", lambda _: next(states))
     monkeypatch.setattr(serve, "SECONDS", 0)
-    states_seen = serve.polling(site, threading.Event())
-    assert [next(states_seen), next(states_seen)] == [{"a": 3}, {"a": 4}]
+    told = serve.polling(site, threading.Event())
+    assert [next(told), next(told)] == [{"a": 3}, {"a": 4}]
 
 
 def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypa
 
 def test_a_folder_without_a_site_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["serve", str(tmp_path)])
-    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "has no index.html to show" in result.stderr
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "has no index.html" in result.stderr
 
 
 def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> No
         first = process.stderr.readline()
         said = process.stderr.readline()
         assert first.startswith(f"port {port} is taken; ")
-        assert said.startswith(f"{site} is at http://127.0.0.1:") and "for this machine alone" in said
+        assert said.startswith(f"{site} is at http://127.0.0.1:") and "for this machine only" in said
         at = said.split("127.0.0.1:")[1].split("/")[0]
         connection = http.client.HTTPConnection("127.0.0.1", int(at), timeout=10)
         connection.request("GET", "/")

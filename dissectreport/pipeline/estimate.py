@@ -36,8 +36,10 @@ PICTURES = 1000
 """Images that are made once more to be shown, about."""
 KEPT = 230
 """Bytes kept of one unit and concept in one shard, after compression."""
-ANALYSIS, UNIT = 0.012, 0.05
+ANALYSIS, UNIT = 0.016, 0.035
 """Seconds of one core to analyse one unit of a layer or a control, and to render one."""
+START = 4.0
+"""Seconds of one core to start a process and load the networks into it."""
 
 
 def readings(job: Job) -> int:
@@ -62,6 +64,8 @@ def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> d
     tasks = [Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING]
     tasks += [Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING]
     seconds = {task: missing * value for task, value in zip(tasks, (*trained, *control), strict=True) if value}
+    if job.workers > 1 and missing:
+        seconds[Task.PILOT] += START * job.workers
     seconds[Task.PICTURES] = missing * min(job.samples, PICTURES) * networks
     return seconds | ({Task.REAL_CONCEPTS: missing * real * cost.segmenter} if real else {})
 

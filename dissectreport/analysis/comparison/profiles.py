@@ -110,7 +110,7 @@ class Effect:
     removed: Estimate
     random: Estimate
     """Random units of equal mean activation; from the least to the most of the sets."""
-    beyond: Estimate
+    difference: Estimate
     """Removed minus random."""
 
 

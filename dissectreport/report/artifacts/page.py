@@ -185,7 +185,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
 def cut_off(curve: Curve, least: float = -0.6) -> Curve:
     """The curve as it is drawn: random units can increase KID without bound."""
     points = (Point(*(max(value, least) for value in (p.value, p.low, p.high))) for p in curve.points)
-    return Curve(curve.order, curve.units, tuple(points))
+    return Curve(curve.ranking, curve.units, tuple(points))
 
 
 def _leading(artifacts: Artifacts) -> tuple[str, int]:

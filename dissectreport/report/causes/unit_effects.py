@@ -92,8 +92,8 @@ def _unit_sentence(causes: Sequence[UnitCause], measured: bool) -> str:
         return ""
     first = causes[0]
     if measured and first.measured_effect.low > 0:
-        removed = area_removed(first.measured_effect)
-        return f"Ablating this unit alone removes {removed} of all {first.concept.name} pixels."
+        share = area_removed(first.measured_effect)
+        return f"Ablating this unit alone removes {share} of all {first.concept.name} pixels."
     if measured:
         return "Ablating this unit alone does not significantly reduce any of the studied concepts."
     return (
