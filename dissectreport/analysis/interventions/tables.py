@@ -397,7 +397,7 @@ class Tables:
             )
         return pd.DataFrame(rows)
 
-    def orders(self) -> pd.DataFrame:
+    def rankings(self) -> pd.DataFrame:
         """One row a (concept, order, place)."""
         parts = []
         for k, concept in enumerate(self.names):
@@ -458,7 +458,7 @@ class Tables:
             "difference_high": difference_high[number],
         }
 
-    def side(self, areas: Areas) -> pd.DataFrame:
+    def side_effects(self, areas: Areas) -> pd.DataFrame:
         """What else changes with the best order's units."""
         rows = []
         total = self.removed.images * self.removed.pixels
