@@ -48,9 +48,9 @@ def layer(random: np.random.Generator, number: int) -> dict[str, Any]:
         "size": [2 ** (number + 2)] * 2,
         "counts": {
             "measured": [[good, good - 12, good + 12], [WITH_UNITS, WITH_UNITS - 5, WITH_UNITS + 5]],
-            "null": [[4, 0, 8], [3, 0, 6]],
+            "chance": [[4, 0, 8], [3, 0, 6]],
         },
-        "categories": {"object": {"measured": [good, good - 12, good + 12], "null": [4, 0, 8]}},
+        "categories": {"object": {"measured": [good, good - 12, good + 12], "chance": [4, 0, 8]}},
         "concepts": [[i, *counted[i], 0, 0, 1] for i in range(WITH_UNITS)],
         "spread": [[round(float(v), 3), round(float(v) / 6, 3), int(i < good)] for i, v in enumerate(iou)],
         "best": [

@@ -59,7 +59,7 @@ def test_what_units_cause_is_measured_and_beats_random_units(demo):
     assert (twenty["difference_low"] > 0).sum() >= 3
     assert (found.agreement["spearman"] > 0.5).sum() >= 3
     assert (found.context["insertions"] >= 128).all() and len(found.context)
-    assert set(found.orders["order"]) == {"gradient", "learned_mask", "greedy", "IoU"}
+    assert set(found.rankings["ranking"]) == {"gradient", "learned_mask", "greedy", "IoU"}
 
 
 PAGES = (

@@ -656,11 +656,11 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     found = load_dissection("planted", cache=intervened).interventions
     assert found.layer == "features" and found.samples == 128
     assert len(found.concepts) == 2 and set(found.concepts["concept"]) <= {"sky", "grass", "house", "tree", "ball"}
-    exact = found.effects.dropna(subset="exact").set_index(["concept", "unit"])["exact"]
+    exact = found.effects.dropna(subset="measured_effect").set_index(["concept", "unit"])["measured_effect"]
     assert exact["grass", UNIT["grass"]] == 1
-    assert set(found.curves["order"]) == {"gradient", "learned_mask", "greedy", "IoU", "random"}
+    assert set(found.curves["ranking"]) == {"gradient", "learned_mask", "greedy", "IoU", "random"}
     assert (found.removal["removed"] <= 1).all()
-    assert np.allclose(found.removal["beyond"], found.removal["removed"] - found.removal["random"])
+    assert np.allclose(found.removal["difference"], found.removal["removed"] - found.removal["random"])
     inside = found.removal[["random_low", "random", "random_high"]].to_numpy()
     assert (np.diff(inside) >= 0).all()
     assert len(found.context) and (found.context["insertions"] >= 128).all()
@@ -672,7 +672,7 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = load_dissection("planted", cache=tmp_path / "cache")
-    assert set(whole.interventions.curves["order"]) == {"gradient", "IoU", "random"}
+    assert set(whole.interventions.curves["ranking"]) == {"gradient", "IoU", "random"}
     assert set(whole.interventions.concepts["best"]) <= {"gradient", "IoU"}
     assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
     assert not any(name.startswith(("learned_mask", "greedy")) for name in whole.interventions.settings["budget"])
@@ -689,8 +689,8 @@ def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
     rows = found.effects.set_index("unit")
     ball, mirror = rows.loc[UNIT["ball"]], rows.loc[UNIT["ball_mirror"]]
     assert mirror["corrected_iou"] > 0.5 and abs(mirror["estimate"]) < 1e-4
-    assert ball["rank"] == 1 and ball["exact"] == 1
-    orders = found.orders.set_index(["order", "place"])["unit"]
+    assert ball["rank"] == 1 and ball["measured_effect"] == 1
+    orders = found.rankings.set_index(["ranking", "rank"])["unit"]
     assert orders["gradient", 1] == orders["learned_mask", 1] == orders["greedy", 1] == UNIT["ball"]
     assert {orders["IoU", 1], orders["IoU", 2]} == {UNIT["ball"], UNIT["ball_mirror"]}
 
@@ -736,7 +736,7 @@ def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
 def test_interventions_follow_a_published_rule_too(tmp_path):
     measured(tmp_path, **INTERVENED | {"rule": "iclr2019", "samples": 96, "concepts": ("grass",)})
     found = load_dissection("planted", "iclr2019", cache=tmp_path).interventions
-    assert found.orders.query("order == 'first-order' and place == 1")["unit"].tolist() == [UNIT["grass"]]
+    assert found.rankings.query("ranking == 'gradient' and rank == 1")["unit"].tolist() == [UNIT["grass"]]
     assert found.removal.query("units == 10")["removed"].min() == 1
 
 
