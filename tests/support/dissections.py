@@ -246,7 +246,7 @@ def example_dissection(
             "area_high": area[occurs] * 1.1,
             "position_only": area[occurs] ** 0.5 * 0.6,
             "tested": True,
-            "trained": np.where(np.arange(len(occurs)) % 5 == 4, np.nan, 0.9),
+            "segmenter_iou": np.where(np.arange(len(occurs)) % 5 == 4, np.nan, 0.9),
         },
         index=pd.Index(occurs, name="number"),
     )
@@ -289,7 +289,7 @@ def make_provenance(name: str, seed: int, size: int) -> Provenance:
             "latent_shape": [64],
             "card": {"images": 186_000, "licence": "CC0"},
         },
-        segmenter={"name": "measured_effect", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
+        segmenter={"name": "exact", "identity": "exact-masks-1", "card": {"mean_iou": 0.96}},
         versions={"dissectreport": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
         devices=("cpu",),
         command=f"dissectreport build {name} --seed {seed}",
@@ -338,7 +338,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             add(
                 "curves",
                 concept,
-                order=order,
+                ranking=order,
                 units=units,
                 removed=removed,
                 removed_low=removed - width,
@@ -348,12 +348,12 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
                 continue
             chosen = rng.permutation(layer.units)[:30]
             weight = np.linspace(1, 0.1, len(chosen)) if order == "learned_mask" else np.nan
-            add("rankings", concept, ranking=order, place=np.arange(1, len(chosen) + 1), unit=chosen, weight=weight)
+            add("rankings", concept, ranking=order, rank=np.arange(1, len(chosen) + 1), unit=chosen, weight=weight)
             at_sizes = top * (1 - np.exp(-np.array(sizes) / 6.0))
             add(
                 "removal",
                 concept,
-                order=order,
+                ranking=order,
                 units=sizes,
                 removed=at_sizes,
                 removed_low=at_sizes - 0.03,
@@ -371,7 +371,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         add(
             "side_effects",
             concept,
-            order=best,
+            ranking=best,
             units=sizes[-1],
             other=others["concept"].to_numpy(),
             category=others["category"].to_numpy(),
