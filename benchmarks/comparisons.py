@@ -48,9 +48,9 @@ def layer(random: np.random.Generator, number: int) -> dict[str, Any]:
         "size": [2 ** (number + 2)] * 2,
         "counts": {
             "measured": [[good, good - 12, good + 12], [WITH_UNITS, WITH_UNITS - 5, WITH_UNITS + 5]],
-            "null": [[4, 0, 8], [3, 0, 6]],
+            "chance": [[4, 0, 8], [3, 0, 6]],
         },
-        "categories": {"object": {"measured": [good, good - 12, good + 12], "null": [4, 0, 8]}},
+        "categories": {"object": {"measured": [good, good - 12, good + 12], "chance": [4, 0, 8]}},
         "concepts": [[i, *counted[i], 0, 0, 1] for i in range(WITH_UNITS)],
         "spread": [[round(float(v), 3), round(float(v) / 6, 3), int(i < good)] for i, v in enumerate(iou)],
         "best": [
@@ -66,7 +66,7 @@ def profile(number: int) -> dict[str, Any]:
     """A model as its file has it."""
     random = np.random.default_rng(number)
     studied = [
-        [i, "alpha", 20, *figure(random, 0.6, 0.03), *figure(random, 0.05, 0.01), *figure(random, 0.55, 0.03)]
+        [i, "learned_mask", 20, *figure(random, 0.6, 0.03), *figure(random, 0.05, 0.01), *figure(random, 0.55, 0.03)]
         for i in range(STUDIED)
     ]
     return {
@@ -79,7 +79,7 @@ def profile(number: int) -> dict[str, Any]:
         "rule": "corrected",
         "seed": 1,
         "samples": 10_000,
-        "scoring": 5_000,
+        "held_out": 5_000,
         "grid": 64,
         "segmenter": ["unified", "unified-1"],
         "latents": [512],

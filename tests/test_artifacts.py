@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport.analysis.artifacts import selection as diagnosis
 from dissectreport.analysis.artifacts.plan import artifact_plan, matched_units
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
@@ -27,15 +28,19 @@ from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.interventions.tables import ceiling, spearman
 from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
 from dissectreport.cli.app import app
+from dissectreport.cli.printing import artifact_lines
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError
 from dissectreport.models import planted
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
 from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.artifacts import repair_sizes, selected_from
-from dissectreport.pipeline.prepare import Options, Silent, prepare
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.repair import artifact_units
+from dissectreport.pipeline.reporter import Silent
+from dissectreport.pipeline.tasks import Task
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_beside_list, sentence
 from dissectreport.report.common import commands
@@ -65,7 +70,7 @@ TINY = ArtifactBudget(
     gradients=64,
     tested=96,
     retested=160,
-    weighed=104,
+    size_selection=104,
     control=3,
     bottom=2,
     scored=240,
@@ -136,12 +141,12 @@ def test_the_fall_is_what_the_measure_of_quality_says() -> None:
 def effects_of(value: list[float], images: list[int] | None = None, moves: list[bool] | None = None) -> SingleEffects:
     """What would be told of units of these falls, all far from chance; the third is a control unit."""
     fall, count = np.array(value), len(value)
-    beyond, p = fall - fall[2], np.where(fall > 0, 1e-6, 0.9)
+    difference, p = fall - fall[2], np.where(fall > 0, 1e-6, 0.9)
     return SingleEffects(
         np.array(images or [192] * count),
         np.array(images or [192] * count) == 192,
         *(fall, fall - 0.01, fall + 0.01, p),
-        *(beyond, beyond - 0.01, beyond + 0.01),
+        *(difference, difference - 0.01, difference + 0.01),
         np.array(moves or [True] * count),
         np.stack([fall, fall]),
     )
@@ -161,12 +166,12 @@ def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_
 def test_without_control_units_none_is_asked_to_do_more_than_they(sides: RealismSides) -> None:
     lone = SingleUnits(np.arange(4), ("leading", "leading", "leading", "bottom"))
     told = effects_of([0.0, 0.3, 0.3, 0.3])
-    for name in ("beyond", "beyond_low", "beyond_high"):
+    for name in ("difference", "difference_low", "difference_high"):
         getattr(told, name)[:] = np.nan
     assert diagnosis.judge_units(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
     rows = np.random.default_rng(1).standard_normal((60, 3, D))
     effects = Effects.of(rows, sides.real)
-    assert np.isnan(effects.beyond([]).value).all() and np.isnan(effects.beyond([]).interval()).all()
+    assert np.isnan(effects.difference([]).value).all() and np.isnan(effects.difference([]).interval()).all()
 
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
@@ -227,7 +232,9 @@ def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Re
     assert found.further.tolist() == [place in places for place in range(4)]
     every = Effects.of(further, sides.real)
     assert np.allclose(found.value[places], every.fall.value)
-    assert np.allclose(found.beyond[worst], every.fall.value[places.index(worst)] - every.fall.value[places.index(2)])
+    assert np.allclose(
+        found.difference[worst], every.fall.value[places.index(worst)] - every.fall.value[places.index(2)]
+    )
     other = 1 - worst
     assert found.value[other] == effects.fall.value[other]
     assert found.moves.tolist() == [True, True, True, False]
@@ -261,9 +268,9 @@ def test_random_subsets_have_as_much_of_the_concept() -> None:
 
 
 def test_controls_have_the_mean_activation_of_leading_units() -> None:
-    strength = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
-    assert sorted(matched_units(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
-    assert matched_units(strength, [0, 1], [4], 2) == (4,)
+    mean_activation = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
+    assert sorted(matched_units(mean_activation, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
+    assert matched_units(mean_activation, [0, 1], [4], 2) == (4,)
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
@@ -306,7 +313,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     assert leaf.grad is not None
     wanted = -(at.activations * leaf.grad).sum((0, 2, 3)).double().numpy()
     assert np.allclose(found.effect, wanted, rtol=1e-4, atol=1e-5)
-    assert np.allclose(found.strength, at.activations.abs().mean((2, 3)).sum(0).numpy(), rtol=1e-5)
+    assert np.allclose(found.mean_activation, at.activations.abs().mean((2, 3)).sum(0).numpy(), rtol=1e-5)
 
 
 # --- the planted generator ---
@@ -331,8 +338,8 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 @pytest.fixture(scope="module")
 def found(options: Options, monkeypatch_module: pytest.MonkeyPatch) -> Artifacts:
     monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
-    steps.measure(options)
-    artifacts = steps.load("planted", cache=options.cache).artifacts
+    dissectreport.measure(options)
+    artifacts = load_dissection("planted", cache=options.cache).artifacts
     assert artifacts is not None
     return artifacts
 
@@ -343,6 +350,7 @@ def monkeypatch_module():
         yield patch
 
 
+@pytest.mark.slow
 def test_the_blotches_are_the_artifact_units_and_no_others(found: Artifacts) -> None:
     assert set(found.listed) == set(TRUTH.artifacts)
     assert set(found.order[:2]) == set(TRUTH.artifacts)
@@ -366,7 +374,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
 
 def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Artifacts) -> None:
     table = found.quality.set_index(["set", "units", "measure"])
-    distance = table.xs("kernel_distance", level="measure")
+    distance = table.xs("kernel_distance", threshold="measure")
     repaired_row, before, real = (distance.loc[key] for key in (("worst", 2), ("before", 0), ("real", 0)))
     assert repaired_row["change_high"] < 0 < before["low"]
     assert repaired_row["low"] < real["high"]
@@ -426,7 +434,7 @@ def test_a_second_run_takes_everything_from_the_cache(
 
     for name in ("make_real", "make_generated", "make_realism_effects", "make_ablated", "make_repair_examples"):
         monkeypatch.setattr(diagnose, name, lambda *_: never)
-    again, edits, none = steps.artifacts(options)
+    again, edits, none = artifact_units(options)
     assert none is None
     assert edits is not None
     assert again.units.equals(found.units)
@@ -435,23 +443,23 @@ def test_a_second_run_takes_everything_from_the_cache(
 def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifacts, tmp_path: Path) -> None:
     marked = tmp_path / "marked.json"
     marked.write_text(json.dumps({"layer": "features", "units": list(TRUTH.artifacts)}))
-    again, _, theirs = steps.artifacts(Options(**{**vars(options), "artifact_units": marked}))
+    again, _, theirs = artifact_units(Options(**{**vars(options), "artifact_units": marked}))
     table = again.quality.set_index(["set", "units", "measure"])["value"]
     assert again.reviewed == TRUTH.artifacts and again.layer == "features"
     assert theirs is not None and theirs.units == TRUTH.artifacts and theirs.values == (0.0,) * len(TRUTH.artifacts)
     beside = again.curve.groupby("set").size()
-    assert beside["review"] == 1 and beside["random_review"] == TINY.random_sets
+    assert beside["marked"] == 1 and beside["random_marked"] == TINY.random_sets
     assert again.curve["distance"].nunique() == 1, "all on the same latents"
     assert again.curve["activation"].gt(0).all()
-    assert table["review", 2, "kernel_distance"] == pytest.approx(table["worst", 2, "kernel_distance"])
+    assert table["marked", 2, "kernel_distance"] == pytest.approx(table["worst", 2, "kernel_distance"])
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("nonsense", "is no JSON"),
+        ("nonsense", "is not JSON"),
         ('{"units": []}', "marks no unit as an artifact"),
-        ('{"units": [1.5]}', "1.5 is no number of a unit"),
+        ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
             '{"layer": "mixed", "units": [1]}',
             "is about layer mixed, which is not measured; add it to --layers features",
@@ -465,7 +473,7 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
     marked = tmp_path / "marked.json"
     marked.write_text(content)
     with pytest.raises(BadOption, match=says):
-        prepare(Options(**{**vars(options), "artifact_units": marked}))
+        dissectreport.measure(Options(**{**vars(options), "artifact_units": marked}))
 
 
 def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:
@@ -492,10 +500,17 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
 ) -> None:
     """Everything that decides the list as it is; only what scores a repair is less."""
     shipped = SHIPPED[budget]
-    less = {"scored": 100, "weighed": 100, "random_scored": 100, "random_sets": 1, "dissected": 96, "sizes": (2,)}
+    less = {
+        "scored": 100,
+        "size_selection": 100,
+        "random_scored": 100,
+        "random_sets": 1,
+        "dissected": 96,
+        "sizes": (2,),
+    }
     monkeypatch.setitem(ARTIFACT_BUDGETS, budget, replace(shipped, **less))
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
-    found, *_ = steps.artifacts(Options(**{**vars(options), **asked}))
+    found, *_ = artifact_units(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
     assert set(found.candidates[:2]) == set(TRUTH.artifacts)
     table = found.units.set_index("unit")
@@ -511,14 +526,16 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
         own = load()
         parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
-    small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
+    small = replace(
+        TINY, real=250, side=64, tested=64, retested=40, size_selection=100, scored=100, sizes=(2,), random_sets=1
+    )
     asked = Options(**{**vars(options), "cache": tmp_path})
     monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", small)
-    steps.measure(asked)
-    before = steps.load("planted", cache=tmp_path).artifacts
+    dissectreport.measure(asked)
+    before = load_dissection("planted", cache=tmp_path).artifacts
     monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
-    steps.measure(replace(asked, samples=144))
-    after = steps.load("planted", cache=tmp_path, samples=96).artifacts
+    dissectreport.measure(replace(asked, samples=144))
+    after = load_dissection("planted", cache=tmp_path, samples=96).artifacts
     assert before is not None and after is not None and (before.real, before.against_itself) == (250, 100)
     for name in ("units", "quality", "curve", "choice", "agreement", "images"):
         pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
@@ -526,11 +543,11 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
 
 
 def test_random_sets_are_of_other_units_and_none_where_there_are_too_few() -> None:
-    strength = np.linspace(1, 2, 24)
-    for units in random_sets(strength, np.array([[20, 22]]), 2, 5, (20, 22)):
+    mean_activation = np.linspace(1, 2, 24)
+    for units in random_sets(mean_activation, np.array([[20, 22]]), 2, 5, (20, 22)):
         assert not {20, 22} & set(units)
-    assert random_sets(strength[:6], np.array([[0, 1]]), 2, 5, (0, 1))
-    assert random_sets(strength[:5], np.array([[0, 1]]), 2, 5, (0, 1)) == ()
+    assert random_sets(mean_activation[:6], np.array([[0, 1]]), 2, 5, (0, 1))
+    assert random_sets(mean_activation[:5], np.array([[0, 1]]), 2, 5, (0, 1)) == ()
 
 
 # --- edits to take away ---
@@ -571,11 +588,11 @@ def test_what_was_measured_on_another_grid_is_not_measured_again(
 ) -> None:
     monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
-    steps.measure(coarse)
+    dissectreport.measure(coarse)
     told = Told()
     again = {"samples": None, "pilot": Options("").pilot, "cache": tmp_path}
-    steps.artifacts(Options(**{**vars(options), **again}), told)
-    assert "testing single units" in told.tasks
+    artifact_units(Options(**{**vars(options), **again}), told)
+    assert Task.TESTING in told.tasks
     assert not {task for task in told.tasks if task.startswith(("counting", "pilot"))}
 
 
@@ -647,20 +664,22 @@ def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
 ) -> None:
     lines: list[str] = []
 
-    class Ear(steps.Silent):
+    class Ear(Silent):
         def say(self, line: str) -> None:
             lines.append(line)
 
     folder = some_folder(tmp_path / "few", sound)
     for number in range(broken):
         (folder / f"broken{number}.png").write_bytes(b"no image")
-    record = steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
+    record = dissectreport.measure(
+        Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear()
+    )
     assert not record.artifacts
     assert any(line.startswith(f"no artifact units: {told} real images; artifact units need") for line in lines)
     left_out = [line for line in lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
     assert left_out, "one line with a count"
     with pytest.raises(FolderError, match=f"{told} real images"):
-        steps.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
+        artifact_units(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
     if told == sound + broken:
         assert not (tmp_path / "other").exists(), "before anything is measured"
 
@@ -692,7 +711,7 @@ def test_arithmetic_that_a_network_does_not_know_is_infinitely_far(
 
 
 def sentence_of(found: Artifacts, options: Options) -> str:
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     return sentence(found, next(layer for layer in whole.layers if layer.name == found.layer))
 
 
@@ -700,10 +719,10 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     sizes = " or ".join(str(size) for size in found.choice["units"])
     assert f"the worst {sizes} units" in sentence_of(replace(found, chosen=0), options)
     none = sentence_of(replace(found, chosen=0), options)
-    assert none.startswith(f"No repair is recommended: on the {TINY.weighed} images that choose a size")
+    assert none.startswith(f"No repair is recommended: on the {TINY.size_selection} images that choose a size")
     untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no suspected unit of features")
-    assert list(steps.artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
+    assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
 
 
 def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
@@ -716,8 +735,8 @@ def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
 
 
 def test_shares_are_of_latents_that_do_not_score(found: Artifacts) -> None:
-    told = found.units.dropna(subset=["exact"])
-    assert np.allclose(told["share"] * found.choice["distance"].iloc[0], told["exact"])
+    told = found.units.dropna(subset=["measured_effect"])
+    assert np.allclose(told["share"] * found.choice["distance"].iloc[0], told["measured_effect"])
     assert not np.isclose(found.choice["distance"].iloc[0], figure_of(found, "before", 0).value.value)
 
 
@@ -735,7 +754,7 @@ def test_the_most_that_noise_allows_is_the_root_of_the_reliability() -> None:
 @pytest.fixture(scope="module")
 def site(options: Options, found: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    steps.render("planted", out, cache=options.cache)
+    dissectreport.render("planted", out, cache=options.cache)
     return out / "planted"
 
 
@@ -786,14 +805,14 @@ def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site
 
 
 def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
-    layer = steps.load("planted", cache=options.cache).layers[0]
+    layer = load_dissection("planted", cache=options.cache).layers[0]
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
     none = replace(found, listed=())
     assert listed_sentence(none).startswith("None of the")
     assert "significantly lower KID, but by less than 1%" in listed_sentence(none)
     unsure = replace(none, units=found.units.assign(q=1.0))
     assert "ablating one alone never lowers KID significantly" in listed_sentence(unsure)
-    assert "no repair is recommended" in list(steps.artifact_lines(replace(found, chosen=0)))[-1]
+    assert "no repair is recommended" in list(artifact_lines(replace(found, chosen=0)))[-1]
 
 
 def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
@@ -802,7 +821,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     before = found.quality["set"] == "before"
     other = replace(found, quality=found.quality.assign(low=found.quality["low"].where(~before, -0.1)))
     assert curves(found) and not curves(other)
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     write_site(replace(whole, artifacts=other), tmp_path)
     assert "is not significantly above 0" in words_of(tmp_path / "planted" / "artifacts.html")
 
@@ -813,8 +832,8 @@ def test_reference_images_that_were_left_out_are_counted_on_the_page(
     monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
     folder = some_folder(tmp_path / "real", 210)
     (folder / "0000.png").write_bytes(b"no image")
-    steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
-    found = steps.load("planted", cache=tmp_path / "cache").artifacts
+    dissectreport.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
+    found = load_dissection("planted", cache=tmp_path / "cache").artifacts
     assert found is not None and found.real == 210
     assert "1 real image could not be read: left out." in found.notes
     assert any(note.startswith("There are 100 images on each side.") for note in found.notes)
@@ -826,16 +845,16 @@ def test_reference_images_that_were_left_out_are_counted_on_the_page(
 def test_what_the_scoring_images_do_not_confirm_is_not_said(
     options: Options, found: Artifacts, low: float, high: float, says: str
 ) -> None:
-    layer = steps.load("planted", cache=options.cache).layers[0]
+    layer = load_dissection("planted", cache=options.cache).layers[0]
     other = replace(found, quality=found.quality.assign(change_low=low, change_high=high))
-    assert any("do not confirm that this helps" in line for line in steps.artifact_lines(other))
-    assert not any("do not confirm that this helps" in line for line in steps.artifact_lines(found))
+    assert any("do not confirm that this helps" in line for line in artifact_lines(other))
+    assert not any("do not confirm that this helps" in line for line in artifact_lines(found))
     assert says in sentence(other, layer)
     assert "It lowers KID" not in sentence(other, layer)
 
 
 def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:
-    bare = replace(steps.load("planted", cache=options.cache), artifacts=None)
+    bare = replace(load_dissection("planted", cache=options.cache), artifacts=None)
     assets, _ = load_assets()
     around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
     assert "artifacts" not in [entry.words for entry in around.menu]
@@ -861,7 +880,7 @@ def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypa
 
 
 def test_commands_on_pages_are_of_the_run(options: Options, found: Artifacts) -> None:
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     words = "dissectreport build ./my.toml --layers a,b --artifact-layer b --no-artifacts --weights 'a b.pt'"
     assert whole.artifacts is not None
     other = replace(whole, artifacts=replace(whole.artifacts, command=words))

@@ -79,8 +79,8 @@ def test_without_interventions_nothing_speaks_of_causes(tmp_path: Path) -> None:
 
 
 def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, found: Interventions) -> None:
-    table = found.removal.set_index(["concept", "order", "units"])
-    names = {"gradient × activation": "first-order", "learned mask": "alpha"}
+    table = found.removal.set_index(["concept", "ranking", "units"])
+    names = {"gradient × activation": "gradient", "learned mask": "learned_mask"}
     for concept in found.concepts["concept"]:
         told = rows(
             site / "planted" / "concepts" / f"{concept}.html", "Area removed by ranking method, beside random units"
@@ -92,14 +92,17 @@ def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, fo
             wanted = [removed(one.removed), one.removed_low, one.removed_high]
             assert numbers[:2] == [wanted[0], f"[{removed(wanted[1])}, {removed(wanted[2])}]"]
             assert numbers[2:4] == [removed(one.random), f"[{removed(one.random_low)}, {removed(one.random_high)}]"]
-            assert numbers[4:] == [removed(one.beyond), f"[{removed(one.beyond_low)}, {removed(one.beyond_high)}]"]
+            assert numbers[4:] == [
+                removed(one.difference),
+                f"[{removed(one.difference_low)}, {removed(one.difference_high)}]",
+            ]
 
 
 def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, found: Interventions) -> None:
     best = found.removal.merge(
-        found.concepts[["concept", "best"]], left_on=["concept", "order"], right_on=["concept", "best"]
+        found.concepts[["concept", "best"]], left_on=["concept", "ranking"], right_on=["concept", "best"]
     )
-    good = best[(best["removed"] >= 0.6) & (best["beyond_low"] > 0)]
+    good = best[(best["removed"] >= 0.6) & (best["difference_low"] > 0)]
     number = good.groupby("units")["concept"].nunique()
     few, most = sorted(best["units"].unique())
     words = page_text(site / "planted" / "causes.html")
@@ -120,7 +123,7 @@ def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interven
     told = rows(site / "planted" / "concepts" / "tree.html", "Estimated and measured effect of each unit")
     effects = found.effects[found.effects["concept"] == "tree"]
     assert [int(row[0]) for row in told] == effects["rank"].tolist()
-    assert [row[4:] == ["–", "–"] for row in told] == effects["exact"].isna().tolist()
+    assert [row[4:] == ["–", "–"] for row in told] == effects["measured_effect"].isna().tolist()
     assert [row[3] for row in told] == [removed(v) for v in effects["estimate"]]
     agreement = found.agreement.set_index("concept").loc["tree"]
     assert f"Rank correlation {share(agreement.spearman)}" in page_text(site / "planted" / "concepts" / "tree.html")
@@ -128,17 +131,21 @@ def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interven
 
 def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventions) -> None:
     page = site / "planted" / "concepts" / "door.html"
-    side = found.side[found.side["concept"] == "door"].set_index("other")
+    side = found.side_effects[found.side_effects["concept"] == "door"].set_index("other")
     told = rows(page, "Every concept that occurs, before and after")
     assert told[0][0] == "door"
     assert {row[0] for row in told} == set(side.index)
     for name, _, before, after, moved, _ in told:
         one = side.loc[name]
         assert [before, after, moved] == [percent(one.before), percent(one.after), change(one.change)]
-    context = found.context[found.context["concept"] == "door"].replace({"ground": {"": "nothing"}}).set_index("ground")
-    grounds = rows(page, "Pixels gained per insertion, by context")
-    assert [row[0] for row in grounds] == context["gain"].sort_values(ascending=False).index.tolist()
-    for name, _, won, _, random, _ in grounds:
+    context = (
+        found.context[found.context["concept"] == "door"]
+        .replace({"context_concept": {"": "nothing"}})
+        .set_index("context_concept")
+    )
+    contexts = rows(page, "Pixels gained per insertion, by context")
+    assert [row[0] for row in contexts] == context["gain"].sort_values(ascending=False).index.tolist()
+    for name, _, won, _, random, _ in contexts:
         assert [won, random] == [gain(context.loc[name, "gain"]), gain(context.loc[name, "random_gain"])]
 
 
@@ -166,9 +173,9 @@ def test_area_before_and_after_is_that_of_the_masks(site: Path, dissection: Diss
 
 
 def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path, found: Interventions) -> None:
-    exact = found.effects.groupby("unit")["exact"].apply(lambda values: values.notna().any())
-    assert exact.any() and not exact.all()
-    for unit, measured in exact.items():
+    measured_effect = found.effects.groupby("unit")["measured_effect"].apply(lambda values: values.notna().any())
+    assert measured_effect.any() and not measured_effect.all()
+    for unit, measured in measured_effect.items():
         words = page_text(site / "planted" / "layer2" / f"unit-{unit}.html")
         assert "Causal effects" in words
         assert ("This unit was not ablated by itself." in words) == (not measured)
@@ -182,7 +189,7 @@ def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_expl
     site: Path, found: Interventions
 ) -> None:
     explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of causal effects")[2]
-    for name in ("concepts", "effects", "agreement", "orders", "curves", "removal", "side", "context"):
+    for name in ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context"):
         path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
         with path.open(newline="") as file:
             left = list(csv.DictReader(file))
@@ -210,7 +217,9 @@ def renamed(made: Dissection, old: str, new: str) -> Dissection:
     found = made.interventions
     assert found is not None
     tables = {
-        name: table.replace({column: {old: new} for column in ("concept", "other", "ground") if column in table})
+        name: table.replace(
+            {column: {old: new} for column in ("concept", "other", "context_concept") if column in table}
+        )
         for name, table in vars(found).items()
         if isinstance(table, pd.DataFrame)
     }
@@ -249,7 +258,9 @@ def test_a_concept_without_pictures_or_grounds_still_has_its_page(dissection: Di
         unit_pictures={},
         context=found.context[:0],
         agreement=found.agreement[:0],
-        effects=found.effects.assign(exact=math.nan, exact_low=math.nan, exact_high=math.nan),
+        effects=found.effects.assign(
+            measured_effect=math.nan, measured_effect_low=math.nan, measured_effect_high=math.nan
+        ),
     )
     write_site(replace(dissection, interventions=bare), tmp_path)
     assert broken_links(tmp_path.resolve()) == []
@@ -279,7 +290,7 @@ def test_removals_changes_and_gains_are_honest_at_both_ends() -> None:
 
 def test_charts_of_nothing_can_be_drawn() -> None:
     nothing = Point(math.nan, math.nan, math.nan)
-    empty = [Curve("alpha", (0, 1), (Point(0, 0, 0), nothing)), Curve("random", (), ())]
+    empty = [Curve("learned_mask", (0, 1), (Point(0, 0, 0), nothing)), Curve("random", (), ())]
     for drawn in (
         removal_curves("a", "b", "c", empty),
         removal_curves("a", "b", "c", []),

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from dissectreport.pipeline import steps
+import dissectreport
 from dissectreport.pipeline.prepare import SAMPLES
+from dissectreport.pipeline.render import load_dissection
 from tests.support.browsers import assert_fits, assert_no_violation, open_page
 from tests.support.sites import broken_links
 
@@ -20,9 +21,9 @@ def demo(tmp_path_factory):
     """The default build of the embedded model: its tables and its site."""
     folder = tmp_path_factory.mktemp("demo")
     started = time.monotonic()
-    steps.build(steps.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
+    dissectreport.build(dissectreport.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
     print(f"built in {time.monotonic() - started:.0f} s")  # noqa: T201 - what one runs this test to see
-    return steps.load("scenes_pgan", cache=folder / "cache"), folder / "site"
+    return load_dissection("scenes_pgan", cache=folder / "cache"), folder / "site"
 
 
 def counted(layer, control):
@@ -31,12 +32,12 @@ def counted(layer, control):
 
 
 def test_half_of_the_images_stand_behind_every_iou(demo):
-    assert demo[0].provenance.scoring == SAMPLES // 2 >= 600
+    assert demo[0].provenance.held_out == SAMPLES // 2 >= 600
 
 
 def test_every_layer_has_units_that_mean_something_and_the_null_labels_none(demo):
     for layer in demo[0].layers:
-        assert counted(layer, "measured") > 10 * max(counted(layer, "null"), 1)
+        assert counted(layer, "measured") > 10 * max(counted(layer, "chance_level"), 1)
 
 
 def test_training_taught_the_units_what_they_mean(demo):
@@ -55,10 +56,10 @@ def test_what_units_cause_is_measured_and_beats_random_units(demo):
     found = demo[0].interventions
     assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 4
     twenty = found.removal.query("units == 20 and order == 'first-order'")
-    assert (twenty["beyond_low"] > 0).sum() >= 3
+    assert (twenty["difference_low"] > 0).sum() >= 3
     assert (found.agreement["spearman"] > 0.5).sum() >= 3
     assert (found.context["insertions"] >= 128).all() and len(found.context)
-    assert set(found.orders["order"]) == {"first-order", "alpha", "greedy", "IoU"}
+    assert set(found.rankings["ranking"]) == {"gradient", "learned_mask", "greedy", "IoU"}
 
 
 PAGES = (

@@ -16,7 +16,7 @@ import torch
 
 from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
-from dissectreport.pipeline.prepare import Silent
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.segmenters import ade20k, hub, words
 from dissectreport.segmenters.hub import HubCheckpoint, Preprocessor, load_checkpoint, quiet, size_within
 from tests.support.tiny_checkpoints import BUILT, pictures, save, segformer, transformers

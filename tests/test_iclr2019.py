@@ -10,12 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dissectreport
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.cache import store
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan, Reading
 from dissectreport.run.rules import rule_named
 from dissectreport.stats.base import merge_all
@@ -38,13 +40,13 @@ def read(seed):
 @pytest.fixture(scope="module")
 def judged():
     """Activations, labels and thresholds of the samples that are judged (seed 1)."""
-    cuts, zero = fixture()["levels"][:, None], np.zeros(UNITS)
+    cuts, zero = fixture()["thresholds"][:, None], np.zeros(UNITS)
     labels = torch.from_numpy(fixture()["segmentation"].astype(np.int64))
     return read(1), labels, ExactThresholds(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
 
 
 @pytest.fixture(scope="module")
-def choosing():
+def selection():
     """Activations, labels and the thresholds searched of the other samples (seed 2)."""
     maps = read(2)
     flat = maps.transpose(0, 1).flatten(1).double()
@@ -55,8 +57,8 @@ def choosing():
 
 
 @pytest.fixture(scope="module")
-def found(choosing):
-    maps, labels, thresholds = choosing
+def found(selection):
+    maps, labels, thresholds = selection
     return search(*search_counts(maps, labels, thresholds), CATEGORY, thresholds.cuts)
 
 
@@ -163,15 +165,15 @@ def test_the_search_agrees_with_that_of_the_reference(found):
         assert np.abs(value.T - fixture()[f"max_iqr_{name}"])[strong].mean() < 5e-4, name
 
 
-def test_the_search_gives_every_unit_the_label_of_the_reference(found, choosing):
+def test_the_search_gives_every_unit_the_label_of_the_reference(found, selection):
     assert np.array_equal(found.label, fixture()["unit_label"])
-    thresholds = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)[:, 0]
-    assert np.median(np.abs(thresholds - fixture()["levels"])) < 1e-3
+    thresholds = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)[:, 0]
+    assert np.median(np.abs(thresholds - fixture()["thresholds"])) < 1e-3
 
 
-def test_levels_around_the_own_one_hold_it(found, choosing):
-    thresholds = choosing[2].around(found.own)
-    own = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)
+def test_levels_around_the_own_one_hold_it(found, selection):
+    thresholds = selection[2].around(found.own)
+    own = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)
     assert np.array_equal(np.take_along_axis(thresholds.cuts, thresholds.own[:, None], 1), own)
     assert (np.diff(thresholds.cuts, axis=1) >= 0).all()
 
@@ -189,8 +191,8 @@ def test_the_information_ratio_is_zero_for_independent_and_one_for_equal_masks()
 
 
 @given(cuts=st.sets(st.integers(1, SAMPLES - 1), max_size=4), order=st.randoms(use_true_random=False))
-def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
-    maps, labels, thresholds = choosing
+def test_counts_of_any_split_merge_to_the_same_bits(selection, cuts, order):
+    maps, labels, thresholds = selection
     ends = sorted({0, SAMPLES, *cuts})
     parts = [slice(*ends[i : i + 2]) for i in range(len(ends) - 1)]
     order.shuffle(parts)
@@ -203,7 +205,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 
 
 def test_a_whole_run_finds_what_the_reference_found(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -215,8 +217,8 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
         workers=1,
         cache=cache,
     )
-    steps.measure(options)
-    dissection = steps.load(options.model, "iclr2019", cache)
+    dissectreport.measure(options)
+    dissection = load_dissection(options.model, "iclr2019", cache)
     table = dissection.layers[0].table
     label = fixture()["unit_label"]
     assert dissection.provenance.grid == GRID
@@ -229,7 +231,7 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
 
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -240,15 +242,15 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
         workers=1,
         cache=cache,
     )
-    written = steps.build(options, cache / "site")
-    dissection = steps.load("planted", "iclr2019", cache)
+    written = dissectreport.build(options, cache / "site")
+    dissection = load_dissection("planted", "iclr2019", cache)
     assert written.index.exists()
     assert dissection.provenance.grid == 32
     assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
     assert dissection.concepts["position_only"].notna().all()  # one shard would leave one half empty
     (layer,) = dissection.layers
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
-    assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
+    assert set(counts.index) == {"measured", "random_directions", "untrained", "chance"}
     assert counts["measured"] == len(layer.interpretable)
     (sentence,) = [note for note in dissection.notes if "also match better than chance" in note]
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
@@ -256,7 +258,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
 
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -268,22 +270,22 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
         workers=1,
         cache=cache,
     )
-    first = steps.measure(options)
+    first = dissectreport.measure(options)
     heard = []
 
-    class Ear(steps.Silent):
+    class Ear(Silent):
         def progress(self, task, done, total, unit):
             heard.append(task)
 
-    assert steps.measure(options, Ear()) == first
+    assert dissectreport.measure(options, Ear()) == first
     assert not heard
-    searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
-    before = searched_in.path("levels").read_bytes()
+    searched_in = store.Store(cache / "measurements" / first.layers[0].thresholds)
+    before = searched_in.path("thresholds").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
-    assert steps.measure(options, Ear()) == first
+    assert dissectreport.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
-    assert searched_in.path("levels").read_bytes() == before
+    assert searched_in.path("thresholds").read_bytes() == before
 
 
 def half_and_half():

@@ -14,7 +14,7 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.pipeline.prepare import identity
+from dissectreport.pipeline.provenance import identity
 from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport import plugins
 from dissectreport.cache import records
 from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
@@ -28,10 +29,11 @@ from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat, range_warning
 from dissectreport.networks import edits, hooks
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
-from dissectreport.pipeline.preflight import look_over
-from dissectreport.pipeline.prepare import prepare, reproduce
-from dissectreport.pipeline.steps import Options
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.preflight import preflight
+from dissectreport.pipeline.prepare import prepare
+from dissectreport.pipeline.provenance import reproduce
+from dissectreport.pipeline.render import load_dissection
 from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''
@@ -211,6 +213,7 @@ DCGAN = """
 # --- a whole dissection of a network that this package does not know ---
 
 
+@pytest.mark.slow
 def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: Path) -> None:
     network = made("Dcgan")
     torch.save({"epoch": 3, "g_ema": {f"module.{k}": v for k, v in network.state_dict().items()}}, "dcgan.pth")
@@ -221,7 +224,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
     built = run.invoke(app, ["build", "mine.toml", *words])
     assert built.exit_code == 0, built.output
-    found = steps.load("mine.toml", cache=Path("cache"))
+    found = load_dissection("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
         ("main.2", 32),
         ("main.5", 16),
@@ -269,7 +272,7 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
     monkeypatch.chdir(place)
     for address, name, units in (("first/mine.toml", "mine", 6), ("./second/mine.toml", "mine (second)", 5)):
         for model in (address, name):
-            found = steps.load(model, cache=place / "cache")
+            found = load_dissection(model, cache=place / "cache")
             assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
     homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
     assert len(homes) == 2 and "mine" in homes
@@ -329,6 +332,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(
@@ -344,8 +348,8 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    steps.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
-    found = steps.load(name, cache=place / "cache")
+    dissectreport.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
+    found = load_dissection(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
 
@@ -420,19 +424,19 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert len(generator.latents(1, 0, 20)) == 20  # type: ignore[attr-defined]
-    assert [finding for finding in look_over(Source(name, "colour")) if finding.wrong] == []
+    assert [finding for finding in preflight(Source(name, "colour")) if finding.wrong] == []
 
 
 def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
-    first = steps.measure(options)
+    first = dissectreport.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
-    second = steps.measure(options)
+    second = dissectreport.measure(options)
     assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
     assert second.drawn != first.drawn
 
@@ -443,7 +447,7 @@ def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build
     torch.save(made("Seer").state_dict(), "seer.pth")
     words = 'weights = "seer.pth"\nimages = { folder = "photos", size = [32, 32] }\n'
     name = write(photographs.parent, f'network = "./net.py:Seer"\n{words}')
-    assert [finding for finding in look_over(Source(name, "colour"), 8) if finding.wrong] == []
+    assert [finding for finding in preflight(Source(name, "colour"), 8) if finding.wrong] == []
     assert CliRunner().invoke(app, ["layers", name]).exit_code == 0
 
 
@@ -617,7 +621,7 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels range from .* set output = \{ range = \[0, 1\] \}"):
-        steps.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
+        dissectreport.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
@@ -945,7 +949,7 @@ def test_check_says_what_is_wrong_in_plain_words(place: Path, body: str, line: s
         f"        x = self.block(z)[:, :, None, None].expand(-1, 3, 8, 8)\n        {body}\n        return x.tanh()\n"
     )
     name = write(place, 'network = "./odd.py:Odd"\nlatent = 4\n')
-    findings = list(look_over(Source(name, "colour")))
+    findings = list(preflight(Source(name, "colour")))
     assert [str(finding) for finding in findings if finding.wrong and line in finding.words]
     assert CliRunner().invoke(app, ["check", name, "--segmenter", "colour"]).exit_code == 1
 
@@ -956,10 +960,10 @@ def test_check_tells_that_no_gradient_comes_through(place: Path) -> None:
     for network, expected in (("Bytes", "no gradient of what the segmenter finds"), ("Mlp", "can be edited")):
         kept = words if network == "Bytes" else words.replace("255", "1")
         name = write(place, f'network = "./net.py:{network}"\n{kept}')
-        assert [finding for finding in look_over(Source(name, "./tone.py:Bright"), 4) if expected in finding.words]
+        assert [finding for finding in preflight(Source(name, "./tone.py:Bright"), 4) if expected in finding.words]
 
 
 def test_check_finds_nothing_wrong_with_what_is_right() -> None:
-    findings = list(look_over(Source("planted", "planted")))
+    findings = list(preflight(Source("planted", "planted")))
     assert [finding.verdict for finding in findings] == ["ok"] * len(findings)
     assert any("24 units of 8 × 8; 1 never change" in finding.words for finding in findings), "the dead unit"

@@ -10,7 +10,7 @@ import pytest
 
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
-from dissectreport.pipeline.prepare import Silent
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.records.interventions import RemainingArea
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard, shards

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import OutputError, UnknownName
-from dissectreport.pipeline import steps
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
 from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
@@ -112,7 +111,7 @@ def test_a_branch_that_holds_something_else_is_not_overwritten(made: Path, bare:
     git(other, "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "documentation")
     git(other, "push", "--quiet", str(bare), "gh-pages")
     refused = run(made)
-    assert refused.exit_code == 1 and "holds something else (index.html)" in refused.stderr
+    assert refused.exit_code == 1 and "contains something else (index.html)" in refused.stderr
     assert commits(bare) == 1
     assert run(made, "--replace").exit_code == 0
     assert published(bare, tmp_path) == contents(made)
@@ -128,8 +127,8 @@ def test_what_cannot_be_published_is_one_line(
 
     (tmp_path / "no site").mkdir()
     (tmp_path / "no site" / "index.html").write_text("mine")
-    assert "no site holds no site of dissectreport" in refused(tmp_path / "no site")
-    assert "holds no site of dissectreport" in refused(tmp_path / "nowhere")
+    assert "no site is not a site of dissectreport" in refused(tmp_path / "no site")
+    assert "is not a site of dissectreport" in refused(tmp_path / "nowhere")
     assert "no remote 'upstream'; choose one with --remote: origin" in refused(made, "--remote", "upstream")
     assert "cannot be the name of a branch" in refused(made, "--branch", "a b")
     assert "cannot be the name of a branch" in refused(made, "--branch=--all")
@@ -140,7 +139,7 @@ def test_what_cannot_be_published_is_one_line(
     assert "has no remote 'origin'; add one" in refused(made)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert "is in no Git repository" in refused(made)
+    assert "is not in a Git repository" in refused(made)
     monkeypatch.setitem(sys.modules, "ghp_import", None)
     assert "pip install ghp-import" in refused(made)
 
@@ -170,7 +169,7 @@ def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monk
 def test_a_site_is_checked_without_a_repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fits = run(made, "--check")
-    assert fits.exit_code == 0 and "holds 1 model and takes" in fits.stdout
+    assert fits.exit_code == 0 and "has 1 model, " in fits.stdout
     monkeypatch.setattr(github_pages, "FILE_BUDGET", 0)
     refused = run(made, "--check")
     assert refused.exit_code == 1 and "no file of more than" in refused.stderr
@@ -221,7 +220,7 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(steps, "render", render)
+    monkeypatch.setattr(github_pages, "render", render)
     github_pages.fit(site, 900, None, Ear())
     assert said == []
     github_pages.fit(site, 1, None, Ear())

@@ -79,7 +79,7 @@ def apart(one: Jackknife, other: Jackknife) -> tuple[Floats, Floats, Floats]:
 
 
 def two_sided(one: Jackknife, other: Jackknife) -> Floats:
-    """(c,) p-values of both sides showing as much; 1 where that cannot be told."""
+    """(c,) p-values of both sides showing as much; 1 where it cannot be tested."""
     freedom = min(one.freedom, other.freedom)
     if freedom < 1:
         return np.ones(len(one.value))

@@ -28,7 +28,11 @@ from dissectreport.errors import FolderError
 from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
-from dissectreport.pipeline.prepare import ArtifactRequest, Job, Listener, reproduce, too_few_real
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.provenance import reproduce
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.requests import ArtifactRequest, too_few_real
+from dissectreport.pipeline.tasks import Task
 from dissectreport.records.artifacts import (
     ArtifactPlan,
     ArtifactRecord,
@@ -91,9 +95,9 @@ def repair_sizes(sizes: Sequence[int], units: int) -> list[int]:
 class ArtifactPasses:
     """The search for artifact units of one job in one layer."""
 
-    def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, listener: Listener) -> None:
-        self.job, self.request, self.budget, self.listener = job, request, request.budget, listener
-        self.runner = PassRunner(job.options.cache, job.source.device, workers, listener)
+    def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, reporter: Reporter) -> None:
+        self.job, self.request, self.budget, self.reporter = job, request, request.budget, reporter
+        self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         given = job.reference
         self.key = ArtifactKey(
             generator=job.plan.generator,
@@ -110,8 +114,10 @@ class ArtifactPasses:
         drift = self._choose_precision()
         names, left_out = self._real_names()
         real = self._describe_real(names)
-        generated = self._describe_generated(self.key.generated_seed, self.budget.side)
-        dissected = self._describe_generated(self.job.plan.seed, min(self.budget.dissected, self.job.samples))
+        generated = self._describe_generated(self.key.generated_seed, self.budget.side, Task.SIDE_FEATURES)
+        dissected = self._describe_generated(
+            self.job.plan.seed, min(self.budget.dissected, self.job.samples), Task.FEATURES
+        )
         reference = self._reference(real.rows)
         # Units are selected beside some real images and scored beside others, where there are enough.
         scored_images = min(self.budget.scored, len(real.rows))
@@ -164,11 +170,11 @@ class ArtifactPasses:
     def _report_few(self, scored: int, real: tuple[int, ...]) -> None:
         """Report what a person should know of the numbers of images."""
         if scored < self.budget.scored:
-            self.listener.say(
+            self.reporter.say(
                 f"{real[0]:,} real images, so that as many generated ones are scored; {self.budget.scored:,} would be"
             )
         if note := too_few_for_covariance(scored, real[1]):
-            self.listener.say(note)
+            self.reporter.say(note)
 
     # --- precision ---
 
@@ -203,7 +209,7 @@ class ArtifactPasses:
         count = min(self.budget.real, len(given.files))
         readable = given.validated([(0, count)])
         if readable.undecodable:
-            self.listener.say(readable.undecodable_note())
+            self.reporter.say(readable.undecodable_note())
         names = list(readable.order(0)[:count])
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))
@@ -219,16 +225,16 @@ class ArtifactPasses:
         in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(names) or self.budget.real
         make = partial(make_real, self.job.source, self.key, names)
-        return self._describe(store, make, count, SHARD if in_shards else count, "describing real images")
+        return self._describe(store, make, count, SHARD if in_shards else count, Task.REAL_FEATURES)
 
-    def _describe_generated(self, seed: int, count: int) -> MeasuredFeatures:
+    def _describe_generated(self, seed: int, count: int, task: Task) -> MeasuredFeatures:
         """The features of generated images of a seed."""
         from dissectreport.worker.artifacts import make_generated
 
         facts = self._key_facts("generator", "features", "precision", "torch")
         store = self.runner.open("generated features", {**facts, "seed": seed})
         make = partial(make_generated, self.job.source, self.key, seed)
-        return self._describe(store, make, count, SHARD, "describing generated images")
+        return self._describe(store, make, count, SHARD, task)
 
     def _reference(self, real: FeatureRows) -> Reference:
         """The real images, on the scale on which images are compared."""
@@ -245,7 +251,7 @@ class ArtifactPasses:
         sets = RealismSets(real[selection.first :], generated, selection.scale)
         make = partial(make_realism_effects, self.job.source, self.key, sets)
         wanted = shards(self.budget.gradients, EDIT_BATCH)
-        self.runner.count(store, make, wanted, "gradient × activation of realism")
+        self.runner.count(store, make, wanted, Task.ARTIFACT_GRADIENTS)
         plan = artifact_plan(self.runner.total(store, wanted, Nearing), self.budget, self.request.marked)
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
@@ -253,11 +259,11 @@ class ArtifactPasses:
         """What single units do, the best and the control units on further latents too, and where that lies."""
         budget, seed, real = self.budget, self.key.testing_seed, selection.features
         singles = [(), *((unit,) for unit in tested.units.tolist())]
-        first, store = self._ablate(singles, seed, budget.tested, "testing single units")
+        first, store = self._ablate(singles, seed, budget.tested, Task.TESTING)
         rows = selection.scale(first.rows)
         finalists = tested.finalists(Effects.of(rows, real), budget.finalists, self.request.marked)
         singles = [(), *((unit,) for unit in tested.units[finalists].tolist())]
-        more, beside = self._ablate(singles, seed, budget.retested, "testing some further", budget.tested)
+        more, beside = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
         tests = SingleEffects.of(rows, selection.scale(more.rows), tested, finalists, real)
         facts = [store.folder.name, beside.folder.name, *selected_from(selection), list(tested.roles)]
         kept = self._store("tests", of=facts, images=[budget.tested, budget.retested])
@@ -272,11 +278,11 @@ class ArtifactPasses:
         """The quality of held-out images without any edit, with the worst, marked and random units ablated."""
         seed = self.key.scoring_seed
         sets = [(), *(as_set(order[:size]) for size in sizes)]
-        worst, store = self._ablate(sets, seed, count, "scoring the repair")
+        worst, store = self._ablate(sets, seed, count, Task.SCORING)
         quality = self._judge(reference, worst.rows, sizes, store)
         marked, marked_quality = None, ""
         if units := self.request.marked:
-            marked, store = self._ablate([(), as_set(units)], seed, count, "scoring the marked units")
+            marked, store = self._ablate([(), as_set(units)], seed, count, Task.SCORING_MARKED)
             marked_quality = self._judge(reference, marked.rows, [len(units)], store)
         random, random_sets_at = self._score_random_sets(order, sizes, plan, count)
         return ScoredRepair(worst, marked, random, random_sets_at, quality, marked_quality)
@@ -295,9 +301,11 @@ class ArtifactPasses:
 
         Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
-        sets, described = random_sets_beside(order, sizes, self.request.marked, plan.strength, self.budget.random_sets)
+        sets, described = random_sets_beside(
+            order, sizes, self.request.marked, plan.mean_activation, self.budget.random_sets
+        )
         fewer = min(self.budget.random_scored, count)
-        features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, "scoring random sets")
+        features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, Task.SCORING_RANDOM)
         # The same sets can stand beside others, so that these facts have a place of their own.
         return features, self.runner.keep("random sets", {**self.key.facts(), "of": store.folder.name}, described)
 
@@ -305,9 +313,9 @@ class ArtifactPasses:
         """What every size of the repair does on further test latents, which select one; and where that lies."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         first = self.budget.tested + self.budget.retested
-        features, store = self._ablate(sets, self.key.testing_seed, self.budget.weighed, "choosing a size", first)
+        features, store = self._ablate(sets, self.key.testing_seed, self.budget.size_selection, Task.CHOOSING, first)
         facts = [store.folder.name, *selected_from(selection)]
-        kept = self._store("size changes", of=facts, first=first, images=self.budget.weighed)
+        kept = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
         changes = self.runner.once(kept, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
         return changes, kept.folder.name
 
@@ -341,7 +349,7 @@ class ArtifactPasses:
         ]
         store = self._store("repaired pictures", examples=[asdict(example) for example in examples])
         make = partial(make_repair_examples, self.job.source, self.key)
-        task = "pictures of the repair"
+        task = Task.REPAIR_PICTURES
         self.runner.save_values(store, make, examples, lambda example: example.name, task, "sets")
         save(store, shown)
         return store.folder.name
@@ -349,7 +357,7 @@ class ArtifactPasses:
     def _example(self, name: str, samples: Sequence[int], shown: ShownUnits, plan: ArtifactPlan) -> RepairExample:
         from dissectreport.worker.artifacts import RepairExample
 
-        means = tuple(plan.strength[list(shown.heat)].tolist())
+        means = tuple(plan.mean_activation[list(shown.heat)].tolist())
         return RepairExample(name, tuple(samples), as_set(shown.ablated), shown.heat, means)
 
     # --- stores ---
@@ -362,7 +370,7 @@ class ArtifactPasses:
         return self.runner.open(kind, {**self.key.facts(), **more})
 
     def _ablate(
-        self, sets: Sequence[Units], seed: int, count: int, task: str, first: int = 0
+        self, sets: Sequence[Units], seed: int, count: int, task: Task, first: int = 0
     ) -> tuple[MeasuredFeatures, Store]:
         """The features of some of a seed's latents, from the `first` on, without each set of units."""
         from dissectreport.worker.artifacts import make_ablated
@@ -373,7 +381,7 @@ class ArtifactPasses:
         return self._describe(store, make, count, EDIT_BATCH, task, first), store
 
     def _describe(
-        self, store: Store, make: Make[Shard, Features], count: int, size: int, task: str, first: int = 0
+        self, store: Store, make: Make[Shard, Features], count: int, size: int, task: Task, first: int = 0
     ) -> MeasuredFeatures:
         """The features of all shards; those that are missing are computed."""
         wanted = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
@@ -388,17 +396,17 @@ def selected_from(selection: Reference) -> tuple[int, int]:
 
 
 def random_sets_beside(
-    order: Units, sizes: Sequence[int], marked: Units, strength: Floats, count: int
+    order: Units, sizes: Sequence[int], marked: Units, mean_activation: Floats, count: int
 ) -> tuple[list[Units], RandomSets]:
     """Random sets of units of similar mean activation beside every size of the repair, and beside the marked units."""
     wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
     sets: list[Units] = []
     is_marked, activation = [], []
     for beside_marked, beside in wanted:
-        own = strength[list(beside)].mean()
-        for units in random_sets(strength, np.array([beside]), len(beside), count, beside):
+        own = mean_activation[list(beside)].mean()
+        for units in random_sets(mean_activation, np.array([beside]), len(beside), count, beside):
             sets.append(units)
             is_marked.append(beside_marked)
-            activation.append(strength[list(units)].mean() / own if own > 0 else np.nan)
+            activation.append(mean_activation[list(units)].mean() / own if own > 0 else np.nan)
     lengths = np.array([len(units) for units in sets], np.int64)
     return sets, RandomSets(lengths, np.array(is_marked, bool), np.array(activation, np.float64))

@@ -12,9 +12,12 @@ import numpy as np
 from dissectreport.cache.reader import packed_stats, shard_name
 from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, called, source_of
 from dissectreport.cache.store import Store, digest
-from dissectreport.errors import ModelError, answered, counted
+from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
-from dissectreport.pipeline.prepare import Job, Listener, identity, reproduce, versions
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.provenance import identity, reproduce, versions
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
@@ -28,10 +31,9 @@ from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, Exact
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
-    from dissectreport.worker.first_batch import NetworkCost
     from dissectreport.worker.loaded_networks import Source
 
-LEVELS = "levels"
+LEVELS = "thresholds"
 """The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
@@ -46,46 +48,23 @@ REAL = 528
 
 
 @dataclass(frozen=True)
-class CountingCost:
-    """Seconds of one core, beside the networks, for the estimate alone."""
-
-    spot: float
-    """To count one unit at one pixel, chance level included."""
-    shard: float
-    """To add up, pack and write one unit of one shard, whatever its samples."""
-    pilot: float
-    """To find the thresholds of one unit at one pixel of the pilot."""
-
-
-COSTS = {
-    "corrected": CountingCost(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": CountingCost(5e-8, 1.2e-3, 9e-9),
-    "pnas2020": CountingCost(3e-8, 8e-4, 9e-9),
-}
-PICTURES = 1000
-"""Images that are made once more to be shown, about."""
-KEPT = 230
-"""Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
-
-
-@dataclass(frozen=True)
 class CountFolders:
     """Where the thresholds and the counts of a reading lie; '' where it was not measured."""
 
-    levels: str = ""
+    thresholds: str = ""
     counts: str = ""
 
 
 class DissectionPasses:
     """The passes of one dissection, in order."""
 
-    def __init__(self, job: Job, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.workers, self.listener = job, workers, listener
-        self.runner = PassRunner(job.options.cache, job.source.device, workers, listener)
+    def __init__(self, job: Job, workers: engine.Workers, reporter: Reporter, repeats: bool = True) -> None:
+        self.job, self.workers, self.reporter, self.repeats = job, workers, reporter, repeats
+        self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.rule = rule_named(job.plan.rule)
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
-        self.rotated = [Reading(layer, ROTATION) for layer in controlled]
+        self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
         # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
 
@@ -96,20 +75,15 @@ class DissectionPasses:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        from dissectreport.worker.first_batch import CLOSE
-
         job = self.job
         control = self._untrained_control()
-        first = self._check_networks()
-        repeats = first.unlike <= CLOSE
-        self._announce(first, control is not None, repeats)
-        measured = self._count(job.source, job.plan, [*self.readings, *self.rotated, *self.shifted], "units")
+        measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
         untrained = self._count_untrained(control) if control is not None else {}
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
         drawn = self._segment_real_images()
         real = self._count_real_images()
         layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
-        record = self._record(layers, pictures, drawn, real, repeats)
+        record = self._record(layers, pictures, drawn, real)
         record.save(job.options.cache)
         return record
 
@@ -124,81 +98,34 @@ class DissectionPasses:
         control = untrained(self.job.generator, UNTRAINED)
         if control is None:
             name = self.job.generator.name
-            self.listener.say(f"no untrained control: {name} does not say how it is made anew (remade=)")
+            self.reporter.say(f"no untrained control: {name} has no `reinitialise`")
         return control
 
-    def _check_networks(self) -> NetworkCost:
-        """What the networks take for a first batch, which is checked."""
-        from dissectreport.worker.first_batch import networks_cost
-
-        job = self.job
-        if self._counted_before() != job.samples:
-            self.workers.warm("dissectreport.worker.dissection")
-        return networks_cost(job.source, job.layers, job.plan.seed, min(job.plan.batch, job.samples))
-
-    def _announce(self, first: NetworkCost, is_controlled: bool, repeats: bool) -> None:
-        """Say what the run will cost, and whether the generator repeats itself."""
-        job, plan, samples = self.job, self.job.plan, self.job.samples
-        known = self._counted_before()
-        generators = 1 + is_controlled
-        networks = generators * (first.generator + first.segmenter)
-        units = first.units * (1 + bool(self.rotated) + is_controlled + bool(self.shifted))
-        cost, spots = COSTS[plan.rule], units * plan.grid**2
-        counting = networks + spots * cost.spot + units * cost.shard / plan.shard
-        pilot = generators * first.generator + spots * cost.pilot
-        pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
-        passes = samples + (plan.pilot if self.rule.searches else 0)
-        real = self.real * first.segmenter
-        total = (passes * counting + plan.pilot * pilot + pictures + real) / job.workers
-        # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-        disk = units * samples / plan.shard * KEPT * first.concepts
-        controls = ", and controls" if self.rotated else ""
-        later = {"interventions": job.intervention, "artifact units": job.examining}
-        more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
-        layers = f"{counted(len(job.layers), 'layer')}{controls}"
-        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {layers}"
-        workers = f"{job.workers} at a time on {job.source.device}{more}"
-        if known == samples:
-            self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
-        else:
-            before = f", {known:,} samples of it counted before" if known else ""
-            total, disk = ((1 - known / samples) * each for each in (total, disk))
-            self.listener.say(
-                f"{size}{before}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache"
-            )
-        if not repeats:
-            self.listener.say(
-                f"caution: {job.generator.name} gives other images the second time for the same latents: something in"
-                " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
-            )
-
-    def _counted_before(self) -> int:
+    def known_samples(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
         reading, plan = self.readings[0], self.job.plan
-        levels = self._levels_store(plan, reading)
-        if self.rule.searches or not self.runner.is_intact(levels, LEVELS):
+        thresholds = self._levels_store(plan, reading)
+        if self.rule.searches or not self.runner.is_intact(thresholds, LEVELS):
             return 0
-        counts = self._counts_store(plan, reading, self._read_levels(levels))
+        counts = self._counts_store(plan, reading, self._read_levels(thresholds))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
 
     # --- thresholds ---
 
-    def _find_levels(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
+    def _find_levels(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of the thresholds at which it is counted."""
         unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
-        from_pilot = self._levels_of_pilot(source, plan, unshifted, what)
+        from_pilot = self._levels_of_pilot(source, plan, unshifted)
         stores = {r: from_pilot[replace(r, shift=0)] for r in readings}
-        return self._search_levels(source, plan, stores, what) if self.rule.searches else stores
+        return self._search_levels(source, plan, stores) if self.rule.searches else stores
 
-    def _levels_of_pilot(
-        self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
-    ) -> dict[Reading, Store]:
+    def _levels_of_pilot(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of thresholds of a pilot, which runs where they are not known yet."""
         stores = {r: self._levels_store(plan, r) for r in readings}
         missing = [r for r in readings if not self.runner.is_intact(stores[r], LEVELS)]
         if missing:
             ranges = self._ranges(source, plan, missing)
-            histograms = self._histograms(source, plan, missing, ranges, what)
+            histograms = self._histograms(source, plan, missing, ranges)
             for reading in missing:
                 arrays = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key]).arrays()
                 stores[reading].save(LEVELS, {**arrays, "shape": ranges[reading.key]["shape"]})
@@ -219,7 +146,7 @@ class DissectionPasses:
         return ranges
 
     def _histograms(
-        self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, dict[str, Any]], what: str
+        self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, dict[str, Any]]
     ) -> dict[str, Histogram]:
         """By reading the activations of every unit over the pilot."""
         from dissectreport.worker.pilot import make_pilot
@@ -227,29 +154,28 @@ class DissectionPasses:
         parts = shards(plan.pilot, plan.shard)
         make = partial(make_pilot, source, plan, readings, ranges)
         sums: dict[str, Histogram] = {}
-        for _, counts in self.runner.results(make, parts, parts, f"pilot, {what}"):
+        for _, counts in self.runner.results(make, parts, parts, _task(source, Task.PILOT, Task.CONTROL_PILOT)):
             for key, histogram in counts.items():
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         return sums
 
-    def _search_levels(
-        self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store], what: str
-    ) -> dict[Reading, Store]:
+    def _search_levels(self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store]) -> dict[Reading, Store]:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
         from dissectreport.worker import published_rules
 
-        levels = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
+        thresholds = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
         stores = {
-            r: self._store("search", plan, reading=asdict(r), levels=digest(levels[r].arrays())) for r in of_pilot
+            r: self._store("search", plan, reading=asdict(r), thresholds=digest(thresholds[r].arrays()))
+            for r in of_pilot
         }
-        task = f"searching levels, {what}"
-        self._fill(published_rules.make_search, source, plan, levels, stores, plan.pilot, task)
+        task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
+        self._fill(published_rules.make_search, source, plan, thresholds, stores, plan.pilot, task)
         for reading, store in stores.items():
             if not self.runner.is_intact(store, LEVELS):
-                self._save_searched(store, levels[reading], of_pilot[reading])
+                self._save_searched(store, thresholds[reading], of_pilot[reading])
         return stores
 
-    def _save_searched(self, store: Store, levels: ExactThresholds, of_pilot: Store) -> None:
+    def _save_searched(self, store: Store, thresholds: ExactThresholds, of_pilot: Store) -> None:
         """Save the threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
@@ -257,18 +183,19 @@ class DissectionPasses:
         joint, ends = self.runner.total(store, wanted, Joint), self.runner.total(store, wanted, Ends)
         categories = self.runner.total(store, wanted, Categories)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
-        result = search(joint, ends, categories, category, levels.cuts)
+        result = search(joint, ends, categories, category, thresholds.cuts)
         shape = of_pilot.load(LEVELS)["shape"]
-        store.save(LEVELS, {**levels.around(result.own).arrays(), "order": result.ratio, "shape": shape})
+        store.save(LEVELS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
 
     # --- counts ---
 
-    def _count(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, CountFolders]:
+    def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
         """For each reading the folders of its thresholds and of its counts, all samples counted."""
-        found = self._find_levels(source, plan, readings, what)
-        levels = {r: self._read_levels(store) for r, store in found.items()}
-        stores = {r: self._counts_store(plan, r, levels[r]) for r in readings}
-        self._fill(_counting(self.rule), source, plan, levels, stores, self.job.samples, f"counting {what}")
+        found = self._find_levels(source, plan, readings)
+        thresholds = {r: self._read_levels(store) for r, store in found.items()}
+        stores = {r: self._counts_store(plan, r, thresholds[r]) for r in readings}
+        task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
+        self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
             # A published rule's controls are judged at thresholds of their own, which their counts bring along.
             if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
@@ -279,14 +206,14 @@ class DissectionPasses:
         """The same for the untrained generator."""
         source = replace(self.job.source, untrained=UNTRAINED)
         name = f"untrained {identity(control, self.job.options.model)}"
-        return self._count(source, replace(self.job.plan, generator=name), self.readings, "untrained control")
+        return self._count(source, replace(self.job.plan, generator=name), self.readings)
 
     def _fill(
         self,
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        levels: Mapping[Reading, AnyThresholds],
+        thresholds: Mapping[Reading, AnyThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -295,7 +222,7 @@ class DissectionPasses:
         wanted = shards(samples, plan.shard)
         missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in wanted}
         for needed, group in grouped(missing).items():
-            make = partial(make_pass, source, plan, needed, {r.key: levels[r] for r in needed})
+            make = partial(make_pass, source, plan, needed, {r.key: thresholds[r] for r in needed})
             for shard, stats in self.runner.results(make, group, wanted, task):
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
@@ -317,7 +244,7 @@ class DissectionPasses:
         samples = np.unique(np.concatenate([*(each.flatten() for each in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
         make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
-        self.runner.save_arrays(store, make, shards(len(samples), SHARD), "pictures")
+        self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
         return store.folder.name
 
     def _real_facts(self) -> dict[str, Any]:
@@ -344,8 +271,8 @@ class DissectionPasses:
         job, plan, count = self.job, self.job.plan, self.real
         if not count:
             if makes_images(job.generator):
-                self.listener.say(
-                    f"no comparison with real images: {job.generator.name} brings none; --reference FOLDER gives some"
+                self.reporter.say(
+                    f"no comparison with real images: {job.generator.name} has none of its own; add --reference FOLDER"
                 )
             return {}
         store = self.runner.open("real areas", {**self._real_facts(), "grid": plan.grid})
@@ -354,7 +281,7 @@ class DissectionPasses:
             make,
             self.runner.missing(store, parts := shards(count, SHARD), shard_name),
             parts,
-            "concepts in real images",
+            Task.REAL_CONCEPTS,
         ):
             store.save(shard_name(shard), packed_stats(*stats.values()))
         return {"folder": store.folder.name, "images": count}
@@ -363,11 +290,11 @@ class DissectionPasses:
 
     def _levels_store(self, plan: Plan, reading: Reading) -> Store:
         """Where the thresholds of a reading lie, which do not depend on the segmenter."""
-        return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+        return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, thresholds: AnyThresholds) -> Store:
         """Where the counts of a reading at these thresholds lie."""
-        return self._store("counts", plan, reading=asdict(reading), levels=digest(levels.arrays()))
+        return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self.runner.open(kind, {**plan.facts(), **more})
@@ -383,16 +310,14 @@ class DissectionPasses:
         nothing = CountFolders()
         return LayerRecord(
             name=layer,
-            levels=measured[Reading(layer)].levels,
+            thresholds=measured[Reading(layer)].thresholds,
             counts=measured[Reading(layer)].counts,
-            rotated=measured.get(Reading(layer, ROTATION), nothing).counts,
+            random_directions=measured.get(Reading(layer, ROTATION), nothing).counts,
             untrained=untrained.get(Reading(layer), nothing).counts,
             shifted=measured.get(Reading(layer, shift=1), nothing).counts,
         )
 
-    def _record(
-        self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any], repeats: bool
-    ) -> Record:
+    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
         from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
@@ -406,7 +331,7 @@ class DissectionPasses:
             "image_size": list(job.generator.image_size),
             "latent_shape": list(job.generator.latent_shape),
             **job.generator.facts,
-            **({} if repeats else {"repeats": False}),
+            **({} if self.repeats else {"repeats": False}),
         }
         facts = getattr(job.segmenter, "facts", {})
         return Record(
@@ -444,6 +369,11 @@ def real_images(job: Job) -> int:
     return min(REAL, job.samples) if one is not None else 0
 
 
+def _task(source: Source, trained: Task, control: Task) -> Task:
+    """The task of the trained generator, or of its untrained control."""
+    return trained if source.untrained is None else control
+
+
 def _counting(rule: Rule) -> Callable[..., Any]:
     """The pass that counts under a rule."""
     from dissectreport.worker import dissection as measure
@@ -464,14 +394,3 @@ def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...],
 def sorted_by_shard(results: Iterable[tuple[Shard, Any]]) -> list[tuple[Shard, Any]]:
     """Results in order of their shards."""
     return sorted(results, key=lambda pair: pair[0].number)
-
-
-def spoken(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    >>> spoken(42), spoken(200), spoken(9000)
-    ('42 s', '3 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -26,7 +26,10 @@ from dissectreport.pipeline.ablation_plan import (
 )
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
-from dissectreport.pipeline.prepare import InterventionRequest, Job, Listener
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.requests import InterventionRequest
+from dissectreport.pipeline.tasks import Task
 from dissectreport.records.interventions import (
     AblationPlan,
     InterventionRecord,
@@ -61,10 +64,10 @@ class InterventionPasses:
     """The interventions of one job on one layer."""
 
     def __init__(
-        self, job: Job, study: Study, request: InterventionRequest, workers: Workers, listener: Listener
+        self, job: Job, study: Study, request: InterventionRequest, workers: Workers, reporter: Reporter
     ) -> None:
-        self.job, self.study, self.budget, self.listener = job, study, request.budget, listener
-        self.runner = PassRunner(job.options.cache, job.source.device, workers, listener)
+        self.job, self.study, self.budget, self.reporter = job, study, request.budget, reporter
+        self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.key = InterventionKey(
             generator=job.plan.generator,
             segmenter=job.plan.segmenter,
@@ -120,7 +123,7 @@ class InterventionPasses:
         from dissectreport.worker.interventions import make_search
 
         store, wanted = self._store("search"), shards(self.budget.search, SEARCHED)
-        self.runner.count(store, partial(make_search, self.job.source, self.key), wanted, "looking for concepts")
+        self.runner.count(store, partial(make_search, self.job.source, self.key), wanted, Task.SEARCH)
         presence = self.runner.total(store, wanted, Presence)
         patches = self.runner.total(store, wanted, ConceptPatches)
         self._report_absent(presence)
@@ -138,14 +141,14 @@ class InterventionPasses:
             raise BadOption(
                 f"{absent[0]!r} occurs in none of the {self.budget.search:,} images searched; choose other --concepts"
             )
-        self.listener.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
+        self.reporter.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
 
     def _estimate_effects(self) -> tuple[FirstOrder, str]:
         """Gradient × activation of every unit for every concept, and where it lies."""
         from dissectreport.worker.interventions import make_gradients
 
         store, wanted = self._store("first order"), shards(self.budget.gradients, EDIT_BATCH)
-        self.runner.count(store, partial(make_gradients, self.job.source, self.key), wanted, "gradient × activation")
+        self.runner.count(store, partial(make_gradients, self.job.source, self.key), wanted, Task.GRADIENTS)
         return self.runner.total(store, wanted, FirstOrder), store.folder.name
 
     def _plan(self, presence: Presence, patches: ConceptPatches, first: FirstOrder) -> tuple[AblationPlan, str]:
@@ -166,10 +169,10 @@ class InterventionPasses:
         order = np.argsort(-share, kind="stable")
         present = order[share[order] > 0]
         learned_on = patch[present[: self.budget.alpha_train]]
-        excess = self.study.excess[number].clip(0)
+        corrected_iou = self.study.corrected_iou[number].clip(0)
         return OrderingInputs(
             number=number,
-            start=excess / max(float(excess.max()), 1e-12),
+            start=corrected_iou / max(float(corrected_iou.max()), 1e-12),
             constant=presence.concept_means()[number],
             present=present,
             patches=patch[present],
@@ -182,12 +185,12 @@ class InterventionPasses:
         from dissectreport.worker.orderings import make_rankings
 
         arrays = {f"{one.number} {name}": np.asarray(value) for one in inputs for name, value in vars(one).items()}
-        sizes = {k: v for k, v in asdict(self.budget).items() if k.startswith(("alpha", "greedy", "penalt", "search"))}
+        sizes = {
+            k: v for k, v in asdict(self.budget).items() if k.startswith(("learned_mask", "greedy", "penalt", "search"))
+        }
         store = self._store("rankings", budget=sizes, inputs=digest(arrays))
         make = partial(make_rankings, self.job.source, self.key, self.budget)
-        self.runner.save_values(
-            store, make, inputs, lambda one: concept_file(one.number), "learning rankings", "concepts"
-        )
+        self.runner.save_values(store, make, inputs, lambda one: concept_file(one.number), Task.LEARNING, "concepts")
         return [read(store, LearnedRanking, concept_file(one.number)) for one in inputs]
 
     def _compare_rankings(
@@ -203,7 +206,7 @@ class InterventionPasses:
         samples = [one.present[:EDIT_BATCH].tolist() for one in inputs]
         store = self._store("trials", sets=sets, samples=samples)
         make = partial(make_trials, self.job.source, self.key, sets, samples)
-        self.runner.save_values(store, make, numbers, concept_file, "comparing rankings", "concepts")
+        self.runner.save_values(store, make, numbers, concept_file, Task.COMPARING, "concepts")
         left = [read(store, RemainingArea, concept_file(number)).pixels for number in numbers]
         return tuple(list(methods)[int(np.argmin(one))] for one in left)
 
@@ -214,19 +217,19 @@ class InterventionPasses:
         sets, wanted = plan.sets(), shards(self.budget.samples, EDIT_BATCH)
         store = self._store("ablations", sets=fingerprint({"sets": sets}))
         make = partial(make_ablations, self.job.source, self.key, sets)
-        self.runner.count(store, make, wanted, f"ablating {len(sets)} sets of units")
+        self.runner.count(store, make, wanted, Task.ABLATION)
         return self.runner.total(store, wanted, Areas), store.folder.name
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
         """What inserting units did at every patch, and where that lies."""
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
-        sets, levels = inserted_sets(self.budget, plan, values)
-        insertion_plan = InsertionPlan(sets, levels, self.study.frequency, self.budget.context_places)
+        sets, thresholds = inserted_sets(self.budget, plan, values)
+        insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_places)
         store = self._store("insertions", plan=asdict(insertion_plan))
         wanted = shards(self.budget.context_samples, EDIT_BATCH)
         make = partial(make_insertions, self.job.source, self.key, insertion_plan)
-        self.runner.count(store, make, wanted, "inserting units")
+        self.runner.count(store, make, wanted, Task.INSERTION)
         return self.runner.total(store, wanted, Insertions), store.folder.name
 
     def _make_pictures(
@@ -239,7 +242,7 @@ class InterventionPasses:
         examples += [self._unit_example(unit, areas, first) for unit in plan.singles]
         store = self._store("edited pictures", examples=[asdict(example) for example in examples])
         make = partial(make_concept_examples, self.job.source, self.key)
-        task = "pictures of interventions"
+        task = Task.EDITED_PICTURES
         self.runner.save_values(store, make, examples, lambda example: example.name, task, "sets")
         return store.folder.name
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dissectreport.cache.reader import is_intact, packed_stats, read, read_stats, save, shard_name
 from dissectreport.cache.store import Store, digest
-from dissectreport.pipeline.prepare import Listener
+from dissectreport.pipeline.reporter import Reporter
 from dissectreport.records.reader import S, Stored, V
 from dissectreport.run.engine import Make, Workers
 from dissectreport.run.shards import Shard
@@ -24,9 +24,9 @@ R = TypeVar("R")
 class PassRunner:
     """Runs the passes of one job; every result is saved on its own, so that a run that was stopped continues."""
 
-    def __init__(self, cache: Path, device: str, workers: Workers, listener: Listener) -> None:
+    def __init__(self, cache: Path, device: str, workers: Workers, reporter: Reporter) -> None:
         self.cache = cache / "measurements"
-        self.device, self.workers, self.listener = device, workers, listener
+        self.device, self.workers, self.reporter = device, workers, reporter
         self.folders: set[str] = set()
         """The names of all stores that were opened."""
 
@@ -45,7 +45,7 @@ class PassRunner:
 
     def is_intact(self, store: Store, name: str) -> bool:
         """Whether arrays are there and undamaged; damaged ones are reported and dropped."""
-        return is_intact(store, name, self.listener.say)
+        return is_intact(store, name, self.reporter.say)
 
     def missing(self, store: Store, items: Iterable[T], name: Callable[[T], str]) -> list[T]:
         """The items whose results the store lacks."""
@@ -59,11 +59,11 @@ class PassRunner:
         done = total - sum(map(size_of, missing))
         if not missing:
             return
-        self.listener.progress(task, done, total, unit)
+        self.reporter.progress(task, done, total, unit)
         for item, result in self.workers.run(make, missing):
             yield item, result
             done += size_of(item)
-            self.listener.progress(task, done, total, unit)
+            self.reporter.progress(task, done, total, unit)
 
     def count(self, store: Store, make: Make[Shard, Any], wanted: Sequence[Shard], task: str) -> None:
         """Run a pass of one or several statistics over the shards that the store lacks."""

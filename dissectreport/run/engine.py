@@ -128,7 +128,7 @@ def _leave_with_parent() -> None:
 
 
 class _Lacking:
-    """What a worker answers that was not told what to do in this pass."""
+    """The answer of a worker that has not received the work of this pass."""
 
 
 def _run(number: int, make: Make[T, R] | None, shard: T) -> R | _Lacking:

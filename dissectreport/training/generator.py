@@ -69,7 +69,7 @@ class Recipe:
     pixel_norm: bool = True
     """Whether the generator normalises the input of every block."""
     batch_deviation: bool = True
-    """Whether the discriminator is told how much the images of a batch differ."""
+    """Whether the discriminator sees how much the images of a batch differ."""
     series: str = ""
     """What this run and others have in common that are variants of one training: the same words on every card."""
 

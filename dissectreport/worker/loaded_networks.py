@@ -61,7 +61,7 @@ def kept_models(source: Source) -> Models:
 
 
 def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library can be told so.
+    """Let this process keep what it frees, where the C library allows it.
 
     glibc hands the memory of large tensors back and asks for it anew at every step, a tenth of the time of a pass.
     """

@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard) -> dict[Reading, Tensor]:
-    """Each reading's activations (n, units, h, w) of a shard of the choosing seed; the generator stops at the last."""
+    """Each reading's activations (n, units, h, w) of a shard of the selection seed; the generator stops at the last."""
     layers = list(dict.fromkeys(r.layer for r in readings))
     parts = []
     for first, z in batches(models, plan.pilot_seed, shard, plan.batch):

@@ -9,23 +9,37 @@
   const chips = Array.from(form.querySelectorAll("[data-category]"));
   const sure = form.querySelector("[data-sure]");
   const marks = Object.fromEntries(chips.map((chip) => [chip.dataset.category, chip.dataset.mark]));
-  const [CONCEPT, CATEGORY, IOU, LOW, HIGH, NULL, LIFT, EXCESS, SUREST, LEVEL, SURE] = Array(11).keys();
+  const [
+    CONCEPT,
+    CATEGORY,
+    IOU,
+    LOW,
+    HIGH,
+    CHANCE_LEVEL,
+    LIFT,
+    CORRECTED_IOU,
+    CORRECTED_IOU_LOW,
+    THRESHOLD,
+    INTERPRETABLE,
+  ] = Array(11).keys();
   /* the label that a card shows: its own, which comes first, or the one that was asked for, with its own figures */
   let shown = cards.map(() => 0);
-  let told = false;
+  let filtered = false;
   const figure = (i, at) => {
     const label = data.labels[i][shown[i]];
     return label && label[at] !== null ? label[at] : null;
   };
   const falling = (at) => (i) => (figure(i, at) === null ? null : -figure(i, at));
-  const surest = (i) => {
+  const strongest = (i) => {
     const label = data.labels[i][shown[i]];
-    return !label || label[SUREST] === null ? null : (label[SURE] ? 0 : 10) - label[SUREST];
+    return !label || label[CORRECTED_IOU_LOW] === null
+      ? null
+      : (label[INTERPRETABLE] ? 0 : 10) - label[CORRECTED_IOU_LOW];
   };
   const sorts = {
-    "": (i) => (told ? surest(i) : i),
+    "": (i) => (filtered ? strongest(i) : i),
     iou: falling(IOU),
-    excess: falling(EXCESS),
+    corrected_iou: falling(CORRECTED_IOU),
     lift: falling(LIFT),
     unit: (i) => data.unit[i],
     concept: (i) => figure(i, CONCEPT),
@@ -68,7 +82,12 @@
       (!concept || label[CONCEPT] === concept) && (!categories.length || categories.includes(label[CATEGORY]));
     const exactly = (label) => of(label) && words.every((word) => isNumber(word) || named(label).includes(word));
     return (i) => {
-      const found = [(label) => exactly(label) && label[SURE], exactly, (label) => of(label) && label[SURE], of];
+      const found = [
+        (label) => exactly(label) && label[INTERPRETABLE],
+        exactly,
+        (label) => of(label) && label[INTERPRETABLE],
+        of,
+      ];
       return Math.max(
         0,
         ...found
@@ -91,9 +110,9 @@
           : (data.labels[i].map(named).join(" ") + " " + data.state[i]).toLowerCase().includes(word),
       ) &&
       /* the units of a concept are those that the chart counts: units that the rule calls interpretable for it */
-      (!concept || data.labels[i].some((label) => label[CONCEPT] === concept && label[SURE])) &&
+      (!concept || data.labels[i].some((label) => label[CONCEPT] === concept && label[INTERPRETABLE])) &&
       (!categories.length || data.labels[i].some((label) => categories.includes(label[CATEGORY]))) &&
-      (state.get("sure") !== "1" || (told ? figure(i, SURE) : data.sure[i])) &&
+      (state.get("sure") !== "1" || (filtered ? figure(i, INTERPRETABLE) : data.sure[i])) &&
       enough("iou", IOU, i) &&
       enough("lift", LIFT, i);
   };
@@ -114,12 +133,17 @@
       " ",
       element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
       " ",
-      element("span", "null", "chance " + app.share(label[NULL])),
+      element("span", "chance_level", "chance " + app.share(label[CHANCE_LEVEL])),
     );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
-    lift.title = "IoU divided by the chance level";
-    const level = element("span", "level", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
-    return [all, element("span", "excess", "chance-corrected " + app.share(label[EXCESS])), level, lift];
+    lift.title = "IoU divided by the chance threshold";
+    const threshold = element("span", "threshold", "threshold " + (label[THRESHOLD] === null ? "–" : label[THRESHOLD]));
+    return [
+      all,
+      element("span", "corrected_iou", "chance-corrected " + app.share(label[CORRECTED_IOU])),
+      threshold,
+      lift,
+    ];
   };
   const caption = (i, at) => {
     const cap = cards[i].querySelector(".cap");
@@ -139,7 +163,7 @@
     bar.style.width = at(label[IOU]);
     span.style.left = at(label[LOW]);
     span.style.width = at(label[HIGH] - label[LOW]);
-    tick.style.left = at(label[NULL]);
+    tick.style.left = at(label[CHANCE_LEVEL]);
   };
   const own = new Map();
   const fill = (i, at) => {
@@ -150,8 +174,8 @@
     cap.replaceChildren(...words);
     gauge.innerHTML = bars;
     cards[i].classList.toggle("other", at > 0);
-    cards[i].classList.toggle("weak", told ? !data.labels[i][at][SURE] : weak);
-    if (!told) return;
+    cards[i].classList.toggle("weak", filtered ? !data.labels[i][at][INTERPRETABLE] : weak);
+    if (!filtered) return;
     cap.replaceChildren(...caption(i, at));
     draw(gauge, data.labels[i][at]);
   };
@@ -160,13 +184,13 @@
     const key = sorts[state.get("sort") || ""] || sorts[""];
     const next = cards.map((_, i) => i).map(asked(state));
     const { words, categories, concept } = terms(state);
-    const before = told;
-    told = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
+    const before = filtered;
+    filtered = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
     next.forEach((at, i) => {
-      if (at !== shown[i] || told !== before) fill(i, at);
+      if (at !== shown[i] || filtered !== before) fill(i, at);
     });
     shown = next;
-    field("others").hidden = !told;
+    field("others").hidden = !filtered;
     const fit = fits(state);
     order = cards.map((_, i) => i);
     order.sort((a, b) => app.compare(key(a), key(b), false) || a - b);

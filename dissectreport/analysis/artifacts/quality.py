@@ -233,7 +233,7 @@ def judge(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
 
 
 def too_few_for_covariance(images: int, dimension: int) -> str:
-    """Why the Fréchet distance is not told, in a sentence; '' where it is."""
+    """Why the Fréchet distance is not given, in a sentence; '' if it is."""
     needed = max(FEWEST_FOR_COVARIANCE, PER_DIMENSION * dimension)
     if images >= needed:
         return ""
@@ -316,7 +316,7 @@ def frechet_distance(mean: Floats, covariance: Floats, other_mean: Floats, other
     """|m - m'|² + tr(C + C' - 2 (C C')^½) of two normal distributions (Dowson & Landau 1982).
 
     C C' has the eigenvalues of the symmetric C^½ C' C^½. These need no square root of a general matrix, and those
-    that rounding puts below zero are told from the others.
+    that rounding puts below zero are distinguished from the others.
     """
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T

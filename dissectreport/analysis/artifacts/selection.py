@@ -110,7 +110,7 @@ class Effects:
         fall = Jackknife(every[0], every[1:][groups], sizes)
         return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
-    def beyond(self, control: Sequence[int]) -> Jackknife:
+    def difference(self, control: Sequence[int]) -> Jackknife:
         """What each does beyond the mean of the `control` ones, given by their places; NaN without any."""
         chosen = list(control)
         if not chosen:
@@ -168,7 +168,7 @@ class SingleUnits:
 class SingleEffects:
     """What ablating each tested unit does to the kernel distance.
 
-    Those that were tested further are told by the further latents alone: the first ones chose them.
+    For those that were tested further only the further latents count: the first ones selected them.
     """
 
     FILE: ClassVar[str] = "tests"
@@ -183,10 +183,10 @@ class SingleEffects:
     high: Floats
     p: Floats
     """(tested,) one-sided, of the fall being above 0."""
-    beyond: Floats
+    difference: Floats
     """(tested,) the fall less the mean of the control units; NaN without any."""
-    beyond_low: Floats
-    beyond_high: Floats
+    difference_low: Floats
+    difference_high: Floats
     moves: NDArray[np.bool_]
     """(tested,) whether any image depends on the unit."""
     halves: Floats
@@ -220,17 +220,17 @@ class SingleEffects:
 def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
     """What features (n, 1 + units, d) say of each unit, by the names of `SingleEffects`."""
     effects = Effects.of(rows, real)
-    fall, beyond = effects.fall, effects.beyond(control.tolist())
-    ends, beyond_ends = fall.interval(), beyond.interval()
+    fall, difference = effects.fall, effects.difference(control.tolist())
+    ends, beyond_ends = fall.interval(), difference.interval()
     return {
         "images": np.full(len(fall.value), len(rows)),
         "value": fall.value.copy(),
         "low": ends[0],
         "high": ends[1],
         "p": fall.p_above(),
-        "beyond": beyond.value.copy(),
-        "beyond_low": beyond_ends[0],
-        "beyond_high": beyond_ends[1],
+        "difference": difference.value.copy(),
+        "difference_low": beyond_ends[0],
+        "difference_high": beyond_ends[1],
         "moves": (np.abs(rows[:, 1:] - rows[:, :1]) > MOVED).any((0, 2)),
     }
 
@@ -260,8 +260,8 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     family = suspected[tests.moves[suspected]]
     q[family] = benjamini_hochberg(tests.p[family])
     # Where a layer has too few units for control ones, there is nothing to be beyond.
-    beyond = (tests.beyond_low > 0) | np.isnan(tests.beyond)
-    artifact = (q < SURE) & (tests.value >= WORTH * distance) & beyond
+    difference = (tests.difference_low > 0) | np.isnan(tests.difference)
+    artifact = (q < SURE) & (tests.value >= WORTH * distance) & difference
     # The further latents tell; without any distance there is nothing of which to take one per cent away.
     artifact &= tests.further & (distance > 0)
     further = suspected[tests.further[suspected]]
@@ -358,7 +358,8 @@ class SizeChanges:
         return float(self.before.value)
 
     def selected_size(self) -> int:
-        """How many units the repair ablates by `artifacts.CHOICE`; 0 where the distance surely falls with none."""
+        """How many units the repair ablates by `artifacts.CHOICE`; 0 where the distance significantly falls with
+        none."""
         sure = {size: change for size, change in self.changes.items() if change.interval()[1] < 0}
         if not sure:
             return 0

@@ -82,7 +82,7 @@ class ModelPair:
             return ()
         mine, others = self.one.causes.effects, self.other.causes.effects
         studied = [c for c, effect in mine.items() if c in others and others[c].units == effect.units]
-        gaps = ((c, scaled(difference(mine[c].beyond, others[c].beyond), 100)) for c in studied)
+        gaps = ((c, scaled(difference(mine[c].difference, others[c].difference), 100)) for c in studied)
         return tuple(Change(c, rounded_outwards(gap, 0.1)) for c, gap in gaps if gap.known)
 
     @cached_property

@@ -61,7 +61,7 @@ class Study:
     """Concepts of the leading category: those on which units are inserted."""
     frequency: tuple[float, ...]
     """Share of images in which each context covers at least a patch."""
-    excess: Floats
+    corrected_iou: Floats
     """(concepts, units) chance-corrected IoU on the selection half, at each pair's best threshold."""
     upper: Floats
     """(units,) activation that the wanted share of pixels does not exceed."""
@@ -69,7 +69,7 @@ class Study:
     def keeping(self, rows: Ints) -> Study:
         """The same for some of the concepts."""
         concepts, names = (tuple(values[row] for row in rows) for values in (self.concepts, self.names))
-        return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
+        return replace(self, concepts=concepts, names=names, corrected_iou=self.corrected_iou[rows])
 
 
 def study(
@@ -78,18 +78,18 @@ def study(
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
     scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
-    excess = np.zeros((len(numbers), counted.shape[0]))
+    corrected_iou = np.zeros((len(numbers), counted.shape[0]))
     for row, number in enumerate(numbers):
         column = np.flatnonzero(scores.concepts == number)
         if len(column):
-            excess[row] = scores.chosen[:, column[0]]
+            corrected_iou[row] = scores.chosen[:, column[0]]
     contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
         tuple(str(vocabulary["concept"][n]) for n in numbers),
         contexts,
         frequency,
-        np.where(np.isfinite(excess), excess, 0.0),
+        np.where(np.isfinite(corrected_iou), corrected_iou, 0.0),
         upper_levels(counted, budget.quantile),
     )
 
@@ -134,7 +134,7 @@ def chosen_contexts(
 
 def learning(name: str) -> bool:
     """Whether a size of a budget is about learned orders alone."""
-    return name.startswith(("alpha", "greedy", "penalties"))
+    return name.startswith(("learned_mask", "greedy", "penalties"))
 
 
 def leading_category(vocabulary: pd.DataFrame) -> str:
@@ -228,15 +228,15 @@ def interventions(
             "choosing_seed": key.selection_seed,
             "judging_seed": key.held_out_seed,
             "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
-            "strength": tables.strengths(),
+            "mean_activation": tables.strengths(),
         },
         concepts,
         tables.effects(),
         tables.agreement(measured.paired),
-        tables.orders(),
+        tables.rankings(),
         tables.curves(),
         tables.removal(),
-        tables.side(measured.areas),
+        tables.side_effects(measured.areas),
         context(key, measured.insertions, vocabulary),
         units,
         pictures,
@@ -348,8 +348,8 @@ class Tables:
         """One row a (concept, unit), by concept and rank."""
         parts = []
         estimates = self.estimates()
-        exact = {unit: self.removed[(unit,)] for unit in self.plan.singles}
-        ends = {unit: one.interval() for unit, one in exact.items()}
+        measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
+        ends = {unit: one.interval() for unit, one in measured_effect.items()}
         for k, number in enumerate(self.key.concepts):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
@@ -359,10 +359,12 @@ class Tables:
                         "unit": order,
                         "rank": np.arange(1, len(order) + 1),
                         "estimate": estimates[k][order],
-                        "excess": self.plan.excess[k][order],
-                        "exact": [exact[u].value[number] if u in exact else np.nan for u in order],
-                        "exact_low": [ends[u][0][number] if u in ends else np.nan for u in order],
-                        "exact_high": [ends[u][1][number] if u in ends else np.nan for u in order],
+                        "corrected_iou": self.plan.corrected_iou[k][order],
+                        "measured_effect": [
+                            measured_effect[u].value[number] if u in measured_effect else np.nan for u in order
+                        ],
+                        "measured_effect_low": [ends[u][0][number] if u in ends else np.nan for u in order],
+                        "measured_effect_high": [ends[u][1][number] if u in ends else np.nan for u in order],
                     }
                 )
             )
@@ -377,10 +379,10 @@ class Tables:
         estimates = self.estimates()
         rows = []
         for k, number in enumerate(self.key.concepts):
-            exact = np.array([self.removed[(unit,)].value[number] for unit in units])
+            measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
-            found = spearman(estimates[k][units], exact) if enough else np.nan
+            found = spearman(estimates[k][units], measured_effect) if enough else np.nan
             low, high = spearman_interval(found, len(units))
             within = spearman(*split) if enough else np.nan
             rows.append(
@@ -395,7 +397,7 @@ class Tables:
             )
         return pd.DataFrame(rows)
 
-    def orders(self) -> pd.DataFrame:
+    def rankings(self) -> pd.DataFrame:
         """One row a (concept, order, place)."""
         parts = []
         for k, concept in enumerate(self.names):
@@ -404,7 +406,7 @@ class Tables:
                 weight = self.plan.masks[k][units] if name == MASK else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
                 parts.append(
-                    pd.DataFrame({"concept": concept, "order": name, "place": place, "unit": units, "weight": weight})
+                    pd.DataFrame({"concept": concept, "ranking": name, "rank": place, "unit": units, "weight": weight})
                 )
         return pd.concat(parts, ignore_index=True)
 
@@ -432,18 +434,18 @@ class Tables:
             for name in self.order_names:
                 for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
                     rows.append(self._row(k, number, name, size, random[size]))
-        columns = ["concept", "order", "units", "removed", "removed_low", "removed_high"]
-        columns += ["random", "random_low", "random_high", "beyond", "beyond_low", "beyond_high"]
+        columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
+        columns += ["random", "random_low", "random_high", "difference", "difference_low", "difference_high"]
         return pd.DataFrame(rows, columns=columns)
 
     def _row(self, k: int, number: int, name: str, size: int, sets: Sequence[Units]) -> dict[str, Any]:
         one, mean = self.removed[self.plan.leading(name, k, size)], self.removed.mean(sets)
-        beyond = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
+        difference = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
         every = [self.removed[units].value[number] for units in sets]
-        (low, high), (beyond_low, beyond_high) = one.interval(), beyond.interval()
+        (low, high), (difference_low, difference_high) = one.interval(), difference.interval()
         return {
             "concept": self.names[k],
-            "order": name,
+            "ranking": name,
             "units": size,
             "removed": one.value[number],
             "removed_low": low[number],
@@ -451,12 +453,12 @@ class Tables:
             "random": mean.value[number],
             "random_low": min(every),
             "random_high": max(every),
-            "beyond": beyond.value[number],
-            "beyond_low": beyond_low[number],
-            "beyond_high": beyond_high[number],
+            "difference": difference.value[number],
+            "difference_low": difference_low[number],
+            "difference_high": difference_high[number],
         }
 
-    def side(self, areas: Areas) -> pd.DataFrame:
+    def side_effects(self, areas: Areas) -> pd.DataFrame:
         """What else changes with the best order's units."""
         rows = []
         total = self.removed.images * self.removed.pixels
@@ -470,7 +472,7 @@ class Tables:
                 rows.append(
                     {
                         "concept": self.names[k],
-                        "order": name,
+                        "ranking": name,
                         "units": size,
                         "other": str(self.vocabulary["concept"][other]),
                         "category": str(self.vocabulary["category"][other]),
@@ -485,13 +487,15 @@ class Tables:
 
     def strengths(self) -> dict[str, dict[str, float]]:
         """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
-        strength = self.plan.strength
+        mean_activation = self.plan.mean_activation
         found: dict[str, dict[str, float]] = {}
         for size, sets in sorted(self.plan.random.items()):
-            leading = [float(strength[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))]
+            leading = [
+                float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
+            ]
             found[str(size)] = {
-                "first-order": float(np.mean(leading)),
-                "random": float(np.mean([strength[list(units)].mean() for units in sets])),
+                "gradient": float(np.mean(leading)),
+                "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
         return found
 
@@ -499,7 +503,7 @@ class Tables:
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
     return {
         "concept": concept,
-        "order": order,
+        "ranking": order,
         "units": units,
         "removed": removed,
         "removed_low": low,
@@ -539,7 +543,7 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
         for around in key.contexts:
-            there = insertions.grounds == around
+            there = insertions.contexts == around
             if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
             own, sets = insertions.own_gains(k), insertions.random_gains(k)
@@ -548,13 +552,13 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
             rows.append(
                 {
                     "concept": str(vocabulary["concept"][number]),
-                    "ground": str(vocabulary["concept"][around]),
+                    "context_concept": str(vocabulary["concept"][around]),
                     "insertions": int(there.sum()),
                     **_ends("gain", gain),
                     **_ends("random_gain", chance),
                 }
             )
-    columns = ["concept", "ground", "insertions", "gain", "gain_low", "gain_high"]
+    columns = ["concept", "context_concept", "insertions", "gain", "gain_low", "gain_high"]
     columns += ["random_gain", "random_gain_low", "random_gain_high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -603,7 +607,7 @@ def _ablated(pictures: EditedPictures) -> Ablated:
 
 def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: pd.DataFrame) -> Inserted:
     rows = [
-        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == patch))[0])
+        int(np.flatnonzero((insertions.samples == sample) & (insertions.patches == patch))[0])
         for sample, patch in pictures.inserted
     ]
     height, width = pictures.heat.shape[1:]
@@ -612,7 +616,7 @@ def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabula
         pictures.units,
         pictures.inserted[:, 0],
         np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
+        tuple(str(vocabulary["concept"][int(insertions.contexts[row])]) for row in rows),
         insertions.own_gains(k)[rows],
         pictures.inserted_before,
         pictures.inserted_after,

@@ -37,28 +37,28 @@ COLUMNS: Mapping[str, str] = {
     "be wrong), "
     "control (similar mean activation), marked by hand; empty if it was not",
     "rank": "rank of the unit by estimate, 1 is the largest",
-    "estimate": "first-order estimate of exact, on the selection latents",
-    "tested_images": "number of test latents behind exact; only further ones for the best candidates, the "
+    "estimate": "first-order estimate of measured_effect, on the selection latents",
+    "tested_images": "number of test latents behind measured_effect; only further ones for the best candidates, the "
     "control and the "
     "marked units",
-    "exact": "decrease of KID by ablating only this unit, on the same test latents with and without it; "
+    "measured_effect": "decrease of KID by ablating only this unit, on the same test latents with and without it; "
     "empty if not tested",
-    "exact_low": "lower end of the 95% interval of exact",
-    "exact_high": "upper end of the 95% interval of exact",
-    "share": "exact divided by the KID without edit, on the images used to choose the size of the repair",
-    "p": "one-sided p-value of exact > 0",
+    "measured_effect_low": "lower end of the 95% interval of measured_effect",
+    "measured_effect_high": "upper end of the 95% interval of measured_effect",
+    "share": "measured_effect divided by the KID without edit, on the images used to choose the size of the repair",
+    "p": "one-sided p-value of measured_effect > 0",
     "q": "p after Benjamini-Hochberg over the candidates (leading and bottom) that affect any image; 1 for "
     "candidates that affect none, empty for others",
-    "beyond": "exact minus the mean exact of the control units",
-    "beyond_low": "lower end of the 95% interval of beyond",
-    "beyond_high": "upper end of the 95% interval of beyond",
+    "difference": "measured_effect minus the mean measured_effect of the control units",
+    "difference_low": "lower end of the 95% interval of difference",
+    "difference_high": "upper end of the 95% interval of difference",
     "artifact": "whether the unit is an artifact unit by the rule",
-    "place": "rank among the tested units: candidates tested further, then the others, by decreasing exact; "
-    "empty if not tested",
-    "repair_place": "rank among the candidates that lower KID when ablated alone: a repair of k units ablates "
+    "effect_rank": "rank among the tested units: candidates tested further, then the others, by decreasing "
+    "measured_effect; empty if not tested",
+    "repair_rank": "rank among the candidates that lower KID when ablated alone: a repair of k units ablates "
     "the first k; "
     "empty for others",
-    "strength": "mean absolute activation of the unit, on the selection latents",
+    "mean_activation": "mean absolute activation of the unit, on the selection latents",
     "images_on": "share of images in which the unit is on anywhere; for information only",
     "frechet": "Fréchet distance to the real images of the 5% of images with the unit's highest activations",
     "frechet_random": "mean of the same over random subsets of the same size that contain as much of the unit's "
@@ -66,7 +66,7 @@ COLUMNS: Mapping[str, str] = {
     "frechet_random_low": "smallest of the random subsets",
     "frechet_random_high": "largest of the random subsets",
     "frechet_ratio": "frechet / frechet_random: above 1 where the top images are less realistic",
-    "set": "what was ablated: 'before' nothing, 'worst' the highest-ranked units by exact, 'random' as many "
+    "set": "what was ablated: 'before' nothing, 'worst' the highest-ranked units by measured_effect, 'random' as many "
     "other units "
     "of similar mean activation, 'review' the units marked by hand, 'random_review' as many random units; "
     "'real' is real images against other real images",
@@ -92,12 +92,12 @@ COLUMNS: Mapping[str, str] = {
     "on": "artifact units (or, if there are none, the ablated units) that are on anywhere in the image, the "
     "strongest relative to its mean activation first",
     "tested": "units that were ablated one by one",
-    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one, on the latents "
-    "on which all of them were tested",
+    "spearman": "rank correlation of estimate and measured_effect over the units that were ablated one by one, on the "
+    "latents on which all of them were tested",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
     "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
-    "of exact, "
+    "of measured_effect, "
     "the rank correlation between two halves of the latents, extrapolated to all of them",
 }
 """What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
@@ -118,7 +118,7 @@ class Repaired:
     """Images before and after the edit that is shown."""
 
     samples: NDArray[np.int64]
-    """(k,) numbers of the scoring latents."""
+    """(k,) numbers of the held-out latents."""
     before: NDArray[np.uint8]
     """(k, height, width, 3)"""
     after: NDArray[np.uint8]
@@ -131,7 +131,7 @@ class Repaired:
 class Artifacts:
     """Which units of a layer keep images away from real ones, and what ablating them does to their quality.
 
-    Units were put in order on choosing latents and tested on others, a size was chosen on others, and the repair was
+    Units were ranked on selection latents and tested on others, a size was chosen on others, and the repair was
     scored on others again.
     """
 
@@ -148,19 +148,19 @@ class Artifacts:
     """Real images beside which units and the size of the repair are chosen: not those that score, where enough are."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
-    choosing: int
+    selection: int
     tested: int
     """Testing latents, on which all suspected and control units are ablated one by one."""
     retested: int
     """Further ones, for those that do most good: they alone tell what these do."""
     finalists: int
     """How many suspected units are tested further at most."""
-    weighed: int
+    size_selection: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
-    """Scoring latents."""
+    """Held-out latents."""
     random_scored: int
-    """Scoring latents behind the random sets, and the repair's change beside them."""
+    """Held-out latents behind the random sets, and the repair's change beside them."""
     random_sets: int
     excited: int
     """Images that excite a unit most, of `dissected`."""
@@ -168,7 +168,8 @@ class Artifacts:
     listed: tuple[int, ...]
     """The artifact units by the rule, worst first."""
     order: tuple[int, ...]
-    """Every unit that was tested, control units too: suspected ones tested further, then others, by falling exact."""
+    """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
+    measured_effect."""
     candidates: tuple[int, ...]
     """The units that a repair may ablate, worst first: suspected, and alone bringing images nearer."""
     chosen: int
@@ -180,8 +181,9 @@ class Artifacts:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
-    """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, exact*, share, p, q, beyond*,
-    artifact, place, repair_place, strength, images_on, frechet, frechet_random*, frechet_ratio."""
+    """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
+    q, difference*,
+    artifact, effect_rank, repair_rank, mean_activation, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
     """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame

@@ -22,29 +22,30 @@ COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
     "concept": "name of the concept; empty where the unit has no label",
     "category": "category of the concept: object, part, material, colour …",
-    "level": "threshold: activation above which the unit counts as on; chosen on the selection images",
-    "tail": "on-fraction: share of all pixels where the unit is on",
+    "threshold": "threshold: activation above which the unit counts as on; chosen on the selection images",
+    "on_fraction": "on-fraction: share of all pixels where the unit is on",
     "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on the held-out images",
     "iou_low": "lower end of the 95% interval of iou",
     "iou_high": "upper end of the 95% interval of iou",
-    "null": "chance level: the IoU with every image's masks paired with every other image's activations",
-    "excess": "chance-corrected IoU, (iou - null) / (1 - null): 0 is chance, 1 is perfect",
-    "excess_low": "lower end of the 95% interval of excess",
-    "excess_high": "upper end of the 95% interval of excess",
-    "lift": "iou / null; empty where fewer than 100 pixels of overlap are expected by chance",
+    "chance_level": "chance level: the IoU with every image's masks paired with every other image's activations",
+    "corrected_iou": "chance-corrected IoU, (iou - chance_level) / (1 - chance_level): 0 is chance, 1 is perfect",
+    "corrected_iou_low": "lower end of the 95% interval of corrected_iou",
+    "corrected_iou_high": "upper end of the 95% interval of corrected_iou",
+    "lift": "iou / chance_level; empty where fewer than 100 pixels of overlap are expected by chance",
     "lift_low": "lower end of the 95% interval of lift",
     "lift_high": "upper end of the 95% interval of lift",
-    "p": "one-sided p-value of excess > 0 over the groups of held-out images",
+    "p": "one-sided p-value of corrected_iou > 0 over the groups of held-out images",
     "q": "p after Benjamini-Hochberg over the units of the layer",
     "interpretable": "whether the rule calls the unit interpretable",
-    "beats_chance": "whether excess is at least 0.04 with q below 0.05, whatever the rule",
+    "beats_chance": "whether corrected_iou is at least 0.04 with q below 0.05, whatever the rule",
     "attainable": "largest IoU that a unit on in this share of pixels could reach with this concept",
     "position_only": "position-only baseline: IoU of the best mask that ignores the image, chosen and scored "
     "like the unit",
-    "runner_up": "concept of the second largest excess on the selection images",
-    "runner_up_excess": "its excess on the held-out images",
+    "runner_up": "concept of the second largest corrected_iou on the selection images",
+    "runner_up_corrected_iou": "its corrected_iou on the held-out images",
     "stability": "share of bootstrap replicates of the selection images that give the same label",
-    "iou_exact": "iou on the --grid of the counts: the same as iou unless that is finer than the null's 64",
+    "iou_full_grid": "iou on the --grid of the counts: the same as iou unless that is finer than the 64 of the chance "
+    "level",
     "f1": "F1 score of the unit's on-pixels for the concept's pixels, on the held-out images",
     "average_precision": "area under the precision-recall curve over all thresholds, on the held-out images",
     "correlation": "point-biserial correlation of the activation (mid-rank of its bin) with the concept",
@@ -64,8 +65,8 @@ COLUMNS: Mapping[str, str] = {
     "bin_low": "lower edge of a bin of activations",
     "bin_high": "upper edge of that bin",
     "count": "pixels whose activation falls in the bin, over all samples",
-    "control": "what was counted: 'measured' (units), 'rotated' (random directions), 'untrained' (untrained "
-    "network) or 'null' "
+    "control": "what was counted: 'measured' (units), 'random_directions', 'untrained' (untrained "
+    "network) or 'chance' "
     "(chance level)",
     "units": "number of interpretable units; empty where no concept could be tested",
     "units_low": "lower end of the 95% bootstrap interval of units",
@@ -77,7 +78,7 @@ COLUMNS: Mapping[str, str] = {
     "mean_iou": "mean IoU of the interpretable units with their overall labels",
     "mean_iou_low": "lower end of its 95% interval over images, for just these units",
     "mean_iou_high": "upper end of its 95% interval over images, for just these units",
-    "trained": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
+    "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
 }
 """What every column of every table means."""
 
@@ -96,16 +97,16 @@ class Provenance:
     seed: int
     samples: int
     """Samples that were measured; `scoring` of them stand behind every printed IoU."""
-    choosing: int
+    selection: int
     """Samples in the half that chose levels and labels."""
-    scoring: int
+    held_out: int
     """Samples in the half that scored them."""
     pilot: int
     """Samples of the pilot that set the levels."""
     grid: int
     """Side of the grid of pixels on which activations and masks are compared."""
     groups: int
-    """Groups in the scoring half; intervals are a delete-one-group jackknife over them."""
+    """Groups in the held-out half; intervals are a delete-one-group jackknife over them."""
     generator: Mapping[str, Any]
     """name, identity, sha256, family, image_size, latent_shape, card …; plain JSON values."""
     segmenter: Mapping[str, Any]
@@ -115,7 +116,7 @@ class Provenance:
     command: str
     """The command that reproduces the run."""
     thresholds: Mapping[str, float]
-    """The rule's cut-offs by name, e.g. {'excess': .04, 'q': .05}."""
+    """The rule's cut-offs by name, e.g. {'corrected_iou': 0.04, 'q': 0.05}."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: folder (its name), images, unreadable; empty where none was."""
     reads: Mapping[str, Any] = field(default_factory=dict)
@@ -138,17 +139,17 @@ class Examples:
 
 @dataclass(frozen=True)
 class Curves:
-    """Agreement as a function of the level, for each unit's leading concepts (scoring half)."""
+    """Agreement as a function of the threshold, for each unit's leading concepts (held-out half)."""
 
     concepts: NDArray[np.int64]
     """(units, m) concept numbers, the unit's label first; 0 where there are fewer."""
-    levels: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
     """(units, t) activation levels, rising."""
-    tails: NDArray[np.float64]
-    """(units, t) share of pixels above each level."""
+    on_fractions: NDArray[np.float64]
+    """(units, t) share of pixels above each threshold."""
     iou: NDArray[np.float64]
     """(units, m, t)"""
-    null: NDArray[np.float64]
+    chance_level: NDArray[np.float64]
     """(units, m, t) chance IoU at the same levels."""
     low: NDArray[np.float64] | None = None
     """(units, t) lower end of the 95% interval of the first concept's iou, where it was computed."""
@@ -176,15 +177,17 @@ class Layer:
     height: int
     width: int
     table: pd.DataFrame
-    """One row a unit, ordered by unit: unit, concept, category, level, tail, iou*, null, excess*, lift*, p, q,
+    """One row a unit, ordered by unit: unit, concept, category, threshold, on_fraction, iou*, chance_level,
+    corrected_iou*, lift*, p, q,
     interpretable, beats_chance, attainable, position_only, runner_up, runner_up_excess, stability, iou_exact, f1,
     average_precision, correlation, state."""
     labels: pd.DataFrame
-    """One row a (unit, category): the unit's label within each category: unit, category, concept, level, iou*,
-    null, excess*, lift*, interpretable, largest."""
+    """One row a (unit, category): the unit's label within each category: unit, category, concept, threshold, iou*,
+    chance_level, corrected_iou*, lift*, interpretable, largest."""
     pairs: pd.DataFrame
-    """One row a (unit, concept) for the concepts of largest excess of each unit (up to 12), ordered by unit and
-    falling excess: unit, concept, category, level, tail, iou*, null, excess*, lift*, tested."""
+    """One row a (unit, concept) for the concepts of largest corrected_iou of each unit (up to 12), ordered by unit and
+    falling corrected_iou: unit, concept, category, threshold, on_fraction, iou*, chance_level, corrected_iou*,
+    lift*, tested."""
     controls: pd.DataFrame
     """One row a control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
     concepts_low, concepts_high, mean_iou* (of 'measured' with all categories alone). Control 'measured' is the layer
@@ -200,7 +203,7 @@ class Layer:
     lookup: Lookup
     resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
-    layer and control, so that the interval of a difference can be told."""
+    layer and control, so that the interval of a difference can be computed."""
     by_concept: pd.DataFrame = field(default_factory=no_counts)
     """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
     by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
@@ -243,7 +246,7 @@ class Trust:
 
     @property
     def doubts(self) -> bool:
-        """Whether any confidence but certainty was told; a rule tells none."""
+        """Whether any confidence is below 1; a fixed rule has no doubts."""
         return bool((self.confidence != 1).any())
 
 
@@ -279,7 +282,7 @@ class Dissection:
         return str(self.provenance.generator.get("name") or self.model)
 
     @property
-    def tells(self) -> bool:
+    def has_enough_images(self) -> bool:
         """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
         measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
         return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

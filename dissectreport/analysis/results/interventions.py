@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 ORDERS: Mapping[str, str] = {
-    "first-order": "first-order estimate of the effect of ablating the unit: activation times gradient of the "
+    "gradient": "first-order estimate of the effect of ablating the unit: activation times gradient of the "
     "concept's area",
-    "alpha": "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
+    "learned_mask": "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
     "greedy": "one unit at a time, always the one that removes most in addition to those already ablated",
     "IoU": "chance-corrected IoU of the unit with the concept, as in the dissection",
 }
@@ -25,21 +25,21 @@ ORDERS: Mapping[str, str] = {
 COLUMNS: Mapping[str, str] = {
     "best": "ranking method whose first 20 units (or all, if there are fewer) remove most on the selection latents",
     "units": "number of units ablated together; in the table of agreement, number of units ablated one by one",
-    "order": "ranking method: first-order (gradient × activation), alpha (learned mask), greedy or IoU; "
+    "ranking": "ranking method: gradient (gradient × activation), learned_mask, greedy or IoU; "
     "'random' for the control",
-    "estimate": "first-order estimate of exact, on the selection latents",
-    "rank": "rank of the unit by estimate, 1 is the largest",
-    "exact": "share of the concept's area removed by ablating only this unit, on held-out latents; empty if not "
-    "measured",
-    "exact_low": "lower end of the 95% interval of exact",
-    "exact_high": "upper end of the 95% interval of exact",
-    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
+    "estimate": "first-order estimate of measured_effect, on the selection latents",
+    "rank": "rank of the unit, 1 is the first: by estimate in the table of effects, by the ranking method in that of "
+    "rankings",
+    "measured_effect": "share of the concept's area removed by ablating only this unit, on held-out latents; "
+    "empty if not measured",
+    "measured_effect_low": "lower end of the 95% interval of measured_effect",
+    "measured_effect_high": "upper end of the 95% interval of measured_effect",
+    "spearman": "rank correlation of estimate and measured_effect over the units that were ablated one by one",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
     "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
-    "of exact, "
+    "of measured_effect, "
     "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
-    "place": "rank, 1 is the best",
     "weight": "weight of the unit in the learned mask, between 0 and 1",
     "removed": "share of the concept's area removed by ablating the units together; negative if it grows",
     "removed_low": "lower end of the 95% interval of removed over latents; of 'random', the smallest of the "
@@ -49,16 +49,16 @@ COLUMNS: Mapping[str, str] = {
     "random": "mean of removed over random sets of the same size",
     "random_low": "smallest of the random sets",
     "random_high": "largest of the random sets",
-    "beyond": "removed minus random",
-    "beyond_low": "lower end of the 95% interval of beyond over latents",
-    "beyond_high": "upper end of the 95% interval of beyond over latents",
+    "difference": "removed minus random",
+    "difference_low": "lower end of the 95% interval of difference over latents",
+    "difference_high": "upper end of the 95% interval of difference over latents",
     "other": "another concept of the vocabulary",
     "before": "area of the concept, as a share of all pixels, before the ablation",
     "after": "the same after the ablation",
     "change": "(after - before) / before",
     "change_low": "lower end of the 95% interval of change",
     "change_high": "upper end of the 95% interval of change",
-    "ground": "context: concept at the centre of the patch before the insertion; empty for none",
+    "context_concept": "context: concept at the centre of the patch before the insertion; empty for none",
     "insertions": "number of insertions, each in another image or at another patch",
     "gain": "pixels of the concept gained per insertion, over the whole image",
     "gain_low": "lower end of the 95% interval of gain",
@@ -76,7 +76,7 @@ class Ablated:
 
     units: tuple[int, ...]
     samples: NDArray[np.int64]
-    """(k,) numbers of the judging latents."""
+    """(k,) numbers of the held-out latents."""
     before: NDArray[np.uint8]
     """(k, height, width, 3)"""
     after: NDArray[np.uint8]
@@ -89,15 +89,15 @@ class Ablated:
 
 @dataclass(frozen=True)
 class Inserted:
-    """The same latents with and without some units switched on at one place."""
+    """The same latents with and without some units inserted at one patch."""
 
     units: tuple[int, ...]
     samples: NDArray[np.int64]
-    """(k,) numbers of the judging latents."""
+    """(k,) numbers of the held-out latents."""
     places: NDArray[np.float32]
-    """(k, 4) top, left, height and width of the place, as shares of the image."""
-    grounds: tuple[str, ...]
-    """(k) the concept that stood at the middle of the place; '' for nothing."""
+    """(k, 4) top, left, height and width of the patch, as shares of the image."""
+    contexts: tuple[str, ...]
+    """(k) the concept that stood at the middle of the patch; '' for nothing."""
     gains: NDArray[np.int64]
     """(k,) pixels of the concept gained over the whole image."""
     before: NDArray[np.uint8]
@@ -108,10 +108,10 @@ class Inserted:
 
 @dataclass(frozen=True)
 class Heat:
-    """Where switching units on would work, to first order."""
+    """Where inserting units would add the concept, by a first-order estimate."""
 
     samples: NDArray[np.int64]
-    """(k,) numbers of the judging latents; their images are those of `Ablated.before`."""
+    """(k,) numbers of the held-out latents; their images are those of `Ablated.before`."""
     maps: NDArray[np.float32]
     """(k, h, w) pixels of the concept gained by switching the units on in that cell; negative where it loses."""
 
@@ -127,35 +127,37 @@ class ConceptPictures:
 
 @dataclass(frozen=True)
 class Interventions:
-    """What the units of one layer cause. Orders were made on choosing latents; every area is of judging latents."""
+    """What the units of one layer cause. Units were ranked on selection latents; every area is of held-out latents."""
 
     layer: str
     samples: int
-    """Judging latents behind every area."""
-    choosing: int
-    """Choosing latents on which orders were made."""
+    """Held-out latents behind every area."""
+    selection: int
+    """Selection latents on which units were ranked."""
     random_sets: int
     block: float
-    """Pixels of the image under one inserted place."""
+    """Pixels of the image under one patch."""
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it), best
-    (the order whose 20 leading units remove most on choosing latents)."""
+    (the ranking whose 20 leading units remove most on selection latents)."""
     effects: pd.DataFrame
-    """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, excess (agreement beyond chance,
-    choosing half), exact, exact_low, exact_high."""
+    """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
+    selection half), measured_effect, exact_low, exact_high."""
     agreement: pd.DataFrame
     """One row a concept: concept, units (ablated one by one), spearman*, ceiling."""
-    orders: pd.DataFrame
-    """One row a (concept, order, place): concept, order, place, unit, weight."""
+    rankings: pd.DataFrame
+    """One row a (concept, ranking, rank): concept, ranking, rank, unit, weight."""
     curves: pd.DataFrame
-    """One row a (concept, order, units): concept, order, units, removed, removed_low, removed_high. It starts with 0
-    units; 'random' is among the orders, its ends the least and the most of the sets."""
+    """One row a (concept, ranking, units): concept, ranking, units, removed, removed_low, removed_high. It starts
+    with 0
+    units; 'random' is among the rankings, its ends the least and the most of the sets."""
     removal: pd.DataFrame
-    """One row a (concept, order, units) for 10 and 20 units: concept, order, units, removed*, random*, beyond*."""
-    side: pd.DataFrame
-    """What else changes when the best order's 20 units are ablated: concept, order, units, other, category, before,
+    """One row a (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
+    difference*."""
+    side_effects: pd.DataFrame
+    """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other, category, before,
     after, change*; one row for every concept of the vocabulary that occurs."""
     context: pd.DataFrame
     """One row a (concept, ground) with at least 128 insertions: concept, ground, insertions, gain*, random_gain*."""

@@ -40,17 +40,17 @@ class Suspect:
     """A unit that was ablated by itself."""
 
     card: Card
-    place: int
+    effect_rank: int
     turn: int
     """Place among those that a repair may ablate; 0 for others."""
     role: str
     artifact: bool
     images: int
     """Testing latents on which it was."""
-    exact: Point
+    measured_effect: Point
     share: float
     q: float
-    beyond: Point
+    difference: Point
     estimate: float
     images_on: float
     ratio: float
@@ -88,7 +88,7 @@ class ArtifactsPage:
     beside_list: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
-    weighed: tuple[Any, ...]
+    size_selection: tuple[Any, ...]
     """The change of KID by size of the repair, on the latents that choose a size."""
     activation: str
     """How strong the units of random sets are beside the worst ones."""
@@ -146,7 +146,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         listed=listed_sentence(artifacts),
         beside_list=repair_beside_list(artifacts),
         reviewed=reviewed_sentence(artifacts),
-        weighed=tuple(rows_of(artifacts.choice)),
+        size_selection=tuple(rows_of(artifacts.choice)),
         activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),
         before=before.value,
         after=after.value,
@@ -185,7 +185,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
 def cut_off(curve: Curve, least: float = -0.6) -> Curve:
     """The curve as it is drawn: random units can increase KID without bound."""
     points = (Point(*(max(value, least) for value in (p.value, p.low, p.high))) for p in curve.points)
-    return Curve(curve.order, curve.units, tuple(points))
+    return Curve(curve.ranking, curve.units, tuple(points))
 
 
 def _leading(artifacts: Artifacts) -> tuple[str, int]:
@@ -200,15 +200,15 @@ def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> t
     return tuple(
         Suspect(
             card=card(site, frame, layer, table[unit]),
-            place=int(row.place),
+            effect_rank=int(row.effect_rank),
             turn=turns.get(unit, 0),
             role=str(row.role),
             artifact=bool(row.artifact),
             images=int(row.tested_images),
-            exact=point_of(row, "exact"),
+            measured_effect=point_of(row, "measured_effect"),
             share=float(row.share),
             q=float(row.q),
-            beyond=point_of(row, "beyond"),
+            difference=point_of(row, "difference"),
             estimate=float(row.estimate),
             images_on=float(row.images_on),
             ratio=float(row.frechet_ratio),

@@ -32,7 +32,7 @@ NAMES = {
 }
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
-BESIDE = {"worst": "random", "review": "random_review"}
+BESIDE = {"worst": "random", "marked": "random_marked"}
 """The random sets that stand beside a set of units."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
@@ -82,7 +82,7 @@ def _set_words(name: str, units: int) -> str:
     words = {
         "before": "generated, without edit",
         "worst": f"{units} highest-ranked units ablated",
-        "review": f"{plural(units, 'unit')} marked by hand ablated",
+        "marked": f"{plural(units, 'unit')} marked by hand ablated",
     }
     return words.get(name, "real images, against other real images")
 
@@ -129,9 +129,9 @@ def sentence(artifacts: Artifacts, layer: Layer) -> str:
 def _no_repair(artifacts: Artifacts, layer: Layer, before: Cell) -> str:
     sizes = listing([int(size) for size in artifacts.choice["units"]], "or")
     return (
-        f"No repair is recommended: on the {count(artifacts.weighed)} images used to choose its size, ablating the"
-        f" {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images, KID"
-        f" without any edit is {distance(before.value)}."
+        f"No repair is recommended: on the {count(artifacts.size_selection)} images used to choose its size, ablating"
+        f" the {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images,"
+        f" KID without any edit is {distance(before.value)}."
     )
 
 
@@ -179,10 +179,10 @@ def reviewed_sentence(artifacts: Artifacts) -> str:
     """What ablating the units marked by hand does; '' where none were."""
     if not artifacts.reviewed:
         return ""
-    cell = figure_of(artifacts, "review", len(artifacts.reviewed))
+    cell = figure_of(artifacts, "marked", len(artifacts.reviewed))
     return (
         f"Ablating the {plural(len(artifacts.reviewed), 'unit')} marked by hand changes KID by {distance(cell.change)}."
-        f" {beside_random(artifacts, 'review', len(artifacts.reviewed))}"
+        f" {beside_random(artifacts, 'marked', len(artifacts.reviewed))}"
     )
 
 

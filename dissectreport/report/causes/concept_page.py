@@ -60,10 +60,10 @@ NOTHING = Concept("nothing", "")
 class CausalUnit:
     """One of the units with the largest effect on the concept."""
 
-    place: int
+    rank: int
     card: Card
     estimate: float
-    exact: Point
+    measured_effect: Point
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class EffectRow:
     label: str
     rank: int
     estimate: float
-    exact: Point
+    measured_effect: Point
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class CausePage:
     finding: str
     lead: Removal | None
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     block: float
     rows: tuple[AblatedImage, ...]
@@ -121,7 +121,7 @@ class CausePage:
     counts: tuple[int, ...]
     """The numbers of units of the curves, for the table."""
     curves: Figure
-    orders: tuple[tuple[str, str, str], ...]
+    rankings: tuple[tuple[str, str, str], ...]
     """Name, sign and meaning of each ranking method of the curves."""
     units: tuple[CausalUnit, ...]
     cards: int
@@ -164,7 +164,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         finding=finding(one, layer),
         lead=one.leading,
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
         random_sets=interventions.random_sets,
         block=interventions.block,
         rows=() if pictures is None else with_and_without(site, frame, name, pictures.ablated),
@@ -172,7 +172,9 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         chart_curves=_curves_chart(one),
         counts=tuple(sorted({n for curve in one.curves for n in curve.units})),
         curves=removal_plot(one.curves),
-        orders=tuple((order_words(c.order), order_mark(c.order), meaning(c.order, interventions)) for c in one.curves),
+        rankings=tuple(
+            (order_words(c.ranking), order_mark(c.ranking), meaning(c.ranking, interventions)) for c in one.curves
+        ),
         units=_causal_units(site, interventions, frame, layer, one),
         cards=CARDS,
         per_strip=strip_size(layer),
@@ -180,7 +182,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         chart_scatter=_scatter_chart(name, dots),
         scatter=effect_scatter(dots) if dots else None,
         sides=sides,
-        side_units=max((int(row.units) for row in rows_for(interventions.side, name)), default=0),
+        side_units=max((int(row.units) for row in rows_for(interventions.side_effects, name)), default=0),
         chart_sides=_sides_chart(name, sides),
         common=COMMON,
         insertions=() if pictures is None else insertions(site, frame, name, pictures),
@@ -225,18 +227,18 @@ def _causal_units(
     site: Site, interventions: Interventions, frame: Frame, layer: Layer, one: Studied
 ) -> tuple[CausalUnit, ...]:
     """The units of the best ranking, as many as the leading figure ablates."""
-    rows = [row for row in rows_for(interventions.orders, one.concept.name) if row.order == one.best]
-    rows = sorted(rows, key=lambda row: int(row.place))[: one.leading.units if one.leading else 20]
+    rows = [row for row in rows_for(interventions.rankings, one.concept.name) if row.ranking == one.best]
+    rows = sorted(rows, key=lambda row: int(row.rank))[: one.leading.units if one.leading else 20]
     effects = {int(row.unit): row for row in rows_for(interventions.effects, one.concept.name)}
     table = rows_of(layer.table)
 
-    def causal_unit(place: int, unit: int) -> CausalUnit:
+    def causal_unit(rank: int, unit: int) -> CausalUnit:
         shown = card(site, frame, layer, table[unit])
         if unit not in effects:
-            return CausalUnit(place, shown, math.nan, UNKNOWN)
-        return CausalUnit(place, shown, float(effects[unit].estimate), point_of(effects[unit], "exact"))
+            return CausalUnit(rank, shown, math.nan, UNKNOWN)
+        return CausalUnit(rank, shown, float(effects[unit].estimate), point_of(effects[unit], "measured_effect"))
 
-    return tuple(causal_unit(int(row.place), int(row.unit)) for row in rows)
+    return tuple(causal_unit(int(row.rank), int(row.unit)) for row in rows)
 
 
 def _effects(
@@ -250,7 +252,7 @@ def _effects(
             label=str(labels[int(row.unit)]),
             rank=int(row.rank),
             estimate=float(row.estimate),
-            exact=point_of(row, "exact"),
+            measured_effect=point_of(row, "measured_effect"),
         )
         for row in rows_for(interventions.effects, concept)
     )
@@ -258,7 +260,7 @@ def _effects(
 
 def _dots(effects: Sequence[EffectRow]) -> list[Dot]:
     """The units that were ablated one by one."""
-    return [Dot(e.unit, e.estimate, e.exact) for e in effects if not math.isnan(e.exact.value)]
+    return [Dot(e.unit, e.estimate, e.measured_effect) for e in effects if not math.isnan(e.measured_effect.value)]
 
 
 def _scatter_chart(concept: str, dots: Sequence[Dot]) -> Markup | None:
@@ -284,7 +286,7 @@ def _sides(interventions: Interventions, concept: str) -> tuple[SideRow, ...]:
             change=point_of(row, "change"),
             own=str(row.other) == concept,
         )
-        for row in rows_for(interventions.side, concept)
+        for row in rows_for(interventions.side_effects, concept)
     ]
     return tuple(sorted(rows, key=lambda r: (not r.own, falling(abs(r.change.value)))))
 
@@ -306,7 +308,7 @@ def _contexts(site: Site, interventions: Interventions, concept: str) -> tuple[C
     vocabulary = _vocabulary(site)
     rows = [
         ContextRow(
-            context=vocabulary.get(str(row.ground), NOTHING),
+            context=vocabulary.get(str(row.context_concept), NOTHING),
             insertions=int(row.insertions),
             gain=point_of(row, "gain"),
             random=point_of(row, "random_gain"),

@@ -110,8 +110,8 @@ def _shades(
     )
     covered = np.maximum(before, after)
     covered[0] = 0.0
-    order = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
-    chosen = ([number] if number else []) + order[: most - 1]
+    ranking = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
+    chosen = ([number] if number else []) + ranking[: most - 1]
     return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
 
 
@@ -127,7 +127,7 @@ def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures
                 before=frame.to(site.places.original(int(sample))),
                 after=frame.to(site.places.changed(concept, i, "on")),
                 box=f"top:{top:.2f}%;left:{left:.2f}%;height:{height:.2f}%;width:{width:.2f}%",
-                context=str(made.grounds[i]) or "nothing",
+                context=str(made.contexts[i]) or "nothing",
                 gain=int(made.gains[i]),
             )
         )

@@ -40,9 +40,9 @@ class CausesPage:
     rows: tuple[StudiedRow, ...]
     counts: tuple[int, ...]
     """The numbers of units whose removal is tabled."""
-    orders: tuple[tuple[str, str, str], ...]
+    rankings: tuple[tuple[str, str, str], ...]
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     settings: Pairs
     downloads: tuple[tuple[str, str, str], ...]
@@ -59,7 +59,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         current="causal effects",
     )
     counts = tuple(sorted({r.units for one in every for r in one.removals}))
-    orders = [c.order for one in every for c in one.curves]
+    rankings = [c.ranking for one in every for c in one.curves]
     high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [0.2])
     return CausesPage(
         frame=frame,
@@ -70,9 +70,9 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         answer=answer(every, layer),
         rows=tuple(_studied_row(site, interventions, frame, one, i, high) for i, one in enumerate(every)),
         counts=counts,
-        orders=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(orders)),
+        rankings=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(rankings)),
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
         random_sets=interventions.random_sets,
         settings=flat(interventions.settings),
         downloads=downloads(site, frame, layer),
@@ -83,7 +83,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
 def _studied_row(
     site: Site, interventions: Interventions, frame: Frame, one: Studied, at: int, high: float
 ) -> StudiedRow:
-    shown = [curve for curve in one.curves if curve.order in (one.best, RANDOM)]
+    shown = [curve for curve in one.curves if curve.ranking in (one.best, RANDOM)]
     chart = small_curves(
         f"curve-{at}",
         f"Removal of {one.concept.name} by number of ablated units",

@@ -26,13 +26,13 @@ MOST = 0.6
 class Removal:
     """What ablating the first units of a ranking removes, beside as many random units."""
 
-    order: str
+    ranking: str
     words: str
     mark: str
     units: int
     removed: Point
     random: Point
-    beyond: Point
+    difference: Point
     best: bool
 
     @property
@@ -43,7 +43,7 @@ class Removal:
     @property
     def exceeds_random(self) -> bool:
         """Whether significantly more is removed than by random units."""
-        return self.beyond.low > 0
+        return self.difference.low > 0
 
 
 def point_of(row: Any, name: str) -> Point:
@@ -110,41 +110,41 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
     )
 
 
-def _first(best: str, orders: Sequence[str]) -> list[str]:
+def _first(best: str, rankings: Sequence[str]) -> list[str]:
     """The best ranking, the others as the methods list them, and random sets last."""
-    listed = [best, *ORDERS, *orders, RANDOM]
-    return [order for order in dict.fromkeys(o for o in listed if o != RANDOM) if order in orders] + [RANDOM]
+    listed = [best, *ORDERS, *rankings, RANDOM]
+    return [ranking for ranking in dict.fromkeys(o for o in listed if o != RANDOM) if ranking in rankings] + [RANDOM]
 
 
 def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Removal, ...]:
-    rows = [row for row in rows_for(interventions.removal, concept) if row.order != RANDOM]
-    rank = {order: i for i, order in enumerate(_first(best, [str(row.order) for row in rows]))}
+    rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != RANDOM]
+    rank = {ranking: i for i, ranking in enumerate(_first(best, [str(row.ranking) for row in rows]))}
     made = [
         Removal(
-            order=str(row.order),
-            words=order_words(str(row.order)),
-            mark=order_mark(str(row.order)),
+            ranking=str(row.ranking),
+            words=order_words(str(row.ranking)),
+            mark=order_mark(str(row.ranking)),
             units=int(row.units),
             removed=point_of(row, "removed"),
             random=point_of(row, "random"),
-            beyond=point_of(row, "beyond"),
-            best=str(row.order) == best,
+            difference=point_of(row, "difference"),
+            best=str(row.ranking) == best,
         )
         for row in rows
     ]
-    return tuple(sorted(made, key=lambda r: (rank[r.order], r.units)))
+    return tuple(sorted(made, key=lambda r: (rank[r.ranking], r.units)))
 
 
 def _curves(interventions: Interventions, concept: str, best: str) -> tuple[Curve, ...]:
     rows: dict[str, list[Any]] = {}
     for row in rows_for(interventions.curves, concept):
-        rows.setdefault(str(row.order), []).append(row)
+        rows.setdefault(str(row.ranking), []).append(row)
     made = []
-    for order in _first(best, list(rows)):
-        ordered = sorted(rows.get(order, []), key=lambda row: int(row.units))
+    for ranking in _first(best, list(rows)):
+        ordered = sorted(rows.get(ranking, []), key=lambda row: int(row.units))
         if ordered:
             units = tuple(int(row.units) for row in ordered)
-            made.append(Curve(order, units, tuple(point_of(row, "removed") for row in ordered)))
+            made.append(Curve(ranking, units, tuple(point_of(row, "removed") for row in ordered)))
     return tuple(made)
 
 
@@ -205,18 +205,20 @@ def layer_of(site: Site, interventions: Interventions) -> Layer:
     return next(layer for layer in site.dissection.layers if layer.name == interventions.layer)
 
 
-def meaning(order: str, interventions: Interventions) -> str:
+def meaning(ranking: str, interventions: Interventions) -> str:
     """How a ranking method ranks units, in words."""
-    if order == RANDOM:
+    if ranking == RANDOM:
         return (
             f"{interventions.random_sets} random sets of units with about the same mean activation; band: their range"
         )
-    return ORDERS.get(order, "")
+    return ORDERS.get(ranking, "")
 
 
-def listed(orders: Sequence[str]) -> list[str]:
+def listed(rankings: Sequence[str]) -> list[str]:
     """The ranking methods once each, best known first and random sets last."""
-    return [o for o in dict.fromkeys([*ORDERS, *orders]) if o in orders and o != RANDOM] + [RANDOM] * (RANDOM in orders)
+    return [o for o in dict.fromkeys([*ORDERS, *rankings]) if o in rankings and o != RANDOM] + [RANDOM] * (
+        RANDOM in rankings
+    )
 
 
 def falling(value: float) -> float:
@@ -224,7 +226,7 @@ def falling(value: float) -> float:
     return math.inf if math.isnan(value) else -value
 
 
-TABLES = ("concepts", "effects", "agreement", "orders", "curves", "removal", "side", "context")
+TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context")
 """The tables of interventions that can be downloaded."""
 
 

@@ -28,7 +28,7 @@ class UnitCause:
     href: str
     rank: int
     estimate: float
-    exact: Point
+    measured_effect: Point
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class UnitCauses:
     pictures: tuple[Without, ...]
     href: str
     samples: int
-    choosing: int
+    selection: int
 
 
 def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequence[Any]) -> UnitCauses | None:
@@ -68,22 +68,22 @@ def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequenc
             href=frame.to(site.places.concept(str(row.concept))),
             rank=int(row.rank),
             estimate=float(row.estimate),
-            exact=point_of(row, "exact"),
+            measured_effect=point_of(row, "measured_effect"),
         )
         for row in rows
         if str(row.concept) in site.places.concepts
     ]
-    exact = any(not math.isnan(c.exact.value) for c in causes)
-    causes.sort(key=lambda c: (falling(c.exact.value if exact else c.estimate), c.concept.name))
+    measured_effect = any(not math.isnan(c.measured_effect.value) for c in causes)
+    causes.sort(key=lambda c: (falling(c.measured_effect.value if measured_effect else c.estimate), c.concept.name))
     return UnitCauses(
-        measured=exact,
-        sentence=_unit_sentence(causes, exact),
+        measured=measured_effect,
+        sentence=_unit_sentence(causes, measured_effect),
         rows=tuple(causes),
-        chart=_unit_chart(layer, unit, causes) if exact else None,
+        chart=_unit_chart(layer, unit, causes) if measured_effect else None,
         pictures=_without(site, frame, layer, unit, interventions.unit_pictures.get(unit)),
         href=frame.to(site.places.page("causes")),
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
     )
 
 
@@ -91,8 +91,9 @@ def _unit_sentence(causes: Sequence[UnitCause], measured: bool) -> str:
     if not causes:
         return ""
     first = causes[0]
-    if measured and first.exact.low > 0:
-        return f"Ablating this unit alone removes {area_removed(first.exact)} of all {first.concept.name} pixels."
+    if measured and first.measured_effect.low > 0:
+        share = area_removed(first.measured_effect)
+        return f"Ablating this unit alone removes {share} of all {first.concept.name} pixels."
     if measured:
         return "Ablating this unit alone does not significantly reduce any of the studied concepts."
     return (
@@ -106,7 +107,7 @@ def _unit_chart(layer: Layer, unit: int, causes: Sequence[UnitCause]) -> Markup:
         "chart-causes",
         f"Area removed by ablating unit {unit} of {layer.name}",
         "Share of each concept's area that is removed, with 95% intervals; the tick is the first-order estimate.",
-        [Amount(c.concept.name, c.exact, c.estimate, c.concept.mark, i == 0) for i, c in enumerate(causes)],
+        [Amount(c.concept.name, c.measured_effect, c.estimate, c.concept.mark, i == 0) for i, c in enumerate(causes)],
         form=removed,
     )
 

@@ -47,7 +47,7 @@ def layout(x: str, y: str, **more: Any) -> Figure:
 def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
     """Every unit of a layer: chance level (horizontal) and IoU (vertical); above the diagonal is better than chance."""
     table = layer.table[layer.table["concept"] != ""]
-    top = float(max(table[["iou_high", "null"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
+    top = float(max(table[["iou_high", "chance_level"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -73,7 +73,7 @@ def _units(rows: pd.DataFrame, category: str) -> Figure:
         "type": "scatter",
         "mode": "markers",
         "name": category,
-        "x": [_number(v) for v in rows["null"]],
+        "x": [_number(v) for v in rows["chance_level"]],
         "y": [_number(v) for v in rows["iou"]],
         "text": [f"unit {r.unit}: {r.concept}" for r in rows_of(rows)],
         "customdata": [[int(r.unit), _number(r.iou_low, 2), _number(r.iou_high, 2)] for r in rows_of(rows)],
@@ -93,7 +93,7 @@ class Grid:
 
     concepts: tuple[str, ...]
     layers: tuple[str, ...]
-    excess: tuple[tuple[float, ...], ...]
+    corrected_iou: tuple[tuple[float, ...], ...]
     units: tuple[tuple[int, ...], ...]
 
 
@@ -105,7 +105,7 @@ def concept_heatmap(grid: Grid) -> Figure:
                 "type": "heatmap",
                 "x": list(grid.layers),
                 "y": list(grid.concepts),
-                "z": [[_number(v) for v in row] for row in grid.excess],
+                "z": [[_number(v) for v in row] for row in grid.corrected_iou],
                 "text": [[f"{n} units" for n in row] for row in grid.units],
                 "hovertemplate": "%{y} in %{x}<br>chance-corrected IoU %{z:.2f}<br>%{text}<extra></extra>",
                 "colorscale": [[0, "var(--card)"], [1, "var(--object)"]],
@@ -133,13 +133,13 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
     """How much of a concept is removed by number of ablated units and ranking method, with whiskers."""
     traces = []
     for curve in curves:
-        colour = f"var(--{_ORDERS[order_mark(curve.order)]})"
+        colour = f"var(--{_ORDERS[order_mark(curve.ranking)]})"
         values = [p.value for p in curve.points]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": order_words(curve.order),
+                "name": order_words(curve.ranking),
                 "x": list(curve.units),
                 "y": [_number(v) for v in values],
                 "error_y": {
@@ -153,7 +153,7 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
                 },
                 "line": {"color": colour, "width": 2},
                 "marker": {"color": colour, "size": 7},
-                "hovertemplate": f"{order_words(curve.order)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
+                "hovertemplate": f"{order_words(curve.ranking)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
             }
         )
     axes = layout("ablated units", "share of the concept's area that is removed")
@@ -163,8 +163,8 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
 
 def effect_scatter(dots: Sequence[Dot]) -> Figure:
     """Measured effect of single units over the estimate; on the diagonal both are equal."""
-    both = [d for d in dots if not math.isnan(d.exact.value) and not math.isnan(d.estimate)]
-    ends = [v for d in both for v in (d.estimate, d.exact.value)]
+    both = [d for d in dots if not math.isnan(d.measured_effect.value) and not math.isnan(d.estimate)]
+    ends = [v for d in both for v in (d.estimate, d.measured_effect.value)]
     low, high = round(min([*ends, 0.0]), 4), round(max([*ends, 0.01]), 4)
     diagonal = {
         "type": "scatter",
@@ -180,12 +180,12 @@ def effect_scatter(dots: Sequence[Dot]) -> Figure:
         "mode": "markers",
         "name": "units",
         "x": [_number(d.estimate) for d in both],
-        "y": [_number(d.exact.value) for d in both],
+        "y": [_number(d.measured_effect.value) for d in both],
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": [_number(d.exact.high - d.exact.value) for d in both],
-            "arrayminus": [_number(d.exact.value - d.exact.low) for d in both],
+            "array": [_number(d.measured_effect.high - d.measured_effect.value) for d in both],
+            "arrayminus": [_number(d.measured_effect.value - d.measured_effect.low) for d in both],
             "color": "var(--quiet)",
             "thickness": 1,
             "width": 0,

@@ -15,52 +15,52 @@ from dissectreport.report.html.svg import drawing, line, path, rect, round_numbe
 RANDOM = "random"
 """The control among the rankings: random sets of as many units."""
 _MARKS = {
-    "first-order": "order1",
+    "gradient": "order1",
     "worst": "order1",
-    "alpha": "order2",
+    "learned_mask": "order2",
     "greedy": "order3",
     "IoU": "order4",
     RANDOM: "order0",
 }
 _WORDS = {
     "worst": "highest-ranked",
-    "first-order": "gradient × activation",
-    "alpha": "learned mask",
+    "gradient": "gradient × activation",
+    "learned_mask": "learned mask",
     "greedy": "greedy",
     "IoU": "IoU",
     RANDOM: "random",
 }
 
 
-def order_mark(order: str) -> str:
+def order_mark(ranking: str) -> str:
     """The sign of a ranking method, also a CSS class."""
-    return _MARKS.get(order, "order1")
+    return _MARKS.get(ranking, "order1")
 
 
-def order_words(order: str) -> str:
+def order_words(ranking: str) -> str:
     """The name of a ranking method on pages."""
-    return _WORDS.get(order, order)
+    return _WORDS.get(ranking, ranking)
 
 
 @dataclass(frozen=True)
 class Curve:
     """How much of a concept is removed by ablating the first units of a ranking."""
 
-    order: str
+    ranking: str
     units: tuple[int, ...]
     points: tuple[Point, ...]
 
 
-def order_sign(order: str, x: float, y: float) -> Markup:
+def order_sign(ranking: str, x: float, y: float) -> Markup:
     """A disc, a diamond, a triangle or a square; a ring for what is random."""
-    kind = f"order {order_mark(order)}"
+    kind = f"order {order_mark(ranking)}"
     shapes = {
         "order2": f"M{x:.1f} {y - 5.4:.1f}l5.4 5.4l-5.4 5.4l-5.4 -5.4z",
         "order3": f"M{x:.1f} {y - 5.2:.1f}l5 9h-10z",
         "order4": f"M{x - 4:.1f} {y - 4:.1f}h8v8h-8z",
     }
-    if order_mark(order) in shapes:
-        return tag("path", d=shapes[order_mark(order)], class_=kind)
+    if order_mark(ranking) in shapes:
+        return tag("path", d=shapes[order_mark(ranking)], class_=kind)
     return tag("circle", cx=x, cy=y, r=4.6, class_=kind)
 
 
@@ -80,7 +80,7 @@ def _over_units(curves: Sequence[Curve], left: float, right: float) -> Callable[
 def _band(curve: Curve, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
     ends = [(n, p) for n, p in zip(curve.units, curve.points, strict=True) if not math.isnan(p.low + p.high)]
     around = [(x(n), y(p.high)) for n, p in ends] + [(x(n), y(p.low)) for n, p in reversed(ends)]
-    return path(around, f"band {order_mark(curve.order)}") if len(ends) > 1 else Markup("")
+    return path(around, f"band {order_mark(curve.ranking)}") if len(ends) > 1 else Markup("")
 
 
 def removal_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
@@ -99,13 +99,13 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
     ends = []
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {order_mark(curve.order)}"))
-        inside += [order_sign(curve.order, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
+        inside.append(path(spots, f"order-line {order_mark(curve.ranking)}"))
+        inside += [order_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
         if spots and not math.isnan(spots[-1][1]):
-            ends.append((spots[-1][1], curve.order))
-    for up, order in apart(ends, 19, height - bottom + 4):
-        inside.append(order_sign(order, width - right + 16, up))
-        inside.append(text(width - right + 28, up + 4, order_words(order), class_=f"end ink-{order_mark(order)}"))
+            ends.append((spots[-1][1], curve.ranking))
+    for up, ranking in apart(ends, 19, height - bottom + 4):
+        inside.append(order_sign(ranking, width - right + 16, up))
+        inside.append(text(width - right + 28, up + 4, order_words(ranking), class_=f"end ink-{order_mark(ranking)}"))
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -134,14 +134,14 @@ def small_curves(name: str, title: str, description: str, curves: Sequence[Curve
     inside += [_band(curve, x, y) for curve in curves]
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {order_mark(curve.order)}"))
+        inside.append(path(spots, f"order-line {order_mark(curve.ranking)}"))
         if spots and not math.isnan(spots[-1][1]):
-            inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.order)))
+            inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.ranking)))
     return drawing(width, height, title, description, name, *inside)
 
 
-def _end(order: str) -> str:
-    return f"order {order_mark(order)}"
+def _end(ranking: str) -> str:
+    return f"order {order_mark(ranking)}"
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,13 @@ class Dot:
 
     unit: int
     estimate: float
-    exact: Point
+    measured_effect: Point
 
 
 def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named: int = 5) -> Markup:
     """Measured effect of single units over its estimate, with whiskers; the dotted line is where both agree."""
     width, height, left, right, top, bottom = 560.0, 330.0, 56.0, 20.0, 26.0, 44.0
-    every = [v for d in dots for v in (d.estimate, d.exact.value) if not math.isnan(v)]
+    every = [v for d in dots for v in (d.estimate, d.measured_effect.value) if not math.isnan(v)]
     low, high = min([*every, 0.0]), max([*every, 0.01])
     low, high = low - 0.05 * (high - low), high + 0.08 * (high - low)
     x, y = linear(low, high, left, width - right), linear(low, high, height - bottom, top)
@@ -168,13 +168,18 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
     inside.append(text(0, 12, "measured", class_="tick"))
     inside.append(path([(x(low), y(low)), (x(high), y(high))], "agreed"))
     for dot in dots:
-        at, ends = x(dot.estimate), [min(max(v, low), high) for v in (dot.exact.low, dot.exact.high)]
+        at, ends = (
+            x(dot.estimate),
+            [min(max(v, low), high) for v in (dot.measured_effect.low, dot.measured_effect.high)],
+        )
         inside.append(line(at, y(ends[0]), at, y(ends[1]), "whisker order1 soft"))
-    inside += [tag("circle", cx=x(d.estimate), cy=y(d.exact.value), r=4.4, class_="order order1") for d in dots]
-    largest = sorted(dots, key=lambda d: (-d.exact.value, d.unit))[:named]
+    inside += [
+        tag("circle", cx=x(d.estimate), cy=y(d.measured_effect.value), r=4.4, class_="order order1") for d in dots
+    ]
+    largest = sorted(dots, key=lambda d: (-d.measured_effect.value, d.unit))[:named]
     placed: list[tuple[float, float]] = []
     for dot in largest:
-        at, up = x(dot.estimate), y(dot.exact.value)
+        at, up = x(dot.estimate), y(dot.measured_effect.value)
         if all(abs(at - a) > 34 or abs(up - b) > 15 for a, b in placed):
             placed.append((at, up))
             side = "end" if at > width - right - 60 else "start"
@@ -233,5 +238,5 @@ def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]
     if not math.isnan(one.point.low + one.point.high):
         parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
     if not math.isnan(one.beside):
-        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "null"))
+        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "chance_level"))
     return parts

@@ -37,13 +37,13 @@ class CausalMethods:
     layer: str
     href: str
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     random_sizes: str
     """The sizes of the random sets, in words."""
     block: float
     concepts: int
-    orders: tuple[tuple[str, str, str], ...]
+    rankings: tuple[tuple[str, str, str], ...]
     learned: bool
     """Whether the learned mask is among the ranking methods."""
     settings: Pairs
@@ -128,21 +128,21 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
     interventions = site.dissection.interventions
     if interventions is None:
         return None
-    orders = listed([str(order) for order in interventions.curves["order"]])
+    rankings = listed([str(order) for order in interventions.curves["ranking"]])
     return CausalMethods(
         interventions.layer,
         frame.to(site.places.page("causes")),
         interventions.samples,
-        interventions.choosing,
+        interventions.selection,
         interventions.random_sets,
         listing(
-            sorted(set(interventions.curves.loc[interventions.curves["order"] == "random", "units"].tolist()) - {0}),
+            sorted(set(interventions.curves.loc[interventions.curves["ranking"] == "random", "units"].tolist()) - {0}),
             "or",
         ),
         interventions.block,
         len(interventions.concepts),
-        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in orders),
-        "alpha" in orders,
+        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in rankings),
+        "learned_mask" in rankings,
         flat(interventions.settings),
         dictionary(site, interventions),
     )

@@ -122,7 +122,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         cards=cards("its", segmenter),
         groups=tuple(_group(site, frame, number, colours) for number in range(len(dissection.trust))),
         accuracy=_accuracy(dissection),
-        unknown=tuple(str(row.concept) for row in rows_of(dissection.concepts) if math.isnan(row.trained)),
+        unknown=tuple(str(row.concept) for row in rows_of(dissection.concepts) if math.isnan(row.segmenter_iou)),
         held_out=str(segmenter.get("card", {}).get("held_out", "")),
         reads=bool(dissection.provenance.reads),
         real=frame.to(places.page("real")) if dissection.reality is not None else "",
@@ -168,8 +168,10 @@ def _mean(confidence: np.ndarray[Any, Any]) -> float:
 
 
 def _accuracy(dissection: Dissection) -> tuple[Accuracy, ...]:
-    known = dissection.concepts[dissection.concepts["trained"].notna()].sort_values("trained", kind="stable")
-    return tuple(Accuracy(Concept.of(row), float(row.trained), float(row.area)) for row in rows_of(known))
+    known = dissection.concepts[dissection.concepts["segmenter_iou"].notna()].sort_values(
+        "segmenter_iou", kind="stable"
+    )
+    return tuple(Accuracy(Concept.of(row), float(row.segmenter_iou), float(row.area)) for row in rows_of(known))
 
 
 def _shades(dissection: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> tuple[Shade, ...]:
