@@ -20,6 +20,7 @@ PACKAGE = ROOT / "dissectreport"
 DOCUMENT = ROOT / "ARCHITECTURE.md"
 
 ORDER = (
+    "__main__",
     "cli",
     "publish",
     "pipeline",
