@@ -177,7 +177,7 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
         expect(page.locator("#others")).to_be_visible()
         for card in page.locator("#cards > .card:not([hidden]) .nums").all():
-            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".null").count() == 1
+            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".chance_level").count() == 1
         page.select_option("#sort", "iou")
         shown = numbers(page, "#cards > .card:not([hidden]) data.iou")
         assert shown == sorted(shown, reverse=True)
@@ -272,7 +272,7 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         page.keyboard.press("Home")
         after = page.inner_text("#cut-out")
         assert before != after
-        assert "pixels on" in after
+        assert "on-fraction" in after
         assert "chance level" in after
         assert "[" in after
         assert [page.locator(f".ex-{kind} canvas").count() for kind in ("top", "middle", "random")] == [8, 4, 4]

@@ -210,7 +210,7 @@ def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     both = run("export", "planted", *cache, "--single-file", tmp_path / "one.html", "--dissect-json", old)
     assert both.exit_code == 0, both.output
     assert "MB in" in both.stdout and f"25 files in {old.parent}" in both.stdout
-    assert (tmp_path / "one.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "one.html").read_text().startswith("<!DOCTYPE html>")
     (tmp_path / "file").write_text("")
     blocked = run("export", "planted", *cache, "--single-file", tmp_path / "file" / "one.html")
     assert blocked.exit_code == 1 and blocked.stderr.splitlines()[-1].startswith("dissectreport: cannot write")

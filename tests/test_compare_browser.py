@@ -77,7 +77,7 @@ def content(page: Page) -> dict[str, Any]:
             ("places", "figure svg title, figure svg desc"),
         )
     }
-    for one in ("concepts", "depth", "trend", "mean_activation", "quality"):
+    for one in ("concepts", "depth", "trend", "match", "quality"):
         parts[one] = page.locator(f"#{one} tr").evaluate_all(
             "rows => rows.map(row => Array.from(row.cells).map(cell => cell.textContent.trim()))"
         )
@@ -249,7 +249,7 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
         assert cards.count() == 2
         assert concept in page.locator("#concept option:checked").inner_text()
         for card in page.locator("#best .nums").all():
-            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".null").count() == 1
+            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".chance_level").count() == 1
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
         page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
         page.locator("#best .card").first.click()

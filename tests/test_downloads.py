@@ -185,7 +185,7 @@ def test_a_note_that_says_nothing_is_not_relied_on(tmp_path: Path, note: str) ->
         (Page(b"version https://git-lfs.github.com/spec/v1"), "a git-lfs pointer instead of the file"),
         (Page(OTHER), f"another file (SHA-256 {hashlib.sha256(OTHER).hexdigest()[:12]}…, not {SHA256[:8]}…)"),
         (Page(status=302, headers={"Location": "file:///etc/passwd"}), "is not allowed"),
-        (Page(status=302, headers={"Location": "ftp://127.0.0.1/net.pth"}), "which is no address of the web"),
+        (Page(status=302, headers={"Location": "ftp://127.0.0.1/net.pth"}), "which is neither http nor https"),
         (Page(status=301, headers={"Location": "/net.pth"}), "infinite loop"),
     ],
 )
@@ -315,7 +315,7 @@ def test_offline_a_file_that_is_there_is_found_and_one_that_is_not_is_told_of(
     with serving(net_pth=Page(CONTENT)) as server:
         monkeypatch.setenv(OFFLINE, "1")
         with pytest.raises(WeightsError) as refused:
-            fetch(remote(server), tmp_path, meanwhile="`dissectreport build scenes_pgan` needs none")
+            fetch(remote(server), tmp_path, alternative="`dissectreport build scenes_pgan` needs none")
         assert not server.asked
         (tmp_path / NAME).write_bytes(CONTENT)
         assert fetch(remote(server), tmp_path) == tmp_path / NAME

@@ -311,8 +311,8 @@ def test_the_tables_say_what_was_planted(large):
     assert table["iou"].between(table["iou_low"], table["iou_high"]).all()
     assert np.allclose(table["iou_full_grid"], table["iou"], rtol=0, atol=1e-12)
     measured_row = layer.controls.query("control == 'measured' and category == ''").iloc[0]
-    null_row = layer.controls.query("control == 'null' and category == ''").iloc[0]
-    assert measured_row["units"] == table["interpretable"].sum() and null_row["units"] == 0
+    chance_row = layer.controls.query("control == 'chance' and category == ''").iloc[0]
+    assert measured_row["units"] == table["interpretable"].sum() and chance_row["units"] == 0
     assert set(layer.controls["control"]) == {"measured", "random_directions", "untrained", "chance"}
 
 

@@ -26,6 +26,7 @@ from dissectreport.errors import WeightsError
 from dissectreport.models import published
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
 from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
 from tests.support.servers import Page, closed_port, serving
 
@@ -65,17 +66,14 @@ CATALOGUES = {
 ZOO = {name: entry for name, entry in read_catalogue(published.CATALOGUE).items() if entry.packaged is None}
 
 
-class Ear:
-    """Remembers what is said."""
+class Ear(Silent):
+    """Keeps the lines of a report."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def say(self, line: str) -> None:
         self.lines.append(line)
-
-    def progress(self, task: str, done: int, total: int, unit: str) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)

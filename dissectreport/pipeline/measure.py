@@ -76,8 +76,8 @@ def announce(run: Run, schedule: Schedule) -> None:
     run.reporter.say(size_line(run, schedule))
     if not run.costs.networks.repeats:
         run.reporter.say(
-            f"caution: {run.job.generator.name} gives other images the second time for the same latents: something in"
-            " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
+            f"caution: {run.job.generator.name} does not reproduce its images from the same latents: it uses"
+            " random noise or dropout, so another run gives different numbers; see `dissectreport check`"
         )
     run.reporter.begin(schedule)
 

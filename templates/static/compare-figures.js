@@ -171,13 +171,8 @@
       rows.map((row) => row.cells),
     );
   };
-  const strength = (chosen) =>
-    section(
-      "mean_activation",
-      texts.mean_activation,
-      key(chosen.members),
-      el("div", { class: "two tops" }, heaps(chosen), causes(chosen)),
-    );
+  const match = (chosen) =>
+    section("match", texts.match, key(chosen.members), el("div", { class: "two tops" }, heaps(chosen), causes(chosen)));
 
   Object.assign(comparison, {
     nameOf,
@@ -186,6 +181,6 @@
     alike,
     conceptsOf,
     headsOf,
-    figures: { concepts, depth, trend, strength },
+    figures: { concepts, depth, trend, match },
   });
 })(window.dissectreport.comparison);

@@ -136,7 +136,7 @@
       element("span", "chance_level", "chance " + app.share(label[CHANCE_LEVEL])),
     );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
-    lift.title = "IoU divided by the chance threshold";
+    lift.title = "IoU divided by the chance level";
     const threshold = element("span", "threshold", "threshold " + (label[THRESHOLD] === null ? "–" : label[THRESHOLD]));
     return [
       all,

@@ -31,9 +31,9 @@ def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int
     n, concepts = present.shape[:2]
     noise = rng.normal(0, 1, (n, units, side, side)).astype(np.float32)
     follows = rng.permutation(np.resize(np.arange(1, concepts), units))
-    mean_activation = rng.choice([0.0, 0.6, 1.5, 3.0], units, p=[0.15, 0.15, 0.35, 0.35])
+    strength = rng.choice([0.0, 0.6, 1.5, 3.0], units, p=[0.15, 0.15, 0.35, 0.35])
     soft = np.stack([pooled(present[:, c], side) for c in range(concepts)], 1)
-    maps = noise * 0.45 + mean_activation[None, :, None, None] * soft[:, follows]
+    maps = noise * 0.45 + strength[None, :, None, None] * soft[:, follows]
     maps[:, 2] = noise[:, 2] * 0.2 + np.linspace(1.5, -1, side)[None, :, None]
     maps[:, 3], maps[:, 4] = 0, maps[:, 5]
     return np.asarray(maps, np.float32)
@@ -308,13 +308,13 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
     layer, size = made.layers[-1], made.pictures.pixels.shape[1]
     most = [n for n in COUNTS if n <= layer.units]
     sizes = sorted({min(10, layer.units), min(20, layer.units)})
-    mean_activation = {"tree": 0.86, "door": 0.64, "sky": 0.12}
+    strength = {"tree": 0.86, "door": 0.64, "sky": 0.12}
     tables: dict[str, list[pd.DataFrame]] = {}
 
     def add(name: str, concept: str, **columns: Any) -> None:
         tables.setdefault(name, []).append(pd.DataFrame({"concept": concept, **columns}))
 
-    for concept, strongest in mean_activation.items():
+    for concept, strongest in strength.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
         best = "greedy" if concept == "tree" else "gradient"
         add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best=[best])
@@ -397,7 +397,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         )
     joined = {name: pd.concat(found, ignore_index=True) for name, found in tables.items()}
     pictures = {
-        concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(mean_activation)
+        concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(strength)
     }
     unit_pictures = {unit: made_ablated(seed + unit, "tree", (unit,), size, 2) for unit in (0, 1)}
     found = Interventions(

@@ -92,7 +92,7 @@ def ious_without_context(page: Page) -> list[str]:
         if len(chance_level) != 1 or not re.fullmatch(rf"(chance (level )?)?{NUMBER}", chance_level[0]):
             wrong.append(f"null {chance_level}")
     for number, (tag, _, above, own) in enumerate(page.elements):
-        bare = re.search(r"IoU\s*[<>]?0?\.\d", "".join(own))
+        bare = re.search(r"(?<!chance-corrected )IoU\s*[<>]?0?\.\d", "".join(own))
         boxed = any("agree" in page.classes(a) for a in [*above, number])
         holds = any("agree" in page.classes(i) for i, e in enumerate(page.elements) if number in e[2])
         if bare and tag != "script" and not boxed and not holds:
