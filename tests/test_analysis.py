@@ -274,7 +274,11 @@ def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor(
     table = concept_table(areas, halves, halves, words, {("", "band"): 0.9})
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
-    assert table.loc[1, "area"] == 0.25 and table.loc[1, "trained"] == 0.9 and np.isnan(table.loc[2, "trained"])
+    assert (
+        table.loc[1, "area"] == 0.25
+        and table.loc[1, "segmenter_iou"] == 0.9
+        and np.isnan(table.loc[2, "segmenter_iou"])
+    )
 
 
 def test_a_rule_without_halves_chooses_and_scores_the_position_only_mask_on_all_samples():

@@ -177,7 +177,8 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
         expect(page.locator("#others")).to_be_visible()
         for card in page.locator("#cards > .card:not([hidden]) .nums").all():
-            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".chance_level").count() == 1
+            counts = [card.locator(kind).count() for kind in ("data.iou", ".ci", ".chance_level")]
+            assert counts == [1, 1, 1]
         page.select_option("#sort", "iou")
         shown = numbers(page, "#cards > .card:not([hidden]) data.iou")
         assert shown == sorted(shown, reverse=True)

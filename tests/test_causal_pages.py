@@ -56,7 +56,7 @@ def rows(path: Path, caption: str) -> list[list[str]]:
     return [
         [
             re.sub(r"\s+", " ", unescape(re.sub(r"<.*?>", "", cell, flags=re.S))).strip()
-            for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
+            for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.S)
         ]
         for row in cut
     ]

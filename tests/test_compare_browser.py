@@ -249,7 +249,8 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
         assert cards.count() == 2
         assert concept in page.locator("#concept option:checked").inner_text()
         for card in page.locator("#best .nums").all():
-            assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".chance_level").count() == 1
+            counts = [card.locator(kind).count() for kind in ("data.iou", ".ci", ".chance_level")]
+            assert counts == [1, 1, 1]
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
         page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
         page.locator("#best .card").first.click()

@@ -31,6 +31,7 @@ from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan
+from dissectreport.run.rules import rule_named
 from dissectreport.segmenters import colour
 from dissectreport.worker.loaded_networks import Models, Source
 
@@ -172,7 +173,7 @@ def test_a_normalisation_that_cannot_be_is_refused(
 
 
 def test_more_samples_than_images_are_refused(small: Path) -> None:
-    with pytest.raises(FolderError, match="the folder small has 20 images; --samples at most 20"):
+    with pytest.raises(FolderError, match="the folder small has 20 images; --samples must be at most 20"):
         reader(small).latents(1, 16, 5)
 
 
@@ -231,7 +232,7 @@ def test_by_default_as_many_are_measured_as_there_are_and_it_is_said(small: Path
 
 
 def test_more_than_there_are_is_refused_when_it_was_asked_for(small: Path) -> None:
-    with pytest.raises(BadOption, match="colours has 20 images; --samples at most 20, not 21"):
+    with pytest.raises(BadOption, match="colours has 20 images; --samples must be at most 20, not 21"):
         prepare.prepare(Options(model(small), samples=21, device="cpu"))
     result = CliRunner().invoke(app, ["measure", model(small), "--samples", "21"])
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
@@ -241,7 +242,9 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     folder = paint(tmp_path / "some", 12)
     cut(folder / "0003.png")
     heard = Heard()
-    with pytest.raises(BadOption, match="has 11 images, beside 1 that cannot be read; --samples at most 11, not 12"):
+    with pytest.raises(
+        BadOption, match="has 11 images, and 1 that cannot be read; --samples must be at most 11, not 12"
+    ):
         prepare.without_unreadable_images(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
     assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
     assert prepare.without_unreadable_images(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
@@ -369,21 +372,12 @@ def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_
     assert again.drawn == own.drawn and load_dissection("planted", cache=cache).trust[0].source == "drawn"
 
 
-def test_real_images_that_were_kept_among_the_pictures_are_still_shown(tmp_path: Path) -> None:
-    record, _ = beside(tmp_path, None)
-    held = store.Store(tmp_path / "measurements" / record.drawn).load("drawn")
-    store.Store(tmp_path / "measurements" / record.pictures).save("drawn", held)
-    replace(record, drawn="").save(tmp_path)
-    shown = load_dissection("planted", cache=tmp_path).trust[0]
-    assert shown.source == "drawn" and np.array_equal(shown.images, held["images"])
-
-
 def test_a_reference_that_cannot_be_read_is_one_line_before_anything_is_measured(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app, ["build", "planted", "--reference", str(tmp_path / "none"), "--cache", str(tmp_path / "cache")]
     )
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
-    assert re.search(r"there is no folder .*none; name one with images", result.stderr)
+    assert re.search(r"there is no folder .*none; name a folder with images", result.stderr)
     assert not (tmp_path / "cache").exists()
 
 
@@ -409,5 +403,5 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
         def __call__(self, z: Tensor) -> Tensor:
             return self.own(z)
 
-    samples, plan = prepare.resolve_samples(Plan("a", "b"), Options("few"), Few())
+    samples, plan = prepare.resolve_samples(Plan("a", "b"), rule_named("corrected"), Options("few"), Few())
     assert (samples, plan.pilot) == (10, 10)

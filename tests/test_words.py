@@ -101,7 +101,7 @@ def test_without_words_the_error_shows_how_to_give_some() -> None:
 
 
 def test_a_phrase_longer_than_the_network_reads_is_refused(folder: Path) -> None:
-    with pytest.raises(BadOption, match=r"is too long: 9\d tokens, and the network reads 60"):
+    with pytest.raises(BadOption, match=r"is too long: 9\d tokens, but the network reads 60"):
         load(f"{folder}:{'x' * 80}")
 
 
