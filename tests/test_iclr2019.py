@@ -40,7 +40,7 @@ def read(seed):
 @pytest.fixture(scope="module")
 def judged():
     """Activations, labels and thresholds of the samples that are judged (seed 1)."""
-    cuts, zero = fixture()["thresholds"][:, None], np.zeros(UNITS)
+    cuts, zero = fixture()["levels"][:, None], np.zeros(UNITS)
     labels = torch.from_numpy(fixture()["segmentation"].astype(np.int64))
     return read(1), labels, ExactThresholds(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
 
