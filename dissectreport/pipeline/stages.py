@@ -25,7 +25,7 @@ from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_artifacts, no_interventions
 from dissectreport.pipeline.tasks import Task
-from dissectreport.report.common.site_options import Drawing
+from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
 from dissectreport.run.engine import Workers
 
@@ -173,7 +173,7 @@ class Pages:
 
     out: Path
     site_limit: int
-    drawing: Drawing
+    settings: SiteSettings
     workers: Workers
     """Processes that render."""
 
@@ -185,7 +185,7 @@ class Pages:
         """The site, written."""
         cache = run.job.options.cache
         written = write_site_of(
-            product.measured, self.out, cache, run.reporter, self.site_limit, self.drawing, self.workers
+            product.measured, self.out, cache, run.reporter, self.site_limit, self.settings, self.workers
         )
         return replace(product, written=written)
 

@@ -62,7 +62,7 @@ class Dissected:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredArtifacts:
     """Everything that was measured, read."""
 
     record: ArtifactRecord
@@ -151,12 +151,12 @@ def _features(reader: Reader, at: FeatureFolder) -> NDArray[np.float32]:
     return reader.total(at.folder, at.images, at.shard, Features).values
 
 
-def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Measured:
+def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _MeasuredArtifacts:
     real = _features(reader, record.real)
     scale = Scale.published(real.shape[1]) if record.is_published else Scale.of(real)
     reference = Reference.of(real, scale)
     rows = scale(_features(reader, record.dissected))
-    return _Measured(
+    return _MeasuredArtifacts(
         record=record,
         reference=reference,
         realism=RealismSides(reference.features, scale(_features(reader, record.generated))),
@@ -178,7 +178,7 @@ def _areas(dissected: Dissected, images: int) -> Ints:
     return np.stack([columns.get(number, nothing) for number in dissected.concepts], axis=1)
 
 
-def _units(measured: _Measured) -> pd.DataFrame:
+def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
     estimate, mean_activation = measured.plan.estimate, measured.plan.mean_activation
     units = len(estimate)
     rank = np.empty(units, np.int64)
@@ -221,7 +221,7 @@ def _over(values: Floats, whole: float) -> Floats:
     return values / whole if whole > 0 else np.full(len(values), np.nan)
 
 
-def _of_tests(measured: _Measured) -> dict[str, Floats]:
+def _of_tests(measured: _MeasuredArtifacts) -> dict[str, Floats]:
     """Columns of the tested units."""
     tests = measured.tests
     return {
@@ -252,7 +252,7 @@ def _images_on(dissected: Dissected) -> Floats:
     return np.where(np.isfinite(dissected.thresholds), shares, np.nan)
 
 
-def _quality(measured: _Measured) -> pd.DataFrame:
+def _quality(measured: _MeasuredArtifacts) -> pd.DataFrame:
     before, marked = measured.qualities.before, measured.marked
     rows = _quality_rows("real", 0, measured.qualities.real) + _quality_rows("before", 0, before)
     for size, quality in sorted(measured.qualities.ablated.items()):
@@ -278,7 +278,7 @@ def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQua
     return rows
 
 
-def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
+def _curve(measured: _MeasuredArtifacts, reader: Reader) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, those marked, and random ones, on the same latents."""
     record = measured.record
     random, count = reader.read(record.random_sets, RandomSets), record.random_scored.images
@@ -302,13 +302,13 @@ def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "change", "change_low", "change_high"])
 
 
-def _changes(measured: _Measured, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
+def _changes(measured: _MeasuredArtifacts, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
     """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
     distance, changes = kernel_changes(measured.held_out, variants)
     return [(float(distance.value), change) for change in changes]
 
 
-def _choice(measured: _Measured) -> pd.DataFrame:
+def _choice(measured: _MeasuredArtifacts) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, on the latents that select how many a repair ablates."""
     selected, record = measured.size_changes.selected_size(), measured.record
     rows: list[Row] = []
@@ -322,7 +322,7 @@ def _choice(measured: _Measured) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _agreement(measured: _Measured) -> pd.DataFrame:
+def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     estimate, measured_effect = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
     found = spearman(estimate, measured_effect)
     low, high = spearman_interval(found, len(measured_effect))
@@ -330,7 +330,9 @@ def _agreement(measured: _Measured) -> pd.DataFrame:
     return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
 
 
-def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]) -> pd.DataFrame:
+def _images(
+    measured: _MeasuredArtifacts, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]
+) -> pd.DataFrame:
     parts = []
     for kind, shown in pictures.items():
         rows = measured.reference.scale(shown.features)
@@ -340,7 +342,7 @@ def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspect
     return pd.concat(parts, ignore_index=True)
 
 
-def _on(measured: _Measured, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
+def _on(measured: _MeasuredArtifacts, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
     """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
     mean_activation = np.maximum(measured.plan.mean_activation[list(suspected)], 1e-12)
     found = []
@@ -369,7 +371,7 @@ def _settings(record: ArtifactRecord) -> dict[str, Any]:
     }
 
 
-def _notes(measured: _Measured) -> tuple[str, ...]:
+def _notes(measured: _MeasuredArtifacts) -> tuple[str, ...]:
     record, before = measured.record, measured.qualities.before.measures
     scored, real = record.scored.images, record.real_images
     found = [too_few_for_covariance(scored, measured.reference.features.shape[1])]

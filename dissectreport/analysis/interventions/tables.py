@@ -211,7 +211,7 @@ def interventions(
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
     removed = Removed.of(measured.plan.sets(), measured.paired)
-    tables = Tables(key, budget, measured.plan, removed, measured.first, vocabulary)
+    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, vocabulary)
     concepts = tables.concepts(measured.areas)
     pictures, units = _pictures(record, measured, reader, vocabulary)
     shown = next(iter(pictures.values()))
@@ -245,7 +245,7 @@ def interventions(
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredInterventions:
     """Everything that was measured, read."""
 
     plan: AblationPlan
@@ -255,14 +255,14 @@ class _Measured:
     insertions: Insertions
 
 
-def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _Measured:
+def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _MeasuredInterventions:
     budget = record.budget
     ablations = record.ablations, budget.samples, EDIT_BATCH
     gradients = record.gradients, budget.gradients, EDIT_BATCH
     insertions = record.insertions, budget.context_samples, EDIT_BATCH
     for folder in (ablations, gradients, insertions):
         reader.devices(*folder, mixed_devices)
-    return _Measured(
+    return _MeasuredInterventions(
         plan=reader.read(record.plan, AblationPlan),
         paired=list(reader.stats(*ablations, Paired)),
         areas=reader.total(*ablations, Areas),
@@ -271,7 +271,7 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
     )
 
 
-def _notes(tables: Tables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
+def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """What a reader should know before believing the numbers."""
     found = [
         f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
@@ -299,7 +299,7 @@ def _number(value: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Tables:
+class InterventionTables:
     """The tables of a layer's interventions."""
 
     key: InterventionKey
@@ -578,7 +578,7 @@ def _ends(name: str, jack: Jackknife) -> dict[str, float]:
 
 
 def _pictures(
-    record: InterventionRecord, measured: _Measured, reader: Reader, vocabulary: pd.DataFrame
+    record: InterventionRecord, measured: _MeasuredInterventions, reader: Reader, vocabulary: pd.DataFrame
 ) -> tuple[dict[str, ConceptPictures], dict[int, Ablated]]:
     concepts = {}
     for k, number in enumerate(record.key.concepts):

@@ -17,7 +17,7 @@ from dissectreport.report.html.frame import Frame
 
 
 @dataclass(frozen=True)
-class Shade:
+class ConceptChange:
     """A concept's colour in the segmentation, and its share of an image before and after."""
 
     concept: str
@@ -38,7 +38,7 @@ class AblatedImage:
     unseen: str
     area_before: float
     area_after: float
-    shades: tuple[Shade, ...]
+    shades: tuple[ConceptChange, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _shades(
     unseen: np.ndarray[Any, Any],
     colours: images.Bytes,
     most: int = 6,
-) -> tuple[Shade, ...]:
+) -> tuple[ConceptChange, ...]:
     """The concept and the most others that cover an image, before or after, in the colours of the picture."""
     names = site.dissection.vocabulary["concept"].tolist()
     before, after = (
@@ -112,7 +112,9 @@ def _shades(
     covered[0] = 0.0
     ranking = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
     chosen = ([number] if number else []) + ranking[: most - 1]
-    return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
+    return tuple(
+        ConceptChange(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen
+    )
 
 
 def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures) -> tuple[Insertion, ...]:

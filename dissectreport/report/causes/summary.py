@@ -13,7 +13,7 @@ from dissectreport.analysis.results.dissection import Layer
 from dissectreport.analysis.results.interventions import COLUMNS, ORDERS, Interventions
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import RANDOM, Curve, order_mark, order_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import interval, removed, with_interval
@@ -55,7 +55,7 @@ def point_of(row: Any, name: str) -> Point:
 class Studied:
     """One concept, by all that the tables say of it."""
 
-    concept: Concept
+    concept: NamedConcept
     area: float
     images: int
     best: str
@@ -98,7 +98,7 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
     agreement = next(iter(rows_for(interventions.agreement, concept)), None)
     nothing = Point(math.nan, math.nan, math.nan)
     return Studied(
-        concept=Concept.of(row),
+        concept=NamedConcept.of(row),
         area=float(row.area),
         images=int(row.images),
         best=best,

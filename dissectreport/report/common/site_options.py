@@ -59,7 +59,7 @@ def detail_named(name: str) -> Detail:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SiteSettings:
     """What a site depends on besides the results."""
 
     detail: Detail = DETAILS[0]
@@ -78,7 +78,7 @@ class Drawing:
 
 NOWHERE = "none"
 """What takes a site's address away again."""
-PLAIN = Drawing()
+PLAIN = SiteSettings()
 
 
 def checked_address(given: str) -> str:

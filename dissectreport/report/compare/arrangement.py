@@ -92,14 +92,14 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ComparedModels:
     """What is compared: the first member against each other one."""
 
     site: SiteModels
     members: tuple[Member, ...]
 
     @classmethod
-    def of(cls, site: SiteModels, homes: Sequence[str], layers: Sequence[str]) -> Subject:
+    def of(cls, site: SiteModels, homes: Sequence[str], layers: Sequence[str]) -> ComparedModels:
         """Models of a site by a layer each; '' takes the layer that the first model leads with."""
         parts = [model_part(site, home) for home in homes]
         names = leading(parts) if not any(layers) else layers

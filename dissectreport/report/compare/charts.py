@@ -185,14 +185,14 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConceptLanes:
     """One concept in every model."""
 
     name: str
     lanes: tuple[Lane, ...]
 
 
-def rows_chart(name: str, title: str, description: str, rows: Sequence[Row], marks: Axis) -> Markup:
+def rows_chart(name: str, title: str, description: str, rows: Sequence[ConceptLanes], marks: Axis) -> Markup:
     """A row for each concept, with a lane for each model."""
     tall = LANE * max((len(row.lanes) for row in rows), default=1) + GAP
     floor = TOP + tall * len(rows)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
 )
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare.charts import MOST, signs
@@ -30,9 +30,9 @@ class Entry:
     href: str
     band: str
     leading: Mapping[str, Any]
-    random_directions: Count | None
-    count: Count
-    categories: tuple[tuple[str, str, Count], ...]
+    random_directions: InterpretableCount | None
+    count: InterpretableCount
+    categories: tuple[tuple[str, str, InterpretableCount], ...]
     """Category, its mark, and the leading layer's units by their label within it."""
 
     @property
@@ -113,7 +113,9 @@ def _entry(around: Frame, one: Summary) -> Entry:
         href=around.to(f"{one.home}/index.html"),
         band=around.to(one.band),
         leading=leading,
-        random_directions=Count.of_json(random_directions) if random_directions else None,
-        count=Count.of_json(leading["measured"]),
-        categories=tuple((c, mark_of(c), Count.of_json(n)) for c, n in leading.get("categories", {}).items()),
+        random_directions=InterpretableCount.of_json(random_directions) if random_directions else None,
+        count=InterpretableCount.of_json(leading["measured"]),
+        categories=tuple(
+            (c, mark_of(c), InterpretableCount.of_json(n)) for c, n in leading.get("categories", {}).items()
+        ),
     )

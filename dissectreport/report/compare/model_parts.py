@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.analysis.comparison.pairs import checkpoint_series, corresponding_images, training_progress
-from dissectreport.analysis.comparison.profiles import SHOWN, Best, Concept, Count, Estimate, LayerProfile, Profile
+from dissectreport.analysis.comparison.profiles import (
+    SHOWN,
+    Best,
+    ConceptKey,
+    Estimate,
+    LayerProfile,
+    Profile,
+    UnitCount,
+)
 from dissectreport.report.compare import charts
 from dissectreport.report.compare.scales import Scales
 from dissectreport.report.compare.sentences import Sentence, layer_sentence
@@ -25,7 +33,7 @@ from dissectreport.report.html.numbers import DASH, Agreement, count, percent, r
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def key_of(concept: Concept) -> str:
+def key_of(concept: ConceptKey) -> str:
     """A concept as files and addresses name it."""
     name, category = concept
     return f"{category}/{name}"
@@ -211,7 +219,7 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _area(profile: Profile, concept: Concept) -> str:
+def _area(profile: Profile, concept: ConceptKey) -> str:
     return percent(profile.areas[concept].value) if concept in profile.areas else DASH
 
 
@@ -222,9 +230,9 @@ def _rank(layer: LayerProfile) -> tuple[float, float]:
     return labels, units
 
 
-def _counts(layer: LayerProfile, control: str) -> Count:
+def _counts(layer: LayerProfile, control: str) -> UnitCount:
     unknown = Estimate(math.nan, math.nan, math.nan)
-    return layer.counts.get(control, Count(unknown, unknown))
+    return layer.counts.get(control, UnitCount(unknown, unknown))
 
 
 def _shares(layer: LayerProfile, control: str) -> Estimate:
@@ -309,7 +317,7 @@ def _category(counts: Mapping[str, Estimate]) -> str:
     return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
 
 
-def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPart:
+def _concept(layer: LayerProfile, concept: ConceptKey, scales: Scales) -> ConceptPart:
     units, highest = layer.of(concept), scales.units[concept[1]]
     share_of = Estimate(*(end / layer.units for end in (units.measured.value, units.measured.low, units.measured.high)))
     return ConceptPart(

@@ -14,9 +14,8 @@ from dissectreport.analysis.comparison.profiles import (
     UNKNOWN,
     Best,
     Causes,
-    Concept,
+    ConceptKey,
     ConceptUnits,
-    Count,
     Effect,
     Estimate,
     LayerProfile,
@@ -24,6 +23,7 @@ from dissectreport.analysis.comparison.profiles import (
     Profile,
     Quality,
     Training,
+    UnitCount,
     profile_of,
 )
 from dissectreport.errors import OutputError
@@ -122,7 +122,7 @@ def _figure(estimate: Estimate, digits: int = DIGITS) -> list[float | int | None
     return [_number(end, digits) for end in (estimate.value, estimate.low, estimate.high)]
 
 
-def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain:
+def _layer(layer: LayerProfile, folder: str, at: Mapping[ConceptKey, int]) -> Plain:
     return {
         "name": layer.name,
         "folder": folder,
@@ -155,7 +155,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain
     }
 
 
-def _causes(causes: Causes, at: Mapping[Concept, int]) -> Plain:
+def _causes(causes: Causes, at: Mapping[ConceptKey, int]) -> Plain:
     return {
         "layer": causes.layer,
         "samples": causes.samples,
@@ -239,13 +239,13 @@ def _effect(row: Sequence[Any]) -> Effect:
     return Effect(row[1], row[2], _read(row[3:6]), _read(row[6:9]), _read(row[9:12]))
 
 
-def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
+def _read_layer(values: Plain, names: Sequence[ConceptKey]) -> LayerProfile:
     return LayerProfile(
         name=values["name"],
         units=values["units"],
         height=values["size"][0],
         width=values["size"][1],
-        counts={name: Count(_read(units), _read(concepts)) for name, (units, concepts) in values["counts"].items()},
+        counts={name: UnitCount(_read(units), _read(concepts)) for name, (units, concepts) in values["counts"].items()},
         categories={
             category: {control: _read(ends) for control, ends in counts.items()}
             for category, counts in values["categories"].items()

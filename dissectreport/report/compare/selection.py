@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dissectreport.errors import BadOption, OutputError, UnknownName
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.compare.arrangement import Subject
+from dissectreport.report.compare.arrangement import ComparedModels
 from dissectreport.report.compare.charts import MOST
 from dissectreport.report.compare.profile_files import read_sited
 from dissectreport.report.compare.site_models import SiteModels
@@ -20,7 +20,7 @@ from dissectreport.report.html.places import COMPARISONS, OLD
 
 def chosen(
     out: Path, summaries: Sequence[Summary], compared: SiteModels, models: Sequence[str], layers: Sequence[str]
-) -> Subject:
+) -> ComparedModels:
     """The models of the site at `out` that are called so; `layers` has a layer for all, one for each, or none."""
     if not summaries:
         raise OutputError(f"there is no model in {out}; build one with `dissectreport build`, or name it with --out")
@@ -44,7 +44,7 @@ def chosen(
         known = [one.name for one in profile.layers]
         if layer and layer not in known:
             raise UnknownName.of(f"layer on the pages of {profile.title}:", layer, known)
-    subject = Subject.of(compared, homes, each)
+    subject = ComparedModels.of(compared, homes, each)
     twice = next((m for i, m in enumerate(subject.members) if m.label in subject.labels[:i]), None)
     if twice is not None:
         raise BadOption(
@@ -78,7 +78,7 @@ def kept(out: Path) -> dict[str, str]:
     return pages
 
 
-def place(out: Path, subject: Subject) -> Path:
+def place(out: Path, subject: ComparedModels) -> Path:
     """Where the page of a choice goes if nobody says."""
     words = [member.sited.home for member in subject.members]
     folders = [member.folder for member in subject.members]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dissectreport.analysis.comparison.differences import Scale
+from dissectreport.analysis.comparison.differences import UnitScale
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.report.html.numbers import DASH, count
 
@@ -48,7 +48,7 @@ def format_difference(difference: Estimate, format_value: Format = count) -> str
 class UnitFormat:
     """How numbers of units are written: counts, or so many of each hundred."""
 
-    scale: Scale
+    scale: UnitScale
 
     @property
     def per(self) -> str:

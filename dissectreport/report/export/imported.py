@@ -21,7 +21,7 @@ from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.html.names import safe_name, safe_names
 from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
@@ -42,7 +42,7 @@ class OldCard:
     """An imported unit."""
 
     unit: OldUnit
-    concept: Concept
+    concept: NamedConcept
     strip: str
     """'' where there is no image."""
     width: int
@@ -58,7 +58,7 @@ class OldLayerPage:
     layer: str
     cards: tuple[OldCard, ...]
     interpretable: int
-    labels: tuple[tuple[Concept, int], ...]
+    labels: tuple[tuple[NamedConcept, int], ...]
     """The labels of interpretable units, each with its number of units."""
     csv: str
     json: str
@@ -181,7 +181,7 @@ def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
     def card(one: OldUnit) -> OldCard:
         strip = strips.get(one.unit)
         place = page.to(places.strip(layer.name, one.unit)) if strip else ""
-        return OldCard(one, Concept(one.concept, one.category), place, strip.width if strip else 0)
+        return OldCard(one, NamedConcept(one.concept, one.category), place, strip.width if strip else 0)
 
     return OldLayerPage(
         page,
@@ -189,7 +189,7 @@ def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
         layer.name,
         tuple(card(one) for one in ordered),
         sum(one.interpretable for one in layer.units),
-        tuple((Concept(*names), units) for names, units in named.most_common()),
+        tuple((NamedConcept(*names), units) for names, units in named.most_common()),
         *(page.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
     )
 

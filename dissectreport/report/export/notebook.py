@@ -24,7 +24,7 @@ from dissectreport.report.common.model import rows_of
 from dissectreport.report.common.rendering import environment
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.common.unit_cards import STRIP
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.names import safe_names
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.html.places import TAKEN, Places
@@ -38,7 +38,7 @@ _HEIGHT = 64
 """Of a strip in a view, in pixels: a notebook keeps what it shows."""
 
 
-class Tables(Mapping[str, pd.DataFrame]):
+class NotebookTables(Mapping[str, pd.DataFrame]):
     """Tables by name, each read when it is first asked for."""
 
     def __init__(self, of: str, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
@@ -96,7 +96,7 @@ class LayerReport:
     """One layer: its tables by the names of their downloads, and its units by number."""
 
     name: str
-    tables: Tables
+    tables: NotebookTables
     picture: Callable[[int], Image.Image]
 
     @property
@@ -155,7 +155,7 @@ class Report:
     samples: int
     segmenter: str
     layers: Mapping[str, LayerReport]
-    tables: Tables
+    tables: NotebookTables
     """Of the whole model: concepts and layers."""
     dissection: Dissection | None = None
     """All that was measured; None where only a site is there."""
@@ -202,11 +202,11 @@ def of_dissection(dissection: Dissection) -> Report:
     )
 
 
-def _tables_in_memory(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> Tables:
+def _tables_in_memory(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> NotebookTables:
     def reader(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:
         return lambda: table.reset_index(drop=True)
 
-    return Tables(layer or "the model", {name: reader(t) for (name, of), t in every.items() if of == layer})
+    return NotebookTables(layer or "the model", {name: reader(t) for (name, of), t in every.items() if of == layer})
 
 
 def is_site(folder: Path) -> bool:
@@ -256,7 +256,7 @@ def _from_files(site: Path, one: Summary) -> Report:
     )
 
 
-def _tables_in_files(site: Path, places: Places, layer: str | None) -> Tables:
+def _tables_in_files(site: Path, places: Places, layer: str | None) -> NotebookTables:
     """The tables of a layer that lie in a site, or those of the model."""
     folders = sorted(places.layers.values(), key=len, reverse=True)
     wanted = "" if layer is None else places.layers[layer]
@@ -265,7 +265,7 @@ def _tables_in_files(site: Path, places: Places, layer: str | None) -> Tables:
         owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
         if owner == wanted and path.stem != "provenance":
             readers[path.stem.removeprefix(f"{owner}-")] = _reader(path)
-    return Tables(layer or "the model", readers)
+    return NotebookTables(layer or "the model", readers)
 
 
 def _reader(path: Path) -> Callable[[], pd.DataFrame]:
@@ -295,10 +295,10 @@ def _open_image(path: Path) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class Row:
+class UnitRow:
     """A unit in a view."""
 
-    concept: Concept
+    concept: NamedConcept
     interpretable: bool
     agreement: Agreement
     threshold: float
@@ -306,10 +306,10 @@ class Row:
     strip: str
 
 
-def _row(unit: Unit) -> Row:
+def _row(unit: Unit) -> UnitRow:
     facts = unit.facts
-    return Row(
-        Concept.of(facts),
+    return UnitRow(
+        NamedConcept.of(facts),
         bool(facts["interpretable"]),
         Agreement.of(facts),
         float(facts["threshold"]),

@@ -15,7 +15,7 @@ from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
-from dissectreport.report.common.site_options import CAP, DETAILS, Drawing, with_detail
+from dissectreport.report.common.site_options import CAP, DETAILS, SiteSettings, with_detail
 from dissectreport.report.export.bundle import Binding, Leaf, as_data, key_of, leaf
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets, templates_folder
@@ -77,7 +77,7 @@ def single_file(dissection: Dissection, cap: int = CAP, progress: Progress | Non
     """
     assets, shared = load_assets()
     shown = replace(with_detail(dissection, _ONE_FILE), notes=dissection.notes)
-    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_ONE_FILE))
+    site = Site(shown, Places.of(shown, unit_pages=False), assets, SiteSettings(_ONE_FILE))
     files = gather(site, progress)
     frame = site.frame(
         site.places.page("index"), dissection.title, f"Which concepts the units of {dissection.title} match."

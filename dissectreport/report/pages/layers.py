@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
     Site,
     above_chance,
     counts,
@@ -53,10 +53,10 @@ class LayerPage:
     beside: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
     held_out: int
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     chart: Markup
     bars: tuple[charts.BarGroup, ...]
-    by_category: tuple[tuple[str, str, Mapping[str, Count]], ...]
+    by_category: tuple[tuple[str, str, Mapping[str, InterpretableCount]], ...]
     """Category, its mark and the counts of the labels within it, by control."""
     cards: tuple[Card, ...]
     data: Mapping[str, Any]
@@ -172,7 +172,7 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
     return tuple(groups)
 
 
-def _heading(by_control: Mapping[str, Count]) -> tuple[str, str]:
+def _heading(by_control: Mapping[str, InterpretableCount]) -> tuple[str, str]:
     """'31 units [29, 34]', and the controls: 'random directions 28 · untrained 3 · chance level 0'."""
     own = by_control["measured"]
     head = f"{plural(own.units, 'unit')} {interval(own.units_low, own.units_high, count)}"

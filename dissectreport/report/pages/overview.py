@@ -15,7 +15,7 @@ from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
     Site,
     above_chance,
     counts,
@@ -26,7 +26,7 @@ from dissectreport.report.common.model import (
 )
 from dissectreport.report.common.wording import Wording, against_directions, below_position
 from dissectreport.report.html.charts import Point, Series, over_layers
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
@@ -39,12 +39,12 @@ class Within:
 
     category: str
     mark: str
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     css: Mapping[str, str]
     """Positions of bar, interval and random directions, as a percentage of the layer."""
 
     @classmethod
-    def of(cls, category: str, mark: str, by_control: Mapping[str, Count]) -> Within:
+    def of(cls, category: str, mark: str, by_control: Mapping[str, InterpretableCount]) -> Within:
         """From the counts by control."""
         own = by_control["measured"].as_share()
         positions = {"units": own.value, "low": own.low, "span": own.high - own.low}
@@ -55,18 +55,18 @@ class Within:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class OverviewLayer:
     """A layer on the overview."""
 
     name: str
     href: str
     units: int
     size: str
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     within: tuple[Within, ...]
     strip: str
     unit: int
-    concept: Concept
+    concept: NamedConcept
     unit_href: str
     agreement: Agreement | None
 
@@ -86,7 +86,7 @@ class OverviewPage:
     beside: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
     held_out: int
-    leading: LayerRow
+    leading: OverviewLayer
     within: int
     """Different concepts when every unit counts by its label in each category."""
     random_directions: float | None
@@ -99,10 +99,10 @@ class OverviewPage:
     band_size: int
     reads: bool
     """Whether the images are read, not generated."""
-    rows: tuple[LayerRow, ...]
+    rows: tuple[OverviewLayer, ...]
     chart_units: Markup
     chart_concepts: Markup
-    highlights: tuple[LayerRow, ...]
+    highlights: tuple[OverviewLayer, ...]
     lookup: str
     grid: ConceptGrid
     causes: Teaser | None
@@ -168,7 +168,9 @@ def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     return against_directions(units, random_directions, of, *_difference(layers, units - random_directions, pairs))
 
 
-def _difference(layers: Sequence[Layer], value: float, pairs: Sequence[tuple[Count, Count]]) -> tuple[float, float]:
+def _difference(
+    layers: Sequence[Layer], value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
+) -> tuple[float, float]:
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({"measured", "random_directions"} <= set(layer.resampled) for layer in layers):
         spread = sum(layer.resampled["measured"] - layer.resampled["random_directions"] for layer in layers)
@@ -191,9 +193,9 @@ def band_size(dissection: Dissection) -> int:
     return min(HEAD, len(dissection.pictures.numbers))
 
 
-def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> LayerRow:
+def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> OverviewLayer:
     best = row if row is not None else next(iter(rows_of(leading_units(layer))))
-    return LayerRow(
+    return OverviewLayer(
         name=layer.name,
         href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
@@ -202,13 +204,13 @@ def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> Layer
         within=tuple(Within.of(*row) for row in counts_by_category(site, layer)),
         strip=frame.to(site.places.strip(layer.name, int(best.unit))),
         unit=int(best.unit),
-        concept=Concept.of(best),
+        concept=NamedConcept.of(best),
         unit_href=frame.to(site.places.unit(layer.name, int(best.unit))),
         agreement=Agreement.of(best) if not math.isnan(best.iou) else None,
     )
 
 
-def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[LayerRow, ...]:
+def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer, ...]:
     """The strongest unit of each concept, the categories in turn."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
@@ -225,7 +227,7 @@ def _layer_chart(dissection: Dissection, units: bool) -> Markup:
     controls = list(dict.fromkeys(c for one in per_layer for c in one))
     gap = Point(math.nan, math.nan, math.nan)
 
-    def point(one: dict[str, Count], control: str) -> Point:
+    def point(one: dict[str, InterpretableCount], control: str) -> Point:
         if control not in one:
             return gap
         return one[control].as_share() if units else one[control].as_concepts()

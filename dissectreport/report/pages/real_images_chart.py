@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.report.html.charts import Point, linear, short
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.numbers import percent
 from dissectreport.report.html.svg import drawing, line, tag, text
 
@@ -21,7 +21,7 @@ FARTHEST = 5
 class RatioRow:
     """A concept's ratio of generated to real, and both shares."""
 
-    concept: Concept
+    concept: NamedConcept
     ratio: Point
     real: float
     generated: float

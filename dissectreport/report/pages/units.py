@@ -20,7 +20,7 @@ from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
 from dissectreport.report.html import charts
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, percent
 
@@ -49,7 +49,7 @@ class ExampleGroup:
 class PairRow:
     """A concept, and the unit's IoU with it."""
 
-    concept: Concept
+    concept: NamedConcept
     agreement: Agreement
     on_fraction: float
     tested: bool
@@ -88,7 +88,7 @@ class UnitPage:
     chart_curve: Markup
     curve: Mapping[str, Any] | None
     curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
-    curve_concepts: tuple[Concept, ...]
+    curve_concepts: tuple[NamedConcept, ...]
     curve_banded: bool
     """Whether the IoU of the curve has an interval at every threshold; without one it is not printed."""
     numbers: str
@@ -211,7 +211,7 @@ def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
 
 def _pair(row: Any) -> PairRow:
     on_fraction = float(getattr(row, "on_fraction", math.nan))
-    return PairRow(Concept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
+    return PairRow(NamedConcept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
 
 
 def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
@@ -267,10 +267,10 @@ def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) ->
     )
 
 
-def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Concept, charts.Trace]]:
+def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[NamedConcept, charts.Trace]]:
     """IoU and chance level by threshold, for each concept of the unit's curve."""
     curves, known = layer.curves, rows_of(vocabulary)
-    concepts = [(i, Concept.of(known[c])) for i, c in enumerate(curves.concepts[unit].tolist()) if c > 0]
+    concepts = [(i, NamedConcept.of(known[c])) for i, c in enumerate(curves.concepts[unit].tolist()) if c > 0]
     return [
         (
             concept,
@@ -286,7 +286,9 @@ def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Con
     ]
 
 
-def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept, charts.Trace]], one: Card) -> Markup:
+def _curve_chart(
+    name: str, layer: Layer, unit: int, traces: list[tuple[NamedConcept, charts.Trace]], one: Card
+) -> Markup:
     return charts.curve(
         "chart-curve",
         f"IoU of {name} at every threshold",

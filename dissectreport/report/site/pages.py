@@ -45,7 +45,7 @@ def model_files(site: Site) -> Files:
         files |= _artifact_pages(site, dissection.artifacts)
     if dissection.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, dissection.reality))
-    if site.drawing.base_url:
+    if site.settings.base_url:
         files[places.card] = card(site)
     files[places.data("provenance", "json")] = as_json_file(asdict(dissection.provenance))
     return files | {places.data(COMPARE, "json"): profile_file(site)}
@@ -116,6 +116,6 @@ def unit_files(site: Site, number: int, first: int, end: int) -> Files:
     files: Files = {}
     for unit in range(first, end):
         files |= unit_pictures(site, layer, unit, float(rows.table[unit].threshold))
-        if site.drawing.detail.unit_pages:
+        if site.settings.detail.unit_pages:
             files[site.places.unit(layer.name, unit)] = render("unit.html", unit_page(site, layer, rows, unit))
     return files
