@@ -153,7 +153,7 @@ def test_reports_are_drawn_without_torch() -> None:
 
 
 def test_no_two_public_classes_share_a_name() -> None:
-    """Training is excepted: each of its recipes, for a generator and for a segmenter, has its own `Recipe` and `Run`."""
+    """Training is excepted: its generator and its segmenter have a `Recipe` and a `Run` each."""
     places: dict[str, list[str]] = {}
     for path in architecture.sources():
         for node in architecture.tree(path).body if architecture.part(path) != "training" else ():

@@ -53,7 +53,7 @@ from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
 from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
@@ -303,7 +303,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     model = EditedModel(source.models(), key)
     made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
-    sides = diagnose.RealismSets(real, made, Scale.of(real))
+    sides = diagnose.RealismSets(real, made, FeatureScale.of(real))
     found = diagnose.make_realism_effects(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(model.networks.device)

@@ -19,7 +19,7 @@ from dissectreport.analysis.artifacts.quality import (
 from dissectreport.analysis.common.halves import Halved, balanced, hadamard, whole_and_halves
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.errors import BadOption
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 
 N, D = 120, 4
 
@@ -266,9 +266,9 @@ def test_a_small_reference_is_split_in_halves_and_says_how_many():
 def test_features_are_scaled_by_the_real_images_and_those_that_hardly_vary_less():
     random = np.random.default_rng(0)
     real = random.standard_normal((400, 3)) * [5.0, 2.0, 1e-6] + 7
-    scaled = Scale.of(real)(real)
+    scaled = FeatureScale.of(real)(real)
     assert np.allclose(scaled.mean(0), 0)
     assert np.allclose(scaled.std(0)[:2], 1)
     assert scaled.std(0)[2] < 1e-4
-    assert np.array_equal(Scale.published(3)(real), real)
-    assert np.isfinite(Scale.of(np.ones((100, 3)))(np.ones((1, 3)))).all()
+    assert np.array_equal(FeatureScale.published(3)(real), real)
+    assert np.isfinite(FeatureScale.of(np.ones((100, 3)))(np.ones((1, 3)))).all()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
     from dissectreport.pipeline.cache_tools import CacheContent
     from dissectreport.pipeline.on_demand import EditResult
-    from dissectreport.pipeline.preflight import LayerRow
+    from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.writing import Written
 
@@ -88,7 +88,7 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
         yield "no repair was tried: ablating a suspected unit alone brings no images closer to real ones"
 
 
-def layer_lines(rows: Sequence[LayerRow], everything: bool = False) -> Iterator[str]:
+def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Iterator[str]:
     """Layers as a table, those that a build reads marked; with `everything` the parts without units too."""
     cells = [
         ("*" if row.read else "", row.layer, row.kind, row.shape, f"{row.units:,}", f"{row.parameters:,}")

@@ -10,7 +10,7 @@ from dissectreport.pipeline.measure import MEASURING, begun, run_stages
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, without_unreadable_images
 from dissectreport.pipeline.reporter import Reporter, Silent
-from dissectreport.pipeline.stages import Pages
+from dissectreport.pipeline.stages import PageStage
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings
 from dissectreport.run.engine import Workers
 
@@ -30,7 +30,7 @@ def build(
     job = without_unreadable_images(prepare(options), reporter)
     # Where an accelerator has one worker, several processes render all the same; they start when first needed.
     with Workers(job.workers) as workers, Workers(options.workers or cores()) as others:
-        pages = Pages(out, site_limit, settings, workers if workers.number > 1 else others)
+        pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
         written = run_stages(begun(job, workers, reporter), (*MEASURING, pages)).written
     assert written is not None, "the last stage writes the site"
     return written

@@ -26,7 +26,7 @@ from dissectreport.errors import BadOption
 from dissectreport.run.budgets import FEWEST_SCORED
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 
 MEASURES: Mapping[str, str] = {
     "kernel_distance": "unbiased squared maximum mean discrepancy, kernel (x·y/d + 1)³ (KID; Binkowski et al. 2018)",
@@ -186,15 +186,15 @@ class Reference:
 
     features: Floats
     """(N, d) on that scale."""
-    scale: Scale
+    scale: FeatureScale
     first: int = 0
     """Place of the first of them among the real images of a run."""
 
     @classmethod
-    def of(cls, real: NDArray[Any], scale: Scale | None = None) -> Reference:
+    def of(cls, real: NDArray[Any], scale: FeatureScale | None = None) -> Reference:
         """The reference of real features (N, d); the scale is theirs unless another is given."""
         _check_rows("real", real)
-        scale = scale or Scale.of(real)
+        scale = scale or FeatureScale.of(real)
         return cls(scale(real), scale)
 
     def without(self, images: int) -> Reference:

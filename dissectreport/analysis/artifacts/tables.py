@@ -40,7 +40,7 @@ from dissectreport.records.artifacts import (
 from dissectreport.records.reader import Reader
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.features import Features, Scale
+from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.stats.peaks import Peaks
 
 Row = dict[str, Any]
@@ -153,7 +153,7 @@ def _features(reader: Reader, at: FeatureFolder) -> NDArray[np.float32]:
 
 def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _MeasuredArtifacts:
     real = _features(reader, record.real)
-    scale = Scale.published(real.shape[1]) if record.is_published else Scale.of(real)
+    scale = FeatureScale.published(real.shape[1]) if record.is_published else FeatureScale.of(real)
     reference = Reference.of(real, scale)
     rows = scale(_features(reader, record.dissected))
     return _MeasuredArtifacts(
