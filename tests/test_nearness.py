@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport.analysis.artifacts.quality import Reference, judge
+from dissectreport.analysis.artifacts.quality import Reference, measure_quality
 from dissectreport.models.planted import TRUTH, UNIT, UNITS, PlantedGenerator
 from dissectreport.models.planted import load as planted
 from dissectreport.networks.edits import Edit, run_prefix
@@ -73,8 +73,8 @@ def test_the_kernel_distance_falls_by_twice_what_the_witness_gains() -> None:
     before, after = (torch.from_numpy(images) for images in (generated, generated + step))
     gained = float((nearness(after) - nearness(before)).mean())
     reference = Reference.of(real, scale)
-    changed = judge(real=reference.side(400), generated=reference.scaled(after.numpy())).change_from(
-        judge(real=reference.side(400), generated=reference.scaled(before.numpy()))
+    changed = measure_quality(real=reference.side(400), generated=reference.scaled(after.numpy())).change_from(
+        measure_quality(real=reference.side(400), generated=reference.scaled(before.numpy()))
     )
     assert changed["kernel_distance"].value == pytest.approx(-2 * gained, rel=0.02)
 

@@ -73,15 +73,15 @@ def _quality(artifacts: Artifacts) -> Iterator[str]:
 
 
 def _repair(artifacts: Artifacts) -> Iterator[str]:
-    from dissectreport.report.artifacts.summary import beside_random, figure_of, repair_beside_list
+    from dissectreport.report.artifacts.summary import effect_against_random, figure_of, repair_and_listed
 
     if artifacts.chosen:
         confirmed = figure_of(artifacts, "worst", artifacts.chosen).better
         caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
         yield f"repair: ablate the {artifacts.chosen} worst units {', '.join(map(str, artifacts.repair))}{caution}"
-        if beside_list := repair_beside_list(artifacts):
-            yield beside_list
-        yield beside_random(artifacts, "worst", artifacts.chosen)
+        if sentence_of_lists := repair_and_listed(artifacts):
+            yield sentence_of_lists
+        yield effect_against_random(artifacts, "worst", artifacts.chosen)
     elif artifacts.candidates:
         yield "no repair is recommended: none of the sizes tried lowers KID significantly"
     else:

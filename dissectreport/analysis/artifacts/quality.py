@@ -218,18 +218,18 @@ class Reference:
     def against_itself(self, images: int) -> ImageQuality:
         """Real images against other real ones, `images` on each side or half of those that there are."""
         count = min(images, len(self.features) // 2)
-        return judge(real=self.side(count), generated=ImageSet(self.features[count : 2 * count]))
+        return measure_quality(real=self.side(count), generated=ImageSet(self.features[count : 2 * count]))
 
 
-def judge(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
+def measure_quality(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
     """How near the generated images are to the real ones, by every measure that their number allows."""
     _check(real, generated)
     images, dimension = real.features.shape
-    found = {"kernel_distance": kernel_distances(real=real, generated=generated)}
+    distances = {"kernel_distance": kernel_distances(real=real, generated=generated)}
     if not too_few_for_covariance(images, dimension):
-        found["frechet_distance"] = frechet_distances(real=real, generated=generated)
-    found |= neighbourhoods(real=real, generated=generated)
-    return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in found.items()})
+        distances["frechet_distance"] = frechet_distances(real=real, generated=generated)
+    distances |= neighbourhoods(real=real, generated=generated)
+    return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in distances.items()})
 
 
 def too_few_for_covariance(images: int, dimension: int) -> str:
@@ -349,9 +349,9 @@ def within_reach(*, points: ImageSet, centres: ImageSet) -> tuple[Ints, Ints]:
     """(39, n) how many centres have each point within reach, and (39, n) how many points each centre has."""
     of_points, of_centres = np.zeros(points.kept.shape, np.int64), np.zeros(centres.kept.shape, np.int64)
     for rows in blocks(len(points.features)):
-        apart = squared_distances(points.features[rows], centres.features)
+        distances = squared_distances(points.features[rows], centres.features)
         for row, kept in enumerate(points.kept[:, rows]):
-            inside = apart <= centres.reach[row]
+            inside = distances <= centres.reach[row]
             of_points[row, rows] = inside.sum(1)
             of_centres[row] += inside[kept].sum(0)
     return of_points, of_centres
@@ -359,16 +359,16 @@ def within_reach(*, points: ImageSet, centres: ImageSet) -> tuple[Ints, Ints]:
 
 def reaches(side: ImageSet) -> Floats:
     """(39, n) squared distance to the fifth nearest other image that is there; -inf for those that are not."""
-    found = np.full(side.kept.shape, -np.inf)
+    squared_reach = np.full(side.kept.shape, -np.inf)
     for rows in blocks(len(side.features)):
-        apart = squared_distances(side.features[rows], side.features)
-        np.fill_diagonal(apart[:, rows], np.inf)
+        distances = squared_distances(side.features[rows], side.features)
+        np.fill_diagonal(distances[:, rows], np.inf)
         for row, kept in enumerate(side.kept):
-            there = np.flatnonzero(kept[rows])
-            nearest = np.partition(apart[np.ix_(there, kept)], NEIGHBOURS - 1, axis=1)
-            found[row, rows.start + there] = nearest[:, NEIGHBOURS - 1]
+            present = np.flatnonzero(kept[rows])
+            nearest = np.partition(distances[np.ix_(present, kept)], NEIGHBOURS - 1, axis=1)
+            squared_reach[row, rows.start + present] = nearest[:, NEIGHBOURS - 1]
     lengths = (side.features**2).sum(1)
-    return np.asarray(found + ROUNDING * (lengths + lengths.mean()))
+    return np.asarray(squared_reach + ROUNDING * (lengths + lengths.mean()))
 
 
 def squared_distances(one: Floats, other: Floats) -> Floats:

@@ -114,7 +114,7 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         dimension=measured.reference.features.shape[1],
         reference=record.reference,
         real=record.real_images,
-        beside=record.selection_images,
+        selection_images=record.selection_images,
         against_itself=measured.qualities.real.images,
         selection=budget.gradients,
         tested=budget.tested,
@@ -211,9 +211,9 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
 
 def _places(order: Sequence[int], units: int) -> Floats:
     """(units,) places in an order, from 1; NaN for units that are not in it."""
-    found = np.full(units, np.nan)
-    found[list(order)] = np.arange(1, len(order) + 1)
-    return found
+    places = np.full(units, np.nan)
+    places[list(order)] = np.arange(1, len(order) + 1)
+    return places
 
 
 def _over(values: Floats, whole: float) -> Floats:
@@ -240,11 +240,11 @@ def _of_tests(measured: _MeasuredArtifacts) -> dict[str, Floats]:
 
 def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str, Floats]:
     """Columns of the tested units as columns of all units."""
-    found = {}
+    spread_columns = {}
     for name, values in columns.items():
-        found[name] = np.full(units, np.nan)
-        found[name][tested] = values
-    return found
+        spread_columns[name] = np.full(units, np.nan)
+        spread_columns[name][tested] = values
+    return spread_columns
 
 
 def _images_on(dissected: Dissected) -> Floats:
@@ -324,9 +324,9 @@ def _choice(measured: _MeasuredArtifacts) -> pd.DataFrame:
 
 def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     estimate, measured_effect = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
-    found = spearman(estimate, measured_effect)
-    low, high = spearman_interval(found, len(measured_effect))
-    row = {"tested": len(measured_effect), "spearman": found, "spearman_low": low, "spearman_high": high}
+    correlation = spearman(estimate, measured_effect)
+    low, high = spearman_interval(correlation, len(measured_effect))
+    row = {"tested": len(measured_effect), "spearman": correlation, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
 
 
@@ -345,12 +345,12 @@ def _images(
 def _on(measured: _MeasuredArtifacts, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
     """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
     mean_activation = np.maximum(measured.plan.mean_activation[list(suspected)], 1e-12)
-    found = []
+    units_on = []
     for peak in peaks:
         order = np.argsort(-peak / mean_activation, kind="stable")
         on = (suspected[i] for i in order if peak[i] > measured.dissected.thresholds[suspected[i]])
-        found.append(" ".join(map(str, on)))
-    return found
+        units_on.append(" ".join(map(str, on)))
+    return units_on
 
 
 def _repaired(pictures: RepairPictures) -> Repaired:
@@ -374,24 +374,24 @@ def _settings(record: ArtifactRecord) -> dict[str, Any]:
 def _notes(measured: _MeasuredArtifacts) -> tuple[str, ...]:
     record, before = measured.record, measured.qualities.before.measures
     scored, real = record.scored.images, record.real_images
-    found = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
+    notes = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
     if record.left_out:
-        found.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
+        notes.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
     if record.selection_images == real:
-        found.append(
+        notes.append(
             f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
             " images that score the repair, which makes it look slightly better."
         )
     if not len(measured.roles.places("control")):
-        found.append("The layer has too few other units for control units: candidates are not compared with any.")
+        notes.append("The layer has too few other units for control units: candidates are not compared with any.")
     if before["precision"].value == 0 and before["coverage"].value == 0:
-        found.append(
+        notes.append(
             "Precision and coverage are 0: no generated image is close to a real one. If the real images are of another"
             " kind than those the model generates, these results mean little."
         )
     if scored < FEW:
-        found.append(
+        notes.append(
             f"There are {scored:,} images on each side. With {FEW:,} or more, intervals are narrower, other"
             " artifact units may be identified, and precision, recall and coverage depend less on the number of images."
         )
-    return tuple(filter(None, found))
+    return tuple(filter(None, notes))

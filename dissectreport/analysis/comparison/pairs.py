@@ -208,7 +208,7 @@ class LayerPair:
             for c, units, absent in counts
             if units.value > 0 and absent.value == 0
         ]
-        return tuple(sorted(exclusive, key=lambda each: -each.units.value))
+        return tuple(sorted(exclusive, key=lambda concept_units: -concept_units.units.value))
 
     def kept_labels(self) -> KeptLabels | None:
         """How many units keep their label between checkpoints of one training; None where units do not correspond."""

@@ -55,13 +55,13 @@ Halves = tuple[Half, Half]
 
 def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
     """Where each concept was seen, in the selection and in the held-out half."""
-    held: list[Half | None] = [None, None]
+    by_half: list[Half | None] = [None, None]
     for group, chance in shards:
         new: Half = (chance.concepts, chance.where, chance.images, chance.samples)
-        old = held[group % 2]
-        held[group % 2] = new if old is None else _together(old, new)
+        old = by_half[group % 2]
+        by_half[group % 2] = new if old is None else _together(old, new)
     empty: Half = (np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64), 0)
-    return held[0] or empty, held[1] or empty
+    return by_half[0] or empty, by_half[1] or empty
 
 
 def unsplit(halves: Halves) -> Halves:

@@ -267,13 +267,13 @@ def split_at_own(categories: Categories, own: Ints) -> Categories:
 
 def summed(groups: Groups, evidence: Evidence, union: Callable[[SampleCounts], UnionPixels]) -> RatioSums:
     """The group sums at each unit's own threshold, with the rule's union."""
-    held: dict[int, Categories] = {}
+    by_group: dict[int, Categories] = {}
     for group, counts in evidence.categories():
         part = split_at_own(counts, evidence.thresholds.own)
-        held[group] = held[group].merge(part) if group in held else part
+        by_group[group] = by_group[group].merge(part) if group in by_group else part
     parts = zip(groups.numbers, groups.on, groups.present, groups.samples, strict=True)
     unions = [
-        union(SampleCounts(groups.concepts, on, present, int(samples), held[int(number)]))
+        union(SampleCounts(groups.concepts, on, present, int(samples), by_group[int(number)]))
         for number, on, present, samples in parts
     ]
     return RatioSums(

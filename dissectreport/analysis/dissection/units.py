@@ -289,18 +289,18 @@ def point_biserial(concept: Ints, total: Ints) -> float:
 def states(cross: Cross) -> list[str]:
     """'dead' for a unit that never varies, 'always on' for one never at or below zero, 'duplicate of N', or ''."""
     variance, correlation = np.diag(cross.covariance()), cross.correlation()
-    found = []
+    names = []
     for unit in range(len(variance)):
         twins = np.flatnonzero(correlation[unit, :unit] > DUPLICATE)
         if variance[unit] < 1e-9:
-            found.append("dead")
+            names.append("dead")
         elif len(twins):
-            found.append(f"duplicate of {twins[0]}")
+            names.append(f"duplicate of {twins[0]}")
         elif cross.positive[unit] == cross.places:
-            found.append("always on")
+            names.append("always on")
         else:
-            found.append("")
-    return found
+            names.append("")
+    return names
 
 
 def category_labels(
@@ -385,8 +385,8 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     units = peaks.peaks.shape[1]
     pool = np.random.RandomState(0).permutation(peaks.samples)[:RANDOM_POOL]
     random = np.random.RandomState(1)
-    drawn = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
-    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": drawn}
+    random_samples = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
+    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": random_samples}
     kind = np.concatenate([[name] * part.shape[1] for name, part in parts.items()])
     return kind, np.concatenate(list(parts.values()), axis=1)
 
@@ -425,11 +425,11 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
     figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high", *MEAN_IOU]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
-    each = [row["each"] for row in rows if row["each"] is not None]
+    by_concept = [row["each"] for row in rows if row["each"] is not None]
     return (
         table.drop(columns="resampled"),
         dict(zip(whole["control"], whole["resampled"], strict=True)),
-        pd.concat(each, ignore_index=True) if each else no_counts(),
+        pd.concat(by_concept, ignore_index=True) if by_concept else no_counts(),
     )
 
 

@@ -99,12 +99,12 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
     images = dict(zip(areas.concepts.tolist(), (areas.pixels > 0).sum(0).tolist(), strict=True))
     pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
     if not wanted:
-        known = numbers_in(areas, vocabulary, leading_category(vocabulary))
-        if not known:
+        candidates = numbers_in(areas, vocabulary, leading_category(vocabulary))
+        if not candidates:
             raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
-        return tuple(sorted(known, key=lambda n: (-images[n], -pixels[n]))[:count])
+        return tuple(sorted(candidates, key=lambda n: (-images[n], -pixels[n]))[:count])
     names = vocabulary["concept"].tolist()
-    found = []
+    numbers = []
     for name in wanted:
         if name not in names[1:]:
             raise UnknownName.of("concept", name, names[1:])
@@ -113,8 +113,8 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
             raise BadOption(
                 f"concept {name!r} occurs in none of {len(areas.samples):,} images; choose other --concepts"
             )
-        found.append(number)
-    return tuple(dict.fromkeys(found))
+        numbers.append(number)
+    return tuple(dict.fromkeys(numbers))
 
 
 def chosen_contexts(
@@ -144,8 +144,8 @@ def leading_category(vocabulary: pd.DataFrame) -> str:
 
 def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[int, ...]:
     """The concepts of a category that occur."""
-    held = areas.concepts[areas.pixels.sum(0) > 0]
-    return tuple(int(n) for n in held if n and vocabulary["category"][int(n)] == category)
+    occurring = areas.concepts[areas.pixels.sum(0) > 0]
+    return tuple(int(n) for n in occurring if n and vocabulary["category"][int(n)] == category)
 
 
 def upper_levels(counted: Counted, quantile: float) -> Floats:
@@ -193,9 +193,11 @@ class Removed:
 
     def mean(self, sets: Sequence[Sequence[int]]) -> Jackknife:
         """(concepts,) what the sets remove, on average."""
-        found = [self[units] for units in sets]
+        jackknives = [self[units] for units in sets]
         return Jackknife(
-            np.mean([one.value for one in found], 0), np.mean([one.without for one in found], 0), self.share.sizes
+            np.mean([jackknife.value for jackknife in jackknives], 0),
+            np.mean([jackknife.without for jackknife in jackknives], 0),
+            self.share.sizes,
         )
 
 
@@ -273,20 +275,20 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """What a reader should know before believing the numbers."""
-    found = [
+    notes = [
         f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
     unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
-        found.append(
+        notes.append(
             f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
             f"units by IoU."
         )
     if not tables.plan.random:
-        found.append("The layer has too few units for random sets of the same size.")
-    return tuple(found)
+        notes.append("The layer has too few units for random sets of the same size.")
+    return tuple(notes)
 
 
 def _patches(maps: NDArray[np.float32]) -> int:
@@ -382,17 +384,17 @@ class InterventionTables:
             measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
-            found = spearman(estimates[k][units], measured_effect) if enough else np.nan
-            low, high = spearman_interval(found, len(units))
-            within = spearman(*split) if enough else np.nan
+            correlation = spearman(estimates[k][units], measured_effect) if enough else np.nan
+            low, high = spearman_interval(correlation, len(units))
+            split_correlation = spearman(*split) if enough else np.nan
             rows.append(
                 {
                     "concept": self.names[k],
                     "units": len(units),
-                    "spearman": found,
+                    "spearman": correlation,
                     "spearman_low": low,
                     "spearman_high": high,
-                    "ceiling": ceiling(within),
+                    "ceiling": ceiling(split_correlation),
                 }
             )
         return pd.DataFrame(rows)
@@ -417,13 +419,15 @@ class InterventionTables:
             for name in self.order_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
                 for size in self.plan.tried_sizes(name, k):
-                    one = self.removed[self.plan.leading(name, k, size)]
-                    low, high = one.interval()
-                    rows.append(_point(self.names[k], name, size, one.value[number], low[number], high[number]))
+                    removed_by_set = self.removed[self.plan.leading(name, k, size)]
+                    low, high = removed_by_set.interval()
+                    rows.append(
+                        _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
+                    )
             rows.append(_point(self.names[k], "random", 0, 0.0, 0.0, 0.0))
             for size, sets in sorted(self.plan.random.items()):
-                found = np.array([self.removed[units].value[number] for units in sets])
-                rows.append(_point(self.names[k], "random", size, found.mean(), found.min(), found.max()))
+                removed = np.array([self.removed[units].value[number] for units in sets])
+                rows.append(_point(self.names[k], "random", size, removed.mean(), removed.min(), removed.max()))
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
@@ -488,16 +492,16 @@ class InterventionTables:
     def strengths(self) -> dict[str, dict[str, float]]:
         """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
         mean_activation = self.plan.mean_activation
-        found: dict[str, dict[str, float]] = {}
+        by_size: dict[str, dict[str, float]] = {}
         for size, sets in sorted(self.plan.random.items()):
             leading = [
                 float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
             ]
-            found[str(size)] = {
+            by_size[str(size)] = {
                 "gradient": float(np.mean(leading)),
                 "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
-        return found
+        return by_size
 
 
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
@@ -528,12 +532,12 @@ def ceiling(within: float) -> float:
     return float(np.sqrt(2 * within / (1 + within))) if within > 0 else 0.0 * abs(within)
 
 
-def spearman_interval(found: float, n: int) -> tuple[float, float]:
+def spearman_interval(correlation: float, n: int) -> tuple[float, float]:
     """95% interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
-    if n < 4 or np.isnan(found):
+    if n < 4 or np.isnan(correlation):
         return float("nan"), float("nan")
-    centre = np.arctanh(np.clip(found, -0.9999999, 0.9999999))
-    reach = 1.96 * np.sqrt((1 + found**2 / 2) / (n - 3))
+    centre = np.arctanh(np.clip(correlation, -0.9999999, 0.9999999))
+    reach = 1.96 * np.sqrt((1 + correlation**2 / 2) / (n - 3))
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
 
 

@@ -144,7 +144,7 @@ class Artifacts:
     """What the real images are, in words."""
     real: int
     """Real images."""
-    beside: int
+    selection_images: int
     """Real images beside which units and the size of the repair are chosen: not those that score, where enough are."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
@@ -208,16 +208,16 @@ class Artifacts:
     @property
     def figures(self) -> Figures:
         """The quality of images without any edit."""
-        held = self.quality[self.quality["set"] == "before"]
-        told = held[["measure", "value", "low", "high"]].reset_index(drop=True)
-        less = told["measure"].str.endswith("_distance")
+        unedited = self.quality[self.quality["set"] == "before"]
+        measures = unedited[["measure", "value", "low", "high"]].reset_index(drop=True)
+        less = measures["measure"].str.endswith("_distance")
         words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
-        return Figures(words, told.assign(less_is_better=less))
+        return Figures(words, measures.assign(less_is_better=less))
 
     @property
-    def apart(self) -> bool:
+    def selects_on_other_images(self) -> bool:
         """Whether units are chosen beside other real images than those that score."""
-        return self.beside < self.real
+        return self.selection_images < self.real
 
     @property
     def repair(self) -> tuple[int, ...]:

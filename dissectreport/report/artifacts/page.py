@@ -18,7 +18,7 @@ from dissectreport.report.artifacts.summary import (
     figure_of,
     listed_sentence,
     quality_rows,
-    repair_beside_list,
+    repair_and_listed,
     reviewed_sentence,
     sentence,
 )
@@ -85,7 +85,7 @@ class ArtifactsPage:
     units: int
     answer: str
     listed: str
-    beside_list: str
+    repair_and_listed_note: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
     size_selection: tuple[Any, ...]
@@ -144,7 +144,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         units=layer.units,
         answer=sentence(artifacts, layer),
         listed=listed_sentence(artifacts),
-        beside_list=repair_beside_list(artifacts),
+        repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
         size_selection=tuple(rows_of(artifacts.choice)),
         activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.artifacts.quality import MEASURES
-from dissectreport.analysis.artifacts.selection import SURE
+from dissectreport.analysis.artifacts.selection import SIGNIFICANT
 from dissectreport.analysis.results.artifacts import CHOICE, COLUMNS, MARKED, RULE, Artifacts
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
@@ -32,7 +32,7 @@ NAMES = {
 }
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
-BESIDE = {"worst": "random", "marked": "random_marked"}
+RANDOM_COUNTERPARTS = {"worst": "random", "marked": "random_marked"}
 """The random sets that stand beside a set of units."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
@@ -118,7 +118,7 @@ def sentence(artifacts: Artifacts, layer: Layer) -> str:
     if not artifacts.chosen:
         return _no_repair(artifacts, layer, before) + reference
     after = figure_of(artifacts, "worst", artifacts.chosen)
-    random = beside_random(artifacts, "worst", artifacts.chosen)
+    random = effect_against_random(artifacts, "worst", artifacts.chosen)
     return (
         f"The repair ablates {artifacts.chosen} of the {layer.units} units of {layer.name}, the highest-ranked of"
         f" {artifacts.suspected} candidates. {_outcome(after)}: {relative_change(before.value, after.change)}, from"
@@ -151,10 +151,10 @@ def relative_change(before: Point, change: Point) -> str:
     return f"a change of {with_interval(shares, numbers.change)}"
 
 
-def beside_random(artifacts: Artifacts, name: str, units: int) -> str:
+def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
     """What ablating the highest-ranked units, or ('review') the marked units, does beside random units."""
     same = artifacts.curve[artifacts.curve["units"] == units]
-    random = same[same["set"] == BESIDE[name]]
+    random = same[same["set"] == RANDOM_COUNTERPARTS[name]]
     if random.empty:
         return "The layer has too few other units for random sets of the same size."
     own = float(same.loc[same["set"] == name, "change"].iloc[0])
@@ -182,7 +182,7 @@ def reviewed_sentence(artifacts: Artifacts) -> str:
     cell = figure_of(artifacts, "marked", len(artifacts.reviewed))
     return (
         f"Ablating the {plural(len(artifacts.reviewed), 'unit')} marked by hand changes KID by {distance(cell.change)}."
-        f" {beside_random(artifacts, 'marked', len(artifacts.reviewed))}"
+        f" {effect_against_random(artifacts, 'marked', len(artifacts.reviewed))}"
     )
 
 
@@ -205,7 +205,7 @@ def _why_none(artifacts: Artifacts) -> str:
     if artifacts.units["share"].isna().all():
         return "KID itself is not above 0."
     further = artifacts.units["tested_images"] == artifacts.retested
-    significant = int((further & (artifacts.units["q"] < SURE)).sum())
+    significant = int((further & (artifacts.units["q"] < SIGNIFICANT)).sum())
     if not significant:
         return "ablating one alone never lowers KID significantly."
     verb = "lowers" if significant == 1 else "lower"
@@ -215,7 +215,7 @@ def _why_none(artifacts: Artifacts) -> str:
     )
 
 
-def repair_beside_list(artifacts: Artifacts) -> str:
+def repair_and_listed(artifacts: Artifacts) -> str:
     """Where the units of the repair differ from the artifact units; '' where they do not, or without a repair."""
     if not artifacts.chosen:
         return ""

@@ -119,7 +119,7 @@ def _first(best: str, rankings: Sequence[str]) -> list[str]:
 def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Removal, ...]:
     rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != RANDOM]
     rank = {ranking: i for i, ranking in enumerate(_first(best, [str(row.ranking) for row in rows]))}
-    made = [
+    removals = [
         Removal(
             ranking=str(row.ranking),
             words=order_words(str(row.ranking)),
@@ -132,20 +132,20 @@ def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Re
         )
         for row in rows
     ]
-    return tuple(sorted(made, key=lambda r: (rank[r.ranking], r.units)))
+    return tuple(sorted(removals, key=lambda r: (rank[r.ranking], r.units)))
 
 
 def _curves(interventions: Interventions, concept: str, best: str) -> tuple[Curve, ...]:
     rows: dict[str, list[Any]] = {}
     for row in rows_for(interventions.curves, concept):
         rows.setdefault(str(row.ranking), []).append(row)
-    made = []
+    curves = []
     for ranking in _first(best, list(rows)):
         ordered = sorted(rows.get(ranking, []), key=lambda row: int(row.units))
         if ordered:
             units = tuple(int(row.units) for row in ordered)
-            made.append(Curve(ranking, units, tuple(point_of(row, "removed") for row in ordered)))
-    return tuple(made)
+            curves.append(Curve(ranking, units, tuple(point_of(row, "removed") for row in ordered)))
+    return tuple(curves)
 
 
 def area_removed(point: Point) -> str:

@@ -52,7 +52,7 @@ DETAILS = (Detail("all", ""), _FEW, _SMALL, _CARDS)
 
 def detail_named(name: str) -> Detail:
     """The step of this name."""
-    by_name = {each.name: each for each in DETAILS}
+    by_name = {detail.name: detail for detail in DETAILS}
     if name not in by_name:
         raise UnknownName.of("detail", name, by_name)
     return by_name[name]
@@ -124,7 +124,9 @@ def _with_top(layer: Layer) -> Layer:
 
 def _shown(pictures: Pictures, layers: Sequence[Layer]) -> Pictures:
     """The pictures that examples and the page to look up show, and those at the head of pages."""
-    used = np.concatenate([part for one in layers for part in (one.examples.samples.reshape(-1), one.lookup.samples)])
+    used = np.concatenate(
+        [part for layer in layers for part in (layer.examples.samples.reshape(-1), layer.lookup.samples)]
+    )
     kept = np.isin(pictures.numbers, used)
     kept[: images.HEAD] = True
     return Pictures(pictures.numbers[kept], pictures.pixels[kept])

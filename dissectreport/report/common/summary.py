@@ -35,7 +35,7 @@ class Summary:
     concepts: int
     units: int
     interpretable: int
-    beside: str
+    above_chance_note: str
     """How many of those also match better than chance, where the rule does not ask for it."""
     images: str
     band: str
@@ -76,7 +76,7 @@ def summary(site: Site) -> Summary:
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
-        beside=site.wording.also(len(named), sum(map(above_chance, layers))),
+        above_chance_note=site.wording.also(len(named), sum(map(above_chance, layers))),
         images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(

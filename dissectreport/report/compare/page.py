@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ChartWithTable:
     """A chart with its table."""
 
     id: str
@@ -119,11 +119,11 @@ class ComparisonPage:
     models: tuple[Model, ...]
     warnings: tuple[str, ...]
     summary: tuple[Statements, ...]
-    concepts: tuple[Drawn, ...]
-    depth: tuple[Drawn, ...]
-    trend: tuple[Drawn, ...]
-    heaps: Drawn
-    causes: Drawn | None
+    concepts: tuple[ChartWithTable, ...]
+    depth: tuple[ChartWithTable, ...]
+    trend: tuple[ChartWithTable, ...]
+    heaps: ChartWithTable
+    causes: ChartWithTable | None
     quality: Table | None
     quality_words: str
     best: tuple[BestOf, ...]
@@ -229,13 +229,13 @@ def _summary(subject: ComparedModels) -> tuple[Statements, ...]:
     return tuple(group for group in groups if group.sentences)
 
 
-def _concepts(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _concepts(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Units per concept, a chart for each category."""
     categories = dict.fromkeys(category for _, _, category in subject.concepts)
     return tuple(_category(subject, at, category, axes) for at, category in enumerate(categories))
 
 
-def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -> Drawn:
+def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -> ChartWithTable:
     keys = [(key, name) for key, name, each in subject.concepts if each == category]
     differences = {key: [against.concept(key) for against in subject.against] for key, _ in keys}
     significant = {key: any(each[1] for each in some) for key, some in differences.items()}
@@ -246,7 +246,7 @@ def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -
     more = f" {texts.more_concepts}" if len(shown) < len(keys) else ""
     heads = [head for label in subject.labels for head in (label, "chance level", "area")]
     cells = [(name, *_cells(subject, key), *(words for words, _ in differences[key])) for key, name in keys]
-    return Drawn(
+    return ChartWithTable(
         id_,
         category,
         f"{'; '.join(counts)}.{more}",
@@ -273,7 +273,7 @@ def _cells(subject: ComparedModels, key: str) -> list[str]:
     return cells
 
 
-def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Interpretable units and different labels over the layers of each model."""
     texts = Texts()
     homes = [member.sited.home for member in subject.members]
@@ -281,7 +281,7 @@ def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
     shared = {member.model.depth.axis for member in models}
     marks = shared.pop() if len(shared) == 1 else axes.depth
     caption = texts.depth_caption if subject.same_vocabulary else f"{texts.depth_caption} {texts.vocabularies}"
-    drawn = []
+    charts_with_tables = []
     for id_, title, grid in (
         ("depth-units", texts.depth_units, axes.interpretable),
         ("depth-labels", texts.depth_labels, axes.labels),
@@ -295,17 +295,19 @@ def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
             for row in (member.model.depth.unit_rows if units else member.model.depth.label_rows)
         ]
         chart = charts.lines_chart(id_, title, texts.depth_chart, placed, grid, marks)
-        drawn.append(Drawn(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows))))
-    return tuple(drawn)
+        charts_with_tables.append(
+            ChartWithTable(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows)))
+        )
+    return tuple(charts_with_tables)
 
 
-def _trend(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _trend(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Interpretable units and different labels over a training."""
     checkpoints, texts = subject.checkpoints, Texts()
     if not checkpoints:
         return ()
     marks = Markup("").join(Markup(trend.mark) for _, trend in checkpoints)
-    drawn = []
+    charts_with_tables = []
     for id_, title, grid in (
         ("trend-units", texts.trend_units, axes.interpretable),
         ("trend-labels", texts.trend_labels, axes.labels),
@@ -316,11 +318,11 @@ def _trend(subject: ComparedModels, axes: SiteAxes) -> tuple[Drawn, ...]:
         chart = charts.trend_chart(id_, title, texts.trend_chart, placed, spots, grid, marks)
         rows = tuple((member.label, trend.words, *point.cells) for member, trend, point in points)
         heads = ("model", checkpoints[0][1].unit, title, "chance level")
-        drawn.append(Drawn(id_, title, texts.trend_caption, chart, Table(heads, rows)))
-    return tuple(drawn)
+        charts_with_tables.append(ChartWithTable(id_, title, texts.trend_caption, chart, Table(heads, rows)))
+    return tuple(charts_with_tables)
 
 
-def _heaps(subject: ComparedModels, axes: SiteAxes) -> Drawn:
+def _heaps(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable:
     texts = Texts()
     placed = [
         charts.Placed(member.place, member.layer.heap, member.model.short, member.profile.name)
@@ -328,7 +330,7 @@ def _heaps(subject: ComparedModels, axes: SiteAxes) -> Drawn:
     ]
     gaps = [DASH, *(DASH if a.layers is None else a.layers.mean_iou for a in subject.against)]
     rows = [(m.label, *m.layer.heap_cells, gap) for m, gap in zip(subject.members, gaps, strict=True)]
-    return Drawn(
+    return ChartWithTable(
         "heaps",
         texts.heaps,
         texts.heaps_caption,
@@ -337,7 +339,7 @@ def _heaps(subject: ComparedModels, axes: SiteAxes) -> Drawn:
     )
 
 
-def _causes(subject: ComparedModels, axes: SiteAxes) -> Drawn | None:
+def _causes(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable | None:
     """What ablating a concept's leading units removes, in the models where that was measured."""
     causes = [member.model.causes for member in subject.members]
     keys = dict.fromkeys(key for each in causes if each is not None for key in each.effects)
@@ -361,7 +363,7 @@ def _causes(subject: ComparedModels, axes: SiteAxes) -> Drawn | None:
         f"{m.label}: {'not measured' if c is None else c.words}" for m, c in zip(subject.members, causes, strict=True)
     ]
     heads = [head for label in subject.labels for head in (label, "against random units", "ranking method")]
-    return Drawn(
+    return ChartWithTable(
         "causes",
         texts.causes,
         f"{texts.causes_caption} {'; '.join(where)}.",

@@ -251,7 +251,7 @@ def _read_layer(values: Plain, names: Sequence[ConceptKey]) -> LayerProfile:
             for category, counts in values["categories"].items()
         },
         concepts={names[r[0]]: ConceptUnits(_read(r[1:4]), _read(r[4:7])) for r in values["concepts"]},
-        spread=tuple((iou, chance_level, bool(sure)) for iou, chance_level, sure in values["spread"]),
+        spread=tuple((iou, chance_level, bool(interpretable)) for iou, chance_level, interpretable in values["spread"]),
         best={
             names[r[0]]: Best(
                 r[1], bool(r[2]), _read(r[3:6]), _float(r[6]), _read(r[7:10]), _float(r[10]), tuple(r[11])

@@ -38,13 +38,13 @@ def chosen(
     for home in homes:
         if home not in compared.sited:
             read_sited(out, home)
-    each = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
-    for home, layer in zip(homes, each, strict=True):
+    layer_names = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
+    for home, layer in zip(homes, layer_names, strict=True):
         profile = compared.sited[home].profile
         known = [one.name for one in profile.layers]
         if layer and layer not in known:
             raise UnknownName.of(f"layer on the pages of {profile.title}:", layer, known)
-    subject = ComparedModels.of(compared, homes, each)
+    subject = ComparedModels.of(compared, homes, layer_names)
     twice = next((m for i, m in enumerate(subject.members) if m.label in subject.labels[:i]), None)
     if twice is not None:
         raise BadOption(

@@ -109,8 +109,10 @@ class _Import:
         )
 
 
-def write_imported(results: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
-    """Write pages of imported results into the site at `out`; their images lie below the folder `beside`.
+def write_imported(
+    results: OldDissection, image_folder: Path, out: Path, name: str = "", again: bool = False
+) -> Written:
+    """Write pages of imported results into the site at `out`; their images lie below `image_folder`.
 
     Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
     """
@@ -124,7 +126,7 @@ def write_imported(results: OldDissection, beside: Path, out: Path, name: str = 
     assets, _ = load_assets()
     home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
     places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
-    strips = {layer.name: _strips(layer, beside) for layer in results.layers}
+    strips = {layer.name: _strips(layer, image_folder) for layer in results.layers}
     address = address_of_site(summaries)
     return write_home(out, home, _files(_Import(results, model, places, assets, strips, address)), address)
 
@@ -145,10 +147,10 @@ def _files(old: _Import) -> Files:
     return files
 
 
-def _strips(layer: OldLayer, beside: Path) -> dict[int, _Strip]:
+def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
     """The images of a layer's units that are there and can be read."""
-    folder = (beside / layer.folder / "image").resolve()
-    if not folder.is_relative_to(beside.resolve()):
+    folder = (image_folder / layer.folder / "image").resolve()
+    if not folder.is_relative_to(image_folder.resolve()):
         return {}
     read = ((one.unit, _strip(folder / f"{one.unit}-top.jpg")) for one in layer.units)
     return {unit: strip for unit, strip in read if strip is not None}
@@ -263,7 +265,7 @@ def _summary(old: _Import) -> Summary:
         concepts=len(named),
         units=sum(len(layer.units) for layer in results.layers),
         interpretable=sum(one.interpretable for layer in results.layers for one in layer.units),
-        beside="Imported: no chance level, no interval.",
+        above_chance_note="Imported: no chance level, no interval.",
         images=f"{samples:,} images" if samples else "an unknown number of images",
         band=places.image("band"),
         layers=tuple(

@@ -85,7 +85,7 @@ def over_layers(
                 inside.append(mark(one.control, at, up))
         if not math.isnan(one.points[-1].value):
             ends.append((spots[-1][1], one.control))
-    for up, control in apart(ends, 19, height - bottom + 4):
+    for up, control in spaced(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
         inside.append(
             text(width - right + 34, up + 4, CONTROL_WORDS.get(control, control), class_=f"end end-{control}")
@@ -98,7 +98,7 @@ def short(name: str, most: int = 16) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def apart(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
+def spaced(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
     """The same heights, moved as little as is needed to be `gap` apart."""
     placed: list[tuple[float, str]] = []
     for up, name in sorted(ends):

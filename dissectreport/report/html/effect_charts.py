@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dissectreport.report.html.charts import Point, apart, linear, short
+from dissectreport.report.html.charts import Point, linear, short, spaced
 from dissectreport.report.html.numbers import change
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
 
@@ -103,7 +103,7 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
         inside += [order_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
         if spots and not math.isnan(spots[-1][1]):
             ends.append((spots[-1][1], curve.ranking))
-    for up, ranking in apart(ends, 19, height - bottom + 4):
+    for up, ranking in spaced(ends, 19, height - bottom + 4):
         inside.append(order_sign(ranking, width - right + 16, up))
         inside.append(text(width - right + 28, up + 4, order_words(ranking), class_=f"end ink-{order_mark(ranking)}"))
     return drawing(width, height, title, description, name, *inside)
@@ -193,7 +193,7 @@ class Amount:
 
     name: str
     point: Point
-    beside: float = math.nan
+    reference: float = math.nan
     """Where the tick stands, e.g. what random units do."""
     mark: str = "quiet"
     lead: bool = False
@@ -212,7 +212,7 @@ def bars(
     """Bars to both sides of zero with whiskers, a tick across each for comparison; `most` cuts the scale."""
     width, row, left, right, top = 560.0, 27.0, 112.0, 84.0, 8.0
     height = top + row * len(rows) + 34
-    shown = [v for r in rows for v in (r.point.value, r.point.low, r.point.high, r.beside) if not math.isnan(v)]
+    shown = [v for r in rows for v in (r.point.value, r.point.low, r.point.high, r.reference) if not math.isnan(v)]
     low, high = max(min([*shown, 0.0]), -most), min(max([*shown, 0.0]), most)
     if high - low <= 0:
         low, high = 0.0, 1.0
@@ -237,6 +237,6 @@ def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]
         parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
     if not math.isnan(one.point.low + one.point.high):
         parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
-    if not math.isnan(one.beside):
-        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "chance_level"))
+    if not math.isnan(one.reference):
+        parts.append(line(x(one.reference), up - 9, x(one.reference), up + 9, "chance_level"))
     return parts

@@ -118,12 +118,12 @@ def veiled(pictures: Sequence[Bytes], veils: Bytes) -> Bytes:
     kept = np.asarray((1 - colours[:, 3]) * 256, np.uint16)[:, None]
     added = np.asarray(colours[:, :3] * colours[:, 3:] * 256, np.uint16)
     mixed = (np.stack(pictures) * np.take(kept, veils, 0) + np.take(added, veils, 0)) >> 8
-    return beside(mixed.astype(np.uint8))
+    return side_by_side(mixed.astype(np.uint8))
 
 
 def overlay(veils: Bytes) -> bytes:
     """A see-through PNG of the veils side by side, to lay over plain images."""
-    image = Image.fromarray(beside(veils[..., None])[..., 0], "P")
+    image = Image.fromarray(side_by_side(veils[..., None])[..., 0], "P")
     colours = palette()
     image.putpalette(colours[:, :3].round().astype(np.uint8).tobytes())
     out = io.BytesIO()
@@ -132,7 +132,7 @@ def overlay(veils: Bytes) -> bytes:
     return out.getvalue()
 
 
-def beside(images: NDArray[np.uint8]) -> Bytes:
+def side_by_side(images: NDArray[np.uint8]) -> Bytes:
     """(k, h, w, c) -> (h, k * w, c)."""
     k, h, w, c = images.shape
     return np.ascontiguousarray(images.transpose(1, 0, 2, 3).reshape(h, k * w, c))
@@ -147,7 +147,7 @@ def webp(pixels: Bytes, quality: int = QUALITY, method: int = _EFFORT) -> bytes:
 
 def band(pictures: Sequence[Bytes]) -> bytes:
     """A row of plain images, the head of a page."""
-    return webp(beside(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
+    return webp(side_by_side(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
 
 
 TERMS = {

@@ -50,7 +50,7 @@ class LayerPage:
     units: int
     size: str
     wording: Wording
-    beside: str
+    above_chance_note: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
     held_out: int
     counts: Mapping[str, InterpretableCount]
@@ -92,7 +92,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         wording=site.wording,
-        beside=site.wording.also(len(layer.interpretable), above_chance(layer)),
+        above_chance_note=site.wording.also(len(layer.interpretable), above_chance(layer)),
         held_out=dissection.provenance.held_out,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),

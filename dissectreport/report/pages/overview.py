@@ -83,7 +83,7 @@ class OverviewPage:
     has_enough_images: bool
     """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
-    beside: str
+    above_chance_note: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
     held_out: int
     leading: OverviewLayer
@@ -129,7 +129,7 @@ def overview_page(site: Site) -> OverviewPage:
         concepts=int(named.nunique()),
         has_enough_images=dissection.has_enough_images,
         wording=site.wording,
-        beside=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
+        above_chance_note=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
         held_out=dissection.provenance.held_out,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
         within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
