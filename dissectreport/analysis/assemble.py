@@ -42,7 +42,7 @@ Arrays = dict[str, Any]
 
 
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
-    """All that was found about a measured model; `spread` judges its layers, each with its counts in memory."""
+    """The results of a measured model; `spread` analyses its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
@@ -58,7 +58,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     concepts = concept_table(areas, halves, held_out, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.is_published else _corrected
     examine_layer = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
-    by_layer = {layer.name: found for layer, found in spread(examine_layer, record.layers)}
+    by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
@@ -68,7 +68,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         _provenance(record, plan, source, devices),
         vocabulary,
         concepts,
-        tuple(_layer(found, pictures) for found in units),
+        tuple(_layer(layer_units, pictures) for layer_units in units),
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
         (*_notes(record, devices), *_above_chance_note(source.rule, units)),
@@ -93,14 +93,14 @@ def _artifacts(
 
 
 def what_to_study(
-    record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: InterventionBudget
+    record: Record, reader: Reader, layer: str, requested: Sequence[str], budget: InterventionBudget
 ) -> Study:
-    """What the dissection of a layer says about the concepts to intervene on."""
+    """The concepts to intervene on and what the dissection of the layer measured for them."""
     source = _Source(record, Plan(**record.plan), reader)
     layer_record = next(candidate for candidate in record.layers if candidate.name == layer)
     areas = merge_all(stat for _, stat in source.stats(layer_record.counts, Areas))
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
-    return study(source.counted(layer_record), areas, vocabulary, wanted, budget)
+    return study(source.counted(layer_record), areas, vocabulary, requested, budget)
 
 
 def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
@@ -193,7 +193,7 @@ class _Source:
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
     def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
-        """What real images show beside generated ones, where there are real ones."""
+        """Areas of concepts in real and generated images; None without real images."""
         record = self.record.real
         if not record:
             return None

@@ -23,7 +23,7 @@ from dissectreport.stats.base import Floats, Ints, spread, union
 
 
 def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
-    """How much of each concept real and generated images show."""
+    """Areas of concepts in real and in generated images, with tests of their differences."""
     concepts = union(real.concepts, generated.concepts)
     names = vocabulary.loc[concepts]
     table = pd.DataFrame({name: names[name].to_numpy() for name in ("concept", "category")})
@@ -50,7 +50,7 @@ def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
 
 @dataclass(frozen=True)
 class ConceptShares:
-    """What one kind of images shows."""
+    """Areas of concepts in one set of images."""
 
     mean: Jackknife
     """Share (c,) of all pixels that shows each concept."""
@@ -67,20 +67,20 @@ class ConceptShares:
         sizes = np.bincount(at, minlength=len(groups))
         sums = np.zeros((len(groups), len(concepts)))
         np.add.at(sums, at, share)
-        left = (len(share) - sizes)[:, None]
+        remaining = (len(share) - sizes)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = Jackknife(share.mean(0), (sums.sum(0) - sums) / left, sizes)
+            mean = Jackknife(share.mean(0), (sums.sum(0) - sums) / remaining, sizes)
         return cls(mean, (share > 0).sum(0), len(share))
 
 
 def logarithm(mean: Jackknife) -> Jackknife:
-    """The same on a logarithmic scale; minus infinity where there is nothing."""
+    """The mean on a logarithmic scale; minus infinity where it is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return Jackknife(np.log(mean.value), np.log(mean.without.clip(min=0)), mean.sizes)
 
 
 def difference_interval(real: Jackknife, generated: Jackknife) -> tuple[Floats, Floats, Floats]:
-    """(c,) other - one, and the ends of its 95 % interval; no ends where either side shows nothing or has one group."""
+    """(c,) other - one, and the ends of its 95 % interval; no ends if a side lacks the concept or has one group."""
     with np.errstate(invalid="ignore"):
         value = generated.value - real.value
         reach = _quantile(real, generated) * np.hypot(real.error(), generated.error())
@@ -88,7 +88,7 @@ def difference_interval(real: Jackknife, generated: Jackknife) -> tuple[Floats, 
 
 
 def two_sided(real: Jackknife, generated: Jackknife) -> Floats:
-    """(c,) p-values of both sides showing as much; 1 where it cannot be tested."""
+    """(c,) p-values of equal areas on both sides; 1 where they cannot be tested."""
     freedom = min(real.freedom, generated.freedom)
     if freedom < 1:
         return np.ones(len(real.value))
@@ -103,7 +103,7 @@ def _quantile(real: Jackknife, generated: Jackknife) -> float:
 
 
 def _judged(table: pd.DataFrame, p: Floats, compared: NDArray[np.bool_]) -> pd.DataFrame:
-    """The table with what may be said of each concept."""
+    """The table with adjusted p-values and a verdict for each concept."""
     adjusted = np.full(len(p), np.nan)
     adjusted[compared] = benjamini_hochberg(p[compared])
     tested = table.assign(p_difference=p, q_difference=adjusted, compared=compared)
@@ -112,7 +112,7 @@ def _judged(table: pd.DataFrame, p: Floats, compared: NDArray[np.bool_]) -> pd.D
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """What is left out most first, and last what cannot be compared."""
+    """The most under-represented concept first; concepts that cannot be compared last."""
     order = table.assign(last=~table["compared"]).sort_values(
         ["last", "ratio", "real"], ascending=[True, True, False], kind="stable"
     )

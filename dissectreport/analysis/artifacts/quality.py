@@ -1,4 +1,4 @@
-"""How near generated images are to real ones, in the features of a network, with intervals.
+"""Distances between generated and real images in the features of a network, with intervals.
 
     reference = Reference.of(real_features)                       # (N, d); every set is judged on its scale
     before, after = (judge(real=reference.side(n), generated=reference.scaled(f)) for f in (features, edited))
@@ -63,7 +63,7 @@ class IntervalEstimate:
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """How near a set of images is to real ones."""
+    """The quality of a set of images, compared with real ones."""
 
     images: int
     """Images on each side."""
@@ -95,7 +95,7 @@ def _estimate(figure: Halved, low: Floats, high: Floats) -> IntervalEstimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a page tells of one set of generated images."""
+    """Every measure of one set of generated images."""
 
     features: str
     """What saw the images: numbers of different features do not compare."""
@@ -198,7 +198,7 @@ class Reference:
         return cls(scale(real), scale)
 
     def without(self, images: int) -> Reference:
-        """The real images but the first, beside which is chosen what these score; all where too few would be left."""
+        """The real images used for selection: those that do not score, or all of them if too few would remain."""
         rest = self.features[images:]
         return Reference(rest, self.scale, images) if len(rest) >= FEWEST else self
 
@@ -222,7 +222,7 @@ class Reference:
 
 
 def measure_quality(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
-    """How near the generated images are to the real ones, by every measure that their number allows."""
+    """The quality of the generated images by every measure that their number allows."""
     _check(real, generated)
     images, dimension = real.features.shape
     distances = {"kernel_distance": kernel_distances(real=real, generated=generated)}
@@ -282,12 +282,12 @@ def cubed(products: Floats, dimension: int) -> Floats:
     return base * base * base
 
 
-def kernel_sums(one: ImageSet, other: ImageSet) -> Floats:
+def kernel_sums(first: ImageSet, second: ImageSet) -> Floats:
     """(20, 20) sums of the kernel over all pairs, by the groups of both."""
     sums = np.zeros((GROUPS, GROUPS))
-    for rows in blocks(len(one.features)):
-        kernel = cubed(one.features[rows] @ other.features.T, one.features.shape[1])
-        sums += one.members[rows].T @ (kernel @ other.members)
+    for rows in blocks(len(first.features)):
+        kernel = cubed(first.features[rows] @ second.features.T, first.features.shape[1])
+        sums += first.members[rows].T @ (kernel @ second.members)
     return sums
 
 
@@ -309,7 +309,7 @@ def kernel_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
 def frechet_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
     """(39,) the distance over all images, then over each half."""
     pairs = zip(real.normals(), generated.normals(), strict=True)
-    return np.array([frechet_distance(*one, *other) for one, other in pairs])
+    return np.array([frechet_distance(*first, *second) for first, second in pairs])
 
 
 def frechet_distance(mean: Floats, covariance: Floats, other_mean: Floats, other_covariance: Floats) -> float:
@@ -371,10 +371,10 @@ def reaches(side: ImageSet) -> Floats:
     return np.asarray(squared_reach + ROUNDING * (lengths + lengths.mean()))
 
 
-def squared_distances(one: Floats, other: Floats) -> Floats:
+def squared_distances(rows: Floats, columns: Floats) -> Floats:
     """(n, d) and (m, d) -> (n, m)"""
-    lengths = (one**2).sum(1)[:, None] + (other**2).sum(1)
-    return np.asarray(lengths - 2 * one @ other.T)
+    lengths = (rows**2).sum(1)[:, None] + (columns**2).sum(1)
+    return np.asarray(lengths - 2 * rows @ columns.T)
 
 
 def blocks(images: int) -> Iterator[slice]:

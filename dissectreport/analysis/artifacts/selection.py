@@ -32,7 +32,7 @@ from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 
 FALL = 2.0
-"""What the kernel distance falls by, for a unit of nearness gained."""
+"""Decrease of the kernel distance for an increase of the realism score by one."""
 SIGNIFICANT = 0.05
 WORTH = 0.01
 """Share of the kernel distance below which an effect makes no artifact unit."""
@@ -146,9 +146,9 @@ class SingleUnits:
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
     def worst(self, effects: SingleEffects) -> tuple[int, ...]:
-        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer.
+        """The units that a repair may ablate, worst first: suspected ones whose ablation alone improves images.
 
-        Those that were tested further come before others, whose falls fewer images tell.
+        Units tested on further images come first; the effects of the others are estimated from fewer images.
         """
         falling = sorted(self._falling(effects.value), key=lambda place: not effects.further[place])
         return tuple(int(self.units[place]) for place in falling)
@@ -256,13 +256,13 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     q = np.full(len(tests.p), np.nan)
     suspected = tested.places(*SUSPECTED)
     q[suspected] = 1.0
-    # A unit on which no image depends is none for certain: it is no test among others.
+    # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
     family = suspected[tests.moves[suspected]]
     q[family] = benjamini_hochberg(tests.p[family])
     # Where a layer has too few units for control ones, there is nothing to be beyond.
     difference = (tests.difference_low > 0) | np.isnan(tests.difference)
     artifact = (q < SIGNIFICANT) & (tests.value >= WORTH * distance) & difference
-    # The further latents tell; without any distance there is nothing of which to take one per cent away.
+    # Only the further latents count. Without any distance there is nothing to reduce by one per cent.
     artifact &= tests.further & (distance > 0)
     further = suspected[tests.further[suspected]]
     rest = np.setdiff1d(np.arange(len(q)), further)
@@ -275,7 +275,7 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
 
 @dataclass(frozen=True)
 class Qualities:
-    """How near the same images are to real ones, without and with units ablated."""
+    """The quality of the same images, without and with units ablated."""
 
     FILE: ClassVar[str] = "quality"
 

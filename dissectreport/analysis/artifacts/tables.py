@@ -103,7 +103,7 @@ class _MeasuredArtifacts:
 
 
 def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> Artifacts:
-    """All that was found about artifact units, from what a record keeps of them."""
+    """The results about artifact units, from the record's passes."""
     measured, budget = _read(record, reader, dissected), record.budget
     names = (RepairPictures.WORST, RepairPictures.RANDOM, RepairPictures.PAIRS)
     worst, random, pairs = (reader.read(record.pictures, RepairPictures, name) for name in names)
@@ -172,8 +172,8 @@ def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Meas
 
 def _areas(dissected: Dissected, images: int) -> Ints:
     """(images, units) pixels of each unit's own concept; 0 without one."""
-    held = dissected.areas
-    columns = {int(number): held.pixels[:images, i] for i, number in enumerate(held.concepts)}
+    areas = dissected.areas
+    columns = {int(number): areas.pixels[:images, i] for i, number in enumerate(areas.concepts)}
     nothing = np.zeros(images, np.int64)
     return np.stack([columns.get(number, nothing) for number in dissected.concepts], axis=1)
 
@@ -266,9 +266,9 @@ def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQua
     """One row a measure; with the change from `before`, where that is given."""
     rows: list[Row] = []
     changes = quality.change_from(before) if before is not None else {}
-    for measure, one in quality.estimates().items():
+    for measure, estimate in quality.estimates().items():
         row: Row = {"set": name, "units": units, "measure": measure, "images": quality.images}
-        row |= {"value": one.value, "low": one.low, "high": one.high}
+        row |= {"value": estimate.value, "low": estimate.low, "high": estimate.high}
         row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
         if before is not None:
             change = changes[measure]
@@ -291,13 +291,19 @@ def _curve(measured: _MeasuredArtifacts, reader: Reader) -> pd.DataFrame:
     parts += list(zip(names, random.sizes.tolist(), random.activation.tolist(), strict=True))
     changes += _changes(measured, _features(reader, record.random_scored))
     rows: list[Row] = []
-    seen: Counter[tuple[str, int]] = Counter()
+    sets_by_size: Counter[tuple[str, int]] = Counter()
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
         low, high = change.interval()
-        row: Row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
+        row: Row = {
+            "set": name,
+            "number": sets_by_size[name, size],
+            "units": size,
+            "activation": ratio,
+            "images": count,
+        }
         row |= {"real": len(measured.held_out.features), "distance": distance, "change": float(change.value)}
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
-        seen[name, size] += 1
+        sets_by_size[name, size] += 1
     columns = ["set", "number", "units", "activation", "images", "real", "distance"]
     return pd.DataFrame(rows, columns=[*columns, "change", "change_low", "change_high"])
 

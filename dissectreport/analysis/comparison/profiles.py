@@ -1,6 +1,6 @@
 """What is kept of a model so that others can be compared with it: figures with intervals, no picture.
 
-profile_of(dissection)     # everything that a comparison prints; small enough to be sent beside every model
+profile_of(dissection)     # everything that a comparison prints; small enough to be published with every model
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ REPLICATES = 100
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""
 COPIES = 8
-"""How often the counts by group are held while they are judged: as counts, as sums, and in halves."""
+"""Copies of the counts by group in memory during the analysis: as counts, as sums, and in halves."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Groups:
         paired: dict[int, Chance] = {}
         alone: dict[int, Chance] = {}
         for group, chance in shards:
-            # One image has no other to be paired with: beside others its overlap would have no chance level.
+            # A single image cannot be paired with another one, so its overlap has no chance level.
             by_group = paired if chance.samples > 1 else alone
             part = sliced(chance, units, among)
             by_group[group] = by_group[group].merge(part) if group in by_group else part

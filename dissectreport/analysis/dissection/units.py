@@ -174,7 +174,7 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
     iou_low, iou_high = iou.share_interval()
     corrected_iou_low, corrected_iou_high = corrected_iou.interval()
     lift_low, lift_high = lift.ratio_interval()
-    found = {
+    values = {
         "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(
             np.float64
         ),
@@ -190,7 +190,7 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
         "lift_low": lift_low,
         "lift_high": lift_high,
     }
-    return {name: np.where(there, value, np.nan) for name, value in found.items()}
+    return {name: np.where(there, value, np.nan) for name, value in values.items()}
 
 
 def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackknife:
@@ -210,7 +210,7 @@ def unit_table(
     """One row a unit."""
     units = counted.shape[0]
     rows = np.arange(units)
-    found = figures(scores, rows, verdict.column, counted.thresholds)
+    label_figures = figures(scores, rows, verdict.column, counted.thresholds)
     second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
     share = {
@@ -222,17 +222,17 @@ def unit_table(
             "unit": rows,
             "concept": words.concept(verdict.column),
             "category": words.category(verdict.column),
-            **found,
+            **label_figures,
             "p": verdict.p,
             "q": verdict.q,
             "interpretable": verdict.interpretable,
             "beats_chance": verdict.beats_chance,
-            "attainable": largest_iou(found["on_fraction"], area),
+            "attainable": largest_iou(label_figures["on_fraction"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
             "runner_up_corrected_iou": second["corrected_iou"],
             "stability": verdict.stability,
-            **detection(counted, scores, verdict.column, found["iou"]),
+            **detection(counted, scores, verdict.column, label_figures["iou"]),
             "state": states(counted.cross),
         }
     )

@@ -44,7 +44,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""Below this many held-out latents with the concept a note says so."""
+"""With fewer held-out latents that show the concept, a note warns of it."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -94,18 +94,18 @@ def study(
     )
 
 
-def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], count: int) -> tuple[int, ...]:
-    """Concept numbers, those in most images first; BadOption or UnknownName for a wish that cannot be met."""
+def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, requested: Sequence[str], count: int) -> tuple[int, ...]:
+    """Concept numbers, most frequent first; BadOption or UnknownName if a requested one does not occur."""
     images = dict(zip(areas.concepts.tolist(), (areas.pixels > 0).sum(0).tolist(), strict=True))
     pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
-    if not wanted:
+    if not requested:
         candidates = numbers_in(areas, vocabulary, leading_category(vocabulary))
         if not candidates:
             raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
         return tuple(sorted(candidates, key=lambda n: (-images[n], -pixels[n]))[:count])
     names = vocabulary["concept"].tolist()
     numbers = []
-    for name in wanted:
+    for name in requested:
         if name not in names[1:]:
             raise UnknownName.of("concept", name, names[1:])
         number = names.index(name, 1)
@@ -209,7 +209,7 @@ def _share(after: Ints, before: Ints) -> Floats:
 def interventions(
     record: InterventionRecord, reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
 ) -> Interventions:
-    """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
+    """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
     removed = Removed.of(measured.plan.sets(), measured.paired)
@@ -274,7 +274,7 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 
 
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
-    """What a reader should know before believing the numbers."""
+    """Warnings that limit how far the numbers can be trusted."""
     notes = [
         f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
@@ -318,12 +318,12 @@ class InterventionTables:
 
     @property
     def order_names(self) -> list[str]:
-        """The orders, best known first."""
+        """The ranking methods, best known first."""
         return [name for name in ORDERS if name in self.plan.rankings]
 
     @property
     def penalties(self) -> dict[str, float]:
-        """The penalty of alpha by concept, NaN where it could not be learned; nothing where it was not to be."""
+        """The penalty of the learned mask by concept; NaN where it could not be learned, empty if not requested."""
         return dict(zip(self.names, self.plan.penalties.tolist(), strict=False))
 
     def concepts(self, areas: Areas) -> pd.DataFrame:
@@ -351,7 +351,7 @@ class InterventionTables:
         parts = []
         estimates = self.estimates()
         measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
-        ends = {unit: one.interval() for unit, one in measured_effect.items()}
+        ends = {unit: effect.interval() for unit, effect in measured_effect.items()}
         for k, number in enumerate(self.key.concepts):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
@@ -431,7 +431,7 @@ class InterventionTables:
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
-        """What ablating 10 and 20 units removes, beside random ones."""
+        """What ablating 10 and 20 units removes, compared with random units."""
         rows = []
         random = self.plan.random
         for k, number in enumerate(self.key.concepts):
@@ -515,9 +515,9 @@ def _point(concept: str, order: str, units: int, removed: float, low: float, hig
     }
 
 
-def spearman(one: Floats, two: Floats) -> float:
+def spearman(first: Floats, second: Floats) -> float:
     """Rank correlation, ties at their mean rank; NaN where one of them never varies."""
-    ranks = [pd.Series(values).rank().to_numpy() for values in (one, two)]
+    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
     if min(np.ptp(rank) for rank in ranks) == 0:
         return float("nan")
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
@@ -542,7 +542,7 @@ def spearman_interval(correlation: float, n: int) -> tuple[float, float]:
 
 
 def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """One row a (concept, context) with enough images: pixels gained, beside random units at the same patches."""
+    """One row a (concept, context) with enough images: pixels gained, and those by random units at the same patches."""
     rows = []
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
@@ -638,7 +638,7 @@ def causal_sets(
 
 
 def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
-    """What one change did to every concept that occurs, the largest first, those asked for before all."""
+    """The effect of one edit on every concept that occurs: the requested ones first, then by decreasing effect."""
     removed = Removed.of([(0,)], parts)
     share = removed[(0,)]
     low, high = share.interval()

@@ -33,7 +33,7 @@ NAMES = {
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
 RANDOM_COUNTERPARTS = {"worst": "random", "marked": "random_marked"}
-"""The random sets that stand beside a set of units."""
+"""The random sets with which a set of units is compared."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
 
@@ -63,8 +63,8 @@ def quality_rows(artifacts: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRo
     """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
     measures = tuple(name for name in NAMES if (artifacts.quality["measure"] == name).any())
     sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(artifacts.quality)))
-    sets = [one for one in sets if one[0] != "real"] + [one for one in sets if one[0] == "real"]
-    return measures, tuple(_quality_row(artifacts, one, units, measures) for one, units in sets)
+    sets = [pair for pair in sets if pair[0] != "real"] + [pair for pair in sets if pair[0] == "real"]
+    return measures, tuple(_quality_row(artifacts, set_name, units, measures) for set_name, units in sets)
 
 
 def _quality_row(artifacts: Artifacts, name: str, units: int, measures: tuple[str, ...]) -> QualityRow:
@@ -107,7 +107,7 @@ def distance(point: Point) -> str:
 
 
 def sentence(artifacts: Artifacts, layer: Layer) -> str:
-    """Whether repair helps, by how much, beside random units and beside real images."""
+    """Whether the repair helps and by how much, compared with random units and with real images."""
     before, real = figure_of(artifacts, "before", 0), figure_of(artifacts, "real", 0)
     reference = f" Real against other real images: KID {distance(real.value)}."
     if not artifacts.candidates:
@@ -152,7 +152,7 @@ def relative_change(before: Point, change: Point) -> str:
 
 
 def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
-    """What ablating the highest-ranked units, or ('review') the marked units, does beside random units."""
+    """What ablating the highest-ranked units, or ('review') the marked units, does compared with random units."""
     same = artifacts.curve[artifacts.curve["units"] == units]
     random = same[same["set"] == RANDOM_COUNTERPARTS[name]]
     if random.empty:
@@ -168,7 +168,7 @@ def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
 
 
 def activation(random: pd.DataFrame) -> str:
-    """How strong the units of random sets are relative to the units that they stand beside, in words."""
+    """How strong the units of random sets are relative to the units with which they are compared, in words."""
     ratios = random["activation"]
     if not ratios.notna().all() or ratios.empty:
         return ""
@@ -304,7 +304,7 @@ class ArtifactMethods:
 
 
 def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
-    """How artifact units were identified; None where this was not asked for."""
+    """How artifact units were identified; None where this was not requested."""
     artifacts = site.dissection.artifacts
     if artifacts is None:
         return None

@@ -213,23 +213,23 @@ def _frame(site: Site, layer: Layer, every: tuple[Studied, ...], at: int) -> Fra
     return neighbours(replace(frame, crumbs=(home, up), up=up), others, at)
 
 
-def _curves_chart(one: Studied) -> Markup:
+def _curves_chart(studied: Studied) -> Markup:
     return removal_curves(
         "chart-curves",
-        f"Removal of {one.concept.name} by number of ablated units",
+        f"Removal of {studied.concept.name} by number of ablated units",
         "Share of the concept's area that is removed, against the number of ablated units, for each ranking method,"
         " with 95% bands; random units in grey. The table below has the numbers.",
-        one.curves,
+        studied.curves,
     )
 
 
 def _causal_units(
-    site: Site, interventions: Interventions, frame: Frame, layer: Layer, one: Studied
+    site: Site, interventions: Interventions, frame: Frame, layer: Layer, studied: Studied
 ) -> tuple[CausalUnit, ...]:
     """The units of the best ranking, as many as the leading figure ablates."""
-    rows = [row for row in rows_for(interventions.rankings, one.concept.name) if row.ranking == one.best]
-    rows = sorted(rows, key=lambda row: int(row.rank))[: one.leading.units if one.leading else 20]
-    effects = {int(row.unit): row for row in rows_for(interventions.effects, one.concept.name)}
+    rows = [row for row in rows_for(interventions.rankings, studied.concept.name) if row.ranking == studied.best]
+    rows = sorted(rows, key=lambda row: int(row.rank))[: studied.leading.units if studied.leading else 20]
+    effects = {int(row.unit): row for row in rows_for(interventions.effects, studied.concept.name)}
     table = rows_of(layer.table)
 
     def causal_unit(rank: int, unit: int) -> CausalUnit:

@@ -24,7 +24,7 @@ MOST = 0.6
 
 @dataclass(frozen=True)
 class Removal:
-    """What ablating the first units of a ranking removes, beside as many random units."""
+    """What ablating the first units of a ranking removes, compared with as many random units."""
 
     ranking: str
     words: str
@@ -153,15 +153,16 @@ def area_removed(point: Point) -> str:
     return with_interval(point, removed)
 
 
-def finding(one: Studied, layer: Layer) -> str:
+def finding(studied: Studied, layer: Layer) -> str:
     """What ablation does to a concept, in two sentences."""
-    lead = one.leading
+    lead = studied.leading
     if lead is None:
-        return f"The removal of {one.concept.name} was not measured."
+        return f"The removal of {studied.concept.name} was not measured."
     units = f"{lead.units} of the {layer.units} units of {layer.name}"
     random = f"{lead.units} random units with about the same mean activation {_effect_of_random(lead.random)}"
     verdict = "" if lead.exceeds_random else ": no significant difference"
-    return f"Ablating {units} removes {area_removed(lead.removed)} of all {one.concept.name} pixels. {random}{verdict}."
+    removed = area_removed(lead.removed)
+    return f"Ablating {units} removes {removed} of all {studied.concept.name} pixels. {random}{verdict}."
 
 
 def _effect_of_random(point: Point) -> str:
@@ -173,17 +174,17 @@ def _effect_of_random(point: Point) -> str:
 
 def answer(every: Sequence[Studied], layer: Layer) -> str:
     """For how many concepts the best units remove most of the area, in a sentence."""
-    leads = [(one, one.leading) for one in every if one.leading is not None]
+    leads = [(studied, studied.leading) for studied in every if studied.leading is not None]
     if not leads:
         return "The removal of concepts was not measured."
     most = max(lead.units for _, lead in leads)
     ablating = f"ablating the best {most} of {layer.units} units removes at least {removed(MOST)} of the concept's area"
     successes = sum(lead.most_removed for _, lead in leads)
     if not successes:
-        one, lead = max(leads, key=lambda pair: pair[1].removed.value)
+        studied, lead = max(leads, key=lambda pair: pair[1].removed.value)
         return (
             f"For none of the {len(every)} studied concepts {ablating} and significantly more than random units."
-            f" The largest effect is on {one.concept.name}: {area_removed(lead.removed)}."
+            f" The largest effect is on {studied.concept.name}: {area_removed(lead.removed)}."
         )
     return (
         f"For {successes} of {len(every)} studied concepts, {ablating}, and significantly more than random units with"
@@ -193,7 +194,7 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
 
 def _fewest_units(every: Sequence[Studied]) -> str:
     """For how many concepts fewer units are enough; '' where only one number of units was tried."""
-    few = [one.fewest for one in every if one.fewest is not None]
+    few = [studied.fewest for studied in every if studied.fewest is not None]
     if not few:
         return ""
     enough = sum(removal.most_removed for removal in few)

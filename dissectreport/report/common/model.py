@@ -56,7 +56,7 @@ class InterpretableCount:
 
     @property
     def known(self) -> bool:
-        """Whether anything could be counted: without a concept that can be tested there is no number, not 0."""
+        """Whether units could be counted; if no concept can be tested, the number is unknown rather than 0."""
         return not math.isnan(self.units)
 
     def as_share(self) -> Point:

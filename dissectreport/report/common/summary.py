@@ -36,25 +36,25 @@ class Summary:
     units: int
     interpretable: int
     above_chance_note: str
-    """How many of those also match better than chance, where the rule does not ask for it."""
+    """How many of those also match better than chance, where the rule does not require it."""
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
     has_enough_images: bool = True
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     title: str = ""
     """What the model calls itself; '' in a summary that was written before there was one."""
     reads: bool = False
     """Whether it reads images instead of making them."""
     seed: int = 1
     detail: str = DETAILS[0].name
-    """How much of what was found its pages show."""
+    """The level of detail of its pages."""
     base_url: str = ""
     """Where its pages say that they are published."""
     compare: str = ""
     """The file from which the model is compared with others; '' in a summary that was written before there was one."""
     trained: str = ""
-    """How long it was trained, where its card tells."""
+    """How long it was trained, if its card says so."""
     grid: int = 0
     """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
     digest: str = ""

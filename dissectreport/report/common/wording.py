@@ -18,7 +18,7 @@ class Wording:
     claim: str
     """What interpretable units do: '12 units …'."""
     above_chance_note: str
-    """How many of the units that the rule labels also match better than chance; '' where the rule asks for that."""
+    """How many of the units that the rule labels also match better than chance; '' where the rule requires that."""
     agrees: str
     """Of a unit with its label."""
     beats: str
@@ -39,7 +39,7 @@ class Wording:
     q: str
     """What the q-value is called."""
     untested: str
-    """Which concepts can be nobody's label; '' where all can."""
+    """Which concepts cannot be a label; '' where all can."""
     method: str
     """How thresholds and labels were chosen, and on what they were scored."""
     judged: str
@@ -50,7 +50,7 @@ class Wording:
     """Columns of the tables that mean something else under this rule."""
 
     def also(self, labelled: int, above_chance: int) -> str:
-        """How many of the labelled units also match better than chance, where the rule does not ask for it."""
+        """How many of the labelled units also match better than chance, where the rule does not require it."""
         return self.above_chance_note.format(labelled=count(labelled), above_chance=count(above_chance))
 
     def with_label(self, concept: str, beats_chance: bool) -> str:

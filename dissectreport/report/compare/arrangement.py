@@ -70,10 +70,10 @@ class Against:
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """All that is said."""
-        models = tuple(self._of_models(each) for each in self.models.sentences)
+        models = tuple(self._of_models(sentence) for sentence in self.models.sentences)
         if self.layers is None:
             return models
-        layers = (replace(each, words=self._of_layers(each.words)) for each in self.layers.sentences)
+        layers = (replace(sentence, words=self._of_layers(sentence.words)) for sentence in self.layers.sentences)
         return (*layers, *models, *self.layers.by_chance)
 
     @property
@@ -111,7 +111,7 @@ class ComparedModels:
 
     @property
     def first(self) -> Member:
-        """That which the others are compared with."""
+        """The model that the others are compared with."""
         return self.members[0]
 
     @cached_property
@@ -190,13 +190,13 @@ class ComparedModels:
 
 def _member(site: SiteModels, place: int, home: str, part: ModelPart, layer: str, several: bool) -> Member:
     sited = site.sited[home]
-    profile = next(each for each in sited.profile.layers if each.name == layer)
+    profile = next(layer_profile for layer_profile in sited.profile.layers if layer_profile.name == layer)
     label = f"{part.name} {layer}" if several else part.name
     return Member(place, sited, profile, label, part, layer_part(site, home, profile))
 
 
 def leading(parts: Sequence[ModelPart]) -> tuple[str, ...]:
-    """The layer of each model by which it is compared if none is asked for.
+    """The layer of each model that is compared by default.
 
     Of the layers that all models have, the one in which the first model has most different labels; without such a
     layer, each model's own.

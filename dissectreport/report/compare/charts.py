@@ -1,4 +1,4 @@
-"""Charts of a comparison as SVG, in two steps: what is drawn for one model, and how models are put together.
+"""Charts of a comparison as SVG, in two steps: the parts of one model, and the combination of several models.
 
 Everything that depends on numbers is drawn here for one model at a time, on the axes of its site (`scales.py`). Putting
 such parts together for chosen models only moves them and gives each the colour and the sign of its place; the fixed
@@ -20,7 +20,7 @@ from dissectreport.report.html.charts import linear, short
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 MOST = 6
-"""Models that can be compared at a time: more signs and colours would be hard to tell apart."""
+"""Models that can be compared at a time: more signs and colours would be hard to distinguish."""
 SIGN = "{sign}"
 WIDTH = 560.0
 LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
@@ -169,7 +169,7 @@ def point(x: float, estimate: Estimate, highest: float) -> Markup:
 
 
 def placed(part: str, place: int, x: float = 0.0, y: float = 0.0) -> Markup:
-    """What was drawn for one model, moved, with the colour and sign of its place among the models."""
+    """The part of one model, moved, with the colour and sign of its place among the models."""
     moved = f"translate({x:g} {y:g})"
     return tag("g", Markup(part.replace(SIGN, signs()[place])), class_=f"slot slot-{place + 1}", transform=moved)
 
@@ -216,7 +216,7 @@ def _vertical(marks: Axis, floor: float, words: float) -> list[Markup]:
 
 @dataclass(frozen=True)
 class Placed:
-    """What was drawn for one model, with its name."""
+    """The part of one model, with its name."""
 
     place: int
     part: str

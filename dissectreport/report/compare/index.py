@@ -90,8 +90,8 @@ def compare_page(
 def live_data(compared: SiteModels) -> Mapping[str, Any]:
     """What the live page knows of the site before any model is chosen."""
     models = [
-        {"home": home, "model": one.profile.model, "title": one.profile.title, "rule": one.profile.rule}
-        for home, one in compared.sited.items()
+        {"home": home, "model": model.profile.model, "title": model.profile.title, "rule": model.profile.rule}
+        for home, model in compared.sited.items()
     ]
     return {
         "most": MOST,
@@ -105,13 +105,15 @@ def live_data(compared: SiteModels) -> Mapping[str, Any]:
     }
 
 
-def _entry(around: Frame, one: Summary) -> Entry:
-    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0))
+def _entry(around: Frame, summary: Summary) -> Entry:
+    leading = max(
+        summary.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0)
+    )
     random_directions = leading.get("random_directions")
     return Entry(
-        summary=one,
-        href=around.to(f"{one.home}/index.html"),
-        band=around.to(one.band),
+        summary=summary,
+        href=around.to(f"{summary.home}/index.html"),
+        band=around.to(summary.band),
         leading=leading,
         random_directions=InterpretableCount.of_json(random_directions) if random_directions else None,
         count=InterpretableCount.of_json(leading["measured"]),

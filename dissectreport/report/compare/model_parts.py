@@ -80,7 +80,7 @@ class QualityPart:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """One model, apart from its layers."""
+    """One model without its layers."""
 
     name: str
     short: str
@@ -174,8 +174,8 @@ class LayerPart:
 
 def model_part(site: SiteModels, home: str) -> ModelPart:
     """What is shown of one model of a site."""
-    one, name = site.sited[home], site.names[home]
-    profile = one.profile
+    model, name = site.sited[home], site.names[home]
+    profile = model.profile
     return ModelPart(
         name=name,
         short=short(name, 18),
@@ -185,15 +185,15 @@ def model_part(site: SiteModels, home: str) -> ModelPart:
         concepts=tuple(
             (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
         ),
-        layers=tuple((layer.name, one.folders[layer.name]) for layer in profile.layers),
+        layers=tuple((layer.name, model.folders[layer.name]) for layer in profile.layers),
         ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
         depth=_depth(profile, site.scales),
         causes=_causes(profile, site.scales),
         quality=_quality(profile),
         images=_digest(corresponding_images(profile)),
         pictures=profile.pictures,
-        unit_ends=one.unit_ends,
-        strip_width=SHOWN * one.tile,
+        unit_ends=model.unit_ends,
+        strip_width=SHOWN * model.tile,
     )
 
 
@@ -259,8 +259,8 @@ def _rows(
     names: Sequence[str], estimates: Sequence[Estimate], chance_level: Sequence[Estimate], words: Format
 ) -> tuple[tuple[str, ...], ...]:
     return tuple(
-        (name, format_interval(one, words), words(chance.value))
-        for name, one, chance in zip(names, estimates, chance_level, strict=True)
+        (name, format_interval(estimate, words), words(chance.value))
+        for name, estimate, chance in zip(names, estimates, chance_level, strict=True)
     )
 
 

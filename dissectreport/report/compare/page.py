@@ -26,7 +26,7 @@ from dissectreport.report.html.numbers import DASH
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose strongest units the page shows, and images in a row."""
 MOST_ROWS = 24
-"""Concepts of a category in its chart, beside those that differ significantly; the table has all."""
+"""Concepts of a category in its chart, in addition to those that differ significantly; the table has all."""
 
 Address = Callable[[str], str]
 """From the address of a file in the site to what the page writes for it."""
@@ -144,7 +144,7 @@ def comparison_page(
     """The page for a choice of models.
 
     `here` is its address from the top of the site, `picture` gives an image's address, and only a page `inside` the
-    site has links to the models' own pages, and full addresses where `base_url` tells that of the site.
+    site has links to the models' own pages, and full addresses where `base_url` is the address of the site.
     """
     title = f"{subject.labels[0]} against {', '.join(subject.labels[1:])}"
     around = _alone(here, title, inside)
@@ -375,7 +375,7 @@ def _causes(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable | None:
 def _quality(subject: ComparedModels) -> Table | None:
     """Image quality, where it was measured."""
     measures = [{} if m.model.quality is None else m.model.quality.measures for m in subject.members]
-    names = dict.fromkeys(name for each in measures for name in each)
+    names = dict.fromkeys(name for of_model in measures for name in of_model)
     if not names:
         return None
     rows = [

@@ -1,4 +1,4 @@
-"""The file beside each model that comparisons are computed from: its profile, and where its pages lie."""
+"""The file of each model from which comparisons are computed: its profile, and the address of its pages."""
 
 from __future__ import annotations
 
@@ -74,41 +74,46 @@ def profile_file(site: Site) -> bytes:
 
 def plain(site: Site) -> Plain:
     """The profile as plain JSON values; concepts by their place in the vocabulary, figures as [value, low, high]."""
-    one = profile_of(site.dissection)
-    at = {concept: i for i, concept in enumerate(one.vocabulary)}
+    profile = profile_of(site.dissection)
+    at = {concept: i for i, concept in enumerate(profile.vocabulary)}
     return {
         "version": VERSION,
         "home": site.places.home,
         "tile": site.tile,
         "unit_ends": list(site.places.unit_ends),
-        "model": one.model,
-        "title": one.title,
-        "rule": one.rule,
-        "seed": one.seed,
-        "samples": one.samples,
-        "held_out": one.held_out,
-        "grid": one.grid,
-        "segmenter": [one.segmenter, one.segmenter_identity],
-        "latents": list(one.latents),
+        "model": profile.model,
+        "title": profile.title,
+        "rule": profile.rule,
+        "seed": profile.seed,
+        "samples": profile.samples,
+        "held_out": profile.held_out,
+        "grid": profile.grid,
+        "segmenter": [profile.segmenter, profile.segmenter_identity],
+        "latents": list(profile.latents),
         "training": [
-            one.training.family,
-            one.training.variant,
-            _number(one.training.images),
-            _number(one.training.steps),
+            profile.training.family,
+            profile.training.variant,
+            _number(profile.training.images),
+            _number(profile.training.steps),
         ],
         "concepts": [
-            [*concept, mark_of(concept[1]), int(concept in one.tested), *_figure(one.areas.get(concept, UNKNOWN), 6)]
-            for concept in one.vocabulary
+            [
+                *concept,
+                mark_of(concept[1]),
+                int(concept in profile.tested),
+                *_figure(profile.areas.get(concept, UNKNOWN), 6),
+            ]
+            for concept in profile.vocabulary
         ],
-        "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in one.layers],
-        "causes": one.causes and _causes(one.causes, at),
-        "quality": one.quality
+        "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in profile.layers],
+        "causes": profile.causes and _causes(profile.causes, at),
+        "quality": profile.quality
         and [
-            one.quality.features,
-            [[m.name, *_figure(m.estimate), int(m.less_is_better)] for m in one.quality.measures],
+            profile.quality.features,
+            [[m.name, *_figure(m.estimate), int(m.less_is_better)] for m in profile.quality.measures],
         ],
-        "pictures": list(one.pictures),
-        "notes": list(one.notes),
+        "pictures": list(profile.pictures),
+        "notes": list(profile.notes),
     }
 
 

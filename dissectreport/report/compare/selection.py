@@ -1,4 +1,4 @@
-"""Which models of a site are compared: by the names that people give, checked before anything is drawn."""
+"""Which models of a site are compared: the given names are checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def chosen(
     layer_names = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
     for home, layer in zip(homes, layer_names, strict=True):
         profile = compared.sited[home].profile
-        known = [one.name for one in profile.layers]
+        known = [layer_profile.name for layer_profile in profile.layers]
         if layer and layer not in known:
             raise UnknownName.of(f"layer on the pages of {profile.title}:", layer, known)
     subject = ComparedModels.of(compared, homes, layer_names)
@@ -55,15 +55,15 @@ def chosen(
 
 def _home(out: Path, summaries: Sequence[Summary], name: str) -> str:
     """The folder of the one model that is called so: by its folder, its address, or what it calls itself."""
-    if any(one.home == name for one in summaries):
+    if any(summary.home == name for summary in summaries):
         return name
-    homes = [one.home for one in summaries if name in (one.model, one.title)]
+    homes = [summary.home for summary in summaries if name in (summary.model, summary.title)]
     if len(homes) > 1:
         raise UnknownName(
             f"{len(homes)} models in {out} are called {name!r}; name one by its folder: {', '.join(homes)}"
         )
     if not homes:
-        raise UnknownName.of(f"model in {out}:", name, [one.home for one in summaries])
+        raise UnknownName.of(f"model in {out}:", name, [summary.home for summary in summaries])
     return homes[0]
 
 
@@ -79,7 +79,7 @@ def kept(out: Path) -> dict[str, str]:
 
 
 def place(out: Path, subject: ComparedModels) -> Path:
-    """Where the page of a choice goes if nobody says."""
+    """The default path of the page of a comparison."""
     words = [member.sited.home for member in subject.members]
     folders = [member.folder for member in subject.members]
     if len(set(folders)) > 1:

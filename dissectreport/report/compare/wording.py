@@ -62,8 +62,8 @@ class UnitFormat:
 
 def listed(words: Sequence[str], most: int = LISTED) -> str:
     """Words with commas between them, and how many were left out."""
-    shown = ", ".join(words[:most])
-    return shown if len(words) <= most else f"{shown} and {count(len(words) - most)} more"
+    words_shown = ", ".join(words[:most])
+    return words_shown if len(words) <= most else f"{words_shown} and {count(len(words) - most)} more"
 
 
 def conjoined(words: Sequence[str]) -> str:

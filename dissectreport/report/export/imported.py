@@ -1,4 +1,4 @@
-"""Pages from a dissect.json of the reference program: its units, the images beside it, and what is missing in it."""
+"""Pages from a dissect.json of the reference program: its units, the images next to it, and what it lacks."""
 
 from __future__ import annotations
 
@@ -114,12 +114,12 @@ def write_imported(
 ) -> Written:
     """Write pages of imported results into the site at `out`; their images lie below `image_folder`.
 
-    Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
+    Other results that were imported under the same name are refused, unless `again` allows them to be replaced.
     """
     model = name or results.name
     summaries = read_summaries(out)
-    there = [one for one in summaries if (one.model, one.rule) == (model, OLD)]
-    if not again and any(one.digest not in ("", results.digest) for one in there):
+    earlier = [summary for summary in summaries if (summary.model, summary.rule) == (model, OLD)]
+    if not again and any(summary.digest not in ("", results.digest) for summary in earlier):
         raise OutputError(
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
         )
@@ -152,7 +152,7 @@ def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
     folder = (image_folder / layer.folder / "image").resolve()
     if not folder.is_relative_to(image_folder.resolve()):
         return {}
-    read = ((one.unit, _strip(folder / f"{one.unit}-top.jpg")) for one in layer.units)
+    read = ((old_unit.unit, _strip(folder / f"{old_unit.unit}-top.jpg")) for old_unit in layer.units)
     return {unit: strip for unit, strip in read if strip is not None}
 
 
@@ -177,20 +177,20 @@ def _band(strips: list[_Strip]) -> bytes:
 def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
     places, strips = old.places, old.strips[layer.name]
     page = old.frame(places.layer(layer.name), f"{layer.name} · {old.model}", layer.name)
-    ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
-    named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
+    ordered = sorted(layer.units, key=lambda unit: (not unit.interpretable, -(0 if math.isnan(unit.iou) else unit.iou)))
+    named = Counter((unit.concept, unit.category) for unit in layer.units if unit.interpretable)
 
-    def card(one: OldUnit) -> OldCard:
-        strip = strips.get(one.unit)
-        place = page.to(places.strip(layer.name, one.unit)) if strip else ""
-        return OldCard(one, NamedConcept(one.concept, one.category), place, strip.width if strip else 0)
+    def card(unit: OldUnit) -> OldCard:
+        strip = strips.get(unit.unit)
+        place = page.to(places.strip(layer.name, unit.unit)) if strip else ""
+        return OldCard(unit, NamedConcept(unit.concept, unit.category), place, strip.width if strip else 0)
 
     return OldLayerPage(
         page,
         old.model,
         layer.name,
-        tuple(card(one) for one in ordered),
-        sum(one.interpretable for one in layer.units),
+        tuple(card(unit) for unit in ordered),
+        sum(unit.interpretable for unit in layer.units),
         tuple((NamedConcept(*names), units) for names, units in named.most_common()),
         *(page.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
     )
@@ -203,7 +203,7 @@ def _overview(old: _Import) -> OldOverview:
         (
             Link(page.to(places.layer(layer.name)), layer.name),
             len(layer.units),
-            sum(one.interpretable for one in layer.units),
+            sum(unit.interpretable for unit in layer.units),
             len(old.strips[layer.name]),
         )
         for layer in results.layers
@@ -216,12 +216,12 @@ def _table(layer: OldLayer) -> pd.DataFrame:
     """The table `units` as far as the file has its columns; the others are empty."""
     known = pd.DataFrame(
         {
-            "unit": [one.unit for one in layer.units],
-            "concept": [one.concept for one in layer.units],
-            "category": [one.category for one in layer.units],
-            "threshold": [one.threshold for one in layer.units],
+            "unit": [unit.unit for unit in layer.units],
+            "concept": [unit.concept for unit in layer.units],
+            "category": [unit.category for unit in layer.units],
+            "threshold": [unit.threshold for unit in layer.units],
             "on_fraction": math.nan,
-            "iou": [one.iou for one in layer.units],
+            "iou": [unit.iou for unit in layer.units],
         }
     )
     empty = (
@@ -235,13 +235,13 @@ def _table(layer: OldLayer) -> pd.DataFrame:
         "lift_low",
         "lift_high",
     )
-    return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
+    return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[unit.interpretable for unit in layer.units])
 
 
 def _counts(layer: OldLayer) -> dict[str, float]:
-    interpretable = [one for one in layer.units if one.interpretable]
+    interpretable = [unit for unit in layer.units if unit.interpretable]
     unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
-    concepts = len({one.concept for one in interpretable})
+    concepts = len({unit.concept for unit in interpretable})
     return {"units": len(interpretable), "of": len(layer.units), "concepts": concepts, **unknown}
 
 

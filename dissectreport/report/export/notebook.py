@@ -39,7 +39,7 @@ _HEIGHT = 64
 
 
 class NotebookTables(Mapping[str, pd.DataFrame]):
-    """Tables by name, each read when it is first asked for."""
+    """Tables by name, each read on first access."""
 
     def __init__(self, of: str, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
         self._of, self._readers, self._read = of, readers, dict[str, pd.DataFrame]()
@@ -129,7 +129,7 @@ class LayerReport:
         return self.tables["pairs"]
 
     def _rows_of(self, number: int, name: str) -> pd.DataFrame:
-        """A unit's rows of a table; none where there is no such table, as in old results."""
+        """A unit's rows of a table; empty where the table is missing, as in old results."""
         table = self.tables[name] if name in self.tables else pd.DataFrame({"unit": []})
         return table[table["unit"] == number].reset_index(drop=True)
 
@@ -221,24 +221,28 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     """
     own = (folder / "summary.json").is_file()
     site = folder.resolve().parent if own else folder
-    summaries = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
-    fitting = [one for one in summaries if model in ("", one.model, one.title, one.home)]
+    summaries = [summary for summary in read_summaries(site) if not own or summary.home == folder.resolve().name]
+    fitting = [summary for summary in summaries if model in ("", summary.model, summary.title, summary.home)]
     if not summaries:
         raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
     if not fitting:
-        raise UnknownName.of("report of", model, [one.home for one in summaries])
-    ruled = [one for one in fitting if one.rule == (rule or "corrected")] if len(fitting) > 1 or rule else fitting
+        raise UnknownName.of("report of", model, [summary.home for summary in summaries])
+    ruled = (
+        [summary for summary in fitting if summary.rule == (rule or "corrected")]
+        if len(fitting) > 1 or rule
+        else fitting
+    )
     if rule and not ruled:
-        raise UnknownName.of("report under rule", rule, [one.rule for one in fitting])
+        raise UnknownName.of("report under rule", rule, [summary.rule for summary in fitting])
     if len(ruled) != 1:
-        names = ", ".join(one.home for one in fitting)
+        names = ", ".join(summary.home for summary in fitting)
         raise UnknownName(f"{folder} holds several reports; choose with model=, one of {names}")
     return _from_files(site, ruled[0])
 
 
-def _from_files(site: Path, one: Summary) -> Report:
-    names = [str(layer["layer"]) for layer in one.layers]
-    places = Places(one.home, safe_names(names, TAKEN))
+def _from_files(site: Path, summary: Summary) -> Report:
+    names = [str(layer["layer"]) for layer in summary.layers]
+    places = Places(summary.home, safe_names(names, TAKEN))
 
     def layer(name: str) -> LayerReport:
         return LayerReport(
@@ -246,11 +250,11 @@ def _from_files(site: Path, one: Summary) -> Report:
         )
 
     return Report(
-        one.model,
-        one.title or one.model,
-        one.rule,
-        one.samples,
-        one.segmenter,
+        summary.model,
+        summary.title or summary.model,
+        summary.rule,
+        summary.samples,
+        summary.segmenter,
         {name: layer(name) for name in names},
         _tables_in_files(site, places, None),
     )

@@ -115,7 +115,7 @@ def _round(value: float) -> str:
 
 
 def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17.0) -> list[int]:
-    """The numbers whose words have room beside those before them."""
+    """The numbers whose labels do not overlap those before them."""
     kept: list[int] = []
     for number in numbers:
         if not kept or x(number) - x(kept[-1]) >= gap:
@@ -189,12 +189,12 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
 
 @dataclass(frozen=True)
 class Amount:
-    """A row of a bar chart: a figure, perhaps beside another one."""
+    """A row of a bar chart: a value, optionally with a reference value."""
 
     name: str
     point: Point
     reference: float = math.nan
-    """Where the tick stands, e.g. what random units do."""
+    """The position of the tick, e.g. the effect of random units."""
     mark: str = "quiet"
     lead: bool = False
     words: str = ""
@@ -221,22 +221,22 @@ def bars(
     marks = round_numbers(low, high, 4)
     inside = [line(x(m), top, x(m), floor, "grid" if abs(m) > 1e-9 else "axis") for m in marks]
     inside += [text(x(m), floor + 18, form(m), "middle", "tick") for m in marks]
-    for i, one in enumerate(rows):
+    for i, amount in enumerate(rows):
         up = top + row * i + row / 2
-        inside.append(text(left - 12, up + 4, short(one.name), "end", "name lead" if one.lead else "name"))
-        inside += _amount(one, up, lambda value: x(min(max(value, low), high)))
-        inside.append(text(width - right + 10, up + 4, one.words or form(one.point.value), class_="tick"))
+        inside.append(text(left - 12, up + 4, short(amount.name), "end", "name lead" if amount.lead else "name"))
+        inside += _amount(amount, up, lambda value: x(min(max(value, low), high)))
+        inside.append(text(width - right + 10, up + 4, amount.words or form(amount.point.value), class_="tick"))
     return drawing(width, height, title, description, name, *inside)
 
 
-def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
+def _amount(amount: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
     """The bar, its whisker and its tick."""
     parts = []
-    if not math.isnan(one.point.value):
-        start, end = sorted((x(0.0), x(one.point.value)))
-        parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
-    if not math.isnan(one.point.low + one.point.high):
-        parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
-    if not math.isnan(one.reference):
-        parts.append(line(x(one.reference), up - 9, x(one.reference), up + 9, "chance_level"))
+    if not math.isnan(amount.point.value):
+        start, end = sorted((x(0.0), x(amount.point.value)))
+        parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{amount.mark}" + ("" if amount.lead else " soft")))
+    if not math.isnan(amount.point.low + amount.point.high):
+        parts.append(line(x(amount.point.low), up, x(amount.point.high), up, "whisker ink"))
+    if not math.isnan(amount.reference):
+        parts.append(line(x(amount.reference), up - 9, x(amount.reference), up + 9, "chance_level"))
     return parts

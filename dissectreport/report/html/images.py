@@ -49,7 +49,7 @@ def upsample(maps: NDArray[np.floating], height: int, width: int, edge: str) -> 
 
 
 def outline(on: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
-    """(k, h, w) -> pixels within `reach` of the border between on and off; the frame is no border."""
+    """(k, h, w) -> pixels within `reach` of the border between on and off; the image's edge is not a border."""
     edge = np.zeros_like(on)
     across, down = on[:, :, 1:] != on[:, :, :-1], on[:, 1:] != on[:, :-1]
     edge[:, :, 1:] |= across
@@ -168,7 +168,7 @@ TERMS = {
 
 
 def concept_colours(vocabulary: pd.DataFrame) -> NDArray[np.uint8]:
-    """(concepts, 3) colours of the vocabulary: that of a colour is its own, those of the others stay apart.
+    """(concepts, 3) colours of the vocabulary: a colour has its own colour; the others are distinct.
 
     Those have hues by the golden angle and three lightnesses in turn.
     """

@@ -136,7 +136,7 @@ class ConceptsPage:
     frame: Frame
     model: str
     has_enough_images: bool
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     wording: Wording
     held_out: int
     grid: ConceptGrid

@@ -1,4 +1,4 @@
-"""The first page of a model: its layers beside the controls, and where its concepts are."""
+"""The first page of a model: its layers with their controls, and the layers of its concepts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
 
 @dataclass(frozen=True)
 class Within:
-    """A layer's units by their label within one category, beside the controls."""
+    """A layer's units by their label within one category, with the controls."""
 
     category: str
     mark: str
@@ -81,10 +81,10 @@ class OverviewPage:
     units: int
     concepts: int
     has_enough_images: bool
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     wording: Wording
     above_chance_note: str
-    """How many interpretable units also match better than chance, where the rule does not ask for it."""
+    """How many interpretable units also match better than chance, where the rule does not require it."""
     held_out: int
     leading: OverviewLayer
     within: int
@@ -153,17 +153,29 @@ def overview_page(site: Site) -> OverviewPage:
 
 def _rotated(layers: Sequence[Layer]) -> float | None:
     """Interpretable directions of all layers, if every layer was rotated."""
-    random_directions = [one["random_directions"].units for one in map(counts, layers) if "random_directions" in one]
+    random_directions = [
+        by_control["random_directions"].units for by_control in map(counts, layers) if "random_directions" in by_control
+    ]
     return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
 def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
-    pairs = [(one["measured"], one["random_directions"]) for one in map(counts, layers) if "random_directions" in one]
-    if len(pairs) < len(layers) or not all(one.known and other.known for one, other in pairs):
+    pairs = [
+        (units_count["measured"], units_count["random_directions"])
+        for units_count in map(counts, layers)
+        if "random_directions" in units_count
+    ]
+    if len(pairs) < len(layers) or not all(
+        units_count.known and directions_count.known for units_count, directions_count in pairs
+    ):
         return "", ""
     units, random_directions, of = (
-        sum(values) for values in zip(*((one.units, other.units, one.of) for one, other in pairs), strict=True)
+        sum(values)
+        for values in zip(
+            *((units_count.units, directions_count.units, units_count.of) for units_count, directions_count in pairs),
+            strict=True,
+        )
     )
     return against_directions(units, random_directions, of, *_difference(layers, units - random_directions, pairs))
 
@@ -174,11 +186,23 @@ def _difference(
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({"measured", "random_directions"} <= set(layer.resampled) for layer in layers):
         spread = sum(layer.resampled["measured"] - layer.resampled["random_directions"] for layer in layers)
-        # Resampling costs units and directions differently; what it costs on average is no part of the uncertainty.
+        # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.
         low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
         return min(math.floor(low), value), max(math.ceil(high), value)
-    down = math.hypot(*(v for one, other in pairs for v in (one.units - one.units_low, other.units_high - other.units)))
-    up = math.hypot(*(v for one, other in pairs for v in (one.units_high - one.units, other.units - other.units_low)))
+    down = math.hypot(
+        *(
+            v
+            for units_count, directions_count in pairs
+            for v in (units_count.units - units_count.units_low, directions_count.units_high - directions_count.units)
+        )
+    )
+    up = math.hypot(
+        *(
+            v
+            for units_count, directions_count in pairs
+            for v in (units_count.units_high - units_count.units, directions_count.units - directions_count.units_low)
+        )
+    )
     return math.floor(value - down), math.ceil(value + up)
 
 
@@ -224,15 +248,15 @@ def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer,
 
 def _layer_chart(dissection: Dissection, units: bool) -> Markup:
     per_layer = [counts(layer) for layer in dissection.layers]
-    controls = list(dict.fromkeys(c for one in per_layer for c in one))
+    controls = list(dict.fromkeys(c for by_control in per_layer for c in by_control))
     gap = Point(math.nan, math.nan, math.nan)
 
-    def point(one: dict[str, InterpretableCount], control: str) -> Point:
-        if control not in one:
+    def point(by_control: dict[str, InterpretableCount], control: str) -> Point:
+        if control not in by_control:
             return gap
-        return one[control].as_share() if units else one[control].as_concepts()
+        return by_control[control].as_share() if units else by_control[control].as_concepts()
 
-    series = [Series(c, tuple(point(one, c) for one in per_layer)) for c in controls]
+    series = [Series(c, tuple(point(by_control, c) for by_control in per_layer)) for c in controls]
     what = "Share of interpretable units" if units else "Number of different labels"
     return over_layers(
         "chart-units" if units else "chart-concepts",

@@ -146,7 +146,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     dissection, places, row = site.dissection, site.places, rows.table[unit]
     name = f"{layer.name} unit {unit}"
     frame = _frame(site, layer, unit, f"{row.concept or 'no label'} · {name} · {dissection.title}")
-    one = card(site, frame, layer, row)
+    unit_card = card(site, frame, layer, row)
     pairs = tuple(_pair(r) for r in rows.pairs.get(unit, []))
     traces = _traces(layer, unit, dissection.vocabulary)
     companions = _companions(site, frame, layer, rows, unit)
@@ -154,29 +154,29 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         frame=frame,
         model=dissection.title,
         layer=layer.name,
-        card=one,
+        card=unit_card,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
+        verdict=_verdict(site.wording, unit_card, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
         held_out=dissection.provenance.held_out,
         samples=dissection.provenance.samples,
-        groups=_examples(site, frame, layer, one),
+        groups=_examples(site, frame, layer, unit_card),
         veil=frame.to(places.veil(layer.name, unit)),
         veil_width=f"{100 * len(layer.examples.kind)}%",
         pairs=pairs,
         labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
-        chart_ranking=_ranking_chart(name, one, pairs, site.wording.order),
-        chart_histogram=_histogram_chart(name, layer, unit, row, one),
-        chart_curve=_curve_chart(name, layer, unit, traces, one) if traces else Markup(""),
-        curve=_curve_data(site, layer, unit, one) if traces else None,
+        chart_ranking=_ranking_chart(name, unit_card, pairs, site.wording.order),
+        chart_histogram=_histogram_chart(name, layer, unit, row, unit_card),
+        chart_curve=_curve_chart(name, layer, unit, traces, unit_card) if traces else Markup(""),
+        curve=_curve_data(site, layer, unit, unit_card) if traces else None,
         curve_rows=_curve_rows(layer, unit) if traces else (),
         curve_concepts=tuple(concept for concept, _ in traces),
         curve_banded=layer.curves.low is not None,
         numbers=frame.to(places.data("histogram", "csv", layer.name)),
         companions=tuple(c for c in companions if not c.correlation < 0),
         opposites=tuple(c for c in companions if c.correlation < 0),
-        citation=f"{name} ({one.concept.label}), {frame.foot}",
+        citation=f"{name} ({unit_card.concept.label}), {frame.foot}",
         causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
         artifact=unit_artifact(site, frame, layer, unit),
         per_strip=strip_size(layer),
@@ -201,11 +201,11 @@ def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: i
     )
 
 
-def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
-    if one.interpretable:
-        return words.with_label(one.concept.name, beats_chance)
-    if one.agreement.known:
-        return f"The best match is {one.concept.name}, but the rule does not call this unit interpretable"
+def _verdict(words: Wording, unit_card: Card, beats_chance: bool) -> str:
+    if unit_card.interpretable:
+        return words.with_label(unit_card.concept.name, beats_chance)
+    if unit_card.agreement.known:
+        return f"The best match is {unit_card.concept.name}, but the rule does not call this unit interpretable"
     return words.nothing
 
 
@@ -214,18 +214,19 @@ def _pair(row: Any) -> PairRow:
     return PairRow(NamedConcept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
 
 
-def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
+def _examples(site: Site, frame: Frame, layer: Layer, unit_card: Card) -> tuple[ExampleGroup, ...]:
     shown = layer.examples
+    name, label = f"{layer.name} unit {unit_card.unit}", unit_card.concept.label
     groups = []
     for kind in dict.fromkeys(shown.kind.tolist()):
         columns = [i for i, k in enumerate(shown.kind.tolist()) if k == kind]
         examples = tuple(
             Example(
-                sample=int(shown.samples[one.unit, i]),
-                picture=frame.to(site.places.picture(int(shown.samples[one.unit, i]))),
+                sample=int(shown.samples[unit_card.unit, i]),
+                picture=frame.to(site.places.picture(int(shown.samples[unit_card.unit, i]))),
                 left=f"-{100 * i}%",
-                peak=float(shown.peaks[one.unit, i]),
-                alt=f"{layer.name} unit {one.unit}, {kind} image {n + 1} of {len(columns)}: {one.concept.label}",
+                peak=float(shown.peaks[unit_card.unit, i]),
+                alt=f"{name}, {kind} image {n + 1} of {len(columns)}: {label}",
             )
             for n, i in enumerate(columns)
         )
@@ -233,7 +234,7 @@ def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[Exampl
     return tuple(groups)
 
 
-def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
+def _ranking_chart(name: str, unit_card: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
     shown = [
         charts.Ranked(
             p.concept.name,
@@ -242,7 +243,7 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
             p.agreement.low,
             p.agreement.high,
             p.agreement.chance_level,
-            p.concept == one.concept,
+            p.concept == unit_card.concept,
             p.tested,
         )
         for p in pairs
@@ -255,7 +256,7 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
     )
 
 
-def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) -> Markup:
+def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, unit_card: Card) -> Markup:
     return charts.histogram(
         "chart-histogram",
         f"Activations of {name}",
@@ -263,7 +264,7 @@ def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) ->
         layer.histogram[unit],
         layer.edges[unit],
         float(row.threshold),
-        one.concept.mark,
+        unit_card.concept.mark,
     )
 
 
@@ -287,7 +288,7 @@ def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Nam
 
 
 def _curve_chart(
-    name: str, layer: Layer, unit: int, traces: list[tuple[NamedConcept, charts.Trace]], one: Card
+    name: str, layer: Layer, unit: int, traces: list[tuple[NamedConcept, charts.Trace]], unit_card: Card
 ) -> Markup:
     return charts.curve(
         "chart-curve",
@@ -296,7 +297,7 @@ def _curve_chart(
         " chance level. The vertical line is the unit's own threshold.",
         layer.curves.on_fractions[unit].tolist(),
         [trace for _, trace in traces],
-        one.on_fraction,
+        unit_card.on_fraction,
         *(band.tolist() for band in _band(layer, unit)),
     )
 
@@ -319,14 +320,14 @@ def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, flo
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
-def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
+def _curve_data(site: Site, layer: Layer, unit: int, unit_card: Card) -> Mapping[str, Any]:
     """What the slider needs: the curve, and small maps of all images shown to draw their masks anew."""
     curves = layer.curves
     on_fractions = curves.on_fractions[unit].tolist()
     scale = charts.tail_scale(on_fractions)
     own = (
-        int(np.abs(np.log(np.maximum(on_fractions, 1e-9)) - math.log(max(one.on_fraction, 1e-9))).argmin())
-        if one.on_fraction > 0
+        int(np.abs(np.log(np.maximum(on_fractions, 1e-9)) - math.log(max(unit_card.on_fraction, 1e-9))).argmin())
+        if unit_card.on_fraction > 0
         else 0
     )
     kinds = layer.examples.kind.tolist()

@@ -32,9 +32,9 @@ def write_site(
     settings: SiteSettings = PLAIN,
     spread: Spread = in_turn,
 ) -> Written:
-    """Write the pages of `dissection` into the site at `out`, beside the models that are already there.
+    """Write the pages of `dissection` into the site at `out`, in addition to the models that are already there.
 
-    Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
+    Nothing is written if the model's files would take more than `limit` megabytes; 0 means no limit.
     """
     assets, _ = load_assets()
     settings = replace(settings, base_url=address_of_site(read_summaries(out), settings.base_url))

@@ -69,8 +69,8 @@ def _causal_pages(site: Site, interventions: Interventions) -> Files:
     """The overview of causal effects, and a page for each concept."""
     every = studied(interventions)
     pages = {
-        site.places.concept(one.concept.name): render("cause.html", cause_page(site, interventions, every, i))
-        for i, one in enumerate(every)
+        site.places.concept(concept.concept.name): render("cause.html", cause_page(site, interventions, every, i))
+        for i, concept in enumerate(every)
     }
     return {site.places.page("causes"): render("causes.html", causes_page(site, interventions, every)), **pages}
 
@@ -78,7 +78,7 @@ def _causal_pages(site: Site, interventions: Interventions) -> Files:
 def _artifact_pages(site: Site, artifacts: Artifacts) -> Files:
     """The page of artifact units, the blind preference, and the edits as files."""
     page = {site.places.page("artifacts"): render("artifacts.html", artifacts_page(site, artifacts))}
-    edits = {address: as_json_file(one) for address, one in edits_files(site).items()}
+    edits = {address: as_json_file(unit_edits) for address, unit_edits in edits_files(site).items()}
     return page | preference_files(site, pairs_of(artifacts)) | edits
 
 
