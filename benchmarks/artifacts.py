@@ -28,7 +28,7 @@ from dissectreport.models.embedded import scenes_pgan
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.repair import artifact_units
-from dissectreport.report.artifacts.summary import BESIDE
+from dissectreport.report.artifacts.summary import RANDOM_COUNTERPARTS
 
 LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 1.5
 """The layer, the block that reads it, how many units are corrupted, and the noise over the weights' spread."""
@@ -98,7 +98,7 @@ def rows_of(name: str, found: Artifacts, seconds: float) -> list[dict[str, Any]]
 def _row(name: str, found: Artifacts, kind: str, units: int, held: pd.DataFrame) -> dict[str, Any]:
     measures = held.set_index("measure")
     distance: Any = measures.loc["kernel_distance"]
-    random = found.curve[(found.curve["set"] == BESIDE.get(kind)) & (found.curve["units"] == units)]
+    random = found.curve[(found.curve["set"] == RANDOM_COUNTERPARTS.get(kind)) & (found.curve["units"] == units)]
     edited = not isnan(distance["change"])
     others = {
         f"{measure}{words}": None if isnan(row[column]) else row[column]

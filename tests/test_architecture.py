@@ -150,3 +150,14 @@ def test_reports_are_drawn_without_torch() -> None:
     code += f"for module in {modules}: import_module(module)"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert tried.returncode == 0, tried.stderr
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """Training is excepted: its generator and its segmenter have a `Recipe` and a `Run` each."""
+    places: dict[str, list[str]] = {}
+    for path in architecture.sources():
+        for node in architecture.tree(path).body if architecture.part(path) != "training" else ():
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert len(places) > 200
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

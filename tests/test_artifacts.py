@@ -42,7 +42,7 @@ from dissectreport.pipeline.repair import artifact_units
 from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.artifacts.page import artifact_images
-from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_beside_list, sentence
+from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_and_listed, sentence
 from dissectreport.report.common import commands
 from dissectreport.report.common.model import Site
 from dissectreport.report.html.assets import load_assets
@@ -53,7 +53,7 @@ from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
 from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
@@ -303,7 +303,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     model = EditedModel(source.models(), key)
     made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
-    sides = diagnose.RealismSets(real, made, Scale.of(real))
+    sides = diagnose.RealismSets(real, made, FeatureScale.of(real))
     found = diagnose.make_realism_effects(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(model.networks.device)
@@ -685,8 +685,8 @@ def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
 
 
 def test_units_are_chosen_beside_other_real_images_than_those_that_score(found: Artifacts) -> None:
-    assert found.apart and found.beside == TINY.real - TINY.scored
-    assert set(found.choice["real"]) == {found.beside} and set(found.curve["real"]) == {found.scored}
+    assert found.selects_on_other_images and found.selection_images == TINY.real - TINY.scored
+    assert set(found.choice["real"]) == {found.selection_images} and set(found.curve["real"]) == {found.scored}
     features = np.random.default_rng(0).standard_normal((250, D))
     reference = Reference.of(features)
     rest = reference.without(150)
@@ -726,11 +726,11 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
 
 
 def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
-    assert repair_beside_list(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
-    assert repair_beside_list(replace(found, chosen=0)) == ""
-    both = repair_beside_list(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
+    assert repair_and_listed(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
+    assert repair_and_listed(replace(found, chosen=0)) == ""
+    both = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
     assert both == "The repair turns off 3 too, which is no artifact unit by the rule, and leaves 7 on."
-    fewer = repair_beside_list(replace(found, candidates=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
+    fewer = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
     assert fewer == "The repair leaves 3, 4 on."
 
 

@@ -75,9 +75,9 @@ def test_of_units_that_a_published_rule_names_those_that_beat_chance_are_counted
         return SimpleNamespace(table=table, counted=SimpleNamespace(name=name))
 
     layers = [layer("one", [True, True, False], [True, False, True]), layer("two", [True], [True])]
-    (sentence,) = assemble._beside(rule_named("pnas2020"), layers)
+    (sentence,) = assemble._above_chance_note(rule_named("pnas2020"), layers)
     assert "2 of the 3 interpretable units also match better than chance (1 of 2 in one, 1 of 1 in two)" in sentence
-    assert assemble._beside(rule_named("corrected"), layers) == ()
+    assert assemble._above_chance_note(rule_named("corrected"), layers) == ()
 
 
 def test_the_held_out_iou_of_a_segmenter_is_by_name_or_by_category_and_name() -> None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from dissectreport.report.artifacts.preference_page import Pairs, name_of, preference_images, preference_page
 from dissectreport.report.common.model import Site
 from dissectreport.report.html.assets import load_assets
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.places import Places
 from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.real_images_chart import RatioRow, fraction, ratios
@@ -257,9 +257,9 @@ def test_the_scale_of_ratios_is_one_of_doublings() -> None:
 
     nan = float("nan")
     rows = [
-        RatioRow(Concept("none", "object"), Point(0.0, nan, nan), 0.1, 0.0, True),
-        RatioRow(Concept("half", "part"), Point(0.5, 0.4, 0.6), 0.1, 0.05, True),
-        RatioRow(Concept("only generated", "part"), Point(float("inf"), nan, nan), 0.0, 0.05, False),
+        RatioRow(NamedConcept("none", "object"), Point(0.0, nan, nan), 0.1, 0.0, True),
+        RatioRow(NamedConcept("half", "part"), Point(0.5, 0.4, 0.6), 0.1, 0.05, True),
+        RatioRow(NamedConcept("only generated", "part"), Point(float("inf"), nan, nan), 0.0, 0.05, False),
     ]
     drawn = str(ratios("r", "t", "d", rows))
     assert drawn.count("<circle") == 1 and drawn.count("<path") == 2 and "nan" not in drawn and "inf" not in drawn

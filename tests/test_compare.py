@@ -37,8 +37,8 @@ from dissectreport.analysis.dissection.units import Words, counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
-from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
-from dissectreport.report.compare.arrangement import Subject
+from dissectreport.report.common.site_options import DETAILS, SiteSettings, with_detail
+from dissectreport.report.compare.arrangement import ComparedModels
 from dissectreport.report.compare.live_files import CALL, FOLDER
 from dissectreport.report.compare.profile_files import Sited, read_sited
 from dissectreport.report.compare.scales import round_up, scales_of
@@ -253,7 +253,7 @@ def test_on_a_site_without_pages_of_units_comparisons_lead_to_their_cards(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
     for made in (one, two):
-        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, settings=SiteSettings(DETAILS[-1]))
     page = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
     assert "index.html#u=" in page and "/unit-" not in page
     assert not broken_links(tmp_path)
@@ -330,9 +330,9 @@ def sited(*made: Dissection) -> SiteModels:
     )
 
 
-def subject(*made: Dissection, layers: tuple[str, ...] = ()) -> Subject:
+def subject(*made: Dissection, layers: tuple[str, ...] = ()) -> ComparedModels:
     site = sited(*made)
-    return Subject.of(site, list(site.sited), layers or ("layer1",) * len(made))
+    return ComparedModels.of(site, list(site.sited), layers or ("layer1",) * len(made))
 
 
 def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> None:
@@ -469,7 +469,7 @@ def test_models_of_one_name_have_different_names_on_a_site(one: Dissection, two:
 def test_models_are_compared_by_the_layer_with_most_labels_that_all_have(one: Dissection, two: Dissection) -> None:
     def led(*made: Dissection) -> list[str]:
         site = sited(*made)
-        return [member.profile.name for member in Subject.of(site, list(site.sited), ("",) * len(made)).members]
+        return [member.profile.name for member in ComparedModels.of(site, list(site.sited), ("",) * len(made)).members]
 
     labels = [layer.counts["measured"].concepts.value for layer in profile_of(one).layers]
     assert led(one, two) == [f"layer{1 + int(np.argmax(labels))}"] * 2

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.analysis.comparison.profiles import Estimate
-from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
-from dissectreport.report.compare.charts import Lane, Row, lane, row_axis, rows_chart
+from dissectreport.report.common.site_options import DETAILS, SiteSettings, with_detail
+from dissectreport.report.compare.charts import ConceptLanes, Lane, lane, row_axis, rows_chart
 from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.html.assets import style_alone
 from dissectreport.report.site.build import write_site
@@ -185,7 +185,7 @@ def reach(page: Page, wanted: str) -> None:
 def test_words_at_the_end_of_a_row_lie_within_the_chart(chromium: Browser) -> None:
     words = "−26.5 [−30.9, −22.1]"
     parts = [lane(Estimate(value, value - 0.1, value + 0.1), 0.1, 0.0, 1.0) for value in (0.5, 0.2)]
-    row = Row("sky", (Lane(0, parts[0], "", False), Lane(1, parts[1], words, True)))
+    row = ConceptLanes("sky", (Lane(0, parts[0], "", False), Lane(1, parts[1], words, True)))
     axis = row_axis(0.0, 1.0, str)
     page = chromium.new_page()
     page.set_content(f"<style>{style_alone().decode()}</style>{rows_chart('one', 'Rows', 'A row.', [row], axis)}")
@@ -259,7 +259,7 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
 
 def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
     for made in (example_dissection(units=12, name="one"), example_dissection(units=12, name="two", seed=1)):
-        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, settings=SiteSettings(DETAILS[-1]))
     with open_page(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()

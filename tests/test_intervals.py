@@ -11,7 +11,7 @@ from scipy import stats
 from dissectreport.analysis.common.halves import Halved, whole_and_halves
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.real_images import ConceptShares, apart, logarithm, two_sided
+from dissectreport.analysis.real_images import ConceptShares, difference_interval, logarithm, two_sided
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 
@@ -195,10 +195,10 @@ def test_a_side_is_the_mean_share_over_all_images_and_without_each_group(seed):
 @given(seed=seeds)
 def test_the_difference_of_two_sides_adds_their_errors_in_squares_and_turns_round_with_them(seed):
     (one, other), _ = two_sides(seed)
-    value, low, high = apart(one.mean, other.mean)
+    value, low, high = difference_interval(one.mean, other.mean)
     reach = stats.t.ppf(0.975, GROUPS - 1) * np.sqrt(one.mean.error() ** 2 + other.mean.error() ** 2)
     assert np.allclose([value, low, high], [value, value - reach, value + reach], rtol=1e-8, atol=1e-12)
-    back = apart(other.mean, one.mean)
+    back = difference_interval(other.mean, one.mean)
     assert np.allclose(back, [-value, -high, -low], rtol=1e-12)
     t = np.abs(value) / np.hypot(one.mean.error(), other.mean.error())
     assert np.allclose(two_sided(one.mean, other.mean), 2 * stats.t.sf(t, GROUPS - 1), rtol=0, atol=1e-10)

@@ -7,32 +7,34 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport.analysis.artifacts.quality import Reference, judge
+from dissectreport.analysis.artifacts.quality import Reference, measure_quality
 from dissectreport.models.planted import TRUTH, UNIT, UNITS, PlantedGenerator
 from dissectreport.models.planted import load as planted
 from dissectreport.networks.edits import Edit, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 from dissectreport.worker.realism import Neighbours, RealismScore, Witness
 
 N, D = 60, 5
 
 
 @pytest.fixture(scope="module")
-def sets() -> tuple[Tensor, Tensor, Scale]:
+def sets() -> tuple[Tensor, Tensor, FeatureScale]:
     """Real and generated features in double precision, and the scale of the real ones."""
     random = np.random.default_rng(0)
     real, generated = random.standard_normal((N, D)) * 3 + 1, random.standard_normal((N, D)) * 2 + 2
-    return torch.from_numpy(real), torch.from_numpy(generated), Scale.of(real)
+    return torch.from_numpy(real), torch.from_numpy(generated), FeatureScale.of(real)
 
 
-def both(sets: tuple[Tensor, Tensor, Scale]) -> tuple[RealismScore, RealismScore]:
+def both(sets: tuple[Tensor, Tensor, FeatureScale]) -> tuple[RealismScore, RealismScore]:
     real, generated, scale = sets
     return Witness.of(real, generated, scale), Neighbours.of(real, scale)
 
 
-def test_the_witness_is_the_mean_kernel_to_real_less_that_to_generated(sets: tuple[Tensor, Tensor, Scale]) -> None:
+def test_the_witness_is_the_mean_kernel_to_real_less_that_to_generated(
+    sets: tuple[Tensor, Tensor, FeatureScale],
+) -> None:
     def kernel(x, y):
         return (np.dot(x, y) / D + 1) ** 3
 
@@ -41,20 +43,20 @@ def test_the_witness_is_the_mean_kernel_to_real_less_that_to_generated(sets: tup
     assert np.allclose(both(sets)[0](sets[1][:4]).numpy(), wanted, rtol=1e-12)
 
 
-def test_neighbours_tell_the_mean_distance_to_the_five_nearest(sets: tuple[Tensor, Tensor, Scale]) -> None:
+def test_neighbours_tell_the_mean_distance_to_the_five_nearest(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
     real, generated = (sets[2](images.numpy()) for images in sets[:2])
     wanted = [-np.mean(sorted(np.linalg.norm(x - y) for y in real)[:5]) for x in generated[:4]]
     assert np.allclose(both(sets)[1](sets[1][:4]).numpy(), wanted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_gradients_are_those_of_finite_differences(sets: tuple[Tensor, Tensor, Scale], number: int) -> None:
+def test_gradients_are_those_of_finite_differences(sets: tuple[Tensor, Tensor, FeatureScale], number: int) -> None:
     nearness = both(sets)[number]
     features = sets[1][:3].clone().requires_grad_()
     assert torch.autograd.gradcheck(nearness, features, eps=1e-6, atol=1e-7)
 
 
-def test_at_a_real_image_gradients_are_finite(sets: tuple[Tensor, Tensor, Scale]) -> None:
+def test_at_a_real_image_gradients_are_finite(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
     features = sets[0][:3].repeat(2, 1).requires_grad_()
     for nearness in both(sets):
         (gradient,) = torch.autograd.grad(nearness(features).sum(), features)
@@ -65,19 +67,19 @@ def test_the_kernel_distance_falls_by_twice_what_the_witness_gains() -> None:
     random = np.random.default_rng(1)
     real, generated = random.standard_normal((400, D)), random.standard_normal((400, D)) + 0.5
     step = -1e-4 * random.random((400, D))
-    scale = Scale.of(real)
+    scale = FeatureScale.of(real)
     nearness = Witness.of(torch.from_numpy(real), torch.from_numpy(generated), scale)
     # The kernel distance leaves out an image's kernel to itself, of which the witness has one in 400.
     before, after = (torch.from_numpy(images) for images in (generated, generated + step))
     gained = float((nearness(after) - nearness(before)).mean())
     reference = Reference.of(real, scale)
-    changed = judge(real=reference.side(400), generated=reference.scaled(after.numpy())).change_from(
-        judge(real=reference.side(400), generated=reference.scaled(before.numpy()))
+    changed = measure_quality(real=reference.side(400), generated=reference.scaled(after.numpy())).change_from(
+        measure_quality(real=reference.side(400), generated=reference.scaled(before.numpy()))
     )
     assert changed["kernel_distance"].value == pytest.approx(-2 * gained, rel=0.02)
 
 
-def test_features_of_half_precision_are_judged_in_single(sets: tuple[Tensor, Tensor, Scale]) -> None:
+def test_features_of_half_precision_are_judged_in_single(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
     real, generated, scale = sets
     nearness = Witness.of(real.float(), generated.float(), scale)
     assert nearness(generated.bfloat16()).dtype == torch.float32
@@ -103,7 +105,7 @@ def gains(generator: PlantedGenerator) -> dict[str, tuple[np.ndarray, np.ndarray
         made = features(generator(latents(1, 0, 480, generator.latent_shape)))
         at = run_prefix(generator, TRUTH.layer, latents(3, 0, 144, generator.latent_shape))
         edited = [features(at.images(Edit((unit,))(at.activations))) for unit in range(len(UNITS))]
-    scale = Scale.of(real.numpy())
+    scale = FeatureScale.of(real.numpy())
     leaf = at.activations.clone().requires_grad_()
     images = features(at.images(leaf))
     found = {}

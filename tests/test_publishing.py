@@ -15,7 +15,7 @@ from dissectreport.cli.app import app
 from dissectreport.errors import OutputError, UnknownName
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
-from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
+from dissectreport.report.common.site_options import DETAILS, SiteSettings, with_detail
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.fixed_comparison import write_comparison
 from dissectreport.report.site.summaries import read_summaries
@@ -190,7 +190,7 @@ def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
         write_site(each, tmp_path)
     page = write_comparison(tmp_path, ["one", "two"]).index
     for each in made:
-        write_site(with_detail(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(each, DETAILS[-1]), tmp_path, settings=SiteSettings(DETAILS[-1]))
     assert not list(tmp_path.glob("*/*/unit-*.html")) and "#u=" in page.read_text("utf-8")
     assert not broken_links(tmp_path)
 
@@ -206,12 +206,12 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
     for one in (*found.values(), example_dissection(units=6, layers=1, name="c")):
         write_site(one, site)
 
-    def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, drawing: Any) -> None:
+    def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, settings: Any) -> None:
         if model not in found:
             raise UnknownName("no measurement of it")
         facts = found[model].provenance
         assert (wanted.samples, wanted.seed, wanted.layers) == (facts.samples, facts.seed, ("layer1",))
-        write_site(found[model], out, limit=limit, drawing=drawing)
+        write_site(found[model], out, limit=limit, settings=settings)
 
     class Ear:
         def say(self, line: str) -> None:

@@ -13,13 +13,13 @@ from dissectreport.analysis.artifacts.quality import (
     ImageSet,
     Reference,
     frechet_distance,
-    judge,
+    measure_quality,
     too_few_for_covariance,
 )
 from dissectreport.analysis.common.halves import Halved, balanced, hadamard, whole_and_halves
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.errors import BadOption
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 
 N, D = 120, 4
 
@@ -33,7 +33,7 @@ def some_sets(n=N, d=D, seed=0):
 @pytest.fixture(scope="module")
 def judged():
     real, generated = some_sets()
-    return judge(real=ImageSet(real), generated=ImageSet(generated))
+    return measure_quality(real=ImageSet(real), generated=ImageSet(generated))
 
 
 # --- slow and obvious ---
@@ -86,7 +86,7 @@ def test_neighbourhoods_are_those_counted_one_by_one(judged, row):
 
 def test_the_frechet_distance_over_a_half_is_that_of_its_rows():
     real, generated = some_sets(1000)
-    found = judge(real=ImageSet(real), generated=ImageSet(generated)).measures["frechet_distance"]
+    found = measure_quality(real=ImageSet(real), generated=ImageSet(generated)).measures["frechet_distance"]
     for row in (1, 2, 38):
         kept = whole_and_halves(1000)[row]
         normals = [(x.mean(0), np.cov(x.T)) for x in (real[kept], generated[kept])]
@@ -96,7 +96,7 @@ def test_the_frechet_distance_over_a_half_is_that_of_its_rows():
 def test_images_compared_in_small_blocks_give_the_same_figures(judged, monkeypatch):
     monkeypatch.setattr(quality, "ROWS", 7)
     real, generated = some_sets()
-    again = judge(real=ImageSet(real), generated=ImageSet(generated))
+    again = measure_quality(real=ImageSet(real), generated=ImageSet(generated))
     for name, figure in judged.measures.items():
         assert np.allclose(again.measures[name].halves, figure.halves, rtol=1e-12)
 
@@ -112,7 +112,7 @@ def test_the_frechet_distance_of_independent_features_is_that_of_their_deviation
 
 def test_a_copy_of_the_real_images_is_perfect():
     real, _ = some_sets(1000)
-    copy = judge(real=ImageSet(real), generated=ImageSet(real.copy()))
+    copy = measure_quality(real=ImageSet(real), generated=ImageSet(real.copy()))
     values = {name: figure.value for name, figure in copy.estimates().items()}
     assert values["precision"] == values["recall"] == values["coverage"] == 1
     assert values["density"] == pytest.approx(1.2)
@@ -122,7 +122,9 @@ def test_a_copy_of_the_real_images_is_perfect():
 def test_equal_images_are_within_each_others_reach_whatever_the_rounding():
     # Six copies of every image: the fifth nearest is at distance zero.
     rows = np.repeat(np.random.default_rng(0).standard_normal((40, 168)) * 1e3, 6, axis=0)
-    found = judge(real=ImageSet(rows), generated=ImageSet(rows[np.random.default_rng(1).permutation(len(rows))]))
+    found = measure_quality(
+        real=ImageSet(rows), generated=ImageSet(rows[np.random.default_rng(1).permutation(len(rows))])
+    )
     assert found.estimates()["precision"].value == found.estimates()["coverage"].value == 1
 
 
@@ -136,8 +138,8 @@ def test_the_kernel_distance_of_two_halves_of_one_set_is_about_zero():
 def test_roles_are_named_and_swapping_them_swaps_precision_and_recall(judged):
     real, generated = (ImageSet(images) for images in some_sets())
     with pytest.raises(TypeError):
-        judge(real, generated)
-    swapped = judge(real=generated, generated=real).estimates()
+        measure_quality(real, generated)
+    swapped = measure_quality(real=generated, generated=real).estimates()
     assert swapped["precision"].value == judged.estimates()["recall"].value
     assert swapped["precision"].value != judged.estimates()["precision"].value
     assert swapped["density"].value != judged.estimates()["density"].value
@@ -168,7 +170,7 @@ def test_distances_agree_with_torchmetrics():
     for metric in (frechet.set_dtype(torch.float64), kernel):
         for features, real in zip(sets, (True, False), strict=True):
             metric.update(torch.from_numpy(features).view(-1, 3, 2, 2), real=real)
-    ours = judge(real=ImageSet(sets[0]), generated=ImageSet(sets[1])).estimates()
+    ours = measure_quality(real=ImageSet(sets[0]), generated=ImageSet(sets[1])).estimates()
     assert ours["frechet_distance"].value == pytest.approx(float(frechet.compute()), rel=1e-8)
     assert ours["kernel_distance"].value == pytest.approx(float(kernel.compute()[0]), rel=1e-8)
 
@@ -197,7 +199,8 @@ def test_the_interval_of_a_share_stays_within_zero_and_one():
 
 def test_intervals_cover_the_expected_figure_about_as_often_as_they_say():
     judged = [
-        judge(real=ImageSet(r), generated=ImageSet(g)) for r, g in (some_sets(160, seed=seed) for seed in range(60))
+        measure_quality(real=ImageSet(r), generated=ImageSet(g))
+        for r, g in (some_sets(160, seed=seed) for seed in range(60))
     ]
     for name in ("kernel_distance", "precision", "recall", "density", "coverage"):
         found = [one.estimates()[name] for one in judged]
@@ -210,7 +213,7 @@ def test_a_paired_change_is_known_better_than_its_two_ends(judged):
     real, generated = some_sets()
     moved = generated.copy()
     moved[::3] -= 0.2
-    after = judge(real=ImageSet(real), generated=ImageSet(moved))
+    after = measure_quality(real=ImageSet(real), generated=ImageSet(moved))
     change, ends = after.change_from(judged), (after.estimates(), judged.estimates())
     for name, found in change.items():
         assert found.value == pytest.approx(ends[0][name].value - ends[1][name].value)
@@ -245,7 +248,7 @@ def test_too_few_images_for_a_covariance_are_told_how_many_it_needs(judged):
 )
 def test_sets_that_cannot_be_compared_are_refused_in_a_line(real, generated, words):
     with pytest.raises(BadOption, match=words) as refused:
-        judge(real=ImageSet(real), generated=ImageSet(generated))
+        measure_quality(real=ImageSet(real), generated=ImageSet(generated))
     assert "\n" not in str(refused.value)
 
 
@@ -256,7 +259,7 @@ def test_a_small_reference_is_split_in_halves_and_says_how_many():
     assert reference.against_itself(300).images == 150
     with pytest.raises(BadOption, match="301 generated images, but 300 real ones"):
         reference.side(301)
-    before = judge(real=reference.side(300), generated=reference.scaled(generated))
+    before = measure_quality(real=reference.side(300), generated=reference.scaled(generated))
     found = Comparison("features of segmenter scenes", before, reference.against_itself(300), before)
     assert found.real.images == 150
     assert found.changes()["recall"].value == 0
@@ -266,9 +269,9 @@ def test_a_small_reference_is_split_in_halves_and_says_how_many():
 def test_features_are_scaled_by_the_real_images_and_those_that_hardly_vary_less():
     random = np.random.default_rng(0)
     real = random.standard_normal((400, 3)) * [5.0, 2.0, 1e-6] + 7
-    scaled = Scale.of(real)(real)
+    scaled = FeatureScale.of(real)(real)
     assert np.allclose(scaled.mean(0), 0)
     assert np.allclose(scaled.std(0)[:2], 1)
     assert scaled.std(0)[2] < 1e-4
-    assert np.array_equal(Scale.published(3)(real), real)
-    assert np.isfinite(Scale.of(np.ones((100, 3)))(np.ones((1, 3)))).all()
+    assert np.array_equal(FeatureScale.published(3)(real), real)
+    assert np.isfinite(FeatureScale.of(np.ones((100, 3)))(np.ones((1, 3)))).all()

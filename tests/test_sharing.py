@@ -17,7 +17,7 @@ from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.common.site_options import (
     DETAILS,
     NOWHERE,
-    Drawing,
+    SiteSettings,
     checked_address,
     detail_named,
     with_detail,
@@ -44,7 +44,7 @@ def dissection() -> Dissection:
 def told(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site that knows its address."""
     out = tmp_path_factory.mktemp("told")
-    write_site(dissection, out, drawing=Drawing(base_url=BASE))
+    write_site(dissection, out, settings=SiteSettings(base_url=BASE))
     return out
 
 
@@ -71,8 +71,8 @@ def test_every_page_names_its_own_address_and_a_picture_that_exists(told: Path) 
 
 
 def test_the_sitemap_lists_every_page_of_every_model_once(dissection: Dissection, tmp_path: Path) -> None:
-    write_site(example_dissection(units=6, layers=1, name="another"), tmp_path, drawing=Drawing(base_url=BASE))
-    write_site(dissection, tmp_path, drawing=Drawing(base_url=BASE))
+    write_site(example_dissection(units=6, layers=1, name="another"), tmp_path, settings=SiteSettings(base_url=BASE))
+    write_site(dissection, tmp_path, settings=SiteSettings(base_url=BASE))
     root = ElementTree.parse(tmp_path / "sitemap.xml").getroot()
     listed = [str(one.text) for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     assert listed[0] == BASE
@@ -81,7 +81,7 @@ def test_the_sitemap_lists_every_page_of_every_model_once(dissection: Dissection
 
 def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_path: Path) -> None:
     out = tmp_path / "site"
-    write_site(dissection, out, drawing=Drawing(base_url=BASE))
+    write_site(dissection, out, settings=SiteSettings(base_url=BASE))
     before = contents(out)
     assert write_site(dissection, out).changed == 0 and contents(out) == before
     write_site(example_dissection(units=6, layers=1, name="another"), out)
@@ -100,8 +100,8 @@ def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_
 
 def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Path) -> None:
     dissection = example_dissection(units=6, layers=1)
-    write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=BASE))
-    write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=NOWHERE))
+    write_site(dissection, tmp_path / "told", settings=SiteSettings(base_url=BASE))
+    write_site(dissection, tmp_path / "told", settings=SiteSettings(base_url=NOWHERE))
     write_site(dissection, tmp_path / "never")
     never = contents(tmp_path / "never")
     assert contents(tmp_path / "told") == never
@@ -136,7 +136,7 @@ def test_every_page_has_an_icon_that_is_a_file_of_the_site(told: Path) -> None:
 
 
 def drawn(found: Dissection, out: Path, name: str) -> Written:
-    return write_site(found, out, drawing=Drawing(detail_named(name)))
+    return write_site(found, out, settings=SiteSettings(detail_named(name)))
 
 
 def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Dissection, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_site_that_is_to_fit_leaves_out_step_by_step_what_it_says(tmp_path: Pa
     drawn(found, tmp_path / "few", "few examples")
     own = {name: b for name, b in contents(tmp_path / "few" / "planted").items() if name != "manifest.json"}
     limit = -(-sum(map(len, own.values())) // 10**6)
-    fitted = write_site(found, tmp_path / "fit", limit=limit, drawing=Drawing(fit=True))
+    fitted = write_site(found, tmp_path / "fit", limit=limit, settings=SiteSettings(fit=True))
     assert [line.split(": ")[0] for line in fitted.left_out] == ["left out images from the middle and at random"]
     assert contents(tmp_path / "fit") == contents(tmp_path / "few")
 

@@ -19,7 +19,7 @@ from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
-from dissectreport.stats.features import FLOOR, Features, Scale
+from dissectreport.stats.features import FLOOR, Features, FeatureScale
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint, above_edges
@@ -387,7 +387,7 @@ def test_peaks_of_samples_are_each_units_own():
 
 def test_on_their_scale_real_features_have_mean_zero_and_deviation_one_but_for_those_that_hardly_vary():
     real = np.random.default_rng(0).standard_normal((500, 4)) * [3, 2, 2, 1e-6] + [0, 5, -5, 1]
-    scale = Scale.of(real.astype(np.float32))
+    scale = FeatureScale.of(real.astype(np.float32))
     on_scale = scale(real)
     assert np.abs(on_scale.mean(0)).max() < 1e-5
     assert np.allclose(on_scale[:, :3].std(0), 1)
@@ -396,12 +396,12 @@ def test_on_their_scale_real_features_have_mean_zero_and_deviation_one_but_for_t
 
 
 def test_features_that_never_vary_have_a_scale_all_the_same():
-    assert Scale.of(np.ones((5, 2)))(np.full((1, 2), 3.0)).tolist() == [[2 / FLOOR, 2 / FLOOR]]
+    assert FeatureScale.of(np.ones((5, 2)))(np.full((1, 2), 3.0)).tolist() == [[2 / FLOOR, 2 / FLOOR]]
 
 
 def test_features_of_single_precision_are_scaled_in_double():
     real = (np.random.default_rng(1).standard_normal((50, 3)) + 9).astype(np.float32)
-    single, double = Scale.of(real), Scale.of(real.astype(np.float64))
+    single, double = FeatureScale.of(real), FeatureScale.of(real.astype(np.float64))
     assert np.array_equal(single.mean, double.mean) and np.array_equal(single.deviation, double.deviation)
     fine = replace(single, mean=single.mean + 1e-12)
     assert np.array_equal(fine(real), fine(real.astype(np.float64))) and fine(real).dtype == np.float64
@@ -409,7 +409,7 @@ def test_features_of_single_precision_are_scaled_in_double():
 
 def test_the_published_scale_changes_nothing():
     features = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
-    assert np.array_equal(Scale.published(2)(features), features.astype(np.float64))
+    assert np.array_equal(FeatureScale.published(2)(features), features.astype(np.float64))
 
 
 # --- sums of gradients, which merge in order ---

@@ -42,7 +42,7 @@ Arrays = dict[str, Any]
 
 
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
-    """All that was found about a measured model; `spread` judges its layers, each with its counts in memory."""
+    """The results of a measured model; `spread` analyses its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
@@ -57,8 +57,8 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     held_out = unsplit(halves) if source.rule.is_published else halves
     concepts = concept_table(areas, halves, held_out, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.is_published else _corrected
-    each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
-    by_layer = {layer.name: found for layer, found in spread(each, record.layers)}
+    examine_layer = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
+    by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
@@ -68,10 +68,10 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         _provenance(record, plan, source, devices),
         vocabulary,
         concepts,
-        tuple(_layer(found, pictures) for found in units),
+        tuple(_layer(layer_units, pictures) for layer_units in units),
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
-        (*_notes(record, devices), *_beside(source.rule, units)),
+        (*_notes(record, devices), *_above_chance_note(source.rule, units)),
         None if causes is None else interventions(causes, reader, vocabulary, record.mixed_devices),
         repair,
         None if repair is None else repair.figures,
@@ -82,25 +82,25 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
 def _artifacts(
     record: Record, reader: Reader, units: Sequence[Units], areas: Areas, vocabulary: pd.DataFrame
 ) -> Artifacts | None:
-    found = record.artifacts
-    if found is None:
+    record_of_artifacts = record.artifacts
+    if record_of_artifacts is None:
         return None
-    layer = next(one for one in units if one.counted.name == found.key.layer)
+    layer = next(candidate for candidate in units if candidate.counted.name == record_of_artifacts.key.layer)
     numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
     concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
     thresholds = layer.table["threshold"].to_numpy(np.float64)
-    return artifacts(found, reader, Dissected(concepts, thresholds, layer.counted.peaks, areas))
+    return artifacts(record_of_artifacts, reader, Dissected(concepts, thresholds, layer.counted.peaks, areas))
 
 
 def what_to_study(
-    record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: InterventionBudget
+    record: Record, reader: Reader, layer: str, requested: Sequence[str], budget: InterventionBudget
 ) -> Study:
-    """What the dissection of a layer says about the concepts to intervene on."""
+    """The concepts to intervene on and what the dissection of the layer measured for them."""
     source = _Source(record, Plan(**record.plan), reader)
-    held = next(each for each in record.layers if each.name == layer)
-    areas = merge_all(stat for _, stat in source.stats(held.counts, Areas))
+    layer_record = next(candidate for candidate in record.layers if candidate.name == layer)
+    areas = merge_all(stat for _, stat in source.stats(layer_record.counts, Areas))
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
-    return study(source.counted(held), areas, vocabulary, wanted, budget)
+    return study(source.counted(layer_record), areas, vocabulary, requested, budget)
 
 
 def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
@@ -117,12 +117,12 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 def trained(segmenter: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     """Held-out IoU by category and concept name, from the segmenter's card where it has one; category '' is any."""
-    held = segmenter.get("card", segmenter).get("iou", {})
-    found: dict[tuple[str, str], float] = {}
-    for name, value in held.items() if isinstance(held, Mapping) else ():
+    by_name = segmenter.get("card", segmenter).get("iou", {})
+    by_category: dict[tuple[str, str], float] = {}
+    for name, value in by_name.items() if isinstance(by_name, Mapping) else ():
         group = {(str(name), concept): iou for concept, iou in value.items()} if isinstance(value, Mapping) else None
-        found |= {("", str(name)): value} if group is None else group
-    return {concept: float(iou) for concept, iou in found.items()}
+        by_category |= {("", str(name)): value} if group is None else group
+    return {concept: float(iou) for concept, iou in by_category.items()}
 
 
 class _Source:
@@ -145,9 +145,9 @@ class _Source:
         arrays = self.reader.arrays(layer.thresholds, "thresholds")
         by_half: list[list[Joint]] = [[], []]
         for shard, stat in self.stats(layer.counts, Joint):
-            held = by_half[shard.group % 2]
-            held[:] = [held[0].merge(stat)] if held else [stat]
-        halves = [held[0] for held in by_half if held]
+            counts = by_half[shard.group % 2]
+            counts[:] = [counts[0].merge(stat)] if counts else [stat]
+        halves = [counts[0] for counts in by_half if counts]
         whole = merge_all(halves)
         units, height, width = (int(v) for v in arrays["shape"])
         return Counted(
@@ -177,10 +177,10 @@ class _Source:
         layers = self.record.layers
         named = [f for layer in layers for f in (layer.counts, layer.random_directions, layer.untrained, layer.shifted)]
         folders = [folder for folder in named if folder]
-        found = [
+        used = [
             self.reader.devices(f, self.record.samples, self.plan.shard, self.record.mixed_devices) for f in folders
         ]
-        return tuple(sorted({device for part in found for device in part}))
+        return tuple(sorted({device for part in used for device in part}))
 
     def pictures(self) -> Arrays:
         """Everything that the picture pass kept, its parts joined in order of samples."""
@@ -193,24 +193,26 @@ class _Source:
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
     def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
-        """What real images show beside generated ones, where there are real ones."""
-        held = self.record.real
-        if not held:
+        """Areas of concepts in real and generated images; None without real images."""
+        record = self.record.real
+        if not record:
             return None
-        real = self.reader.total(held["folder"], held["images"], SHARD, Areas)
+        real = self.reader.total(record["folder"], record["images"], SHARD, Areas)
         return reality(real, generated, vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""
         record = self.record
         real = self.reader.arrays(record.drawn, "drawn")
-        made = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
-        found = [
+        measured = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
+        sources = [
             ("real" if record.reference else "drawn", real),
-            ("read" if record.reads else "generated", made),
+            ("read" if record.reads else "generated", measured),
         ]
         return tuple(
-            Trust(source, held["images"], held["labels"], held["confidence"]) for source, held in found if held
+            Trust(source, arrays["images"], arrays["labels"], arrays["confidence"])
+            for source, arrays in sources
+            if arrays
         )
 
 
@@ -247,10 +249,10 @@ def ranked(maps: Any, histogram: Any, edges: Any) -> Any:
     """(k, units, h, w) activations -> uint8 share of the unit's activations that are lower, in 255ths."""
     below = np.concatenate([np.zeros((len(histogram), 1)), np.cumsum(histogram, 1)], 1)
     below = below / np.maximum(below[:, -1:], 1)
-    found = np.empty(maps.shape, np.uint8)
+    shares = np.empty(maps.shape, np.uint8)
     for unit in range(maps.shape[1]):
-        found[:, unit] = np.interp(maps[:, unit], edges[unit], below[unit]) * 255
-    return found
+        shares[:, unit] = np.interp(maps[:, unit], edges[unit], below[unit]) * 255
+    return shares
 
 
 def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str, ...]) -> Provenance:
@@ -310,15 +312,17 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _beside(rule: Rule, units: list[Units]) -> tuple[str, ...]:
+def _above_chance_note(rule: Rule, units: list[Units]) -> tuple[str, ...]:
     """For a published rule, how many of the units that it calls interpretable also beat chance."""
     if not rule.is_published:
         return ()
-    counts = [(each.table["interpretable"], each.table["beats_chance"], each.counted.name) for each in units]
+    counts = [
+        (by_layer.table["interpretable"], by_layer.table["beats_chance"], by_layer.counted.name) for by_layer in units
+    ]
     layers = [(int((named & beats).sum()), int(named.sum()), layer) for named, beats, layer in counts]
-    each = ", ".join(f"{both} of {named} in {layer}" for both, named, layer in layers)
+    by_layer = ", ".join(f"{both} of {named} in {layer}" for both, named, layer in layers)
     sentence = (
         f"Scored by the rule {rule.name} on all samples: {sum(both for both, _, _ in layers)} of the "
-        f"{sum(named for _, named, _ in layers)} interpretable units also match better than chance ({each})."
+        f"{sum(named for _, named, _ in layers)} interpretable units also match better than chance ({by_layer})."
     )
     return (sentence,)

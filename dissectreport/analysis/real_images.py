@@ -23,25 +23,34 @@ from dissectreport.stats.base import Floats, Ints, spread, union
 
 
 def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
-    """How much of each concept real and generated images show."""
+    """Areas of concepts in real and in generated images, with tests of their differences."""
     concepts = union(real.concepts, generated.concepts)
     names = vocabulary.loc[concepts]
     table = pd.DataFrame({name: names[name].to_numpy() for name in ("concept", "category")})
-    one, other = (ConceptShares.of(areas, concepts) for areas in (real, generated))
-    for name, side in (("real", one), ("generated", other)):
+    real_shares, generated_shares = (ConceptShares.of(areas, concepts) for areas in (real, generated))
+    for name, side in (("real", real_shares), ("generated", generated_shares)):
         table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.mean.share_interval()], 1)
-    difference, low, high = apart(one.mean, other.mean)
+    difference, low, high = difference_interval(real_shares.mean, generated_shares.mean)
     table[["difference", "difference_low", "difference_high"]] = np.stack([difference, low, high], 1)
-    ratio, low, high = (np.exp(value) for value in apart(logarithm(one.mean), logarithm(other.mean)))
+    ratio, low, high = (
+        np.exp(value) for value in difference_interval(logarithm(real_shares.mean), logarithm(generated_shares.mean))
+    )
     table[["ratio", "ratio_low", "ratio_high"]] = np.stack([ratio, low, high], 1)
-    table["in_real"], table["in_generated"] = one.images / one.count, other.images / other.count
-    compared = np.maximum(one.images, other.images) >= FEWEST_IMAGES
-    return Reality(_ranked(_judged(table, two_sided(one.mean, other.mean), compared)), one.count, other.count)
+    table["in_real"], table["in_generated"] = (
+        real_shares.images / real_shares.count,
+        generated_shares.images / generated_shares.count,
+    )
+    compared = np.maximum(real_shares.images, generated_shares.images) >= FEWEST_IMAGES
+    return Reality(
+        _ranked(_judged(table, two_sided(real_shares.mean, generated_shares.mean), compared)),
+        real_shares.count,
+        generated_shares.count,
+    )
 
 
 @dataclass(frozen=True)
 class ConceptShares:
-    """What one kind of images shows."""
+    """Areas of concepts in one set of images."""
 
     mean: Jackknife
     """Share (c,) of all pixels that shows each concept."""
@@ -58,52 +67,52 @@ class ConceptShares:
         sizes = np.bincount(at, minlength=len(groups))
         sums = np.zeros((len(groups), len(concepts)))
         np.add.at(sums, at, share)
-        left = (len(share) - sizes)[:, None]
+        remaining = (len(share) - sizes)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = Jackknife(share.mean(0), (sums.sum(0) - sums) / left, sizes)
+            mean = Jackknife(share.mean(0), (sums.sum(0) - sums) / remaining, sizes)
         return cls(mean, (share > 0).sum(0), len(share))
 
 
 def logarithm(mean: Jackknife) -> Jackknife:
-    """The same on a logarithmic scale; minus infinity where there is nothing."""
+    """The mean on a logarithmic scale; minus infinity where it is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return Jackknife(np.log(mean.value), np.log(mean.without.clip(min=0)), mean.sizes)
 
 
-def apart(one: Jackknife, other: Jackknife) -> tuple[Floats, Floats, Floats]:
-    """(c,) other - one, and the ends of its 95 % interval; no ends where either side shows nothing or has one group."""
+def difference_interval(real: Jackknife, generated: Jackknife) -> tuple[Floats, Floats, Floats]:
+    """(c,) other - one, and the ends of its 95 % interval; no ends if a side lacks the concept or has one group."""
     with np.errstate(invalid="ignore"):
-        value = other.value - one.value
-        reach = _quantile(one, other) * np.hypot(one.error(), other.error())
+        value = generated.value - real.value
+        reach = _quantile(real, generated) * np.hypot(real.error(), generated.error())
         return value, value - reach, value + reach
 
 
-def two_sided(one: Jackknife, other: Jackknife) -> Floats:
-    """(c,) p-values of both sides showing as much; 1 where it cannot be tested."""
-    freedom = min(one.freedom, other.freedom)
+def two_sided(real: Jackknife, generated: Jackknife) -> Floats:
+    """(c,) p-values of equal areas on both sides; 1 where they cannot be tested."""
+    freedom = min(real.freedom, generated.freedom)
     if freedom < 1:
-        return np.ones(len(one.value))
+        return np.ones(len(real.value))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.abs(other.value - one.value) / np.hypot(one.error(), other.error())
+        t = np.abs(generated.value - real.value) / np.hypot(real.error(), generated.error())
     return np.where(np.isnan(t), 1.0, 2 * upper_tail(t, freedom))
 
 
-def _quantile(one: Jackknife, other: Jackknife) -> float:
-    freedom = min(one.freedom, other.freedom)
+def _quantile(real: Jackknife, generated: Jackknife) -> float:
+    freedom = min(real.freedom, generated.freedom)
     return quantile(0.975, freedom) if freedom >= 1 else np.nan
 
 
 def _judged(table: pd.DataFrame, p: Floats, compared: NDArray[np.bool_]) -> pd.DataFrame:
-    """The table with what may be said of each concept."""
+    """The table with adjusted p-values and a verdict for each concept."""
     adjusted = np.full(len(p), np.nan)
     adjusted[compared] = benjamini_hochberg(p[compared])
-    found = table.assign(p_difference=p, q_difference=adjusted, compared=compared)
-    words = np.where(found["difference"] < 0, "less", "more")
-    return found.assign(verdict=np.where(found["q_difference"] < Q, words, ""))
+    tested = table.assign(p_difference=p, q_difference=adjusted, compared=compared)
+    words = np.where(tested["difference"] < 0, "less", "more")
+    return tested.assign(verdict=np.where(tested["q_difference"] < Q, words, ""))
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """What is left out most first, and last what cannot be compared."""
+    """The most under-represented concept first; concepts that cannot be compared last."""
     order = table.assign(last=~table["compared"]).sort_values(
         ["last", "ratio", "real"], ascending=[True, True, False], kind="stable"
     )

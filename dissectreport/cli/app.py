@@ -65,8 +65,8 @@ def build(options: Options, site: SiteOptions, offline: Offline = False) -> None
         from dissectreport.pipeline.build import build
         from dissectreport.pipeline.render import site_settings
 
-        drawing = site_settings(site)
-        written = build(options, site.out, reporter, site.site_limit, drawing)
+        settings = site_settings(site)
+        written = build(options, site.out, reporter, site.site_limit, settings)
         reporter.close()
         _print(printing.written_lines(written, reporter.elapsed))
 
@@ -93,9 +93,11 @@ def render(run: RunOptions, site: SiteOptions) -> None:
     with reporting() as reporter:
         from dissectreport.pipeline.render import render, site_settings, wanted
 
-        drawing = site_settings(site)
+        settings = site_settings(site)
         which = wanted(run)
-        written = render(run.model, site.out, run.rule, run.cache, reporter, which, site.site_limit, drawing, workers=0)
+        written = render(
+            run.model, site.out, run.rule, run.cache, reporter, which, site.site_limit, settings, workers=0
+        )
         reporter.close()
         _print(printing.written_lines(written, reporter.elapsed))
 

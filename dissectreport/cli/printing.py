@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
     from dissectreport.pipeline.cache_tools import CacheContent
     from dissectreport.pipeline.on_demand import EditResult
-    from dissectreport.pipeline.preflight import LayerRow
+    from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.writing import Written
 
@@ -73,22 +73,22 @@ def _quality(artifacts: Artifacts) -> Iterator[str]:
 
 
 def _repair(artifacts: Artifacts) -> Iterator[str]:
-    from dissectreport.report.artifacts.summary import beside_random, figure_of, repair_beside_list
+    from dissectreport.report.artifacts.summary import effect_against_random, figure_of, repair_and_listed
 
     if artifacts.chosen:
         confirmed = figure_of(artifacts, "worst", artifacts.chosen).better
         caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
         yield f"repair: ablate the {artifacts.chosen} worst units {', '.join(map(str, artifacts.repair))}{caution}"
-        if beside_list := repair_beside_list(artifacts):
-            yield beside_list
-        yield beside_random(artifacts, "worst", artifacts.chosen)
+        if sentence_of_lists := repair_and_listed(artifacts):
+            yield sentence_of_lists
+        yield effect_against_random(artifacts, "worst", artifacts.chosen)
     elif artifacts.candidates:
         yield "no repair is recommended: none of the sizes tried lowers KID significantly"
     else:
         yield "no repair was tried: ablating a suspected unit alone brings no images closer to real ones"
 
 
-def layer_lines(rows: Sequence[LayerRow], everything: bool = False) -> Iterator[str]:
+def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Iterator[str]:
     """Layers as a table, those that a build reads marked; with `everything` the parts without units too."""
     cells = [
         ("*" if row.read else "", row.layer, row.kind, row.shape, f"{row.units:,}", f"{row.parameters:,}")

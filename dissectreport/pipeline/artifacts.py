@@ -49,7 +49,7 @@ from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
 from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
 from dissectreport.stats.base import Floats
 from dissectreport.stats.effects import Nearing
-from dissectreport.stats.features import Features, Scale
+from dissectreport.stats.features import Features, FeatureScale
 
 if TYPE_CHECKING:
     from dissectreport.worker.artifacts import RepairExample
@@ -239,7 +239,7 @@ class ArtifactPasses:
     def _reference(self, real: FeatureRows) -> Reference:
         """The real images, on the scale on which images are compared."""
         is_published = self.request.network.published
-        return Reference.of(real, Scale.published(real.shape[1]) if is_published else Scale.of(real))
+        return Reference.of(real, FeatureScale.published(real.shape[1]) if is_published else FeatureScale.of(real))
 
     # --- single units ---
 

@@ -14,7 +14,7 @@ from dissectreport.errors import UnknownName
 
 
 @dataclass(frozen=True)
-class Run:
+class MeasuredRun:
     """One measured run."""
 
     record: Record
@@ -27,7 +27,7 @@ class CacheContent:
     """What a cache holds."""
 
     folder: Path
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     """Those of a model and rule together, the newest first."""
     unreadable: tuple[str, ...]
     """A line for each run that cannot be read."""
@@ -54,9 +54,9 @@ def content(cache: Path | None) -> CacheContent:
     )
 
 
-def _newest_first(group: Iterable[Record]) -> list[Run]:
+def _newest_first(group: Iterable[Record]) -> list[MeasuredRun]:
     ordered = sorted(group, key=lambda record: -record.run)
-    return [Run(record, len(ordered) > 1 and number == 0) for number, record in enumerate(ordered)]
+    return [MeasuredRun(record, len(ordered) > 1 and number == 0) for number, record in enumerate(ordered)]
 
 
 def damaged(cache: Path | None) -> list[Path]:

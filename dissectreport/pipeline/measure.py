@@ -14,7 +14,7 @@ from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_imag
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.requests import check_marked
 from dissectreport.pipeline.schedule import Schedule, spoken
-from dissectreport.pipeline.stages import ArtifactUnits, Dissection, Interventions, Product, Run, Stage
+from dissectreport.pipeline.stages import ArtifactStage, DissectionStage, InterventionStage, Product, RunContext, Stage
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard
@@ -22,7 +22,7 @@ from dissectreport.run.shards import Shard
 if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs
 
-MEASURING: tuple[Stage, ...] = (Dissection(), Interventions(), ArtifactUnits())
+MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage())
 """What is measured, in order."""
 NOTHING = Product()
 
@@ -35,14 +35,14 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
         return run_stages(begun(job, workers, reporter), MEASURING).measured
 
 
-def begun(job: Job, workers: Workers, reporter: Reporter) -> Run:
+def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks were timed, and checked, on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
     if job.artifacts is not None and costs.edits[job.artifacts.layer].units:
         check_marked(job.options, job.artifacts, costs.edits[job.artifacts.layer].units)
-    return Run(job, workers, reporter, costs, DissectionPasses(job, workers, reporter).known_samples())
+    return RunContext(job, workers, reporter, costs, DissectionPasses(job, workers, reporter).known_samples())
 
 
 def measured_costs(job: Job, workers: Workers) -> Costs:
@@ -56,7 +56,7 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
     return costs
 
 
-def run_stages(run: Run, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
+def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
     """What was made before, and what the stages add to it; how long they will take is reported first."""
     announce(run, scheduled(run, stages))
     for stage in stages:
@@ -64,14 +64,14 @@ def run_stages(run: Run, stages: Sequence[Stage], product: Product = NOTHING) ->
     return product
 
 
-def scheduled(run: Run, stages: Sequence[Stage]) -> Schedule:
+def scheduled(run: RunContext, stages: Sequence[Stage]) -> Schedule:
     """The tasks of some stages, with the seconds that each will take on this machine."""
     parallel = run.costs.networks.slowdown / run.job.workers
     seconds = {task: parallel * value for stage in stages for task, value in stage.seconds(run).items()}
     return Schedule({task: seconds[task] for task in Task if task in seconds})
 
 
-def announce(run: Run, schedule: Schedule) -> None:
+def announce(run: RunContext, schedule: Schedule) -> None:
     """Report the size of a run, and how long it will take."""
     run.reporter.say(size_line(run, schedule))
     if not run.costs.networks.repeats:
@@ -82,7 +82,7 @@ def announce(run: Run, schedule: Schedule) -> None:
     run.reporter.begin(schedule)
 
 
-def size_line(run: Run, schedule: Schedule) -> str:
+def size_line(run: RunContext, schedule: Schedule) -> str:
     """How much is measured, and how long it will take."""
     job, cost = run.job, run.costs.networks
     layers = f"{counted(len(job.layers), 'layer')}{', and controls' if job.options.controls else ''}"

@@ -40,7 +40,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class LayerSummary:
     """One part of a model that runs."""
 
     layer: str
@@ -54,13 +54,13 @@ class LayerRow:
     """Whether a build that names no layers reads it."""
 
 
-def layer_rows(options: NetworkOptions) -> list[LayerRow]:
+def layer_rows(options: NetworkOptions) -> list[LayerSummary]:
     """Every part of a model that runs, in order."""
     models = without_broken(Source(options.model, "", weights=options.weights), 2)
     parts, _ = traced(models, 2)
     generator = models.generator
     return [
-        LayerRow(
+        LayerSummary(
             part.name,
             part.kind,
             shape_words(part),

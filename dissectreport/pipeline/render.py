@@ -15,7 +15,7 @@ from dissectreport.pipeline.machine import cores, one_thread
 from dissectreport.pipeline.options import RunOptions, SiteOptions
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.tasks import Task
-from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, Drawing, checked_address
+from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, checked_address
 from dissectreport.run.engine import Workers
 from dissectreport.run.parallel import Spread, in_threads, in_turn
 
@@ -64,12 +64,12 @@ def render(
     reporter: Reporter | None = None,
     which: Wanted = ANY,
     site_limit: int = SITE_LIMIT,
-    drawing: Drawing = PLAIN,
+    settings: SiteSettings = PLAIN,
     workers: int = 1,
 ) -> Written:
     """Write the site of a model that was measured.
 
-    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
+    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `settings` say so.
     Other than 1, `workers` processes render, one per core for 0; a script that asks for them needs the usual
     `if __name__ == "__main__":`.
     """
@@ -80,11 +80,17 @@ def render(
     if count > 1:
         reporter.say(f"using the run of {record.words}, one of {count}; `dissectreport cache list` lists them")
     with Workers(workers or cores()) as processes:
-        return write_site_of(record, out, folder, reporter, site_limit, drawing, processes)
+        return write_site_of(record, out, folder, reporter, site_limit, settings, processes)
 
 
 def write_site_of(
-    record: Record, out: Path, cache: Path, reporter: Reporter, site_limit: int, drawing: Drawing, workers: Workers
+    record: Record,
+    out: Path,
+    cache: Path,
+    reporter: Reporter,
+    site_limit: int,
+    settings: SiteSettings,
+    workers: Workers,
 ) -> Written:
     """Write the pages of one run into the site at `out`."""
     from dissectreport.report.site.build import write_site
@@ -98,7 +104,7 @@ def write_site_of(
             out,
             lambda done, total: reporter.progress(Task.PAGES, done, total, "units"),
             site_limit,
-            drawing,
+            settings,
             spread or in_turn,
         )
     for line in written.left_out:
@@ -111,11 +117,11 @@ def write_site_of(
     return written
 
 
-def site_settings(options: SiteOptions) -> Drawing:
+def site_settings(options: SiteOptions) -> SiteSettings:
     """How a site is to be written; refused before anything long begins where its folder or address cannot work."""
-    drawing = Drawing(fit=options.fit, base_url=checked_address(options.base_url))
+    settings = SiteSettings(fit=options.fit, base_url=checked_address(options.base_url))
     files.check_writable(options.out)
-    return drawing
+    return settings
 
 
 def wanted(options: RunOptions) -> Wanted:

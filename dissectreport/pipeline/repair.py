@@ -23,7 +23,7 @@ from dissectreport.pipeline.prepare import prepare, resolve_machine, without_unr
 from dissectreport.pipeline.render import assembled
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.requests import marked_layer
-from dissectreport.pipeline.stages import ArtifactUnits, Dissection, Product, Stage
+from dissectreport.pipeline.stages import ArtifactStage, DissectionStage, Product, Stage
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
 from dissectreport.run.plan import Plan
@@ -55,7 +55,7 @@ def artifact_units(options: Options, reporter: Reporter | None = None) -> tuple[
     job = without_unreadable_images(prepare(replace(options, artifact_layer=layer)), reporter)
     with Workers(job.workers) as workers:
         same = known is not None and known.plan == asdict(job.plan)
-        stages: tuple[Stage, ...] = (ArtifactUnits(),) if same else (Dissection(), ArtifactUnits())
+        stages: tuple[Stage, ...] = (ArtifactStage(),) if same else (DissectionStage(), ArtifactStage())
         record = run_stages(begun(job, workers, reporter), stages, Product(known if same else None)).measured
     artifacts = assembled(record, options.cache).artifacts
     assert artifacts is not None, "what is required is there, or was refused"

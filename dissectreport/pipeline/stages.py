@@ -1,6 +1,6 @@
 """The stages of a run: each knows how long it takes, and adds what it makes to what those before it made.
 
-    for stage in (Dissection(), Interventions(), ArtifactUnits()):
+    for stage in (DissectionStage(), InterventionStage(), ArtifactStage()):
         product = stage.run(run, product)
 
 Another kind of measurement is another stage.
@@ -25,7 +25,7 @@ from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_artifacts, no_interventions
 from dissectreport.pipeline.tasks import Task
-from dissectreport.report.common.site_options import Drawing
+from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
 from dissectreport.run.engine import Workers
 
@@ -38,7 +38,7 @@ LARGE = 512
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """A checked run, and what carries it out."""
 
     job: Job
@@ -66,23 +66,23 @@ class Product:
 class Stage(Protocol):
     """A part of a run."""
 
-    def seconds(self, run: Run) -> Mapping[Task, float]:
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each of its tasks will take."""
 
-    def run(self, run: Run, product: Product) -> Product:
+    def run(self, run: RunContext, product: Product) -> Product:
         """What was made so far, and what this stage makes."""
 
 
-class Dissection:
+class DissectionStage:
     """Which concepts the units match, with controls."""
 
-    def seconds(self, run: Run) -> Mapping[Task, float]:
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each task will take."""
         from dissectreport.pipeline.dissection import real_images
 
         return estimate.dissection_seconds(run.job, run.costs.networks, real_images(run.job), run.known)
 
-    def run(self, run: Run, product: Product) -> Product:
+    def run(self, run: RunContext, product: Product) -> Product:
         """The record of the dissection."""
         from dissectreport.pipeline.dissection import DissectionPasses
 
@@ -93,10 +93,10 @@ class Dissection:
         return replace(product, record=newest(run.job))
 
 
-class Interventions:
+class InterventionStage:
     """The causal effects of ablating and inserting units."""
 
-    def seconds(self, run: Run) -> Mapping[Task, float]:
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each task will take, none where the same was measured before."""
         job, request = run.job, run.job.intervention
         if request is None or _measured_before(job, "interventions", request.budget):
@@ -105,7 +105,7 @@ class Interventions:
         edit = run.costs.edits[request.layer]
         return estimate.intervention_seconds(request.budget, concepts, run.costs.networks, edit)
 
-    def run(self, run: Run, product: Product) -> Product:
+    def run(self, run: RunContext, product: Product) -> Product:
         """The record with interventions; as it was where they are not wanted or impossible."""
         from dissectreport.analysis.assemble import what_to_study
         from dissectreport.pipeline.interventions import InterventionPasses
@@ -131,10 +131,10 @@ class Interventions:
         return saved(job, replace(product.measured, interventions=measured), passes.runner.folders)
 
 
-class ArtifactUnits:
+class ArtifactStage:
     """The units whose ablation brings images closer to real ones, and what a repair does to image quality."""
 
-    def seconds(self, run: Run) -> Mapping[Task, float]:
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each task will take, none where the same was measured before."""
         job, request = run.job, run.job.artifacts
         if request is None or _measured_before(job, "artifacts", request.budget):
@@ -144,7 +144,7 @@ class ArtifactUnits:
         edit = run.costs.edits[request.layer]
         return estimate.artifact_seconds(request.budget, len(request.marked), real, run.costs.networks, edit)
 
-    def run(self, run: Run, product: Product) -> Product:
+    def run(self, run: RunContext, product: Product) -> Product:
         """The record with artifact units; as it was where they are not wanted or cannot be looked for."""
         from dissectreport.pipeline.artifacts import ArtifactPasses
 
@@ -168,24 +168,24 @@ class ArtifactUnits:
 
 
 @dataclass(frozen=True)
-class Pages:
+class PageStage:
     """The pages of the site."""
 
     out: Path
     site_limit: int
-    drawing: Drawing
+    settings: SiteSettings
     workers: Workers
     """Processes that render."""
 
-    def seconds(self, run: Run) -> Mapping[Task, float]:
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each task will take."""
         return estimate.site_seconds(run.job, run.costs.networks.units)
 
-    def run(self, run: Run, product: Product) -> Product:
+    def run(self, run: RunContext, product: Product) -> Product:
         """The site, written."""
         cache = run.job.options.cache
         written = write_site_of(
-            product.measured, self.out, cache, run.reporter, self.site_limit, self.drawing, self.workers
+            product.measured, self.out, cache, run.reporter, self.site_limit, self.settings, self.workers
         )
         return replace(product, written=written)
 

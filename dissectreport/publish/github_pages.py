@@ -14,7 +14,7 @@ from dissectreport.cache.records import Wanted
 from dissectreport.errors import CacheError, OutputError, UnknownName
 from dissectreport.pipeline.render import render
 from dissectreport.pipeline.reporter import Reporter
-from dissectreport.report.common.site_options import DETAILS, Drawing, detail_named
+from dissectreport.report.common.site_options import DETAILS, SiteSettings, detail_named
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
@@ -125,9 +125,9 @@ def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None
                 return
             if one.home in fixed or DETAILS.index(detail_named(one.detail)) >= DETAILS.index(detail):
                 continue
-            drawing = Drawing(detail, base_url=one.base_url)
+            settings = SiteSettings(detail, base_url=one.base_url)
             try:
-                render(one.model, site, one.rule, cache, reporter, _run_of(one), 0, drawing)
+                render(one.model, site, one.rule, cache, reporter, _run_of(one), 0, settings)
             except (UnknownName, CacheError) as error:
                 reporter.say(f"{one.model} stays as it is: {error}")
                 fixed.add(one.home)

@@ -42,7 +42,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Scale:
+class FeatureScale:
     """Features as deviations from the mean real image, in units of how much real images vary."""
 
     mean: Floats
@@ -51,7 +51,7 @@ class Scale:
     """(d,)"""
 
     @classmethod
-    def of(cls, real: NDArray[Any]) -> Scale:
+    def of(cls, real: NDArray[Any]) -> FeatureScale:
         """The scale on which real features (n, d) have mean 0, and deviation 1 or, those that hardly vary, less."""
         rows = np.asarray(real, np.float64)
         deviation = rows.std(axis=0)
@@ -59,7 +59,7 @@ class Scale:
         return cls(rows.mean(axis=0), deviation.clip(min=FLOOR * typical))
 
     @classmethod
-    def published(cls, dimension: int) -> Scale:
+    def published(cls, dimension: int) -> FeatureScale:
         """Features as they are, for networks whose distances are published like that."""
         return cls(np.zeros(dimension), np.ones(dimension))
 

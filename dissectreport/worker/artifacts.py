@@ -23,7 +23,7 @@ from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import Nearing
-from dissectreport.stats.features import Features, Scale
+from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.worker.interventions import EditedModel, batches_of, image_pair
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
@@ -116,7 +116,7 @@ class RealismSets:
     """(N, d) features of real images."""
     generated: NDArray[np.float32]
     """(M, d) features of generated ones."""
-    scale: Scale
+    scale: FeatureScale
 
     def witness(self, device: torch.device) -> Witness:
         """The realism score."""

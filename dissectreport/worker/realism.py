@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 
 NEIGHBOURS = 5
 SAME = 1e-6
@@ -45,7 +45,7 @@ class Scaled:
     """(d,)"""
 
     @classmethod
-    def of(cls, scale: Scale, like: Tensor) -> Scaled:
+    def of(cls, scale: FeatureScale, like: Tensor) -> Scaled:
         """The scale, on the device and in the precision of `like`."""
         return cls(torch.from_numpy(scale.mean).to(like), torch.from_numpy(scale.deviation).to(like))
 
@@ -69,7 +69,7 @@ class Witness:
     """(M, d) scaled, of latents other than those asked about: an image is not its own neighbour."""
 
     @classmethod
-    def of(cls, real: Tensor, generated: Tensor, scale: Scale) -> Witness:
+    def of(cls, real: Tensor, generated: Tensor, scale: FeatureScale) -> Witness:
         """The witness between two sets of features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real), scaled(generated))
@@ -95,7 +95,7 @@ class Neighbours:
     """(N, d) scaled."""
 
     @classmethod
-    def of(cls, real: Tensor, scale: Scale) -> Neighbours:
+    def of(cls, real: Tensor, scale: FeatureScale) -> Neighbours:
         """The score beside real features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real))

@@ -31,10 +31,10 @@ def artifact_plan(first: Nearing, budget: ArtifactBudget, marked: Units = ()) ->
 
 def matched_units(mean_activation: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
     """Of `others` those whose mean activation is nearest to that of some leading units, chosen at random."""
-    left, chosen = list(others), []
+    remaining, chosen = list(others), []
     for unit in np.random.RandomState(0).permutation(list(leading))[:count].tolist():
-        if left:
-            nearest = min(left, key=lambda other: (abs(mean_activation[other] - mean_activation[unit]), other))
-            left.remove(nearest)
+        if remaining:
+            nearest = min(remaining, key=lambda other: (abs(mean_activation[other] - mean_activation[unit]), other))
+            remaining.remove(nearest)
             chosen.append(nearest)
     return tuple(chosen)

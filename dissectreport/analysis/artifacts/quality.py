@@ -1,4 +1,4 @@
-"""How near generated images are to real ones, in the features of a network, with intervals.
+"""Distances between generated and real images in the features of a network, with intervals.
 
     reference = Reference.of(real_features)                       # (N, d); every set is judged on its scale
     before, after = (judge(real=reference.side(n), generated=reference.scaled(f)) for f in (features, edited))
@@ -26,7 +26,7 @@ from dissectreport.errors import BadOption
 from dissectreport.run.budgets import FEWEST_SCORED
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.features import Scale
+from dissectreport.stats.features import FeatureScale
 
 MEASURES: Mapping[str, str] = {
     "kernel_distance": "unbiased squared maximum mean discrepancy, kernel (x·y/d + 1)³ (KID; Binkowski et al. 2018)",
@@ -63,7 +63,7 @@ class IntervalEstimate:
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """How near a set of images is to real ones."""
+    """The quality of a set of images, compared with real ones."""
 
     images: int
     """Images on each side."""
@@ -95,7 +95,7 @@ def _estimate(figure: Halved, low: Floats, high: Floats) -> IntervalEstimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a page tells of one set of generated images."""
+    """Every measure of one set of generated images."""
 
     features: str
     """What saw the images: numbers of different features do not compare."""
@@ -186,19 +186,19 @@ class Reference:
 
     features: Floats
     """(N, d) on that scale."""
-    scale: Scale
+    scale: FeatureScale
     first: int = 0
     """Place of the first of them among the real images of a run."""
 
     @classmethod
-    def of(cls, real: NDArray[Any], scale: Scale | None = None) -> Reference:
+    def of(cls, real: NDArray[Any], scale: FeatureScale | None = None) -> Reference:
         """The reference of real features (N, d); the scale is theirs unless another is given."""
         _check_rows("real", real)
-        scale = scale or Scale.of(real)
+        scale = scale or FeatureScale.of(real)
         return cls(scale(real), scale)
 
     def without(self, images: int) -> Reference:
-        """The real images but the first, beside which is chosen what these score; all where too few would be left."""
+        """The real images used for selection: those that do not score, or all of them if too few would remain."""
         rest = self.features[images:]
         return Reference(rest, self.scale, images) if len(rest) >= FEWEST else self
 
@@ -218,18 +218,18 @@ class Reference:
     def against_itself(self, images: int) -> ImageQuality:
         """Real images against other real ones, `images` on each side or half of those that there are."""
         count = min(images, len(self.features) // 2)
-        return judge(real=self.side(count), generated=ImageSet(self.features[count : 2 * count]))
+        return measure_quality(real=self.side(count), generated=ImageSet(self.features[count : 2 * count]))
 
 
-def judge(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
-    """How near the generated images are to the real ones, by every measure that their number allows."""
+def measure_quality(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
+    """The quality of the generated images by every measure that their number allows."""
     _check(real, generated)
     images, dimension = real.features.shape
-    found = {"kernel_distance": kernel_distances(real=real, generated=generated)}
+    distances = {"kernel_distance": kernel_distances(real=real, generated=generated)}
     if not too_few_for_covariance(images, dimension):
-        found["frechet_distance"] = frechet_distances(real=real, generated=generated)
-    found |= neighbourhoods(real=real, generated=generated)
-    return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in found.items()})
+        distances["frechet_distance"] = frechet_distances(real=real, generated=generated)
+    distances |= neighbourhoods(real=real, generated=generated)
+    return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in distances.items()})
 
 
 def too_few_for_covariance(images: int, dimension: int) -> str:
@@ -282,12 +282,12 @@ def cubed(products: Floats, dimension: int) -> Floats:
     return base * base * base
 
 
-def kernel_sums(one: ImageSet, other: ImageSet) -> Floats:
+def kernel_sums(first: ImageSet, second: ImageSet) -> Floats:
     """(20, 20) sums of the kernel over all pairs, by the groups of both."""
     sums = np.zeros((GROUPS, GROUPS))
-    for rows in blocks(len(one.features)):
-        kernel = cubed(one.features[rows] @ other.features.T, one.features.shape[1])
-        sums += one.members[rows].T @ (kernel @ other.members)
+    for rows in blocks(len(first.features)):
+        kernel = cubed(first.features[rows] @ second.features.T, first.features.shape[1])
+        sums += first.members[rows].T @ (kernel @ second.members)
     return sums
 
 
@@ -309,7 +309,7 @@ def kernel_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
 def frechet_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
     """(39,) the distance over all images, then over each half."""
     pairs = zip(real.normals(), generated.normals(), strict=True)
-    return np.array([frechet_distance(*one, *other) for one, other in pairs])
+    return np.array([frechet_distance(*first, *second) for first, second in pairs])
 
 
 def frechet_distance(mean: Floats, covariance: Floats, other_mean: Floats, other_covariance: Floats) -> float:
@@ -349,9 +349,9 @@ def within_reach(*, points: ImageSet, centres: ImageSet) -> tuple[Ints, Ints]:
     """(39, n) how many centres have each point within reach, and (39, n) how many points each centre has."""
     of_points, of_centres = np.zeros(points.kept.shape, np.int64), np.zeros(centres.kept.shape, np.int64)
     for rows in blocks(len(points.features)):
-        apart = squared_distances(points.features[rows], centres.features)
+        distances = squared_distances(points.features[rows], centres.features)
         for row, kept in enumerate(points.kept[:, rows]):
-            inside = apart <= centres.reach[row]
+            inside = distances <= centres.reach[row]
             of_points[row, rows] = inside.sum(1)
             of_centres[row] += inside[kept].sum(0)
     return of_points, of_centres
@@ -359,22 +359,22 @@ def within_reach(*, points: ImageSet, centres: ImageSet) -> tuple[Ints, Ints]:
 
 def reaches(side: ImageSet) -> Floats:
     """(39, n) squared distance to the fifth nearest other image that is there; -inf for those that are not."""
-    found = np.full(side.kept.shape, -np.inf)
+    squared_reach = np.full(side.kept.shape, -np.inf)
     for rows in blocks(len(side.features)):
-        apart = squared_distances(side.features[rows], side.features)
-        np.fill_diagonal(apart[:, rows], np.inf)
+        distances = squared_distances(side.features[rows], side.features)
+        np.fill_diagonal(distances[:, rows], np.inf)
         for row, kept in enumerate(side.kept):
-            there = np.flatnonzero(kept[rows])
-            nearest = np.partition(apart[np.ix_(there, kept)], NEIGHBOURS - 1, axis=1)
-            found[row, rows.start + there] = nearest[:, NEIGHBOURS - 1]
+            present = np.flatnonzero(kept[rows])
+            nearest = np.partition(distances[np.ix_(present, kept)], NEIGHBOURS - 1, axis=1)
+            squared_reach[row, rows.start + present] = nearest[:, NEIGHBOURS - 1]
     lengths = (side.features**2).sum(1)
-    return np.asarray(found + ROUNDING * (lengths + lengths.mean()))
+    return np.asarray(squared_reach + ROUNDING * (lengths + lengths.mean()))
 
 
-def squared_distances(one: Floats, other: Floats) -> Floats:
+def squared_distances(rows: Floats, columns: Floats) -> Floats:
     """(n, d) and (m, d) -> (n, m)"""
-    lengths = (one**2).sum(1)[:, None] + (other**2).sum(1)
-    return np.asarray(lengths - 2 * one @ other.T)
+    lengths = (rows**2).sum(1)[:, None] + (columns**2).sum(1)
+    return np.asarray(lengths - 2 * rows @ columns.T)
 
 
 def blocks(images: int) -> Iterator[slice]:

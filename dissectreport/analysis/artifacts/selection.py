@@ -21,8 +21,8 @@ from dissectreport.analysis.artifacts.quality import (
     Reference,
     blocks,
     cubed,
-    judge,
     kernel_distances,
+    measure_quality,
 )
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
@@ -32,8 +32,8 @@ from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 
 FALL = 2.0
-"""What the kernel distance falls by, for a unit of nearness gained."""
-SURE = 0.05
+"""Decrease of the kernel distance for an increase of the realism score by one."""
+SIGNIFICANT = 0.05
 WORTH = 0.01
 """Share of the kernel distance below which an effect makes no artifact unit."""
 BINS = 10
@@ -145,17 +145,17 @@ class SingleUnits:
         """Places of the units of some roles, in order."""
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
-    def worst(self, told: SingleEffects) -> tuple[int, ...]:
-        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer.
+    def worst(self, effects: SingleEffects) -> tuple[int, ...]:
+        """The units that a repair may ablate, worst first: suspected ones whose ablation alone improves images.
 
-        Those that were tested further come before others, whose falls fewer images tell.
+        Units tested on further images come first; the effects of the others are estimated from fewer images.
         """
-        falling = sorted(self._falling(told.value), key=lambda place: not told.further[place])
+        falling = sorted(self._falling(effects.value), key=lambda place: not effects.further[place])
         return tuple(int(self.units[place]) for place in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
-        held = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
-        return sorted(held, key=lambda place: -fall[place])
+        beneficial = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
+        return sorted(beneficial, key=lambda place: -fall[place])
 
     def finalists(self, effects: Effects, count: int, marked: Units = ()) -> Ints:
         """Places of the units that are tested on further latents: the worst, control units and marked ones."""
@@ -208,16 +208,16 @@ class SingleEffects:
         cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, places: Ints, real: Floats
     ) -> SingleEffects:
         """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
-        columns = _told(rows, real, tested.places("control"))
+        columns = effect_columns(rows, real, tested.places("control"))
         if len(places):
-            final = _told(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+            final = effect_columns(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
             for name, values in columns.items():
                 values[places] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
         return cls(**columns, further=np.isin(np.arange(len(tested.units)), places), halves=halves)
 
 
-def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
+def effect_columns(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
     """What features (n, 1 + units, d) say of each unit, by the names of `SingleEffects`."""
     effects = Effects.of(rows, real)
     fall, difference = effects.fall, effects.difference(control.tolist())
@@ -256,13 +256,13 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     q = np.full(len(tests.p), np.nan)
     suspected = tested.places(*SUSPECTED)
     q[suspected] = 1.0
-    # A unit on which no image depends is none for certain: it is no test among others.
+    # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
     family = suspected[tests.moves[suspected]]
     q[family] = benjamini_hochberg(tests.p[family])
     # Where a layer has too few units for control ones, there is nothing to be beyond.
     difference = (tests.difference_low > 0) | np.isnan(tests.difference)
-    artifact = (q < SURE) & (tests.value >= WORTH * distance) & difference
-    # The further latents tell; without any distance there is nothing of which to take one per cent away.
+    artifact = (q < SIGNIFICANT) & (tests.value >= WORTH * distance) & difference
+    # Only the further latents count. Without any distance there is nothing to reduce by one per cent.
     artifact &= tests.further & (distance > 0)
     further = suspected[tests.further[suspected]]
     rest = np.setdiff1d(np.arange(len(q)), further)
@@ -275,7 +275,7 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
 
 @dataclass(frozen=True)
 class Qualities:
-    """How near the same images are to real ones, without and with units ablated."""
+    """The quality of the same images, without and with units ablated."""
 
     FILE: ClassVar[str] = "quality"
 
@@ -291,19 +291,24 @@ class Qualities:
         """Of features (n, 1 + sizes, d), the first without any edit."""
         real = reference.side(len(variants))
         before, *after = (
-            judge(real=real, generated=reference.scaled(variants[:, number])) for number in range(1 + len(sizes))
+            measure_quality(real=real, generated=reference.scaled(variants[:, number]))
+            for number in range(1 + len(sizes))
         )
         return cls(reference.against_itself(len(variants)), before, dict(zip(sizes, after, strict=True)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The qualities as arrays."""
-        named = {"real": self.real, "before": self.before, **{str(size): one for size, one in self.ablated.items()}}
-        found: dict[str, NDArray[Any]] = {"sizes": np.array(list(self.ablated), np.int64)}
+        named = {
+            "real": self.real,
+            "before": self.before,
+            **{str(size): quality_ablated for size, quality_ablated in self.ablated.items()},
+        }
+        arrays: dict[str, NDArray[Any]] = {"sizes": np.array(list(self.ablated), np.int64)}
         for name, quality in named.items():
-            found[f"{name} images"] = np.array([quality.images, quality.dimension])
-            found[f"{name} measures"] = np.array(list(quality.measures))
-            found |= {f"{name} {measure}": packed(halved) for measure, halved in quality.measures.items()}
-        return found
+            arrays[f"{name} images"] = np.array([quality.images, quality.dimension])
+            arrays[f"{name} measures"] = np.array(list(quality.measures))
+            arrays |= {f"{name} {measure}": packed(halved) for measure, halved in quality.measures.items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Qualities:
@@ -312,7 +317,9 @@ class Qualities:
         def read(name: str) -> ImageQuality:
             images, dimension = arrays[f"{name} images"].tolist()
             measures = arrays[f"{name} measures"].tolist()
-            return ImageQuality(images, dimension, {each: Halved.of(arrays[f"{name} {each}"]) for each in measures})
+            return ImageQuality(
+                images, dimension, {measure: Halved.of(arrays[f"{name} {measure}"]) for measure in measures}
+            )
 
         return cls(read("real"), read("before"), {size: read(str(size)) for size in arrays["sizes"].tolist()})
 
@@ -328,11 +335,11 @@ def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved
     The distance is to all real images of the reference, and changes are paired.
     """
     real = ImageSet(reference.features)
-    every = [
+    distances = [
         Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
         for number in range(variants.shape[1])
     ]
-    return every[0], [each.minus(every[0]) for each in every[1:]]
+    return distances[0], [distance.minus(distances[0]) for distance in distances[1:]]
 
 
 @dataclass(frozen=True)
@@ -360,15 +367,15 @@ class SizeChanges:
     def selected_size(self) -> int:
         """How many units the repair ablates by `artifacts.CHOICE`; 0 where the distance significantly falls with
         none."""
-        sure = {size: change for size, change in self.changes.items() if change.interval()[1] < 0}
-        if not sure:
+        significant = {size: change for size, change in self.changes.items() if change.interval()[1] < 0}
+        if not significant:
             return 0
-        best = min(sure.values(), key=lambda change: float(change.value))
-        return min(size for size, change in sure.items() if change.value <= best.value + best.error())
+        best = min(significant.values(), key=lambda change: float(change.value))
+        return min(size for size, change in significant.items() if change.value <= best.value + best.error())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The changes as arrays."""
-        every = np.stack([packed(one) for one in (self.before, *self.changes.values())])
+        every = np.stack([packed(halved) for halved in (self.before, *self.changes.values())])
         return {"sizes": np.array(list(self.changes), np.int64), "before": every[0], "changes": every[1:]}
 
     @classmethod
@@ -402,8 +409,8 @@ def exciting(peaks: NDArray[Any], areas: NDArray[Any], rows: Floats, reference: 
     for unit in np.flatnonzero(np.ptp(peaks, axis=0) > 0).tolist():
         top = np.argsort(-peaks[:, unit], kind="stable")[:count]
         draws = matched_subsets(areas[:, unit], top, np.random.RandomState(unit))
-        found = low_rank_distances(rows[np.vstack([top, draws])], centre, covariance)
-        own[unit], random[unit] = found[0], found[1:]
+        distances = low_rank_distances(rows[np.vstack([top, draws])], centre, covariance)
+        own[unit], random[unit] = distances[0], distances[1:]
     return Exciting(own, random, count)
 
 
@@ -429,8 +436,8 @@ def low_rank_distances(rows: Floats, centre: Floats, covariance: Floats) -> Floa
     Of C_s = XᵀX/(m - 1) with few rows X, C C_s has the eigenvalues of the small X C Xᵀ/(m - 1), but for zeros.
     """
     means = rows.mean(1)
-    apart = rows - means[:, None]
-    small = apart @ covariance @ apart.transpose(0, 2, 1) / (rows.shape[1] - 1)
+    centred = rows - means[:, None]
+    small = centred @ covariance @ centred.transpose(0, 2, 1) / (rows.shape[1] - 1)
     shared = np.sqrt(np.linalg.eigvalsh(small).clip(min=0)).sum(1)
-    spread = (apart**2).sum((1, 2)) / (rows.shape[1] - 1)
+    spread = (centred**2).sum((1, 2)) / (rows.shape[1] - 1)
     return np.asarray(((means - centre) ** 2).sum(1) + np.trace(covariance) + spread - 2 * shared)

@@ -40,7 +40,7 @@ from dissectreport.records.artifacts import (
 from dissectreport.records.reader import Reader
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.features import Features, Scale
+from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.stats.peaks import Peaks
 
 Row = dict[str, Any]
@@ -62,7 +62,7 @@ class Dissected:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredArtifacts:
     """Everything that was measured, read."""
 
     record: ArtifactRecord
@@ -103,7 +103,7 @@ class _Measured:
 
 
 def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> Artifacts:
-    """All that was found about artifact units, from what a record keeps of them."""
+    """The results about artifact units, from the record's passes."""
     measured, budget = _read(record, reader, dissected), record.budget
     names = (RepairPictures.WORST, RepairPictures.RANDOM, RepairPictures.PAIRS)
     worst, random, pairs = (reader.read(record.pictures, RepairPictures, name) for name in names)
@@ -114,7 +114,7 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         dimension=measured.reference.features.shape[1],
         reference=record.reference,
         real=record.real_images,
-        beside=record.selection_images,
+        selection_images=record.selection_images,
         against_itself=measured.qualities.real.images,
         selection=budget.gradients,
         tested=budget.tested,
@@ -151,12 +151,12 @@ def _features(reader: Reader, at: FeatureFolder) -> NDArray[np.float32]:
     return reader.total(at.folder, at.images, at.shard, Features).values
 
 
-def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Measured:
+def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _MeasuredArtifacts:
     real = _features(reader, record.real)
-    scale = Scale.published(real.shape[1]) if record.is_published else Scale.of(real)
+    scale = FeatureScale.published(real.shape[1]) if record.is_published else FeatureScale.of(real)
     reference = Reference.of(real, scale)
     rows = scale(_features(reader, record.dissected))
-    return _Measured(
+    return _MeasuredArtifacts(
         record=record,
         reference=reference,
         realism=RealismSides(reference.features, scale(_features(reader, record.generated))),
@@ -172,13 +172,13 @@ def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Meas
 
 def _areas(dissected: Dissected, images: int) -> Ints:
     """(images, units) pixels of each unit's own concept; 0 without one."""
-    held = dissected.areas
-    columns = {int(number): held.pixels[:images, i] for i, number in enumerate(held.concepts)}
+    areas = dissected.areas
+    columns = {int(number): areas.pixels[:images, i] for i, number in enumerate(areas.concepts)}
     nothing = np.zeros(images, np.int64)
     return np.stack([columns.get(number, nothing) for number in dissected.concepts], axis=1)
 
 
-def _units(measured: _Measured) -> pd.DataFrame:
+def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
     estimate, mean_activation = measured.plan.estimate, measured.plan.mean_activation
     units = len(estimate)
     rank = np.empty(units, np.int64)
@@ -211,9 +211,9 @@ def _units(measured: _Measured) -> pd.DataFrame:
 
 def _places(order: Sequence[int], units: int) -> Floats:
     """(units,) places in an order, from 1; NaN for units that are not in it."""
-    found = np.full(units, np.nan)
-    found[list(order)] = np.arange(1, len(order) + 1)
-    return found
+    places = np.full(units, np.nan)
+    places[list(order)] = np.arange(1, len(order) + 1)
+    return places
 
 
 def _over(values: Floats, whole: float) -> Floats:
@@ -221,7 +221,7 @@ def _over(values: Floats, whole: float) -> Floats:
     return values / whole if whole > 0 else np.full(len(values), np.nan)
 
 
-def _of_tests(measured: _Measured) -> dict[str, Floats]:
+def _of_tests(measured: _MeasuredArtifacts) -> dict[str, Floats]:
     """Columns of the tested units."""
     tests = measured.tests
     return {
@@ -240,11 +240,11 @@ def _of_tests(measured: _Measured) -> dict[str, Floats]:
 
 def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str, Floats]:
     """Columns of the tested units as columns of all units."""
-    found = {}
+    spread_columns = {}
     for name, values in columns.items():
-        found[name] = np.full(units, np.nan)
-        found[name][tested] = values
-    return found
+        spread_columns[name] = np.full(units, np.nan)
+        spread_columns[name][tested] = values
+    return spread_columns
 
 
 def _images_on(dissected: Dissected) -> Floats:
@@ -252,7 +252,7 @@ def _images_on(dissected: Dissected) -> Floats:
     return np.where(np.isfinite(dissected.thresholds), shares, np.nan)
 
 
-def _quality(measured: _Measured) -> pd.DataFrame:
+def _quality(measured: _MeasuredArtifacts) -> pd.DataFrame:
     before, marked = measured.qualities.before, measured.marked
     rows = _quality_rows("real", 0, measured.qualities.real) + _quality_rows("before", 0, before)
     for size, quality in sorted(measured.qualities.ablated.items()):
@@ -266,9 +266,9 @@ def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQua
     """One row a measure; with the change from `before`, where that is given."""
     rows: list[Row] = []
     changes = quality.change_from(before) if before is not None else {}
-    for measure, one in quality.estimates().items():
+    for measure, estimate in quality.estimates().items():
         row: Row = {"set": name, "units": units, "measure": measure, "images": quality.images}
-        row |= {"value": one.value, "low": one.low, "high": one.high}
+        row |= {"value": estimate.value, "low": estimate.low, "high": estimate.high}
         row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
         if before is not None:
             change = changes[measure]
@@ -278,7 +278,7 @@ def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQua
     return rows
 
 
-def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
+def _curve(measured: _MeasuredArtifacts, reader: Reader) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, those marked, and random ones, on the same latents."""
     record = measured.record
     random, count = reader.read(record.random_sets, RandomSets), record.random_scored.images
@@ -291,24 +291,30 @@ def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
     parts += list(zip(names, random.sizes.tolist(), random.activation.tolist(), strict=True))
     changes += _changes(measured, _features(reader, record.random_scored))
     rows: list[Row] = []
-    seen: Counter[tuple[str, int]] = Counter()
+    sets_by_size: Counter[tuple[str, int]] = Counter()
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
         low, high = change.interval()
-        row: Row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
+        row: Row = {
+            "set": name,
+            "number": sets_by_size[name, size],
+            "units": size,
+            "activation": ratio,
+            "images": count,
+        }
         row |= {"real": len(measured.held_out.features), "distance": distance, "change": float(change.value)}
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
-        seen[name, size] += 1
+        sets_by_size[name, size] += 1
     columns = ["set", "number", "units", "activation", "images", "real", "distance"]
     return pd.DataFrame(rows, columns=[*columns, "change", "change_low", "change_high"])
 
 
-def _changes(measured: _Measured, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
+def _changes(measured: _MeasuredArtifacts, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
     """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
     distance, changes = kernel_changes(measured.held_out, variants)
     return [(float(distance.value), change) for change in changes]
 
 
-def _choice(measured: _Measured) -> pd.DataFrame:
+def _choice(measured: _MeasuredArtifacts) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, on the latents that select how many a repair ablates."""
     selected, record = measured.size_changes.selected_size(), measured.record
     rows: list[Row] = []
@@ -322,15 +328,17 @@ def _choice(measured: _Measured) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _agreement(measured: _Measured) -> pd.DataFrame:
+def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     estimate, measured_effect = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
-    found = spearman(estimate, measured_effect)
-    low, high = spearman_interval(found, len(measured_effect))
-    row = {"tested": len(measured_effect), "spearman": found, "spearman_low": low, "spearman_high": high}
+    correlation = spearman(estimate, measured_effect)
+    low, high = spearman_interval(correlation, len(measured_effect))
+    row = {"tested": len(measured_effect), "spearman": correlation, "spearman_low": low, "spearman_high": high}
     return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
 
 
-def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]) -> pd.DataFrame:
+def _images(
+    measured: _MeasuredArtifacts, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]
+) -> pd.DataFrame:
     parts = []
     for kind, shown in pictures.items():
         rows = measured.reference.scale(shown.features)
@@ -340,15 +348,15 @@ def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspect
     return pd.concat(parts, ignore_index=True)
 
 
-def _on(measured: _Measured, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
+def _on(measured: _MeasuredArtifacts, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
     """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
     mean_activation = np.maximum(measured.plan.mean_activation[list(suspected)], 1e-12)
-    found = []
+    units_on = []
     for peak in peaks:
         order = np.argsort(-peak / mean_activation, kind="stable")
         on = (suspected[i] for i in order if peak[i] > measured.dissected.thresholds[suspected[i]])
-        found.append(" ".join(map(str, on)))
-    return found
+        units_on.append(" ".join(map(str, on)))
+    return units_on
 
 
 def _repaired(pictures: RepairPictures) -> Repaired:
@@ -369,27 +377,27 @@ def _settings(record: ArtifactRecord) -> dict[str, Any]:
     }
 
 
-def _notes(measured: _Measured) -> tuple[str, ...]:
+def _notes(measured: _MeasuredArtifacts) -> tuple[str, ...]:
     record, before = measured.record, measured.qualities.before.measures
     scored, real = record.scored.images, record.real_images
-    found = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
+    notes = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
     if record.left_out:
-        found.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
+        notes.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
     if record.selection_images == real:
-        found.append(
+        notes.append(
             f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
             " images that score the repair, which makes it look slightly better."
         )
     if not len(measured.roles.places("control")):
-        found.append("The layer has too few other units for control units: candidates are not compared with any.")
+        notes.append("The layer has too few other units for control units: candidates are not compared with any.")
     if before["precision"].value == 0 and before["coverage"].value == 0:
-        found.append(
+        notes.append(
             "Precision and coverage are 0: no generated image is close to a real one. If the real images are of another"
             " kind than those the model generates, these results mean little."
         )
     if scored < FEW:
-        found.append(
+        notes.append(
             f"There are {scored:,} images on each side. With {FEW:,} or more, intervals are narrower, other"
             " artifact units may be identified, and precision, recall and coverage depend less on the number of images."
         )
-    return tuple(filter(None, found))
+    return tuple(filter(None, notes))

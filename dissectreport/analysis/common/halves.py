@@ -76,8 +76,8 @@ def hadamard() -> Ints:
     """(20, 20) of 1 and -1 with orthogonal rows, from the squares modulo 19 (Paley 1933)."""
     prime = GROUPS - 1
     squares = {number**2 % prime for number in range(1, prime)}
-    apart = (np.arange(prime)[:, None] - np.arange(prime)) % prime
-    core = np.where(np.isin(apart, list(squares)), 1, -1)
+    differences = (np.arange(prime)[:, None] - np.arange(prime)) % prime
+    core = np.where(np.isin(differences, list(squares)), 1, -1)
     np.fill_diagonal(core, 0)
     matrix = np.eye(GROUPS, dtype=np.int64)
     matrix[0, 1:], matrix[1:, 0] = 1, -1

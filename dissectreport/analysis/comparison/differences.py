@@ -15,14 +15,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dissectreport.analysis.comparison.profiles import UNKNOWN, Concept, ConceptUnits, Estimate, LayerProfile
+from dissectreport.analysis.comparison.profiles import UNKNOWN, ConceptKey, ConceptUnits, Estimate, LayerProfile
 
 
 @dataclass(frozen=True)
 class Change:
     """The difference between two models for one concept."""
 
-    concept: Concept
+    concept: ConceptKey
     difference: Estimate
 
     @property
@@ -61,7 +61,7 @@ def scaled(estimate: Estimate, factor: float) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Scale:
+class UnitScale:
     """What units are counted in: as they are where layers have the same size, else per 100 units of the layer."""
 
     per_hundred: bool
@@ -76,7 +76,7 @@ class Scale:
         return 0.1 if self.per_hundred else 1.0
 
 
-def total(layer: LayerProfile, concepts: Sequence[Concept], control: str = "measured") -> Estimate:
+def total(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str = "measured") -> Estimate:
     """Units with a label among some concepts, a unit once for each category: the widest that the intervals allow.
 
     UNKNOWN without any concept, which is not the same as none.
@@ -87,7 +87,7 @@ def total(layer: LayerProfile, concepts: Sequence[Concept], control: str = "meas
     return Estimate(*(sum(getattr(part, end) for part in parts) for end in ("value", "low", "high")))
 
 
-def distinct(layer: LayerProfile, concepts: Sequence[Concept], control: str = "measured") -> Estimate:
+def distinct(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str = "measured") -> Estimate:
     """How many of some concepts have units, with the ends that each one's interval allows; UNKNOWN without any."""
     if not concepts:
         return UNKNOWN

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from dissectreport.analysis.comparison.differences import (
     Change,
-    Scale,
+    UnitScale,
     difference,
     distinct,
     is_significant,
@@ -22,7 +22,7 @@ from dissectreport.analysis.comparison.differences import (
     scaled,
     total,
 )
-from dissectreport.analysis.comparison.profiles import NONE, UNKNOWN, Concept, Estimate, LayerProfile, Profile
+from dissectreport.analysis.comparison.profiles import NONE, UNKNOWN, ConceptKey, Estimate, LayerProfile, Profile
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class ModelPair:
     other: Profile
 
     @cached_property
-    def shared(self) -> tuple[Concept, ...]:
+    def shared(self) -> tuple[ConceptKey, ...]:
         """The concepts that are in both vocabularies, in the first one's order."""
         others = set(self.other.vocabulary)
         return tuple(concept for concept in self.one.vocabulary if concept in others)
 
     @cached_property
-    def comparable(self) -> tuple[Concept, ...]:
+    def comparable(self) -> tuple[ConceptKey, ...]:
         """Shared concepts that are frequent enough to be a unit's label in both models."""
         return tuple(c for c in self.shared if c in self.one.tested and c in self.other.tested)
 
     @property
-    def too_rare(self) -> tuple[Concept, ...]:
+    def too_rare(self) -> tuple[ConceptKey, ...]:
         """Shared concepts that are too rare to be a label in the images of one of the two models."""
         return tuple(c for c in self.shared if (c in self.one.tested) != (c in self.other.tested))
 
@@ -123,7 +123,7 @@ def training_progress(profile: Profile) -> tuple[float, str] | None:
 class ExclusiveConcept:
     """A concept that one of two models alone has units for."""
 
-    concept: Concept
+    concept: ConceptKey
     units: Estimate
     significant: bool
     """Whether the difference from the other model is significant."""
@@ -151,9 +151,9 @@ class LayerPair:
     other_layer: LayerProfile
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> UnitScale:
         """What units are counted in."""
-        return Scale(self.layer.units != self.other_layer.units)
+        return UnitScale(self.layer.units != self.other_layer.units)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -166,7 +166,7 @@ class LayerPair:
         changes = [change for change in self.changes if change.significant]
         return tuple(sorted(changes, key=lambda change: -abs(change.difference.value)))
 
-    def _change(self, concept: Concept) -> Estimate:
+    def _change(self, concept: ConceptKey) -> Estimate:
         if concept not in self.layer.concepts and concept not in self.other_layer.concepts:
             return NONE
         one, other = (self.scale.units(layer.of(concept).measured, layer) for layer in (self.layer, self.other_layer))
@@ -208,7 +208,7 @@ class LayerPair:
             for c, units, absent in counts
             if units.value > 0 and absent.value == 0
         ]
-        return tuple(sorted(exclusive, key=lambda each: -each.units.value))
+        return tuple(sorted(exclusive, key=lambda concept_units: -concept_units.units.value))
 
     def kept_labels(self) -> KeptLabels | None:
         """How many units keep their label between checkpoints of one training; None where units do not correspond."""
@@ -235,7 +235,7 @@ def checkpoint_identity(profile: Profile, layer: LayerProfile) -> tuple[str | in
     return training.family, training.variant, layer.name, layer.units, profile.rule, profile.segmenter_identity
 
 
-def _matches_if_shuffled(pairs: Sequence[tuple[Concept, Concept]]) -> tuple[float, float]:
+def _matches_if_shuffled(pairs: Sequence[tuple[ConceptKey, ConceptKey]]) -> tuple[float, float]:
     """Mean and standard deviation of the matches of two lists of labels over all orders of one (Hoeffding 1951)."""
     n = len(pairs)
     ours, theirs = (Counter(pair[side] for pair in pairs) for side in (0, 1))

@@ -1,6 +1,6 @@
 """What is kept of a model so that others can be compared with it: figures with intervals, no picture.
 
-profile_of(dissection)     # everything that a comparison prints; small enough to be sent beside every model
+profile_of(dissection)     # everything that a comparison prints; small enough to be published with every model
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.run.rules import rule_named
 
-Concept = tuple[str, str]
+ConceptKey = tuple[str, str]
 """A concept's name and category: vocabularies that say the same word of different things do not share it."""
 
 SHOWN = 6
@@ -44,7 +44,7 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
-class Count:
+class UnitCount:
     """Interpretable units, and the different concepts among their labels."""
 
     units: Estimate
@@ -82,21 +82,21 @@ class LayerProfile:
     units: int
     height: int
     width: int
-    counts: Mapping[str, Count]
+    counts: Mapping[str, UnitCount]
     """By control, by overall label: 'measured', 'random_directions', 'untrained', 'chance'."""
     categories: Mapping[str, Mapping[str, Estimate]]
     """Category -> control -> units, by the label within the category."""
-    concepts: Mapping[Concept, ConceptUnits]
+    concepts: Mapping[ConceptKey, ConceptUnits]
     """Concepts that are not listed have none."""
     spread: tuple[tuple[float, float, bool], ...]
     """IoU, null and whether it is interpretable, of every unit with an overall label."""
-    best: Mapping[Concept, Best]
-    labels: tuple[Concept | None, ...]
+    best: Mapping[ConceptKey, Best]
+    labels: tuple[ConceptKey | None, ...]
     """The overall label of every unit that is interpretable, None of the others."""
     mean_iou: Estimate
     """Of the interpretable units with their overall labels."""
 
-    def of(self, concept: Concept) -> ConceptUnits:
+    def of(self, concept: ConceptKey) -> ConceptUnits:
         """The units of a concept."""
         return self.concepts.get(concept, ConceptUnits(NONE, NONE))
 
@@ -120,7 +120,7 @@ class Causes:
 
     layer: str
     samples: int
-    effects: Mapping[Concept, Effect]
+    effects: Mapping[ConceptKey, Effect]
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ class Profile:
     segmenter_identity: str
     latents: tuple[int, ...]
     training: Training
-    vocabulary: tuple[Concept, ...]
-    tested: frozenset[Concept]
+    vocabulary: tuple[ConceptKey, ...]
+    tested: frozenset[ConceptKey]
     """Concepts that could be a unit's label."""
-    areas: Mapping[Concept, Estimate]
+    areas: Mapping[ConceptKey, Estimate]
     """Share of all pixels, of the concepts that occur."""
     layers: tuple[LayerProfile, ...]
     causes: Causes | None
@@ -216,7 +216,7 @@ def profile_of(dissection: Dissection) -> Profile:
     )
 
 
-def _vocabulary(table: pd.DataFrame) -> tuple[Concept, ...]:
+def _vocabulary(table: pd.DataFrame) -> tuple[ConceptKey, ...]:
     pairs = table[["concept", "category"]].itertuples(index=False, name=None)
     return tuple((str(concept), str(category)) for concept, category in pairs if category != "-")
 
@@ -245,7 +245,7 @@ def _layer(layer: Layer) -> LayerProfile:
         height=layer.height,
         width=layer.width,
         counts={
-            str(row.control): Count(estimate(row, "units"), estimate(row, "concepts"))
+            str(row.control): UnitCount(estimate(row, "units"), estimate(row, "concepts"))
             for row in controls
             if not row.category
         },
@@ -265,7 +265,7 @@ def _layer(layer: Layer) -> LayerProfile:
     )
 
 
-def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
+def _by_concept(table: pd.DataFrame) -> dict[ConceptKey, ConceptUnits]:
     counts = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
     names = dict.fromkeys(
         (concept, category) for control, concept, category in counts if control in ("measured", "chance")
@@ -275,11 +275,11 @@ def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
     }
 
 
-def _best(layer: Layer) -> dict[Concept, Best]:
+def _best(layer: Layer) -> dict[ConceptKey, Best]:
     """The strongest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
     labelled = layer.labels[layer.labels["interpretable"].astype(bool)]
     top = layer.examples.kind == "top"
-    best: dict[Concept, Best] = {}
+    best: dict[ConceptKey, Best] = {}
     for table, interpretable in ((labelled, True), (layer.pairs, False)):
         ranked = table[table["corrected_iou_low"].notna()].sort_values(
             ["corrected_iou_low", "unit"], ascending=[False, True]

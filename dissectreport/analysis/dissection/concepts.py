@@ -55,13 +55,13 @@ Halves = tuple[Half, Half]
 
 def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
     """Where each concept was seen, in the selection and in the held-out half."""
-    held: list[Half | None] = [None, None]
+    by_half: list[Half | None] = [None, None]
     for group, chance in shards:
         new: Half = (chance.concepts, chance.where, chance.images, chance.samples)
-        old = held[group % 2]
-        held[group % 2] = new if old is None else _together(old, new)
+        old = by_half[group % 2]
+        by_half[group % 2] = new if old is None else _together(old, new)
     empty: Half = (np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64), 0)
-    return held[0] or empty, held[1] or empty
+    return by_half[0] or empty, by_half[1] or empty
 
 
 def unsplit(halves: Halves) -> Halves:
@@ -70,11 +70,11 @@ def unsplit(halves: Halves) -> Halves:
     return every, every
 
 
-def _together(one: Half, two: Half) -> Half:
-    wanted = union(one[0], two[0])
-    where = spread(one[1], one[0], wanted, 0) + spread(two[1], two[0], wanted, 0)
-    images = spread(one[2], one[0], wanted, 0) + spread(two[2], two[0], wanted, 0)
-    return wanted, where, images, one[3] + two[3]
+def _together(first: Half, second: Half) -> Half:
+    concepts = union(first[0], second[0])
+    where = spread(first[1], first[0], concepts, 0) + spread(second[1], second[0], concepts, 0)
+    images = spread(first[2], first[0], concepts, 0) + spread(second[2], second[0], concepts, 0)
+    return concepts, where, images, first[3] + second[3]
 
 
 def images_of(half: Half, concepts: Ints) -> Ints:

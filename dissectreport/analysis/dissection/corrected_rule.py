@@ -26,7 +26,7 @@ REPLICATES = 100
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""
 COPIES = 8
-"""How often the counts by group are held while they are judged: as counts, as sums, and in halves."""
+"""Copies of the counts by group in memory during the analysis: as counts, as sums, and in halves."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Groups:
         paired: dict[int, Chance] = {}
         alone: dict[int, Chance] = {}
         for group, chance in shards:
-            # One image has no other to be paired with: beside others its overlap would have no chance level.
-            held = paired if chance.samples > 1 else alone
+            # A single image cannot be paired with another one, so its overlap has no chance level.
+            by_group = paired if chance.samples > 1 else alone
             part = sliced(chance, units, among)
-            held[group] = held[group].merge(part) if group in held else part
-        held = paired or alone
-        numbers = np.array(sorted(held), np.int64)
-        chances = [held[int(n)] for n in numbers]
+            by_group[group] = by_group[group].merge(part) if group in by_group else part
+        by_group = paired or alone
+        numbers = np.array(sorted(by_group), np.int64)
+        chances = [by_group[int(n)] for n in numbers]
         concepts = chances[0].concepts
         for chance in chances[1:]:
             concepts = union(concepts, chance.concepts)
@@ -340,10 +340,10 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
 
 def _nothing(units: int, replicates: int) -> UnitLabels:
     """The verdict where no concept is tested."""
-    none, sure = np.full(units, -1), np.ones(units)
+    none, p_values = np.full(units, -1), np.ones(units)
     no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
     return UnitLabels(
-        none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
+        none, none, p_values, p_values, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
     )
 
 

@@ -70,7 +70,7 @@ class SampleCounts:
 
 @dataclass(frozen=True)
 class UnionPixels:
-    """What enters a rule's union beside the overlap, in pixels."""
+    """What a rule's union contains besides the overlap, in pixels."""
 
     on: Ints
     """(units, c, t) the unit is above the threshold."""
@@ -80,17 +80,19 @@ class UnionPixels:
     """(c,) all that count."""
 
 
-def everywhere(seen: SampleCounts, category: Ints, image: int) -> UnionPixels:
+def everywhere(counts: SampleCounts, category: Ints, image: int) -> UnionPixels:
     """All pixels of all images (PNAS 2020); an image has `image` pixels."""
-    concepts = len(seen.concepts)
-    on = np.repeat(seen.on[:, None], concepts, 1)
-    return UnionPixels(on, seen.present, np.full(concepts, seen.samples * image))
+    concepts = len(counts.concepts)
+    on = np.repeat(counts.on[:, None], concepts, 1)
+    return UnionPixels(on, counts.present, np.full(concepts, counts.samples * image))
 
 
-def within_category(seen: SampleCounts, category: Ints, image: int) -> UnionPixels:
+def within_category(counts: SampleCounts, category: Ints, image: int) -> UnionPixels:
     """The images that hold the concept's category (ICLR 2019); `category` (v,) is by concept number."""
-    kind, counts = category[seen.concepts], seen.categories
-    return UnionPixels(above_edges(counts.bins)[:, kind], counts.named[seen.concepts], counts.images[kind] * image)
+    kind, by_category = category[counts.concepts], counts.categories
+    return UnionPixels(
+        above_edges(by_category.bins)[:, kind], by_category.named[counts.concepts], by_category.images[kind] * image
+    )
 
 
 UNIONS = {"iclr2019": within_category, "pnas2020": everywhere}
@@ -112,7 +114,7 @@ class RatioSums:
     """(g, 1, c)"""
 
     def weighted(self, weight: Floats) -> RatioSums:
-        """The groups added up with `weight` (g,); there is no first axis any more."""
+        """The groups added up with `weight` (g,); the first axis is gone."""
         return RatioSums(*(np.tensordot(weight, value, 1) for value in vars(self).values()))
 
     def less(self, parts: RatioSums) -> RatioSums:
@@ -138,11 +140,11 @@ def examine(
     """The tables of a layer under a published rule; see `units.examine` for arguments that it shares."""
     category = numbered(vocabulary["category"].tolist())
     score_of = partial(score, rule=rule, category=category, image=counted.pixels)
-    found = score_of(evidence)
-    scores, words = found.scores, Words(vocabulary, found.scores.concepts)
-    verdict = found.judge()
+    result = score_of(evidence)
+    scores, words = result.scores, Words(vocabulary, result.scores.concepts)
+    verdict = result.judge()
     kind, samples = examples(counted.peaks)
-    rows = tally("measured", found.judge, words)
+    rows = tally("measured", result.judge, words)
     rows[0] |= mean_iou(scores, verdict)
     for name, control in controls.items():
         rival = score_of(control)
@@ -150,7 +152,7 @@ def examine(
     return Units(
         counted,
         unit_table(counted, scores, verdict, words, position_only),
-        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: found.judge(among)),
+        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
         pair_table(scores, words, counted.thresholds),
         *counts_of(rows),
         leading_curves(scores, verdict, counted.thresholds),
@@ -208,8 +210,8 @@ def ranked(order: Floats, nothing: Floats) -> tuple[Ints, Ints]:
     """(units,) columns of the largest two of `order` (units, c); -1 where they are not above `nothing`."""
     padded = np.concatenate([order, np.full((len(order), 2), -np.inf)], 1)
     columns = np.argsort(-padded, axis=1, kind="stable")[:, :2]
-    found = np.where(np.take_along_axis(padded, columns, 1) > nothing[:, None], columns, -1)
-    return found[:, 0], found[:, 1]
+    columns_in_order = np.where(np.take_along_axis(padded, columns, 1) > nothing[:, None], columns, -1)
+    return columns_in_order[:, 0], columns_in_order[:, 1]
 
 
 def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleScores:
@@ -267,13 +269,13 @@ def split_at_own(categories: Categories, own: Ints) -> Categories:
 
 def summed(groups: Groups, evidence: Evidence, union: Callable[[SampleCounts], UnionPixels]) -> RatioSums:
     """The group sums at each unit's own threshold, with the rule's union."""
-    held: dict[int, Categories] = {}
+    by_group: dict[int, Categories] = {}
     for group, counts in evidence.categories():
         part = split_at_own(counts, evidence.thresholds.own)
-        held[group] = held[group].merge(part) if group in held else part
+        by_group[group] = by_group[group].merge(part) if group in by_group else part
     parts = zip(groups.numbers, groups.on, groups.present, groups.samples, strict=True)
     unions = [
-        union(SampleCounts(groups.concepts, on, present, int(samples), held[int(number)]))
+        union(SampleCounts(groups.concepts, on, present, int(samples), by_group[int(number)]))
         for number, on, present, samples in parts
     ]
     return RatioSums(
@@ -301,11 +303,11 @@ def bootstrap(sums: RatioSums) -> dict[str, NDArray[np.float32]]:
     """(replicates, units, c) ratios of resampled groups, by name; single precision will do for counts of units."""
     random = np.random.RandomState(0)
     groups = len(sums.on)
-    found: list[dict[str, Floats]] = []
+    replicates: list[dict[str, Floats]] = []
     for _ in range(REPLICATES):
         weight = random.multinomial(groups, np.full(groups, 1 / groups)).astype(np.float64)
-        found.append(sums.weighted(weight).ratios())
-    return {name: np.stack([each[name].astype(np.float32) for each in found]) for name in found[0]}
+        replicates.append(sums.weighted(weight).ratios())
+    return {name: np.stack([replicate[name].astype(np.float32) for replicate in replicates]) for name in replicates[0]}
 
 
 def curves(

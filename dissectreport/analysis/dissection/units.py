@@ -174,7 +174,7 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
     iou_low, iou_high = iou.share_interval()
     corrected_iou_low, corrected_iou_high = corrected_iou.interval()
     lift_low, lift_high = lift.ratio_interval()
-    found = {
+    values = {
         "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(
             np.float64
         ),
@@ -190,7 +190,7 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
         "lift_low": lift_low,
         "lift_high": lift_high,
     }
-    return {name: np.where(there, value, np.nan) for name, value in found.items()}
+    return {name: np.where(there, value, np.nan) for name, value in values.items()}
 
 
 def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackknife:
@@ -210,7 +210,7 @@ def unit_table(
     """One row a unit."""
     units = counted.shape[0]
     rows = np.arange(units)
-    found = figures(scores, rows, verdict.column, counted.thresholds)
+    label_figures = figures(scores, rows, verdict.column, counted.thresholds)
     second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
     share = {
@@ -222,17 +222,17 @@ def unit_table(
             "unit": rows,
             "concept": words.concept(verdict.column),
             "category": words.category(verdict.column),
-            **found,
+            **label_figures,
             "p": verdict.p,
             "q": verdict.q,
             "interpretable": verdict.interpretable,
             "beats_chance": verdict.beats_chance,
-            "attainable": largest_iou(found["on_fraction"], area),
+            "attainable": largest_iou(label_figures["on_fraction"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
             "runner_up_corrected_iou": second["corrected_iou"],
             "stability": verdict.stability,
-            **detection(counted, scores, verdict.column, found["iou"]),
+            **detection(counted, scores, verdict.column, label_figures["iou"]),
             "state": states(counted.cross),
         }
     )
@@ -289,18 +289,18 @@ def point_biserial(concept: Ints, total: Ints) -> float:
 def states(cross: Cross) -> list[str]:
     """'dead' for a unit that never varies, 'always on' for one never at or below zero, 'duplicate of N', or ''."""
     variance, correlation = np.diag(cross.covariance()), cross.correlation()
-    found = []
+    names = []
     for unit in range(len(variance)):
         twins = np.flatnonzero(correlation[unit, :unit] > DUPLICATE)
         if variance[unit] < 1e-9:
-            found.append("dead")
+            names.append("dead")
         elif len(twins):
-            found.append(f"duplicate of {twins[0]}")
+            names.append(f"duplicate of {twins[0]}")
         elif cross.positive[unit] == cross.places:
-            found.append("always on")
+            names.append("always on")
         else:
-            found.append("")
-    return found
+            names.append("")
+    return names
 
 
 def category_labels(
@@ -385,8 +385,8 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     units = peaks.peaks.shape[1]
     pool = np.random.RandomState(0).permutation(peaks.samples)[:RANDOM_POOL]
     random = np.random.RandomState(1)
-    drawn = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
-    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": drawn}
+    random_samples = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
+    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": random_samples}
     kind = np.concatenate([[name] * part.shape[1] for name, part in parts.items()])
     return kind, np.concatenate(list(parts.values()), axis=1)
 
@@ -425,11 +425,11 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
     figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high", *MEAN_IOU]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
-    each = [row["each"] for row in rows if row["each"] is not None]
+    by_concept = [row["each"] for row in rows if row["each"] is not None]
     return (
         table.drop(columns="resampled"),
         dict(zip(whole["control"], whole["resampled"], strict=True)),
-        pd.concat(each, ignore_index=True) if each else no_counts(),
+        pd.concat(by_concept, ignore_index=True) if by_concept else no_counts(),
     )
 
 

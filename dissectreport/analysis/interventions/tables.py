@@ -44,7 +44,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""Below this many held-out latents with the concept a note says so."""
+"""With fewer held-out latents that show the concept, a note warns of it."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -94,18 +94,18 @@ def study(
     )
 
 
-def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], count: int) -> tuple[int, ...]:
-    """Concept numbers, those in most images first; BadOption or UnknownName for a wish that cannot be met."""
+def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, requested: Sequence[str], count: int) -> tuple[int, ...]:
+    """Concept numbers, most frequent first; BadOption or UnknownName if a requested one does not occur."""
     images = dict(zip(areas.concepts.tolist(), (areas.pixels > 0).sum(0).tolist(), strict=True))
     pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
-    if not wanted:
-        known = numbers_in(areas, vocabulary, leading_category(vocabulary))
-        if not known:
+    if not requested:
+        candidates = numbers_in(areas, vocabulary, leading_category(vocabulary))
+        if not candidates:
             raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
-        return tuple(sorted(known, key=lambda n: (-images[n], -pixels[n]))[:count])
+        return tuple(sorted(candidates, key=lambda n: (-images[n], -pixels[n]))[:count])
     names = vocabulary["concept"].tolist()
-    found = []
-    for name in wanted:
+    numbers = []
+    for name in requested:
         if name not in names[1:]:
             raise UnknownName.of("concept", name, names[1:])
         number = names.index(name, 1)
@@ -113,8 +113,8 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
             raise BadOption(
                 f"concept {name!r} occurs in none of {len(areas.samples):,} images; choose other --concepts"
             )
-        found.append(number)
-    return tuple(dict.fromkeys(found))
+        numbers.append(number)
+    return tuple(dict.fromkeys(numbers))
 
 
 def chosen_contexts(
@@ -144,8 +144,8 @@ def leading_category(vocabulary: pd.DataFrame) -> str:
 
 def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[int, ...]:
     """The concepts of a category that occur."""
-    held = areas.concepts[areas.pixels.sum(0) > 0]
-    return tuple(int(n) for n in held if n and vocabulary["category"][int(n)] == category)
+    occurring = areas.concepts[areas.pixels.sum(0) > 0]
+    return tuple(int(n) for n in occurring if n and vocabulary["category"][int(n)] == category)
 
 
 def upper_levels(counted: Counted, quantile: float) -> Floats:
@@ -193,9 +193,11 @@ class Removed:
 
     def mean(self, sets: Sequence[Sequence[int]]) -> Jackknife:
         """(concepts,) what the sets remove, on average."""
-        found = [self[units] for units in sets]
+        jackknives = [self[units] for units in sets]
         return Jackknife(
-            np.mean([one.value for one in found], 0), np.mean([one.without for one in found], 0), self.share.sizes
+            np.mean([jackknife.value for jackknife in jackknives], 0),
+            np.mean([jackknife.without for jackknife in jackknives], 0),
+            self.share.sizes,
         )
 
 
@@ -207,11 +209,11 @@ def _share(after: Ints, before: Ints) -> Floats:
 def interventions(
     record: InterventionRecord, reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
 ) -> Interventions:
-    """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
+    """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
     removed = Removed.of(measured.plan.sets(), measured.paired)
-    tables = Tables(key, budget, measured.plan, removed, measured.first, vocabulary)
+    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, vocabulary)
     concepts = tables.concepts(measured.areas)
     pictures, units = _pictures(record, measured, reader, vocabulary)
     shown = next(iter(pictures.values()))
@@ -245,7 +247,7 @@ def interventions(
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredInterventions:
     """Everything that was measured, read."""
 
     plan: AblationPlan
@@ -255,14 +257,14 @@ class _Measured:
     insertions: Insertions
 
 
-def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _Measured:
+def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _MeasuredInterventions:
     budget = record.budget
     ablations = record.ablations, budget.samples, EDIT_BATCH
     gradients = record.gradients, budget.gradients, EDIT_BATCH
     insertions = record.insertions, budget.context_samples, EDIT_BATCH
     for folder in (ablations, gradients, insertions):
         reader.devices(*folder, mixed_devices)
-    return _Measured(
+    return _MeasuredInterventions(
         plan=reader.read(record.plan, AblationPlan),
         paired=list(reader.stats(*ablations, Paired)),
         areas=reader.total(*ablations, Areas),
@@ -271,22 +273,22 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
     )
 
 
-def _notes(tables: Tables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
-    """What a reader should know before believing the numbers."""
-    found = [
+def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
+    """Warnings that limit how far the numbers can be trusted."""
+    notes = [
         f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
     unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
-        found.append(
+        notes.append(
             f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
             f"units by IoU."
         )
     if not tables.plan.random:
-        found.append("The layer has too few units for random sets of the same size.")
-    return tuple(found)
+        notes.append("The layer has too few units for random sets of the same size.")
+    return tuple(notes)
 
 
 def _patches(maps: NDArray[np.float32]) -> int:
@@ -299,7 +301,7 @@ def _number(value: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Tables:
+class InterventionTables:
     """The tables of a layer's interventions."""
 
     key: InterventionKey
@@ -316,12 +318,12 @@ class Tables:
 
     @property
     def order_names(self) -> list[str]:
-        """The orders, best known first."""
+        """The ranking methods, best known first."""
         return [name for name in ORDERS if name in self.plan.rankings]
 
     @property
     def penalties(self) -> dict[str, float]:
-        """The penalty of alpha by concept, NaN where it could not be learned; nothing where it was not to be."""
+        """The penalty of the learned mask by concept; NaN where it could not be learned, empty if not requested."""
         return dict(zip(self.names, self.plan.penalties.tolist(), strict=False))
 
     def concepts(self, areas: Areas) -> pd.DataFrame:
@@ -349,7 +351,7 @@ class Tables:
         parts = []
         estimates = self.estimates()
         measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
-        ends = {unit: one.interval() for unit, one in measured_effect.items()}
+        ends = {unit: effect.interval() for unit, effect in measured_effect.items()}
         for k, number in enumerate(self.key.concepts):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
@@ -382,17 +384,17 @@ class Tables:
             measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
-            found = spearman(estimates[k][units], measured_effect) if enough else np.nan
-            low, high = spearman_interval(found, len(units))
-            within = spearman(*split) if enough else np.nan
+            correlation = spearman(estimates[k][units], measured_effect) if enough else np.nan
+            low, high = spearman_interval(correlation, len(units))
+            split_correlation = spearman(*split) if enough else np.nan
             rows.append(
                 {
                     "concept": self.names[k],
                     "units": len(units),
-                    "spearman": found,
+                    "spearman": correlation,
                     "spearman_low": low,
                     "spearman_high": high,
-                    "ceiling": ceiling(within),
+                    "ceiling": ceiling(split_correlation),
                 }
             )
         return pd.DataFrame(rows)
@@ -417,17 +419,19 @@ class Tables:
             for name in self.order_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
                 for size in self.plan.tried_sizes(name, k):
-                    one = self.removed[self.plan.leading(name, k, size)]
-                    low, high = one.interval()
-                    rows.append(_point(self.names[k], name, size, one.value[number], low[number], high[number]))
+                    removed_by_set = self.removed[self.plan.leading(name, k, size)]
+                    low, high = removed_by_set.interval()
+                    rows.append(
+                        _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
+                    )
             rows.append(_point(self.names[k], "random", 0, 0.0, 0.0, 0.0))
             for size, sets in sorted(self.plan.random.items()):
-                found = np.array([self.removed[units].value[number] for units in sets])
-                rows.append(_point(self.names[k], "random", size, found.mean(), found.min(), found.max()))
+                removed = np.array([self.removed[units].value[number] for units in sets])
+                rows.append(_point(self.names[k], "random", size, removed.mean(), removed.min(), removed.max()))
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
-        """What ablating 10 and 20 units removes, beside random ones."""
+        """What ablating 10 and 20 units removes, compared with random units."""
         rows = []
         random = self.plan.random
         for k, number in enumerate(self.key.concepts):
@@ -488,16 +492,16 @@ class Tables:
     def strengths(self) -> dict[str, dict[str, float]]:
         """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
         mean_activation = self.plan.mean_activation
-        found: dict[str, dict[str, float]] = {}
+        by_size: dict[str, dict[str, float]] = {}
         for size, sets in sorted(self.plan.random.items()):
             leading = [
                 float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
             ]
-            found[str(size)] = {
+            by_size[str(size)] = {
                 "gradient": float(np.mean(leading)),
                 "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
-        return found
+        return by_size
 
 
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
@@ -511,9 +515,9 @@ def _point(concept: str, order: str, units: int, removed: float, low: float, hig
     }
 
 
-def spearman(one: Floats, two: Floats) -> float:
+def spearman(first: Floats, second: Floats) -> float:
     """Rank correlation, ties at their mean rank; NaN where one of them never varies."""
-    ranks = [pd.Series(values).rank().to_numpy() for values in (one, two)]
+    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
     if min(np.ptp(rank) for rank in ranks) == 0:
         return float("nan")
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
@@ -528,17 +532,17 @@ def ceiling(within: float) -> float:
     return float(np.sqrt(2 * within / (1 + within))) if within > 0 else 0.0 * abs(within)
 
 
-def spearman_interval(found: float, n: int) -> tuple[float, float]:
+def spearman_interval(correlation: float, n: int) -> tuple[float, float]:
     """95% interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
-    if n < 4 or np.isnan(found):
+    if n < 4 or np.isnan(correlation):
         return float("nan"), float("nan")
-    centre = np.arctanh(np.clip(found, -0.9999999, 0.9999999))
-    reach = 1.96 * np.sqrt((1 + found**2 / 2) / (n - 3))
+    centre = np.arctanh(np.clip(correlation, -0.9999999, 0.9999999))
+    reach = 1.96 * np.sqrt((1 + correlation**2 / 2) / (n - 3))
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
 
 
 def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """One row a (concept, context) with enough images: pixels gained, beside random units at the same patches."""
+    """One row a (concept, context) with enough images: pixels gained, and those by random units at the same patches."""
     rows = []
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
@@ -578,7 +582,7 @@ def _ends(name: str, jack: Jackknife) -> dict[str, float]:
 
 
 def _pictures(
-    record: InterventionRecord, measured: _Measured, reader: Reader, vocabulary: pd.DataFrame
+    record: InterventionRecord, measured: _MeasuredInterventions, reader: Reader, vocabulary: pd.DataFrame
 ) -> tuple[dict[str, ConceptPictures], dict[int, Ablated]]:
     concepts = {}
     for k, number in enumerate(record.key.concepts):
@@ -634,7 +638,7 @@ def causal_sets(
 
 
 def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
-    """What one change did to every concept that occurs, the largest first, those asked for before all."""
+    """The effect of one edit on every concept that occurs: the requested ones first, then by decreasing effect."""
     removed = Removed.of([(0,)], parts)
     share = removed[(0,)]
     low, high = share.interval()

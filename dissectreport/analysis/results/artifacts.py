@@ -105,7 +105,7 @@ COLUMNS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Figures:
-    """How near a model's images are to real ones, to stand beside another model's."""
+    """The quality of a model's images, for comparison with another model's."""
 
     features: str
     """What saw the images, how many on each side, and what real ones are: figures of others do not compare."""
@@ -129,30 +129,30 @@ class Repaired:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Which units of a layer keep images away from real ones, and what ablating them does to their quality.
+    """The artifact units of a layer, and the effect of ablating them on image quality.
 
-    Units were ranked on selection latents and tested on others, a size was chosen on others, and the repair was
-    scored on others again.
+    Four separate sets of latents are used: to rank units, to test them, to choose the size of the repair, and to
+    score it.
     """
 
     layer: str
     features: str
-    """What saw the images."""
+    """The network that computed the features, in words."""
     dimension: int
     """Length of the features."""
     reference: str
     """What the real images are, in words."""
     real: int
     """Real images."""
-    beside: int
-    """Real images beside which units and the size of the repair are chosen: not those that score, where enough are."""
+    selection_images: int
+    """Real images used to choose units and the size of the repair; other ones than for scores, if there are enough."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
     selection: int
     tested: int
     """Testing latents, on which all suspected and control units are ablated one by one."""
     retested: int
-    """Further ones, for those that do most good: they alone tell what these do."""
+    """Further latents for the best candidates; only these measure the reported effects."""
     finalists: int
     """How many suspected units are tested further at most."""
     size_selection: int
@@ -160,7 +160,7 @@ class Artifacts:
     scored: int
     """Held-out latents."""
     random_scored: int
-    """Held-out latents behind the random sets, and the repair's change beside them."""
+    """Held-out latents behind the random sets, and behind the repair's change where it is compared with them."""
     random_sets: int
     excited: int
     """Images that excite a unit most, of `dissected`."""
@@ -171,7 +171,7 @@ class Artifacts:
     """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
     measured_effect."""
     candidates: tuple[int, ...]
-    """The units that a repair may ablate, worst first: suspected, and alone bringing images nearer."""
+    """The units that a repair may ablate, worst first: suspected units whose ablation alone improves images."""
     chosen: int
     """How many of the worst units the repair ablates; 0 where no repair is recommended."""
     shown: tuple[int, ...]
@@ -201,23 +201,23 @@ class Artifacts:
     pairs: Repaired
     """Random images before and after, for a blind comparison."""
     command: str
-    """What looked for them, which may be later than what dissected the model."""
+    """The command that searched for artifact units; it may be later than the one that dissected the model."""
     notes: tuple[str, ...]
     """Sentences that the page must show, e.g. why a measure is missing."""
 
     @property
     def figures(self) -> Figures:
         """The quality of images without any edit."""
-        held = self.quality[self.quality["set"] == "before"]
-        told = held[["measure", "value", "low", "high"]].reset_index(drop=True)
-        less = told["measure"].str.endswith("_distance")
+        unedited = self.quality[self.quality["set"] == "before"]
+        measures = unedited[["measure", "value", "low", "high"]].reset_index(drop=True)
+        less = measures["measure"].str.endswith("_distance")
         words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
-        return Figures(words, told.assign(less_is_better=less))
+        return Figures(words, measures.assign(less_is_better=less))
 
     @property
-    def apart(self) -> bool:
-        """Whether units are chosen beside other real images than those that score."""
-        return self.beside < self.real
+    def selects_on_other_images(self) -> bool:
+        """Whether units are chosen with other real images than those used for scores."""
+        return self.selection_images < self.real
 
     @property
     def repair(self) -> tuple[int, ...]:

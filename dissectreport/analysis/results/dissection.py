@@ -1,4 +1,4 @@
-"""What a dissection found: the tables that a report draws and a notebook explores.
+"""The results of a dissection: the tables behind reports and notebooks.
 
 Everything here is numpy and pandas; nothing refers to a network. Tables are documented column by column in
 `COLUMNS`, which is also the data dictionary of the site.
@@ -252,10 +252,10 @@ class Trust:
 
 @dataclass(frozen=True)
 class Dissection:
-    """All that was found about one model under one rule."""
+    """The results for one model under one rule."""
 
     model: str
-    """The model as it was asked for: a name or an address; the address of its pages is made of it."""
+    """The model as requested: a name or an address, from which the address of its pages is derived."""
     provenance: Provenance
     vocabulary: pd.DataFrame
     """One row a concept number from 0 ('-', nothing): concept, category."""
@@ -270,11 +270,11 @@ class Dissection:
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
     artifacts: Artifacts | None = None
-    """Which units of one layer keep images away from real ones; None where that was not measured."""
+    """The artifact units of one layer; None where they were not measured."""
     quality: Figures | None = None
-    """How near the images are to real ones; None where that was not measured."""
+    """The quality of the images; None where it was not measured."""
     reality: Reality | None = None
-    """What real images show beside generated ones; None without real images."""
+    """Areas of concepts in real and generated images; None without real images."""
 
     @property
     def title(self) -> str:
@@ -283,6 +283,6 @@ class Dissection:
 
     @property
     def has_enough_images(self) -> bool:
-        """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
+        """Whether there were enough images to test which units match a concept; otherwise no count is meaningful."""
         measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
         return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

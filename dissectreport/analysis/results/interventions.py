@@ -127,7 +127,7 @@ class ConceptPictures:
 
 @dataclass(frozen=True)
 class Interventions:
-    """What the units of one layer cause. Units were ranked on selection latents; every area is of held-out latents."""
+    """Causal effects of the units of one layer. Units are ranked on selection latents, areas are of held-out ones."""
 
     layer: str
     samples: int

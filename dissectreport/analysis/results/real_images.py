@@ -1,4 +1,4 @@
-"""Areas of concepts in real images beside those in generated ones."""
+"""Areas of concepts in real and in generated images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Reality:
-    """Areas of concepts in real images beside those in generated ones."""
+    """Areas of concepts in real and in generated images."""
 
     table: pd.DataFrame
     """One row a concept that occurs on either side, what is left out most first: concept, category, real*, generated*,

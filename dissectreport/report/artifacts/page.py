@@ -18,7 +18,7 @@ from dissectreport.report.artifacts.summary import (
     figure_of,
     listed_sentence,
     quality_rows,
-    repair_beside_list,
+    repair_and_listed,
     reviewed_sentence,
     sentence,
 )
@@ -85,13 +85,13 @@ class ArtifactsPage:
     units: int
     answer: str
     listed: str
-    beside_list: str
+    repair_and_listed_note: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
     size_selection: tuple[Any, ...]
     """The change of KID by size of the repair, on the latents that choose a size."""
     activation: str
-    """How strong the units of random sets are beside the worst ones."""
+    """The mean activation of random sets relative to the highest-ranked units."""
     before: Point
     after: Point
     change: Point
@@ -122,7 +122,7 @@ class ArtifactsPage:
 
 def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     """Whether repair helps, which units are suspected, and the worst images."""
-    layer = next(one for one in site.dissection.layers if one.name == artifacts.layer)
+    layer = next(layer for layer in site.dissection.layers if layer.name == artifacts.layer)
     frame = site.frame(
         site.places.page("artifacts"),
         f"Artifact units · {site.dissection.title}",
@@ -131,8 +131,8 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     )
     measures, rows = quality_rows(artifacts)
     suspects = _suspects(site, artifacts, frame, layer)
-    listed = tuple(one for one in suspects if one.artifact)
-    listed = listed or tuple(one for one in suspects if one.card.unit in artifacts.shown)
+    listed = tuple(unit for unit in suspects if unit.artifact)
+    listed = listed or tuple(unit for unit in suspects if unit.card.unit in artifacts.shown)
     shares = curves(artifacts)
     before, after = figure_of(artifacts, "before", 0), figure_of(artifacts, *_leading(artifacts))
     return ArtifactsPage(
@@ -144,7 +144,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         units=layer.units,
         answer=sentence(artifacts, layer),
         listed=listed_sentence(artifacts),
-        beside_list=repair_beside_list(artifacts),
+        repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
         size_selection=tuple(rows_of(artifacts.choice)),
         activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),
@@ -183,7 +183,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
 
 
 def cut_off(curve: Curve, least: float = -0.6) -> Curve:
-    """The curve as it is drawn: random units can increase KID without bound."""
+    """The curve within the range of the chart: random units can increase KID without bound."""
     points = (Point(*(max(value, least) for value in (p.value, p.low, p.high))) for p in curve.points)
     return Curve(curve.ranking, curve.units, tuple(points))
 
@@ -251,7 +251,7 @@ def repair_teaser(site: Site, frame: Frame) -> RepairTeaser | None:
     artifacts = site.dissection.artifacts
     if artifacts is None:
         return None
-    layer = next(one for one in site.dissection.layers if one.name == artifacts.layer)
+    layer = next(layer for layer in site.dissection.layers if layer.name == artifacts.layer)
     first = _shown(site, artifacts, frame, "worst", artifacts.worst)[0]
     href = frame.to(site.places.page("artifacts"))
     return RepairTeaser(

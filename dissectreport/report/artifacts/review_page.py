@@ -39,7 +39,7 @@ def review_page(site: Site, layer: Layer) -> ReviewPage:
     )
     up = Link(frame.to(places.layer(layer.name)), layer.name)
     frame = replace(frame, crumbs=(Link(frame.to(places.page("index")), dissection.title), up), keys=("[", "]"))
-    listed = [(places.review(one.name), one.name) for one in dissection.layers]
+    listed = [(places.review(layer.name), layer.name) for layer in dissection.layers]
     frame = neighbours(frame, listed, [name for _, name in listed].index(layer.name))
     data = _data(site, frame, layer)
     return ReviewPage(

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.artifacts.quality import MEASURES
-from dissectreport.analysis.artifacts.selection import SURE
+from dissectreport.analysis.artifacts.selection import SIGNIFICANT
 from dissectreport.analysis.results.artifacts import CHOICE, COLUMNS, MARKED, RULE, Artifacts
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
@@ -32,8 +32,8 @@ NAMES = {
 }
 """Measures as the page calls them, in its order."""
 DISTANCES = ("kernel_distance", "frechet_distance")
-BESIDE = {"worst": "random", "marked": "random_marked"}
-"""The random sets that stand beside a set of units."""
+RANDOM_COUNTERPARTS = {"worst": "random", "marked": "random_marked"}
+"""The random sets with which a set of units is compared."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
 
@@ -63,8 +63,8 @@ def quality_rows(artifacts: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRo
     """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
     measures = tuple(name for name in NAMES if (artifacts.quality["measure"] == name).any())
     sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(artifacts.quality)))
-    sets = [one for one in sets if one[0] != "real"] + [one for one in sets if one[0] == "real"]
-    return measures, tuple(_quality_row(artifacts, one, units, measures) for one, units in sets)
+    sets = [pair for pair in sets if pair[0] != "real"] + [pair for pair in sets if pair[0] == "real"]
+    return measures, tuple(_quality_row(artifacts, set_name, units, measures) for set_name, units in sets)
 
 
 def _quality_row(artifacts: Artifacts, name: str, units: int, measures: tuple[str, ...]) -> QualityRow:
@@ -107,7 +107,7 @@ def distance(point: Point) -> str:
 
 
 def sentence(artifacts: Artifacts, layer: Layer) -> str:
-    """Whether repair helps, by how much, beside random units and beside real images."""
+    """Whether the repair helps and by how much, compared with random units and with real images."""
     before, real = figure_of(artifacts, "before", 0), figure_of(artifacts, "real", 0)
     reference = f" Real against other real images: KID {distance(real.value)}."
     if not artifacts.candidates:
@@ -118,7 +118,7 @@ def sentence(artifacts: Artifacts, layer: Layer) -> str:
     if not artifacts.chosen:
         return _no_repair(artifacts, layer, before) + reference
     after = figure_of(artifacts, "worst", artifacts.chosen)
-    random = beside_random(artifacts, "worst", artifacts.chosen)
+    random = effect_against_random(artifacts, "worst", artifacts.chosen)
     return (
         f"The repair ablates {artifacts.chosen} of the {layer.units} units of {layer.name}, the highest-ranked of"
         f" {artifacts.suspected} candidates. {_outcome(after)}: {relative_change(before.value, after.change)}, from"
@@ -151,10 +151,10 @@ def relative_change(before: Point, change: Point) -> str:
     return f"a change of {with_interval(shares, numbers.change)}"
 
 
-def beside_random(artifacts: Artifacts, name: str, units: int) -> str:
-    """What ablating the highest-ranked units, or ('review') the marked units, does beside random units."""
+def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
+    """What ablating the highest-ranked units, or ('review') the marked units, does compared with random units."""
     same = artifacts.curve[artifacts.curve["units"] == units]
-    random = same[same["set"] == BESIDE[name]]
+    random = same[same["set"] == RANDOM_COUNTERPARTS[name]]
     if random.empty:
         return "The layer has too few other units for random sets of the same size."
     own = float(same.loc[same["set"] == name, "change"].iloc[0])
@@ -168,7 +168,7 @@ def beside_random(artifacts: Artifacts, name: str, units: int) -> str:
 
 
 def activation(random: pd.DataFrame) -> str:
-    """How strong the units of random sets are relative to the units that they stand beside, in words."""
+    """How strong the units of random sets are relative to the units with which they are compared, in words."""
     ratios = random["activation"]
     if not ratios.notna().all() or ratios.empty:
         return ""
@@ -182,7 +182,7 @@ def reviewed_sentence(artifacts: Artifacts) -> str:
     cell = figure_of(artifacts, "marked", len(artifacts.reviewed))
     return (
         f"Ablating the {plural(len(artifacts.reviewed), 'unit')} marked by hand changes KID by {distance(cell.change)}."
-        f" {beside_random(artifacts, 'marked', len(artifacts.reviewed))}"
+        f" {effect_against_random(artifacts, 'marked', len(artifacts.reviewed))}"
     )
 
 
@@ -205,7 +205,7 @@ def _why_none(artifacts: Artifacts) -> str:
     if artifacts.units["share"].isna().all():
         return "KID itself is not above 0."
     further = artifacts.units["tested_images"] == artifacts.retested
-    significant = int((further & (artifacts.units["q"] < SURE)).sum())
+    significant = int((further & (artifacts.units["q"] < SIGNIFICANT)).sum())
     if not significant:
         return "ablating one alone never lowers KID significantly."
     verb = "lowers" if significant == 1 else "lower"
@@ -215,7 +215,7 @@ def _why_none(artifacts: Artifacts) -> str:
     )
 
 
-def repair_beside_list(artifacts: Artifacts) -> str:
+def repair_and_listed(artifacts: Artifacts) -> str:
     """Where the units of the repair differ from the artifact units; '' where they do not, or without a repair."""
     if not artifacts.chosen:
         return ""
@@ -304,7 +304,7 @@ class ArtifactMethods:
 
 
 def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
-    """How artifact units were identified; None where this was not asked for."""
+    """How artifact units were identified; None where this was not requested."""
     artifacts = site.dissection.artifacts
     if artifacts is None:
         return None

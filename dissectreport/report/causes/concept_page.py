@@ -34,7 +34,7 @@ from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.plotly_figures import Figure, effect_scatter, removal_plot
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import (
     Amount,
     Dot,
@@ -52,7 +52,7 @@ COMMON = 0.001
 CARDS = 9
 """Cards of causal units before the rest is folded."""
 UNKNOWN = Point(math.nan, math.nan, math.nan)
-NOTHING = Concept("nothing", "")
+NOTHING = NamedConcept("nothing", "")
 """The context of a patch where the segmenter sees no concept."""
 
 
@@ -82,7 +82,7 @@ class EffectRow:
 class SideRow:
     """The change of another concept."""
 
-    concept: Concept
+    concept: NamedConcept
     before: float
     after: float
     change: Point
@@ -93,7 +93,7 @@ class SideRow:
 class ContextRow:
     """The gain of inserting units where one concept was."""
 
-    context: Concept
+    context: NamedConcept
     insertions: int
     gain: Point
     random: Point
@@ -213,23 +213,23 @@ def _frame(site: Site, layer: Layer, every: tuple[Studied, ...], at: int) -> Fra
     return neighbours(replace(frame, crumbs=(home, up), up=up), others, at)
 
 
-def _curves_chart(one: Studied) -> Markup:
+def _curves_chart(studied: Studied) -> Markup:
     return removal_curves(
         "chart-curves",
-        f"Removal of {one.concept.name} by number of ablated units",
+        f"Removal of {studied.concept.name} by number of ablated units",
         "Share of the concept's area that is removed, against the number of ablated units, for each ranking method,"
         " with 95% bands; random units in grey. The table below has the numbers.",
-        one.curves,
+        studied.curves,
     )
 
 
 def _causal_units(
-    site: Site, interventions: Interventions, frame: Frame, layer: Layer, one: Studied
+    site: Site, interventions: Interventions, frame: Frame, layer: Layer, studied: Studied
 ) -> tuple[CausalUnit, ...]:
     """The units of the best ranking, as many as the leading figure ablates."""
-    rows = [row for row in rows_for(interventions.rankings, one.concept.name) if row.ranking == one.best]
-    rows = sorted(rows, key=lambda row: int(row.rank))[: one.leading.units if one.leading else 20]
-    effects = {int(row.unit): row for row in rows_for(interventions.effects, one.concept.name)}
+    rows = [row for row in rows_for(interventions.rankings, studied.concept.name) if row.ranking == studied.best]
+    rows = sorted(rows, key=lambda row: int(row.rank))[: studied.leading.units if studied.leading else 20]
+    effects = {int(row.unit): row for row in rows_for(interventions.effects, studied.concept.name)}
     table = rows_of(layer.table)
 
     def causal_unit(rank: int, unit: int) -> CausalUnit:
@@ -280,7 +280,7 @@ def _sides(interventions: Interventions, concept: str) -> tuple[SideRow, ...]:
     """Every concept that occurs, the studied one first and then by falling change."""
     rows = [
         SideRow(
-            concept=Concept(str(row.other), str(row.category)),
+            concept=NamedConcept(str(row.other), str(row.category)),
             before=float(row.before),
             after=float(row.after),
             change=point_of(row, "change"),
@@ -318,9 +318,9 @@ def _contexts(site: Site, interventions: Interventions, concept: str) -> tuple[C
     return tuple(sorted(rows, key=lambda r: falling(r.gain.value)))
 
 
-def _vocabulary(site: Site) -> Mapping[str, Concept]:
+def _vocabulary(site: Site) -> Mapping[str, NamedConcept]:
     """The concepts by name; of two with one name, the first."""
-    concepts = [Concept.of(row) for row in rows_of(site.dissection.vocabulary)]
+    concepts = [NamedConcept.of(row) for row in rows_of(site.dissection.vocabulary)]
     return {concept.name: concept for concept in reversed(concepts) if concept.category != "-"}
 
 

@@ -17,7 +17,7 @@ from dissectreport.report.html.frame import Frame
 
 
 @dataclass(frozen=True)
-class Shade:
+class ConceptChange:
     """A concept's colour in the segmentation, and its share of an image before and after."""
 
     concept: str
@@ -38,7 +38,7 @@ class AblatedImage:
     unseen: str
     area_before: float
     area_after: float
-    shades: tuple[Shade, ...]
+    shades: tuple[ConceptChange, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _shades(
     unseen: np.ndarray[Any, Any],
     colours: images.Bytes,
     most: int = 6,
-) -> tuple[Shade, ...]:
+) -> tuple[ConceptChange, ...]:
     """The concept and the most others that cover an image, before or after, in the colours of the picture."""
     names = site.dissection.vocabulary["concept"].tolist()
     before, after = (
@@ -112,23 +112,25 @@ def _shades(
     covered[0] = 0.0
     ranking = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
     chosen = ([number] if number else []) + ranking[: most - 1]
-    return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
+    return tuple(
+        ConceptChange(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen
+    )
 
 
 def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures) -> tuple[Insertion, ...]:
     """The images of a concept with and without units inserted at one patch."""
-    made = pictures.inserted
+    inserted = pictures.inserted
     rows = []
-    for i, sample in enumerate(made.samples.tolist()):
-        top, left, height, width = (100 * float(v) for v in made.places[i])
+    for i, sample in enumerate(inserted.samples.tolist()):
+        top, left, height, width = (100 * float(v) for v in inserted.places[i])
         rows.append(
             Insertion(
                 sample=int(sample),
                 before=frame.to(site.places.original(int(sample))),
                 after=frame.to(site.places.changed(concept, i, "on")),
                 box=f"top:{top:.2f}%;left:{left:.2f}%;height:{height:.2f}%;width:{width:.2f}%",
-                context=str(made.contexts[i]) or "nothing",
-                gain=int(made.gains[i]),
+                context=str(inserted.contexts[i]) or "nothing",
+                gain=int(inserted.gains[i]),
             )
         )
     return tuple(rows)
@@ -146,14 +148,16 @@ def heat_maps(site: Site, frame: Frame, concept: str, pictures: ConceptPictures)
     )
 
 
-def strongest_pair(site: Site, interventions: Interventions, frame: Frame, one: Studied) -> tuple[str, str, int]:
+def strongest_pair(site: Site, interventions: Interventions, frame: Frame, studied: Studied) -> tuple[str, str, int]:
     """The image of a concept that loses most of it: before, after, and its number; ('', '', 0) without images."""
-    pictures, number = interventions.pictures.get(one.concept.name), concept_number(site, one.concept.name)
+    pictures, number = interventions.pictures.get(studied.concept.name), concept_number(site, studied.concept.name)
     if pictures is None or not len(pictures.ablated.samples):
         return "", "", 0
-    made = pictures.ablated
-    lost = [area_of(b, number) - area_of(a, number) for b, a in zip(made.seen_before, made.seen_after, strict=True)]
+    ablated = pictures.ablated
+    lost = [
+        area_of(b, number) - area_of(a, number) for b, a in zip(ablated.seen_before, ablated.seen_after, strict=True)
+    ]
     i = int(np.argmax(np.nan_to_num(lost)))
-    sample = int(made.samples[i])
-    off = frame.to(site.places.changed(one.concept.name, i, "off"))
+    sample = int(ablated.samples[i])
+    off = frame.to(site.places.changed(studied.concept.name, i, "off"))
     return frame.to(site.places.original(sample)), off, sample

@@ -34,7 +34,7 @@ def causal_images(site: Site) -> Files:
 
 
 def _originals(site: Site, interventions: Interventions) -> Files:
-    """Each image without any intervention, once, however often it is shown beside what was made of it."""
+    """Each image without any intervention, once, even if several edits of it are shown."""
     files: Files = {}
     for samples, before in _untouched(interventions):
         for sample, pixels in zip(samples.tolist(), before, strict=True):

@@ -58,9 +58,11 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         f"The effect of ablating and inserting units of {layer.name}.",
         current="causal effects",
     )
-    counts = tuple(sorted({r.units for one in every for r in one.removals}))
-    rankings = [c.ranking for one in every for c in one.curves]
-    high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [0.2])
+    counts = tuple(sorted({r.units for concept in every for r in concept.removals}))
+    rankings = [c.ranking for concept in every for c in concept.curves]
+    high = max(
+        [p.high for concept in every for c in concept.curves for p in c.points if not math.isnan(p.high)] + [0.2]
+    )
     return CausesPage(
         frame=frame,
         model=site.dissection.title,
@@ -68,7 +70,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         layer_href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
         answer=answer(every, layer),
-        rows=tuple(_studied_row(site, interventions, frame, one, i, high) for i, one in enumerate(every)),
+        rows=tuple(_studied_row(site, interventions, frame, concept, i, high) for i, concept in enumerate(every)),
         counts=counts,
         rankings=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(rankings)),
         samples=interventions.samples,
@@ -81,18 +83,18 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
 
 
 def _studied_row(
-    site: Site, interventions: Interventions, frame: Frame, one: Studied, at: int, high: float
+    site: Site, interventions: Interventions, frame: Frame, studied: Studied, at: int, high: float
 ) -> StudiedRow:
-    shown = [curve for curve in one.curves if curve.ranking in (one.best, RANDOM)]
+    shown = [curve for curve in studied.curves if curve.ranking in (studied.best, RANDOM)]
     chart = small_curves(
         f"curve-{at}",
-        f"Removal of {one.concept.name} by number of ablated units",
-        f"The best ranking, {order_words(one.best)}, with its 95% band; random units in grey.",
+        f"Removal of {studied.concept.name} by number of ablated units",
+        f"The best ranking, {order_words(studied.best)}, with its 95% band; random units in grey.",
         shown,
         high,
     )
-    pair = strongest_pair(site, interventions, frame, one)
-    return StudiedRow(one, frame.to(site.places.concept(one.concept.name)), *pair, chart)
+    pair = strongest_pair(site, interventions, frame, studied)
+    return StudiedRow(studied, frame.to(site.places.concept(studied.concept.name)), *pair, chart)
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,21 @@ def teaser(site: Site, frame: Frame) -> Teaser | None:
         return None
     every = studied(interventions)
     leads = [
-        (one, one.leading) for one in every if one.leading is not None and one.concept.name in interventions.pictures
+        (concept, concept.leading)
+        for concept in every
+        if concept.leading is not None and concept.concept.name in interventions.pictures
     ]
     if not leads:
         return None
     leads = [pair for pair in leads if pair[1].exceeds_random] or leads
-    one, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].removed.value) else pair[1].removed.value)
+    strongest, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].removed.value) else pair[1].removed.value)
     layer = layer_of(site, interventions)
     return Teaser(
         answer(every, layer),
         frame.to(site.places.page("causes")),
-        one.concept.name,
-        frame.to(site.places.concept(one.concept.name)),
-        finding(one, layer),
-        *strongest_pair(site, interventions, frame, one),
+        strongest.concept.name,
+        frame.to(site.places.concept(strongest.concept.name)),
+        finding(strongest, layer),
+        *strongest_pair(site, interventions, frame, strongest),
         lead.units,
     )

@@ -13,7 +13,7 @@ from dissectreport.analysis.results.dissection import Layer
 from dissectreport.analysis.results.interventions import COLUMNS, ORDERS, Interventions
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import RANDOM, Curve, order_mark, order_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import interval, removed, with_interval
@@ -24,7 +24,7 @@ MOST = 0.6
 
 @dataclass(frozen=True)
 class Removal:
-    """What ablating the first units of a ranking removes, beside as many random units."""
+    """What ablating the first units of a ranking removes, compared with as many random units."""
 
     ranking: str
     words: str
@@ -55,7 +55,7 @@ def point_of(row: Any, name: str) -> Point:
 class Studied:
     """One concept, by all that the tables say of it."""
 
-    concept: Concept
+    concept: NamedConcept
     area: float
     images: int
     best: str
@@ -98,7 +98,7 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
     agreement = next(iter(rows_for(interventions.agreement, concept)), None)
     nothing = Point(math.nan, math.nan, math.nan)
     return Studied(
-        concept=Concept.of(row),
+        concept=NamedConcept.of(row),
         area=float(row.area),
         images=int(row.images),
         best=best,
@@ -119,7 +119,7 @@ def _first(best: str, rankings: Sequence[str]) -> list[str]:
 def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Removal, ...]:
     rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != RANDOM]
     rank = {ranking: i for i, ranking in enumerate(_first(best, [str(row.ranking) for row in rows]))}
-    made = [
+    removals = [
         Removal(
             ranking=str(row.ranking),
             words=order_words(str(row.ranking)),
@@ -132,20 +132,20 @@ def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Re
         )
         for row in rows
     ]
-    return tuple(sorted(made, key=lambda r: (rank[r.ranking], r.units)))
+    return tuple(sorted(removals, key=lambda r: (rank[r.ranking], r.units)))
 
 
 def _curves(interventions: Interventions, concept: str, best: str) -> tuple[Curve, ...]:
     rows: dict[str, list[Any]] = {}
     for row in rows_for(interventions.curves, concept):
         rows.setdefault(str(row.ranking), []).append(row)
-    made = []
+    curves = []
     for ranking in _first(best, list(rows)):
         ordered = sorted(rows.get(ranking, []), key=lambda row: int(row.units))
         if ordered:
             units = tuple(int(row.units) for row in ordered)
-            made.append(Curve(ranking, units, tuple(point_of(row, "removed") for row in ordered)))
-    return tuple(made)
+            curves.append(Curve(ranking, units, tuple(point_of(row, "removed") for row in ordered)))
+    return tuple(curves)
 
 
 def area_removed(point: Point) -> str:
@@ -153,15 +153,16 @@ def area_removed(point: Point) -> str:
     return with_interval(point, removed)
 
 
-def finding(one: Studied, layer: Layer) -> str:
+def finding(studied: Studied, layer: Layer) -> str:
     """What ablation does to a concept, in two sentences."""
-    lead = one.leading
+    lead = studied.leading
     if lead is None:
-        return f"The removal of {one.concept.name} was not measured."
+        return f"The removal of {studied.concept.name} was not measured."
     units = f"{lead.units} of the {layer.units} units of {layer.name}"
     random = f"{lead.units} random units with about the same mean activation {_effect_of_random(lead.random)}"
     verdict = "" if lead.exceeds_random else ": no significant difference"
-    return f"Ablating {units} removes {area_removed(lead.removed)} of all {one.concept.name} pixels. {random}{verdict}."
+    removed = area_removed(lead.removed)
+    return f"Ablating {units} removes {removed} of all {studied.concept.name} pixels. {random}{verdict}."
 
 
 def _effect_of_random(point: Point) -> str:
@@ -173,17 +174,17 @@ def _effect_of_random(point: Point) -> str:
 
 def answer(every: Sequence[Studied], layer: Layer) -> str:
     """For how many concepts the best units remove most of the area, in a sentence."""
-    leads = [(one, one.leading) for one in every if one.leading is not None]
+    leads = [(studied, studied.leading) for studied in every if studied.leading is not None]
     if not leads:
         return "The removal of concepts was not measured."
     most = max(lead.units for _, lead in leads)
     ablating = f"ablating the best {most} of {layer.units} units removes at least {removed(MOST)} of the concept's area"
     successes = sum(lead.most_removed for _, lead in leads)
     if not successes:
-        one, lead = max(leads, key=lambda pair: pair[1].removed.value)
+        studied, lead = max(leads, key=lambda pair: pair[1].removed.value)
         return (
             f"For none of the {len(every)} studied concepts {ablating} and significantly more than random units."
-            f" The largest effect is on {one.concept.name}: {area_removed(lead.removed)}."
+            f" The largest effect is on {studied.concept.name}: {area_removed(lead.removed)}."
         )
     return (
         f"For {successes} of {len(every)} studied concepts, {ablating}, and significantly more than random units with"
@@ -193,7 +194,7 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
 
 def _fewest_units(every: Sequence[Studied]) -> str:
     """For how many concepts fewer units are enough; '' where only one number of units was tried."""
-    few = [one.fewest for one in every if one.fewest is not None]
+    few = [studied.fewest for studied in every if studied.fewest is not None]
     if not few:
         return ""
     enough = sum(removal.most_removed for removal in few)

@@ -14,7 +14,7 @@ from dissectreport.analysis.results.interventions import Ablated
 from dissectreport.report.causes.summary import area_removed, falling, point_of
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Amount, bars
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import removed
@@ -24,7 +24,7 @@ from dissectreport.report.html.numbers import removed
 class UnitCause:
     """The effect of one unit on one concept."""
 
-    concept: Concept
+    concept: NamedConcept
     href: str
     rank: int
     estimate: float
@@ -61,7 +61,7 @@ def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequenc
     interventions = site.dissection.interventions
     if interventions is None or interventions.layer != layer.name or not rows:
         return None
-    concepts = {str(row.concept): Concept.of(row) for row in rows_of(interventions.concepts)}
+    concepts = {str(row.concept): NamedConcept.of(row) for row in rows_of(interventions.concepts)}
     causes = [
         UnitCause(
             concept=concepts[str(row.concept)],

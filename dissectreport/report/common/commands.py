@@ -7,7 +7,7 @@ import shlex
 from dissectreport.analysis.results.dissection import Dissection
 
 OTHERS = ("--artifact-units", "--artifact-layer", "--no-artifacts")
-"""Options of a run that do not go with units marked in one of its layers."""
+"""Options of a run that cannot be combined with units marked in one of its layers."""
 SWITCHES = ("--no-artifacts",)
 """Those without a value."""
 

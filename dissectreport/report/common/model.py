@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
-from dissectreport.report.common.site_options import PLAIN, Drawing
+from dissectreport.report.common.site_options import PLAIN, SiteSettings
 from dissectreport.report.common.wording import Wording, wording
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import CONTROLS, Point
@@ -33,7 +33,7 @@ def view_of(concept: str) -> str:
 
 
 @dataclass(frozen=True)
-class Count:
+class InterpretableCount:
     """How many units, and different concepts, a rule calls interpretable, with intervals."""
 
     units: float
@@ -45,18 +45,18 @@ class Count:
     concepts_high: float
 
     @classmethod
-    def of_row(cls, row: Any) -> Count:
+    def of_row(cls, row: Any) -> InterpretableCount:
         """From a row of a `controls` table."""
         return cls(*(float(getattr(row, name)) for name in cls.__dataclass_fields__))
 
     @classmethod
-    def of_json(cls, facts: Mapping[str, float | None]) -> Count:
+    def of_json(cls, facts: Mapping[str, float | None]) -> InterpretableCount:
         """From a summary.json, where null stands for no number."""
         return cls(**{name: math.nan if value is None else value for name, value in facts.items()})
 
     @property
     def known(self) -> bool:
-        """Whether anything could be counted: without a concept that can be tested there is no number, not 0."""
+        """Whether units could be counted; if no concept can be tested, the number is unknown rather than 0."""
         return not math.isnan(self.units)
 
     def as_share(self) -> Point:
@@ -73,10 +73,10 @@ def interpretable_labels(layer: Layer) -> pd.DataFrame:
     return layer.labels[layer.labels["interpretable"].astype(bool)]
 
 
-def counts(layer: Layer, category: str = "") -> dict[str, Count]:
+def counts(layer: Layer, category: str = "") -> dict[str, InterpretableCount]:
     """The counts of a layer by control, in the order in which readers meet them."""
     rows = layer.controls[layer.controls["category"] == category]
-    by_control = {row.control: Count.of_row(row) for row in rows_of(rows)}
+    by_control = {row.control: InterpretableCount.of_row(row) for row in rows_of(rows)}
     return {name: by_control[name] for name in (*CONTROLS, *by_control) if name in by_control}
 
 
@@ -85,7 +85,7 @@ def above_chance(layer: Layer) -> int:
     return int((layer.table["interpretable"].astype(bool) & layer.table["beats_chance"].astype(bool)).sum())
 
 
-def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, Count]], ...]:
+def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, InterpretableCount]], ...]:
     """The counts of the labels within each category, with its mark."""
     rows = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
     return tuple((category, mark, by_control) for category, mark, by_control in rows if by_control)
@@ -98,7 +98,7 @@ class Site:
     dissection: Dissection
     places: Places
     assets: Assets
-    drawing: Drawing = PLAIN
+    settings: SiteSettings = PLAIN
 
     @property
     def wording(self) -> Wording:
@@ -123,7 +123,7 @@ class Site:
     def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
         """The surroundings of one of the model's pages."""
         frame = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
-        return published(frame, self.drawing.base_url, self.places.card)
+        return published(frame, self.settings.base_url, self.places.card)
 
 
 def leading_units(layer: Layer) -> pd.DataFrame:

@@ -25,7 +25,7 @@ FILTERS = ("share", "percent", "times", "count", "plain", "p_value", "removed", 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """Jinja with everything escaped and every misspelt name an error."""
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(templates_folder()),
         autoescape=True,
         undefined=StrictUndefined,
@@ -33,10 +33,10 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"too_few": TOO_FEW, "control_words": CONTROL_WORDS}
-    made.filters |= {name: getattr(numbers, name) for name in FILTERS}
-    made.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
-    return made
+    environment.globals |= {"too_few": TOO_FEW, "control_words": CONTROL_WORDS}
+    environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
+    environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
+    return environment
 
 
 def interval(ends: tuple[float, float], form: str, *digits: int) -> str:

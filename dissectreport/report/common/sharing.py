@@ -1,4 +1,4 @@
-"""What search engines and other sites see of a published site: a picture beside a link, and a list of pages."""
+"""What a published site offers to search engines and other sites: a preview picture and a list of pages."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dissectreport.report.html.places import CARD
 from dissectreport.report.html.strips import strip_of
 
 SIZE = (1200, 630)
-"""Width and height of the picture beside a link, in the proportions that sites ask for."""
+"""Width and height of the preview picture of a link, in the proportions that sites expect."""
 MOST_LISTED = 50_000
 """Pages that the sitemaps protocol allows in one file."""
 _ROWS, _LONG, _MARGIN = 3, 8, 15
 
 
 def first_card(out: Path, homes: Iterable[str]) -> str:
-    """The first picture beside a link that some models of the site at `out` have, by its address; '' without any."""
+    """The address of the first preview picture among models of the site at `out`; '' without any."""
     places = (f"{home}/{CARD}" for home in homes)
     return next((place for place in places if (out / place).is_file()), "")
 

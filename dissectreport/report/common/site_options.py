@@ -52,14 +52,14 @@ DETAILS = (Detail("all", ""), _FEW, _SMALL, _CARDS)
 
 def detail_named(name: str) -> Detail:
     """The step of this name."""
-    by_name = {each.name: each for each in DETAILS}
+    by_name = {detail.name: detail for detail in DETAILS}
     if name not in by_name:
         raise UnknownName.of("detail", name, by_name)
     return by_name[name]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SiteSettings:
     """What a site depends on besides the results."""
 
     detail: Detail = DETAILS[0]
@@ -78,19 +78,19 @@ class Drawing:
 
 NOWHERE = "none"
 """What takes a site's address away again."""
-PLAIN = Drawing()
+PLAIN = SiteSettings()
 
 
-def checked_address(given: str) -> str:
+def checked_address(address: str) -> str:
     """The address of a site that will be published, ended by '/'; '' and `NOWHERE` stay as they are."""
-    if given == NOWHERE:
-        return given
-    parts = urlsplit(given)
-    if given and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+    if address == NOWHERE:
+        return address
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
         raise BadOption(
-            f"--base-url is the address of the published site, like https://name.github.io/project/, not {given!r}"
+            f"--base-url is the address of the published site, like https://name.github.io/project/, not {address!r}"
         )
-    return quote(given.rstrip("/"), safe=":/@[]%~+,;=!$&'()*") + "/" if given else ""
+    return quote(address.rstrip("/"), safe=":/@[]%~+,;=!$&'()*") + "/" if address else ""
 
 
 def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
@@ -98,8 +98,8 @@ def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
     if not detail.left_out:
         return dissection
     layers = dissection.layers if detail.every_example else tuple(_with_top(layer) for layer in dissection.layers)
-    kept = _shown(dissection.pictures, layers)
-    pixels = kept.pixels
+    pictures = _shown(dissection.pictures, layers)
+    pixels = pictures.pixels
     if detail.side:
         pixels = np.stack([images.picture(image, detail.side) for image in pixels])
     causes = dissection.interventions
@@ -109,7 +109,7 @@ def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
     return replace(
         dissection,
         layers=layers,
-        pictures=Pictures(kept.numbers, pixels),
+        pictures=Pictures(pictures.numbers, pixels),
         notes=(*dissection.notes, note),
         interventions=causes,
     )
@@ -124,7 +124,9 @@ def _with_top(layer: Layer) -> Layer:
 
 def _shown(pictures: Pictures, layers: Sequence[Layer]) -> Pictures:
     """The pictures that examples and the page to look up show, and those at the head of pages."""
-    used = np.concatenate([part for one in layers for part in (one.examples.samples.reshape(-1), one.lookup.samples)])
-    kept = np.isin(pictures.numbers, used)
-    kept[: images.HEAD] = True
-    return Pictures(pictures.numbers[kept], pictures.pixels[kept])
+    used = np.concatenate(
+        [part for layer in layers for part in (layer.examples.samples.reshape(-1), layer.lookup.samples)]
+    )
+    is_shown = np.isin(pictures.numbers, used)
+    is_shown[: images.HEAD] = True
+    return Pictures(pictures.numbers[is_shown], pictures.pixels[is_shown])

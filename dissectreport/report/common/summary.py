@@ -35,26 +35,26 @@ class Summary:
     concepts: int
     units: int
     interpretable: int
-    beside: str
-    """How many of those also match better than chance, where the rule does not ask for it."""
+    above_chance_note: str
+    """How many of those also match better than chance, where the rule does not require it."""
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
     has_enough_images: bool = True
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     title: str = ""
     """What the model calls itself; '' in a summary that was written before there was one."""
     reads: bool = False
     """Whether it reads images instead of making them."""
     seed: int = 1
     detail: str = DETAILS[0].name
-    """How much of what was found its pages show."""
+    """The level of detail of its pages."""
     base_url: str = ""
     """Where its pages say that they are published."""
     compare: str = ""
     """The file from which the model is compared with others; '' in a summary that was written before there was one."""
     trained: str = ""
-    """How long it was trained, where its card tells."""
+    """How long it was trained, if its card says so."""
     grid: int = 0
     """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
     digest: str = ""
@@ -76,7 +76,7 @@ def summary(site: Site) -> Summary:
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
-        beside=site.wording.also(len(named), sum(map(above_chance, layers))),
+        above_chance_note=site.wording.also(len(named), sum(map(above_chance, layers))),
         images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(
@@ -94,8 +94,8 @@ def summary(site: Site) -> Summary:
         title=site.dissection.title,
         reads=bool(facts.reads),
         seed=facts.seed,
-        detail=site.drawing.detail.name,
-        base_url=site.drawing.base_url,
+        detail=site.settings.detail.name,
+        base_url=site.settings.base_url,
         compare=site.places.data(COMPARE, "json"),
         trained=trained_words(training_of(facts.generator)),
         grid=facts.grid,

@@ -12,7 +12,7 @@ from dissectreport.report.common.model import (
     interpretable_labels,
     rows_of,
 )
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement
 
@@ -31,7 +31,7 @@ class Card:
     unit: int
     href: str
     strip: str
-    concept: Concept
+    concept: NamedConcept
     """Its label."""
     agreement: Agreement
     on_fraction: float
@@ -57,7 +57,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         unit=int(row.unit),
         href=frame.to(site.places.unit(layer.name, int(row.unit))),
         strip=frame.to(site.places.strip(layer.name, int(row.unit))),
-        concept=Concept.of(row),
+        concept=NamedConcept.of(row),
         agreement=Agreement.of(row),
         on_fraction=float(row.on_fraction),
         threshold=float(row.threshold),

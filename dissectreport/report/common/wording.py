@@ -17,8 +17,8 @@ class Wording:
 
     claim: str
     """What interpretable units do: '12 units …'."""
-    beside: str
-    """How many of the units that the rule labels also match better than chance; '' where the rule asks for that."""
+    above_chance_note: str
+    """How many of the units that the rule labels also match better than chance; '' where the rule requires that."""
     agrees: str
     """Of a unit with its label."""
     beats: str
@@ -39,7 +39,7 @@ class Wording:
     q: str
     """What the q-value is called."""
     untested: str
-    """Which concepts can be nobody's label; '' where all can."""
+    """Which concepts cannot be a label; '' where all can."""
     method: str
     """How thresholds and labels were chosen, and on what they were scored."""
     judged: str
@@ -50,8 +50,8 @@ class Wording:
     """Columns of the tables that mean something else under this rule."""
 
     def also(self, labelled: int, above_chance: int) -> str:
-        """How many of the labelled units also match better than chance, where the rule does not ask for it."""
-        return self.beside.format(labelled=count(labelled), above_chance=count(above_chance))
+        """How many of the labelled units also match better than chance, where the rule does not require it."""
+        return self.above_chance_note.format(labelled=count(labelled), above_chance=count(above_chance))
 
     def with_label(self, concept: str, beats_chance: bool) -> str:
         """What an interpretable unit does."""
@@ -70,7 +70,7 @@ class Wording:
 
 CORRECTED = Wording(
     claim="match a concept better than chance",
-    beside="",
+    above_chance_note="",
     agrees="Matches {concept} better than chance",
     beats="",
     fails="",
@@ -111,7 +111,7 @@ _ALL = {
 }
 
 _REFERENCE = {
-    "beside": "{above_chance} of the {labelled} labelled units also match their label better than chance.",
+    "above_chance_note": "{above_chance} of the {labelled} labelled units also match their label better than chance.",
     "agrees": "The rule labels this unit {concept}",
     "beats": ", and it matches better than chance",
     "fails": ", but it does not match better than chance",

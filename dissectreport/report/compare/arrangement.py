@@ -70,10 +70,10 @@ class Against:
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """All that is said."""
-        models = tuple(self._of_models(each) for each in self.models.sentences)
+        models = tuple(self._of_models(sentence) for sentence in self.models.sentences)
         if self.layers is None:
             return models
-        layers = (replace(each, words=self._of_layers(each.words)) for each in self.layers.sentences)
+        layers = (replace(sentence, words=self._of_layers(sentence.words)) for sentence in self.layers.sentences)
         return (*layers, *models, *self.layers.by_chance)
 
     @property
@@ -92,14 +92,14 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ComparedModels:
     """What is compared: the first member against each other one."""
 
     site: SiteModels
     members: tuple[Member, ...]
 
     @classmethod
-    def of(cls, site: SiteModels, homes: Sequence[str], layers: Sequence[str]) -> Subject:
+    def of(cls, site: SiteModels, homes: Sequence[str], layers: Sequence[str]) -> ComparedModels:
         """Models of a site by a layer each; '' takes the layer that the first model leads with."""
         parts = [model_part(site, home) for home in homes]
         names = leading(parts) if not any(layers) else layers
@@ -111,7 +111,7 @@ class Subject:
 
     @property
     def first(self) -> Member:
-        """That which the others are compared with."""
+        """The model that the others are compared with."""
         return self.members[0]
 
     @cached_property
@@ -190,13 +190,13 @@ class Subject:
 
 def _member(site: SiteModels, place: int, home: str, part: ModelPart, layer: str, several: bool) -> Member:
     sited = site.sited[home]
-    profile = next(each for each in sited.profile.layers if each.name == layer)
+    profile = next(layer_profile for layer_profile in sited.profile.layers if layer_profile.name == layer)
     label = f"{part.name} {layer}" if several else part.name
     return Member(place, sited, profile, label, part, layer_part(site, home, profile))
 
 
 def leading(parts: Sequence[ModelPart]) -> tuple[str, ...]:
-    """The layer of each model by which it is compared if none is asked for.
+    """The layer of each model that is compared by default.
 
     Of the layers that all models have, the one in which the first model has most different labels; without such a
     layer, each model's own.

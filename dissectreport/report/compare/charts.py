@@ -1,4 +1,4 @@
-"""Charts of a comparison as SVG, in two steps: what is drawn for one model, and how models are put together.
+"""Charts of a comparison as SVG, in two steps: the parts of one model, and the combination of several models.
 
 Everything that depends on numbers is drawn here for one model at a time, on the axes of its site (`scales.py`). Putting
 such parts together for chosen models only moves them and gives each the colour and the sign of its place; the fixed
@@ -20,7 +20,7 @@ from dissectreport.report.html.charts import linear, short
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 MOST = 6
-"""Models that can be compared at a time: more signs and colours would be hard to tell apart."""
+"""Models that can be compared at a time: more signs and colours would be hard to distinguish."""
 SIGN = "{sign}"
 WIDTH = 560.0
 LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
@@ -68,14 +68,14 @@ def lane(estimate: Estimate, reference: float, low: float, high: float) -> Marku
     def at(value: float) -> float:
         return x(min(max(value, low), high))
 
-    drawn = [] if math.isnan(reference) else [line(at(reference), -4.5, at(reference), 4.5, "chance_level")]
+    reference_tick = [] if math.isnan(reference) else [line(at(reference), -4.5, at(reference), 4.5, "chance_level")]
     if not estimate.known:
-        return Markup("").join(drawn)
+        return Markup("").join(reference_tick)
     start, end = sorted((at(0.0), at(estimate.value)))
     parts = [rect(start, -1.2, end - start, 2.4, "bar"), sign_at(at(estimate.value), 0.0)]
     if not math.isnan(estimate.low + estimate.high):
         parts.insert(0, rect(at(estimate.low), -4, at(estimate.high) - at(estimate.low), 8, "reach", rx=2.0))
-    return Markup("").join([*parts, *drawn])
+    return Markup("").join([*parts, *reference_tick])
 
 
 def sign_at(x: float, y: float) -> Markup:
@@ -103,19 +103,19 @@ def heap(layer: LayerProfile, scales: Scales) -> Markup:
     """The units of a layer over IoU, those that are not interpretable faint, and their chance levels downwards."""
     wide = (WIDTH - 22 - LEFT) / BINS
     factor = min(HEAP / scales.heights[0], HEAP_BELOW / scales.heights[1] * 4)
-    drawn = [line(LEFT, 0, WIDTH - 22, 0, "axis")]
+    bars = [line(LEFT, 0, WIDTH - 22, 0, "axis")]
     for i, (good, other, chance_level) in enumerate(zip(*histogram(layer, scales.iou), strict=True)):
         x = LEFT + wide * i + 0.5
         for below, share, kind in ((0.0, good, "bar"), (good, other, "bar faint")):
             if share:
-                drawn.append(rect(x, -(below + share) * factor, wide - 1, share * factor, kind))
+                bars.append(rect(x, -(below + share) * factor, wide - 1, share * factor, kind))
         if chance_level:
-            drawn.append(rect(x, 1, wide - 1, min(chance_level * factor, HEAP_BELOW), "bar fill-quiet"))
+            bars.append(rect(x, 1, wide - 1, min(chance_level * factor, HEAP_BELOW), "bar fill-quiet"))
     middle = median([iou for iou, _, good in layer.spread if good])
     if not math.isnan(middle):
         x = LEFT + (WIDTH - 22 - LEFT) * middle / scales.iou
-        drawn.append(line(x, -HEAP * 0.9, x, 0, "chance_level"))
-    return Markup("").join(drawn)
+        bars.append(line(x, -HEAP * 0.9, x, 0, "chance_level"))
+    return Markup("").join(bars)
 
 
 def median(values: Sequence[float]) -> float:
@@ -156,8 +156,8 @@ def points(
     """One model's line with intervals and signs, and its chance levels as a dotted line."""
     spots = [(line_x(place), line_y(e.value, highest)) for place, e in zip(places, estimates, strict=True)]
     chance = [(x, line_y(value, highest)) for (x, _), value in zip(spots, chance_level, strict=True)]
-    drawn = [path(chance, "chance"), path(spots, "model-line")]
-    return Markup("").join([*drawn, *(point(x, e, highest) for (x, _), e in zip(spots, estimates, strict=True))])
+    lines = [path(chance, "chance"), path(spots, "model-line")]
+    return Markup("").join([*lines, *(point(x, e, highest) for (x, _), e in zip(spots, estimates, strict=True))])
 
 
 def point(x: float, estimate: Estimate, highest: float) -> Markup:
@@ -169,7 +169,7 @@ def point(x: float, estimate: Estimate, highest: float) -> Markup:
 
 
 def placed(part: str, place: int, x: float = 0.0, y: float = 0.0) -> Markup:
-    """What was drawn for one model, moved, with the colour and sign of its place among the models."""
+    """The part of one model, moved, with the colour and sign of its place among the models."""
     moved = f"translate({x:g} {y:g})"
     return tag("g", Markup(part.replace(SIGN, signs()[place])), class_=f"slot slot-{place + 1}", transform=moved)
 
@@ -185,14 +185,14 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConceptLanes:
     """One concept in every model."""
 
     name: str
     lanes: tuple[Lane, ...]
 
 
-def rows_chart(name: str, title: str, description: str, rows: Sequence[Row], marks: Axis) -> Markup:
+def rows_chart(name: str, title: str, description: str, rows: Sequence[ConceptLanes], marks: Axis) -> Markup:
     """A row for each concept, with a lane for each model."""
     tall = LANE * max((len(row.lanes) for row in rows), default=1) + GAP
     floor = TOP + tall * len(rows)
@@ -200,12 +200,12 @@ def rows_chart(name: str, title: str, description: str, rows: Sequence[Row], mar
     for i, row in enumerate(rows):
         top = TOP + tall * i
         inside.append(text(LEFT - 12, top + tall / 2 + 4, short(row.name), "end", "name"))
-        for j, each in enumerate(row.lanes):
+        for j, row_lane in enumerate(row.lanes):
             y = top + GAP / 2 + LANE * (j + 0.5)
-            inside.append(placed(each.part, each.place, y=y))
-            if each.words:
-                kind = "value sure" if each.significant else "tick"
-                inside.append(text(WIDTH - ROW_RIGHT + 12, y + 4, each.words, class_=kind))
+            inside.append(placed(row_lane.part, row_lane.place, y=y))
+            if row_lane.words:
+                kind = "value sure" if row_lane.significant else "tick"
+                inside.append(text(WIDTH - ROW_RIGHT + 12, y + 4, row_lane.words, class_=kind))
     return drawing(WIDTH, floor + 30, title, description, name, *inside)
 
 
@@ -216,7 +216,7 @@ def _vertical(marks: Axis, floor: float, words: float) -> list[Markup]:
 
 @dataclass(frozen=True)
 class Placed:
-    """What was drawn for one model, with its name."""
+    """The part of one model, with its name."""
 
     place: int
     part: str

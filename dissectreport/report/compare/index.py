@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
 )
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare.charts import MOST, signs
@@ -30,9 +30,9 @@ class Entry:
     href: str
     band: str
     leading: Mapping[str, Any]
-    random_directions: Count | None
-    count: Count
-    categories: tuple[tuple[str, str, Count], ...]
+    random_directions: InterpretableCount | None
+    count: InterpretableCount
+    categories: tuple[tuple[str, str, InterpretableCount], ...]
     """Category, its mark, and the leading layer's units by their label within it."""
 
     @property
@@ -90,8 +90,8 @@ def compare_page(
 def live_data(compared: SiteModels) -> Mapping[str, Any]:
     """What the live page knows of the site before any model is chosen."""
     models = [
-        {"home": home, "model": one.profile.model, "title": one.profile.title, "rule": one.profile.rule}
-        for home, one in compared.sited.items()
+        {"home": home, "model": model.profile.model, "title": model.profile.title, "rule": model.profile.rule}
+        for home, model in compared.sited.items()
     ]
     return {
         "most": MOST,
@@ -105,15 +105,19 @@ def live_data(compared: SiteModels) -> Mapping[str, Any]:
     }
 
 
-def _entry(around: Frame, one: Summary) -> Entry:
-    leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0))
+def _entry(around: Frame, summary: Summary) -> Entry:
+    leading = max(
+        summary.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0)
+    )
     random_directions = leading.get("random_directions")
     return Entry(
-        summary=one,
-        href=around.to(f"{one.home}/index.html"),
-        band=around.to(one.band),
+        summary=summary,
+        href=around.to(f"{summary.home}/index.html"),
+        band=around.to(summary.band),
         leading=leading,
-        random_directions=Count.of_json(random_directions) if random_directions else None,
-        count=Count.of_json(leading["measured"]),
-        categories=tuple((c, mark_of(c), Count.of_json(n)) for c, n in leading.get("categories", {}).items()),
+        random_directions=InterpretableCount.of_json(random_directions) if random_directions else None,
+        count=InterpretableCount.of_json(leading["measured"]),
+        categories=tuple(
+            (c, mark_of(c), InterpretableCount.of_json(n)) for c, n in leading.get("categories", {}).items()
+        ),
     )

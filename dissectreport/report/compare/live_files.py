@@ -37,15 +37,15 @@ class LiveFile:
 def live_files(site: SiteModels) -> dict[str, LiveFile]:
     """Every file of a site by its name within FOLDER."""
     files: dict[str, LiveFile] = {}
-    for home, one in site.sited.items():
-        of_model = _digest(one.digest, site.names[home], repr(site.scales.of(one.profile)), repr(site.shown(home)))
+    for home, model in site.sited.items():
+        of_model = _digest(model.digest, site.names[home], repr(site.scales.of(model.profile)), repr(site.shown(home)))
         files[f"{home}/model.js"] = _file(of_model, f"{home}/model", partial(model_part, site, home))
-        for layer in one.profile.layers:
-            name = f"{home}/layers/{one.folders[layer.name]}"
+        for layer in model.profile.layers:
+            name = f"{home}/layers/{model.folders[layer.name]}"
             files[f"{name}.js"] = _file(of_model, name, partial(layer_part, site, home, layer))
         for first, another in site.sited.items():
             name = f"{home}/against/{first}"
-            of_pair = _digest(another.digest, one.digest)
+            of_pair = _digest(another.digest, model.digest)
             files[f"{name}.js"] = _file(of_pair, name, partial(pair_part, site, first, home))
     return files
 
@@ -68,8 +68,8 @@ def plain(value: Any) -> Any:
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, tuple) else value
+        return {key: plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _digest(*inputs: str) -> str:

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.analysis.comparison.pairs import checkpoint_series, corresponding_images, training_progress
-from dissectreport.analysis.comparison.profiles import SHOWN, Best, Concept, Count, Estimate, LayerProfile, Profile
+from dissectreport.analysis.comparison.profiles import (
+    SHOWN,
+    Best,
+    ConceptKey,
+    Estimate,
+    LayerProfile,
+    Profile,
+    UnitCount,
+)
 from dissectreport.report.compare import charts
 from dissectreport.report.compare.scales import Scales
 from dissectreport.report.compare.sentences import Sentence, layer_sentence
@@ -25,7 +33,7 @@ from dissectreport.report.html.numbers import DASH, Agreement, count, percent, r
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def key_of(concept: Concept) -> str:
+def key_of(concept: ConceptKey) -> str:
     """A concept as files and addresses name it."""
     name, category = concept
     return f"{category}/{name}"
@@ -72,7 +80,7 @@ class QualityPart:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """One model, apart from its layers."""
+    """One model without its layers."""
 
     name: str
     short: str
@@ -166,8 +174,8 @@ class LayerPart:
 
 def model_part(site: SiteModels, home: str) -> ModelPart:
     """What is shown of one model of a site."""
-    one, name = site.sited[home], site.names[home]
-    profile = one.profile
+    model, name = site.sited[home], site.names[home]
+    profile = model.profile
     return ModelPart(
         name=name,
         short=short(name, 18),
@@ -177,15 +185,15 @@ def model_part(site: SiteModels, home: str) -> ModelPart:
         concepts=tuple(
             (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
         ),
-        layers=tuple((layer.name, one.folders[layer.name]) for layer in profile.layers),
+        layers=tuple((layer.name, model.folders[layer.name]) for layer in profile.layers),
         ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
         depth=_depth(profile, site.scales),
         causes=_causes(profile, site.scales),
         quality=_quality(profile),
         images=_digest(corresponding_images(profile)),
         pictures=profile.pictures,
-        unit_ends=one.unit_ends,
-        strip_width=SHOWN * one.tile,
+        unit_ends=model.unit_ends,
+        strip_width=SHOWN * model.tile,
     )
 
 
@@ -211,7 +219,7 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _area(profile: Profile, concept: Concept) -> str:
+def _area(profile: Profile, concept: ConceptKey) -> str:
     return percent(profile.areas[concept].value) if concept in profile.areas else DASH
 
 
@@ -222,9 +230,9 @@ def _rank(layer: LayerProfile) -> tuple[float, float]:
     return labels, units
 
 
-def _counts(layer: LayerProfile, control: str) -> Count:
+def _counts(layer: LayerProfile, control: str) -> UnitCount:
     unknown = Estimate(math.nan, math.nan, math.nan)
-    return layer.counts.get(control, Count(unknown, unknown))
+    return layer.counts.get(control, UnitCount(unknown, unknown))
 
 
 def _shares(layer: LayerProfile, control: str) -> Estimate:
@@ -251,8 +259,8 @@ def _rows(
     names: Sequence[str], estimates: Sequence[Estimate], chance_level: Sequence[Estimate], words: Format
 ) -> tuple[tuple[str, ...], ...]:
     return tuple(
-        (name, format_interval(one, words), words(chance.value))
-        for name, one, chance in zip(names, estimates, chance_level, strict=True)
+        (name, format_interval(estimate, words), words(chance.value))
+        for name, estimate, chance in zip(names, estimates, chance_level, strict=True)
     )
 
 
@@ -309,7 +317,7 @@ def _category(counts: Mapping[str, Estimate]) -> str:
     return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
 
 
-def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPart:
+def _concept(layer: LayerProfile, concept: ConceptKey, scales: Scales) -> ConceptPart:
     units, highest = layer.of(concept), scales.units[concept[1]]
     share_of = Estimate(*(end / layer.units for end in (units.measured.value, units.measured.low, units.measured.high)))
     return ConceptPart(

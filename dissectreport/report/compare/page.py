@@ -14,7 +14,7 @@ from markupsafe import Markup
 from dissectreport.errors import OutputError
 from dissectreport.report.common.sharing import first_card
 from dissectreport.report.compare import charts
-from dissectreport.report.compare.arrangement import Member, Subject
+from dissectreport.report.compare.arrangement import ComparedModels, Member
 from dissectreport.report.compare.model_parts import HEAP_HEADS, BestPart
 from dissectreport.report.compare.sentences import Sentence
 from dissectreport.report.compare.site_axes import SiteAxes, axes_of
@@ -26,7 +26,7 @@ from dissectreport.report.html.numbers import DASH
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose strongest units the page shows, and images in a row."""
 MOST_ROWS = 24
-"""Concepts of a category in its chart, beside those that differ significantly; the table has all."""
+"""Concepts of a category in its chart, in addition to those that differ significantly; the table has all."""
 
 Address = Callable[[str], str]
 """From the address of a file in the site to what the page writes for it."""
@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ChartWithTable:
     """A chart with its table."""
 
     id: str
@@ -119,11 +119,11 @@ class ComparisonPage:
     models: tuple[Model, ...]
     warnings: tuple[str, ...]
     summary: tuple[Statements, ...]
-    concepts: tuple[Drawn, ...]
-    depth: tuple[Drawn, ...]
-    trend: tuple[Drawn, ...]
-    heaps: Drawn
-    causes: Drawn | None
+    concepts: tuple[ChartWithTable, ...]
+    depth: tuple[ChartWithTable, ...]
+    trend: tuple[ChartWithTable, ...]
+    heaps: ChartWithTable
+    causes: ChartWithTable | None
     quality: Table | None
     quality_words: str
     best: tuple[BestOf, ...]
@@ -139,12 +139,12 @@ class ComparisonPage:
 
 
 def comparison_page(
-    subject: Subject, here: str, picture: Address, inside: bool, base_url: str = "", card: str = ""
+    subject: ComparedModels, here: str, picture: Address, inside: bool, base_url: str = "", card: str = ""
 ) -> ComparisonPage:
     """The page for a choice of models.
 
     `here` is its address from the top of the site, `picture` gives an image's address, and only a page `inside` the
-    site has links to the models' own pages, and full addresses where `base_url` tells that of the site.
+    site has links to the models' own pages, and full addresses where `base_url` is the address of the site.
     """
     title = f"{subject.labels[0]} against {', '.join(subject.labels[1:])}"
     around = _alone(here, title, inside)
@@ -176,7 +176,7 @@ def comparison_page(
     )
 
 
-def address_of(subject: Subject) -> str:
+def address_of(subject: ComparedModels) -> str:
     """The choice as the live page keeps it after the #."""
     return "&".join(f"m={member.sited.home}/{member.folder}" for member in subject.members)
 
@@ -201,7 +201,7 @@ def data_address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _models(subject: Subject, to: Address) -> tuple[Model, ...]:
+def _models(subject: ComparedModels, to: Address) -> tuple[Model, ...]:
     models = []
     for member in subject.members:
         (model, *rest), layer = member.model.facts, ("layer", f"{member.profile.name}, {member.layer.fact}")
@@ -210,7 +210,7 @@ def _models(subject: Subject, to: Address) -> tuple[Model, ...]:
     return tuple(models)
 
 
-def _warnings(subject: Subject) -> tuple[str, ...]:
+def _warnings(subject: ComparedModels) -> tuple[str, ...]:
     """What makes the models hard to compare, and what their own pages warn of, each once."""
     notes = dict.fromkeys(note for member in subject.members for note in member.model.notes)
     having = {note: [m.label for m in subject.members if note in m.model.notes] for note in notes}
@@ -218,7 +218,7 @@ def _warnings(subject: Subject) -> tuple[str, ...]:
     return (*pairs, *(f"{', '.join(labels)}: {note}" for note, labels in having.items()))
 
 
-def _summary(subject: Subject) -> tuple[Statements, ...]:
+def _summary(subject: ComparedModels) -> tuple[Statements, ...]:
     several = len(subject.members) > 2
     groups = [Statements("", tuple(member.layer.sentence for member in subject.members))]
     for against in subject.against:
@@ -229,24 +229,24 @@ def _summary(subject: Subject) -> tuple[Statements, ...]:
     return tuple(group for group in groups if group.sentences)
 
 
-def _concepts(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _concepts(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Units per concept, a chart for each category."""
     categories = dict.fromkeys(category for _, _, category in subject.concepts)
     return tuple(_category(subject, at, category, axes) for at, category in enumerate(categories))
 
 
-def _category(subject: Subject, at: int, category: str, axes: SiteAxes) -> Drawn:
+def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -> ChartWithTable:
     keys = [(key, name) for key, name, each in subject.concepts if each == category]
     differences = {key: [against.concept(key) for against in subject.against] for key, _ in keys}
     significant = {key: any(each[1] for each in some) for key, some in differences.items()}
     shown = [(key, name) for i, (key, name) in enumerate(keys) if i < MOST_ROWS or significant[key]]
-    rows = [charts.Row(name, _lanes(subject, key, differences[key])) for key, name in shown]
+    rows = [charts.ConceptLanes(name, _lanes(subject, key, differences[key])) for key, name in shown]
     texts, id_ = Texts(), f"concepts-{at}"
     counts = [f"{m.label} {m.layer.categories.get(category, DASH)}" for m in subject.members]
     more = f" {texts.more_concepts}" if len(shown) < len(keys) else ""
     heads = [head for label in subject.labels for head in (label, "chance level", "area")]
     cells = [(name, *_cells(subject, key), *(words for words, _ in differences[key])) for key, name in keys]
-    return Drawn(
+    return ChartWithTable(
         id_,
         category,
         f"{'; '.join(counts)}.{more}",
@@ -255,7 +255,7 @@ def _category(subject: Subject, at: int, category: str, axes: SiteAxes) -> Drawn
     )
 
 
-def _lanes(subject: Subject, key: str, differences: Sequence[tuple[str, int]]) -> tuple[charts.Lane, ...]:
+def _lanes(subject: ComparedModels, key: str, differences: Sequence[tuple[str, int]]) -> tuple[charts.Lane, ...]:
     words = [("", 0), *differences]
     parts = [member.layer.concepts.get(key) for member in subject.members]
     return tuple(
@@ -264,7 +264,7 @@ def _lanes(subject: Subject, key: str, differences: Sequence[tuple[str, int]]) -
     )
 
 
-def _cells(subject: Subject, key: str) -> list[str]:
+def _cells(subject: ComparedModels, key: str) -> list[str]:
     cells: list[str] = []
     for member in subject.members:
         part = member.layer.concepts.get(key)
@@ -273,7 +273,7 @@ def _cells(subject: Subject, key: str) -> list[str]:
     return cells
 
 
-def _depth(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Interpretable units and different labels over the layers of each model."""
     texts = Texts()
     homes = [member.sited.home for member in subject.members]
@@ -281,7 +281,7 @@ def _depth(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
     shared = {member.model.depth.axis for member in models}
     marks = shared.pop() if len(shared) == 1 else axes.depth
     caption = texts.depth_caption if subject.same_vocabulary else f"{texts.depth_caption} {texts.vocabularies}"
-    drawn = []
+    charts_with_tables = []
     for id_, title, grid in (
         ("depth-units", texts.depth_units, axes.interpretable),
         ("depth-labels", texts.depth_labels, axes.labels),
@@ -295,17 +295,19 @@ def _depth(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
             for row in (member.model.depth.unit_rows if units else member.model.depth.label_rows)
         ]
         chart = charts.lines_chart(id_, title, texts.depth_chart, placed, grid, marks)
-        drawn.append(Drawn(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows))))
-    return tuple(drawn)
+        charts_with_tables.append(
+            ChartWithTable(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows)))
+        )
+    return tuple(charts_with_tables)
 
 
-def _trend(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
+def _trend(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Interpretable units and different labels over a training."""
     checkpoints, texts = subject.checkpoints, Texts()
     if not checkpoints:
         return ()
     marks = Markup("").join(Markup(trend.mark) for _, trend in checkpoints)
-    drawn = []
+    charts_with_tables = []
     for id_, title, grid in (
         ("trend-units", texts.trend_units, axes.interpretable),
         ("trend-labels", texts.trend_labels, axes.labels),
@@ -316,11 +318,11 @@ def _trend(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
         chart = charts.trend_chart(id_, title, texts.trend_chart, placed, spots, grid, marks)
         rows = tuple((member.label, trend.words, *point.cells) for member, trend, point in points)
         heads = ("model", checkpoints[0][1].unit, title, "chance level")
-        drawn.append(Drawn(id_, title, texts.trend_caption, chart, Table(heads, rows)))
-    return tuple(drawn)
+        charts_with_tables.append(ChartWithTable(id_, title, texts.trend_caption, chart, Table(heads, rows)))
+    return tuple(charts_with_tables)
 
 
-def _heaps(subject: Subject, axes: SiteAxes) -> Drawn:
+def _heaps(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable:
     texts = Texts()
     placed = [
         charts.Placed(member.place, member.layer.heap, member.model.short, member.profile.name)
@@ -328,7 +330,7 @@ def _heaps(subject: Subject, axes: SiteAxes) -> Drawn:
     ]
     gaps = [DASH, *(DASH if a.layers is None else a.layers.mean_iou for a in subject.against)]
     rows = [(m.label, *m.layer.heap_cells, gap) for m, gap in zip(subject.members, gaps, strict=True)]
-    return Drawn(
+    return ChartWithTable(
         "heaps",
         texts.heaps,
         texts.heaps_caption,
@@ -337,7 +339,7 @@ def _heaps(subject: Subject, axes: SiteAxes) -> Drawn:
     )
 
 
-def _causes(subject: Subject, axes: SiteAxes) -> Drawn | None:
+def _causes(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable | None:
     """What ablating a concept's leading units removes, in the models where that was measured."""
     causes = [member.model.causes for member in subject.members]
     keys = dict.fromkeys(key for each in causes if each is not None for key in each.effects)
@@ -354,14 +356,14 @@ def _causes(subject: Subject, axes: SiteAxes) -> Drawn | None:
             )
         )
         name = key.partition("/")[2]
-        rows.append(charts.Row(name, lanes))
+        rows.append(charts.ConceptLanes(name, lanes))
         cells = [cell for effect in effects for cell in ((DASH,) * 3 if effect is None else effect.cells)]
         table.append((name, *cells, *(words for words, _ in differences)))
     where = [
         f"{m.label}: {'not measured' if c is None else c.words}" for m, c in zip(subject.members, causes, strict=True)
     ]
     heads = [head for label in subject.labels for head in (label, "against random units", "ranking method")]
-    return Drawn(
+    return ChartWithTable(
         "causes",
         texts.causes,
         f"{texts.causes_caption} {'; '.join(where)}.",
@@ -370,10 +372,10 @@ def _causes(subject: Subject, axes: SiteAxes) -> Drawn | None:
     )
 
 
-def _quality(subject: Subject) -> Table | None:
+def _quality(subject: ComparedModels) -> Table | None:
     """Image quality, where it was measured."""
     measures = [{} if m.model.quality is None else m.model.quality.measures for m in subject.members]
-    names = dict.fromkeys(name for each in measures for name in each)
+    names = dict.fromkeys(name for of_model in measures for name in of_model)
     if not names:
         return None
     rows = [
@@ -383,7 +385,7 @@ def _quality(subject: Subject) -> Table | None:
     return Table(("measure", *subject.labels, *subject.differences), tuple(rows))
 
 
-def _quality_words(subject: Subject) -> str:
+def _quality_words(subject: ComparedModels) -> str:
     """By what features, and how many images, the quality of each model was measured; once where all are alike."""
     by: dict[str, list[str]] = {}
     for member in subject.members:
@@ -392,7 +394,7 @@ def _quality_words(subject: Subject) -> str:
     return " ".join(f"{', '.join(labels)}: {features}." for features, labels in by.items())
 
 
-def _best(subject: Subject, picture: Address, to: Address) -> tuple[tuple[BestOf, ...], int]:
+def _best(subject: ComparedModels, picture: Address, to: Address) -> tuple[tuple[BestOf, ...], int]:
     """Strongest units for the concepts that differ significantly, then for those with most units."""
     different = {key for key, _, _ in subject.concepts if any(a.concept(key)[1] for a in subject.against)}
     ranked = sorted(subject.concepts, key=lambda each: (each[0] not in different, -subject.share(each[0])))
@@ -404,7 +406,7 @@ def _best(subject: Subject, picture: Address, to: Address) -> tuple[tuple[BestOf
     return shown, len(ranked) - len(shown)
 
 
-def _best_unit(subject: Subject, member: Member, key: str, picture: Address, to: Address) -> BestUnit:
+def _best_unit(subject: ComparedModels, member: Member, key: str, picture: Address, to: Address) -> BestUnit:
     best, layer, sited = member.layer.best.get(key), member.profile.name, member.sited
     number, label = member.place + 1, member.label
     if best is None:
@@ -422,7 +424,7 @@ def _best_unit(subject: Subject, member: Member, key: str, picture: Address, to:
     )
 
 
-def _images(subject: Subject, picture: Address) -> tuple[tuple[int, ...], tuple[Images, ...]]:
+def _images(subject: ComparedModels, picture: Address) -> tuple[tuple[int, ...], tuple[Images, ...]]:
     """The same latents' images of the first model and others of its training; nothing where there are none."""
     members = subject.with_same_images
     if len(members) < 2:
@@ -443,7 +445,7 @@ def read_picture(out: Path, address: str) -> str:
         raise OutputError(f"{out / address} is missing; render that model again ({error.strerror})") from error
 
 
-def page_of(out: Path, subject: Subject, file: Path, base_url: str = "") -> ComparisonPage:
+def page_of(out: Path, subject: ComparedModels, file: Path, base_url: str = "") -> ComparisonPage:
     """The page for a choice, to be written to `file`; links lead to the site at `out` where the file lies within."""
     try:
         here = file.resolve().relative_to(out.resolve()).as_posix()

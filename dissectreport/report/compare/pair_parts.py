@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dissectreport.analysis.comparison.differences import Change
 from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
-from dissectreport.analysis.comparison.profiles import NONE, Concept
+from dissectreport.analysis.comparison.profiles import NONE, ConceptKey
 from dissectreport.report.compare.model_parts import key_of
 from dissectreport.report.compare.sentences import (
     Sentence,
@@ -92,13 +92,13 @@ def pair_part(site: SiteModels, first: str, other: str) -> PairPart:
     )
 
 
-def _compared(pair: ModelPair) -> list[Concept]:
+def _compared(pair: ModelPair) -> list[ConceptKey]:
     layers = (*pair.one.layers, *pair.other.layers)
     present = {c for layer in layers for c, units in layer.concepts.items() if units.measured.high > 0}
     return [concept for concept in pair.comparable if concept in present]
 
 
-def layer_pair_part(layers: LayerPair, compared: Sequence[Concept]) -> LayerPairPart:
+def layer_pair_part(layers: LayerPair, compared: Sequence[ConceptKey]) -> LayerPairPart:
     """One layer of each of two models."""
     form, mean, lead = UnitFormat(layers.scale), layers.mean_iou_change, lead_concept(layers)
     return LayerPairPart(
@@ -114,7 +114,7 @@ def layer_pair_part(layers: LayerPair, compared: Sequence[Concept]) -> LayerPair
 
 
 def _grouped(
-    layers: LayerPair, compared: Sequence[Concept], form: UnitFormat
+    layers: LayerPair, compared: Sequence[ConceptKey], form: UnitFormat
 ) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
     """The differences other than that of concepts without units, each with the places of its concepts."""
     changes = {change.concept: change for change in layers.changes}

@@ -1,4 +1,4 @@
-"""The file beside each model that comparisons are computed from: its profile, and where its pages lie."""
+"""The file of each model from which comparisons are computed: its profile, and the address of its pages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from dissectreport.analysis.comparison.profiles import (
     UNKNOWN,
     Best,
     Causes,
-    Concept,
+    ConceptKey,
     ConceptUnits,
-    Count,
     Effect,
     Estimate,
     LayerProfile,
@@ -24,6 +23,7 @@ from dissectreport.analysis.comparison.profiles import (
     Profile,
     Quality,
     Training,
+    UnitCount,
     profile_of,
 )
 from dissectreport.errors import OutputError
@@ -74,41 +74,46 @@ def profile_file(site: Site) -> bytes:
 
 def plain(site: Site) -> Plain:
     """The profile as plain JSON values; concepts by their place in the vocabulary, figures as [value, low, high]."""
-    one = profile_of(site.dissection)
-    at = {concept: i for i, concept in enumerate(one.vocabulary)}
+    profile = profile_of(site.dissection)
+    at = {concept: i for i, concept in enumerate(profile.vocabulary)}
     return {
         "version": VERSION,
         "home": site.places.home,
         "tile": site.tile,
         "unit_ends": list(site.places.unit_ends),
-        "model": one.model,
-        "title": one.title,
-        "rule": one.rule,
-        "seed": one.seed,
-        "samples": one.samples,
-        "held_out": one.held_out,
-        "grid": one.grid,
-        "segmenter": [one.segmenter, one.segmenter_identity],
-        "latents": list(one.latents),
+        "model": profile.model,
+        "title": profile.title,
+        "rule": profile.rule,
+        "seed": profile.seed,
+        "samples": profile.samples,
+        "held_out": profile.held_out,
+        "grid": profile.grid,
+        "segmenter": [profile.segmenter, profile.segmenter_identity],
+        "latents": list(profile.latents),
         "training": [
-            one.training.family,
-            one.training.variant,
-            _number(one.training.images),
-            _number(one.training.steps),
+            profile.training.family,
+            profile.training.variant,
+            _number(profile.training.images),
+            _number(profile.training.steps),
         ],
         "concepts": [
-            [*concept, mark_of(concept[1]), int(concept in one.tested), *_figure(one.areas.get(concept, UNKNOWN), 6)]
-            for concept in one.vocabulary
+            [
+                *concept,
+                mark_of(concept[1]),
+                int(concept in profile.tested),
+                *_figure(profile.areas.get(concept, UNKNOWN), 6),
+            ]
+            for concept in profile.vocabulary
         ],
-        "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in one.layers],
-        "causes": one.causes and _causes(one.causes, at),
-        "quality": one.quality
+        "layers": [_layer(layer, site.places.layers[layer.name], at) for layer in profile.layers],
+        "causes": profile.causes and _causes(profile.causes, at),
+        "quality": profile.quality
         and [
-            one.quality.features,
-            [[m.name, *_figure(m.estimate), int(m.less_is_better)] for m in one.quality.measures],
+            profile.quality.features,
+            [[m.name, *_figure(m.estimate), int(m.less_is_better)] for m in profile.quality.measures],
         ],
-        "pictures": list(one.pictures),
-        "notes": list(one.notes),
+        "pictures": list(profile.pictures),
+        "notes": list(profile.notes),
     }
 
 
@@ -122,7 +127,7 @@ def _figure(estimate: Estimate, digits: int = DIGITS) -> list[float | int | None
     return [_number(end, digits) for end in (estimate.value, estimate.low, estimate.high)]
 
 
-def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain:
+def _layer(layer: LayerProfile, folder: str, at: Mapping[ConceptKey, int]) -> Plain:
     return {
         "name": layer.name,
         "folder": folder,
@@ -155,7 +160,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain
     }
 
 
-def _causes(causes: Causes, at: Mapping[Concept, int]) -> Plain:
+def _causes(causes: Causes, at: Mapping[ConceptKey, int]) -> Plain:
     return {
         "layer": causes.layer,
         "samples": causes.samples,
@@ -239,19 +244,19 @@ def _effect(row: Sequence[Any]) -> Effect:
     return Effect(row[1], row[2], _read(row[3:6]), _read(row[6:9]), _read(row[9:12]))
 
 
-def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
+def _read_layer(values: Plain, names: Sequence[ConceptKey]) -> LayerProfile:
     return LayerProfile(
         name=values["name"],
         units=values["units"],
         height=values["size"][0],
         width=values["size"][1],
-        counts={name: Count(_read(units), _read(concepts)) for name, (units, concepts) in values["counts"].items()},
+        counts={name: UnitCount(_read(units), _read(concepts)) for name, (units, concepts) in values["counts"].items()},
         categories={
             category: {control: _read(ends) for control, ends in counts.items()}
             for category, counts in values["categories"].items()
         },
         concepts={names[r[0]]: ConceptUnits(_read(r[1:4]), _read(r[4:7])) for r in values["concepts"]},
-        spread=tuple((iou, chance_level, bool(sure)) for iou, chance_level, sure in values["spread"]),
+        spread=tuple((iou, chance_level, bool(interpretable)) for iou, chance_level, interpretable in values["spread"]),
         best={
             names[r[0]]: Best(
                 r[1], bool(r[2]), _read(r[3:6]), _float(r[6]), _read(r[7:10]), _float(r[10]), tuple(r[11])

@@ -1,4 +1,4 @@
-"""The axes of comparison charts: one for all models of a site, so that what was drawn for one model fits every other.
+"""The axes of comparison charts: one for all models of a site, so that the parts of all models fit together.
 
 Axes end at round numbers, so another model rarely changes them.
 """
@@ -62,7 +62,12 @@ def scales_of(profiles: Sequence[Profile]) -> Scales:
         removed=_removed(profiles),
         iou=iou,
         heights=(
-            round_up(_most((a + b for one, two, _ in columns for a, b in zip(one, two, strict=True)), 0.01)),
+            round_up(
+                _most(
+                    (a + b for interpretable, others, _ in columns for a, b in zip(interpretable, others, strict=True)),
+                    0.01,
+                )
+            ),
             round_up(_most((value for _, _, chance_level in columns for value in chance_level), 0.01)),
         ),
         training=_training(profiles),
@@ -98,7 +103,9 @@ def _units(layers: Sequence[LayerProfile]) -> dict[str, float]:
 
 
 def _removed(profiles: Sequence[Profile]) -> tuple[float, float]:
-    effects = [effect for one in profiles if one.causes is not None for effect in one.causes.effects.values()]
+    effects = [
+        effect for profile in profiles if profile.causes is not None for effect in profile.causes.effects.values()
+    ]
     ends = [end for e in effects for end in (e.removed.low, e.removed.value, e.removed.high, e.random.value)]
     low, high = -_most([-end for end in ends], 0.0), _most(ends, 0.2)
     return max(math.floor(low * 5) / 5, -1.0), min(math.ceil(high * 5) / 5, 1.0)
@@ -107,10 +114,10 @@ def _removed(profiles: Sequence[Profile]) -> tuple[float, float]:
 def histogram(layer: LayerProfile, highest: float) -> tuple[list[float], list[float], list[float]]:
     """Shares of the units by IoU: of those that are interpretable, of the others; and of all by chance level."""
     interpretable, others, chance_level = ([0.0] * BINS for _ in range(3))
-    each = 1 / max(len(layer.spread), 1)
+    share = 1 / max(len(layer.spread), 1)
     for iou, chance, good in layer.spread:
-        (interpretable if good else others)[_bin(iou, highest)] += each
-        chance_level[_bin(chance, highest)] += each
+        (interpretable if good else others)[_bin(iou, highest)] += share
+        chance_level[_bin(chance, highest)] += share
     return interpretable, others, chance_level
 
 
@@ -131,4 +138,7 @@ def _training(profiles: Sequence[Profile]) -> dict[tuple[str, ...], tuple[float,
 def _depth(layers: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """For each model's list of layers the longest one that has all of them; the first of equally long ones by name."""
     longest = sorted(set(layers), key=lambda names: (-len(names), names))
-    return {names: next(each for each in longest if set(names) <= set(each)) for names in sorted(set(layers))}
+    return {
+        names: next(layer_order for layer_order in longest if set(names) <= set(layer_order))
+        for names in sorted(set(layers))
+    }

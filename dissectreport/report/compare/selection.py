@@ -1,4 +1,4 @@
-"""Which models of a site are compared: by the names that people give, checked before anything is drawn."""
+"""Which models of a site are compared: the given names are checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dissectreport.errors import BadOption, OutputError, UnknownName
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.compare.arrangement import Subject
+from dissectreport.report.compare.arrangement import ComparedModels
 from dissectreport.report.compare.charts import MOST
 from dissectreport.report.compare.profile_files import read_sited
 from dissectreport.report.compare.site_models import SiteModels
@@ -20,7 +20,7 @@ from dissectreport.report.html.places import COMPARISONS, OLD
 
 def chosen(
     out: Path, summaries: Sequence[Summary], compared: SiteModels, models: Sequence[str], layers: Sequence[str]
-) -> Subject:
+) -> ComparedModels:
     """The models of the site at `out` that are called so; `layers` has a layer for all, one for each, or none."""
     if not summaries:
         raise OutputError(f"there is no model in {out}; build one with `dissectreport build`, or name it with --out")
@@ -38,13 +38,13 @@ def chosen(
     for home in homes:
         if home not in compared.sited:
             read_sited(out, home)
-    each = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
-    for home, layer in zip(homes, each, strict=True):
+    layer_names = [""] * len(models) if not layers else [*layers] * (len(models) if len(layers) == 1 else 1)
+    for home, layer in zip(homes, layer_names, strict=True):
         profile = compared.sited[home].profile
-        known = [one.name for one in profile.layers]
+        known = [layer_profile.name for layer_profile in profile.layers]
         if layer and layer not in known:
             raise UnknownName.of(f"layer on the pages of {profile.title}:", layer, known)
-    subject = Subject.of(compared, homes, each)
+    subject = ComparedModels.of(compared, homes, layer_names)
     twice = next((m for i, m in enumerate(subject.members) if m.label in subject.labels[:i]), None)
     if twice is not None:
         raise BadOption(
@@ -55,15 +55,15 @@ def chosen(
 
 def _home(out: Path, summaries: Sequence[Summary], name: str) -> str:
     """The folder of the one model that is called so: by its folder, its address, or what it calls itself."""
-    if any(one.home == name for one in summaries):
+    if any(summary.home == name for summary in summaries):
         return name
-    homes = [one.home for one in summaries if name in (one.model, one.title)]
+    homes = [summary.home for summary in summaries if name in (summary.model, summary.title)]
     if len(homes) > 1:
         raise UnknownName(
             f"{len(homes)} models in {out} are called {name!r}; name one by its folder: {', '.join(homes)}"
         )
     if not homes:
-        raise UnknownName.of(f"model in {out}:", name, [one.home for one in summaries])
+        raise UnknownName.of(f"model in {out}:", name, [summary.home for summary in summaries])
     return homes[0]
 
 
@@ -78,8 +78,8 @@ def kept(out: Path) -> dict[str, str]:
     return pages
 
 
-def place(out: Path, subject: Subject) -> Path:
-    """Where the page of a choice goes if nobody says."""
+def place(out: Path, subject: ComparedModels) -> Path:
+    """The default path of the page of a comparison."""
     words = [member.sited.home for member in subject.members]
     folders = [member.folder for member in subject.members]
     if len(set(folders)) > 1:

@@ -138,9 +138,9 @@ def _concepts(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     for verb, sign in (("more", 1), ("fewer", -1)):
         some = [change for change in pair.significant_changes if change.difference.value * sign > 0]
         if some:
-            each = listed([f"{change.concept[0]} {form.difference(change.difference)}" for change in some])
+            differences = listed([f"{change.concept[0]} {form.difference(change.difference)}" for change in some])
             words = f"{names[1]} has significantly {verb} units{form.per} than {names[0]}"
-            yield Sentence(f"{words} for {plural(len(some), 'concept')}: {each}.", "differs")
+            yield Sentence(f"{words} for {plural(len(some), 'concept')}: {differences}.", "differs")
     rest = len(changes) - len(pair.significant_changes)
     if rest == len(changes):
         words = (
@@ -166,10 +166,10 @@ def lead_concept(pair: LayerPair) -> Change | None:
 def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     for of_other, having, lacking in ((True, names[1], names[0]), (False, names[0], names[1])):
         every = pair.exclusive(of_other)
-        significant = [each for each in every if each.significant]
-        others = [each for each in every if not each.significant]
+        significant = [change for change in every if change.significant]
+        others = [change for change in every if not change.significant]
         if significant:
-            concepts = listed([each.concept[0] for each in significant])
+            concepts = listed([change.concept[0] for change in significant])
             yield Sentence(f"{having} has units for {concepts}, where {lacking} has none.", "differs")
         if others:
             words = f"{having} has units for {_units(others)}, where {lacking} has none"
@@ -177,7 +177,7 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
 
 
 def _units(exclusive: Sequence[ExclusiveConcept]) -> str:
-    return listed([f"{each.concept[0]} {format_interval(each.units, count)}" for each in exclusive])
+    return listed([f"{concept.concept[0]} {format_interval(concept.units, count)}" for concept in exclusive])
 
 
 def _mean_iou(pair: LayerPair, names: Names) -> Iterator[Sentence]:

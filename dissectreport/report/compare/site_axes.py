@@ -15,7 +15,7 @@ from dissectreport.report.html.numbers import percent, removed
 
 @dataclass(frozen=True)
 class SiteAxes:
-    """What stands behind the parts that are drawn for each model."""
+    """The background of the parts of each model."""
 
     units: dict[str, Axis]
     """By category."""

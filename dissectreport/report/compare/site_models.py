@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dissectreport.analysis.comparison.profiles import Concept
+from dissectreport.analysis.comparison.profiles import ConceptKey
 from dissectreport.errors import OutputError
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare.profile_files import Sited, read_sited
@@ -34,7 +34,7 @@ class SiteModels:
     @cached_property
     def scales(self) -> Scales:
         """The axes of charts."""
-        return scales_of([one.profile for one in self.sited.values()])
+        return scales_of([model.profile for model in self.sited.values()])
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -42,18 +42,18 @@ class SiteModels:
         return {home: self._name(home) for home in self.sited}
 
     @cached_property
-    def present(self) -> frozenset[Concept]:
+    def present(self) -> frozenset[ConceptKey]:
         """The concepts that have units in some layer of some model: those that a comparison can show."""
-        layers = [layer for one in self.sited.values() for layer in one.profile.layers]
+        layers = [layer for model in self.sited.values() for layer in model.profile.layers]
         return frozenset(c for la in layers for c, units in la.concepts.items() if units.measured.high > 0)
 
-    def shown(self, home: str) -> tuple[Concept, ...]:
+    def shown(self, home: str) -> tuple[ConceptKey, ...]:
         """Those among the concepts of a model."""
         return tuple(concept for concept in self.sited[home].profile.vocabulary if concept in self.present)
 
     def _name(self, home: str) -> str:
         profile = self.sited[home].profile
-        rules = [one.profile.rule for one in self.sited.values() if one.profile.title == profile.title]
+        rules = [model.profile.rule for model in self.sited.values() if model.profile.title == profile.title]
         if len(rules) == 1:
             return profile.title
         return f"{profile.title} ({profile.rule if len(set(rules)) == len(rules) else home})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
-from dissectreport.analysis.comparison.profiles import Concept, Profile
+from dissectreport.analysis.comparison.profiles import ConceptKey, Profile
 from dissectreport.report.compare.wording import conjoined, listed
 from dissectreport.report.html.numbers import count
 
@@ -20,12 +20,12 @@ def model_warnings(pair: ModelPair, names: Names) -> tuple[str, ...]:
 def layer_warnings(pair: LayerPair, names: Names) -> tuple[str, ...]:
     """That two layers differ in size."""
     sizes = pair.layer.units, pair.other_layer.units
-    each = _each([f"{count(n)} units" for n in sizes], names)
-    words = f"Layers of different size: {each}. Differences between these two are per 100 units."
+    sizes_by_model = _by_model([f"{count(n)} units" for n in sizes], names)
+    words = f"Layers of different size: {sizes_by_model}. Differences between these two are per 100 units."
     return (words,) if pair.scale.per_hundred else ()
 
 
-def _each(values: Sequence[str], names: Names) -> str:
+def _by_model(values: Sequence[str], names: Names) -> str:
     """'a for one and b for two'."""
     return conjoined([f"{value} for {name}" for value, name in zip(values, names, strict=True)])
 
@@ -34,22 +34,22 @@ def _measurement(pair: ModelPair, names: Names) -> Iterator[str]:
     one, other = pair.one, pair.other
     if one.rule != other.rule:
         yield (
-            f"Different rules: {_each((one.rule, other.rule), names)}. A unit that one rule calls interpretable, the"
-            " other may not."
+            f"Different rules: {_by_model((one.rule, other.rule), names)}. A unit that one rule calls interpretable,"
+            " the other may not."
         )
     if one.held_out != other.held_out:
         images = [f"{count(n)} images" for n in (one.held_out, other.held_out)]
         yield (
-            f"Different numbers of images: {_each(images, names)}. With more images, weaker matches become"
+            f"Different numbers of images: {_by_model(images, names)}. With more images, weaker matches become"
             " significant, so counts of units are not directly comparable."
         )
     if one.segmenter_identity != other.segmenter_identity:
         segmenters = [profile.segmenter or "unnamed" for profile in (one, other)]
-        yield f"Different segmenters: {_each(segmenters, names)}. The same concept may be segmented differently."
+        yield f"Different segmenters: {_by_model(segmenters, names)}. The same concept may be segmented differently."
     if one.grid != other.grid:
         yield (
-            f"Grids of different size: {_each((str(one.grid), str(other.grid)), names)}. Small objects count for more"
-            " on finer grids."
+            f"Grids of different size: {_by_model((str(one.grid), str(other.grid)), names)}. Small objects count for"
+            " more on finer grids."
         )
 
 
@@ -57,11 +57,11 @@ def _quality(pair: ModelPair, names: Names) -> Iterator[str]:
     qualities = pair.one.quality, pair.other.quality
     features = [quality.features for quality in qualities if quality is not None]
     if len(set(features)) > 1:
-        yield f"Image quality by different features or images: {_each(features, names)}. The values do not compare."
+        yield f"Image quality by different features or images: {_by_model(features, names)}. The values do not compare."
     causes = pair.one.causes, pair.other.causes
     layers = [cause.layer for cause in causes if cause is not None]
     if len(set(layers)) > 1:
-        yield f"Units were ablated in different layers: {_each(layers, names)}."
+        yield f"Units were ablated in different layers: {_by_model(layers, names)}."
 
 
 def variant_parts(variant: str) -> tuple[str, ...]:
@@ -98,9 +98,9 @@ def _vocabularies(pair: ModelPair, names: Names) -> Iterator[str]:
         yield f"Not compared, because too rare in the images of one of the two: {listed(_names(pair.too_rare))}."
 
 
-def _own(profile: Profile, shared: Sequence[Concept]) -> list[str]:
+def _own(profile: Profile, shared: Sequence[ConceptKey]) -> list[str]:
     return _names([concept for concept in profile.vocabulary if concept not in set(shared)])
 
 
-def _names(concepts: Sequence[Concept]) -> list[str]:
+def _names(concepts: Sequence[ConceptKey]) -> list[str]:
     return [name for name, _ in concepts]

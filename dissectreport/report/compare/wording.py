@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dissectreport.analysis.comparison.differences import Scale
+from dissectreport.analysis.comparison.differences import UnitScale
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.report.html.numbers import DASH, count
 
@@ -48,7 +48,7 @@ def format_difference(difference: Estimate, format_value: Format = count) -> str
 class UnitFormat:
     """How numbers of units are written: counts, or so many of each hundred."""
 
-    scale: Scale
+    scale: UnitScale
 
     @property
     def per(self) -> str:
@@ -62,8 +62,8 @@ class UnitFormat:
 
 def listed(words: Sequence[str], most: int = LISTED) -> str:
     """Words with commas between them, and how many were left out."""
-    shown = ", ".join(words[:most])
-    return shown if len(words) <= most else f"{shown} and {count(len(words) - most)} more"
+    words_shown = ", ".join(words[:most])
+    return words_shown if len(words) <= most else f"{words_shown} and {count(len(words) - most)} more"
 
 
 def conjoined(words: Sequence[str]) -> str:

@@ -136,10 +136,10 @@ class _Bound(HTMLParser):
 
     def _leave(self) -> None:
         """Remove a chart that only a script would draw, where no table has its numbers."""
-        left = self.exploring
-        if left is not None and self.depth <= left.depth:
-            if not left.worth:
-                del self.parts[left.start :]
+        was_exploring = self.exploring
+        if was_exploring is not None and self.depth <= was_exploring.depth:
+            if not was_exploring.worth:
+                del self.parts[was_exploring.start :]
             self.exploring = None
 
     def handle_data(self, data: str) -> None:

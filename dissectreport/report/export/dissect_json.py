@@ -135,11 +135,13 @@ def _labels(layer: Layer, numbers: Mapping[str, int]) -> list[Json]:
     ]
     best = layer.interpretable.groupby("concept")["iou"].max()
     order = list(dict.fromkeys(layer.interpretable["category"].sort_values()))
-    return sorted(labels, key=lambda one: (order.index(one["cat"]), -len(one["units"]), -float(best[one["label"]])))
+    return sorted(
+        labels, key=lambda label: (order.index(label["cat"]), -len(label["units"]), -float(best[label["label"]]))
+    )
 
 
 def old_pictures(dissection: Dissection) -> dict[str, bytes]:
-    """The strips of all units under the names at which the reference's page looks for them, beside its file."""
+    """The strips of all units under the names under which the reference's page expects them, next to its file."""
     folders = safe_names([layer.name for layer in dissection.layers])
     return {
         f"{folders[layer.name]}/image/{unit}-top.jpg": _jpeg(strip_of(dissection, layer, unit, STRIP))
@@ -176,7 +178,7 @@ class OldLayer:
     name: str
     units: tuple[OldUnit, ...]
     folder: str
-    """Where its images lie, beside the file."""
+    """The folder of its images, next to the file."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def _first(value: Any) -> Any:
 def _old_layer(entry: Mapping[str, Any]) -> OldLayer:
     name = str(entry["layer"])
     units = tuple(_old_unit(unit) for unit in entry["units"])
-    if not units or len({one.unit for one in units}) < len(units):
+    if not units or len({unit.unit for unit in units}) < len(units):
         raise ValueError(f"layer {name} needs units with different numbers")
     return OldLayer(name, units, str(entry.get("dirname") or name))
 
@@ -233,7 +235,7 @@ def _old_layer(entry: Mapping[str, Any]) -> OldLayer:
 def _old_unit(entry: Mapping[str, Any]) -> OldUnit:
     concept = str(entry.get("iou_label") or "")
     named = concept not in ("", NO_LABEL)
-    top = tuple((int(one["imgnum"]), _number(one.get("maxact"))) for one in entry.get("top") or ())
+    top = tuple((int(image["imgnum"]), _number(image.get("maxact"))) for image in entry.get("top") or ())
     return OldUnit(
         unit=int(entry["unit"]),
         concept=concept if named else "",

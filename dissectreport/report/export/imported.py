@@ -1,4 +1,4 @@
-"""Pages from a dissect.json of the reference program: its units, the images beside it, and what is missing in it."""
+"""Pages from a dissect.json of the reference program: its units, the images next to it, and what it lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.html.names import safe_name, safe_names
 from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
@@ -42,7 +42,7 @@ class OldCard:
     """An imported unit."""
 
     unit: OldUnit
-    concept: Concept
+    concept: NamedConcept
     strip: str
     """'' where there is no image."""
     width: int
@@ -58,7 +58,7 @@ class OldLayerPage:
     layer: str
     cards: tuple[OldCard, ...]
     interpretable: int
-    labels: tuple[tuple[Concept, int], ...]
+    labels: tuple[tuple[NamedConcept, int], ...]
     """The labels of interpretable units, each with its number of units."""
     csv: str
     json: str
@@ -109,22 +109,24 @@ class _Import:
         )
 
 
-def write_imported(results: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
-    """Write pages of imported results into the site at `out`; their images lie below the folder `beside`.
+def write_imported(
+    results: OldDissection, image_folder: Path, out: Path, name: str = "", again: bool = False
+) -> Written:
+    """Write pages of imported results into the site at `out`; their images lie below `image_folder`.
 
-    Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
+    Other results that were imported under the same name are refused, unless `again` allows them to be replaced.
     """
     model = name or results.name
     summaries = read_summaries(out)
-    there = [one for one in summaries if (one.model, one.rule) == (model, OLD)]
-    if not again and any(one.digest not in ("", results.digest) for one in there):
+    earlier = [summary for summary in summaries if (summary.model, summary.rule) == (model, OLD)]
+    if not again and any(summary.digest not in ("", results.digest) for summary in earlier):
         raise OutputError(
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
         )
     assets, _ = load_assets()
     home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
     places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
-    strips = {layer.name: _strips(layer, beside) for layer in results.layers}
+    strips = {layer.name: _strips(layer, image_folder) for layer in results.layers}
     address = address_of_site(summaries)
     return write_home(out, home, _files(_Import(results, model, places, assets, strips, address)), address)
 
@@ -145,12 +147,12 @@ def _files(old: _Import) -> Files:
     return files
 
 
-def _strips(layer: OldLayer, beside: Path) -> dict[int, _Strip]:
+def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
     """The images of a layer's units that are there and can be read."""
-    folder = (beside / layer.folder / "image").resolve()
-    if not folder.is_relative_to(beside.resolve()):
+    folder = (image_folder / layer.folder / "image").resolve()
+    if not folder.is_relative_to(image_folder.resolve()):
         return {}
-    read = ((one.unit, _strip(folder / f"{one.unit}-top.jpg")) for one in layer.units)
+    read = ((old_unit.unit, _strip(folder / f"{old_unit.unit}-top.jpg")) for old_unit in layer.units)
     return {unit: strip for unit, strip in read if strip is not None}
 
 
@@ -175,21 +177,21 @@ def _band(strips: list[_Strip]) -> bytes:
 def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
     places, strips = old.places, old.strips[layer.name]
     page = old.frame(places.layer(layer.name), f"{layer.name} · {old.model}", layer.name)
-    ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
-    named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
+    ordered = sorted(layer.units, key=lambda unit: (not unit.interpretable, -(0 if math.isnan(unit.iou) else unit.iou)))
+    named = Counter((unit.concept, unit.category) for unit in layer.units if unit.interpretable)
 
-    def card(one: OldUnit) -> OldCard:
-        strip = strips.get(one.unit)
-        place = page.to(places.strip(layer.name, one.unit)) if strip else ""
-        return OldCard(one, Concept(one.concept, one.category), place, strip.width if strip else 0)
+    def card(unit: OldUnit) -> OldCard:
+        strip = strips.get(unit.unit)
+        place = page.to(places.strip(layer.name, unit.unit)) if strip else ""
+        return OldCard(unit, NamedConcept(unit.concept, unit.category), place, strip.width if strip else 0)
 
     return OldLayerPage(
         page,
         old.model,
         layer.name,
-        tuple(card(one) for one in ordered),
-        sum(one.interpretable for one in layer.units),
-        tuple((Concept(*names), units) for names, units in named.most_common()),
+        tuple(card(unit) for unit in ordered),
+        sum(unit.interpretable for unit in layer.units),
+        tuple((NamedConcept(*names), units) for names, units in named.most_common()),
         *(page.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
     )
 
@@ -201,7 +203,7 @@ def _overview(old: _Import) -> OldOverview:
         (
             Link(page.to(places.layer(layer.name)), layer.name),
             len(layer.units),
-            sum(one.interpretable for one in layer.units),
+            sum(unit.interpretable for unit in layer.units),
             len(old.strips[layer.name]),
         )
         for layer in results.layers
@@ -214,12 +216,12 @@ def _table(layer: OldLayer) -> pd.DataFrame:
     """The table `units` as far as the file has its columns; the others are empty."""
     known = pd.DataFrame(
         {
-            "unit": [one.unit for one in layer.units],
-            "concept": [one.concept for one in layer.units],
-            "category": [one.category for one in layer.units],
-            "threshold": [one.threshold for one in layer.units],
+            "unit": [unit.unit for unit in layer.units],
+            "concept": [unit.concept for unit in layer.units],
+            "category": [unit.category for unit in layer.units],
+            "threshold": [unit.threshold for unit in layer.units],
             "on_fraction": math.nan,
-            "iou": [one.iou for one in layer.units],
+            "iou": [unit.iou for unit in layer.units],
         }
     )
     empty = (
@@ -233,13 +235,13 @@ def _table(layer: OldLayer) -> pd.DataFrame:
         "lift_low",
         "lift_high",
     )
-    return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
+    return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[unit.interpretable for unit in layer.units])
 
 
 def _counts(layer: OldLayer) -> dict[str, float]:
-    interpretable = [one for one in layer.units if one.interpretable]
+    interpretable = [unit for unit in layer.units if unit.interpretable]
     unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
-    concepts = len({one.concept for one in interpretable})
+    concepts = len({unit.concept for unit in interpretable})
     return {"units": len(interpretable), "of": len(layer.units), "concepts": concepts, **unknown}
 
 
@@ -263,7 +265,7 @@ def _summary(old: _Import) -> Summary:
         concepts=len(named),
         units=sum(len(layer.units) for layer in results.layers),
         interpretable=sum(one.interpretable for layer in results.layers for one in layer.units),
-        beside="Imported: no chance level, no interval.",
+        above_chance_note="Imported: no chance level, no interval.",
         images=f"{samples:,} images" if samples else "an unknown number of images",
         band=places.image("band"),
         layers=tuple(

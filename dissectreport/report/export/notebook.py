@@ -24,7 +24,7 @@ from dissectreport.report.common.model import rows_of
 from dissectreport.report.common.rendering import environment
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.common.unit_cards import STRIP
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.names import safe_names
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.html.places import TAKEN, Places
@@ -38,8 +38,8 @@ _HEIGHT = 64
 """Of a strip in a view, in pixels: a notebook keeps what it shows."""
 
 
-class Tables(Mapping[str, pd.DataFrame]):
-    """Tables by name, each read when it is first asked for."""
+class NotebookTables(Mapping[str, pd.DataFrame]):
+    """Tables by name, each read on first access."""
 
     def __init__(self, of: str, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
         self._of, self._readers, self._read = of, readers, dict[str, pd.DataFrame]()
@@ -96,7 +96,7 @@ class LayerReport:
     """One layer: its tables by the names of their downloads, and its units by number."""
 
     name: str
-    tables: Tables
+    tables: NotebookTables
     picture: Callable[[int], Image.Image]
 
     @property
@@ -129,7 +129,7 @@ class LayerReport:
         return self.tables["pairs"]
 
     def _rows_of(self, number: int, name: str) -> pd.DataFrame:
-        """A unit's rows of a table; none where there is no such table, as in old results."""
+        """A unit's rows of a table; empty where the table is missing, as in old results."""
         table = self.tables[name] if name in self.tables else pd.DataFrame({"unit": []})
         return table[table["unit"] == number].reset_index(drop=True)
 
@@ -155,7 +155,7 @@ class Report:
     samples: int
     segmenter: str
     layers: Mapping[str, LayerReport]
-    tables: Tables
+    tables: NotebookTables
     """Of the whole model: concepts and layers."""
     dissection: Dissection | None = None
     """All that was measured; None where only a site is there."""
@@ -202,11 +202,11 @@ def of_dissection(dissection: Dissection) -> Report:
     )
 
 
-def _tables_in_memory(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> Tables:
+def _tables_in_memory(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> NotebookTables:
     def reader(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:
         return lambda: table.reset_index(drop=True)
 
-    return Tables(layer or "the model", {name: reader(t) for (name, of), t in every.items() if of == layer})
+    return NotebookTables(layer or "the model", {name: reader(t) for (name, of), t in every.items() if of == layer})
 
 
 def is_site(folder: Path) -> bool:
@@ -221,24 +221,28 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     """
     own = (folder / "summary.json").is_file()
     site = folder.resolve().parent if own else folder
-    summaries = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
-    fitting = [one for one in summaries if model in ("", one.model, one.title, one.home)]
+    summaries = [summary for summary in read_summaries(site) if not own or summary.home == folder.resolve().name]
+    fitting = [summary for summary in summaries if model in ("", summary.model, summary.title, summary.home)]
     if not summaries:
         raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
     if not fitting:
-        raise UnknownName.of("report of", model, [one.home for one in summaries])
-    ruled = [one for one in fitting if one.rule == (rule or "corrected")] if len(fitting) > 1 or rule else fitting
+        raise UnknownName.of("report of", model, [summary.home for summary in summaries])
+    ruled = (
+        [summary for summary in fitting if summary.rule == (rule or "corrected")]
+        if len(fitting) > 1 or rule
+        else fitting
+    )
     if rule and not ruled:
-        raise UnknownName.of("report under rule", rule, [one.rule for one in fitting])
+        raise UnknownName.of("report under rule", rule, [summary.rule for summary in fitting])
     if len(ruled) != 1:
-        names = ", ".join(one.home for one in fitting)
+        names = ", ".join(summary.home for summary in fitting)
         raise UnknownName(f"{folder} holds several reports; choose with model=, one of {names}")
     return _from_files(site, ruled[0])
 
 
-def _from_files(site: Path, one: Summary) -> Report:
-    names = [str(layer["layer"]) for layer in one.layers]
-    places = Places(one.home, safe_names(names, TAKEN))
+def _from_files(site: Path, summary: Summary) -> Report:
+    names = [str(layer["layer"]) for layer in summary.layers]
+    places = Places(summary.home, safe_names(names, TAKEN))
 
     def layer(name: str) -> LayerReport:
         return LayerReport(
@@ -246,17 +250,17 @@ def _from_files(site: Path, one: Summary) -> Report:
         )
 
     return Report(
-        one.model,
-        one.title or one.model,
-        one.rule,
-        one.samples,
-        one.segmenter,
+        summary.model,
+        summary.title or summary.model,
+        summary.rule,
+        summary.samples,
+        summary.segmenter,
         {name: layer(name) for name in names},
         _tables_in_files(site, places, None),
     )
 
 
-def _tables_in_files(site: Path, places: Places, layer: str | None) -> Tables:
+def _tables_in_files(site: Path, places: Places, layer: str | None) -> NotebookTables:
     """The tables of a layer that lie in a site, or those of the model."""
     folders = sorted(places.layers.values(), key=len, reverse=True)
     wanted = "" if layer is None else places.layers[layer]
@@ -265,7 +269,7 @@ def _tables_in_files(site: Path, places: Places, layer: str | None) -> Tables:
         owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
         if owner == wanted and path.stem != "provenance":
             readers[path.stem.removeprefix(f"{owner}-")] = _reader(path)
-    return Tables(layer or "the model", readers)
+    return NotebookTables(layer or "the model", readers)
 
 
 def _reader(path: Path) -> Callable[[], pd.DataFrame]:
@@ -295,10 +299,10 @@ def _open_image(path: Path) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class Row:
+class UnitRow:
     """A unit in a view."""
 
-    concept: Concept
+    concept: NamedConcept
     interpretable: bool
     agreement: Agreement
     threshold: float
@@ -306,10 +310,10 @@ class Row:
     strip: str
 
 
-def _row(unit: Unit) -> Row:
+def _row(unit: Unit) -> UnitRow:
     facts = unit.facts
-    return Row(
-        Concept.of(facts),
+    return UnitRow(
+        NamedConcept.of(facts),
         bool(facts["interpretable"]),
         Agreement.of(facts),
         float(facts["threshold"]),

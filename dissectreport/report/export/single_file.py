@@ -15,7 +15,7 @@ from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
-from dissectreport.report.common.site_options import CAP, DETAILS, Drawing, with_detail
+from dissectreport.report.common.site_options import CAP, DETAILS, SiteSettings, with_detail
 from dissectreport.report.export.bundle import Binding, Leaf, as_data, key_of, leaf
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets, templates_folder
@@ -77,7 +77,7 @@ def single_file(dissection: Dissection, cap: int = CAP, progress: Progress | Non
     """
     assets, shared = load_assets()
     shown = replace(with_detail(dissection, _ONE_FILE), notes=dissection.notes)
-    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_ONE_FILE))
+    site = Site(shown, Places.of(shown, unit_pages=False), assets, SiteSettings(_ONE_FILE))
     files = gather(site, progress)
     frame = site.frame(
         site.places.page("index"), dissection.title, f"Which concepts the units of {dissection.title} match."
@@ -93,8 +93,8 @@ def single_file(dissection: Dissection, cap: int = CAP, progress: Progress | Non
 
 def _too_large(model: str, sizes: list[int], cap: int) -> OutputError:
     sizes_in_words = "; ".join(
-        f"{size / 1e6:,.1f} MB {f'without {each.left_out}' if each.left_out else 'as it is'}"
-        for each, size in zip(SIZES, sizes, strict=True)
+        f"{size / 1e6:,.1f} MB {f'without {detail.left_out}' if detail.left_out else 'as it is'}"
+        for detail, size in zip(SIZES, sizes, strict=True)
     )
     return OutputError(
         f"the report of {model} as one file takes more than the {cap:,} MB of --cap: {sizes_in_words}; measure "
@@ -134,7 +134,11 @@ def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, st
     # Looking up a point needs scripts with every unit's maps.
     listed = {page: words for page, words in menu.items() if page in files and page != places.page("lookup")}
     first = places.page("index")
-    return {first: listed[first], **{places.layer(one.name): one.name for one in site.dissection.layers}, **listed}
+    return {
+        first: listed[first],
+        **{places.layer(layer.name): layer.name for layer in site.dissection.layers},
+        **listed,
+    }
 
 
 def _pages(site: Site, doors: Mapping[str, str]) -> list[str]:

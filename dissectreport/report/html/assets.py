@@ -16,7 +16,7 @@ FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin
 
 
 def templates_folder() -> Path:
-    """The templates: inside the installed package, or beside the package in a checkout."""
+    """The templates: inside the installed package, or next to the package in a checkout."""
     installed = Path(__file__).parents[2] / "templates"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "templates"
 

@@ -1,4 +1,4 @@
-"""Charts drawn here as SVG; colours are CSS variables, so that they follow the theme of the page."""
+"""Charts as SVG; colours are CSS variables, so that they follow the theme of the page."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def over_layers(
                 inside.append(mark(one.control, at, up))
         if not math.isnan(one.points[-1].value):
             ends.append((spots[-1][1], one.control))
-    for up, control in apart(ends, 19, height - bottom + 4):
+    for up, control in spaced(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
         inside.append(
             text(width - right + 34, up + 4, CONTROL_WORDS.get(control, control), class_=f"end end-{control}")
@@ -98,8 +98,8 @@ def short(name: str, most: int = 16) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def apart(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
-    """The same heights, moved as little as is needed to be `gap` apart."""
+def spaced(ends: list[tuple[float, str]], gap: float, lowest: float) -> list[tuple[float, str]]:
+    """The heights, moved as little as necessary to leave `gap` between neighbours."""
     placed: list[tuple[float, str]] = []
     for up, name in sorted(ends):
         placed.append((max(up, placed[-1][0] + gap) if placed else up, name))
@@ -207,8 +207,8 @@ class Ranked:
     tested: bool = True
 
 
-def _name_class(one: Ranked) -> str:
-    return "name lead" if one.leading else "name" if one.tested else "name untested"
+def _name_class(row: Ranked) -> str:
+    return "name lead" if row.leading else "name" if row.tested else "name untested"
 
 
 def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> Markup:

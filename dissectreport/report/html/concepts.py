@@ -9,7 +9,7 @@ from dissectreport.report.html.category_marks import mark_of
 
 
 @dataclass(frozen=True)
-class Concept:
+class NamedConcept:
     """The name of a concept and its category."""
 
     name: str
@@ -17,7 +17,7 @@ class Concept:
     category: str
 
     @classmethod
-    def of(cls, row: Any) -> Concept:
+    def of(cls, row: Any) -> NamedConcept:
         """From the columns `concept` and `category` of a row, as `itertuples` gives it."""
         return cls(str(row.concept), str(row.category))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dissectreport.report.html.charts import Point, apart, linear, short
+from dissectreport.report.html.charts import Point, linear, short, spaced
 from dissectreport.report.html.numbers import change
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
 
@@ -103,7 +103,7 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
         inside += [order_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
         if spots and not math.isnan(spots[-1][1]):
             ends.append((spots[-1][1], curve.ranking))
-    for up, ranking in apart(ends, 19, height - bottom + 4):
+    for up, ranking in spaced(ends, 19, height - bottom + 4):
         inside.append(order_sign(ranking, width - right + 16, up))
         inside.append(text(width - right + 28, up + 4, order_words(ranking), class_=f"end ink-{order_mark(ranking)}"))
     return drawing(width, height, title, description, name, *inside)
@@ -115,7 +115,7 @@ def _round(value: float) -> str:
 
 
 def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17.0) -> list[int]:
-    """The numbers whose words have room beside those before them."""
+    """The numbers whose labels do not overlap those before them."""
     kept: list[int] = []
     for number in numbers:
         if not kept or x(number) - x(kept[-1]) >= gap:
@@ -189,12 +189,12 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
 
 @dataclass(frozen=True)
 class Amount:
-    """A row of a bar chart: a figure, perhaps beside another one."""
+    """A row of a bar chart: a value, optionally with a reference value."""
 
     name: str
     point: Point
-    beside: float = math.nan
-    """Where the tick stands, e.g. what random units do."""
+    reference: float = math.nan
+    """The position of the tick, e.g. the effect of random units."""
     mark: str = "quiet"
     lead: bool = False
     words: str = ""
@@ -212,7 +212,7 @@ def bars(
     """Bars to both sides of zero with whiskers, a tick across each for comparison; `most` cuts the scale."""
     width, row, left, right, top = 560.0, 27.0, 112.0, 84.0, 8.0
     height = top + row * len(rows) + 34
-    shown = [v for r in rows for v in (r.point.value, r.point.low, r.point.high, r.beside) if not math.isnan(v)]
+    shown = [v for r in rows for v in (r.point.value, r.point.low, r.point.high, r.reference) if not math.isnan(v)]
     low, high = max(min([*shown, 0.0]), -most), min(max([*shown, 0.0]), most)
     if high - low <= 0:
         low, high = 0.0, 1.0
@@ -221,22 +221,22 @@ def bars(
     marks = round_numbers(low, high, 4)
     inside = [line(x(m), top, x(m), floor, "grid" if abs(m) > 1e-9 else "axis") for m in marks]
     inside += [text(x(m), floor + 18, form(m), "middle", "tick") for m in marks]
-    for i, one in enumerate(rows):
+    for i, amount in enumerate(rows):
         up = top + row * i + row / 2
-        inside.append(text(left - 12, up + 4, short(one.name), "end", "name lead" if one.lead else "name"))
-        inside += _amount(one, up, lambda value: x(min(max(value, low), high)))
-        inside.append(text(width - right + 10, up + 4, one.words or form(one.point.value), class_="tick"))
+        inside.append(text(left - 12, up + 4, short(amount.name), "end", "name lead" if amount.lead else "name"))
+        inside += _amount(amount, up, lambda value: x(min(max(value, low), high)))
+        inside.append(text(width - right + 10, up + 4, amount.words or form(amount.point.value), class_="tick"))
     return drawing(width, height, title, description, name, *inside)
 
 
-def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
+def _amount(amount: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
     """The bar, its whisker and its tick."""
     parts = []
-    if not math.isnan(one.point.value):
-        start, end = sorted((x(0.0), x(one.point.value)))
-        parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
-    if not math.isnan(one.point.low + one.point.high):
-        parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
-    if not math.isnan(one.beside):
-        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "chance_level"))
+    if not math.isnan(amount.point.value):
+        start, end = sorted((x(0.0), x(amount.point.value)))
+        parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{amount.mark}" + ("" if amount.lead else " soft")))
+    if not math.isnan(amount.point.low + amount.point.high):
+        parts.append(line(x(amount.point.low), up, x(amount.point.high), up, "whisker ink"))
+    if not math.isnan(amount.reference):
+        parts.append(line(x(amount.reference), up - 9, x(amount.reference), up + 9, "chance_level"))
     return parts

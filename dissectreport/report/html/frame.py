@@ -93,7 +93,7 @@ class Frame:
     published: str = ""
     """The page's full address where the site will be published; '' where that is unknown."""
     card: str = ""
-    """The full address of the image that other sites show beside a link to the page; '' where there is none."""
+    """The full address of the page's preview picture on other sites; '' where there is none."""
 
     def to(self, there: str) -> str:
         """The relative address of `there`."""

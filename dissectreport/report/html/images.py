@@ -49,7 +49,7 @@ def upsample(maps: NDArray[np.floating], height: int, width: int, edge: str) -> 
 
 
 def outline(on: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
-    """(k, h, w) -> pixels within `reach` of the border between on and off; the frame is no border."""
+    """(k, h, w) -> pixels within `reach` of the border between on and off; the image's edge is not a border."""
     edge = np.zeros_like(on)
     across, down = on[:, :, 1:] != on[:, :, :-1], on[:, 1:] != on[:, :-1]
     edge[:, :, 1:] |= across
@@ -118,12 +118,12 @@ def veiled(pictures: Sequence[Bytes], veils: Bytes) -> Bytes:
     kept = np.asarray((1 - colours[:, 3]) * 256, np.uint16)[:, None]
     added = np.asarray(colours[:, :3] * colours[:, 3:] * 256, np.uint16)
     mixed = (np.stack(pictures) * np.take(kept, veils, 0) + np.take(added, veils, 0)) >> 8
-    return beside(mixed.astype(np.uint8))
+    return side_by_side(mixed.astype(np.uint8))
 
 
 def overlay(veils: Bytes) -> bytes:
     """A see-through PNG of the veils side by side, to lay over plain images."""
-    image = Image.fromarray(beside(veils[..., None])[..., 0], "P")
+    image = Image.fromarray(side_by_side(veils[..., None])[..., 0], "P")
     colours = palette()
     image.putpalette(colours[:, :3].round().astype(np.uint8).tobytes())
     out = io.BytesIO()
@@ -132,7 +132,7 @@ def overlay(veils: Bytes) -> bytes:
     return out.getvalue()
 
 
-def beside(images: NDArray[np.uint8]) -> Bytes:
+def side_by_side(images: NDArray[np.uint8]) -> Bytes:
     """(k, h, w, c) -> (h, k * w, c)."""
     k, h, w, c = images.shape
     return np.ascontiguousarray(images.transpose(1, 0, 2, 3).reshape(h, k * w, c))
@@ -147,7 +147,7 @@ def webp(pixels: Bytes, quality: int = QUALITY, method: int = _EFFORT) -> bytes:
 
 def band(pictures: Sequence[Bytes]) -> bytes:
     """A row of plain images, the head of a page."""
-    return webp(beside(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
+    return webp(side_by_side(np.stack([tiles(p) for p in pictures])), quality=82, method=4)
 
 
 TERMS = {
@@ -168,7 +168,7 @@ TERMS = {
 
 
 def concept_colours(vocabulary: pd.DataFrame) -> NDArray[np.uint8]:
-    """(concepts, 3) colours of the vocabulary: that of a colour is its own, those of the others stay apart.
+    """(concepts, 3) colours of the vocabulary: a colour has its own colour; the others are distinct.
 
     Those have hues by the golden angle and three lightnesses in turn.
     """

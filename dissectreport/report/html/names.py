@@ -27,10 +27,10 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
 
 def safe_names(names: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:
     """A different safe file name for each of `names`, none of them `taken`."""
-    given: dict[str, str] = {}
+    address_by_name: dict[str, str] = {}
     for name in names:
-        given[name] = safe_name(name, [*taken, *given.values()])
-    return given
+        address_by_name[name] = safe_name(name, [*taken, *address_by_name.values()])
+    return address_by_name
 
 
 def link(here: str, there: str) -> str:

@@ -142,7 +142,7 @@ def interval(low: float, high: float, form: Callable[[float], str]) -> str:
     return f"[{form(low)}, {form(high)}]"
 
 
-def with_interval(point: Estimate, form: Callable[[float], str]) -> str:
+def with_interval(point: HasInterval, form: Callable[[float], str]) -> str:
     """A figure with its interval: 61% [55%, 66%]."""
     return f"{form(point.value)} {interval(point.low, point.high, form)}"
 
@@ -162,7 +162,7 @@ def plural(number: float, noun: str) -> str:
     return f"{count(number)} {noun}{'s' if number != 1 else ''}"
 
 
-class Estimate(Protocol):
+class HasInterval(Protocol):
     """A figure with the ends of its interval."""
 
     @property

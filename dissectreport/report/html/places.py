@@ -12,7 +12,7 @@ Files = dict[str, bytes]
 """Contents by their address from the top of the site."""
 PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
 CARD = "card.jpg"
-"""The image that other sites show beside a link to a model."""
+"""The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")
 """What stands before and after a unit's number in the address of its card, within the layer's folder."""
 TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
@@ -42,7 +42,7 @@ class Places:
     def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
         """The places of a model, where others have `occupied` some folders: folder -> the model that has it.
 
-        A model that is there under another rule goes beside itself, under its name and the rule's.
+        A model that exists under another rule gets a second folder, named after the model and the rule.
         """
         taken = occupied or {}
         name = dissection.model
@@ -94,7 +94,7 @@ class Places:
         return f"{self.home}/concepts/{self.concepts[concept]}.html"
 
     def original(self, sample: int) -> str:
-        """One image without edit, beside those with ablated or inserted units."""
+        """One image without edit, next to those with ablated or inserted units."""
         return f"{self.home}/concepts/img/{sample}.webp"
 
     def changed(self, concept: str, at: int, kind: str, suffix: str = "webp") -> str:
@@ -127,7 +127,7 @@ class Places:
 
     @property
     def card(self) -> str:
-        """The image that other sites show beside a link to this model."""
+        """The preview picture of this model on other sites."""
         return f"{self.home}/{CARD}"
 
     def blind(self, name: str) -> str:

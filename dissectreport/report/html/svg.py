@@ -41,7 +41,7 @@ def rect(x: float, y: float, width: float, height: float, class_: str, **more: o
 
 
 def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
-    """A line through points; broken where a coordinate is no number."""
+    """A line through points; broken where a coordinate is NaN."""
     words, pen = [], "M"
     for x, y in points:
         if math.isnan(x) or math.isnan(y):

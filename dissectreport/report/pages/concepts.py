@@ -12,7 +12,7 @@ import pandas as pd
 from dissectreport.report.common.model import Site, interpretable_labels, rows_of, view_of
 from dissectreport.report.common.plotly_figures import Figure, Grid, concept_heatmap
 from dissectreport.report.common.wording import Wording
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement
 
@@ -32,7 +32,7 @@ class GridCell:
 class GridRow:
     """A concept over the layers."""
 
-    concept: Concept
+    concept: NamedConcept
     cells: tuple[GridCell, ...]
     total: int
     strongest: Link | None
@@ -70,7 +70,7 @@ def _labels_by_layer(site: Site) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: Concept) -> GridRow:
+def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: NamedConcept) -> GridRow:
     largest = int(labels.groupby(["concept", "layer"]).size().max()) if len(labels) else 1
     units = labels[labels["concept"] == concept.name]
     cells = []
@@ -100,11 +100,11 @@ def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | No
     return link, frame.to(site.places.strip(layer, row.unit))
 
 
-def _concepts_by_units(site: Site, labels: pd.DataFrame) -> list[Concept]:
+def _concepts_by_units(site: Site, labels: pd.DataFrame) -> list[NamedConcept]:
     """Concepts that occur, by category and then by falling number of units."""
     total = labels["concept"].value_counts()
     order = {category: i for i, category in enumerate(site.categories)}
-    concepts = [Concept.of(row) for row in rows_of(site.dissection.concepts)]
+    concepts = [NamedConcept.of(row) for row in rows_of(site.dissection.concepts)]
     return sorted(concepts, key=lambda c: (order.get(c.category, 99), -int(total.get(c.name, 0)), c.name))
 
 
@@ -112,7 +112,7 @@ def _concepts_by_units(site: Site, labels: pd.DataFrame) -> list[Concept]:
 class ConceptRow:
     """A concept of the vocabulary that occurs."""
 
-    concept: Concept
+    concept: NamedConcept
     area: float
     area_low: float
     area_high: float
@@ -136,7 +136,7 @@ class ConceptsPage:
     frame: Frame
     model: str
     has_enough_images: bool
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     wording: Wording
     held_out: int
     grid: ConceptGrid
@@ -189,7 +189,7 @@ def _concept_row(
     """`units` are the rows of its labels, strongest first; `overall` is each layer's overall label by unit."""
     places, best = site.places, units[0] if units else None
     return ConceptRow(
-        concept=Concept.of(row),
+        concept=NamedConcept.of(row),
         area=float(row.area),
         area_low=float(row.area_low),
         area_high=float(row.area_high),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
     Site,
     above_chance,
     counts,
@@ -50,13 +50,13 @@ class LayerPage:
     units: int
     size: str
     wording: Wording
-    beside: str
-    """How many interpretable units also match better than chance, where the rule does not ask for it."""
+    above_chance_note: str
+    """How many interpretable units also match better than chance, where the rule does not require it."""
     held_out: int
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     chart: Markup
     bars: tuple[charts.BarGroup, ...]
-    by_category: tuple[tuple[str, str, Mapping[str, Count]], ...]
+    by_category: tuple[tuple[str, str, Mapping[str, InterpretableCount]], ...]
     """Category, its mark and the counts of the labels within it, by control."""
     cards: tuple[Card, ...]
     data: Mapping[str, Any]
@@ -76,7 +76,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     here = places.layer(layer.name)
     title = f"{layer.name} · {dissection.title}"
     frame = site.frame(here, title, f"The labels of the {layer.units} units of {layer.name}.", site.assets.units)
-    listed = [(places.layer(one.name), one.name) for one in dissection.layers]
+    listed = [(places.layer(other_layer.name), other_layer.name) for other_layer in dissection.layers]
     frame = neighbours(frame, listed, [name for _, name in listed].index(layer.name))
     home = Link(frame.to(places.page("index")), dissection.title)
     frame = replace(frame, crumbs=(home,), up=home, keys=("[", "]"))
@@ -92,7 +92,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         wording=site.wording,
-        beside=site.wording.also(len(layer.interpretable), above_chance(layer)),
+        above_chance_note=site.wording.also(len(layer.interpretable), above_chance(layer)),
         held_out=dissection.provenance.held_out,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
@@ -113,8 +113,8 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
 
 
 def _uninformative(cards: tuple[Card, ...]) -> tuple[Uninformative, ...]:
-    ordered = sorted(cards, key=lambda one: one.unit)
-    return tuple(Uninformative(one.unit, one.href, one.state) for one in ordered if one.state)
+    ordered = sorted(cards, key=lambda card: card.unit)
+    return tuple(Uninformative(card.unit, card.href, card.state) for card in ordered if card.state)
 
 
 def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
@@ -136,14 +136,14 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
     }
 
 
-def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
+def _all_labels(card: Card, others: list[Any]) -> list[list[Any]]:
     """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
     counted = {(str(r.concept), str(r.category)) for r in others}
-    own = [(one.concept.name, one.concept.category, one.agreement, one.threshold)] if one.concept.name else []
+    own = [(card.concept.name, card.concept.category, card.agreement, card.threshold)] if card.concept.name else []
     more = [
         (str(r.concept), str(r.category), Agreement.of(r), float(r.threshold))
         for r in others
-        if r.concept != one.concept.name
+        if r.concept != card.concept.name
     ]
     return [
         [concept, category, *_figures(agreement, threshold), int((concept, category) in counted)]
@@ -172,12 +172,14 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
     return tuple(groups)
 
 
-def _heading(by_control: Mapping[str, Count]) -> tuple[str, str]:
+def _heading(by_control: Mapping[str, InterpretableCount]) -> tuple[str, str]:
     """'31 units [29, 34]', and the controls: 'random directions 28 · untrained 3 · chance level 0'."""
     own = by_control["measured"]
     head = f"{plural(own.units, 'unit')} {interval(own.units_low, own.units_high, count)}"
     rest = (
-        f"{charts.CONTROL_WORDS[name]} {count(one.units)}" for name, one in by_control.items() if name != "measured"
+        f"{charts.CONTROL_WORDS[name]} {count(counted.units)}"
+        for name, counted in by_control.items()
+        if name != "measured"
     )
     return head, " · ".join(rest)
 

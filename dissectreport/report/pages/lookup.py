@@ -12,7 +12,7 @@ from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.unit_cards import strip_size
 from dissectreport.report.html.category_marks import mark_of
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 
 
@@ -22,7 +22,7 @@ class ActiveUnit:
 
     unit: int
     href: str
-    concept: Concept
+    concept: NamedConcept
     where: str
 
 
@@ -96,7 +96,7 @@ def _strongest(site: Site, frame: Frame, layer: Layer, sample: int, most: int = 
         ActiveUnit(
             unit=int(u),
             href=frame.to(site.places.unit(layer.name, int(u))),
-            concept=Concept(str(table.at[u, "concept"]), str(table.at[u, "category"])),
+            concept=NamedConcept(str(table.at[u, "concept"]), str(table.at[u, "category"])),
             where=_where(maps[u]),
         )
         for u in order

@@ -1,4 +1,4 @@
-"""The first page of a model: its layers beside the controls, and where its concepts are."""
+"""The first page of a model: its layers with their controls, and the layers of its concepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
 from dissectreport.report.common.model import (
-    Count,
+    InterpretableCount,
     Site,
     above_chance,
     counts,
@@ -26,7 +26,7 @@ from dissectreport.report.common.model import (
 )
 from dissectreport.report.common.wording import Wording, against_directions, below_position
 from dissectreport.report.html.charts import Point, Series, over_layers
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
@@ -35,16 +35,16 @@ from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
 
 @dataclass(frozen=True)
 class Within:
-    """A layer's units by their label within one category, beside the controls."""
+    """A layer's units by their label within one category, with the controls."""
 
     category: str
     mark: str
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     css: Mapping[str, str]
     """Positions of bar, interval and random directions, as a percentage of the layer."""
 
     @classmethod
-    def of(cls, category: str, mark: str, by_control: Mapping[str, Count]) -> Within:
+    def of(cls, category: str, mark: str, by_control: Mapping[str, InterpretableCount]) -> Within:
         """From the counts by control."""
         own = by_control["measured"].as_share()
         positions = {"units": own.value, "low": own.low, "span": own.high - own.low}
@@ -55,18 +55,18 @@ class Within:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class OverviewLayer:
     """A layer on the overview."""
 
     name: str
     href: str
     units: int
     size: str
-    counts: Mapping[str, Count]
+    counts: Mapping[str, InterpretableCount]
     within: tuple[Within, ...]
     strip: str
     unit: int
-    concept: Concept
+    concept: NamedConcept
     unit_href: str
     agreement: Agreement | None
 
@@ -81,12 +81,12 @@ class OverviewPage:
     units: int
     concepts: int
     has_enough_images: bool
-    """Whether there were images enough to tell which units are interpretable."""
+    """Whether there were enough images to test which units are interpretable."""
     wording: Wording
-    beside: str
-    """How many interpretable units also match better than chance, where the rule does not ask for it."""
+    above_chance_note: str
+    """How many interpretable units also match better than chance, where the rule does not require it."""
     held_out: int
-    leading: LayerRow
+    leading: OverviewLayer
     within: int
     """Different concepts when every unit counts by its label in each category."""
     random_directions: float | None
@@ -99,10 +99,10 @@ class OverviewPage:
     band_size: int
     reads: bool
     """Whether the images are read, not generated."""
-    rows: tuple[LayerRow, ...]
+    rows: tuple[OverviewLayer, ...]
     chart_units: Markup
     chart_concepts: Markup
-    highlights: tuple[LayerRow, ...]
+    highlights: tuple[OverviewLayer, ...]
     lookup: str
     grid: ConceptGrid
     causes: Teaser | None
@@ -129,7 +129,7 @@ def overview_page(site: Site) -> OverviewPage:
         concepts=int(named.nunique()),
         has_enough_images=dissection.has_enough_images,
         wording=site.wording,
-        beside=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
+        above_chance_note=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
         held_out=dissection.provenance.held_out,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
         within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
@@ -153,30 +153,56 @@ def overview_page(site: Site) -> OverviewPage:
 
 def _rotated(layers: Sequence[Layer]) -> float | None:
     """Interpretable directions of all layers, if every layer was rotated."""
-    random_directions = [one["random_directions"].units for one in map(counts, layers) if "random_directions" in one]
+    random_directions = [
+        by_control["random_directions"].units for by_control in map(counts, layers) if "random_directions" in by_control
+    ]
     return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
 def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
-    pairs = [(one["measured"], one["random_directions"]) for one in map(counts, layers) if "random_directions" in one]
-    if len(pairs) < len(layers) or not all(one.known and other.known for one, other in pairs):
+    pairs = [
+        (units_count["measured"], units_count["random_directions"])
+        for units_count in map(counts, layers)
+        if "random_directions" in units_count
+    ]
+    if len(pairs) < len(layers) or not all(
+        units_count.known and directions_count.known for units_count, directions_count in pairs
+    ):
         return "", ""
     units, random_directions, of = (
-        sum(values) for values in zip(*((one.units, other.units, one.of) for one, other in pairs), strict=True)
+        sum(values)
+        for values in zip(
+            *((units_count.units, directions_count.units, units_count.of) for units_count, directions_count in pairs),
+            strict=True,
+        )
     )
     return against_directions(units, random_directions, of, *_difference(layers, units - random_directions, pairs))
 
 
-def _difference(layers: Sequence[Layer], value: float, pairs: Sequence[tuple[Count, Count]]) -> tuple[float, float]:
+def _difference(
+    layers: Sequence[Layer], value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
+) -> tuple[float, float]:
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({"measured", "random_directions"} <= set(layer.resampled) for layer in layers):
         spread = sum(layer.resampled["measured"] - layer.resampled["random_directions"] for layer in layers)
-        # Resampling costs units and directions differently; what it costs on average is no part of the uncertainty.
+        # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.
         low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
         return min(math.floor(low), value), max(math.ceil(high), value)
-    down = math.hypot(*(v for one, other in pairs for v in (one.units - one.units_low, other.units_high - other.units)))
-    up = math.hypot(*(v for one, other in pairs for v in (one.units_high - one.units, other.units - other.units_low)))
+    down = math.hypot(
+        *(
+            v
+            for units_count, directions_count in pairs
+            for v in (units_count.units - units_count.units_low, directions_count.units_high - directions_count.units)
+        )
+    )
+    up = math.hypot(
+        *(
+            v
+            for units_count, directions_count in pairs
+            for v in (units_count.units_high - units_count.units, directions_count.units - directions_count.units_low)
+        )
+    )
     return math.floor(value - down), math.ceil(value + up)
 
 
@@ -191,9 +217,9 @@ def band_size(dissection: Dissection) -> int:
     return min(HEAD, len(dissection.pictures.numbers))
 
 
-def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> LayerRow:
+def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> OverviewLayer:
     best = row if row is not None else next(iter(rows_of(leading_units(layer))))
-    return LayerRow(
+    return OverviewLayer(
         name=layer.name,
         href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
@@ -202,13 +228,13 @@ def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> Layer
         within=tuple(Within.of(*row) for row in counts_by_category(site, layer)),
         strip=frame.to(site.places.strip(layer.name, int(best.unit))),
         unit=int(best.unit),
-        concept=Concept.of(best),
+        concept=NamedConcept.of(best),
         unit_href=frame.to(site.places.unit(layer.name, int(best.unit))),
         agreement=Agreement.of(best) if not math.isnan(best.iou) else None,
     )
 
 
-def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[LayerRow, ...]:
+def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer, ...]:
     """The strongest unit of each concept, the categories in turn."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
@@ -222,15 +248,15 @@ def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[LayerRow, ...]
 
 def _layer_chart(dissection: Dissection, units: bool) -> Markup:
     per_layer = [counts(layer) for layer in dissection.layers]
-    controls = list(dict.fromkeys(c for one in per_layer for c in one))
+    controls = list(dict.fromkeys(c for by_control in per_layer for c in by_control))
     gap = Point(math.nan, math.nan, math.nan)
 
-    def point(one: dict[str, Count], control: str) -> Point:
-        if control not in one:
+    def point(by_control: dict[str, InterpretableCount], control: str) -> Point:
+        if control not in by_control:
             return gap
-        return one[control].as_share() if units else one[control].as_concepts()
+        return by_control[control].as_share() if units else by_control[control].as_concepts()
 
-    series = [Series(c, tuple(point(one, c) for one in per_layer)) for c in controls]
+    series = [Series(c, tuple(point(by_control, c) for by_control in per_layer)) for c in controls]
     what = "Share of interpretable units" if units else "Number of different labels"
     return over_layers(
         "chart-units" if units else "chart-concepts",

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.report.common.model import Site, interpretable_labels, rows_of, view_of
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import ratio
 from dissectreport.report.pages.real_images_chart import RatioRow, ratios
@@ -24,7 +24,7 @@ LEAST, MOST = 24, 12
 class RealRow:
     """A concept in real and in generated images."""
 
-    concept: Concept
+    concept: NamedConcept
     real: Point
     generated: Point
     difference: Point
@@ -128,7 +128,7 @@ def _rows(site: Site, frame: Frame, reality: Reality) -> tuple[RealRow, ...]:
     places = site.places
     return tuple(
         RealRow(
-            concept=Concept.of(row),
+            concept=NamedConcept.of(row),
             **{name: _point(row, name) for name in ("real", "generated", "difference", "ratio")},
             in_real=float(row.in_real),
             in_generated=float(row.in_generated),

@@ -11,14 +11,14 @@ import numpy as np
 
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.common.model import Pairs, Site, cards, core, rows_of
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import leading_labels, tile_width
 from dissectreport.report.html.numbers import count
 
 
 @dataclass(frozen=True)
-class Shade:
+class ConceptShare:
     """A concept's colour in an overlay, with the share of the image that it covers."""
 
     concept: str
@@ -35,7 +35,7 @@ class Seen:
     certainty: str
     """'' where the segmenter has no confidence to show."""
     mean: float
-    shades: tuple[Shade, ...]
+    shades: tuple[ConceptShare, ...]
     alt: str
 
 
@@ -59,7 +59,7 @@ class TrustGroup:
 class Accuracy:
     """How well the segmenter segments a concept where the ground truth is known."""
 
-    concept: Concept
+    concept: NamedConcept
     iou: float
     area: float
 
@@ -171,14 +171,16 @@ def _accuracy(dissection: Dissection) -> tuple[Accuracy, ...]:
     known = dissection.concepts[dissection.concepts["segmenter_iou"].notna()].sort_values(
         "segmenter_iou", kind="stable"
     )
-    return tuple(Accuracy(Concept.of(row), float(row.segmenter_iou), float(row.area)) for row in rows_of(known))
+    return tuple(Accuracy(NamedConcept.of(row), float(row.segmenter_iou), float(row.area)) for row in rows_of(known))
 
 
-def _shades(dissection: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> tuple[Shade, ...]:
+def _shades(
+    dissection: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]
+) -> tuple[ConceptShare, ...]:
     number, pixels = np.unique(leading_labels(labels), return_counts=True)
     order = [i for i in np.argsort(-pixels, kind="stable") if number[i] > 0][:8]
     names = dissection.vocabulary["concept"]
     return tuple(
-        Shade(str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum()))
+        ConceptShare(str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum()))
         for i in order
     )

@@ -20,7 +20,7 @@ from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
 from dissectreport.report.html import charts
-from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, percent
 
@@ -49,7 +49,7 @@ class ExampleGroup:
 class PairRow:
     """A concept, and the unit's IoU with it."""
 
-    concept: Concept
+    concept: NamedConcept
     agreement: Agreement
     on_fraction: float
     tested: bool
@@ -88,7 +88,7 @@ class UnitPage:
     chart_curve: Markup
     curve: Mapping[str, Any] | None
     curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
-    curve_concepts: tuple[Concept, ...]
+    curve_concepts: tuple[NamedConcept, ...]
     curve_banded: bool
     """Whether the IoU of the curve has an interval at every threshold; without one it is not printed."""
     numbers: str
@@ -146,7 +146,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     dissection, places, row = site.dissection, site.places, rows.table[unit]
     name = f"{layer.name} unit {unit}"
     frame = _frame(site, layer, unit, f"{row.concept or 'no label'} · {name} · {dissection.title}")
-    one = card(site, frame, layer, row)
+    unit_card = card(site, frame, layer, row)
     pairs = tuple(_pair(r) for r in rows.pairs.get(unit, []))
     traces = _traces(layer, unit, dissection.vocabulary)
     companions = _companions(site, frame, layer, rows, unit)
@@ -154,29 +154,29 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         frame=frame,
         model=dissection.title,
         layer=layer.name,
-        card=one,
+        card=unit_card,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
+        verdict=_verdict(site.wording, unit_card, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
         held_out=dissection.provenance.held_out,
         samples=dissection.provenance.samples,
-        groups=_examples(site, frame, layer, one),
+        groups=_examples(site, frame, layer, unit_card),
         veil=frame.to(places.veil(layer.name, unit)),
         veil_width=f"{100 * len(layer.examples.kind)}%",
         pairs=pairs,
         labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
-        chart_ranking=_ranking_chart(name, one, pairs, site.wording.order),
-        chart_histogram=_histogram_chart(name, layer, unit, row, one),
-        chart_curve=_curve_chart(name, layer, unit, traces, one) if traces else Markup(""),
-        curve=_curve_data(site, layer, unit, one) if traces else None,
+        chart_ranking=_ranking_chart(name, unit_card, pairs, site.wording.order),
+        chart_histogram=_histogram_chart(name, layer, unit, row, unit_card),
+        chart_curve=_curve_chart(name, layer, unit, traces, unit_card) if traces else Markup(""),
+        curve=_curve_data(site, layer, unit, unit_card) if traces else None,
         curve_rows=_curve_rows(layer, unit) if traces else (),
         curve_concepts=tuple(concept for concept, _ in traces),
         curve_banded=layer.curves.low is not None,
         numbers=frame.to(places.data("histogram", "csv", layer.name)),
         companions=tuple(c for c in companions if not c.correlation < 0),
         opposites=tuple(c for c in companions if c.correlation < 0),
-        citation=f"{name} ({one.concept.label}), {frame.foot}",
+        citation=f"{name} ({unit_card.concept.label}), {frame.foot}",
         causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
         artifact=unit_artifact(site, frame, layer, unit),
         per_strip=strip_size(layer),
@@ -201,31 +201,32 @@ def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: i
     )
 
 
-def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
-    if one.interpretable:
-        return words.with_label(one.concept.name, beats_chance)
-    if one.agreement.known:
-        return f"The best match is {one.concept.name}, but the rule does not call this unit interpretable"
+def _verdict(words: Wording, unit_card: Card, beats_chance: bool) -> str:
+    if unit_card.interpretable:
+        return words.with_label(unit_card.concept.name, beats_chance)
+    if unit_card.agreement.known:
+        return f"The best match is {unit_card.concept.name}, but the rule does not call this unit interpretable"
     return words.nothing
 
 
 def _pair(row: Any) -> PairRow:
     on_fraction = float(getattr(row, "on_fraction", math.nan))
-    return PairRow(Concept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
+    return PairRow(NamedConcept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
 
 
-def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
+def _examples(site: Site, frame: Frame, layer: Layer, unit_card: Card) -> tuple[ExampleGroup, ...]:
     shown = layer.examples
+    name, label = f"{layer.name} unit {unit_card.unit}", unit_card.concept.label
     groups = []
     for kind in dict.fromkeys(shown.kind.tolist()):
         columns = [i for i, k in enumerate(shown.kind.tolist()) if k == kind]
         examples = tuple(
             Example(
-                sample=int(shown.samples[one.unit, i]),
-                picture=frame.to(site.places.picture(int(shown.samples[one.unit, i]))),
+                sample=int(shown.samples[unit_card.unit, i]),
+                picture=frame.to(site.places.picture(int(shown.samples[unit_card.unit, i]))),
                 left=f"-{100 * i}%",
-                peak=float(shown.peaks[one.unit, i]),
-                alt=f"{layer.name} unit {one.unit}, {kind} image {n + 1} of {len(columns)}: {one.concept.label}",
+                peak=float(shown.peaks[unit_card.unit, i]),
+                alt=f"{name}, {kind} image {n + 1} of {len(columns)}: {label}",
             )
             for n, i in enumerate(columns)
         )
@@ -233,7 +234,7 @@ def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[Exampl
     return tuple(groups)
 
 
-def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
+def _ranking_chart(name: str, unit_card: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
     shown = [
         charts.Ranked(
             p.concept.name,
@@ -242,7 +243,7 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
             p.agreement.low,
             p.agreement.high,
             p.agreement.chance_level,
-            p.concept == one.concept,
+            p.concept == unit_card.concept,
             p.tested,
         )
         for p in pairs
@@ -255,7 +256,7 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
     )
 
 
-def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) -> Markup:
+def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, unit_card: Card) -> Markup:
     return charts.histogram(
         "chart-histogram",
         f"Activations of {name}",
@@ -263,14 +264,14 @@ def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) ->
         layer.histogram[unit],
         layer.edges[unit],
         float(row.threshold),
-        one.concept.mark,
+        unit_card.concept.mark,
     )
 
 
-def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Concept, charts.Trace]]:
+def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[NamedConcept, charts.Trace]]:
     """IoU and chance level by threshold, for each concept of the unit's curve."""
     curves, known = layer.curves, rows_of(vocabulary)
-    concepts = [(i, Concept.of(known[c])) for i, c in enumerate(curves.concepts[unit].tolist()) if c > 0]
+    concepts = [(i, NamedConcept.of(known[c])) for i, c in enumerate(curves.concepts[unit].tolist()) if c > 0]
     return [
         (
             concept,
@@ -286,7 +287,9 @@ def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Con
     ]
 
 
-def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept, charts.Trace]], one: Card) -> Markup:
+def _curve_chart(
+    name: str, layer: Layer, unit: int, traces: list[tuple[NamedConcept, charts.Trace]], unit_card: Card
+) -> Markup:
     return charts.curve(
         "chart-curve",
         f"IoU of {name} at every threshold",
@@ -294,7 +297,7 @@ def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept,
         " chance level. The vertical line is the unit's own threshold.",
         layer.curves.on_fractions[unit].tolist(),
         [trace for _, trace in traces],
-        one.on_fraction,
+        unit_card.on_fraction,
         *(band.tolist() for band in _band(layer, unit)),
     )
 
@@ -317,14 +320,14 @@ def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, flo
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
-def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
+def _curve_data(site: Site, layer: Layer, unit: int, unit_card: Card) -> Mapping[str, Any]:
     """What the slider needs: the curve, and small maps of all images shown to draw their masks anew."""
     curves = layer.curves
     on_fractions = curves.on_fractions[unit].tolist()
     scale = charts.tail_scale(on_fractions)
     own = (
-        int(np.abs(np.log(np.maximum(on_fractions, 1e-9)) - math.log(max(one.on_fraction, 1e-9))).argmin())
-        if one.on_fraction > 0
+        int(np.abs(np.log(np.maximum(on_fractions, 1e-9)) - math.log(max(unit_card.on_fraction, 1e-9))).argmin())
+        if unit_card.on_fraction > 0
         else 0
     )
     kinds = layer.examples.kind.tolist()

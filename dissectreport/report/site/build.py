@@ -11,7 +11,7 @@ from pathlib import Path
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, Drawing, with_detail
+from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, with_detail
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.frame import Assets
@@ -29,17 +29,17 @@ def write_site(
     out: Path,
     progress: Progress | None = None,
     limit: int = SITE_LIMIT,
-    drawing: Drawing = PLAIN,
+    settings: SiteSettings = PLAIN,
     spread: Spread = in_turn,
 ) -> Written:
-    """Write the pages of `dissection` into the site at `out`, beside the models that are already there.
+    """Write the pages of `dissection` into the site at `out`, in addition to the models that are already there.
 
-    Nothing is written if the model's files would take more than `limit` megabytes; 0 is no limit.
+    Nothing is written if the model's files would take more than `limit` megabytes; 0 means no limit.
     """
     assets, _ = load_assets()
-    drawing = replace(drawing, base_url=address_of_site(read_summaries(out), drawing.base_url))
-    site, files, left_out = _within(dissection, out, assets, progress, limit, drawing, spread)
-    return replace(write_home(out, site.places.home, files, drawing.base_url), left_out=left_out)
+    settings = replace(settings, base_url=address_of_site(read_summaries(out), settings.base_url))
+    site, files, left_out = _within(dissection, out, assets, progress, limit, settings, spread)
+    return replace(write_home(out, site.places.home, files, settings.base_url), left_out=left_out)
 
 
 def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
@@ -64,24 +64,24 @@ def _within(
     assets: Assets,
     progress: Progress | None,
     limit: int,
-    drawing: Drawing,
+    settings: SiteSettings,
     spread: Spread,
 ) -> tuple[Site, Files, tuple[str, ...]]:
     """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
     occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
     notes: list[str] = []
     size = 0
-    for detail in drawing.steps:
+    for detail in settings.steps:
         shown = with_detail(dissection, detail)
         places = Places.of(shown, occupied, detail.unit_pages)
-        site = Site(shown, places, assets, replace(drawing, detail=detail))
+        site = Site(shown, places, assets, replace(settings, detail=detail))
         files = gather(site, progress, spread)
         size = sum(map(len, files.values()))
-        if detail != drawing.detail:
+        if detail != settings.detail:
             notes.append(f"left out {detail.left_out}: {size / 1e6:,.1f} MB")
         if not limit or size <= limit * 10**6:
             return site, files, tuple(notes)
-    raise _too_large(dissection.model, size, limit, drawing.fit)
+    raise _too_large(dissection.model, size, limit, settings.fit)
 
 
 def _too_large(model: str, size: int, limit: int, fit: bool) -> OutputError:

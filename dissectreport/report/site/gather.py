@@ -33,16 +33,16 @@ def gather(site: Site, progress: Progress | None = None, spread: Spread = in_tur
     """Every file of one model, by its address from the top of the site; nothing is written."""
     parts = parts_of(site)
     total = sum(part.units for part in parts)
-    made: dict[int, Files] = {}
+    by_part: dict[int, Files] = {}
     done = 0
     for number, files in spread(partial(_files_of_part, site), range(len(parts))):
-        made[number] = files
+        by_part[number] = files
         done += parts[number].units
         if progress is not None and parts[number].units:
             progress(done, total)
     ordered: Files = {}
     for number in range(len(parts)):
-        ordered |= made[number]
+        ordered |= by_part[number]
     # Other models count this one as there once its summary is: it comes last.
     return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(summary(site)))}
 

@@ -45,7 +45,7 @@ def model_files(site: Site) -> Files:
         files |= _artifact_pages(site, dissection.artifacts)
     if dissection.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, dissection.reality))
-    if site.drawing.base_url:
+    if site.settings.base_url:
         files[places.card] = card(site)
     files[places.data("provenance", "json")] = as_json_file(asdict(dissection.provenance))
     return files | {places.data(COMPARE, "json"): profile_file(site)}
@@ -69,8 +69,8 @@ def _causal_pages(site: Site, interventions: Interventions) -> Files:
     """The overview of causal effects, and a page for each concept."""
     every = studied(interventions)
     pages = {
-        site.places.concept(one.concept.name): render("cause.html", cause_page(site, interventions, every, i))
-        for i, one in enumerate(every)
+        site.places.concept(concept.concept.name): render("cause.html", cause_page(site, interventions, every, i))
+        for i, concept in enumerate(every)
     }
     return {site.places.page("causes"): render("causes.html", causes_page(site, interventions, every)), **pages}
 
@@ -78,7 +78,7 @@ def _causal_pages(site: Site, interventions: Interventions) -> Files:
 def _artifact_pages(site: Site, artifacts: Artifacts) -> Files:
     """The page of artifact units, the blind preference, and the edits as files."""
     page = {site.places.page("artifacts"): render("artifacts.html", artifacts_page(site, artifacts))}
-    edits = {address: as_json_file(one) for address, one in edits_files(site).items()}
+    edits = {address: as_json_file(unit_edits) for address, unit_edits in edits_files(site).items()}
     return page | preference_files(site, pairs_of(artifacts)) | edits
 
 
@@ -116,6 +116,6 @@ def unit_files(site: Site, number: int, first: int, end: int) -> Files:
     files: Files = {}
     for unit in range(first, end):
         files |= unit_pictures(site, layer, unit, float(rows.table[unit].threshold))
-        if site.drawing.detail.unit_pages:
+        if site.settings.detail.unit_pages:
             files[site.places.unit(layer.name, unit)] = render("unit.html", unit_page(site, layer, rows, unit))
     return files

@@ -15,7 +15,7 @@ from dissectreport.report.pages.overview import band_size
 def model_pictures(site: Site) -> Files:
     """Every picture of a model but the strips and masks of its units."""
     dissection, places = site.dissection, site.places
-    quality = site.drawing.detail.picture_quality
+    quality = site.settings.detail.picture_quality
     files = {
         places.picture(int(number)): images.webp(pixels, quality)
         for number, pixels in zip(dissection.pictures.numbers, dissection.pictures.pixels, strict=True)
@@ -41,7 +41,7 @@ def _segmentations(site: Site, number: int, trust: Trust, colours: images.Bytes)
 
 def unit_pictures(site: Site, layer: Layer, unit: int, threshold: float) -> Files:
     """A unit's strip, and the masks over all of its examples where the unit has a page."""
-    examples, detail = layer.examples, site.drawing.detail
+    examples, detail = layer.examples, site.settings.detail
     veils = images.veil(examples.maps[unit], threshold, site.edge, site.tile)
     top = [i for i, kind in enumerate(examples.kind.tolist()) if kind == "top"][: strip_size(layer)]
     pictures = [images.tiles(site.dissection.pictures.of(int(examples.samples[unit, i]))) for i in top]

@@ -18,14 +18,14 @@ from dissectreport.report.site.writing import read_ledger, remove_ours, write_if
 
 def shared_pages(out: Path, summaries: list[Summary], compared: SiteModels, assets: Assets, base_url: str) -> Files:
     """The files at the top of the site, of all models together."""
-    card_of_site = first_card(out, [one.home for one in summaries])
+    card_of_site = first_card(out, [summary.home for summary in summaries])
     index = index_page(summaries, assets, base_url, card_of_site)
     kept = comparison.kept(out)
     comparing = compare_page(summaries, compared, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
     top[COMPARING] = render("compare.html", comparing)
     if base_url:
-        pages = [f"{one.home}/{name}" for one in summaries for name in read_ledger(out / one.home)]
+        pages = [f"{summary.home}/{name}" for summary in summaries for name in read_ledger(out / summary.home)]
         top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *kept, *pages]))
     return top
 

@@ -16,26 +16,28 @@ def read_summaries(out: Path) -> list[Summary]:
     for path in sorted(out.glob("*/summary.json")):
         try:
             facts = json.loads(path.read_text("utf-8"))
-            one = Summary(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
+            summary = Summary(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
         except (OSError, ValueError, TypeError, KeyError):
             continue
-        if one.home == path.parent.name:
-            summaries.append(one)
-    return sorted(summaries, key=lambda one: one.model)
+        if summary.home == path.parent.name:
+            summaries.append(summary)
+    return sorted(summaries, key=lambda summary: summary.model)
 
 
 def occupied_by_others(out: Path, model: str, rule: str) -> dict[str, str]:
     """Folders that other models, and this one under other rules, have in this site: folder -> model."""
-    return {one.home: one.model for one in read_summaries(out) if (one.model, one.rule) != (model, rule)}
+    return {
+        summary.home: summary.model for summary in read_summaries(out) if (summary.model, summary.rule) != (model, rule)
+    }
 
 
 def address_of_site(summaries: Sequence[Summary], given: str = "") -> str:
-    """The address under which a site of some models is published: the one given, or that they were drawn with."""
+    """The address under which a site is published: the given one, or the one in its models' summaries."""
     if given:
         return "" if given == NOWHERE else given
-    return next((one.base_url for one in summaries if one.base_url), "")
+    return next((summary.base_url for summary in summaries if summary.base_url), "")
 
 
 def assets_of(summaries: Sequence[Summary]) -> set[str]:
     """The style, scripts and fonts that the pages of some models use, by their addresses."""
-    return {name for one in summaries for name in one.assets if name.startswith("assets/")}
+    return {name for summary in summaries for name in summary.assets if name.startswith("assets/")}
