@@ -94,13 +94,13 @@ def read(store: Store, kind: type[V], name: str = "") -> V:
 
 def devices(store: Store, wanted: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
     """The devices on which the shards were measured; more than one is refused unless it was asked for."""
-    found = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in wanted})
-    if len(found) > 1 and not mixed:
+    names = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in wanted})
+    if len(names) > 1 and not mixed:
         raise CacheError(
-            f"{store.folder} holds shards of different devices ({', '.join(found)}), which differ in the last bits; "
+            f"{store.folder} holds shards of different devices ({', '.join(names)}), which differ in the last bits; "
             "merge them with --mixed-devices, or measure again with --device and another --cache"
         )
-    return tuple(found)
+    return tuple(names)
 
 
 @dataclass(frozen=True)

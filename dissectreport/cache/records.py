@@ -91,11 +91,11 @@ class Record:
     @property
     def words(self) -> str:
         """The run, for people who choose among several."""
-        asked = self.settings
-        bare = "" if asked["controls"] else ", no controls"
+        settings = self.settings
+        bare = "" if settings["controls"] else ", no controls"
         return (
-            f"{self.samples:,} samples of {', '.join(asked['layers'])}"
-            f" (seed {asked['seed']}, segmenter {asked['segmenter']}, grid {asked['grid']}{bare})"
+            f"{self.samples:,} samples of {', '.join(settings['layers'])}"
+            f" (seed {settings['seed']}, segmenter {settings['segmenter']}, grid {settings['grid']}{bare})"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -117,24 +117,24 @@ class Record:
 
     def save(self, cache: Path) -> None:
         """Remember this run as the newest of its model and rule."""
-        others = {path: one for path, one in _readable(cache).items() if one.identifies == self.identifies}
-        same = {path: one for path, one in others.items() if one.settings == self.settings}
-        newest = max((one.run for one in others.values()), default=0)
-        run = max((one.run for one in same.values()), default=0)
+        others = {path: record for path, record in _readable(cache).items() if record.identifies == self.identifies}
+        same = {path: record for path, record in others.items() if record.settings == self.settings}
+        newest = max((record.run for record in others.values()), default=0)
+        run = max((record.run for record in same.values()), default=0)
         # What an earlier run with the same settings measured stays this model's to clear.
-        folders = {*self.folders, *(name for one in same.values() for name in one.folders)}
-        kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
+        folders = {*self.folders, *(name for record in same.values() for name in record.folders)}
+        saved = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
         # Those of an earlier run of the same plan hold until new ones are made.
-        before = [one for one in same.values() if one.plan == self.plan]
-        if kept.interventions is None:
-            earlier = (one.interventions for one in before if one.interventions is not None)
-            kept = replace(kept, interventions=next(earlier, None))
-        if kept.artifacts is None:
+        before = [record for record in same.values() if record.plan == self.plan]
+        if saved.interventions is None:
+            earlier = (record.interventions for record in before if record.interventions is not None)
+            saved = replace(saved, interventions=next(earlier, None))
+        if saved.artifacts is None:
             # Not beside other real images than those that the pages show.
-            alike = (one.artifacts for one in before if one.artifacts and one.reference == kept.reference)
-            kept = replace(kept, artifacts=next(alike, None))
+            alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
+            saved = replace(saved, artifacts=next(alike, None))
         path = place(cache, self)
-        write(path, json.dumps({"version": VERSION, "format": FORMAT, **kept.to_json()}, indent=1).encode())
+        write(path, json.dumps({"version": VERSION, "format": FORMAT, **saved.to_json()}, indent=1).encode())
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
 
@@ -150,16 +150,16 @@ class Wanted:
     grid: int = 0
 
     @property
-    def asked(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         """The settings that are not left open."""
-        given = {**vars(self), "layers": list(self.layers)}
-        return {name: value for name, value in given.items() if value or (name == "seed" and value is not None)}
+        values = {**vars(self), "layers": list(self.layers)}
+        return {name: value for name, value in values.items() if value or (name == "seed" and value is not None)}
 
     def fits(self, record: Record) -> bool:
         """Whether a run has all the settings that are not left open; the order of layers does not matter."""
-        found = {**record.settings, "layers": sorted(record.settings["layers"])}
-        asked = {name: sorted(value) if name == "layers" else value for name, value in self.asked.items()}
-        return all(found[name] == value for name, value in asked.items())
+        measured = {**record.settings, "layers": sorted(record.settings["layers"])}
+        settings = {name: sorted(value) if name == "layers" else value for name, value in self.settings.items()}
+        return all(measured[name] == value for name, value in settings.items())
 
 
 ANY = Wanted()
@@ -179,7 +179,9 @@ def called(cache: Path, name: str, source: str) -> str:
         return name
     others = {record.model for record in every(cache) if record.source != source}
     folder, digits = Path(source).parent.name, fingerprint({"source": source})[:6]
-    return next(each for each in (name, f"{name} ({folder})", f"{name} ({digits})") if each not in others)
+    return next(
+        candidate for candidate in (name, f"{name} ({folder})", f"{name} ({digits})") if candidate not in others
+    )
 
 
 def is_of(record: Record, model: str) -> bool:
@@ -204,18 +206,17 @@ def runs(cache: Path, model: str, rule: str) -> list[Record]:
 
 def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
     """The newest run of a model that is wanted; UnknownName says what was measured, CacheError what is wrong."""
-    found = runs(cache, model, rule)
-    if not found:
+    candidates = runs(cache, model, rule)
+    if not candidates:
         for path in _paths(cache, model, rule):
             _read(path)  # says what is wrong with it
         measured = sorted({record.model for record in every(cache) if record.rule == rule})
         raise UnknownName.of(f"measurement under rule {rule} of", model, measured)
-    fitting = [record for record in found if wanted.fits(record)]
+    fitting = [record for record in candidates if wanted.fits(record)]
     if not fitting:
-        asked = ", ".join(f"{k} {','.join(v) if isinstance(v, list) else v}" for k, v in wanted.asked.items())
-        raise UnknownName(
-            f"no run of {model} under rule {rule} with {asked}; there are {'; '.join(record.words for record in found)}"
-        )
+        settings = ", ".join(f"{k} {','.join(v) if isinstance(v, list) else v}" for k, v in wanted.settings.items())
+        others = "; ".join(record.words for record in candidates)
+        raise UnknownName(f"no run of {model} under rule {rule} with {settings}; there are {others}")
     return fitting[0]
 
 
@@ -237,11 +238,11 @@ def _read_all(cache: Path, model: str, rule: str) -> list[Record]:
 
 
 def _readable(cache: Path) -> dict[Path, Record]:
-    found = {}
+    records = {}
     for path in sorted((cache / "records").glob("*.json")):
         with suppress(CacheError):
-            found[path] = _read(path)
-    return found
+            records[path] = _read(path)
+    return records
 
 
 def every(cache: Path) -> Iterator[Record]:

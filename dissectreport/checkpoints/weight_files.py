@@ -147,7 +147,7 @@ def _zip(path: Path, remedy: str) -> object:
 
 def _entry(path: Path, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
-        return archive.read(next(each for each in archive.namelist() if each.rpartition("/")[2] == name))
+        return archive.read(next(entry for entry in archive.namelist() if entry.rpartition("/")[2] == name))
 
 
 def _pickle(path: Path, remedy: str) -> object:

@@ -62,9 +62,9 @@ def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGen
 
 def untrained(network: AnyGenerator, seed: int) -> AnyGenerator:
     """A network of the same kind and sizes with random weights."""
-    made = new(getattr(network, "kind", "progressive"), network.sizes)
-    made.initialise(seed)
-    return channels_last(made.eval())
+    control = new(getattr(network, "kind", "progressive"), network.sizes)
+    control.initialise(seed)
+    return channels_last(control.eval())
 
 
 def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:

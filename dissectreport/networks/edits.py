@@ -142,8 +142,8 @@ def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
         wrong = [unit for unit in edit.units if unit >= maps.shape[1]]
         if wrong:
             raise ModelError(f"unit {wrong[0]} is not in {layer!r}, whose units are 0 to {maps.shape[1] - 1}")
-        given = cast("Tensor", output)
-        return edit(given.reshape(maps.shape)).reshape(given.shape)
+        tensor = cast("Tensor", output)
+        return edit(tensor.reshape(maps.shape)).reshape(tensor.shape)
 
     handle = part.register_forward_hook(hook)
     try:

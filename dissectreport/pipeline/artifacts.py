@@ -98,11 +98,11 @@ class ArtifactPasses:
     def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, reporter: Reporter) -> None:
         self.job, self.request, self.budget, self.reporter = job, request, request.budget, reporter
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
-        given = job.reference
+        reference = job.reference
         self.key = ArtifactKey(
             generator=job.plan.generator,
             features=request.network.identity,
-            reference=given.identity if given is not None else f"drawn by {job.plan.generator}",
+            reference=reference.identity if reference is not None else f"drawn by {job.plan.generator}",
             layer=request.layer,
             seed=job.plan.seed,
             precision=job.options.precision,
@@ -164,8 +164,10 @@ class ArtifactPasses:
     # --- what is said ---
 
     def _reference_words(self) -> str:
-        given = self.job.reference
-        return f"the images of {given.name}" if given is not None else "images like those that it was trained on"
+        reference = self.job.reference
+        return (
+            f"the images of {reference.name}" if reference is not None else "images like those that it was trained on"
+        )
 
     def _report_few(self, scored: int, real: tuple[int, ...]) -> None:
         """Report what a person should know of the numbers of images."""
@@ -182,9 +184,9 @@ class ArtifactPasses:
         """Settle the precision; how far bfloat16 moves features, 0 where it is not used."""
         from dissectreport.worker.interventions import half_is_fast
 
-        asked = self.key.precision
-        is_fast = asked == "auto" and half_is_fast(self.job.source.device)
-        precision = choose_precision(asked, is_fast, lambda: self._drift() <= DRIFT)
+        requested = self.key.precision
+        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        precision = choose_precision(requested, is_fast, lambda: self._drift() <= DRIFT)
         self.key = replace(self.key, precision=precision)
         return self._drift() if precision == "bfloat16" else 0.0
 
@@ -203,11 +205,11 @@ class ArtifactPasses:
 
         No names for a generator's own images.
         """
-        given = self.job.reference
-        if given is None:
+        reference = self.job.reference
+        if reference is None:
             return [], 0
-        count = min(self.budget.real, len(given.files))
-        readable = given.validated([(0, count)])
+        count = min(self.budget.real, len(reference.files))
+        readable = reference.validated([(0, count)])
         if readable.undecodable:
             self.reporter.say(readable.undecodable_note())
         names = list(readable.order(0)[:count])

@@ -80,10 +80,10 @@ class DissectionPasses:
         measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
         untrained = self._count_untrained(control) if control is not None else {}
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
-        drawn = self._segment_real_images()
+        segmented = self._segment_real_images()
         real = self._count_real_images()
         layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
-        record = self._record(layers, pictures, drawn, real)
+        record = self._record(layers, pictures, segmented, real)
         record.save(job.options.cache)
         return record
 
@@ -191,16 +191,16 @@ class DissectionPasses:
 
     def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
         """For each reading the folders of its thresholds and of its counts, all samples counted."""
-        found = self._find_levels(source, plan, readings)
-        thresholds = {r: self._read_levels(store) for r, store in found.items()}
+        threshold_stores = self._find_levels(source, plan, readings)
+        thresholds = {r: self._read_levels(store) for r, store in threshold_stores.items()}
         stores = {r: self._counts_store(plan, r, thresholds[r]) for r in readings}
         task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
         self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
             # A published rule's controls are judged at thresholds of their own, which their counts bring along.
             if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
-                store.save(LEVELS, found[reading].load(LEVELS))
-        return {r: CountFolders(found[r].folder.name, stores[r].folder.name) for r in readings}
+                store.save(LEVELS, threshold_stores[reading].load(LEVELS))
+        return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
         """The same for the untrained generator."""
@@ -238,10 +238,10 @@ class DissectionPasses:
         peaks = {
             layer: self.runner.total(Store(self.runner.cache / name), wanted, Peaks) for layer, name in counts.items()
         }
-        by_layer = {layer: examples(found)[1] for layer, found in peaks.items()}
+        by_layer = {layer: examples(layer_peaks)[1] for layer, layer_peaks in peaks.items()}
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
-        samples = np.unique(np.concatenate([*(each.flatten() for each in by_layer.values()), *chosen]))
+        samples = np.unique(np.concatenate([*(shown.flatten() for shown in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
         make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
         self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
@@ -255,11 +255,11 @@ class DissectionPasses:
 
     def _segment_real_images(self) -> str:
         """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
-        from dissectreport.worker.real_images import make_drawn
+        from dissectreport.worker.real_images import make_segmented_images
 
         store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
         if not self.runner.is_intact(store, "drawn"):
-            for _, arrays in self.workers.run(partial(make_drawn, self.job.source, TRUST), [Shard(0, 0, 1)]):
+            for _, arrays in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
                 store.save("drawn", arrays)
         return store.folder.name
 
@@ -317,7 +317,9 @@ class DissectionPasses:
             shifted=measured.get(Reading(layer, shift=1), nothing).counts,
         )
 
-    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
+    def _record(
+        self, layers: tuple[LayerRecord, ...], pictures: str, segmented: str, real: Mapping[str, Any]
+    ) -> Record:
         from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
@@ -348,7 +350,7 @@ class DissectionPasses:
             command=options.command or reproduce(job),
             folders=tuple(sorted(self.runner.folders)),
             mixed_devices=options.mixed_devices,
-            drawn=drawn,
+            drawn=segmented,
             real=real,
             reference={} if job.reference is None else job.reference.description(),
             reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
@@ -365,8 +367,8 @@ def real_images(job: Job) -> int:
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
     who = f"generator {job.generator.name!r} failed to give a real image"
-    one = answered(ModelError, who, lambda: job.generator.training_like_images(1))
-    return min(REAL, job.samples) if one is not None else 0
+    image = answered(ModelError, who, lambda: job.generator.training_like_images(1))
+    return min(REAL, job.samples) if image is not None else 0
 
 
 def _task(source: Source, trained: Task, control: Task) -> Task:
@@ -384,11 +386,11 @@ def _counting(rule: Rule) -> Callable[..., Any]:
 
 def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
     """Shards by what they lack, so that one pass over the networks serves every layer that lacks the same."""
-    found: dict[tuple[Reading, ...], list[Shard]] = {}
+    groups: dict[tuple[Reading, ...], list[Shard]] = {}
     for shard, readings in missing.items():
         if readings:
-            found.setdefault(tuple(readings), []).append(shard)
-    return found
+            groups.setdefault(tuple(readings), []).append(shard)
+    return groups
 
 
 def sorted_by_shard(results: Iterable[tuple[Shard, Any]]) -> list[tuple[Shard, Any]]:

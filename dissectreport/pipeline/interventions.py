@@ -104,9 +104,9 @@ class InterventionPasses:
         """Settle the precision; how far the labels of bfloat16 agree, 1 where it is not used."""
         from dissectreport.worker.interventions import half_is_fast
 
-        asked = self.key.precision
-        is_fast = asked == "auto" and half_is_fast(self.job.source.device)
-        precision = choose_precision(asked, is_fast, lambda: self._agreement() >= CLOSE)
+        requested = self.key.precision
+        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        precision = choose_precision(requested, is_fast, lambda: self._agreement() >= CLOSE)
         self.key = replace(self.key, precision=precision)
         return self._agreement() if precision == "bfloat16" else 1.0
 

@@ -72,10 +72,10 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
 
     if options.features:
         return options.features
-    embedded = [one.name for one in plugins.list_plugins(plugins.SEGMENTERS) if one.state == "embedded"]
+    embedded = [plugin.name for plugin in plugins.list_plugins(plugins.SEGMENTERS) if plugin.state == "embedded"]
     if segmenter.name in embedded and hasattr(segmenter, "features"):
         return ""
-    installed = [one.name for one in plugins.list_plugins(plugins.FEATURES) if one.state == "installed"]
+    installed = [plugin.name for plugin in plugins.list_plugins(plugins.FEATURES) if plugin.state == "installed"]
     return "inception" if "inception" in installed else ""
 
 

@@ -30,7 +30,7 @@ class HalfPrecision:
         return cls(float(arrays["value"]))
 
 
-def choose_precision(asked: str, is_fast: bool, is_close: Callable[[], bool]) -> str:
+def choose_precision(requested: str, is_fast: bool, is_close: Callable[[], bool]) -> str:
     """'float32' or 'bfloat16', as was asked for.
 
     'auto' is bfloat16 where the device is fast with it and its results are close, which is asked last because it must
@@ -39,6 +39,6 @@ def choose_precision(asked: str, is_fast: bool, is_close: Callable[[], bool]) ->
     >>> choose_precision("auto", is_fast=True, is_close=lambda: False)
     'float32'
     """
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     return "bfloat16" if is_fast and is_close() else "float32"

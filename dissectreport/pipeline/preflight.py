@@ -75,7 +75,7 @@ def layer_rows(options: NetworkOptions) -> list[LayerSummary]:
 def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
     """Every part of the generator's network that runs, and the images of `count` latents."""
     z = models.latents(1, 0, count)
-    return models.made(z, lambda: hooks.trace_modules(models.generator, z))
+    return models.call_generator(z, lambda: hooks.trace_modules(models.generator, z))
 
 
 def shape_words(part: hooks.ModuleTrace) -> str:
@@ -148,7 +148,7 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
 def _layers(models: Models, samples: int) -> Iterator[Finding]:
     names = models.generator.default_layers
     z = models.latents(1, 0, samples)
-    maps = models.made(z, lambda: hooks.read(models.generator, names, z))
+    maps = models.call_generator(z, lambda: hooks.read(models.generator, names, z))
     for name in names:
         hooks.check_finite(name, maps[name], 0)
         flat = maps[name].transpose(0, 1).flatten(1)

@@ -72,7 +72,9 @@ def _measured(options: Options) -> Record | None:
     wanted = Wanted(options.samples or 0, seed=options.seed, segmenter=options.segmenter)
     fitting = [record for record in records.runs(options.cache, options.model, options.rule) if wanted.fits(record)]
     layer = options.artifact_layer
-    return next((one for one in fitting if not layer or layer in [measured.name for measured in one.layers]), None)
+    return next(
+        (record for record in fitting if not layer or layer in [measured.name for measured in record.layers]), None
+    )
 
 
 def _like(known: Record, options: Options) -> Options:

@@ -120,16 +120,16 @@ class Handler(SimpleHTTPRequestHandler):
         name = self.headers.get("Host", "").rsplit(":", 1)[0]
         return name in (LOOPBACK, "localhost")
 
-    def _send_changes(self, changes: Changes, seen: int) -> None:
+    def _send_changes(self, changes: Changes, shown: int) -> None:
         """Notify a page that shows the files after `seen` changes of those that follow, as long as it is open."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         with suppress(OSError):  # the page was left
             while True:
-                now = changes.after(seen, HEARTBEAT)
-                self.wfile.write(b": still here\n\n" if now == seen else b"data: changed\n\n")
-                seen = now
+                now = changes.after(shown, HEARTBEAT)
+                self.wfile.write(b": still here\n\n" if now == shown else b"data: changed\n\n")
+                shown = now
 
 
 class Server(ThreadingHTTPServer):

@@ -56,11 +56,11 @@ class Workers:
                 if not waiting:
                     return
                 done = next(as_completed(waiting))
-                shard, found = waiting.pop(done), done.result()
-                if isinstance(found, _Lacking):
+                shard, result = waiting.pop(done), done.result()
+                if isinstance(result, _Lacking):
                     waiting[self._started().submit(_run, self.passes, make, shard)] = shard
                 else:
-                    yield shard, found
+                    yield shard, result
         except BrokenProcessPool as error:
             raise DissectReportError(
                 "a worker process died unexpectedly (out of memory?); "
@@ -97,7 +97,7 @@ class Workers:
         self.close()
 
 
-_made: tuple[int, Callable[[Any], Any]] | None = None
+_current_pass: tuple[int, Callable[[Any], Any]] | None = None
 """In a worker: the number of the pass, and its work."""
 
 
@@ -132,11 +132,11 @@ class _Lacking:
 
 
 def _run(number: int, make: Make[T, R] | None, shard: T) -> R | _Lacking:
-    global _made
-    if _made is None or _made[0] != number:
-        _made = None
+    global _current_pass
+    if _current_pass is None or _current_pass[0] != number:
+        _current_pass = None
         if make is None:
             return _Lacking()
-        _made = number, make()
-    result: R = _made[1](shard)
+        _current_pass = number, make()
+    result: R = _current_pass[1](shard)
     return result

@@ -151,8 +151,8 @@ class Encoder(nn.Module):
         for convolved, normed in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             features = functional.relu(normed(convolved(features)))
         levels = [functional.max_pool2d(features, 3, 2, 1)]
-        for each in (self.layer1, self.layer2, self.layer3, self.layer4):
-            levels.append(each(levels[-1]))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            levels.append(layer(levels[-1]))
         return levels[1:]
 
 

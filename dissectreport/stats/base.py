@@ -46,8 +46,8 @@ class Counts:
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The counts back from arrays; an array without axes is a plain number."""
-        held = {field.name: np.asarray(arrays[field.name], np.int64) for field in fields(cls)}
-        return cls(**{name: value if value.ndim else int(value) for name, value in held.items()})
+        values = {field.name: np.asarray(arrays[field.name], np.int64) for field in fields(cls)}
+        return cls(**{name: value if value.ndim else int(value) for name, value in values.items()})
 
 
 S = TypeVar("S", bound=Stat)
@@ -80,7 +80,7 @@ def spread(counts: A, numbers: Ints, wanted: Ints, axis: int, missing: float = 0
     shape[axis] = len(wanted)
     out = np.full(shape, missing, counts.dtype)
     at = [slice(None)] * counts.ndim
-    held = np.isin(numbers, wanted)
-    at[axis] = np.searchsorted(wanted, numbers[held])  # type: ignore[call-overload]
-    out[tuple(at)] = np.compress(held, counts, axis=axis)
+    shared = np.isin(numbers, wanted)
+    at[axis] = np.searchsorted(wanted, numbers[shared])  # type: ignore[call-overload]
+    out[tuple(at)] = np.compress(shared, counts, axis=axis)
     return cast("A", out)

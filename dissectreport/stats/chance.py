@@ -55,7 +55,7 @@ class Chance(Counts):
             return spread(counts, stat.concepts, wanted, 0)
 
         pairs = ("observed", "shifted", "crossed")
-        seen = ("present", "images", "where")
+        single = ("present", "images", "where")
 
         return type(self)(
             concepts=wanted,
@@ -63,10 +63,10 @@ class Chance(Counts):
             on=self.on + other.on,
             samples=self.samples + other.samples,
             **{name: by_size(self, name) + by_size(other, name) for name in pairs},
-            **{name: by_concept(self, name) + by_concept(other, name) for name in seen},
+            **{name: by_concept(self, name) + by_concept(other, name) for name in single},
         )
 
-    def seen(self, shifted: bool = False) -> Ints:
+    def observed_overlap(self, shifted: bool = False) -> Ints:
         """(units, c, thresholds) overlap that was observed, or that of the shifted masks as a pretend observation."""
         return np.asarray((self.shifted if shifted else self.observed).sum(0))
 

@@ -104,16 +104,16 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
     It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
     """
     z = models.latents(seed, 0, batch)
-    with torch.no_grad(), hooks.reading(models.generator.module, layers) as seen:
+    with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, 0)
         check_look(models.generator, images)
-        for name, maps in seen.items():
+        for name, maps in activations.items():
             hooks.check_finite(name, maps, 0)
         began = time.perf_counter()
         generator, again = _timed(models, lambda: models.images(z, 0))
         segmenter, labels = _timed(models, lambda: models.labels(images))
         passed = time.perf_counter() - began
-    units = sum(maps.shape[1] for maps in seen.values())
+    units = sum(maps.shape[1] for maps in activations.values())
     concepts = int(torch.count_nonzero(torch.unique(labels)))
     slowdown = max(1.0, passed / max(generator + segmenter, 1e-9))
     repeats = float((again - images).abs().max()) <= CLOSE

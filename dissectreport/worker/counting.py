@@ -262,14 +262,14 @@ def _by_concept(masks: Masks, keys: Tensor, activations: Tensor, how: str, end: 
     """(c, bins) the 'amin' or 'amax' of a unit's activations by concept; `end` where there are none."""
     by_set = torch.full((masks.sets * bins,), end, device=activations.device)
     by_set = by_set.scatter_reduce_(0, keys, activations, how).reshape(masks.sets, bins)
-    return torch.stack([getattr(by_set[held], how)(0) for held in masks.holds.bool()])
+    return torch.stack([getattr(by_set[sets], how)(0) for sets in masks.holds.bool()])
 
 
 def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
     """(k, n) whether each image of labels (n, slots, h, w) holds any concept of each category."""
     of = torch.from_numpy(category).to(labels.device)
-    found = of[labels.flatten(1)]
-    return np.stack([(found == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
+    categories = of[labels.flatten(1)]
+    return np.stack([(categories == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
 
 
 def joint_and_chance(

@@ -71,14 +71,14 @@ class EditedModel:
     def open_on(self, z: Tensor, first: int) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = self.networks.made(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
-        check_finite(self.key.layer, found.activations, first)
-        return found
+            prefix = self.networks.call_generator(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
+        check_finite(self.key.layer, prefix.activations, first)
+        return prefix
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations."""
         with self.autocast():
-            return self.networks.made(at.z, lambda: at.images(activations)).float()
+            return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers."""
@@ -88,7 +88,7 @@ class EditedModel:
     def features(self, images: Tensor) -> Tensor:
         """(n, d) float32 features of images, with gradients where they are wanted."""
         with self.autocast():
-            return self.networks.described(images)
+            return self.networks.image_features(images)
 
     def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
@@ -114,9 +114,9 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
         slots.append(flat[:, slot].masked_fill(again, 0))
     image = torch.arange(len(flat), device=flat.device)[None, :, None] * concepts
     counts = torch.bincount((torch.stack(slots) + image).flatten(), minlength=len(flat) * concepts)
-    found = counts.reshape(len(flat), concepts)
-    found[:, 0] = 0
-    return found.cpu().numpy()
+    pixels = counts.reshape(len(flat), concepts)
+    pixels[:, 0] = 0
+    return pixels.cpu().numpy()
 
 
 def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:
@@ -284,7 +284,7 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
     concepts = list(key.concepts)
 
     def work(shard: Shard) -> Insertions:
-        found: list[Insertions] = []
+        insertions: list[Insertions] = []
         for first, count in batches_of(shard):
             at = model.open(key.held_out_seed, first, count)
             shape = tuple(at.activations.shape[2:])
@@ -301,12 +301,12 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
                     model.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
                     for units, values in zip(plan.sets, plan.values, strict=True)
                 ]
-                found.append(
+                insertions.append(
                     Insertions(first + rows, patches[rows, turn], context[rows, turn], np.stack(gains, 1)[rows])
                 )
         empty = np.zeros((0, len(plan.sets), len(concepts)), np.int64)
         nothing = np.zeros(0, np.int64)
-        return merge_all([Insertions(nothing, nothing, nothing, empty), *found])
+        return merge_all([Insertions(nothing, nothing, nothing, empty), *insertions])
 
     return work
 

@@ -91,10 +91,10 @@ class Models:
     @cached_property
     def generator(self) -> Generator:
         """The generator that is measured."""
-        found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
-        if self.source.broken and isinstance(found, ImageModel):
-            found = found.without(self.source.broken)
-        bare = found if seed is None else untrained(found, seed)
+        trained, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
+        if self.source.broken and isinstance(trained, ImageModel):
+            trained = trained.without(self.source.broken)
+        bare = trained if seed is None else untrained(trained, seed)
         assert bare is not None, "a control is measured only where it can be made"
         return bare.to(self.device)
 
@@ -114,20 +114,20 @@ class Models:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
 
-    def drawn(self, count: int) -> Tensor | None:
+    def first_real_images(self, count: int) -> Tensor | None:
         """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
         if not self.source.reference:
             return self.generator.training_like_images(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
 
-    def described(self, images: Tensor) -> Tensor:
+    def image_features(self, images: Tensor) -> Tensor:
         """(n, d) checked features of (n, 3, h, w) images, with gradients."""
         network, n = self.features, len(images)
-        found = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
-        if not isinstance(found, Tensor) or tuple(found.shape) != (n, network.dimension):
-            shape = tuple(getattr(found, "shape", ()))
+        features = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        if not isinstance(features, Tensor) or tuple(features.shape) != (n, network.dimension):
+            shape = tuple(getattr(features, "shape", ()))
             raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
-        return found.float()
+        return features.float()
 
     def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
         """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
@@ -147,7 +147,7 @@ class Models:
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
-        labels = self._asked("labels", lambda: self.segmenter(images))
+        labels = self._call_segmenter("labels", lambda: self.segmenter(images))
         if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
             raise SegmenterError(
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
@@ -161,7 +161,7 @@ class Models:
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
-        sure = self._asked("confidence", lambda: self.segmenter.confidence(images))
+        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images))
         if sure.ndim != 3 or len(sure) != len(images):
             raise SegmenterError(
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
@@ -172,15 +172,15 @@ class Models:
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
         segmenter: Any = self.segmenter
-        found = self._asked("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
-        if found.ndim != 4 or found.shape[:2] != (len(images), len(concepts)):
+        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        if result.ndim != 4 or result.shape[:2] != (len(images), len(concepts)):
             raise SegmenterError(
-                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(found.shape)} for {len(images)} "
+                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(result.shape)} for {len(images)} "
                 f"images and {len(concepts)} concepts; it must return ({len(images)}, {len(concepts)}, height, width)"
             )
-        return found
+        return result
 
-    def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
+    def _call_segmenter(self, what: str, ask: Callable[[], object]) -> Tensor:
         """What the segmenter answers, which may be anybody's code."""
         name = self.segmenter.name
         answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
@@ -190,7 +190,7 @@ class Models:
 
     def images(self, z: Tensor, first: int) -> Tensor:
         """(n, 3, h, w) checked images of latents, the first of which belongs to sample `first`."""
-        images = self.made(z, lambda: self.generator(z))
+        images = self.call_generator(z, lambda: self.generator(z))
         name, (height, width) = self.generator.name, self.generator.image_size
         if not isinstance(images, Tensor):
             raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
@@ -204,7 +204,7 @@ class Models:
         hooks.check_finite("output", images, first)
         return images
 
-    def made(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
+    def call_generator(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
         """What the generator, which may be anybody's code, makes of latents."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
@@ -224,8 +224,8 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     if draw is None:
         return latents(seed, first, count, generator.latent_shape)
     who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
-    found: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
-    return found
+    z: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
+    return z
 
 
 def untrained(generator: Generator, seed: int) -> Generator | None:
@@ -240,6 +240,6 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
     if not there.get(name, False):
-        usable = ", ".join(kind for kind, found in there.items() if found)
+        usable = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise BadOption(f"--device {name} is not usable here; usable: auto, {usable}")
     return name

@@ -74,10 +74,10 @@ def learn_mask(
     draw it there; a penalty is put on the squares of the mask. The penalty is the one with the least loss, itself left
     out, on held-out images. With too few images the mask stays where it starts, and the penalty is NaN.
     """
-    found, gains = candidates(model, budget, inputs, concept)
+    spots, gains = candidates(model, budget, inputs, concept)
     order = np.argsort(-gains, kind="stable")[: budget.alpha_train + budget.alpha_held]
     count = min(budget.alpha_train + budget.alpha_held, len(inputs.present))
-    kinds = [(inputs.present[:count], inputs.patches[:count]), (found[order, 0], found[order, 1])]
+    kinds = [(inputs.present[:count], inputs.patches[:count]), (spots[order, 0], spots[order, 1])]
     learning, keeping = split(kinds, budget.alpha_held / (budget.alpha_train + budget.alpha_held))
     if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
         return inputs.start, float("nan"), np.full(len(budget.penalties), np.nan)
@@ -109,10 +109,10 @@ def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots
         if any(count and lack > 0 for count, lack in zip(counts, lacking, strict=True)):
             lacking = [lack - count for count, lack in zip(counts, lacking, strict=True)]
             back.append(image)
-    held = [np.isin(samples, back) for samples, _ in kinds]
+    held_out = [np.isin(samples, back) for samples, _ in kinds]
     return (
-        [(samples[~side], patches[~side]) for (samples, patches), side in zip(kinds, held, strict=True)],
-        [(samples[side], patches[side]) for (samples, patches), side in zip(kinds, held, strict=True)],
+        [(samples[~side], patches[~side]) for (samples, patches), side in zip(kinds, held_out, strict=True)],
+        [(samples[side], patches[side]) for (samples, patches), side in zip(kinds, held_out, strict=True)],
     )
 
 
@@ -129,7 +129,7 @@ def candidates(
     values = torch.from_numpy(inputs.constant).float()
     every = tuple(range(len(values)))
     tries = min(budget.alpha_places, len(likely))
-    found, gains = [], []
+    spots, gains = [], []
     for first in range(0, min(budget.alpha_tries, budget.search), EDIT_BATCH):
         at = model.open(model.key.selection_seed, first, min(EDIT_BATCH, budget.search - first))
         shape = at.activations.shape[2:]
@@ -144,9 +144,9 @@ def candidates(
             stands = there.flatten(1)[:, patch] > 0
             gained.append(gain.masked_fill(stands, 0).cpu().numpy().astype(np.float64))
         best = np.argmax(gained, 0)
-        found.append(np.stack([np.arange(first, first + len(before)), patches[best]], 1))
+        spots.append(np.stack([np.arange(first, first + len(before)), patches[best]], 1))
         gains.append(np.max(gained, 0))
-    return np.concatenate(found), np.concatenate(gains)
+    return np.concatenate(spots), np.concatenate(gains)
 
 
 class _Mask:
@@ -164,10 +164,10 @@ class _Mask:
     def learn(self, spots: Sequence[Spots], steps: int) -> None:
         """Some more steps on samples with the concept, and patches for it."""
         for _ in range(steps):
-            drawn = [self._drawn(kind) for kind in spots]
+            batches = [self._random_batch(kind) for kind in spots]
             self.optimiser.zero_grad()
             with torch.enable_grad():
-                loss = self._loss(drawn) + self.penalty * self.weight.square().sum()
+                loss = self._loss(batches) + self.penalty * self.weight.square().sum()
             if not bool(torch.isfinite(loss)):
                 name = self.model.networks.segmenter.vocabulary.concepts[self.concept].name
                 raise ModelError(
@@ -192,7 +192,7 @@ class _Mask:
                 means.append(sum(sums) / len(samples))
         return sum(means)
 
-    def _drawn(self, spots: Spots) -> Spots:
+    def _random_batch(self, spots: Spots) -> Spots:
         rows = self.random.choice(len(spots[0]), min(self.batch, len(spots[0])), replace=False)
         return spots[0][rows], spots[1][rows]
 
@@ -224,16 +224,16 @@ def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInput
     estimate.
     """
     at = open_samples(model, inputs.present[: budget.greedy_images].tolist())
-    taken: list[int] = []
+    ablated: list[int] = []
     rest = [int(unit) for unit in inputs.leading]
     for _ in range(min(budget.greedy_units, len(rest))):
-        off = Edit(tuple(taken))(at.activations)
+        off = Edit(tuple(ablated))(at.activations)
         effect = first_order(model, at, off, [concept]).effect[0]
-        rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in taken]
+        rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in ablated]
         tried = rest[: budget.greedy_among]
         left = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
-        taken.append(tried[int(np.argmin(left))])
-    return np.array([*taken, *(unit for unit in rest if unit not in taken)], np.int64)
+        ablated.append(tried[int(np.argmin(left))])
+    return np.array([*ablated, *(unit for unit in rest if unit not in ablated)], np.int64)
 
 
 def make_trials(

@@ -17,12 +17,12 @@ from dissectreport.worker.observing import Arrays
 from dissectreport.worker.pictures import segmented
 
 
-def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
+def make_segmented_images(source: Source, count: int) -> Callable[[Shard], Arrays]:
     """The pass that segments real images, or those like what the generator was trained on; nothing without any."""
     models = source.models()
 
     def work(_shard: Shard) -> Arrays:
-        images = models.drawn(count)
+        images = models.first_real_images(count)
         return {} if images is None else segmented(models, images.to(models.device))
 
     return work
