@@ -1,4 +1,4 @@
-"""How statistics lie in stores: a file a shard, every statistic under its name."""
+"""How statistics are stored: one file for each shard, with every statistic under its name."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def read(store: Store, kind: type[V], name: str = "") -> V:
 
 
 def devices(store: Store, wanted: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
-    """The devices on which the shards were measured; more than one is refused unless it was asked for."""
+    """The devices on which the shards were measured. More than one is refused unless `mixed`."""
     names = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in wanted})
     if len(names) > 1 and not mixed:
         raise CacheError(

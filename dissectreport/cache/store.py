@@ -1,6 +1,6 @@
-"""Folders named by what they hold, written whole or not at all.
+"""Folders named by the SHA-256 of what their content depends on, with files that are written atomically.
 
-A store is a folder whose name is the SHA-256 of the facts that its content depends on; the facts stand beside it in
+A store is a folder whose name is the SHA-256 of the facts that its content depends on. The facts are stored in
 `facts.json`. Arrays are kept as .npz files without pickle, each written to a temporary name and renamed.
 """
 
@@ -67,7 +67,7 @@ class Store:
         return read_json(self.folder / "facts.json")
 
     def path(self, name: str) -> Path:
-        """Where the arrays called `name` lie."""
+        """The file of the arrays called `name`."""
         return self.folder / f"{name}.npz"
 
     def has(self, name: str) -> bool:
@@ -102,7 +102,7 @@ class Store:
         return sorted(path.stem for path in self.folder.glob("*.npz"))
 
     def drop(self, name: str) -> None:
-        """Forget the arrays called `name`."""
+        """Delete the arrays called `name`."""
         self.path(name).unlink(missing_ok=True)
 
 

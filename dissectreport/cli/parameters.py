@@ -38,7 +38,7 @@ class Group:
 
     @classmethod
     def of(cls, annotation: Any) -> Group | None:
-        """The group that a parameter stands for; None for a parameter of its own."""
+        """The group that a parameter represents; None for an ordinary parameter."""
         options, *more = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
         if not is_dataclass(options) or not isinstance(options, type):
             return None
@@ -54,7 +54,7 @@ class Group:
                 yield _parameter(field, get_args(hints[field.name])[0], described[0], _panel(self.options, field.name))
 
     def value(self, parameters: dict[str, Any]) -> Any:
-        """The group from the parameters that were given, which it takes out of them."""
+        """The group made from `parameters`; those that it uses are removed from them."""
         names = [parameter.name for parameter in self.parameters()]
         values = {name: parameters.pop(name) for name in names}
         hints = get_type_hints(self.options)

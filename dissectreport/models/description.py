@@ -190,7 +190,7 @@ class NetworkBuilder:
         return f"{file}:{name}" if module.endswith(".py") else f"{module}{colon}{name}"
 
     def code_digest(self) -> str:
-        """The SHA-256 of what images depend on beside the weights: address, arguments, and the file with the code.
+        """The SHA-256 of what images depend on besides the weights: address, arguments, and the file with the code.
 
         '' for a family, which its weights determine.
         """

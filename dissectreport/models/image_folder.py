@@ -327,7 +327,7 @@ def _why_not_listed(root: Path) -> str:
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file; -1 if unknown; None if it is no regular file (reading a pipe would never end)."""
+    """Bytes of a file; -1 if unknown; None if it is not a regular file (reading a pipe would never end)."""
     try:
         status = path.stat()
     except OSError:

@@ -46,7 +46,7 @@ class OutputFormat:
         return (self.take, self.channels, self.low, self.high) != (None, (), -1.0, 1.0)
 
     def images(self, returned: object) -> Tensor:
-        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError says what to change."""
+        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError explains what to change."""
         images = self._image_part(returned)
         if images.ndim != 4:
             raise ModelError(
@@ -123,9 +123,7 @@ def range_warning(images: Tensor, declared: bool) -> str:
     if lowest == highest:
         return f"all its pixels are {lowest:.3g}; check that its weights were loaded"
     if outside > 0.5:
-        return (
-            f"{span}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
-        )
+        return f"{span}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
     if not declared and lowest >= 0:
         return (
             f"{span}, as if black were 0; set output = {{ range = [0, 1] }}, "

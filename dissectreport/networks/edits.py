@@ -17,13 +17,13 @@ from dissectreport.run.patches import patch_grid
 
 @dataclass(frozen=True)
 class Prefix:
-    """A network run up to a layer, so that what follows can be run again and again on edited activations."""
+    """A network run up to a layer, so that the rest can be run repeatedly on edited activations."""
 
     network: ImageNetwork
     layer: str
     z: Tensor
     activations: Tensor
-    """(n, units, h, w) the layer's output, as the processor likes it: channels last."""
+    """(n, units, h, w) the layer's output, in channels-last memory format, which is faster."""
     shape: tuple[int, ...]
     """The shape in which the layer itself gives them."""
     finished: tuple[tuple[nn.Module, list[object]], ...]
@@ -50,7 +50,7 @@ class Prefix:
 
 
 def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
-    """The network run on `z` up to `layer`, without gradients."""
+    """Run the network on `z` up to `layer`, without gradients."""
     submodule(network.module, layer)
     calls = _calls(network, layer, z)
     if not calls or calls[-1][0] != layer:
@@ -81,8 +81,8 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
 
     def end(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            # What ran inside this part need not run again when the part itself gives back its output, and that is
-            # kept from what follows, which may change it in place.
+            # Modules inside this one need not run again, because it returns its stored output. The output is
+            # copied, because later modules may change it in place.
             del calls[begun.pop() :]
             calls.append((name, output if name == layer else copied(output)))
             if name == layer:
@@ -105,7 +105,7 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
 
 
 def copied(output: object) -> object:
-    """What a part returned, its tensors copied: what follows may change them in place."""
+    """What a part returned, its tensors copied: later modules may change them in place."""
     if isinstance(output, Tensor):
         return output.clone()
     if type(output) is tuple:
@@ -134,7 +134,7 @@ def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., o
 
 @contextmanager
 def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
-    """While the block runs, the layer's output is edited whenever it runs, and nothing is changed for good."""
+    """While the block runs, the layer's output is edited whenever it runs; no permanent change."""
     part = submodule(module, layer)
 
     def hook(_module: nn.Module, _args: object, output: object) -> Tensor:

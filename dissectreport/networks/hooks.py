@@ -27,12 +27,12 @@ class ImageNetwork(Protocol):
 
 
 class EnoughRead(Exception):
-    """Raised inside a hook when everything that is wanted has been read."""
+    """Raised inside a hook when all layers have been read."""
 
 
 @dataclass(frozen=True)
 class ModuleTrace:
-    """What one part of a network did while one batch ran."""
+    """How one module of a network ran for one batch."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ class ModuleTrace:
     shape: tuple[int, ...]
     """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
     returned: str
-    """What it returned, in a word."""
+    """The type of its output."""
     parameters: int
     parent: str
     """The part that it is in, '' for the network itself."""
@@ -64,7 +64,7 @@ def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, 
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             before = traces.pop(name, None)
             shape = tuple(output.shape) if isinstance(output, Tensor) else ()
-            # What is made of weights alone, as spectral norm makes it, has no row for each image.
+            # Outputs computed from weights alone (as by spectral norm) have no row for each image.
             rows = shape[:1] == z.shape[:1]
             traces[name] = ModuleTrace(
                 name,
@@ -99,7 +99,7 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
 
     def keep(name: str) -> nn.modules.module.RemovableHandle:  # type: ignore[name-defined]
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            # A copy: what follows may change the layer's output in place, as rectifiers often do.
+            # A copy: later modules, such as rectifiers, may change the layer's output in place.
             activations[name] = as_map(name, output).clone()
             if stop and len(activations) == len(layers):
                 raise EnoughRead

@@ -101,7 +101,7 @@ def single_units(first: FirstOrder, count: int) -> Units:
 
 
 def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[int]:
-    """How many units random sets have: what the budget says, or the most for which a small layer has enough."""
+    """How many units random sets have: the budget's number, or the largest that a small layer allows."""
     fits = [size for size in budget.sizes if 2 * size <= (mean_activation > 0).sum()]
     return [size for size in budget.random_sizes if size in fits] or fits[-1:]
 

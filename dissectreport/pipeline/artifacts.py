@@ -65,7 +65,7 @@ FeatureRows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class MeasuredFeatures:
-    """Features of images, and where they lie."""
+    """Features of images, and where they are stored."""
 
     rows: FeatureRows
     at: FeatureFolder
@@ -110,7 +110,7 @@ class ArtifactPasses:
         )
 
     def run(self) -> ArtifactRecord:
-        """All passes; what a record keeps of them."""
+        """Run all passes; returns their record."""
         drift = self._choose_precision()
         names, left_out = self._real_names()
         real = self._describe_real(names)
@@ -119,7 +119,7 @@ class ArtifactPasses:
             self.job.plan.seed, min(self.budget.dissected, self.job.samples), Task.FEATURES
         )
         reference = self._reference(real.rows)
-        # Units are selected beside some real images and scored beside others, where there are enough.
+        # Units are selected with some real images and scored with others, if there are enough.
         scored_images = min(self.budget.scored, len(real.rows))
         selection = reference.without(scored_images)
         plan, plan_at = self._plan_tests(real.rows, generated.rows, selection)
@@ -161,7 +161,7 @@ class ArtifactPasses:
             command=self.job.options.command or reproduce(self.job),
         )
 
-    # --- what is said ---
+    # --- messages ---
 
     def _reference_words(self) -> str:
         reference = self.job.reference
@@ -170,7 +170,7 @@ class ArtifactPasses:
         )
 
     def _report_few(self, scored: int, real: tuple[int, ...]) -> None:
-        """Report what a person should know of the numbers of images."""
+        """Report if there are fewer images than planned."""
         if scored < self.budget.scored:
             self.reporter.say(
                 f"{real[0]:,} real images, so that as many generated ones are scored; {self.budget.scored:,} would be"
@@ -181,7 +181,7 @@ class ArtifactPasses:
     # --- precision ---
 
     def _choose_precision(self) -> float:
-        """Settle the precision; how far bfloat16 moves features, 0 where it is not used."""
+        """Choose the precision. Returns how far bfloat16 moves features, or 0 if it is not used."""
         from dissectreport.worker.interventions import half_is_fast
 
         requested = self.key.precision
@@ -223,7 +223,7 @@ class ArtifactPasses:
 
         facts = self._key_facts("features", "reference", "precision", "torch")
         store = self.runner.open("real features", {**facts, "names": fingerprint({"names": names})})
-        # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
+        # A generator that cannot start in the middle would repeat its first images for each shard: one shard.
         in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(names) or self.budget.real
         make = partial(make_real, self.job.source, self.key, names)
@@ -246,7 +246,7 @@ class ArtifactPasses:
     # --- single units ---
 
     def _plan_tests(self, real: FeatureRows, generated: FeatureRows, selection: Reference) -> tuple[ArtifactPlan, str]:
-        """Which units are ablated one by one, by gradient × activation of the realism score, and where that lies."""
+        """The units to ablate one by one, by gradient × activation of the realism score; and where they are stored."""
         from dissectreport.worker.artifacts import RealismSets, make_realism_effects
 
         store = self._store("realism effects", sides=[*selected_from(selection), len(generated)])
@@ -258,7 +258,7 @@ class ArtifactPasses:
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
     def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:
-        """What single units do, the best and the control units on further latents too, and where that lies."""
+        """The effects of single units, for the best and control units with more latents; and their folder."""
         budget, seed, real = self.budget, self.key.testing_seed, selection.features
         singles = [(), *((unit,) for unit in tested.units.tolist())]
         first, store = self._ablate(singles, seed, budget.tested, Task.TESTING)
@@ -290,7 +290,7 @@ class ArtifactPasses:
         return ScoredRepair(worst, marked, random, random_sets_at, quality, marked_quality)
 
     def _judge(self, reference: Reference, rows: FeatureRows, sizes: Sequence[int], features: Store) -> str:
-        """Where the quality without and with units ablated lies, computed once."""
+        """The folder with the quality without and with units ablated, computed once."""
         facts = [features.folder.name, self.key.reference, len(reference.features)]
         store = self._store("quality", of=facts, images=len(rows), sizes=list(sizes))
         self.runner.once(store, Qualities, lambda: Qualities.of(reference, rows, sizes))
@@ -299,7 +299,7 @@ class ArtifactPasses:
     def _score_random_sets(
         self, order: Units, sizes: Sequence[int], plan: ArtifactPlan, count: int
     ) -> tuple[MeasuredFeatures, str]:
-        """The features without random sets of other units, on the first held-out latents; and where the sets lie.
+        """The features with random sets ablated, on the first held-out latents; and where the sets are stored.
 
         Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
@@ -308,11 +308,11 @@ class ArtifactPasses:
         )
         fewer = min(self.budget.random_scored, count)
         features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, Task.SCORING_RANDOM)
-        # The same sets can stand beside others, so that these facts have a place of their own.
+        # The same random sets may be compared with other sets, so their facts are stored separately.
         return features, self.runner.keep("random sets", {**self.key.facts(), "of": store.folder.name}, described)
 
     def _select_size(self, order: Units, sizes: Sequence[int], selection: Reference) -> tuple[SizeChanges, str]:
-        """What every size of the repair does on further test latents, which select one; and where that lies."""
+        """The effect of every size of the repair on further test latents, to select one; and where it is stored."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         first = self.budget.tested + self.budget.retested
         features, store = self._ablate(sets, self.key.testing_seed, self.budget.size_selection, Task.CHOOSING, first)
@@ -329,7 +329,7 @@ class ArtifactPasses:
         listed = verdict.listed(tested)
         suspected = set(tested.places(*SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
-        # Where no unit helps, one stands for all: nobody is asked to judge several that do harm.
+        # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
         return ShownUnits(shown, as_set(listed or shown))
 
@@ -341,7 +341,7 @@ class ArtifactPasses:
         """Images before and after the repair, the worst ones, random ones, and pairs for a blind comparison."""
         from dissectreport.worker.artifacts import make_repair_examples
 
-        # Images that nothing else is made of: what was seen beside its solution is no longer blind.
+        # Images that no other page shows: an image that was shown with its solution is no longer blind.
         further = range(scored, scored + self.budget.worst + self.budget.pairs)
         random, pairs = further[: self.budget.worst], further[self.budget.worst :]
         examples = [
@@ -379,7 +379,7 @@ class ArtifactPasses:
 
         store = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
         make = partial(make_ablated, self.job.source, self.key, sets, seed)
-        # Small shards, for each is described once a set.
+        # Small shards, because every image is described once for each set.
         return self._describe(store, make, count, EDIT_BATCH, task, first), store
 
     def _describe(
@@ -393,14 +393,14 @@ class ArtifactPasses:
 
 
 def selected_from(selection: Reference) -> tuple[int, int]:
-    """Which real images those are, for the cache key: beside others, effects are other ones."""
+    """The identity of these real images, for the cache key: effects depend on them."""
     return selection.first, len(selection.features)
 
 
 def random_sets_beside(
     order: Units, sizes: Sequence[int], marked: Units, mean_activation: Floats, count: int
 ) -> tuple[list[Units], RandomSets]:
-    """Random sets of units of similar mean activation beside every size of the repair, and beside the marked units."""
+    """Random sets of similar mean activation for every size of the repair, and for the marked units."""
     wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
     sets: list[Units] = []
     is_marked, activation = [], []

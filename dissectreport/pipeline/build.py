@@ -28,7 +28,7 @@ def build(
     """Measure a model and write its site at `out`."""
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
-    # Where an accelerator has one worker, several processes render all the same; they start when first needed.
+    # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
     with Workers(job.workers) as workers, Workers(options.workers or cores()) as others:
         pages = PageStage(out, site_limit, drawing, workers if workers.number > 1 else others)
         written = run_stages(begun(job, workers, reporter), (*MEASURING, pages)).written

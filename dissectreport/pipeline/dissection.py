@@ -1,4 +1,4 @@
-"""The passes of one dissection, in order. Nothing here knows how anything is counted."""
+"""The passes of one dissection, in order. How pixels are counted is defined in `worker`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dissectreport.worker.loaded_networks import Source
 
 LEVELS = "thresholds"
-"""The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
+"""The name of a reading's thresholds in its store, and with the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
 UNTRAINED = 1
@@ -49,7 +49,7 @@ REAL = 528
 
 @dataclass(frozen=True)
 class CountFolders:
-    """Where the thresholds and the counts of a reading lie; '' where it was not measured."""
+    """The folders with the thresholds and the counts of a reading; '' if it was not measured."""
 
     thresholds: str = ""
     counts: str = ""
@@ -65,16 +65,16 @@ class DissectionPasses:
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
         self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
-        # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
+        # Counts of the corrected rule include shifted masks; a published rule counts them in a reading of their own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
 
     @cached_property
     def real(self) -> int:
-        """In how many real images concepts are counted; asked only once the networks are known to work."""
+        """In how many real images concepts are counted; computed after the networks have been checked."""
         return real_images(self.job)
 
     def run(self) -> Record:
-        """All passes; the record is saved when everything that it names is there."""
+        """Run all passes; the record is saved after everything that it names."""
         job = self.job
         control = self._untrained_control()
         measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
@@ -197,13 +197,13 @@ class DissectionPasses:
         task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
         self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
-            # A published rule's controls are judged at thresholds of their own, which their counts bring along.
+            # Controls of a published rule have their own thresholds, stored with their counts.
             if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
                 store.save(LEVELS, threshold_stores[reading].load(LEVELS))
         return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
-        """The same for the untrained generator."""
+        """The result of `_count` for the untrained generator."""
         source = replace(self.job.source, untrained=UNTRAINED)
         name = f"untrained {identity(control, self.job.options.model)}"
         return self._count(source, replace(self.job.plan, generator=name), self.readings)
@@ -230,7 +230,7 @@ class DissectionPasses:
     # --- images ---
 
     def _make_pictures(self, counts: Mapping[str, str]) -> str:
-        """The folder of the shown images, maps and segmentations, all made."""
+        """The folder with the images, maps and segmentations that pages show."""
         from dissectreport.analysis.dissection.units import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
@@ -248,13 +248,13 @@ class DissectionPasses:
         return store.folder.name
 
     def _real_facts(self) -> dict[str, Any]:
-        """What numbers of real images depend on, beside the pass."""
+        """What measurements of real images depend on, besides the pass."""
         job, plan = self.job, self.job.plan
         images = plan.generator if job.reference is None else job.reference.identity
         return {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "torch": plan.torch}
 
     def _segment_real_images(self) -> str:
-        """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
+        """The folder with segmented real images, of the reference or of the generator."""
         from dissectreport.worker.real_images import make_segmented_images
 
         store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
@@ -264,7 +264,7 @@ class DissectionPasses:
         return store.folder.name
 
     def _count_real_images(self) -> Mapping[str, Any]:
-        """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
+        """The folder with the areas of concepts in real images, and the number of images; empty without any."""
         from dissectreport.models.base import makes_images
         from dissectreport.worker.real_images import make_real_areas
 
@@ -289,11 +289,11 @@ class DissectionPasses:
     # --- stores ---
 
     def _levels_store(self, plan: Plan, reading: Reading) -> Store:
-        """Where the thresholds of a reading lie, which do not depend on the segmenter."""
+        """The store of a reading's thresholds, which do not depend on the segmenter."""
         return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
     def _counts_store(self, plan: Plan, reading: Reading, thresholds: AnyThresholds) -> Store:
-        """Where the counts of a reading at these thresholds lie."""
+        """The store of a reading's counts at these thresholds."""
         return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
@@ -324,7 +324,7 @@ class DissectionPasses:
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
-        # A description gives the model a name; other addresses are what people know it by.
+        # A description names its model; other models are named by their address.
         described = source.endswith(DESCRIPTION)
         model = called(options.cache, job.generator.name if described else options.model, source)
         generator = {
@@ -385,7 +385,7 @@ def _counting(rule: Rule) -> Callable[..., Any]:
 
 
 def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
-    """Shards by what they lack, so that one pass over the networks serves every layer that lacks the same."""
+    """Shards grouped by missing readings, so that one pass over the networks measures all that are missing."""
     groups: dict[tuple[Reading, ...], list[Shard]] = {}
     for shard, readings in missing.items():
         if readings:

@@ -133,7 +133,7 @@ class InterventionPasses:
         return presence.keeping(kept), patches.keeping(kept)
 
     def _report_absent(self, presence: Presence) -> None:
-        """Report concepts that are in none of the images searched; refuse them if they were asked for by name."""
+        """Report concepts that occur in none of the searched images; refuse those that the user named."""
         absent = [name for name, share in zip(self.study.names, presence.share, strict=True) if not share]
         if not absent:
             return
@@ -144,7 +144,7 @@ class InterventionPasses:
         self.reporter.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
 
     def _estimate_effects(self) -> tuple[FirstOrder, str]:
-        """Gradient × activation of every unit for every concept, and where it lies."""
+        """Gradient × activation of every unit for every concept, and where it is stored."""
         from dissectreport.worker.interventions import make_gradients
 
         store, wanted = self._store("first order"), shards(self.budget.gradients, EDIT_BATCH)
@@ -152,7 +152,7 @@ class InterventionPasses:
         return self.runner.total(store, wanted, FirstOrder), store.folder.name
 
     def _plan(self, presence: Presence, patches: ConceptPatches, first: FirstOrder) -> tuple[AblationPlan, str]:
-        """Which sets of units are ablated and inserted, and where that lies."""
+        """Which sets of units are ablated and inserted, and where the result is stored."""
         inputs = [self._ordering_inputs(number, presence, patches, first) for number in range(len(self.key.concepts))]
         learned = self._learn_rankings(inputs) if self.budget.learned else []
         best = self._compare_rankings(first, learned, inputs)
@@ -211,7 +211,7 @@ class InterventionPasses:
         return tuple(list(methods)[int(np.argmin(one))] for one in left)
 
     def _ablate(self, plan: AblationPlan) -> tuple[Areas, str]:
-        """The areas of all concepts on held-out latents, and where these and the causal effects lie."""
+        """The areas of all concepts on held-out latents, and where these and the causal effects are stored."""
         from dissectreport.worker.interventions import make_ablations
 
         sets, wanted = plan.sets(), shards(self.budget.samples, EDIT_BATCH)
@@ -221,7 +221,7 @@ class InterventionPasses:
         return self.runner.total(store, wanted, Areas), store.folder.name
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
-        """What inserting units did at every patch, and where that lies."""
+        """What inserting units did at every patch, and where the result is stored."""
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
         sets, thresholds = inserted_sets(self.budget, plan, values)

@@ -66,7 +66,7 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
     """The feature network by name; '' for the segmenter's own features.
 
     Those lead where the segmenter is embedded, as its models are. Elsewhere figures should compare with published ones:
-    InceptionV3, if its weights are here; nothing is downloaded that nobody asked for.
+    InceptionV3, if its weights are here; nothing is downloaded without a request.
     """
     from dissectreport import plugins
 

@@ -28,7 +28,7 @@ NOTHING = Product()
 
 
 def measure(options: Options, reporter: Reporter | None = None) -> Record:
-    """Measure a model, reusing whatever was measured before; the record says where everything is stored."""
+    """Measure a model, reusing earlier measurements. The record names the folders with all results."""
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
     with Workers(job.workers) as workers:
@@ -57,7 +57,7 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
 
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
-    """What was made before, and what the stages add to it; how long they will take is reported first."""
+    """Run the stages, which add their results to `product`. The estimated time is reported first."""
     announce(run, scheduled(run, stages))
     for stage in stages:
         product = stage.run(run, product)

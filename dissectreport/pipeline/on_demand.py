@@ -42,7 +42,7 @@ ACTIVATION_SAMPLES = 64
 
 @dataclass(frozen=True)
 class EditOptions:
-    """The edit that is asked for, in the words of the command line."""
+    """The requested edit, as options of the command line."""
 
     units: tuple[int, ...]
     layer: str

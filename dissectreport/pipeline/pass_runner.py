@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class PassRunner:
-    """Runs the passes of one job; every result is saved on its own, so that a run that was stopped continues."""
+    """Runs the passes of one job. Every result is saved separately, so that a stopped run can continue."""
 
     def __init__(self, cache: Path, device: str, workers: Workers, reporter: Reporter) -> None:
         self.cache = cache / "measurements"
@@ -93,7 +93,7 @@ class PassRunner:
             save(store, value, name(item))
 
     def once(self, store: Store, kind: type[V], compute: Callable[[], V]) -> V:
-        """The value of a kind in a store, computed here where it is not there yet."""
+        """The value of a kind in a store, computed if it is missing."""
         if not self.is_intact(store, kind.FILE):
             save(store, compute())
         return read(store, kind)

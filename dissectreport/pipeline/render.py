@@ -1,4 +1,4 @@
-"""Rendering what was measured: the results as tables, and the pages; needs neither torch nor the model."""
+"""Rendering of measurements: the results as tables, and the pages. It needs neither torch nor the model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ENOUGH = 960
-"""Samples from which more samples are not the advice where no unit can be judged."""
+"""From this number on, more samples are not recommended when no unit can be scored."""
 MANY = 128
-"""Units from which rendering takes longer than starting processes for it."""
+"""From this number of units on, rendering takes longer than starting processes."""
 
 
 def load_dissection(
@@ -40,7 +40,7 @@ def load_dissection(
     samples: int = 0,
     layers: tuple[str, ...] = (),
 ) -> Dissection:
-    """What was measured of a model, as tables.
+    """The results of a measured model, as tables.
 
     Of several runs the newest; with `samples` or `layers` the newest of those with so many, or of just those.
     """
@@ -49,7 +49,7 @@ def load_dissection(
 
 
 def assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Dissection:
-    """The results that a record's counts give."""
+    """The results computed from a record's counts."""
     from dissectreport.analysis.assemble import assemble
 
     with one_thread():
@@ -69,7 +69,7 @@ def render(
 ) -> Written:
     """Write the site of a model that was measured.
 
-    Pages of more than `site_limit` megabytes are refused, where that is not 0, or show less, where `drawing` says so.
+    A site above `site_limit` megabytes (0: no limit) is refused, or reduced if `drawing` allows it.
     Other than 1, `workers` processes render, one per core for 0; a script that asks for them needs the usual
     `if __name__ == "__main__":`.
     """
@@ -112,7 +112,7 @@ def write_site_of(
 
 
 def site_settings(options: SiteOptions) -> Drawing:
-    """How a site is to be written; refused before anything long begins where its folder or address cannot work."""
+    """The options of the site. Its folder and address are checked before anything long begins."""
     drawing = Drawing(fit=options.fit, base_url=checked_address(options.base_url))
     files.check_writable(options.out)
     return drawing
@@ -130,7 +130,7 @@ def units_of(record: Record, cache: Path) -> int:
 
 
 def in_processes(workers: Workers, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:
-    """The parts of a work, done by other processes."""
+    """A `Spread` over the processes of `Workers`."""
     return workers.run(partial(_on_one_thread, work), parts)
 
 

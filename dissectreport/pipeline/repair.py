@@ -78,7 +78,7 @@ def _measured(options: Options) -> Record | None:
 
 
 def _like(known: Record, options: Options) -> Options:
-    """The options of a run that is known."""
+    """The options of a measured run."""
     return replace(
         options,
         layers=tuple(layer.name for layer in known.layers),
@@ -129,7 +129,7 @@ def repaired_images(
     if not 0 <= options.seed < 2**32:
         raise BadOption(f"--seed must be between 0 and {2**32 - 1}, not {options.seed}")
     with repaired(generator, edits, other_weights):
-        pass  # Refused here, before workers start.
+        pass  # Checked before workers start.
     source = Source(options.model, "", None, machine.device, weights=options.weights)
     done = 0
     with Workers(machine.workers) as workers:

@@ -72,7 +72,7 @@ def check_installed() -> None:
 
 
 def check_site(site: Path) -> list[Summary]:
-    """The models of a site; any other folder is refused, lest a wrong one become public."""
+    """The models of a site; any other folder is refused, so that no wrong folder becomes public."""
     models = read_summaries(site) if site.is_dir() else []
     if not models or not (site / "index.html").is_file():
         raise OutputError(
@@ -102,7 +102,7 @@ def _sizes(site: Path) -> dict[str, int]:
 
 
 def _largest(sizes: dict[str, int], most: int = 4) -> str:
-    """The largest folders, a model's layers and kinds of files apart."""
+    """The largest folders; the layers of a model and the kinds of files are separate."""
     folders: Counter[str] = Counter()
     for name, size in sizes.items():
         folders["/".join(name.split("/")[:-1][:2]) or name] += size
@@ -114,7 +114,7 @@ def _mb(size: int) -> str:
 
 
 def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None:
-    """Write the models of a site again with less, the largest first, step by step until it takes `budget` megabytes.
+    """Reduce the models of a site step by step, the largest first, until it takes `budget` megabytes.
 
     A model whose measurements are not in the cache stays as it is.
     """
@@ -238,7 +238,7 @@ def _git(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """What git said last, on one line."""
+    """The last message of git, on one line."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     reasons = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
     return next(iter(reasons), next(iter(lines), f"status {done.returncode}")).removeprefix("fatal: ")

@@ -1,4 +1,4 @@
-"""What interventions on one layer record: where results lie, which sets of units were ablated, and images."""
+"""Results of interventions on one layer: folders of measurements, ablated sets of units, and images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENT, MASK, GREEDY, IOU = "gradient", "learned_mask", "greedy", "IoU"
 
 @dataclass(frozen=True)
 class InterventionRecord:
-    """What interventions were made with, and the folders of their results."""
+    """The key and budget of interventions, and the folders of their results."""
 
     key: InterventionKey
     budget: InterventionBudget
@@ -52,7 +52,7 @@ class InterventionRecord:
 
 @dataclass(frozen=True)
 class LearnedRanking:
-    """What was learned of the units for one concept."""
+    """The learned rankings of units for one concept."""
 
     FILE: ClassVar[str] = "ranking"
 
@@ -63,7 +63,7 @@ class LearnedRanking:
     losses: Floats
     """(penalties,) held-out loss."""
     greedy: Ints
-    """(units,) units, each the one that removes most beside those before it."""
+    """(units,) units, each the one that removes most together with those before it."""
 
     def arrays(self) -> Arrays:
         """The ranking as arrays."""
@@ -78,7 +78,7 @@ class LearnedRanking:
 
 @dataclass(frozen=True)
 class RemainingArea:
-    """What each ranking leaves of one concept."""
+    """The area of a concept that remains under each ranking."""
 
     FILE: ClassVar[str] = "remaining"
 

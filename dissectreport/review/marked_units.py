@@ -20,7 +20,7 @@ ACCEPTED = 'give {"layer": …, "units": […]}, what the review page exports, o
 
 
 def read_marks(path: Path, layers: Collection[str] = (), identity: str = "") -> tuple[str, tuple[int, ...]]:
-    """The layer ('' where the file names none) and the marked units, rising; BadOption says what is wrong.
+    """The layer ('' where the file names none) and the marked units, rising; a BadOption explains what is wrong.
 
     Where the model's `layers` and `identity` are given, marks of another layer or another model are refused.
     """

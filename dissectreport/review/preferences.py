@@ -35,7 +35,7 @@ class Choices:
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
     browser: str = ""
-    """A random number for each person, so that nobody is counted twice; '' where unknown."""
+    """A random number for each person, so that no person is counted twice; '' where unknown."""
     again: int = 0
     """How often the person had finished, and so seen the solution, before these choices."""
 
@@ -83,7 +83,7 @@ class Preferred:
 
 
 def read_choices(path: Path) -> Choices:
-    """The choices in a file; BadOption says what is wrong with it."""
+    """The choices in a file; a BadOption explains what is wrong."""
     content = parsed(path, read_text(path), ACCEPTED)
     if not isinstance(content, dict) or not isinstance(content.get("choices"), list):
         raise BadOption(f"{path} contains no choices; {ACCEPTED}")

@@ -17,7 +17,7 @@ class Rule:
 
     name: str
     edge: str
-    """'clamp' repeats the outermost activation beyond the map's border, 'zero' fades to zero."""
+    """'clamp' repeats the outermost activation outside the map, 'zero' fades to zero."""
     interpretable: Mapping[str, float]
     """The cut-offs by name."""
     pilot_seed_offset: int

@@ -235,7 +235,7 @@ UNIMPORTANT = ("_name_or_path", "architectures", "transformers_version", "dtype"
 class Preprocessor:
     """Differentiable preprocessing of images, by the settings of a checkpoint's image processor.
 
-    The processor itself is not differentiable, and is only asked for sizes. Where it would crop, the whole image is
+    The processor is not differentiable, so only its sizes are used. Where it would crop, the whole image is
     resized instead, because pixels of the border are labelled too.
     """
 

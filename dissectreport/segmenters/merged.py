@@ -2,7 +2,7 @@
 
     segmenter = merged([scenes.load(), colour.load()])          # scenes+colour
 
-A concept that two segmenters share (name and category) is one concept. A pixel shows it if either segmenter says so,
+A concept that two segmenters share (name and category) is one concept. A pixel shows it if either segmenter finds it,
 and is counted once.
 """
 

@@ -203,7 +203,7 @@ class UnifiedSegmenter:
     def class_probabilities(self, images: Tensor, categories: Collection[str] = PIXELWISE) -> dict[str, Tensor]:
         """(n, 3, h, w) -> by category (n, classes, h', w') probabilities, "nothing" first, averaged over all sizes.
 
-        Those of parts are for each owner in turn, and sum to one for each.
+        Those of parts are grouped by owner, and sum to one within each owner.
         """
         pixels, shape = bgr(images), [side // self.options.downsample for side in images.shape[2:]]
         by_size = [self._probabilities_at(resized(pixels, size), shape, categories) for size in self.options.sizes]

@@ -39,7 +39,7 @@ def precise_pool(features: Tensor, bins: int) -> Tensor:
     """(n, channels, h, w) -> (n, channels, bins, bins): the mean of the bilinear interpolant over each of equal bins.
 
     Features are at integer coordinates, the map spans [0, h] x [0, w], and the interpolant falls to zero within one
-    step beyond the last features. This differs from adaptive average pooling.
+    step past the last features. This differs from adaptive average pooling.
     """
     rows, columns = (pooling_matrix(side, bins).to(features) for side in features.shape[2:])
     return rows @ features @ columns.T

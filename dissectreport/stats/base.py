@@ -37,7 +37,7 @@ class Stat(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """How a statistic that holds nothing but whole numbers becomes arrays and back."""
+    """Conversion to arrays and back, for statistics of whole numbers only."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The counts as arrays."""

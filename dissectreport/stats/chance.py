@@ -67,11 +67,11 @@ class Chance(Counts):
         )
 
     def observed_overlap(self, shifted: bool = False) -> Ints:
-        """(units, c, thresholds) overlap that was observed, or that of the shifted masks as a pretend observation."""
+        """(units, c, thresholds) observed overlap; with `shifted`, the overlap with the masks of the next image."""
         return np.asarray((self.shifted if shifted else self.observed).sum(0))
 
     def expected(self, shifted: bool = False) -> Floats:
-        """(units, c, thresholds) overlap expected by chance beside `seen(shifted)`; 0 from shards of one image."""
+        """(units, c, thresholds) chance level of `observed_overlap(shifted)`, in pixels; 0 from shards of one image."""
         own = self.shifted if shifted else self.observed
         others = np.maximum(self.sizes - 1, 1)[:, None, None, None]
         paired = np.where(self.sizes[:, None, None, None] > 1, self.crossed - own, 0)

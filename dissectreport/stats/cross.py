@@ -41,7 +41,7 @@ class Cross(Counts):
         return np.asarray(self.products / self.places - np.outer(mean, mean))
 
     def correlation(self) -> Floats:
-        """(units, units) correlation of levels; 0 beside a unit that never varies."""
+        """(units, units) correlation of activations; 0 for a unit that never varies."""
         covariance = self.covariance()
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)

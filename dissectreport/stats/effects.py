@@ -1,6 +1,6 @@
 """Sums over images from which first-order effects follow.
 
-Gradients are no whole numbers, so these sums are float64 and are added in the order of their shards: the same shards
+Gradients are not whole numbers, so these sums are float64 and are added in the order of their shards: the same shards
 give the same bits.
 """
 

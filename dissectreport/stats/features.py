@@ -1,4 +1,4 @@
-"""What a feature network sees in every image: the rows that distances between sets of images are made of."""
+"""The features of images in a feature network, from which distances between sets of images are computed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 FLOOR = 0.3
-"""Deviations below this share of their root mean square count as that: else a feature in which real images hardly
-vary would count without bound, and the cube of it."""
+"""Deviations below this share of their root mean square are raised to it: otherwise a feature in which real
+images hardly vary would dominate every distance."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from dissectreport.stats.base import Floats
 Numbers = NDArray[Any] | float
 
 EMPTY = 1e-9
-"""What an empty union counts as, and a chance level of 1 leaves: less than one pixel of a billion."""
+"""The least denominator, for empty unions and a chance level of 1: less than one pixel of a billion."""
 
 
 def intersection_over_union(both: Numbers, on: Numbers, present: Numbers) -> Floats:

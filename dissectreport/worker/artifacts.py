@@ -1,6 +1,6 @@
 """Artifact units, on a worker: features of images, what every unit does to them, and pictures before and after.
 
-Everything that is concluded from features is concluded in `analysis`; here networks run, and nothing else.
+Networks run here; all conclusions from features are drawn in `analysis`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ Images = NDArray[np.uint8]
 
 
 def drift(source: Source, key: ArtifactKey) -> float:
-    """How far bfloat16 moves features, beside how far images differ: root mean squares over a few images.
+    """How far bfloat16 moves features, relative to how much images differ: root mean squares over a few images.
 
-    Infinitely far where it fails: not every operation of anybody's network knows it.
+    Infinity if it fails: some operations do not support bfloat16.
     """
 
     def rows(precision: str) -> Tensor:
@@ -224,7 +224,7 @@ def suspected_activations(
     return (maps / means).amax(1).clamp(min=0).numpy(), maps.amax((2, 3)).numpy()
 
 
-# --- images to take away --------------------------------------------------------------------------------------
+# --- repaired images -------------------------------------------------------------------------------------------
 
 
 def make_repaired(source: Source, edits: Edits, seed: int, other_weights: bool) -> Callable[[Shard], Images]:

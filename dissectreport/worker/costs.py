@@ -1,6 +1,6 @@
-"""What the networks take on a first batch, from which the time of a run is estimated.
+"""The time that networks take on a first batch, from which the time of a run is estimated.
 
-On a processor the seconds are those of a thread; `slowdown` is by how much this machine stretches them.
+On a CPU the seconds are those of one thread; `slowdown` is the factor by which other programs delay them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REAL = 4
 
 @dataclass(frozen=True)
 class NetworksCost:
-    """What generator and segmenter take."""
+    """The time that generator and segmenter take."""
 
     generator: float
     """Seconds for a sample."""
@@ -65,7 +65,7 @@ class EditCost:
 
 @dataclass(frozen=True)
 class Costs:
-    """What everything takes that a run may need."""
+    """The time of everything that a run may need."""
 
     networks: NetworksCost
     edits: Mapping[str, EditCost]

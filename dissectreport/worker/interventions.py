@@ -1,6 +1,6 @@
 """Interventions, on a worker: one small make(…) -> work(shard) per pass.
 
-A layer's output is edited, never in place, and only the tail of the network and the segmenter run again. Effects are
+A layer's output is edited, never in place, and only the rest of the network and the segmenter run again. Effects are
 paired: the same latents with and without the edit, every concept counted.
 """
 
@@ -148,7 +148,7 @@ def half_agrees(source: Source, key: InterventionKey) -> float:
     whole = labels("float32")
     try:
         return float((whole == labels("bfloat16")).float().mean())
-    except (ModelError, SegmenterError):  # Not every operation of anybody's network knows bfloat16.
+    except (ModelError, SegmenterError):  # Some operations do not support bfloat16.
         return 0.0
 
 
@@ -414,7 +414,7 @@ def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray
 
 @dataclass(frozen=True)
 class EditOutcome:
-    """What one change that a person asked for did to a shard."""
+    """The effect of a requested edit on a shard."""
 
     paired: Paired
     """Every concept's pixels."""
@@ -426,7 +426,7 @@ class EditOutcome:
 def make_edits(
     source: Source, key: InterventionKey, request: EditRequest, shown: int
 ) -> Callable[[Shard], EditOutcome]:
-    """The pass of one change that a person asked for; the first `shown` images are kept."""
+    """The pass that measures a requested edit; the first `shown` images are kept."""
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> EditOutcome:

@@ -1,4 +1,4 @@
-"""The networks of a worker: loaded once, and checked at every call, since they may be anybody's code."""
+"""The networks of a worker: loaded once, and checked at every call, because they may be plug-ins."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Source:
     broken: tuple[str, ...] = ()
     """Images that the generator is to leave out, where it reads images."""
     features: str = ""
-    """The network in whose features images are compared; '' for what the segmenter tells."""
+    """The network in whose features images are compared; '' for the segmenter's probabilities."""
 
     def models(self) -> Models:
         """The networks, loaded."""
         keep_memory()
         torch.set_num_threads(self.threads)
         threadpool_limits(self.threads, user_api="blas")
-        # Tensor cores would round float32 to ten bits, and levels with it.
+        # Tensor cores would round float32, and with it thresholds, to ten bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return kept_models(self) if engine.in_worker() else Models(self)
 
@@ -63,7 +63,7 @@ def kept_models(source: Source) -> Models:
 def keep_memory() -> None:
     """Let this process keep what it frees, where the C library allows it.
 
-    glibc hands the memory of large tensors back and asks for it anew at every step, a tenth of the time of a pass.
+    glibc returns and requests the memory of large tensors at every step, which takes a tenth of the time of a pass.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -81,7 +81,7 @@ class Models:
 
     source: Source
     _own: Tensor | None = None
-    """The generator's own real images, once they were asked for."""
+    """The generator's own real images, if they have been read."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -115,7 +115,7 @@ class Models:
         return latents_of(self.generator, seed, first, count).to(self.device)
 
     def first_real_images(self, count: int) -> Tensor | None:
-        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
+        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference or of the generator, or None."""
         if not self.source.reference:
             return self.generator.training_like_images(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
@@ -140,7 +140,7 @@ class Models:
             return list(range(shard.first, shard.first + len(images))), images
         if self._own is None or len(self._own) < of:
             self._own = answered(ModelError, who, lambda: self.generator.training_like_images(of))
-        assert self._own is not None, "asked only where there are real images"
+        assert self._own is not None, "the generator has real images"
         images = self._own[shard.first : shard.first + shard.count]
         return list(range(shard.first, shard.first + len(images))), images
 
@@ -181,7 +181,7 @@ class Models:
         return result
 
     def _call_segmenter(self, what: str, ask: Callable[[], object]) -> Tensor:
-        """What the segmenter answers, which may be anybody's code."""
+        """The result of a call of the segmenter; a SegmenterError if it fails or is not a tensor."""
         name = self.segmenter.name
         answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
         if not isinstance(answer, Tensor):
@@ -205,7 +205,7 @@ class Models:
         return images
 
     def call_generator(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
-        """What the generator, which may be anybody's code, makes of latents."""
+        """The result of a call of the generator on latents; a ModelError if it fails."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
 
@@ -229,7 +229,7 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
 
 
 def untrained(generator: Generator, seed: int) -> Generator | None:
-    """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
+    """The generator with random weights, or None if there is no such version; a ModelError if making it fails."""
     who = f"generator {generator.name!r} cannot be made anew with random weights"
     return answered(ModelError, who, lambda: generator.untrained(seed))
 

@@ -17,7 +17,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models
 
 Arrays = dict[str, NDArray[Any]]
-"""Arrays by name, as passes that are no statistic return them."""
+"""Arrays by name, returned by passes that do not count a statistic."""
 
 
 def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard) -> dict[Reading, Tensor]:

@@ -218,7 +218,7 @@ class _Mask:
 
 
 def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInputs, concept: int) -> Ints:
-    """(units,) units, each the one that removes most of the concept beside those before it.
+    """(units,) units, each the one that removes most of the concept together with those before it.
 
     At every step the leading units by gradient × activation, computed again, are tried; the rest follow by the last
     estimate.

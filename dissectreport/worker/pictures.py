@@ -35,7 +35,7 @@ class ShownSamples:
 def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], Arrays]:
     """The pass that makes the shown images again and keeps what a report needs of them.
 
-    A shard here is a run of positions in `shown.samples`, which need not lie side by side.
+    A shard here is a run of positions in `shown.samples`, which need not be consecutive samples.
     """
     models = source.models()
     layers = list(shown.wanted)
@@ -55,7 +55,7 @@ def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[
 def _pictures(
     models: Models, plan: Plan, shown: ShownSamples, layers: Sequence[str], samples: Sequence[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """What is kept of each of a few samples."""
+    """The arrays of each of a few samples."""
     z = torch.cat([models.latents(plan.seed, sample, 1) for sample in samples])
     with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, samples[0])

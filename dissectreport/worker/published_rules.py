@@ -44,7 +44,7 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
 
 
 def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresholds: ThresholdsByKey) -> Work:
-    """The pass over the samples that are judged: every reading's counts of a shard, by statistic."""
+    """The pass over the samples that are scored: the counts of a shard, by reading and statistic."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
     category = numbered([concept.category for concept in vocabulary.concepts])

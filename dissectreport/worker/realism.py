@@ -66,7 +66,7 @@ class Witness:
     real: Tensor
     """(N, d) scaled."""
     generated: Tensor
-    """(M, d) scaled, of latents other than those asked about: an image is not its own neighbour."""
+    """(M, d) scaled, of latents other than those that are scored: an image is not its own neighbour."""
 
     @classmethod
     def of(cls, real: Tensor, generated: Tensor, scale: FeatureScale) -> Witness:
@@ -96,7 +96,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, real: Tensor, scale: FeatureScale) -> Neighbours:
-        """The score beside real features as they come from the network."""
+        """The score for real features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real))
 
