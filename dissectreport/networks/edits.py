@@ -72,7 +72,7 @@ def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
 
 
 def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, object]]:
-    """What every part returned until `layer` was done, in order: names and copied outputs, the layer's own last."""
+    """The outputs of all modules up to `layer`, in order: names and copies, the layer's own last."""
     calls: list[tuple[str, object]] = []
     begun: list[int] = []
 
@@ -105,7 +105,7 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
 
 
 def copied(output: object) -> object:
-    """What a part returned, its tensors copied: later modules may change them in place."""
+    """A module's output with copied tensors: later modules may change them in place."""
     if isinstance(output, Tensor):
         return output.clone()
     if type(output) is tuple:
@@ -115,7 +115,7 @@ def copied(output: object) -> object:
 
 @contextmanager
 def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., object]) -> Iterator[None]:
-    """While the block runs, the part gives back `outputs`, one a call, and then what `after` gives."""
+    """While the block runs, the module returns `outputs`, one for each call, and then the result of `after`."""
     own, left = part.__dict__.get("forward"), iter(outputs)
 
     def replay(*args: object, **kwargs: object) -> object:

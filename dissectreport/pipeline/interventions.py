@@ -80,7 +80,7 @@ class InterventionPasses:
         )
 
     def run(self) -> InterventionRecord:
-        """All passes; what a record keeps of them."""
+        """Run all passes; returns their record."""
         agreement = self._choose_precision()
         presence, patches = self._search()
         first, gradients = self._estimate_effects()
@@ -101,7 +101,7 @@ class InterventionPasses:
         )
 
     def _choose_precision(self) -> float:
-        """Settle the precision; how far the labels of bfloat16 agree, 1 where it is not used."""
+        """Choose the precision. Returns the share of pixels that keep their labels, or 1 without bfloat16."""
         from dissectreport.worker.interventions import half_is_fast
 
         requested = self.key.precision
@@ -119,7 +119,7 @@ class InterventionPasses:
         return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(half_agrees(self.job.source, key))).value
 
     def _search(self) -> tuple[Presence, ConceptPatches]:
-        """Where the studied concepts are, and what the units do there; concepts that are nowhere are dropped."""
+        """The areas of the studied concepts, and the activations of units on them; absent concepts are dropped."""
         from dissectreport.worker.interventions import make_search
 
         store, wanted = self._store("search"), shards(self.budget.search, SEARCHED)
@@ -162,7 +162,7 @@ class InterventionPasses:
     def _ordering_inputs(
         self, number: int, presence: Presence, patches: ConceptPatches, first: FirstOrder
     ) -> OrderingInputs:
-        """What the rankings of one concept are made from."""
+        """The inputs for the rankings of one concept."""
         from dissectreport.worker.orderings import OrderingInputs
 
         share, patch = patches.share[:, number], patches.patch[:, number]
@@ -221,7 +221,7 @@ class InterventionPasses:
         return self.runner.total(store, wanted, Areas), store.folder.name
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
-        """What inserting units did at every patch, and where the result is stored."""
+        """The effects of inserting units at every patch, and where they are stored."""
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
         sets, thresholds = inserted_sets(self.budget, plan, values)

@@ -30,7 +30,7 @@ class Networks:
     """The feature network by name; '' for the segmenter's own features."""
 
     def identities(self, model: str) -> tuple[str, str]:
-        """What the numbers of the generator and of the segmenter depend on."""
+        """The identities of the generator and of the segmenter."""
         return identity(self.generator, model), identity(self.segmenter, self.segmenter_name)
 
 
@@ -80,7 +80,7 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
 
 
 def feature_network(networks: Networks) -> FeatureNetwork:
-    """The network in whose features images are compared; FeaturesError where there is none."""
+    """The network in whose features images are compared; FeaturesError if there is none."""
     from dissectreport import plugins
     from dissectreport.features.base import SegmenterFeatures
 

@@ -1,4 +1,4 @@
-"""Measuring a model: stage after stage, each reusing what was measured before."""
+"""Measuring a model: stage after stage, each reusing earlier measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs
 
 MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage())
-"""What is measured, in order."""
+"""The stages of a measurement, in order."""
 NOTHING = Product()
 
 
@@ -36,7 +36,7 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
 
 
 def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
-    """A run whose networks were timed, and checked, on their first batch."""
+    """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
@@ -46,7 +46,7 @@ def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
 
 
 def measured_costs(job: Job, workers: Workers) -> Costs:
-    """What the networks take on this machine."""
+    """The time of the networks on this machine."""
     from dissectreport.worker.costs import make_costs
 
     edited = {job.intervention.layer: False} if job.intervention is not None else {}
@@ -83,7 +83,7 @@ def announce(run: RunContext, schedule: Schedule) -> None:
 
 
 def size_line(run: RunContext, schedule: Schedule) -> str:
-    """How much is measured, and how long it will take."""
+    """A line with the size of a run and its estimated time."""
     job, cost = run.job, run.costs.networks
     layers = f"{counted(len(job.layers), 'layer')}{', and controls' if job.options.controls else ''}"
     size = f"{counted(job.samples, 'sample')}, {counted(cost.units, 'unit')} in {layers}"

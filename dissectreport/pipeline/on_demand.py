@@ -58,7 +58,7 @@ class EditOptions:
 
 @dataclass(frozen=True)
 class EditResult:
-    """What an edit changed."""
+    """The result of an edit."""
 
     table: pd.DataFrame
     """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*."""
@@ -82,9 +82,9 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
 
 
 def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
-    """The causal units of a concept, from what was measured."""
+    """The causal units of a concept, from earlier measurements."""
     runs = records.runs(options.cache, options.model, options.rule)
-    # A newer run without interventions does not hide what an older one measured.
+    # A newer run may lack interventions that an older one measured.
     record = next((run for run in runs if run.interventions is not None), None)
     reader = CacheReader(options.cache / "measurements")
     known = {}

@@ -1,4 +1,4 @@
-"""Units that a person marked: what the page for review by eye exports, or a list of numbers.
+"""Units that a person marked: an export of the page for review by eye, or a list of numbers.
 
     layer, units = read_marks(Path("marks.json"))
 

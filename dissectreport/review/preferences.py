@@ -1,4 +1,4 @@
-"""Blind choices between images before and after a repair: what the preference page exports, from one person or more.
+"""Blind choices between images before and after a repair, as the preference page exports them.
 
 for line in lines([read_choices(path) for path in paths]):
     print(line)
@@ -26,18 +26,18 @@ ACCEPTED = "give files that the preference page exported"
 
 @dataclass(frozen=True)
 class Choices:
-    """What one person chose."""
+    """The choices of one person."""
 
     name: str
     """The name of the file."""
     about: Mapping[str, str]
-    """model, identity and edit: choices can be added up where these are the same."""
+    """model, identity and edit: only choices with the same values can be added up."""
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
     browser: str = ""
     """A random number for each person, so that no person is counted twice; '' where unknown."""
     again: int = 0
-    """How often the person had finished, and so seen the solution, before these choices."""
+    """How often the person had finished, and seen the solution, before these choices."""
 
     def count(self, kind: str) -> int:
         """How often one of `KINDS` was chosen."""
@@ -60,7 +60,7 @@ class Preferred:
 
     @classmethod
     def of(cls, people: Sequence[Choices]) -> Preferred:
-        """What some people chose together."""
+        """The sum of the choices of several people."""
         decided = [(sample, kind) for person in people for sample, kind in person.chosen.items() if kind != "tie"]
         after, pairs = sum(kind == "after" for _, kind in decided), len({sample for sample, _ in decided})
         share = after / len(decided) if decided else 0.0
@@ -111,7 +111,7 @@ def _chosen(path: Path, choice: Any) -> tuple[int, str]:
 
 
 def lines(people: Sequence[Choices]) -> Iterator[str]:
-    """A line for each person and, of several, what all of them say."""
+    """A line for each person, and for several people their sum."""
     by_browser: dict[str, Choices] = {}
     for person in people:
         known = by_browser.setdefault(person.browser, person) if person.browser else person

@@ -31,7 +31,7 @@ class Rule:
 
     @property
     def is_published(self) -> bool:
-        """Whether this is a published rule: exact thresholds from as many samples as are measured, no halves."""
+        """Whether this is a published rule: exact thresholds from all samples, without a held-out half."""
         return self.downsample > 0
 
     def grid(self, image_side: int) -> int:

@@ -1,4 +1,4 @@
-"""The overlap expected by chance, in closed form: every image's masks against every other image's activations.
+"""The overlap expected by chance, in closed form: each image's masks against every other image's activations.
 
 For a shard of n images let A[u, t, p] be the images in which unit u is above threshold t at pixel p, and M[c, p] those
 that show concept c at p. Summed over all n(n - 1) pairings of different images the overlap is sum_p A M minus the

@@ -1,4 +1,4 @@
-"""The smallest and largest activation in every bin, between which shares are interpolated."""
+"""The smallest and largest activation in every bin, for interpolation of shares."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class FeatureScale:
 
     @classmethod
     def of(cls, real: NDArray[Any]) -> FeatureScale:
-        """The scale on which real features (n, d) have mean 0, and deviation 1 or, those that hardly vary, less."""
+        """The scale on which real features (n, d) have mean 0 and deviation 1, or less if they hardly vary."""
         rows = np.asarray(real, np.float64)
         deviation = rows.std(axis=0)
         typical = float(np.sqrt(np.mean(deviation**2))) or 1.0
@@ -60,7 +60,7 @@ class FeatureScale:
 
     @classmethod
     def published(cls, dimension: int) -> FeatureScale:
-        """Features as they are, for networks whose distances are published like that."""
+        """The identity scale, for networks whose distances are published without scaling."""
         return cls(np.zeros(dimension), np.ones(dimension))
 
     def __call__(self, features: NDArray[Any]) -> Floats:

@@ -1,4 +1,4 @@
-"""Joint counts of unit, concept and activation bin: what every IoU comes from (Bau et al. 2019)."""
+"""Joint counts of unit, concept and activation bin, from which every IoU is computed (Bau et al. 2019)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from dissectreport.worker.realism import Witness
 Images = NDArray[np.uint8]
 
 
-# --- which arithmetic -----------------------------------------------------------------------------------------
+# --- precision ------------------------------------------------------------------------------------------------
 
 
 def drift(source: Source, key: ArtifactKey) -> float:
@@ -105,7 +105,7 @@ def make_generated(source: Source, key: ArtifactKey, seed: int) -> Callable[[Sha
     return work
 
 
-# --- what units do --------------------------------------------------------------------------------------------
+# --- effects of units -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def suspected_activations(
     if not example.suspects:
         return np.zeros((len(maps), 0, 0), np.float32), np.zeros((len(maps), 0), np.float32)
     means = torch.tensor(example.means).clamp(min=1e-12)[:, None, None]
-    # Where the strongest is: a sum would let one unit hide what another does.
+    # The maximum, because in a sum one unit could hide another.
     return (maps / means).amax(1).clamp(min=0).numpy(), maps.amax((2, 3)).numpy()
 
 

@@ -125,7 +125,7 @@ def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]
         yield first, min(size, shard.first + shard.count - first)
 
 
-# --- which arithmetic -----------------------------------------------------------------------------------------
+# --- precision ------------------------------------------------------------------------------------------------
 
 
 def half_is_fast(device: str) -> bool:
@@ -156,7 +156,7 @@ def half_agrees(source: Source, key: InterventionKey) -> float:
 
 
 def make_search(source: Source, key: InterventionKey) -> Callable[[Shard], tuple[Presence, ConceptPatches]]:
-    """The pass that finds where the studied concepts are, and what the units do there."""
+    """The pass that measures the areas of the studied concepts, and the activations of units on them."""
     model = EditedModel(source.models(), key)
     concepts = torch.tensor(key.concepts)
 
@@ -231,7 +231,7 @@ def gradients(
 
 
 def unreachable(model: EditedModel, concept: int) -> str:
-    """One line for a layer that a concept's gradient does not reach."""
+    """The error for a layer that a concept's gradient does not reach."""
     name = model.networks.segmenter.vocabulary.concepts[concept].name
     return (
         f"the gradient of {name!r} does not reach layer {model.key.layer!r}: the segmenter or the network between "

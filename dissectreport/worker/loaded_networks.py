@@ -36,11 +36,11 @@ class Source:
     device: str = "cpu"
     threads: int = 1
     weights: str = ""
-    """A file with the generator's weights; '' for those that it finds by itself."""
+    """A file with the generator's weights; '' for its own."""
     reference: str = ""
     """A folder of real images, '' for the generator's own."""
     broken: tuple[str, ...] = ()
-    """Images that the generator is to leave out, where it reads images."""
+    """Images that a generator that reads images leaves out."""
     features: str = ""
     """The network in whose features images are compared; '' for the segmenter's probabilities."""
 
@@ -61,7 +61,7 @@ def kept_models(source: Source) -> Models:
 
 
 def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library allows it.
+    """Let this process keep freed memory, if the C library allows it.
 
     glibc returns and requests the memory of large tensors at every step, which takes a tenth of the time of a pass.
     """
@@ -130,7 +130,7 @@ class Models:
         return features.float()
 
     def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
-        """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
+        """The shard's readable images among `of` real ones: their positions, and (n, 3, h, w) in [-1, 1]."""
         if self.source.reference:
             return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
         who = f"generator {self.generator.name!r} failed to give {of} real images"
@@ -211,7 +211,7 @@ class Models:
 
 
 def without_broken(source: Source, count: int) -> Models:
-    """The networks; those that read images of a folder without images that are broken among the first `count`."""
+    """The networks. A model that reads a folder leaves out broken images among the first `count`."""
     models = source.models()
     if not isinstance(models.generator, ImageModel):
         return models
@@ -219,7 +219,7 @@ def without_broken(source: Source, count: int) -> Models:
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
-    """(count, *latent_shape) latents of samples `first` to `first + count`: the generator's own where it draws them."""
+    """(count, *latent_shape) latents of samples from `first` on, by the generator's own method if it has one."""
     draw = getattr(generator, "latents", None)
     if draw is None:
         return latents(seed, first, count, generator.latent_shape)
@@ -235,7 +235,7 @@ def untrained(generator: Generator, seed: int) -> Generator | None:
 
 
 def pick_device(name: str) -> str:
-    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption where it is not there."""
+    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption if it is not available."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])

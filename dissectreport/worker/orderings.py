@@ -27,12 +27,12 @@ from dissectreport.worker.loaded_networks import Source
 
 @dataclass(frozen=True)
 class OrderingInputs:
-    """What the rankings of one concept are made from."""
+    """The inputs for the rankings of one concept."""
 
     number: int
-    """Which of the studied concepts."""
+    """The number of the concept among those studied."""
     start: Floats
-    """(units,) where the mask starts: chance-corrected IoU over its largest, at least 0."""
+    """(units,) initial mask: chance-corrected IoU divided by its maximum, at least 0."""
     constant: Floats
     """(units,) mean activation where the concept is."""
     present: Ints
@@ -48,7 +48,7 @@ class OrderingInputs:
 def make_rankings(
     source: Source, key: InterventionKey, budget: InterventionBudget
 ) -> Callable[[OrderingInputs], LearnedRanking]:
-    """The pass that learns a mask, and takes units one by one, for one concept after another."""
+    """The pass that learns a mask and a greedy ranking for one concept after another."""
     model = EditedModel(source.models(), key)
 
     def work(inputs: OrderingInputs) -> LearnedRanking:
@@ -97,7 +97,7 @@ Spots = tuple[Ints, Ints]
 
 
 def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots]]:
-    """Of each kind of spots those to learn on and those that are held out, `share` of them or one more.
+    """Each kind of spots, split into those to learn on and held-out ones (`share` of them or one more).
 
     No image is on both sides: images are held out in random order as long as one of their kinds has too few.
     """
@@ -162,7 +162,7 @@ class _Mask:
         self.random = np.random.RandomState(2)
 
     def learn(self, spots: Sequence[Spots], steps: int) -> None:
-        """Some more steps on samples with the concept, and patches for it."""
+        """Learn for some steps on samples with the concept, and patches for it."""
         for _ in range(steps):
             batches = [self._random_batch(kind) for kind in spots]
             self.optimiser.zero_grad()
@@ -197,7 +197,7 @@ class _Mask:
         return spots[0][rows], spots[1][rows]
 
     def _loss(self, spots: Sequence[Spots]) -> Tensor:
-        """Mean probability left where the concept was, less that gained where it could be."""
+        """Mean probability that remains where the concept was, less the gain where it is inserted."""
         adding = torch.cat([torch.full((len(kind[0]),), bool(i)) for i, kind in enumerate(spots)])
         samples, patches = (np.concatenate([kind[part] for kind in spots]) for part in (0, 1))
         signed = self._signed(samples, patches, adding)
@@ -239,7 +239,7 @@ def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInput
 def make_trials(
     source: Source, key: InterventionKey, sets: Sequence[Sequence[Units]], samples: Sequence[Sequence[int]]
 ) -> Callable[[int], RemainingArea]:
-    """The pass that counts, on selection latents, how much of a studied concept each of its sets of units leaves."""
+    """The pass that measures, on selection latents, the remaining area of a concept without each set of units."""
     model = EditedModel(source.models(), key)
 
     def work(number: int) -> RemainingArea:

@@ -20,7 +20,7 @@ from dissectreport.worker.observing import Arrays
 
 @dataclass(frozen=True)
 class ShownSamples:
-    """Which samples' images and maps a report needs."""
+    """The samples whose images and maps a report needs."""
 
     samples: NDArray[np.int64]
     """(m,) rising numbers of the samples whose images are kept."""
@@ -33,7 +33,7 @@ class ShownSamples:
 
 
 def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], Arrays]:
-    """The pass that makes the shown images again and keeps what a report needs of them.
+    """The pass that makes the shown images again, with the maps that a report needs.
 
     A shard here is a run of positions in `shown.samples`, which need not be consecutive samples.
     """

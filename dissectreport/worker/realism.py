@@ -29,7 +29,7 @@ SAME = 1e-6
 
 
 class RealismScore(Protocol):
-    """A smooth figure of every image that is higher the closer it is to real ones."""
+    """A differentiable score of every image; higher is closer to real ones."""
 
     def __call__(self, features: Tensor) -> Tensor:
         """(n, d) features as they come from the network -> (n,), differentiable."""
@@ -37,7 +37,7 @@ class RealismScore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """Features brought to the scale on which sets are compared."""
+    """The scale on which sets of features are compared."""
 
     mean: Tensor
     """(d,)"""
