@@ -300,7 +300,7 @@ def test_a_network_with_noise_in_it_is_measured_with_a_caution(place: Path) -> N
     built = CliRunner().invoke(app, ["build", *words, "--cache", "cache", "--out", "site"])
     assert built.exit_code == 0, built.output
     for told in (built.output, (place / "site" / "noisy" / "index.html").read_text()):
-        assert "other images the second time for the same latents" in " ".join(told.split())
+        assert "not reproduce its images from the same latents" in " ".join(told.split())
 
 
 def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: Path) -> None:

@@ -173,7 +173,7 @@ def source_of(model: str) -> str:
     return str(Path(model).resolve()) if model.endswith(DESCRIPTION) else ""
 
 
-def called(cache: Path, name: str, source: str) -> str:
+def unique_name(cache: Path, name: str, source: str) -> str:
     """What a model of this name and source is called: `name`, unless another file's model is in the cache under it."""
     if not source:
         return name

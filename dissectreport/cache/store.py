@@ -56,10 +56,10 @@ class Store:
         """The store for `facts` under `cache`, made if it is not there; facts of another run are refused."""
         store = cls(cache / fingerprint(facts))
         path = store.folder / "facts.json"
-        wanted = json.dumps(facts, sort_keys=True, indent=1).encode()
+        content = json.dumps(facts, sort_keys=True, indent=1).encode()
         # The folder's name is the fingerprint of its facts, so facts that were damaged can be written again.
-        if not path.exists() or path.read_bytes() != wanted:
-            write(path, wanted)
+        if not path.exists() or path.read_bytes() != content:
+            write(path, content)
         return store
 
     def facts(self) -> dict[str, Any]:

@@ -67,9 +67,9 @@ def untrained(network: AnyGenerator, seed: int) -> AnyGenerator:
     return channels_last(control.eval())
 
 
-def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:
-    """Those `wanted` layers that the network has; without any, the second block at 8x8, or the last block before it."""
-    return tuple(name for name in wanted if name in network.layers) or network.layers[:4][-1:]
+def _default(network: AnyGenerator, names: list[str]) -> tuple[str, ...]:
+    """The layers of `names` in the network; if none, the second block at 8x8, or the last block before it."""
+    return tuple(name for name in names if name in network.layers) or network.layers[:4][-1:]
 
 
 def _facts(entry: CatalogueEntry, published: bool) -> dict[str, Any]:

@@ -169,8 +169,8 @@ class Edit:
         chosen = list(self.units)
         values = torch.as_tensor(self.values, dtype=activations.dtype, device=activations.device)
         values = values.view(1, -1, 1, 1) if values.ndim == 1 else values
-        kept = activations[:, chosen]
-        new = values.expand_as(kept) if self.where is None else torch.where(self.where, values, kept)
+        before = activations[:, chosen]
+        new = values.expand_as(before) if self.where is None else torch.where(self.where, values, before)
         edited = activations.clone()
         edited[:, chosen] = new
         return edited

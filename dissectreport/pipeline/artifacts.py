@@ -252,9 +252,9 @@ class ArtifactPasses:
         store = self._store("realism effects", sides=[*selected_from(selection), len(generated)])
         sets = RealismSets(real[selection.first :], generated, selection.scale)
         make = partial(make_realism_effects, self.job.source, self.key, sets)
-        wanted = shards(self.budget.gradients, EDIT_BATCH)
-        self.runner.count(store, make, wanted, Task.ARTIFACT_GRADIENTS)
-        plan = artifact_plan(self.runner.total(store, wanted, Nearing), self.budget, self.request.marked)
+        parts = shards(self.budget.gradients, EDIT_BATCH)
+        self.runner.count(store, make, parts, Task.ARTIFACT_GRADIENTS)
+        plan = artifact_plan(self.runner.total(store, parts, Nearing), self.budget, self.request.marked)
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
     def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:
@@ -265,12 +265,12 @@ class ArtifactPasses:
         rows = selection.scale(first.rows)
         finalists = tested.finalists(Effects.of(rows, real), budget.finalists, self.request.marked)
         singles = [(), *((unit,) for unit in tested.units[finalists].tolist())]
-        more, beside = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
+        more, more_store = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
         tests = SingleEffects.of(rows, selection.scale(more.rows), tested, finalists, real)
-        facts = [store.folder.name, beside.folder.name, *selected_from(selection), list(tested.roles)]
-        kept = self._store("tests", of=facts, images=[budget.tested, budget.retested])
-        save(kept, tests)
-        return tests, kept.folder.name
+        facts = [store.folder.name, more_store.folder.name, *selected_from(selection), list(tested.roles)]
+        results = self._store("tests", of=facts, images=[budget.tested, budget.retested])
+        save(results, tests)
+        return tests, results.folder.name
 
     # --- the repair ---
 
@@ -303,7 +303,7 @@ class ArtifactPasses:
 
         Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
-        sets, described = random_sets_beside(
+        sets, described = random_sets_for(
             order, sizes, self.request.marked, plan.mean_activation, self.budget.random_sets
         )
         fewer = min(self.budget.random_scored, count)
@@ -317,9 +317,9 @@ class ArtifactPasses:
         first = self.budget.tested + self.budget.retested
         features, store = self._ablate(sets, self.key.testing_seed, self.budget.size_selection, Task.CHOOSING, first)
         facts = [store.folder.name, *selected_from(selection)]
-        kept = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
-        changes = self.runner.once(kept, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
-        return changes, kept.folder.name
+        results = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
+        changes = self.runner.once(results, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
+        return changes, results.folder.name
 
     # --- pictures ---
 
@@ -386,9 +386,9 @@ class ArtifactPasses:
         self, store: Store, make: Make[Shard, Features], count: int, size: int, task: Task, first: int = 0
     ) -> MeasuredFeatures:
         """The features of all shards; those that are missing are computed."""
-        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
-        self.runner.count(store, make, wanted, task)
-        rows = self.runner.total(store, wanted, Features).values
+        parts = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
+        self.runner.count(store, make, parts, task)
+        rows = self.runner.total(store, parts, Features).values
         return MeasuredFeatures(rows, FeatureFolder(store.folder.name, count, size))
 
 
@@ -397,18 +397,18 @@ def selected_from(selection: Reference) -> tuple[int, int]:
     return selection.first, len(selection.features)
 
 
-def random_sets_beside(
+def random_sets_for(
     order: Units, sizes: Sequence[int], marked: Units, mean_activation: Floats, count: int
 ) -> tuple[list[Units], RandomSets]:
     """Random sets of similar mean activation for every size of the repair, and for the marked units."""
-    wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
+    compared = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
     sets: list[Units] = []
     is_marked, activation = [], []
-    for beside_marked, beside in wanted:
-        own = mean_activation[list(beside)].mean()
-        for units in random_sets(mean_activation, np.array([beside]), len(beside), count, beside):
+    for for_marked, others in compared:
+        own = mean_activation[list(others)].mean()
+        for units in random_sets(mean_activation, np.array([others]), len(others), count, others):
             sets.append(units)
-            is_marked.append(beside_marked)
+            is_marked.append(for_marked)
             activation.append(mean_activation[list(units)].mean() / own if own > 0 else np.nan)
     lengths = np.array([len(units) for units in sets], np.int64)
     return sets, RandomSets(lengths, np.array(is_marked, bool), np.array(activation, np.float64))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissectreport.cache.reader import packed_stats, shard_name
-from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, called, source_of
+from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, source_of, unique_name
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
@@ -179,9 +179,9 @@ class DissectionPasses:
         """Save the threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
-        wanted = shards(self.job.plan.pilot, self.job.plan.shard)
-        joint, ends = self.runner.total(store, wanted, Joint), self.runner.total(store, wanted, Ends)
-        categories = self.runner.total(store, wanted, Categories)
+        parts = shards(self.job.plan.pilot, self.job.plan.shard)
+        joint, ends = self.runner.total(store, parts, Joint), self.runner.total(store, parts, Ends)
+        categories = self.runner.total(store, parts, Categories)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
         result = search(joint, ends, categories, category, thresholds.cuts)
         shape = of_pilot.load(LEVELS)["shape"]
@@ -219,11 +219,11 @@ class DissectionPasses:
         task: str,
     ) -> None:
         """Run a pass over those of the samples' shards that a reading's store lacks."""
-        wanted = shards(samples, plan.shard)
-        missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in wanted}
-        for needed, group in grouped(missing).items():
+        parts = shards(samples, plan.shard)
+        missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in parts}
+        for needed, group in by_missing_readings(missing).items():
             make = partial(make_pass, source, plan, needed, {r.key: thresholds[r] for r in needed})
-            for shard, stats in self.runner.results(make, group, wanted, task):
+            for shard, stats in self.runner.results(make, group, parts, task):
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
 
@@ -234,14 +234,14 @@ class DissectionPasses:
         from dissectreport.analysis.dissection.units import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
-        job, wanted = self.job, shards(self.job.samples, self.job.plan.shard)
+        job, parts = self.job, shards(self.job.samples, self.job.plan.shard)
         peaks = {
-            layer: self.runner.total(Store(self.runner.cache / name), wanted, Peaks) for layer, name in counts.items()
+            layer: self.runner.total(Store(self.runner.cache / name), parts, Peaks) for layer, name in counts.items()
         }
         by_layer = {layer: examples(layer_peaks)[1] for layer, layer_peaks in peaks.items()}
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
-        samples = np.unique(np.concatenate([*(shown.flatten() for shown in by_layer.values()), *chosen]))
+        samples = np.unique(np.concatenate([*(numbers.flatten() for numbers in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
         make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
         self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
@@ -326,7 +326,7 @@ class DissectionPasses:
         source = source_of(options.model)
         # A description names its model; other models are named by their address.
         described = source.endswith(DESCRIPTION)
-        model = called(options.cache, job.generator.name if described else options.model, source)
+        model = unique_name(options.cache, job.generator.name if described else options.model, source)
         generator = {
             "name": model if described else job.generator.name,
             "identity": job.generator.identity,
@@ -384,7 +384,7 @@ def _counting(rule: Rule) -> Callable[..., Any]:
     return published_rules.make_counts if rule.is_published else measure.make_counts
 
 
-def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
+def by_missing_readings(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
     """Shards grouped by missing readings, so that one pass over the networks measures all that are missing."""
     groups: dict[tuple[Reading, ...], list[Shard]] = {}
     for shard, readings in missing.items():

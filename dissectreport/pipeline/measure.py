@@ -32,10 +32,10 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
     with Workers(job.workers) as workers:
-        return run_stages(begun(job, workers, reporter), MEASURING).measured
+        return run_stages(start_run(job, workers, reporter), MEASURING).measured
 
 
-def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
+def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
@@ -58,13 +58,13 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
     """Run the stages, which add their results to `product`. The estimated time is reported first."""
-    announce(run, scheduled(run, stages))
+    announce(run, schedule_of(run, stages))
     for stage in stages:
         product = stage.run(run, product)
     return product
 
 
-def scheduled(run: RunContext, stages: Sequence[Stage]) -> Schedule:
+def schedule_of(run: RunContext, stages: Sequence[Stage]) -> Schedule:
     """The tasks of some stages, with the seconds that each will take on this machine."""
     parallel = run.costs.networks.slowdown / run.job.workers
     seconds = {task: parallel * value for stage in stages for task, value in stage.seconds(run).items()}
@@ -76,7 +76,7 @@ def announce(run: RunContext, schedule: Schedule) -> None:
     run.reporter.say(size_line(run, schedule))
     if not run.costs.networks.repeats:
         run.reporter.say(
-            f"caution: {run.job.generator.name} gives other images the second time for the same latents: something in"
+            f"caution: {run.job.generator.name} does not reproduce its images from the same latents: something in"
             " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
         )
     run.reporter.begin(schedule)

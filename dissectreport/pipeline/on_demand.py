@@ -87,12 +87,12 @@ def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
     # A newer run may lack interventions that an older one measured.
     record = next((run for run in runs if run.interventions is not None), None)
     reader = CacheReader(options.cache / "measurements")
-    known = {}
+    causal = {}
     if record is not None and record.interventions is not None:
-        known = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
-    if request.concepts[0] not in known:
-        raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], known)
-    return known[request.concepts[0]]
+        causal = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
+    if request.concepts[0] not in causal:
+        raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], causal)
+    return causal[request.concepts[0]]
 
 
 def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
@@ -194,8 +194,8 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
 
         make = partial(make_levels, job.source, key, InterventionBudget.quantile)
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
-        known = thresholds.mean if value == "mean" else thresholds.upper
-        return tuple(float(known[unit]) for unit in request.units)
+        values = thresholds.mean if value == "mean" else thresholds.upper
+        return tuple(float(values[unit]) for unit in request.units)
     try:
         number = float(value)
     except ValueError:

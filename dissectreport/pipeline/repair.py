@@ -17,7 +17,7 @@ from dissectreport.cache import records
 from dissectreport.cache.records import Record, Wanted
 from dissectreport.errors import BadOption
 from dissectreport.pipeline.loading import load_generator, middle
-from dissectreport.pipeline.measure import begun, run_stages
+from dissectreport.pipeline.measure import run_stages, start_run
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, resolve_machine, without_unreadable_images
 from dissectreport.pipeline.render import assembled
@@ -56,7 +56,7 @@ def artifact_units(options: Options, reporter: Reporter | None = None) -> tuple[
     with Workers(job.workers) as workers:
         same = known is not None and known.plan == asdict(job.plan)
         stages: tuple[Stage, ...] = (ArtifactStage(),) if same else (DissectionStage(), ArtifactStage())
-        record = run_stages(begun(job, workers, reporter), stages, Product(known if same else None)).measured
+        record = run_stages(start_run(job, workers, reporter), stages, Product(known if same else None)).measured
     artifacts = assembled(record, options.cache).artifacts
     assert artifacts is not None, "what is required is there, or was refused"
 

@@ -128,7 +128,7 @@ class InterventionStage:
             # The dissection is complete without them.
             reporter.say(f"no interventions: {error}")
             return product
-        return saved(job, replace(product.measured, interventions=measured), passes.runner.folders)
+        return save_record(job, replace(product.measured, interventions=measured), passes.runner.folders)
 
 
 class ArtifactStage:
@@ -164,7 +164,7 @@ class ArtifactStage:
             # The dissection is complete without them.
             reporter.say(f"no artifact units: {error}")
             return product
-        return saved(job, replace(product.measured, artifacts=measured), passes.runner.folders)
+        return save_record(job, replace(product.measured, artifacts=measured), passes.runner.folders)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def newest(job: Job) -> Record:
     return records.load(job.options.cache, job.options.model, job.options.rule)
 
 
-def saved(job: Job, record: Record, folders: set[str]) -> Product:
-    """The record, saved, with more folders of the cache that belong to it."""
+def save_record(job: Job, record: Record, folders: set[str]) -> Product:
+    """Save the record with further store folders that belong to it; returns the newest record."""
     replace(record, folders=tuple(sorted({*record.folders, *folders}))).save(job.options.cache)
     return Product(newest(job))

@@ -169,13 +169,13 @@ def watching() -> tuple[Watch, str]:
 
 def polling(site: Path, stop: threading.Event) -> Iterator[object]:
     """A value after each change of the files, once they have stayed the same between two checks."""
-    shown = seen = _state(site)
+    reported = last = _state(site)
     while not stop.wait(SECONDS):
         now = _state(site)
-        if now == seen and now != shown:
-            shown = now
+        if now == last and now != reported:
+            reported = now
             yield now
-        seen = now
+        last = now
 
 
 def _state(site: Path) -> dict[str, tuple[int, int]]:

@@ -44,21 +44,21 @@ class Chance(Counts):
         """The counts of both; refused when they were made at another number of thresholds or on another grid."""
         same_shape("Chance.on", self.on, other.on)
         same_shape("Chance.where", self.where[:0], other.where[:0])
-        wanted, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
+        concepts, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
 
         def by_size(stat: Self, name: str) -> Ints:
             counts: Ints = getattr(stat, name)
-            return spread(spread(counts, stat.concepts, wanted, 2), stat.sizes, sizes, 0)
+            return spread(spread(counts, stat.concepts, concepts, 2), stat.sizes, sizes, 0)
 
         def by_concept(stat: Self, name: str) -> Ints:
             counts: Ints = getattr(stat, name)
-            return spread(counts, stat.concepts, wanted, 0)
+            return spread(counts, stat.concepts, concepts, 0)
 
         pairs = ("observed", "shifted", "crossed")
         single = ("present", "images", "where")
 
         return type(self)(
-            concepts=wanted,
+            concepts=concepts,
             sizes=sizes,
             on=self.on + other.on,
             samples=self.samples + other.samples,

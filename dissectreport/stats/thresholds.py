@@ -166,9 +166,9 @@ RULE_THRESHOLDS = {
 """By rule."""
 
 
-def nearest(on_fractions: Floats, wanted: Floats) -> Ints:
-    """(w,) for each wanted on-fraction the number of the nearest of `on-fractions` on a logarithmic scale."""
-    return np.asarray(np.abs(np.log(on_fractions)[None] - np.log(wanted)[:, None]).argmin(1), np.int64)
+def nearest(on_fractions: Floats, targets: Floats) -> Ints:
+    """(w,) for each target the index of the nearest of `on_fractions` on a logarithmic scale."""
+    return np.asarray(np.abs(np.log(on_fractions)[None] - np.log(targets)[:, None]).argmin(1), np.int64)
 
 
 def table(edges: Ints) -> NDArray[np.uint8]:

@@ -231,8 +231,8 @@ def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInput
         effect = first_order(model, at, off, [concept]).effect[0]
         rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in ablated]
         tried = rest[: budget.greedy_among]
-        left = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
-        ablated.append(tried[int(np.argmin(left))])
+        remaining = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
+        ablated.append(tried[int(np.argmin(remaining))])
     return np.array([*ablated, *(unit for unit in rest if unit not in ablated)], np.int64)
 
 
@@ -245,7 +245,7 @@ def make_trials(
     def work(number: int) -> RemainingArea:
         at = open_samples(model, samples[number])
         concept = key.concepts[number]
-        left = [model.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]]
-        return RemainingArea(np.array(left))
+        remaining = [model.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]]
+        return RemainingArea(np.array(remaining))
 
     return work
