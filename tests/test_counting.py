@@ -61,7 +61,7 @@ def test_the_null_is_the_mean_overlap_over_all_pairings_of_different_images(case
     ]
     assert np.allclose(chance.expected(), np.sum(pairs, 0) / 4, rtol=0, atol=1e-9)
     next_image = sum(np.einsum("tuhw,chw->uct", on[:, i].astype(int), shown[(i + 1) % 5].astype(int)) for i in range(5))
-    assert np.array_equal(chance.seen(shifted=True), next_image)
+    assert np.array_equal(chance.observed_overlap(shifted=True), next_image)
 
 
 def test_the_null_alone_counts_what_it_counts_beside_the_joint(case):

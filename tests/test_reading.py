@@ -242,9 +242,7 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     folder = paint(tmp_path / "some", 12)
     cut(folder / "0003.png")
     heard = Heard()
-    with pytest.raises(
-        BadOption, match="11 images, and 1 that cannot be read; --samples must be at most 11, not"
-    ):
+    with pytest.raises(BadOption, match="11 images, and 1 that cannot be read; --samples must be at most 11, not"):
         prepare.without_unreadable_images(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
     assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
     assert prepare.without_unreadable_images(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11

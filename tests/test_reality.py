@@ -128,7 +128,7 @@ def test_parts_of_the_generators_own_real_images_add_up() -> None:
     source = Source("planted", "planted")
     whole, parts = counted(source, 24, 24), counted(source, 24, 9)
     assert (merge_all(parts).pixels == whole[0].pixels).all()
-    labels = Models(source).labels(Models(source).drawn(24))
+    labels = Models(source).labels(Models(source).first_real_images(24))
     sky = int(whole[0].concepts[0])
     assert whole[0].share()[:, 0] == pytest.approx((labels == sky).any(1).float().mean((1, 2)).numpy(), abs=0.02)
 

@@ -58,7 +58,7 @@ def test_the_sums_of_a_group_are_those_of_its_shards(seed, shifted):
         merged = merge_all(chance for group, chance in shards if group == number)
         columns = np.searchsorted(groups.concepts, merged.concepts)
         assert groups.samples[row] == merged.samples
-        assert np.array_equal(groups.observed[row][:, columns], merged.seen(shifted))
+        assert np.array_equal(groups.observed[row][:, columns], merged.observed_overlap(shifted))
         assert np.array_equal(groups.expected[row][:, columns], merged.expected(shifted))
         assert np.array_equal(groups.on[row], merged.on)
         assert np.array_equal(groups.present[row][columns], merged.present)

@@ -322,8 +322,8 @@ def chance_of_sizes(sizes, observed, shifted, crossed):
 
 def test_what_is_expected_by_chance_is_divided_by_the_other_images_of_each_shard():
     chance = chance_of_sizes([1, 2, 5], [4, 10, 20], [4, 7, 9], [6, 41, 100])
-    assert chance.seen().item() == 34
-    assert chance.seen(shifted=True).item() == 20
+    assert chance.observed_overlap().item() == 34
+    assert chance.observed_overlap(shifted=True).item() == 20
     # A shard of one image has no other to be paired with.
     assert chance.expected().item() == (41 - 10) / 1 + (100 - 20) / 4
     assert chance.expected(shifted=True).item() == (41 - 7) / 1 + (100 - 9) / 4

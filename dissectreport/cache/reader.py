@@ -1,4 +1,4 @@
-"""How statistics lie in stores: a file a shard, every statistic under its name."""
+"""How statistics are stored: one file for each shard, with every statistic under its name."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def packed_stats(*stats: Stat) -> dict[str, NDArray[Any]]:
     return {f"{NAMES[type(stat)]}.{key}": value for stat in stats for key, value in stat.arrays().items()}
 
 
-def read_stats(store: Store, wanted: Sequence[Shard], kind: type[S]) -> Iterator[tuple[Shard, S]]:
+def read_stats(store: Store, parts: Sequence[Shard], kind: type[S]) -> Iterator[tuple[Shard, S]]:
     """Each shard with one of its statistics, in order of shards."""
     prefix = f"{NAMES[kind]}."
-    for shard in wanted:
+    for shard in parts:
         arrays = store.load(shard_name(shard), prefix=prefix)
         if not arrays:
             path = store.path(shard_name(shard))
@@ -92,15 +92,15 @@ def read(store: Store, kind: type[V], name: str = "") -> V:
         ) from error
 
 
-def devices(store: Store, wanted: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
-    """The devices on which the shards were measured; more than one is refused unless it was asked for."""
-    found = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in wanted})
-    if len(found) > 1 and not mixed:
+def devices(store: Store, parts: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
+    """The devices on which the shards were measured. More than one is refused unless `mixed`."""
+    names = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in parts})
+    if len(names) > 1 and not mixed:
         raise CacheError(
-            f"{store.folder} holds shards of different devices ({', '.join(found)}), which differ in the last bits; "
+            f"{store.folder} holds shards of different devices ({', '.join(names)}), which differ in the last bits; "
             "merge them with --mixed-devices, or measure again with --device and another --cache"
         )
-    return tuple(found)
+    return tuple(names)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What was measured, remembered run by run, so that a report can be drawn without any network."""
+"""A record of every measured run, from which a report can be made without any network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DESCRIPTION = ".toml"
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """Where the counts of one layer lie: names of store folders, '' where that control was not measured."""
+    """The store folders with the counts of one layer. '' means that this control was not measured."""
 
     name: str
     thresholds: str
@@ -57,23 +57,23 @@ class Record:
     interventions: InterventionRecord | None = None
     artifacts: ArtifactRecord | None = None
     drawn: str = ""
-    """Where real images as the segmenter sees them lie."""
+    """The store folder with segmented real images."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `unreadable`; empty without one."""
     reads: Mapping[str, Any] = field(default_factory=dict)
-    """Likewise the folder whose images the network reads; empty for one that makes images."""
+    """The same for the folder whose images the network reads; empty for a network that makes images."""
     real: Mapping[str, Any] = field(default_factory=dict)
-    """Where the areas of concepts in real images lie (`folder`), and of how many `images`; empty without any."""
+    """The store `folder` with the areas of concepts in real images, and the number of `images`; empty without any."""
 
     source: str = ""
     """The file that describes or makes the model, where one does (`source_of`); two files are two models."""
 
     run: int = 0
-    """Place among the runs of the same model and rule; the newest has the largest."""
+    """Number of the run among those of the same model and rule; the newest has the largest."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What was asked for: a run with other settings is kept beside this one, one with the same replaces it."""
+        """The settings of the run. A later run with the same settings replaces it; others are kept."""
         return {
             "samples": self.samples,
             "layers": [layer.name for layer in self.layers],
@@ -85,17 +85,17 @@ class Record:
 
     @property
     def identifies(self) -> tuple[str, str, str]:
-        """What runs of one model under one rule have in common."""
+        """What identifies a model under a rule."""
         return self.model, self.source, self.rule
 
     @property
     def words(self) -> str:
         """The run, for people who choose among several."""
-        asked = self.settings
-        bare = "" if asked["controls"] else ", no controls"
+        settings = self.settings
+        bare = "" if settings["controls"] else ", no controls"
         return (
-            f"{self.samples:,} samples of {', '.join(asked['layers'])}"
-            f" (seed {asked['seed']}, segmenter {asked['segmenter']}, grid {asked['grid']}{bare})"
+            f"{self.samples:,} samples of {', '.join(settings['layers'])}"
+            f" (seed {settings['seed']}, segmenter {settings['segmenter']}, grid {settings['grid']}{bare})"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -117,31 +117,31 @@ class Record:
 
     def save(self, cache: Path) -> None:
         """Remember this run as the newest of its model and rule."""
-        others = {path: one for path, one in _readable(cache).items() if one.identifies == self.identifies}
-        same = {path: one for path, one in others.items() if one.settings == self.settings}
-        newest = max((one.run for one in others.values()), default=0)
-        run = max((one.run for one in same.values()), default=0)
-        # What an earlier run with the same settings measured stays this model's to clear.
-        folders = {*self.folders, *(name for one in same.values() for name in one.folders)}
-        kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
-        # Those of an earlier run of the same plan hold until new ones are made.
-        before = [one for one in same.values() if one.plan == self.plan]
-        if kept.interventions is None:
-            earlier = (one.interventions for one in before if one.interventions is not None)
-            kept = replace(kept, interventions=next(earlier, None))
-        if kept.artifacts is None:
-            # Not beside other real images than those that the pages show.
-            alike = (one.artifacts for one in before if one.artifacts and one.reference == kept.reference)
-            kept = replace(kept, artifacts=next(alike, None))
+        others = {path: record for path, record in _readable(cache).items() if record.identifies == self.identifies}
+        same = {path: record for path, record in others.items() if record.settings == self.settings}
+        newest = max((record.run for record in others.values()), default=0)
+        run = max((record.run for record in same.values()), default=0)
+        # The folders of an earlier run with the same settings are cleared together with this run's.
+        folders = {*self.folders, *(name for record in same.values() for name in record.folders)}
+        saved = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
+        # Results of an earlier run of the same plan are valid until new ones are made.
+        before = [record for record in same.values() if record.plan == self.plan]
+        if saved.interventions is None:
+            earlier = (record.interventions for record in before if record.interventions is not None)
+            saved = replace(saved, interventions=next(earlier, None))
+        if saved.artifacts is None:
+            # They are valid only for the real images that the pages show.
+            alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
+            saved = replace(saved, artifacts=next(alike, None))
         path = place(cache, self)
-        write(path, json.dumps({"version": VERSION, "format": FORMAT, **kept.to_json()}, indent=1).encode())
+        write(path, json.dumps({"version": VERSION, "format": FORMAT, **saved.to_json()}, indent=1).encode())
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which run of a model: what is left open may be anything, and the newest that fits is taken."""
+    """Which run of a model is wanted. Settings with their default may be anything; the newest run that fits is used."""
 
     samples: int = 0
     layers: tuple[str, ...] = ()
@@ -150,16 +150,16 @@ class Wanted:
     grid: int = 0
 
     @property
-    def asked(self) -> Mapping[str, Any]:
-        """The settings that are not left open."""
-        given = {**vars(self), "layers": list(self.layers)}
-        return {name: value for name, value in given.items() if value or (name == "seed" and value is not None)}
+    def settings(self) -> Mapping[str, Any]:
+        """The settings that are specified."""
+        values = {**vars(self), "layers": list(self.layers)}
+        return {name: value for name, value in values.items() if value or (name == "seed" and value is not None)}
 
     def fits(self, record: Record) -> bool:
-        """Whether a run has all the settings that are not left open; the order of layers does not matter."""
-        found = {**record.settings, "layers": sorted(record.settings["layers"])}
-        asked = {name: sorted(value) if name == "layers" else value for name, value in self.asked.items()}
-        return all(found[name] == value for name, value in asked.items())
+        """Whether a run has all specified settings; the order of layers does not matter."""
+        measured = {**record.settings, "layers": sorted(record.settings["layers"])}
+        settings = {name: sorted(value) if name == "layers" else value for name, value in self.settings.items()}
+        return all(measured[name] == value for name, value in settings.items())
 
 
 ANY = Wanted()
@@ -173,23 +173,25 @@ def source_of(model: str) -> str:
     return str(Path(model).resolve()) if model.endswith(DESCRIPTION) else ""
 
 
-def called(cache: Path, name: str, source: str) -> str:
+def unique_name(cache: Path, name: str, source: str) -> str:
     """What a model of this name and source is called: `name`, unless another file's model is in the cache under it."""
     if not source:
         return name
     others = {record.model for record in every(cache) if record.source != source}
     folder, digits = Path(source).parent.name, fingerprint({"source": source})[:6]
-    return next(each for each in (name, f"{name} ({folder})", f"{name} ({digits})") if each not in others)
+    return next(
+        candidate for candidate in (name, f"{name} ({folder})", f"{name} ({digits})") if candidate not in others
+    )
 
 
 def is_of(record: Record, model: str) -> bool:
-    """Whether a run is of the model that is typed so: by its file where that is an address, else by its name."""
+    """Whether a run is of the model: compared by its file if `model` is an address, else by its name."""
     source = source_of(model)
     return record.source == source if source else record.model == model
 
 
 def place(cache: Path, record: Record) -> Path:
-    """Where the record of a run lies."""
+    """The file of a run's record."""
     return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
 
 
@@ -203,24 +205,23 @@ def runs(cache: Path, model: str, rule: str) -> list[Record]:
 
 
 def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
-    """The newest run of a model that is wanted; UnknownName says what was measured, CacheError what is wrong."""
-    found = runs(cache, model, rule)
-    if not found:
+    """The newest run that fits; an UnknownName names the measured ones, a CacheError a damaged or outdated file."""
+    candidates = runs(cache, model, rule)
+    if not candidates:
         for path in _paths(cache, model, rule):
-            _read(path)  # says what is wrong with it
+            _read(path)  # Raises an error that explains what is wrong.
         measured = sorted({record.model for record in every(cache) if record.rule == rule})
         raise UnknownName.of(f"measurement under rule {rule} of", model, measured)
-    fitting = [record for record in found if wanted.fits(record)]
+    fitting = [record for record in candidates if wanted.fits(record)]
     if not fitting:
-        asked = ", ".join(f"{k} {','.join(v) if isinstance(v, list) else v}" for k, v in wanted.asked.items())
-        raise UnknownName(
-            f"no run of {model} under rule {rule} with {asked}; there are {'; '.join(record.words for record in found)}"
-        )
+        settings = ", ".join(f"{k} {','.join(v) if isinstance(v, list) else v}" for k, v in wanted.settings.items())
+        others = "; ".join(record.words for record in candidates)
+        raise UnknownName(f"no run of {model} under rule {rule} with {settings}; there are {others}")
     return fitting[0]
 
 
 def remove(cache: Path, model: str) -> None:
-    """Forget every run of a model."""
+    """Delete the records of every run of a model."""
     for path, record in _readable(cache).items():
         if is_of(record, model):
             path.unlink()
@@ -237,11 +238,11 @@ def _read_all(cache: Path, model: str, rule: str) -> list[Record]:
 
 
 def _readable(cache: Path) -> dict[Path, Record]:
-    found = {}
+    records = {}
     for path in sorted((cache / "records").glob("*.json")):
         with suppress(CacheError):
-            found[path] = _read(path)
-    return found
+            records[path] = _read(path)
+    return records
 
 
 def every(cache: Path) -> Iterator[Record]:
@@ -250,7 +251,7 @@ def every(cache: Path) -> Iterator[Record]:
 
 
 def unreadable(cache: Path) -> list[str]:
-    """What is wrong with the records that cannot be read, a line each."""
+    """Why records cannot be read, one line for each."""
     lines = []
     for path in sorted((cache / "records").glob("*.json")):
         try:

@@ -1,6 +1,6 @@
-"""Folders named by what they hold, written whole or not at all.
+"""Folders named by the SHA-256 of what their content depends on, with files that are written atomically.
 
-A store is a folder whose name is the SHA-256 of the facts that its content depends on; the facts stand beside it in
+A store is a folder whose name is the SHA-256 of the facts that its content depends on. The facts are stored in
 `facts.json`. Arrays are kept as .npz files without pickle, each written to a temporary name and renamed.
 """
 
@@ -56,10 +56,10 @@ class Store:
         """The store for `facts` under `cache`, made if it is not there; facts of another run are refused."""
         store = cls(cache / fingerprint(facts))
         path = store.folder / "facts.json"
-        wanted = json.dumps(facts, sort_keys=True, indent=1).encode()
+        content = json.dumps(facts, sort_keys=True, indent=1).encode()
         # The folder's name is the fingerprint of its facts, so facts that were damaged can be written again.
-        if not path.exists() or path.read_bytes() != wanted:
-            write(path, wanted)
+        if not path.exists() or path.read_bytes() != content:
+            write(path, content)
         return store
 
     def facts(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Store:
         return read_json(self.folder / "facts.json")
 
     def path(self, name: str) -> Path:
-        """Where the arrays called `name` lie."""
+        """The file of the arrays called `name`."""
         return self.folder / f"{name}.npz"
 
     def has(self, name: str) -> bool:
@@ -102,7 +102,7 @@ class Store:
         return sorted(path.stem for path in self.folder.glob("*.npz"))
 
     def drop(self, name: str) -> None:
-        """Forget the arrays called `name`."""
+        """Delete the arrays called `name`."""
         self.path(name).unlink(missing_ok=True)
 
 

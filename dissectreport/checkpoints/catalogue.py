@@ -88,7 +88,7 @@ class CatalogueEntry:
     def download(self, alternative: str = "") -> Origin:
         """The origin whose files are here; the first that can be downloaded if there is none.
 
-        A WeightsError says how to get the files by hand, and ends with `alternative`.
+        A WeightsError explains how to get the files by hand, and ends with `alternative`.
         """
         choices = [origin.files for origin in self.origins]
         return self.origins[fetch_any(choices, downloads_folder(), alternative)]

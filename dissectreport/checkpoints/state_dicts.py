@@ -76,13 +76,13 @@ def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -
     shape. A network on the device meta takes over the tensors without a copy.
     """
     expected = network.state_dict()
-    given = with_parallel_prefix(tensors, expected)
-    problem = mismatch(given, expected)
+    tensors_to_load = with_parallel_prefix(tensors, expected)
+    problem = mismatch(tensors_to_load, expected)
     if problem:
         raise WeightsError(f"these weights do not fit {what}: {problem}")
     counters = {name: torch.zeros_like(expected[name], device="cpu") for name in expected if name.endswith(COUNTER)}
     without_storage = any(value.is_meta for value in expected.values())
-    network.load_state_dict({**counters, **given}, assign=without_storage)
+    network.load_state_dict({**counters, **tensors_to_load}, assign=without_storage)
 
 
 def with_parallel_prefix(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -93,31 +93,31 @@ def with_parallel_prefix(tensors: Mapping[str, Tensor], expected: Mapping[str, T
     return {f"{PARALLEL}{name}": value for name, value in tensors.items()}
 
 
-def mismatch(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+def mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """Why tensors do not fit; '' if they do."""
-    problems = [f"{name} is missing" for name in expected if name not in given and not name.endswith(COUNTER)]
-    problems += [f"{name} is unknown" for name in given if name not in expected]
+    problems = [f"{name} is missing" for name in expected if name not in tensors and not name.endswith(COUNTER)]
+    problems += [f"{name} is unknown" for name in tensors if name not in expected]
     problems += [
-        f"{name} has shape {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in expected
-        if name in given and given[name].shape != expected[name].shape
+        if name in tensors and tensors[name].shape != expected[name].shape
     ]
     problems += [
         f"{name} is quantized, sparse or without storage; save it as a plain tensor"
-        for name, value in given.items()
+        for name, value in tensors.items()
         if value.is_quantized or value.is_meta or value.layout != torch.strided
     ]
     if not problems:
         return ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{min(problems)}{more}{prefix_hint(given, expected)}"
+    return f"{min(problems)}{more}{prefix_hint(tensors, expected)}"
 
 
-def prefix_hint(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+def prefix_hint(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """A hint with the prefix that would make the names fit; '' if there is none."""
     first = next(iter(expected), "")
-    prefixes = [name[: -len(first)] for name in given if first and name.endswith(f".{first}")]
-    if prefixes and all(f"{prefixes[0]}{name}" in given for name in expected):
+    prefixes = [name[: -len(first)] for name in tensors if first and name.endswith(f".{first}")]
+    if prefixes and all(f"{prefixes[0]}{name}" in tensors for name in expected):
         return f"; set prefix = {prefixes[0]!r}"
     return ""
 

@@ -40,7 +40,7 @@ from dissectreport.version import __version__
 CHUNK = 1 << 18
 RETRYABLE = (408, 425, 429)
 """HTTP statuses that may be temporary, besides those from 500 on."""
-# A range of a compressed file is no range of the file.
+# A range of a compressed file is not a range of the file.
 HEADERS = {"User-Agent": f"dissectreport/{__version__}", "Accept-Encoding": "identity"}
 PAGE = "a web page instead of the file"
 FOLDER = "DISSECTREPORT_WEIGHTS"

@@ -46,7 +46,7 @@ PLAIN: list[Any] = [
     *(type(np.dtype(kind)) for kind in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]),
     *((_NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 ]
-"""Options and numbers that training programs save beside weights, and that torch does not allow by default."""
+"""Options and numbers that training programs save with weights, and that torch does not allow by default."""
 TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
 NVIDIA = ("torch_utils.persistence.", "training.networks", "dnnlib.")
 
@@ -91,7 +91,7 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
 
 
 def read_card(path: Path, remedy: str) -> dict[str, Any]:
-    """The card of a weight file: the JSON file beside it, with at least the weight file's `sha256`."""
+    """The card of a weight file: the JSON file of the same name, with at least the weight file's `sha256`."""
     try:
         card = json.loads(path.read_bytes())
     except OSError as problem:
@@ -147,7 +147,7 @@ def _zip(path: Path, remedy: str) -> object:
 
 def _entry(path: Path, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
-        return archive.read(next(each for each in archive.namelist() if each.rpartition("/")[2] == name))
+        return archive.read(next(entry for entry in archive.namelist() if entry.rpartition("/")[2] == name))
 
 
 def _pickle(path: Path, remedy: str) -> object:

@@ -38,25 +38,25 @@ class Group:
 
     @classmethod
     def of(cls, annotation: Any) -> Group | None:
-        """The group that a parameter stands for; None for a parameter of its own."""
+        """The group that a parameter represents; None for an ordinary parameter."""
         options, *more = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
         if not is_dataclass(options) or not isinstance(options, type):
             return None
-        only = [name for each in more if isinstance(each, Only) for name in each.names]
+        only = [name for item in more if isinstance(item, Only) for name in item.names]
         return cls(options, tuple(only or (field.name for field in fields(options))))
 
     def parameters(self) -> Iterator[inspect.Parameter]:
         """A parameter for each field that has a help text."""
         hints = get_type_hints(self.options, include_extras=True)
         for field in fields(self.options):
-            described = [each for each in get_args(hints[field.name])[1:] if isinstance(each, Help)]
+            described = [item for item in get_args(hints[field.name])[1:] if isinstance(item, Help)]
             if field.name in self.names and described:
                 yield _parameter(field, get_args(hints[field.name])[0], described[0], _panel(self.options, field.name))
 
-    def value(self, given: dict[str, Any]) -> Any:
-        """The group from the parameters that were given, which it takes out of them."""
+    def value(self, parameters: dict[str, Any]) -> Any:
+        """The group made from `parameters`; those that it uses are removed from them."""
         names = [parameter.name for parameter in self.parameters()]
-        values = {name: given.pop(name) for name in names}
+        values = {name: parameters.pop(name) for name in names}
         hints = get_type_hints(self.options)
         listed = {name: comma_separated(values[name]) for name in names if get_origin(hints[name]) is tuple}
         absent = {field.name for field in fields(self.options) if field.default_factory is not MISSING}
@@ -69,16 +69,16 @@ def with_options(command: Command) -> Command:
     groups = {name: Group.of(parameter.annotation) for name, parameter in signature.parameters.items()}
 
     @wraps(command)
-    def called(**given: Any) -> None:
-        values = {name: group.value(given) for name, group in groups.items() if group is not None}
-        command(**given, **values)
+    def called(**arguments: Any) -> None:
+        values = {name: group.value(arguments) for name, group in groups.items() if group is not None}
+        command(**arguments, **values)
 
     parameters: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         group = groups[name]
         parameters += [parameter.replace(kind=parameter.KEYWORD_ONLY)] if group is None else group.parameters()
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return called
 
 

@@ -101,14 +101,14 @@ def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Itera
 
 def model_lines(groups: Mapping[str, Sequence[PluginInfo]]) -> Iterator[str]:
     """What can be named, under headings, with its licences."""
-    listed = [one for group in groups.values() for one in group]
-    name, title, state = (max(len(getattr(one, field)) for one in listed) for field in ("name", "title", "state"))
+    listed = [plugin for group in groups.values() for plugin in group]
+    name, title, state = (max(len(getattr(plugin, field)) for plugin in listed) for field in ("name", "title", "state"))
     for heading, group in groups.items():
         yield heading
-        for one in group:
-            line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
-            yield line.rstrip()
-        notes = (f"  licence {one.licence}: {one.licence_note}" for one in group if one.licence_note)
+        for plugin in group:
+            columns = f"{plugin.name:{name}}  {plugin.title:{title}}  {plugin.state:{state}}  {plugin.size:>7}"
+            yield f"  {columns}  {plugin.licence}".rstrip()
+        notes = (f"  licence {plugin.licence}: {plugin.licence_note}" for plugin in group if plugin.licence_note)
         yield from dict.fromkeys(notes)
 
 

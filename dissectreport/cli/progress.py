@@ -55,7 +55,7 @@ class LogReporter:
         return words if task == step.value else f"{words}: {task}"
 
     def left(self) -> str:
-        """How long the rest will take."""
+        """The remaining time in words."""
         return "" if self.pace is None or self.pace.step is None else f"about {spoken(self.pace.left)} left"
 
     @property

@@ -14,7 +14,7 @@ class FeatureNetwork(Protocol):
     """A network that turns a whole image into a feature vector. KID, FID and realism scores compare images by it.
 
     Each worker process loads it once and calls it on batches of images, with and without gradients. Distances in
-    features of different networks are not comparable, so pages name the network beside each number.
+    features of different networks are not comparable, so pages name the network with each number.
     """
 
     name: str

@@ -67,8 +67,8 @@ class Mixed(nn.Module):
         for number, step in enumerate(steps, start=1):
             label = f"{name}_{number}" if len(steps) > 1 else name
             beside = {f"{label}a": step[0], f"{label}b": step[1]} if isinstance(step[0], tuple) else {label: step}
-            for each, (count, kernel, *stride) in beside.items():
-                self.add_module(each, Convolution(units, count, kernel, *stride))
+            for layer, (count, kernel, *stride) in beside.items():
+                self.add_module(layer, Convolution(units, count, kernel, *stride))
             path.append(list(beside))
             units = sum(count for count, *_ in beside.values())
         return path
@@ -79,7 +79,7 @@ class Mixed(nn.Module):
         for name, path in self.paths.items():
             branch = self.pool(maps) if name == "branch_pool" else maps
             for names in path:
-                branch = torch.cat([self.get_submodule(each)(branch) for each in names], dim=1)
+                branch = torch.cat([self.get_submodule(layer)(branch) for layer in names], dim=1)
             outputs.append(branch)
         return torch.cat(outputs, dim=1)
 

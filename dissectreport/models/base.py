@@ -65,7 +65,7 @@ class Generator(Protocol):
     def training_like_images(self, count: int) -> Tensor | None:
         """(count, 3, height, width) images in [-1, 1] from the distribution of the training data.
 
-        They stand in for a folder of real images. None means that there are none.
+        They are used when no folder of real images is given. None means that there are none.
         """
 
 

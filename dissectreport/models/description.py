@@ -102,9 +102,9 @@ class Description:
         """An error that begins with the file's name."""
         return BadOption(f"{self.path.name}: {line}")
 
-    def check_keys(self, given: Iterable[str], known: Iterable[str], of: str = "") -> None:
+    def check_keys(self, keys: Iterable[str], known: Iterable[str], of: str = "") -> None:
         """Raise an UnknownName for the first key that is not known."""
-        for key in given:
+        for key in keys:
             if key not in known:
                 raise UnknownName.of(f"key {of}in {self.path.name}:", key, known)
 
@@ -190,7 +190,7 @@ class NetworkBuilder:
         return f"{file}:{name}" if module.endswith(".py") else f"{module}{colon}{name}"
 
     def code_digest(self) -> str:
-        """The SHA-256 of what images depend on beside the weights: address, arguments, and the file with the code.
+        """The SHA-256 of what images depend on besides the weights: address, arguments, and the file with the code.
 
         '' for a family, which its weights determine.
         """
@@ -329,44 +329,44 @@ KINDS: dict[str, tuple[Callable[..., Argument], tuple[str, ...]]] = {
 """The kinds of input, by the key that marks them, and the keys that each may have."""
 
 
-def argument(given: object) -> Argument:
+def argument(value: object) -> Argument:
     """One input: a number or a shape for a standard normal latent, or a table."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return Noise((given,))
-    if isinstance(given, list):
-        return Noise(whole_numbers("shape", given))
-    if not isinstance(given, dict):
-        raise BadOption(f"an input is a number, a shape, or a table, not {given!r}")
-    kind = next((key for key in KINDS if key in given), "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Noise((value,))
+    if isinstance(value, list):
+        return Noise(whole_numbers("shape", value))
+    if not isinstance(value, dict):
+        raise BadOption(f"an input is a number, a shape, or a table, not {value!r}")
+    kind = next((key for key in KINDS if key in value), "")
     if not kind:
-        raise BadOption(f"an input has shape = … (noise), classes = … (a label) or value = … (a constant), not {given}")
+        raise BadOption(f"an input has shape = … (noise), classes = … (a label) or value = … (a constant), not {value}")
     make, keys = KINDS[kind]
-    for key in given:
+    for key in value:
         if key not in keys:
             raise BadOption(f"an input with {kind} has no {key!r}; it may have {', '.join(keys)}")
-    return make(**{key: READERS[key](key, value) if key in READERS else value for key, value in given.items()})
+    return make(**{key: READERS[key](key, entry) if key in READERS else entry for key, entry in value.items()})
 
 
-def whole_numbers(key: str, given: object) -> tuple[int, ...]:
+def whole_numbers(key: str, value: object) -> tuple[int, ...]:
     """A whole number or a list of them, as a tuple."""
-    values = given if isinstance(given, list) else [given]
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        raise BadOption(f"{key} must be a whole number or a list of them, not {given!r}")
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, int) and not isinstance(item, bool) for item in values):
+        raise BadOption(f"{key} must be a whole number or a list of them, not {value!r}")
     return tuple(values)
 
 
-def numbers(key: str, given: object) -> tuple[float, ...]:
+def numbers(key: str, values: object) -> tuple[float, ...]:
     """A list of numbers, as a tuple."""
-    if not isinstance(given, list) or not all(isinstance(value, int | float) for value in given):
-        raise BadOption(f"{key} must be a list of numbers, not {given!r}")
-    return tuple(float(value) for value in given)
+    if not isinstance(values, list) or not all(isinstance(item, int | float) for item in values):
+        raise BadOption(f"{key} must be a list of numbers, not {values!r}")
+    return tuple(float(item) for item in values)
 
 
-def of_type(types: tuple[type, ...], noun: str, key: str, given: Any) -> Any:
+def of_type(types: tuple[type, ...], noun: str, key: str, value: Any) -> Any:
     """The value, if it is of one of the types."""
-    if not isinstance(given, types) or isinstance(given, bool):
-        raise BadOption(f"{key} must be {noun}, not {given!r}")
-    return given
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise BadOption(f"{key} must be {noun}, not {value!r}")
+    return value
 
 
 NUMBER, TEXT = partial(of_type, (int, float), "a number"), partial(of_type, (str,), "a text")
@@ -381,13 +381,13 @@ READERS: Mapping[str, Callable[[str, object], Any]] = {
 
 def output_of(description: Description) -> OutputFormat:
     """How to get images from what the network returns."""
-    given = description.table("output")
-    description.check_keys(given, OUTPUT_KEYS, "of output ")
-    ends = given.get("range", [-1, 1])
+    table = description.table("output")
+    description.check_keys(table, OUTPUT_KEYS, "of output ")
+    ends = table.get("range", [-1, 1])
     if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)):
         raise description.problem(
             f"range must be the values of black and white, such as [-1, 1] or [0, 255], not {ends!r}"
         )
-    channels = whole_numbers("channels", given["channels"]) if "channels" in given else ()
-    take = of_type((str, int), "a key or an index", "take", given["take"]) if "take" in given else None
-    return OutputFormat(take, channels, float(ends[0]), float(ends[1]), "range" in given)
+    channels = whole_numbers("channels", table["channels"]) if "channels" in table else ()
+    take = of_type((str, int), "a key or an index", "take", table["take"]) if "take" in table else None
+    return OutputFormat(take, channels, float(ends[0]), float(ends[1]), "range" in table)

@@ -61,13 +61,13 @@ def read_edits(path: Path | str) -> Edits:
 def _checked(content: Any) -> Edits:
     if not isinstance(content, dict) or content.get("edits") != VERSION:
         raise ValueError(f"it does not begin with edits {VERSION}")
-    units, given = tuple(content["units"]), tuple(content["values"])
-    numbers = all(type(value) in (int, float) for value in given)
-    if not all(type(unit) is int and unit >= 0 for unit in units) or not numbers or len(units) != len(given):
+    units, values = tuple(content["units"]), tuple(content["values"])
+    numbers = all(type(value) in (int, float) for value in values)
+    if not all(type(unit) is int and unit >= 0 for unit in units) or not numbers or len(units) != len(values):
         raise ValueError("units must be whole numbers, and values must be as many numbers")
     if len(set(units)) < len(units):
         raise ValueError("a unit occurs twice")
-    values = tuple(map(float, given))
+    values = tuple(map(float, values))
     if not units or not all(map(isfinite, values)):
         raise ValueError("there must be at least one unit, and all values must be finite")
     texts = {name: content[name] for name in ("model", "identity", "layer")}

@@ -54,7 +54,7 @@ def scenes64_plain() -> NetworkGenerator:
 
 
 def embedded(name: str, folder: Path) -> NetworkGenerator:
-    """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
+    """The generator of `folder`/`name`.safetensors, checked against its card."""
     card = read_card(folder / f"{name}.json", REINSTALL)
     tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
     network = channels_last(from_state_dict(tensors, plain=not card.get("pixel_norm", True)))

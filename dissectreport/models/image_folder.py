@@ -111,7 +111,7 @@ class ImageFolder:
     @cached_property
     def _headers(self) -> tuple[Header | Unreadable, ...]:
         fresh = [file.name for file in self.files if file.name not in self._known_headers]
-        self._known_headers.update(zip(fresh, self._each(read_header, fresh), strict=True))
+        self._known_headers.update(zip(fresh, self._read_all(read_header, fresh), strict=True))
         known = self._known_headers | {file.name: file for file in self.undecodable}
         return tuple(known[file.name] for file in self.files)
 
@@ -138,7 +138,7 @@ class ImageFolder:
     def read(self, names: Sequence[str]) -> Tensor:
         """(n, 3, h, w) in [-1, 1]: the images of these names; a FolderError if one cannot be read."""
         images = []
-        for image in self._each(self._image, names):
+        for image in self._read_all(self._image, names):
             if isinstance(image, Unreadable):
                 raise FolderError(f"{self.name}: {image} cannot be read; repair or remove it, and run again")
             images.append(image)
@@ -154,7 +154,7 @@ class ImageFolder:
 
     def part(self, first: int, count: int, seed: int = 0) -> tuple[list[int], Tensor]:
         """The readable ones of `count` images from position `first` in the order of `seed`: positions, (n, 3, h, w)."""
-        results = self._each(self._image, self.order(seed)[first : first + count])
+        results = self._read_all(self._image, self.order(seed)[first : first + count])
         images = {first + i: image for i, image in enumerate(results) if not isinstance(image, Unreadable)}
         return list(images), torch.stack(list(images.values())) if images else torch.empty(0, 3, *self.size)
 
@@ -220,12 +220,12 @@ class ImageFolder:
         """The results of `read` for one file after another, until `count` of them succeeded."""
         start = 0
         while count > 0 and start < len(names):
-            results = self._each(read, names[start : start + count])
+            results = self._read_all(read, names[start : start + count])
             start += len(results)
             count -= sum(not isinstance(result, Unreadable) for result in results)
             yield from results
 
-    def _each(self, read: Callable[[Path], T], names: Sequence[str]) -> list[T | Unreadable]:
+    def _read_all(self, read: Callable[[Path], T], names: Sequence[str]) -> list[T | Unreadable]:
         """The result of `read` for each file, or why it failed, in order; in as many threads as torch uses."""
         with warnings.catch_warnings(), ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             # Pillow warns of large images and odd metadata; what it cannot read raises an error.
@@ -327,7 +327,7 @@ def _why_not_listed(root: Path) -> str:
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file; -1 if unknown; None if it is no regular file (reading a pipe would never end)."""
+    """Bytes of a file; -1 if unknown; None if it is not a regular file (reading a pipe would never end)."""
     try:
         status = path.stat()
     except OSError:

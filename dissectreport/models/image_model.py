@@ -58,7 +58,7 @@ class FolderImageModel:
 
     def __post_init__(self) -> None:
         check_layers(self.module, (*self.layers, *self.default_layers))
-        if any(len(given) not in (0, 3) for given in (self.mean, self.std)) or not all(s > 0 for s in self.std):
+        if any(len(channels) not in (0, 3) for channels in (self.mean, self.std)) or not all(s > 0 for s in self.std):
             raise ModelError(
                 f"{self.name!r} needs three means and three positive standard deviations, of red, green and blue in "
                 f"[0, 1]; got {list(self.mean)} and {list(self.std)}"

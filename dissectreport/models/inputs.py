@@ -150,9 +150,9 @@ class Inputs:
     """At least one of them random; no two with one name."""
 
     def __post_init__(self) -> None:
-        if not any(math.prod(each.shape) for each in self.arguments):
+        if not any(math.prod(argument.shape) for argument in self.arguments):
             raise BadOption("none of the inputs is a latent or a label, so all images would be the same; add one")
-        names = [each.name for each in self.arguments if each.name]
+        names = [argument.name for argument in self.arguments if argument.name]
         repeated = [name for name in names if names.count(name) > 1]
         if repeated:
             raise BadOption(f"two inputs are both called {repeated[0]!r}; give them different names")
@@ -165,21 +165,22 @@ class Inputs:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape of the standard normal numbers of a sample: of the only random input, or all in one vector."""
-        sizes = [each.shape for each in self.arguments if math.prod(each.shape)]
+        sizes = [argument.shape for argument in self.arguments if math.prod(argument.shape)]
         return sizes[0] if len(sizes) == 1 else (sum(math.prod(size) for size in sizes),)
 
     def arguments_from(self, z: Tensor) -> tuple[list[object], dict[str, object]]:
         """(n, *latent_shape) standard normal numbers -> the positional and the keyword arguments of the network."""
-        parts = torch.split(z.flatten(1), [math.prod(each.shape) for each in self.arguments], dim=1)
+        parts = torch.split(z.flatten(1), [math.prod(argument.shape) for argument in self.arguments], dim=1)
         values = [
-            (each, each.from_normal(part.reshape(len(z), *each.shape)))
-            for each, part in zip(self.arguments, parts, strict=True)
+            (argument, argument.from_normal(part.reshape(len(z), *argument.shape)))
+            for argument, part in zip(self.arguments, parts, strict=True)
         ]
-        return [value for each, value in values if not each.name], {each.name: v for each, v in values if each.name}
+        positional = [value for argument, value in values if not argument.name]
+        return positional, {argument.name: value for argument, value in values if argument.name}
 
     def describe(self) -> str:
         """A short description of all of them."""
-        return "; ".join(each.describe() for each in self.arguments)
+        return "; ".join(argument.describe() for argument in self.arguments)
 
 
 def uniform(normal: Tensor) -> Tensor:

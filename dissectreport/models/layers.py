@@ -44,9 +44,9 @@ def blocks(parts: Sequence[ModuleTrace], wanted: Collection[str]) -> list[Module
     """The outermost of the wanted modules; a single one is a wrapper, and its own modules are the blocks."""
     names = {part.name for part in parts}
     outermost = [part for part in parts if not names & {*parents(part.name)}]
-    kept = [part for part in outermost if part.name in wanted]
+    inner = [part for part in outermost if part.name in wanted]
     inside = [part for part in parts if part not in outermost]
-    return (blocks(inside, wanted) or kept) if len(kept) <= 1 and inside else kept
+    return (blocks(inside, wanted) or inner) if len(inner) <= 1 and inside else inner
 
 
 def parents(name: str) -> list[str]:

@@ -46,7 +46,7 @@ class OutputFormat:
         return (self.take, self.channels, self.low, self.high) != (None, (), -1.0, 1.0)
 
     def images(self, returned: object) -> Tensor:
-        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError says what to change."""
+        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError explains what to change."""
         images = self._image_part(returned)
         if images.ndim != 4:
             raise ModelError(
@@ -119,14 +119,14 @@ def range_warning(images: Tensor, declared: bool) -> str:
     """
     lowest, highest = float(images.min()), float(images.max())
     outside = float((images.abs() > OVERSHOOT).float().mean())
-    seen = f"its pixels range from {lowest:.3g} to {highest:.3g}"
+    span = f"its pixels range from {lowest:.3g} to {highest:.3g}"
     if lowest == highest:
         return f"all its pixels are {lowest:.3g}; check that its weights were loaded"
     if outside > 0.5:
-        return f"{seen}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
+        return f"{span}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
     if not declared and lowest >= 0:
         return (
-            f"{seen}, as if black were 0; set output = {{ range = [0, 1] }}, "
+            f"{span}, as if black were 0; set output = {{ range = [0, 1] }}, "
             "or output = { range = [-1, 1] } if its images really have no dark half"
         )
     return ""

@@ -150,7 +150,7 @@ class PlantedNetwork(nn.Module):
         return images
 
     def clean(self, count: int) -> Tensor:
-        """(count, 3, size, size) scenes without blotches, which stand in for real images."""
+        """(count, 3, size, size) scenes without blotches, used as real images."""
         z = latents(CLEAN_SEED, 0, count, (len(FACTORS) * BITS,))
         features = self.features(z.to(self.features.codebook.device))
         features[:, list(TRUTH.artifacts)] = 0

@@ -62,14 +62,14 @@ def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGen
 
 def untrained(network: AnyGenerator, seed: int) -> AnyGenerator:
     """A network of the same kind and sizes with random weights."""
-    made = new(getattr(network, "kind", "progressive"), network.sizes)
-    made.initialise(seed)
-    return channels_last(made.eval())
+    control = new(getattr(network, "kind", "progressive"), network.sizes)
+    control.initialise(seed)
+    return channels_last(control.eval())
 
 
-def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:
-    """Those `wanted` layers that the network has; without any, the second block at 8x8, or the last block before it."""
-    return tuple(name for name in wanted if name in network.layers) or network.layers[:4][-1:]
+def _default(network: AnyGenerator, names: list[str]) -> tuple[str, ...]:
+    """The layers of `names` in the network; if none, the second block at 8x8, or the last block before it."""
+    return tuple(name for name in names if name in network.layers) or network.layers[:4][-1:]
 
 
 def _facts(entry: CatalogueEntry, published: bool) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from dissectreport.run.patches import patch_grid
 
 @dataclass(frozen=True)
 class Prefix:
-    """A network run up to a layer, so that what follows can be run again and again on edited activations."""
+    """A network run up to a layer, so that the rest can be run repeatedly on edited activations."""
 
     network: ImageNetwork
     layer: str
     z: Tensor
     activations: Tensor
-    """(n, units, h, w) the layer's output, as the processor likes it: channels last."""
+    """(n, units, h, w) the layer's output, in channels-last memory format, which is faster."""
     shape: tuple[int, ...]
     """The shape in which the layer itself gives them."""
     finished: tuple[tuple[nn.Module, list[object]], ...]
@@ -50,7 +50,7 @@ class Prefix:
 
 
 def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
-    """The network run on `z` up to `layer`, without gradients."""
+    """Run the network on `z` up to `layer`, without gradients."""
     submodule(network.module, layer)
     calls = _calls(network, layer, z)
     if not calls or calls[-1][0] != layer:
@@ -72,7 +72,7 @@ def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
 
 
 def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, object]]:
-    """What every part returned until `layer` was done, in order: names and copied outputs, the layer's own last."""
+    """The outputs of all modules up to `layer`, in order: names and copies, the layer's own last."""
     calls: list[tuple[str, object]] = []
     begun: list[int] = []
 
@@ -81,8 +81,8 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
 
     def end(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            # What ran inside this part need not run again when the part itself gives back its output, and that is
-            # kept from what follows, which may change it in place.
+            # Modules inside this one need not run again, because it returns its stored output. The output is
+            # copied, because later modules may change it in place.
             del calls[begun.pop() :]
             calls.append((name, output if name == layer else copied(output)))
             if name == layer:
@@ -105,7 +105,7 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
 
 
 def copied(output: object) -> object:
-    """What a part returned, its tensors copied: what follows may change them in place."""
+    """A module's output with copied tensors: later modules may change them in place."""
     if isinstance(output, Tensor):
         return output.clone()
     if type(output) is tuple:
@@ -115,7 +115,7 @@ def copied(output: object) -> object:
 
 @contextmanager
 def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., object]) -> Iterator[None]:
-    """While the block runs, the part gives back `outputs`, one a call, and then what `after` gives."""
+    """While the block runs, the module returns `outputs`, one for each call, and then the result of `after`."""
     own, left = part.__dict__.get("forward"), iter(outputs)
 
     def replay(*args: object, **kwargs: object) -> object:
@@ -134,7 +134,7 @@ def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., o
 
 @contextmanager
 def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
-    """While the block runs, the layer's output is edited whenever it runs, and nothing is changed for good."""
+    """While the block runs, the layer's output is edited whenever it runs; no permanent change."""
     part = submodule(module, layer)
 
     def hook(_module: nn.Module, _args: object, output: object) -> Tensor:
@@ -142,8 +142,8 @@ def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
         wrong = [unit for unit in edit.units if unit >= maps.shape[1]]
         if wrong:
             raise ModelError(f"unit {wrong[0]} is not in {layer!r}, whose units are 0 to {maps.shape[1] - 1}")
-        given = cast("Tensor", output)
-        return edit(given.reshape(maps.shape)).reshape(given.shape)
+        tensor = cast("Tensor", output)
+        return edit(tensor.reshape(maps.shape)).reshape(tensor.shape)
 
     handle = part.register_forward_hook(hook)
     try:
@@ -169,8 +169,8 @@ class Edit:
         chosen = list(self.units)
         values = torch.as_tensor(self.values, dtype=activations.dtype, device=activations.device)
         values = values.view(1, -1, 1, 1) if values.ndim == 1 else values
-        kept = activations[:, chosen]
-        new = values.expand_as(kept) if self.where is None else torch.where(self.where, values, kept)
+        before = activations[:, chosen]
+        new = values.expand_as(before) if self.where is None else torch.where(self.where, values, before)
         edited = activations.clone()
         edited[:, chosen] = new
         return edited

@@ -27,12 +27,12 @@ class ImageNetwork(Protocol):
 
 
 class EnoughRead(Exception):
-    """Raised inside a hook when everything that is wanted has been read."""
+    """Raised inside a hook when all layers have been read."""
 
 
 @dataclass(frozen=True)
 class ModuleTrace:
-    """What one part of a network did while one batch ran."""
+    """How one module of a network ran for one batch."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ class ModuleTrace:
     shape: tuple[int, ...]
     """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
     returned: str
-    """What it returned, in a word."""
+    """The type of its output."""
     parameters: int
     parent: str
     """The part that it is in, '' for the network itself."""
@@ -55,18 +55,18 @@ class ModuleTrace:
 
 def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, ...], Tensor]:
     """Every part of the network that runs for the latents `z`, in the order in which they finish, and the images."""
-    seen: dict[str, ModuleTrace] = {}
+    traces: dict[str, ModuleTrace] = {}
     parts = {name: part for name, part in network.module.named_modules() if name}
 
     def keep(name: str, part: nn.Module) -> Callable[[nn.Module, object, object], None]:
         count = sum(value.numel() for value in part.parameters())
 
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            before = seen.pop(name, None)
+            before = traces.pop(name, None)
             shape = tuple(output.shape) if isinstance(output, Tensor) else ()
-            # What is made of weights alone, as spectral norm makes it, has no row for each image.
+            # Outputs computed from weights alone (as by spectral norm) have no row for each image.
             rows = shape[:1] == z.shape[:1]
-            seen[name] = ModuleTrace(
+            traces[name] = ModuleTrace(
                 name,
                 type(part).__name__,
                 1 + (before.runs if before else 0),
@@ -85,7 +85,7 @@ def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, 
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(seen.values()), images
+    return tuple(traces.values()), images
 
 
 @contextmanager
@@ -95,20 +95,20 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
     Outputs are detached and never changed. With `stop`, running the module ends without an error once all layers
     have been read, so that what follows them costs nothing. A layer without spatial extent is read as 1 x 1.
     """
-    seen: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
 
     def keep(name: str) -> nn.modules.module.RemovableHandle:  # type: ignore[name-defined]
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            # A copy: what follows may change the layer's output in place, as rectifiers often do.
-            seen[name] = as_map(name, output).clone()
-            if stop and len(seen) == len(layers):
+            # A copy: later modules, such as rectifiers, may change the layer's output in place.
+            activations[name] = as_map(name, output).clone()
+            if stop and len(activations) == len(layers):
                 raise EnoughRead
 
         return submodule(module, name).register_forward_hook(hook)
 
     handles = [keep(name) for name in layers]
     try:
-        yield seen
+        yield activations
     except EnoughRead:
         pass
     finally:
@@ -118,12 +118,12 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
 
 def read(network: ImageNetwork, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
     """Each layer's output (n, units, h, w) for the latents `z`; the network runs no further than the last of them."""
-    with torch.no_grad(), reading(network.module, layers, stop=True) as seen:
+    with torch.no_grad(), reading(network.module, layers, stop=True) as activations:
         network(z)
-    missing = [name for name in layers if name not in seen]
+    missing = [name for name in layers if name not in activations]
     if missing:
         raise ModelError(f"layer {missing[0]!r} did not run when the model made an image; choose another layer")
-    return seen
+    return activations
 
 
 def submodule(module: nn.Module, name: str) -> nn.Module:
@@ -131,8 +131,8 @@ def submodule(module: nn.Module, name: str) -> nn.Module:
     parts = dict(module.named_modules())
     if not name or name not in parts:
         raise UnknownName.of("layer", name, [n for n in parts if n])
-    found: nn.Module = parts[name]
-    return found
+    part: nn.Module = parts[name]
+    return part
 
 
 def as_map(name: str, output: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""One word for a network, which changes whenever its structure or its weights do."""
+"""The identity of a network: a string that changes with its structure or its weights."""
 
 from __future__ import annotations
 

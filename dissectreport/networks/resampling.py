@@ -1,4 +1,4 @@
-"""Laying activations out on a grid of pixels, by either of the two rules of the papers at the border."""
+"""Upsampling of activations to a grid of pixels, with the border rule of either paper."""
 
 from __future__ import annotations
 

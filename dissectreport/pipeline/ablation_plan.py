@@ -37,11 +37,11 @@ def gradient_ranking(first: FirstOrder) -> Ints:
 def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking]) -> dict[str, Ints]:
     """By ranking method (concepts, units) units in order; the learned ones where there are any."""
     leading = gradient_ranking(first)
-    found = {GRADIENT: leading}
+    by_method = {GRADIENT: leading}
     if learned:
-        found[MASK] = np.stack([by_weight(one.mask, leading[number]) for number, one in enumerate(learned)])
-        found[GREEDY] = np.stack([one.greedy for one in learned])
-    return {**found, IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
+        by_method[MASK] = np.stack([by_weight(ranking.mask, leading[number]) for number, ranking in enumerate(learned)])
+        by_method[GREEDY] = np.stack([ranking.greedy for ranking in learned])
+    return {**by_method, IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
 
 
 def causal_size(budget: InterventionBudget, units: int) -> int:
@@ -74,9 +74,9 @@ def ablation_plan(
             size: random_sets(mean_activation, leading, size, budget.random_sets)
             for size in random_sizes(budget, mean_activation)
         },
-        masks=np.stack([one.mask for one in learned]) if learned else nothing,
-        penalties=np.array([one.penalty for one in learned], np.float64),
-        losses=np.stack([one.losses for one in learned]) if learned else nothing,
+        masks=np.stack([ranking.mask for ranking in learned]) if learned else nothing,
+        penalties=np.array([ranking.penalty for ranking in learned], np.float64),
+        losses=np.stack([ranking.losses for ranking in learned]) if learned else nothing,
         mean_activation=mean_activation,
         upper=study.upper,
         corrected_iou=study.corrected_iou,
@@ -101,7 +101,7 @@ def single_units(first: FirstOrder, count: int) -> Units:
 
 
 def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[int]:
-    """How many units random sets have: what the budget says, or the most for which a small layer has enough."""
+    """How many units random sets have: the budget's number, or the largest that a small layer allows."""
     fits = [size for size in budget.sizes if 2 * size <= (mean_activation > 0).sum()]
     return [size for size in budget.random_sizes if size in fits] or fits[-1:]
 
@@ -171,10 +171,10 @@ def shown_samples(areas: Areas, concept: int, count: int) -> Units:
 
 def typical_insertions(insertions: Insertions, number: int) -> tuple[tuple[int, int], ...]:
     """For each context the (sample, patch) of its median insertion for a concept, the context of most gain first."""
-    found = []
+    typical = []
     for context in np.unique(insertions.contexts):
         rows = np.flatnonzero(insertions.contexts == context)
         gains = insertions.own_gains(number)[rows]
         middle = rows[np.argsort(gains, kind="stable")[len(rows) // 2]]
-        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.patches[middle])))
-    return tuple((sample, patch) for _, sample, patch in sorted(found))
+        typical.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.patches[middle])))
+    return tuple((sample, patch) for _, sample, patch in sorted(typical))

@@ -65,7 +65,7 @@ FeatureRows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class MeasuredFeatures:
-    """Features of images, and where they lie."""
+    """Features of images, and where they are stored."""
 
     rows: FeatureRows
     at: FeatureFolder
@@ -98,11 +98,11 @@ class ArtifactPasses:
     def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, reporter: Reporter) -> None:
         self.job, self.request, self.budget, self.reporter = job, request, request.budget, reporter
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
-        given = job.reference
+        reference = job.reference
         self.key = ArtifactKey(
             generator=job.plan.generator,
             features=request.network.identity,
-            reference=given.identity if given is not None else f"drawn by {job.plan.generator}",
+            reference=reference.identity if reference is not None else f"drawn by {job.plan.generator}",
             layer=request.layer,
             seed=job.plan.seed,
             precision=job.options.precision,
@@ -110,7 +110,7 @@ class ArtifactPasses:
         )
 
     def run(self) -> ArtifactRecord:
-        """All passes; what a record keeps of them."""
+        """Run all passes; returns their record."""
         drift = self._choose_precision()
         names, left_out = self._real_names()
         real = self._describe_real(names)
@@ -119,7 +119,7 @@ class ArtifactPasses:
             self.job.plan.seed, min(self.budget.dissected, self.job.samples), Task.FEATURES
         )
         reference = self._reference(real.rows)
-        # Units are selected beside some real images and scored beside others, where there are enough.
+        # Units are selected with some real images and scored with others, if there are enough.
         scored_images = min(self.budget.scored, len(real.rows))
         selection = reference.without(scored_images)
         plan, plan_at = self._plan_tests(real.rows, generated.rows, selection)
@@ -161,14 +161,16 @@ class ArtifactPasses:
             command=self.job.options.command or reproduce(self.job),
         )
 
-    # --- what is said ---
+    # --- messages ---
 
     def _reference_words(self) -> str:
-        given = self.job.reference
-        return f"the images of {given.name}" if given is not None else "images like those that it was trained on"
+        reference = self.job.reference
+        return (
+            f"the images of {reference.name}" if reference is not None else "images like those that it was trained on"
+        )
 
     def _report_few(self, scored: int, real: tuple[int, ...]) -> None:
-        """Report what a person should know of the numbers of images."""
+        """Report if there are fewer images than planned."""
         if scored < self.budget.scored:
             self.reporter.say(
                 f"{real[0]:,} real images, so that as many generated ones are scored; {self.budget.scored:,} would be"
@@ -179,12 +181,12 @@ class ArtifactPasses:
     # --- precision ---
 
     def _choose_precision(self) -> float:
-        """Settle the precision; how far bfloat16 moves features, 0 where it is not used."""
+        """Choose the precision. Returns how far bfloat16 moves features, or 0 if it is not used."""
         from dissectreport.worker.interventions import half_is_fast
 
-        asked = self.key.precision
-        is_fast = asked == "auto" and half_is_fast(self.job.source.device)
-        precision = choose_precision(asked, is_fast, lambda: self._drift() <= DRIFT)
+        requested = self.key.precision
+        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        precision = choose_precision(requested, is_fast, lambda: self._drift() <= DRIFT)
         self.key = replace(self.key, precision=precision)
         return self._drift() if precision == "bfloat16" else 0.0
 
@@ -203,11 +205,11 @@ class ArtifactPasses:
 
         No names for a generator's own images.
         """
-        given = self.job.reference
-        if given is None:
+        reference = self.job.reference
+        if reference is None:
             return [], 0
-        count = min(self.budget.real, len(given.files))
-        readable = given.validated([(0, count)])
+        count = min(self.budget.real, len(reference.files))
+        readable = reference.validated([(0, count)])
         if readable.undecodable:
             self.reporter.say(readable.undecodable_note())
         names = list(readable.order(0)[:count])
@@ -221,7 +223,7 @@ class ArtifactPasses:
 
         facts = self._key_facts("features", "reference", "precision", "torch")
         store = self.runner.open("real features", {**facts, "names": fingerprint({"names": names})})
-        # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
+        # A generator that cannot start in the middle would repeat its first images for each shard: one shard.
         in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
         count = len(names) or self.budget.real
         make = partial(make_real, self.job.source, self.key, names)
@@ -244,31 +246,31 @@ class ArtifactPasses:
     # --- single units ---
 
     def _plan_tests(self, real: FeatureRows, generated: FeatureRows, selection: Reference) -> tuple[ArtifactPlan, str]:
-        """Which units are ablated one by one, by gradient × activation of the realism score, and where that lies."""
+        """The units to ablate one by one, by gradient × activation of the realism score; and where they are stored."""
         from dissectreport.worker.artifacts import RealismSets, make_realism_effects
 
         store = self._store("realism effects", sides=[*selected_from(selection), len(generated)])
         sets = RealismSets(real[selection.first :], generated, selection.scale)
         make = partial(make_realism_effects, self.job.source, self.key, sets)
-        wanted = shards(self.budget.gradients, EDIT_BATCH)
-        self.runner.count(store, make, wanted, Task.ARTIFACT_GRADIENTS)
-        plan = artifact_plan(self.runner.total(store, wanted, Nearing), self.budget, self.request.marked)
+        parts = shards(self.budget.gradients, EDIT_BATCH)
+        self.runner.count(store, make, parts, Task.ARTIFACT_GRADIENTS)
+        plan = artifact_plan(self.runner.total(store, parts, Nearing), self.budget, self.request.marked)
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
     def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:
-        """What single units do, the best and the control units on further latents too, and where that lies."""
+        """The effects of single units, for the best and control units with more latents; and their folder."""
         budget, seed, real = self.budget, self.key.testing_seed, selection.features
         singles = [(), *((unit,) for unit in tested.units.tolist())]
         first, store = self._ablate(singles, seed, budget.tested, Task.TESTING)
         rows = selection.scale(first.rows)
         finalists = tested.finalists(Effects.of(rows, real), budget.finalists, self.request.marked)
         singles = [(), *((unit,) for unit in tested.units[finalists].tolist())]
-        more, beside = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
+        more, more_store = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
         tests = SingleEffects.of(rows, selection.scale(more.rows), tested, finalists, real)
-        facts = [store.folder.name, beside.folder.name, *selected_from(selection), list(tested.roles)]
-        kept = self._store("tests", of=facts, images=[budget.tested, budget.retested])
-        save(kept, tests)
-        return tests, kept.folder.name
+        facts = [store.folder.name, more_store.folder.name, *selected_from(selection), list(tested.roles)]
+        results = self._store("tests", of=facts, images=[budget.tested, budget.retested])
+        save(results, tests)
+        return tests, results.folder.name
 
     # --- the repair ---
 
@@ -288,7 +290,7 @@ class ArtifactPasses:
         return ScoredRepair(worst, marked, random, random_sets_at, quality, marked_quality)
 
     def _judge(self, reference: Reference, rows: FeatureRows, sizes: Sequence[int], features: Store) -> str:
-        """Where the quality without and with units ablated lies, computed once."""
+        """The folder with the quality without and with units ablated, computed once."""
         facts = [features.folder.name, self.key.reference, len(reference.features)]
         store = self._store("quality", of=facts, images=len(rows), sizes=list(sizes))
         self.runner.once(store, Qualities, lambda: Qualities.of(reference, rows, sizes))
@@ -297,27 +299,27 @@ class ArtifactPasses:
     def _score_random_sets(
         self, order: Units, sizes: Sequence[int], plan: ArtifactPlan, count: int
     ) -> tuple[MeasuredFeatures, str]:
-        """The features without random sets of other units, on the first held-out latents; and where the sets lie.
+        """The features with random sets ablated, on the first held-out latents; and where the sets are stored.
 
         Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
-        sets, described = random_sets_beside(
+        sets, described = random_sets_for(
             order, sizes, self.request.marked, plan.mean_activation, self.budget.random_sets
         )
         fewer = min(self.budget.random_scored, count)
         features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, Task.SCORING_RANDOM)
-        # The same sets can stand beside others, so that these facts have a place of their own.
+        # The same random sets may be compared with other sets, so their facts are stored separately.
         return features, self.runner.keep("random sets", {**self.key.facts(), "of": store.folder.name}, described)
 
     def _select_size(self, order: Units, sizes: Sequence[int], selection: Reference) -> tuple[SizeChanges, str]:
-        """What every size of the repair does on further test latents, which select one; and where that lies."""
+        """The effect of every size of the repair on further test latents, to select one; and where it is stored."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         first = self.budget.tested + self.budget.retested
         features, store = self._ablate(sets, self.key.testing_seed, self.budget.size_selection, Task.CHOOSING, first)
         facts = [store.folder.name, *selected_from(selection)]
-        kept = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
-        changes = self.runner.once(kept, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
-        return changes, kept.folder.name
+        results = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
+        changes = self.runner.once(results, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
+        return changes, results.folder.name
 
     # --- pictures ---
 
@@ -327,7 +329,7 @@ class ArtifactPasses:
         listed = verdict.listed(tested)
         suspected = set(tested.places(*SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
-        # Where no unit helps, one stands for all: nobody is asked to judge several that do harm.
+        # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
         return ShownUnits(shown, as_set(listed or shown))
 
@@ -339,7 +341,7 @@ class ArtifactPasses:
         """Images before and after the repair, the worst ones, random ones, and pairs for a blind comparison."""
         from dissectreport.worker.artifacts import make_repair_examples
 
-        # Images that nothing else is made of: what was seen beside its solution is no longer blind.
+        # Images that no other page shows: an image that was shown with its solution is no longer blind.
         further = range(scored, scored + self.budget.worst + self.budget.pairs)
         random, pairs = further[: self.budget.worst], further[self.budget.worst :]
         examples = [
@@ -377,36 +379,36 @@ class ArtifactPasses:
 
         store = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
         make = partial(make_ablated, self.job.source, self.key, sets, seed)
-        # Small shards, for each is described once a set.
+        # Small shards, because every image is described once for each set.
         return self._describe(store, make, count, EDIT_BATCH, task, first), store
 
     def _describe(
         self, store: Store, make: Make[Shard, Features], count: int, size: int, task: Task, first: int = 0
     ) -> MeasuredFeatures:
         """The features of all shards; those that are missing are computed."""
-        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
-        self.runner.count(store, make, wanted, task)
-        rows = self.runner.total(store, wanted, Features).values
+        parts = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
+        self.runner.count(store, make, parts, task)
+        rows = self.runner.total(store, parts, Features).values
         return MeasuredFeatures(rows, FeatureFolder(store.folder.name, count, size))
 
 
 def selected_from(selection: Reference) -> tuple[int, int]:
-    """Which real images those are, for the cache key: beside others, effects are other ones."""
+    """The identity of these real images, for the cache key: effects depend on them."""
     return selection.first, len(selection.features)
 
 
-def random_sets_beside(
+def random_sets_for(
     order: Units, sizes: Sequence[int], marked: Units, mean_activation: Floats, count: int
 ) -> tuple[list[Units], RandomSets]:
-    """Random sets of units of similar mean activation beside every size of the repair, and beside the marked units."""
-    wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
+    """Random sets of similar mean activation for every size of the repair, and for the marked units."""
+    compared = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
     sets: list[Units] = []
     is_marked, activation = [], []
-    for beside_marked, beside in wanted:
-        own = mean_activation[list(beside)].mean()
-        for units in random_sets(mean_activation, np.array([beside]), len(beside), count, beside):
+    for for_marked, others in compared:
+        own = mean_activation[list(others)].mean()
+        for units in random_sets(mean_activation, np.array([others]), len(others), count, others):
             sets.append(units)
-            is_marked.append(beside_marked)
+            is_marked.append(for_marked)
             activation.append(mean_activation[list(units)].mean() / own if own > 0 else np.nan)
     lengths = np.array([len(units) for units in sets], np.int64)
     return sets, RandomSets(lengths, np.array(is_marked, bool), np.array(activation, np.float64))

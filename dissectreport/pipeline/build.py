@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.machine import cores
-from dissectreport.pipeline.measure import MEASURING, begun, run_stages
+from dissectreport.pipeline.measure import MEASURING, run_stages, start_run
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, without_unreadable_images
 from dissectreport.pipeline.reporter import Reporter, Silent
@@ -28,9 +28,9 @@ def build(
     """Measure a model and write its site at `out`."""
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
-    # Where an accelerator has one worker, several processes render all the same; they start when first needed.
+    # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
     with Workers(job.workers) as workers, Workers(options.workers or cores()) as others:
         pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
-        written = run_stages(begun(job, workers, reporter), (*MEASURING, pages)).written
+        written = run_stages(start_run(job, workers, reporter), (*MEASURING, pages)).written
     assert written is not None, "the last stage writes the site"
     return written

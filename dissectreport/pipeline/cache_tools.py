@@ -1,4 +1,4 @@
-"""What lies in the cache: its runs and size, damaged files, and removing what is no longer wanted."""
+"""The content of the cache: its runs and size, its damaged files, and the removal of runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class MeasuredRun:
 
     record: Record
     newest: bool
-    """Whether it is the newest of several of the same model and rule."""
+    """Whether it is the newest of several runs of the same model and rule."""
 
 
 @dataclass(frozen=True)
 class CacheContent:
-    """What a cache holds."""
+    """The content of a cache."""
 
     folder: Path
     runs: tuple[MeasuredRun, ...]
@@ -66,7 +66,7 @@ def damaged(cache: Path | None) -> list[Path]:
 
 
 def clear(cache: Path | None, model: str = "") -> int:
-    """Remove what was measured, of one model or of all; returns the bytes that were freed."""
+    """Remove the measurements of one model or of all; returns the number of bytes freed."""
     folder = cache or files.default_folder()
     before = files.size(folder)
     if not model:

@@ -1,4 +1,4 @@
-"""The passes of one dissection, in order. Nothing here knows how anything is counted."""
+"""The passes of one dissection, in order. How pixels are counted is defined in `worker`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissectreport.cache.reader import packed_stats, shard_name
-from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, called, source_of
+from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, source_of, unique_name
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dissectreport.worker.loaded_networks import Source
 
 LEVELS = "thresholds"
-"""The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
+"""The name of a reading's thresholds in its store, and with the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
 UNTRAINED = 1
@@ -49,7 +49,7 @@ REAL = 528
 
 @dataclass(frozen=True)
 class CountFolders:
-    """Where the thresholds and the counts of a reading lie; '' where it was not measured."""
+    """The folders with the thresholds and the counts of a reading; '' if it was not measured."""
 
     thresholds: str = ""
     counts: str = ""
@@ -65,25 +65,25 @@ class DissectionPasses:
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
         self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
-        # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
+        # Counts of the corrected rule include shifted masks; a published rule counts them in a reading of their own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
 
     @cached_property
     def real(self) -> int:
-        """In how many real images concepts are counted; asked only once the networks are known to work."""
+        """In how many real images concepts are counted; computed after the networks have been checked."""
         return real_images(self.job)
 
     def run(self) -> Record:
-        """All passes; the record is saved when everything that it names is there."""
+        """Run all passes; the record is saved after everything that it names."""
         job = self.job
         control = self._untrained_control()
         measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
         untrained = self._count_untrained(control) if control is not None else {}
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
-        drawn = self._segment_real_images()
+        segmented = self._segment_real_images()
         real = self._count_real_images()
         layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
-        record = self._record(layers, pictures, drawn, real)
+        record = self._record(layers, pictures, segmented, real)
         record.save(job.options.cache)
         return record
 
@@ -179,9 +179,9 @@ class DissectionPasses:
         """Save the threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
-        wanted = shards(self.job.plan.pilot, self.job.plan.shard)
-        joint, ends = self.runner.total(store, wanted, Joint), self.runner.total(store, wanted, Ends)
-        categories = self.runner.total(store, wanted, Categories)
+        parts = shards(self.job.plan.pilot, self.job.plan.shard)
+        joint, ends = self.runner.total(store, parts, Joint), self.runner.total(store, parts, Ends)
+        categories = self.runner.total(store, parts, Categories)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
         result = search(joint, ends, categories, category, thresholds.cuts)
         shape = of_pilot.load(LEVELS)["shape"]
@@ -191,19 +191,19 @@ class DissectionPasses:
 
     def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
         """For each reading the folders of its thresholds and of its counts, all samples counted."""
-        found = self._find_levels(source, plan, readings)
-        thresholds = {r: self._read_levels(store) for r, store in found.items()}
+        threshold_stores = self._find_levels(source, plan, readings)
+        thresholds = {r: self._read_levels(store) for r, store in threshold_stores.items()}
         stores = {r: self._counts_store(plan, r, thresholds[r]) for r in readings}
         task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
         self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
-            # A published rule's controls are judged at thresholds of their own, which their counts bring along.
+            # Controls of a published rule have their own thresholds, stored with their counts.
             if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
-                store.save(LEVELS, found[reading].load(LEVELS))
-        return {r: CountFolders(found[r].folder.name, stores[r].folder.name) for r in readings}
+                store.save(LEVELS, threshold_stores[reading].load(LEVELS))
+        return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
-        """The same for the untrained generator."""
+        """The result of `_count` for the untrained generator."""
         source = replace(self.job.source, untrained=UNTRAINED)
         name = f"untrained {identity(control, self.job.options.model)}"
         return self._count(source, replace(self.job.plan, generator=name), self.readings)
@@ -219,52 +219,52 @@ class DissectionPasses:
         task: str,
     ) -> None:
         """Run a pass over those of the samples' shards that a reading's store lacks."""
-        wanted = shards(samples, plan.shard)
-        missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in wanted}
-        for needed, group in grouped(missing).items():
+        parts = shards(samples, plan.shard)
+        missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in parts}
+        for needed, group in by_missing_readings(missing).items():
             make = partial(make_pass, source, plan, needed, {r.key: thresholds[r] for r in needed})
-            for shard, stats in self.runner.results(make, group, wanted, task):
+            for shard, stats in self.runner.results(make, group, parts, task):
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
 
     # --- images ---
 
     def _make_pictures(self, counts: Mapping[str, str]) -> str:
-        """The folder of the shown images, maps and segmentations, all made."""
+        """The folder with the images, maps and segmentations that pages show."""
         from dissectreport.analysis.dissection.units import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
-        job, wanted = self.job, shards(self.job.samples, self.job.plan.shard)
+        job, parts = self.job, shards(self.job.samples, self.job.plan.shard)
         peaks = {
-            layer: self.runner.total(Store(self.runner.cache / name), wanted, Peaks) for layer, name in counts.items()
+            layer: self.runner.total(Store(self.runner.cache / name), parts, Peaks) for layer, name in counts.items()
         }
-        by_layer = {layer: examples(found)[1] for layer, found in peaks.items()}
+        by_layer = {layer: examples(layer_peaks)[1] for layer, layer_peaks in peaks.items()}
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
-        samples = np.unique(np.concatenate([*(each.flatten() for each in by_layer.values()), *chosen]))
+        samples = np.unique(np.concatenate([*(numbers.flatten() for numbers in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
         make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
         self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
         return store.folder.name
 
     def _real_facts(self) -> dict[str, Any]:
-        """What numbers of real images depend on, beside the pass."""
+        """What measurements of real images depend on, besides the pass."""
         job, plan = self.job, self.job.plan
         images = plan.generator if job.reference is None else job.reference.identity
         return {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "torch": plan.torch}
 
     def _segment_real_images(self) -> str:
-        """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
-        from dissectreport.worker.real_images import make_drawn
+        """The folder with segmented real images, of the reference or of the generator."""
+        from dissectreport.worker.real_images import make_segmented_images
 
         store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
         if not self.runner.is_intact(store, "drawn"):
-            for _, arrays in self.workers.run(partial(make_drawn, self.job.source, TRUST), [Shard(0, 0, 1)]):
+            for _, arrays in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
                 store.save("drawn", arrays)
         return store.folder.name
 
     def _count_real_images(self) -> Mapping[str, Any]:
-        """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
+        """The folder with the areas of concepts in real images, and the number of images; empty without any."""
         from dissectreport.models.base import makes_images
         from dissectreport.worker.real_images import make_real_areas
 
@@ -289,11 +289,11 @@ class DissectionPasses:
     # --- stores ---
 
     def _levels_store(self, plan: Plan, reading: Reading) -> Store:
-        """Where the thresholds of a reading lie, which do not depend on the segmenter."""
+        """The store of a reading's thresholds, which do not depend on the segmenter."""
         return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
     def _counts_store(self, plan: Plan, reading: Reading, thresholds: AnyThresholds) -> Store:
-        """Where the counts of a reading at these thresholds lie."""
+        """The store of a reading's counts at these thresholds."""
         return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
@@ -317,14 +317,16 @@ class DissectionPasses:
             shifted=measured.get(Reading(layer, shift=1), nothing).counts,
         )
 
-    def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
+    def _record(
+        self, layers: tuple[LayerRecord, ...], pictures: str, segmented: str, real: Mapping[str, Any]
+    ) -> Record:
         from dissectreport.models.base import ImageModel
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
-        # A description gives the model a name; other addresses are what people know it by.
+        # A description names its model; other models are named by their address.
         described = source.endswith(DESCRIPTION)
-        model = called(options.cache, job.generator.name if described else options.model, source)
+        model = unique_name(options.cache, job.generator.name if described else options.model, source)
         generator = {
             "name": model if described else job.generator.name,
             "identity": job.generator.identity,
@@ -348,7 +350,7 @@ class DissectionPasses:
             command=options.command or reproduce(job),
             folders=tuple(sorted(self.runner.folders)),
             mixed_devices=options.mixed_devices,
-            drawn=drawn,
+            drawn=segmented,
             real=real,
             reference={} if job.reference is None else job.reference.description(),
             reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
@@ -365,8 +367,8 @@ def real_images(job: Job) -> int:
     if job.reference is not None:
         return min(REAL, job.samples, len(job.reference.order(0)))
     who = f"generator {job.generator.name!r} failed to give a real image"
-    one = answered(ModelError, who, lambda: job.generator.training_like_images(1))
-    return min(REAL, job.samples) if one is not None else 0
+    image = answered(ModelError, who, lambda: job.generator.training_like_images(1))
+    return min(REAL, job.samples) if image is not None else 0
 
 
 def _task(source: Source, trained: Task, control: Task) -> Task:
@@ -382,13 +384,13 @@ def _counting(rule: Rule) -> Callable[..., Any]:
     return published_rules.make_counts if rule.is_published else measure.make_counts
 
 
-def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
-    """Shards by what they lack, so that one pass over the networks serves every layer that lacks the same."""
-    found: dict[tuple[Reading, ...], list[Shard]] = {}
+def by_missing_readings(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
+    """Shards grouped by missing readings, so that one pass over the networks measures all that are missing."""
+    groups: dict[tuple[Reading, ...], list[Shard]] = {}
     for shard, readings in missing.items():
         if readings:
-            found.setdefault(tuple(readings), []).append(shard)
-    return found
+            groups.setdefault(tuple(readings), []).append(shard)
+    return groups
 
 
 def sorted_by_shard(results: Iterable[tuple[Shard, Any]]) -> list[tuple[Shard, Any]]:

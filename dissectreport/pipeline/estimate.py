@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counting:
-    """Seconds of one core, beside the networks."""
+    """Seconds of one core, besides the networks."""
 
     spot: float
     """To count one unit at one pixel, chance level included."""
@@ -102,7 +102,7 @@ def intervention_seconds(
 def artifact_seconds(
     budget: ArtifactBudget, marked: int, real: int, cost: NetworksCost, edit: EditCost
 ) -> dict[Task, float]:
-    """Seconds of one core for artifact units and their repair, beside some real images."""
+    """Seconds of one core for artifact units and their repair, with this many real images."""
     prefix, image = max(cost.generator - edit.tail, 0.0), edit.tail + edit.features
     tested = min(1 + budget.leading + budget.control + budget.bottom + marked, edit.units)
     finalists = min(1 + budget.finalists + budget.control + marked, edit.units)

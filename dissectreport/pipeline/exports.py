@@ -45,7 +45,7 @@ def export_single_file(
 def export_dissect_json(
     model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY
 ) -> int:
-    """Write a measured model as the reference's dissect.json, with its units' images beside it; returns the files."""
+    """Write a measured model as the reference's dissect.json, with images of its units; returns the files."""
     from dissectreport.report.export.dissect_json import dissect_json, old_pictures
     from dissectreport.report.site.writing import write_if_changed
 
@@ -59,9 +59,9 @@ def export_dissect_json(
 
 
 def import_dissect_json(path: Path, out: Path, name: str = "", replace: bool = False) -> Written:
-    """Show what a dissect.json of the reference says, with the images beside it, in the site at `out`.
+    """Write pages for a dissect.json of the reference, and the images in its folder, into the site at `out`.
 
-    Other results that were imported under the same name are only replaced if `replace` says so.
+    Other results that were imported under the same name are replaced only if `replace` is set.
     """
     from dissectreport.report.export.dissect_json import read_dissect_json
     from dissectreport.report.export.imported import write_imported

@@ -80,7 +80,7 @@ class InterventionPasses:
         )
 
     def run(self) -> InterventionRecord:
-        """All passes; what a record keeps of them."""
+        """Run all passes; returns their record."""
         agreement = self._choose_precision()
         presence, patches = self._search()
         first, gradients = self._estimate_effects()
@@ -101,12 +101,12 @@ class InterventionPasses:
         )
 
     def _choose_precision(self) -> float:
-        """Settle the precision; how far the labels of bfloat16 agree, 1 where it is not used."""
+        """Choose the precision. Returns the share of pixels that keep their labels, or 1 without bfloat16."""
         from dissectreport.worker.interventions import half_is_fast
 
-        asked = self.key.precision
-        is_fast = asked == "auto" and half_is_fast(self.job.source.device)
-        precision = choose_precision(asked, is_fast, lambda: self._agreement() >= CLOSE)
+        requested = self.key.precision
+        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        precision = choose_precision(requested, is_fast, lambda: self._agreement() >= CLOSE)
         self.key = replace(self.key, precision=precision)
         return self._agreement() if precision == "bfloat16" else 1.0
 
@@ -119,13 +119,13 @@ class InterventionPasses:
         return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(half_agrees(self.job.source, key))).value
 
     def _search(self) -> tuple[Presence, ConceptPatches]:
-        """Where the studied concepts are, and what the units do there; concepts that are nowhere are dropped."""
+        """The areas of the studied concepts, and the activations of units on them; absent concepts are dropped."""
         from dissectreport.worker.interventions import make_search
 
-        store, wanted = self._store("search"), shards(self.budget.search, SEARCHED)
-        self.runner.count(store, partial(make_search, self.job.source, self.key), wanted, Task.SEARCH)
-        presence = self.runner.total(store, wanted, Presence)
-        patches = self.runner.total(store, wanted, ConceptPatches)
+        store, parts = self._store("search"), shards(self.budget.search, SEARCHED)
+        self.runner.count(store, partial(make_search, self.job.source, self.key), parts, Task.SEARCH)
+        presence = self.runner.total(store, parts, Presence)
+        patches = self.runner.total(store, parts, ConceptPatches)
         self._report_absent(presence)
         kept = np.flatnonzero(presence.share > 0)
         self.study = self.study.keeping(kept)
@@ -133,7 +133,7 @@ class InterventionPasses:
         return presence.keeping(kept), patches.keeping(kept)
 
     def _report_absent(self, presence: Presence) -> None:
-        """Report concepts that are in none of the images searched; refuse them if they were asked for by name."""
+        """Report concepts that occur in none of the searched images; refuse those that the user named."""
         absent = [name for name, share in zip(self.study.names, presence.share, strict=True) if not share]
         if not absent:
             return
@@ -144,15 +144,15 @@ class InterventionPasses:
         self.reporter.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
 
     def _estimate_effects(self) -> tuple[FirstOrder, str]:
-        """Gradient × activation of every unit for every concept, and where it lies."""
+        """Gradient × activation of every unit for every concept, and where it is stored."""
         from dissectreport.worker.interventions import make_gradients
 
-        store, wanted = self._store("first order"), shards(self.budget.gradients, EDIT_BATCH)
-        self.runner.count(store, partial(make_gradients, self.job.source, self.key), wanted, Task.GRADIENTS)
-        return self.runner.total(store, wanted, FirstOrder), store.folder.name
+        store, parts = self._store("first order"), shards(self.budget.gradients, EDIT_BATCH)
+        self.runner.count(store, partial(make_gradients, self.job.source, self.key), parts, Task.GRADIENTS)
+        return self.runner.total(store, parts, FirstOrder), store.folder.name
 
     def _plan(self, presence: Presence, patches: ConceptPatches, first: FirstOrder) -> tuple[AblationPlan, str]:
-        """Which sets of units are ablated and inserted, and where that lies."""
+        """Which sets of units are ablated and inserted, and where the result is stored."""
         inputs = [self._ordering_inputs(number, presence, patches, first) for number in range(len(self.key.concepts))]
         learned = self._learn_rankings(inputs) if self.budget.learned else []
         best = self._compare_rankings(first, learned, inputs)
@@ -162,7 +162,7 @@ class InterventionPasses:
     def _ordering_inputs(
         self, number: int, presence: Presence, patches: ConceptPatches, first: FirstOrder
     ) -> OrderingInputs:
-        """What the rankings of one concept are made from."""
+        """The inputs for the rankings of one concept."""
         from dissectreport.worker.orderings import OrderingInputs
 
         share, patch = patches.share[:, number], patches.patch[:, number]
@@ -184,14 +184,14 @@ class InterventionPasses:
         """The learned mask and the greedy choice of every concept."""
         from dissectreport.worker.orderings import make_rankings
 
-        arrays = {f"{one.number} {name}": np.asarray(value) for one in inputs for name, value in vars(one).items()}
+        arrays = {f"{item.number} {name}": np.asarray(value) for item in inputs for name, value in vars(item).items()}
         sizes = {
             k: v for k, v in asdict(self.budget).items() if k.startswith(("learned_mask", "greedy", "penalt", "search"))
         }
         store = self._store("rankings", budget=sizes, inputs=digest(arrays))
         make = partial(make_rankings, self.job.source, self.key, self.budget)
-        self.runner.save_values(store, make, inputs, lambda one: concept_file(one.number), Task.LEARNING, "concepts")
-        return [read(store, LearnedRanking, concept_file(one.number)) for one in inputs]
+        self.runner.save_values(store, make, inputs, lambda item: concept_file(item.number), Task.LEARNING, "concepts")
+        return [read(store, LearnedRanking, concept_file(item.number)) for item in inputs]
 
     def _compare_rankings(
         self, first: FirstOrder, learned: Sequence[LearnedRanking], inputs: Sequence[OrderingInputs]
@@ -203,34 +203,34 @@ class InterventionPasses:
         count = causal_size(self.budget, first.effect.shape[1])
         numbers = range(len(inputs))
         sets = [[as_set(order[number][:count]) for order in methods.values()] for number in numbers]
-        samples = [one.present[:EDIT_BATCH].tolist() for one in inputs]
+        samples = [item.present[:EDIT_BATCH].tolist() for item in inputs]
         store = self._store("trials", sets=sets, samples=samples)
         make = partial(make_trials, self.job.source, self.key, sets, samples)
         self.runner.save_values(store, make, numbers, concept_file, Task.COMPARING, "concepts")
-        left = [read(store, RemainingArea, concept_file(number)).pixels for number in numbers]
-        return tuple(list(methods)[int(np.argmin(one))] for one in left)
+        remaining = [read(store, RemainingArea, concept_file(number)).pixels for number in numbers]
+        return tuple(list(methods)[int(np.argmin(item))] for item in remaining)
 
     def _ablate(self, plan: AblationPlan) -> tuple[Areas, str]:
-        """The areas of all concepts on held-out latents, and where these and the causal effects lie."""
+        """The areas of all concepts on held-out latents, and where these and the causal effects are stored."""
         from dissectreport.worker.interventions import make_ablations
 
-        sets, wanted = plan.sets(), shards(self.budget.samples, EDIT_BATCH)
+        sets, parts = plan.sets(), shards(self.budget.samples, EDIT_BATCH)
         store = self._store("ablations", sets=fingerprint({"sets": sets}))
         make = partial(make_ablations, self.job.source, self.key, sets)
-        self.runner.count(store, make, wanted, Task.ABLATION)
-        return self.runner.total(store, wanted, Areas), store.folder.name
+        self.runner.count(store, make, parts, Task.ABLATION)
+        return self.runner.total(store, parts, Areas), store.folder.name
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
-        """What inserting units did at every patch, and where that lies."""
+        """The effects of inserting units at every patch, and where they are stored."""
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
         sets, thresholds = inserted_sets(self.budget, plan, values)
         insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_places)
         store = self._store("insertions", plan=asdict(insertion_plan))
-        wanted = shards(self.budget.context_samples, EDIT_BATCH)
+        parts = shards(self.budget.context_samples, EDIT_BATCH)
         make = partial(make_insertions, self.job.source, self.key, insertion_plan)
-        self.runner.count(store, make, wanted, Task.INSERTION)
-        return self.runner.total(store, wanted, Insertions), store.folder.name
+        self.runner.count(store, make, parts, Task.INSERTION)
+        return self.runner.total(store, parts, Insertions), store.folder.name
 
     def _make_pictures(
         self, plan: AblationPlan, values: Floats, areas: Areas, insertions: Insertions, first: FirstOrder

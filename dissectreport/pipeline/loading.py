@@ -30,7 +30,7 @@ class Networks:
     """The feature network by name; '' for the segmenter's own features."""
 
     def identities(self, model: str) -> tuple[str, str]:
-        """What the numbers of the generator and of the segmenter depend on."""
+        """The identities of the generator and of the segmenter."""
         return identity(self.generator, model), identity(self.segmenter, self.segmenter_name)
 
 
@@ -66,21 +66,21 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
     """The feature network by name; '' for the segmenter's own features.
 
     Those lead where the segmenter is embedded, as its models are. Elsewhere figures should compare with published ones:
-    InceptionV3, if its weights are here; nothing is downloaded that nobody asked for.
+    InceptionV3, if its weights are here; nothing is downloaded without a request.
     """
     from dissectreport import plugins
 
     if options.features:
         return options.features
-    embedded = [one.name for one in plugins.list_plugins(plugins.SEGMENTERS) if one.state == "embedded"]
+    embedded = [plugin.name for plugin in plugins.list_plugins(plugins.SEGMENTERS) if plugin.state == "embedded"]
     if segmenter.name in embedded and hasattr(segmenter, "features"):
         return ""
-    installed = [one.name for one in plugins.list_plugins(plugins.FEATURES) if one.state == "installed"]
+    installed = [plugin.name for plugin in plugins.list_plugins(plugins.FEATURES) if plugin.state == "installed"]
     return "inception" if "inception" in installed else ""
 
 
 def feature_network(networks: Networks) -> FeatureNetwork:
-    """The network in whose features images are compared; FeaturesError where there is none."""
+    """The network in whose features images are compared; FeaturesError if there is none."""
     from dissectreport import plugins
     from dissectreport.features.base import SegmenterFeatures
 

@@ -29,7 +29,7 @@ def cores() -> int:
 def one_thread() -> AbstractContextManager[Any]:
     """While the block runs, numpy multiplies matrices on one thread.
 
-    They are small here: threads that wait for each other take three times as long as one alone, and beside busy
+    The matrices are small: several threads take three times as long as one, and next to busy
     workers the eigenvalues of a small matrix take a hundred times as long.
     """
     return cast("AbstractContextManager[Any]", threadpool_limits(1, user_api="blas"))

@@ -1,4 +1,4 @@
-"""Measuring a model: stage after stage, each reusing what was measured before."""
+"""Measuring a model: stage after stage, each reusing earlier measurements."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs
 
 MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage())
-"""What is measured, in order."""
+"""The stages of a measurement, in order."""
 NOTHING = Product()
 
 
 def measure(options: Options, reporter: Reporter | None = None) -> Record:
-    """Measure a model, reusing whatever was measured before; the record says where everything is stored."""
+    """Measure a model, reusing earlier measurements. The record names the folders with all results."""
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
     with Workers(job.workers) as workers:
-        return run_stages(begun(job, workers, reporter), MEASURING).measured
+        return run_stages(start_run(job, workers, reporter), MEASURING).measured
 
 
-def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
-    """A run whose networks were timed, and checked, on their first batch."""
+def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
+    """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
@@ -46,7 +46,7 @@ def begun(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
 
 
 def measured_costs(job: Job, workers: Workers) -> Costs:
-    """What the networks take on this machine."""
+    """The time of the networks on this machine."""
     from dissectreport.worker.costs import make_costs
 
     edited = {job.intervention.layer: False} if job.intervention is not None else {}
@@ -57,14 +57,14 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
 
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
-    """What was made before, and what the stages add to it; how long they will take is reported first."""
-    announce(run, scheduled(run, stages))
+    """Run the stages, which add their results to `product`. The estimated time is reported first."""
+    announce(run, schedule_of(run, stages))
     for stage in stages:
         product = stage.run(run, product)
     return product
 
 
-def scheduled(run: RunContext, stages: Sequence[Stage]) -> Schedule:
+def schedule_of(run: RunContext, stages: Sequence[Stage]) -> Schedule:
     """The tasks of some stages, with the seconds that each will take on this machine."""
     parallel = run.costs.networks.slowdown / run.job.workers
     seconds = {task: parallel * value for stage in stages for task, value in stage.seconds(run).items()}
@@ -83,7 +83,7 @@ def announce(run: RunContext, schedule: Schedule) -> None:
 
 
 def size_line(run: RunContext, schedule: Schedule) -> str:
-    """How much is measured, and how long it will take."""
+    """A line with the size of a run and its estimated time."""
     job, cost = run.job, run.costs.networks
     layers = f"{counted(len(job.layers), 'layer')}{', and controls' if job.options.controls else ''}"
     size = f"{counted(job.samples, 'sample')}, {counted(cost.units, 'unit')} in {layers}"

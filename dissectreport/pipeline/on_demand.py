@@ -42,7 +42,7 @@ ACTIVATION_SAMPLES = 64
 
 @dataclass(frozen=True)
 class EditOptions:
-    """The edit that is asked for, in the words of the command line."""
+    """The requested edit, as options of the command line."""
 
     units: tuple[int, ...]
     layer: str
@@ -58,7 +58,7 @@ class EditOptions:
 
 @dataclass(frozen=True)
 class EditResult:
-    """What an edit changed."""
+    """The result of an edit."""
 
     table: pd.DataFrame
     """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*."""
@@ -82,17 +82,17 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
 
 
 def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
-    """The causal units of a concept, from what was measured."""
+    """The causal units of a concept, from earlier measurements."""
     runs = records.runs(options.cache, options.model, options.rule)
-    # A newer run without interventions does not hide what an older one measured.
+    # A newer run may lack interventions that an older one measured.
     record = next((run for run in runs if run.interventions is not None), None)
     reader = CacheReader(options.cache / "measurements")
-    known = {}
+    causal = {}
     if record is not None and record.interventions is not None:
-        known = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
-    if request.concepts[0] not in known:
-        raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], known)
-    return known[request.concepts[0]]
+        causal = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
+    if request.concepts[0] not in causal:
+        raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], causal)
+    return causal[request.concepts[0]]
 
 
 def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
@@ -194,8 +194,8 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
 
         make = partial(make_levels, job.source, key, InterventionBudget.quantile)
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
-        known = thresholds.mean if value == "mean" else thresholds.upper
-        return tuple(float(known[unit]) for unit in request.units)
+        values = thresholds.mean if value == "mean" else thresholds.upper
+        return tuple(float(values[unit]) for unit in request.units)
     try:
         number = float(value)
     except ValueError:

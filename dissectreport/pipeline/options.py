@@ -17,7 +17,7 @@ from dissectreport.run.plan import Plan
 
 @dataclass(frozen=True)
 class Help:
-    """How an option is offered on the command line; a field without it is not."""
+    """How an option appears on the command line; a field without it does not appear."""
 
     text: str
     flag: str = ""
@@ -29,7 +29,7 @@ class Help:
     argument: bool = False
     """Whether it is given by position."""
     complete: str = ""
-    """What a shell can complete it with: models, segmenters, features, layers, rules or budgets."""
+    """The kind of completion in a shell: models, segmenters, features, layers, rules or budgets."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class MeasureOptions(NetworkOptions):
-    """What is measured of them, and on which images."""
+    """What is measured, and on which images."""
 
     layers: Annotated[
         tuple[str, ...],
@@ -100,14 +100,14 @@ class MeasureOptions(NetworkOptions):
         ),
     ] = None
     pilot: int = Plan.pilot
-    """Images from which thresholds follow."""
+    """Images from which thresholds are computed."""
     command: str = ""
     """The command that a page gives to repeat the run; '' to derive it from the options."""
 
 
 @dataclass(frozen=True)
 class InterventionOptions:
-    """What ablating and inserting units is tried on."""
+    """Options of interventions."""
 
     panel: ClassVar[str] = "Interventions"
 
@@ -133,7 +133,7 @@ class InterventionOptions:
 
 @dataclass(frozen=True)
 class ArtifactOptions:
-    """How artifact units are looked for."""
+    """Options of the search for artifact units."""
 
     panel: ClassVar[str] = "Artifact units"
 

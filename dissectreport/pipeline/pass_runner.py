@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class PassRunner:
-    """Runs the passes of one job; every result is saved on its own, so that a run that was stopped continues."""
+    """Runs the passes of one job. Every result is saved separately, so that a stopped run can continue."""
 
     def __init__(self, cache: Path, device: str, workers: Workers, reporter: Reporter) -> None:
         self.cache = cache / "measurements"
@@ -65,24 +65,24 @@ class PassRunner:
             done += size_of(item)
             self.reporter.progress(task, done, total, unit)
 
-    def count(self, store: Store, make: Make[Shard, Any], wanted: Sequence[Shard], task: str) -> None:
+    def count(self, store: Store, make: Make[Shard, Any], parts: Sequence[Shard], task: str) -> None:
         """Run a pass of one or several statistics over the shards that the store lacks."""
-        for shard, result in self.results(make, self.missing(store, wanted, shard_name), wanted, task):
+        for shard, result in self.results(make, self.missing(store, parts, shard_name), parts, task):
             self.save_shard(store, shard, result if isinstance(result, tuple) else (result,))
 
     def save_shard(self, store: Store, shard: Shard, stats: Iterable[Stat]) -> None:
         """Save the statistics of a shard, and the device on which they were measured."""
         store.save(shard_name(shard), {**packed_stats(*stats), "device": np.array(self.device)})
 
-    def total(self, store: Store, wanted: Sequence[Shard], kind: type[S]) -> S:
+    def total(self, store: Store, parts: Sequence[Shard], kind: type[S]) -> S:
         """One of the statistics of all shards, merged."""
-        return merge_all(stat for _, stat in read_stats(store, wanted, kind))
+        return merge_all(stat for _, stat in read_stats(store, parts, kind))
 
     def save_arrays(
-        self, store: Store, make: Make[Shard, Mapping[str, NDArray[Any]]], wanted: Sequence[Shard], task: str
+        self, store: Store, make: Make[Shard, Mapping[str, NDArray[Any]]], parts: Sequence[Shard], task: str
     ) -> None:
         """Run a pass of pictures over the shards that the store lacks."""
-        for shard, arrays in self.results(make, self.missing(store, wanted, shard_name), wanted, task):
+        for shard, arrays in self.results(make, self.missing(store, parts, shard_name), parts, task):
             store.save(shard_name(shard), arrays)
 
     def save_values(
@@ -93,7 +93,7 @@ class PassRunner:
             save(store, value, name(item))
 
     def once(self, store: Store, kind: type[V], compute: Callable[[], V]) -> V:
-        """The value of a kind in a store, computed here where it is not there yet."""
+        """The value of a kind in a store, computed if it is missing."""
         if not self.is_intact(store, kind.FILE):
             save(store, compute())
         return read(store, kind)

@@ -14,7 +14,7 @@ from dissectreport.records.reader import Arrays
 
 @dataclass(frozen=True)
 class HalfPrecision:
-    """What was measured of bfloat16 on a few images."""
+    """The effect of bfloat16 on a few images."""
 
     FILE: ClassVar[str] = "precision"
 
@@ -30,15 +30,15 @@ class HalfPrecision:
         return cls(float(arrays["value"]))
 
 
-def choose_precision(asked: str, is_fast: bool, is_close: Callable[[], bool]) -> str:
-    """'float32' or 'bfloat16', as was asked for.
+def choose_precision(requested: str, is_fast: bool, is_close: Callable[[], bool]) -> str:
+    """The precision to use: 'float32' or 'bfloat16'.
 
-    'auto' is bfloat16 where the device is fast with it and its results are close, which is asked last because it must
-    be measured.
+    'auto' is bfloat16 if the device is fast with it and its results are close. The latter is tested last, as it
+    must be measured.
 
     >>> choose_precision("auto", is_fast=True, is_close=lambda: False)
     'float32'
     """
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     return "bfloat16" if is_fast and is_close() else "float32"

@@ -1,4 +1,4 @@
-"""What a person wants to know of a model before measuring it: its layers, and whether anything is wrong with it."""
+"""Checks of a model before it is measured: its layers, and possible faults."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from dissectreport.worker.loaded_networks import Models, Source, untrained, with
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
 RARE = 1e-3
-"""Share of pixels below which a concept is not worth naming."""
+"""Concepts with a smaller share of pixels are not listed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked."""
+    """The result of one check."""
 
     verdict: str
-    """ok; look, where a person should; or wrong, where a measurement would be stopped or mean nothing."""
+    """'ok'; 'look' for something to review; 'wrong' if a measurement would fail or be meaningless."""
     words: str
 
     @property
     def wrong(self) -> bool:
-        """Whether a measurement would be stopped, or mean nothing."""
+        """Whether a measurement would fail or be meaningless."""
         return self.verdict == WRONG
 
     def __str__(self) -> str:
@@ -41,14 +41,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One part of a model that runs."""
+    """A module of a model that runs."""
 
     layer: str
     kind: str
     shape: str
     """The shape of its output in words, or why its units cannot be read."""
     units: int
-    """0 where they cannot be read."""
+    """0 if they cannot be read."""
     parameters: int
     read: bool
     """Whether a build that names no layers reads it."""
@@ -75,7 +75,7 @@ def layer_rows(options: NetworkOptions) -> list[LayerSummary]:
 def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
     """Every part of the generator's network that runs, and the images of `count` latents."""
     z = models.latents(1, 0, count)
-    return models.made(z, lambda: hooks.trace_modules(models.generator, z))
+    return models.call_generator(z, lambda: hooks.trace_modules(models.generator, z))
 
 
 def shape_words(part: hooks.ModuleTrace) -> str:
@@ -87,12 +87,12 @@ def shape_words(part: hooks.ModuleTrace) -> str:
 
 
 def check(options: Options) -> Iterator[Finding]:
-    """What a few samples show of the model and the segmenter that the options name."""
+    """Check the model and the segmenter of the options on a few samples."""
     return preflight(prepare(replace(options, interventions=False)).source)
 
 
 def preflight(source: Source, samples: int = BATCH) -> Iterator[Finding]:
-    """What a few samples show of a model and its segmenter; a wrong finding that ends it comes last."""
+    """Check a model and its segmenter on a few samples; the checks end at a wrong finding."""
     try:
         models = without_broken(source, samples)
         for examine in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
@@ -148,7 +148,7 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
 def _layers(models: Models, samples: int) -> Iterator[Finding]:
     names = models.generator.default_layers
     z = models.latents(1, 0, samples)
-    maps = models.made(z, lambda: hooks.read(models.generator, names, z))
+    maps = models.call_generator(z, lambda: hooks.read(models.generator, names, z))
     for name in names:
         hooks.check_finite(name, maps[name], 0)
         flat = maps[name].transpose(0, 1).flatten(1)

@@ -1,4 +1,4 @@
-"""From options to a checked run: everything that it needs is loaded, and what cannot work is refused."""
+"""From options to a checked run: load everything that it needs, and refuse what cannot work."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 
 SAMPLES = 1248
-"""Samples by default. Half of them score, in whole shards: 624 images stand behind every printed IoU."""
+"""Samples by default. Half of them score, in whole shards: every printed IoU is measured on 624 images."""
 QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 192, 96, 32
 """Samples, samples of the pilot, and the side of the grid of a quick run."""
 FEW = 960
-"""Below this many samples shards are one batch, so that there still are groups to score."""
+"""Below this number of samples a shard is one batch, so that there are enough groups."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Job:
     intervention: InterventionRequest | None = None
     """None where interventions are not wanted, or cannot be made."""
     artifacts: ArtifactRequest | None = None
-    """None where artifact units are not wanted, or cannot be looked for."""
+    """None if artifact units are not wanted, or cannot be searched for."""
 
     @property
     def generator(self) -> Generator:
@@ -183,7 +183,7 @@ def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: 
 
 
 def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
-    """From where workers load the networks."""
+    """The networks that workers load."""
     from dissectreport.worker.loaded_networks import Source
 
     return Source(
@@ -199,7 +199,7 @@ def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
 
 
 def without_unreadable_images(job: Job, reporter: Reporter) -> Job:
-    """The run without images of folders that cannot be read; what a person should know of them is reported."""
+    """The run without unreadable images, which are reported."""
     from dissectreport.models.base import ImageModel
 
     for line in job.reference.notes() if job.reference is not None else ():

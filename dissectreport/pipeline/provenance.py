@@ -1,4 +1,4 @@
-"""Where numbers come from: the identity of networks, versions, and the command that measures the same again."""
+"""The provenance of numbers: the identity of networks, versions, and the command that repeats the measurement."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def identity(network: Generator | Segmenter, name: str) -> str:
-    """What a network's numbers depend on: its own identity, and the file that it comes from."""
+    """The identity of a network: its own, and that of the file that it comes from."""
     from dissectreport import plugins
 
     return " ".join(filter(None, (network.identity, plugins.source_digest(name))))
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """The versions of packages that the numbers depend on."""
     numbers = {"dissectreport": __version__, "python": platform.python_version()}
     for name in ("torch", "numpy"):
         try:
@@ -62,5 +62,5 @@ def reproduce(job: Job) -> str:
 
 
 def publishable(path: Path) -> str:
-    """A path as it may be published: as it was given, unless it shows where on this machine it lies."""
+    """The path as it may be published: of an absolute path only the name."""
     return path.name if path.is_absolute() else str(path)

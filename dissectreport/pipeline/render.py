@@ -1,4 +1,4 @@
-"""Rendering what was measured: the results as tables, and the pages; needs neither torch nor the model."""
+"""Rendering of measurements: the results as tables, and the pages. It needs neither torch nor the model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ENOUGH = 960
-"""Samples from which more samples are not the advice where no unit can be judged."""
+"""From this number on, more samples are not recommended when no unit can be scored."""
 MANY = 128
-"""Units from which rendering takes longer than starting processes for it."""
+"""From this number of units on, rendering takes longer than starting processes."""
 
 
 def load_dissection(
@@ -40,7 +40,7 @@ def load_dissection(
     samples: int = 0,
     layers: tuple[str, ...] = (),
 ) -> Dissection:
-    """What was measured of a model, as tables.
+    """The results of a measured model, as tables.
 
     Of several runs the newest; with `samples` or `layers` the newest of those with so many, or of just those.
     """
@@ -49,7 +49,7 @@ def load_dissection(
 
 
 def assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Dissection:
-    """The results that a record's counts give."""
+    """The results computed from a record's counts."""
     from dissectreport.analysis.assemble import assemble
 
     with one_thread():
@@ -136,7 +136,7 @@ def units_of(record: Record, cache: Path) -> int:
 
 
 def in_processes(workers: Workers, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:
-    """The parts of a work, done by other processes."""
+    """A `Spread` over the processes of `Workers`."""
     return workers.run(partial(_on_one_thread, work), parts)
 
 

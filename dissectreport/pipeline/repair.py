@@ -17,7 +17,7 @@ from dissectreport.cache import records
 from dissectreport.cache.records import Record, Wanted
 from dissectreport.errors import BadOption
 from dissectreport.pipeline.loading import load_generator, middle
-from dissectreport.pipeline.measure import begun, run_stages
+from dissectreport.pipeline.measure import run_stages, start_run
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, resolve_machine, without_unreadable_images
 from dissectreport.pipeline.render import assembled
@@ -56,7 +56,7 @@ def artifact_units(options: Options, reporter: Reporter | None = None) -> tuple[
     with Workers(job.workers) as workers:
         same = known is not None and known.plan == asdict(job.plan)
         stages: tuple[Stage, ...] = (ArtifactStage(),) if same else (DissectionStage(), ArtifactStage())
-        record = run_stages(begun(job, workers, reporter), stages, Product(known if same else None)).measured
+        record = run_stages(start_run(job, workers, reporter), stages, Product(known if same else None)).measured
     artifacts = assembled(record, options.cache).artifacts
     assert artifacts is not None, "what is required is there, or was refused"
 
@@ -72,11 +72,13 @@ def _measured(options: Options) -> Record | None:
     wanted = Wanted(options.samples or 0, seed=options.seed, segmenter=options.segmenter)
     fitting = [record for record in records.runs(options.cache, options.model, options.rule) if wanted.fits(record)]
     layer = options.artifact_layer
-    return next((one for one in fitting if not layer or layer in [measured.name for measured in one.layers]), None)
+    return next(
+        (record for record in fitting if not layer or layer in [measured.name for measured in record.layers]), None
+    )
 
 
 def _like(known: Record, options: Options) -> Options:
-    """The options of a run that is known."""
+    """The options of a measured run."""
     return replace(
         options,
         layers=tuple(layer.name for layer in known.layers),
@@ -127,7 +129,7 @@ def repaired_images(
     if not 0 <= options.seed < 2**32:
         raise BadOption(f"--seed must be between 0 and {2**32 - 1}, not {options.seed}")
     with repaired(generator, edits, other_weights):
-        pass  # Refused here, before workers start.
+        pass  # Checked before workers start.
     source = Source(options.model, "", None, machine.device, weights=options.weights)
     done = 0
     with Workers(machine.workers) as workers:

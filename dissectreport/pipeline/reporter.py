@@ -1,4 +1,4 @@
-"""How a run reports what it does: lines that a person should read, and how far each task is."""
+"""How a run reports its progress: messages, and the progress of each task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Shows a person how a run goes."""
+    """Receives messages and progress of a run."""
 
     def say(self, line: str) -> None:
         """Show one line."""
@@ -18,7 +18,7 @@ class Reporter(Protocol):
         """Show that `done` of `total` units of a task are finished."""
 
     def begin(self, schedule: Schedule) -> None:
-        """Show which steps are to come, and how long they will take."""
+        """Show the steps of the run and their estimated time."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""Checked requests for interventions and for artifact units, and why there may be none."""
+"""Checked requests for interventions and for artifact units, and the reasons why there are none."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ArtifactRequest:
     layer: str
     budget: ArtifactBudget
     network: FeatureNetwork
-    """In whose features images are compared."""
+    """The network in whose features images are compared."""
     marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
 
@@ -173,7 +173,7 @@ def comparing_network(networks: Networks) -> FeatureNetwork:
 
 
 def no_artifacts(networks: Networks) -> DissectReportError | None:
-    """Why no artifact units can be looked for; None where they can."""
+    """Why artifact units cannot be searched for; None if they can."""
     try:
         comparing_network(networks)
     except (ModelError, FolderError, FeaturesError, WeightsError) as error:
@@ -182,7 +182,7 @@ def no_artifacts(networks: Networks) -> DissectReportError | None:
 
 
 def too_few_real(images: int) -> str:
-    """What is wrong with so few real images, and what would do."""
+    """The error for too few real images, with the number that is needed."""
     return (
         f"{counted(images, 'real image')}; artifact units need at least {FEWEST_REAL}, because one half "
         "is compared with the other: give a --reference with more"

@@ -1,4 +1,4 @@
-"""What is left of a run: its steps, how long each should take, and how that changes with what it did take.
+"""The remaining time of a run: its steps, their estimates, and corrections by the time they took.
 
 pace = Pace(schedule)
 pace.update("counting units", 96, 1248)
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from dissectreport.pipeline.tasks import STEPS, Step, Task
 
 TRUST = 10.0
-"""Seconds of work that the estimate counts as: what was seen outweighs it from there on."""
+"""Weight of the estimate, in seconds of work; after this time the measured pace outweighs it."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The tasks to come, in order, and the seconds that each should take."""
+    """The tasks of a run, in order, and the seconds that each should take."""
 
     seconds: Mapping[Task, float]
 
     @property
     def total(self) -> float:
-        """Seconds of everything."""
+        """Seconds of all tasks."""
         return sum(self.seconds.values())
 
     @property
@@ -34,12 +34,12 @@ class Schedule:
         return tuple(step for step, tasks in STEPS.items() if any(task in self.seconds for task in tasks))
 
     def step_of(self, task: str) -> Step | None:
-        """The step of a task; None for what is no part of the schedule, such as a download."""
+        """The step of a task; None for a task outside the schedule, such as a download."""
         return next((step for step in self.steps if task in STEPS[step]), None)
 
 
 class Pace:
-    """How far a run is, and how long the rest will take at the pace at which it went so far."""
+    """The progress of a run, and the remaining time at its present pace."""
 
     def __init__(self, schedule: Schedule, clock: Callable[[], float] = time.monotonic) -> None:
         self.schedule, self.clock = schedule, clock
@@ -48,7 +48,7 @@ class Pace:
         self.step: tuple[int, Step] | None = None
 
     def update(self, task: str, done: int, total: int) -> None:
-        """Take note that `done` of `total` units of a task are finished."""
+        """Record that `done` of `total` units of a task are finished."""
         step = self.schedule.step_of(task)
         if step is None:
             return
@@ -73,7 +73,7 @@ class Pace:
         for name in names[: current + 1]:
             first, share = self.shares.get(name, (1.0, 1.0))
             share = share if name == names[current] else 1.0
-            # What was counted in an earlier run took no time in this one.
+            # Samples of an earlier run took no time in this one.
             worked += (share - first) * seconds[name]
             to_come += (1 - share) * seconds[name]
         return to_come * (self.elapsed + TRUST) / (worked + TRUST)

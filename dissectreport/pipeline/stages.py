@@ -1,4 +1,4 @@
-"""The stages of a run: each knows how long it takes, and adds what it makes to what those before it made.
+"""The stages of a run. Each estimates its time, and adds its results to those of earlier stages.
 
     for stage in (DissectionStage(), InterventionStage(), ArtifactStage()):
         product = stage.run(run, product)
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs
 
 LARGE = 512
-"""Length of features from which their covariances take longer than threads take to meet."""
+"""Length of features from which threads speed up their covariances."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """A checked run, and what carries it out."""
+    """A checked run, its workers and its reporter."""
 
     job: Job
     workers: Workers
@@ -51,14 +51,14 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Product:
-    """What a run has made so far."""
+    """The results of a run so far."""
 
     record: Record | None = None
     written: Written | None = None
 
     @property
     def measured(self) -> Record:
-        """Where everything measured is stored."""
+        """The record of all measurements."""
         assert self.record is not None, "the dissection comes first"
         return self.record
 
@@ -70,7 +70,7 @@ class Stage(Protocol):
         """Seconds of one core that each of its tasks will take."""
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """What was made so far, and what this stage makes."""
+        """Run the stage; returns the results so far, with its own."""
 
 
 class DissectionStage:
@@ -106,7 +106,7 @@ class InterventionStage:
         return estimate.intervention_seconds(request.budget, concepts, run.costs.networks, edit)
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """The record with interventions; as it was where they are not wanted or impossible."""
+        """The record with interventions; unchanged if they are not wanted or impossible."""
         from dissectreport.analysis.assemble import what_to_study
         from dissectreport.pipeline.interventions import InterventionPasses
 
@@ -125,10 +125,10 @@ class InterventionStage:
         except (BadOption, ModelError, SegmenterError) as error:
             if interventions_required(job.options):
                 raise
-            # The dissection can be shown without.
+            # The dissection is complete without them.
             reporter.say(f"no interventions: {error}")
             return product
-        return saved(job, replace(product.measured, interventions=measured), passes.runner.folders)
+        return save_record(job, replace(product.measured, interventions=measured), passes.runner.folders)
 
 
 class ArtifactStage:
@@ -145,7 +145,7 @@ class ArtifactStage:
         return estimate.artifact_seconds(request.budget, len(request.marked), real, run.costs.networks, edit)
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """The record with artifact units; as it was where they are not wanted or cannot be looked for."""
+        """The record with artifact units; unchanged if they are not wanted or impossible."""
         from dissectreport.pipeline.artifacts import ArtifactPasses
 
         job, reporter, request = run.job, run.reporter, run.job.artifacts
@@ -161,10 +161,10 @@ class ArtifactStage:
         except (BadOption, ModelError, FeaturesError, FolderError) as error:
             if artifacts_required(job.options):
                 raise
-            # The dissection can be shown without.
+            # The dissection is complete without them.
             reporter.say(f"no artifact units: {error}")
             return product
-        return saved(job, replace(product.measured, artifacts=measured), passes.runner.folders)
+        return save_record(job, replace(product.measured, artifacts=measured), passes.runner.folders)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class PageStage:
         return estimate.site_seconds(run.job, run.costs.networks.units)
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """The site, written."""
+        """Write the site."""
         cache = run.job.options.cache
         written = write_site_of(
             product.measured, self.out, cache, run.reporter, self.site_limit, self.settings, self.workers
@@ -202,7 +202,7 @@ def newest(job: Job) -> Record:
     return records.load(job.options.cache, job.options.model, job.options.rule)
 
 
-def saved(job: Job, record: Record, folders: set[str]) -> Product:
-    """The record, saved, with more folders of the cache that belong to it."""
+def save_record(job: Job, record: Record, folders: set[str]) -> Product:
+    """Save the record with further store folders that belong to it; returns the newest record."""
     replace(record, folders=tuple(sorted({*record.folders, *folders}))).save(job.options.cache)
     return Product(newest(job))

@@ -1,4 +1,4 @@
-"""The tasks of a build and the numbered steps that they make up: the names that progress is reported under."""
+"""The tasks of a build and the numbered steps that they make up: the names used in progress reports."""
 
 from __future__ import annotations
 

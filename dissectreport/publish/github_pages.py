@@ -72,7 +72,7 @@ def check_installed() -> None:
 
 
 def check_site(site: Path) -> list[Summary]:
-    """The models of a site; any other folder is refused, lest a wrong one become public."""
+    """The models of a site; any other folder is refused, so that no wrong folder becomes public."""
     models = read_summaries(site) if site.is_dir() else []
     if not models or not (site / "index.html").is_file():
         raise OutputError(
@@ -102,7 +102,7 @@ def _sizes(site: Path) -> dict[str, int]:
 
 
 def _largest(sizes: dict[str, int], most: int = 4) -> str:
-    """The largest folders, a model's layers and kinds of files apart."""
+    """The largest folders; the layers of a model and the kinds of files are separate."""
     folders: Counter[str] = Counter()
     for name, size in sizes.items():
         folders["/".join(name.split("/")[:-1][:2]) or name] += size
@@ -114,34 +114,42 @@ def _mb(size: int) -> str:
 
 
 def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None:
-    """Write the models of a site again with less, the largest first, step by step until it takes `budget` megabytes.
+    """Reduce the models of a site step by step, the largest first, until it takes `budget` megabytes.
 
     A model whose measurements are not in the cache stays as it is.
     """
     fixed: set[str] = set()
     for detail in DETAILS[1:]:
-        for one in sorted(check_site(site), key=lambda one: -sum(_sizes(site / one.home).values())):
+        for summary in sorted(check_site(site), key=lambda summary: -sum(_sizes(site / summary.home).values())):
             if sum(_sizes(site).values()) <= budget * 10**6:
                 return
-            if one.home in fixed or DETAILS.index(detail_named(one.detail)) >= DETAILS.index(detail):
+            if summary.home in fixed or DETAILS.index(detail_named(summary.detail)) >= DETAILS.index(detail):
                 continue
-            settings = SiteSettings(detail, base_url=one.base_url)
+            settings = SiteSettings(detail, base_url=summary.base_url)
             try:
-                render(one.model, site, one.rule, cache, reporter, _run_of(one), 0, settings)
+                render(summary.model, site, summary.rule, cache, reporter, _run_of(summary), 0, settings)
             except (UnknownName, CacheError) as error:
-                reporter.say(f"{one.model} stays as it is: {error}")
-                fixed.add(one.home)
+                reporter.say(f"{summary.model} stays as it is: {error}")
+                fixed.add(summary.home)
             else:
-                reporter.say(f"{one.title or one.model}: left out {detail.left_out}; the site takes {_total(site)}")
+                reporter.say(
+                    f"{summary.title or summary.model}: left out {detail.left_out}; the site takes {_total(site)}"
+                )
 
 
 def _total(site: Path) -> str:
     return _mb(sum(_sizes(site).values()))
 
 
-def _run_of(one: Summary) -> Wanted:
+def _run_of(summary: Summary) -> Wanted:
     """The run that a model's pages show."""
-    return Wanted(one.samples, tuple(str(layer["layer"]) for layer in one.layers), one.seed, one.segmenter, one.grid)
+    return Wanted(
+        summary.samples,
+        tuple(str(layer["layer"]) for layer in summary.layers),
+        summary.seed,
+        summary.segmenter,
+        summary.grid,
+    )
 
 
 def target(repository: Path, remote: str = "origin", branch: str = "gh-pages", replace: bool = False) -> Target:
@@ -187,14 +195,14 @@ def _check_branch(repository: Path, branch: str) -> None:
 def _fetched(repository: Path, remote: str, branch: str) -> str:
     """The branch as the remote has it now, by its local name; '' where the remote has none."""
     local = f"refs/remotes/{remote}/{branch}"
-    asked = _git(repository, "ls-remote", "--exit-code", "--heads", remote, f"refs/heads/{branch}")
-    if asked.returncode == 2:
+    answer = _git(repository, "ls-remote", "--exit-code", "--heads", remote, f"refs/heads/{branch}")
+    if answer.returncode == 2:
         _git(repository, "update-ref", "-d", local)
         return ""
-    if asked.returncode == 0:
-        asked = _git(repository, "fetch", "--quiet", remote, f"+refs/heads/{branch}:{local}")
-    if asked.returncode:
-        raise OutputError(f"git could not read {branch} from {remote}: {_reason(asked)}")
+    if answer.returncode == 0:
+        answer = _git(repository, "fetch", "--quiet", remote, f"+refs/heads/{branch}:{local}")
+    if answer.returncode:
+        raise OutputError(f"git could not read {branch} from {remote}: {_reason(answer)}")
     return local
 
 
@@ -205,12 +213,12 @@ def _is_foreign(names: list[str]) -> bool:
 
 def pages_address(url: str) -> str:
     """Where GitHub Pages shows the repository at a remote's address; '' for other hosts."""
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"(?:(?:https?|ssh|git)://)?(?:[^@/]+@)?(?:ssh\.)?github\.com(?::\d+)?[:/]+([^/:]+)/([^/]+?)(?:\.git)?/?", url
     )
-    if found is None:
+    if match is None:
         return ""
-    owner, project = found[1].lower(), found[2]
+    owner, project = match[1].lower(), match[2]
     return f"https://{owner}.github.io/{'' if project.lower() == f'{owner}.github.io' else f'{project}/'}"
 
 
@@ -230,7 +238,7 @@ def _git(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """What git said last, on one line."""
+    """The last message of git, on one line."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     reasons = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
     return next(iter(reasons), next(iter(lines), f"status {done.returncode}")).removeprefix("fatal: ")

@@ -39,9 +39,9 @@ TYPES = {
 }
 """Types of the files of a site, whatever this machine's own tables say."""
 SECONDS = 1.0
-"""Between two looks at the files, where no library reports their changes."""
+"""Seconds between two checks of the files, if no library reports their changes."""
 HEARTBEAT = 15.0
-"""Seconds after which a page that is gone is noticed."""
+"""Seconds after which a closed page is noticed."""
 
 Watch = Callable[[Path, threading.Event], Iterator[object]]
 
@@ -60,7 +60,7 @@ class Changes:
             self.happened.notify_all()
 
     def after(self, number: int, seconds: float) -> int:
-        """The number as soon as it is another one, or the same after some seconds."""
+        """The number when it has changed, or the same number after some seconds."""
         with self.happened:
             self.happened.wait_for(lambda: self.number != number, seconds)
             return self.number
@@ -120,24 +120,24 @@ class Handler(SimpleHTTPRequestHandler):
         name = self.headers.get("Host", "").rsplit(":", 1)[0]
         return name in (LOOPBACK, "localhost")
 
-    def _send_changes(self, changes: Changes, seen: int) -> None:
-        """Notify a page that shows the files after `seen` changes of those that follow, as long as it is open."""
+    def _send_changes(self, changes: Changes, shown: int) -> None:
+        """Notify an open page, which shows the files after `shown` changes, of every further change."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        with suppress(OSError):  # the page was left
+        with suppress(OSError):  # The page was closed.
             while True:
-                now = changes.after(seen, HEARTBEAT)
-                self.wfile.write(b": still here\n\n" if now == seen else b"data: changed\n\n")
-                seen = now
+                now = changes.after(shown, HEARTBEAT)
+                self.wfile.write(b": still here\n\n" if now == shown else b"data: changed\n\n")
+                shown = now
 
 
 class Server(ThreadingHTTPServer):
-    """Answers on the loopback interface; pages that are still open do not keep it."""
+    """Answers on the loopback interface; open pages do not prevent it from ending."""
 
     daemon_threads = True
     allow_reuse_address = False
-    """Lest a port is taken that another server listens on."""
+    """False, so that a port on which another server listens is not reused."""
 
 
 def server(site: Path, port: int, changes: Changes | None) -> Server:
@@ -168,14 +168,14 @@ def watching() -> tuple[Watch, str]:
 
 
 def polling(site: Path, stop: threading.Event) -> Iterator[object]:
-    """A value each time the files have changed, and are the same again at the next look: writing takes a while."""
-    shown = seen = _state(site)
+    """A value after each change of the files, once they have stayed the same between two checks."""
+    reported = last = _state(site)
     while not stop.wait(SECONDS):
         now = _state(site)
-        if now == seen and now != shown:
-            shown = now
+        if now == last and now != reported:
+            reported = now
             yield now
-        seen = now
+        last = now
 
 
 def _state(site: Path) -> dict[str, tuple[int, int]]:
@@ -183,7 +183,7 @@ def _state(site: Path) -> dict[str, tuple[int, int]]:
     state = {}
     for folder, _, names in os.walk(site):
         for name in names:
-            with suppress(OSError):  # it was there a moment ago
+            with suppress(OSError):  # It was deleted meanwhile.
                 facts = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - thousands of files, every second
                 state[f"{folder}/{name}"] = (facts.st_size, facts.st_mtime_ns)
     return state

@@ -1,1 +1,1 @@
-"""What passes leave behind for the analysis: frozen dataclasses, each of which alone knows how it is stored."""
+"""The results of passes, as the analysis reads them: frozen dataclasses that define how they are stored."""

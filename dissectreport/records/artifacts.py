@@ -1,4 +1,4 @@
-"""What the search for artifact units in one layer records: where results lie, which units were tested, and images."""
+"""Results of the search for artifact units in one layer: folders of measurements, tested units, and images."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Units = tuple[int, ...]
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """Where the features of some images lie."""
+    """The folder with the features of some images."""
 
     folder: str
     images: int
-    """Images that were asked for."""
+    """Number of images requested."""
     shard: int
     """Images in each file."""
 
 
 @dataclass(frozen=True)
 class ArtifactRecord:
-    """What artifact units were searched for with, and the folders of the results."""
+    """The key and budget of a search for artifact units, and the folders of its results."""
 
     key: ArtifactKey
     budget: ArtifactBudget
@@ -39,12 +39,12 @@ class ArtifactRecord:
     is_published: bool
     """Whether distances in these features are published as they are, and not scaled."""
     reference: str
-    """What the real images are, in words."""
+    """Description of the real images."""
     drift: float
     """How far bfloat16 moves features, in units of how far images differ; 0 where it is not used."""
     real_images: int
     selection_images: int
-    """Real images beside which units and the size of the repair are selected."""
+    """Number of real images with which units and the size of the repair are selected."""
     left_out: int
     """Real images that could not be read."""
     marked: Units
@@ -63,9 +63,9 @@ class ArtifactRecord:
     plan: str
     """The `ArtifactPlan`."""
     tests: str
-    """What single units do."""
+    """The effects of single units."""
     size_changes: str
-    """What every size of the repair does on the latents that select one."""
+    """The effect of every size of the repair on the latents that select one."""
     random_sets: str
     """The `RandomSets`."""
     quality: str
@@ -124,16 +124,16 @@ class ArtifactPlan:
 
 @dataclass(frozen=True)
 class RandomSets:
-    """The random sets that stand beside the sizes of a repair, and beside the marked units."""
+    """The random sets that are compared with the sizes of a repair, and with the marked units."""
 
     FILE: ClassVar[str] = "random"
 
     sizes: Ints
     """(sets,) units in each."""
     beside_marked: NDArray[np.bool_]
-    """(sets,) whether it stands beside the marked units."""
+    """(sets,) whether it is compared with the marked units."""
     activation: Floats
-    """(sets,) its mean activation over that of the units that it stands beside."""
+    """(sets,) its mean activation divided by that of the units it is compared with."""
 
     def arrays(self) -> Arrays:
         """The sets as arrays."""

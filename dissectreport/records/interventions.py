@@ -1,4 +1,4 @@
-"""What interventions on one layer record: where results lie, which sets of units were ablated, and images."""
+"""Results of interventions on one layer: folders of measurements, ablated sets of units, and images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENT, MASK, GREEDY, IOU = "gradient", "learned_mask", "greedy", "IoU"
 
 @dataclass(frozen=True)
 class InterventionRecord:
-    """What interventions were made with, and the folders of their results."""
+    """The key and budget of interventions, and the folders of their results."""
 
     key: InterventionKey
     budget: InterventionBudget
@@ -52,7 +52,7 @@ class InterventionRecord:
 
 @dataclass(frozen=True)
 class LearnedRanking:
-    """What was learned of the units for one concept."""
+    """The learned rankings of units for one concept."""
 
     FILE: ClassVar[str] = "ranking"
 
@@ -63,7 +63,7 @@ class LearnedRanking:
     losses: Floats
     """(penalties,) held-out loss."""
     greedy: Ints
-    """(units,) units, each the one that removes most beside those before it."""
+    """(units,) units, each the one that removes most together with those before it."""
 
     def arrays(self) -> Arrays:
         """The ranking as arrays."""
@@ -78,7 +78,7 @@ class LearnedRanking:
 
 @dataclass(frozen=True)
 class RemainingArea:
-    """What each ranking leaves of one concept."""
+    """The area of a concept that remains under each ranking."""
 
     FILE: ClassVar[str] = "remaining"
 
@@ -147,22 +147,22 @@ class AblationPlan:
 
     def sets(self) -> list[Units]:
         """Every set of units that is ablated, each once, in a fixed order."""
-        found: dict[Units, None] = {(unit,): None for unit in self.singles}
+        sets_of_units: dict[Units, None] = {(unit,): None for unit in self.singles}
         for method in self.rankings:
             for concept in range(self.concepts):
                 sizes = self.tried_sizes(method, concept)
-                found |= {self.leading(method, concept, size): None for size in sizes}
-        found |= {self.causal_set(concept): None for concept in range(self.concepts)}
+                sets_of_units |= {self.leading(method, concept, size): None for size in sizes}
+        sets_of_units |= {self.causal_set(concept): None for concept in range(self.concepts)}
         for sets in self.random.values():
-            found |= dict.fromkeys(sets)
-        return list(found)
+            sets_of_units |= dict.fromkeys(sets)
+        return list(sets_of_units)
 
     def arrays(self) -> Arrays:
         """The plan as arrays."""
-        found: Arrays = {f"ranking {method}": order for method, order in self.rankings.items()}
-        found |= {f"sizes {method}": np.array(sizes, np.int64) for method, sizes in self.sizes.items()}
-        found |= {f"random {size}": np.array(sets, np.int64) for size, sets in self.random.items()}
-        return found | {
+        arrays: Arrays = {f"ranking {method}": order for method, order in self.rankings.items()}
+        arrays |= {f"sizes {method}": np.array(sizes, np.int64) for method, sizes in self.sizes.items()}
+        arrays |= {f"random {size}": np.array(sets, np.int64) for size, sets in self.random.items()}
+        return arrays | {
             "methods": np.array(list(self.rankings)),
             "random": np.array(list(self.random), np.int64),
             "best_sizes": np.array(self.best_sizes, np.int64),
@@ -240,6 +240,6 @@ class EditedPictures:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The pictures back from arrays."""
-        found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
-        found |= {name: arrays[name].astype(np.int64) for name in ("samples", "inserted")}
-        return cls(**{**found, "units": tuple(arrays["units"].tolist())})
+        values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        values |= {name: arrays[name].astype(np.int64) for name in ("samples", "inserted")}
+        return cls(**{**values, "units": tuple(arrays["units"].tolist())})

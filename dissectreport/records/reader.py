@@ -1,4 +1,4 @@
-"""How recorded values are read, whatever keeps them."""
+"""The interface by which recorded values are read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Stored(Protocol):
-    """A value that is kept as one file of arrays."""
+    """A value that is stored as one file of arrays."""
 
     FILE: ClassVar[str]
-    """The name of the file, where a folder holds one such value."""
+    """The usual name of the file."""
 
     def arrays(self) -> Arrays:
         """Plain arrays that `from_arrays` turns back into the same value."""
@@ -32,7 +32,7 @@ V = TypeVar("V", bound=Stored)
 
 
 class Reader(Protocol):
-    """Reads what was measured, by the names of the folders that a record remembers."""
+    """Reads measurements by the folder names of a record."""
 
     def stats(self, folder: str, samples: int, shard: int, kind: type[S]) -> Iterator[tuple[Shard, S]]:
         """Each shard of `samples` samples with one of its statistics, in order; nothing where `folder` is ''."""

@@ -1,4 +1,4 @@
-"""Units that a person marked: what the page for review by eye exports, or a list of numbers.
+"""Units that a person marked: an export of the page for review by eye, or a list of numbers.
 
     layer, units = read_marks(Path("marks.json"))
 
@@ -20,7 +20,7 @@ ACCEPTED = 'give {"layer": …, "units": […]}, what the review page exports, o
 
 
 def read_marks(path: Path, layers: Collection[str] = (), identity: str = "") -> tuple[str, tuple[int, ...]]:
-    """The layer ('' where the file names none) and the marked units, rising; BadOption says what is wrong.
+    """The layer ('' where the file names none) and the marked units, rising; a BadOption explains what is wrong.
 
     Where the model's `layers` and `identity` are given, marks of another layer or another model are refused.
     """

@@ -1,4 +1,4 @@
-"""Blind choices between images before and after a repair: what the preference page exports, from one person or more.
+"""Blind choices between images before and after a repair, as the preference page exports them.
 
 for line in lines([read_choices(path) for path in paths]):
     print(line)
@@ -26,22 +26,22 @@ ACCEPTED = "give files that the preference page exported"
 
 @dataclass(frozen=True)
 class Choices:
-    """What one person chose."""
+    """The choices of one person."""
 
     name: str
     """The name of the file."""
     about: Mapping[str, str]
-    """model, identity and edit: choices can be added up where these are the same."""
+    """model, identity and edit: only choices with the same values can be added up."""
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
     browser: str = ""
-    """A random number for each person, so that nobody is counted twice; '' where unknown."""
+    """A random number for each person, so that no person is counted twice; '' where unknown."""
     again: int = 0
-    """How often the person had finished, and so seen the solution, before these choices."""
+    """How often the person had finished, and seen the solution, before these choices."""
 
     def count(self, kind: str) -> int:
         """How often one of `KINDS` was chosen."""
-        return sum(one == kind for one in self.chosen.values())
+        return sum(choice == kind for choice in self.chosen.values())
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Preferred:
 
     @classmethod
     def of(cls, people: Sequence[Choices]) -> Preferred:
-        """What some people chose together."""
-        decided = [(sample, kind) for one in people for sample, kind in one.chosen.items() if kind != "tie"]
+        """The sum of the choices of several people."""
+        decided = [(sample, kind) for person in people for sample, kind in person.chosen.items() if kind != "tie"]
         after, pairs = sum(kind == "after" for _, kind in decided), len({sample for sample, _ in decided})
         share = after / len(decided) if decided else 0.0
         return cls(after, len(decided), *wilson(share * pairs, pairs))
@@ -83,7 +83,7 @@ class Preferred:
 
 
 def read_choices(path: Path) -> Choices:
-    """The choices in a file; BadOption says what is wrong with it."""
+    """The choices in a file; a BadOption explains what is wrong."""
     content = parsed(path, read_text(path), ACCEPTED)
     if not isinstance(content, dict) or not isinstance(content.get("choices"), list):
         raise BadOption(f"{path} contains no choices; {ACCEPTED}")
@@ -91,7 +91,7 @@ def read_choices(path: Path) -> Choices:
         raise BadOption(f"{path} contains other choices: its kind is not 'preference'; {ACCEPTED}")
     if not content["choices"]:
         raise BadOption(f"{path} contains no choice yet; {ACCEPTED} after some")
-    chosen = [_chosen(path, one) for one in content["choices"]]
+    chosen = [_chosen(path, choice) for choice in content["choices"]]
     twice = [sample for sample, number in Counter(sample for sample, _ in chosen).items() if number > 1]
     if twice:
         raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {ACCEPTED}, unchanged")
@@ -102,41 +102,41 @@ def read_choices(path: Path) -> Choices:
     return Choices(str(path), about, dict(chosen), browser, again if type(again) is int and again > 0 else 0)
 
 
-def _chosen(path: Path, one: Any) -> tuple[int, str]:
-    if not isinstance(one, dict) or one.get("chosen") not in KINDS or type(one.get("sample")) is not int:
+def _chosen(path: Path, choice: Any) -> tuple[int, str]:
+    if not isinstance(choice, dict) or choice.get("chosen") not in KINDS or type(choice.get("sample")) is not int:
         raise BadOption(
-            f"{path}: {repr(one)[:60]} is not a choice; each has a sample, and chosen: before, after or tie"
+            f"{path}: {repr(choice)[:60]} is not a choice; each has a sample, and chosen: before, after or tie"
         )
-    return one["sample"], one["chosen"]
+    return choice["sample"], choice["chosen"]
 
 
 def lines(people: Sequence[Choices]) -> Iterator[str]:
-    """A line for each person and, of several, what all of them say."""
-    seen: dict[str, Choices] = {}
-    for one in people:
-        known = seen.setdefault(one.browser, one) if one.browser else one
-        if known is not one:
+    """A line for each person, and for several people their sum."""
+    by_browser: dict[str, Choices] = {}
+    for person in people:
+        known = by_browser.setdefault(person.browser, person) if person.browser else person
+        if known is not person:
             raise BadOption(
-                f"{one.name} and {known.name} contain choices of the same person; give each person's choices once"
+                f"{person.name} and {known.name} contain choices of the same person; give each person's choices once"
             )
-    for one in people[1:]:
-        different = [name for name in one.about if one.about[name] != people[0].about[name]]
+    for person in people[1:]:
+        different = [name for name in person.about if person.about[name] != people[0].about[name]]
         if different:
-            given, first = (who.about[different[0]] for who in (one, people[0]))
+            subject, first = (who.about[different[0]] for who in (person, people[0]))
             raise BadOption(
-                f"{one.name} is about another {different[0]} ({given[:60]}) than {people[0].name} ({first[:60]}); "
+                f"{person.name} is about another {different[0]} ({subject[:60]}) than {people[0].name} ({first[:60]}); "
                 "only choices about the same repair can be added up"
             )
-    for one in people:
-        if one.again:
-            yield f"caution: {one.name} was chosen after the solution had been seen, so it is not blind"
-    width = max(len(one.name) for one in people)
-    for one in people:
-        counts = "  ".join(f"{kind} {one.count(kind):4}" for kind in ("after", "before", "tie"))
-        yield f"{one.name:{width}}  {counts}  {Preferred.of([one]).summary()}"
+    for person in people:
+        if person.again:
+            yield f"caution: {person.name} was chosen after the solution had been seen, so it is not blind"
+    width = max(len(person.name) for person in people)
+    for person in people:
+        counts = "  ".join(f"{kind} {person.count(kind):4}" for kind in ("after", "before", "tie"))
+        yield f"{person.name:{width}}  {counts}  {Preferred.of([person]).summary()}"
     together = Preferred.of(people)
     if len(people) > 1:
-        for_after = sum(one.count("after") > one.count("before") for one in people)
+        for_after = sum(person.count("after") > person.count("before") for person in people)
         yield f"{len(people)} people together: {together.summary()}, the interval over pairs, for these people"
         yield f"{for_after} of {len(people)} people chose after more often than before"
     yield together.verdict()

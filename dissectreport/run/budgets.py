@@ -8,26 +8,26 @@ from dissectreport.errors import UnknownName
 from dissectreport.run.plain import Plain
 
 FEWEST_LATENTS = 128
-"""Latents behind any printed area of an intervention."""
+"""Fewest latents on which an area of an intervention is measured."""
 FEWEST_SCORED = 100
-"""Images on each side behind any distance between sets of images."""
+"""Fewest images on each side of a distance between sets of images."""
 FEWEST_REAL = 2 * FEWEST_SCORED
-"""Real images behind artifact units: one half is compared with the other."""
+"""Fewest real images for artifact units: one half is compared with the other."""
 
 
 @dataclass(frozen=True)
 class InterventionBudget(Plain):
-    """How much is spent on interventions. No printed area rests on fewer than 128 latents."""
+    """How much is spent on interventions. Every printed area is measured on at least 128 latents."""
 
     name: str
     samples: int = 128
-    """Held-out latents, behind every area."""
+    """Held-out latents on which areas are measured."""
     gradients: int = 128
-    """Selection latents, behind the estimates by gradient × activation."""
+    """Selection latents for the estimates by gradient × activation."""
     search: int = 400
     """Selection latents in which patches are searched for on which the mask is learned."""
     concepts: int = 4
-    """Concepts studied, the commonest."""
+    """Number of concepts studied, the most common ones."""
     singles: int = 10
     """Units that are ablated one by one; 0 for all."""
     sizes: tuple[int, ...] = (1, 2, 4, 10, 20)
@@ -48,7 +48,7 @@ class InterventionBudget(Plain):
     alpha_train: int = 32
     """Samples with the concept, and patches for it, on which the mask is learned."""
     alpha_held: int = 16
-    """The same, held out to choose the penalty."""
+    """The same, held out to select the penalty."""
     alpha_steps: int = 32
     alpha_trial: int = 8
     """Steps after which learning continues with the best penalty alone."""
@@ -164,13 +164,13 @@ class ArtifactBudget(Plain):
     dissected: int = 480
     """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
     gradients: int = 128
-    """Selection latents, behind the estimates by gradient × activation."""
+    """Selection latents for the estimates by gradient × activation."""
     tested: int = 64
-    """Test latents, behind the effect of every unit that is ablated alone."""
+    """Test latents for the effect of every unit that is ablated alone."""
     retested: int = 320
     """Further test latents, for the units that help most on the first: these alone decide which are artifact units."""
     finalists: int = 8
-    """How many of these are tested further, beside the control and the marked units."""
+    """How many of these are tested further, besides the control and the marked units."""
     leading: int = 30
     """Leading units by gradient × activation that are ablated one by one."""
     control: int = 4
@@ -180,13 +180,13 @@ class ArtifactBudget(Plain):
     size_selection: int = 288
     """Further test latents, on which the size of the repair is selected."""
     scored: int = 1008
-    """Held-out latents, behind the quality of images."""
+    """Held-out latents on which image quality is measured."""
     sizes: tuple[int, ...] = (2, 5, 10, 20)
     """Worst units that are ablated together; all that a repair may ablate where these are fewer."""
     random_sets: int = 5
     """Random sets of each size."""
     random_scored: int = 128
-    """Held-out latents behind the random sets."""
+    """Held-out latents on which random sets are measured."""
     worst: int = 12
     """Worst images that are shown."""
     pairs: int = 40

@@ -47,20 +47,20 @@ class Workers:
         sent = 0
         try:
             while True:
-                # Few shards are under way at a time, or finished ones would pile up behind a slow reader.
+                # Few shards are submitted at a time, so that results do not accumulate behind a slow reader.
                 for shard in islice(left, 2 * self.number - len(waiting)):
-                    # What all shards share may be large, so that it is sent to begin with, and to who still lacks it.
+                    # `make` may be large, so it is sent with the first shards, and again only to workers that lack it.
                     what = make if sent < self.number else None
                     waiting[self._started().submit(_run, self.passes, what, shard)] = shard
                     sent += 1
                 if not waiting:
                     return
                 done = next(as_completed(waiting))
-                shard, found = waiting.pop(done), done.result()
-                if isinstance(found, _Lacking):
+                shard, result = waiting.pop(done), done.result()
+                if isinstance(result, _Lacking):
                     waiting[self._started().submit(_run, self.passes, make, shard)] = shard
                 else:
-                    yield shard, found
+                    yield shard, result
         except BrokenProcessPool as error:
             raise DissectReportError(
                 "a worker process died unexpectedly (out of memory?); "
@@ -77,13 +77,13 @@ class Workers:
         return self.pool
 
     def warm(self, module: str) -> None:
-        """Let the processes start and import a module while this one does something else."""
+        """Start the processes and import a module in them, without waiting."""
         if self.number > 1:
             for _ in range(self.number):
                 self._started().submit(import_module, module)
 
     def close(self) -> None:
-        """End the processes; what they are doing is finished first."""
+        """End the processes after their current shards."""
         if self.pool is not None:
             self.pool.shutdown(wait=True, cancel_futures=True)
             self.pool = None
@@ -97,12 +97,12 @@ class Workers:
         self.close()
 
 
-_made: tuple[int, Callable[[Any], Any]] | None = None
-"""In a worker: the number of the pass, and its work."""
+_current_pass: tuple[int, Callable[[Any], Any]] | None = None
+"""In a worker: the number and the function of the current pass."""
 
 
 def in_worker() -> bool:
-    """Whether this process is a worker of one run, and of nothing else."""
+    """Whether this process is a worker."""
     return _working
 
 
@@ -132,11 +132,11 @@ class _Lacking:
 
 
 def _run(number: int, make: Make[T, R] | None, shard: T) -> R | _Lacking:
-    global _made
-    if _made is None or _made[0] != number:
-        _made = None
+    global _current_pass
+    if _current_pass is None or _current_pass[0] != number:
+        _current_pass = None
         if make is None:
             return _Lacking()
-        _made = number, make()
-    result: R = _made[1](shard)
+        _current_pass = number, make()
+    result: R = _current_pass[1](shard)
     return result

@@ -1,6 +1,6 @@
-"""The same work over many parts, done by whoever is given: in turn or in threads here, or by other processes.
+"""The same work for many parts: one after another, in threads, or in other processes.
 
-Analysis and report know no processes; they hand their parts to a `Spread`, and take the results in any order.
+Analysis and report do not start processes: they pass their parts to a `Spread`, and accept results in any order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Spread(Protocol):
-    """Does `work` on each of `parts`; both must be picklable where processes do it."""
+    """Calls `work` on each of `parts`; both must be picklable for processes."""
 
     def __call__(self, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:
         """Each part with its result, as they finish."""
@@ -31,6 +31,6 @@ AT_A_TIME = 2
 
 
 def in_threads(work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:
-    """Some parts at a time, where what takes long lets the other threads go on, as numpy and zlib do."""
+    """Several parts at a time; useful for work that releases the interpreter lock, as numpy and zlib do."""
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         yield from zip(parts, threads.map(work, parts), strict=True)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Plain:
-    """Fields of numbers, words and tuples of them, which come back from JSON as they were."""
+    """Fields of numbers, strings and tuples of them, which JSON keeps unchanged."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, as values of JSON."""

@@ -1,4 +1,4 @@
-"""Everything that changes the numbers, and nothing else: of a measurement, interventions, and artifact units."""
+"""Cache keys: everything that changes the numbers of a measurement, of interventions, and of artifact units."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dissectreport.run.rules import GRID, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
 FORMAT = 10
-"""Changes whenever the counts of the same plan would come out differently."""
+"""Increased whenever the counts of the same plan change."""
 INTERVENTIONS_FORMAT = 7
-"""Changes whenever interventions of the same key and budget would come out differently."""
+"""Increased whenever interventions of the same key and budget change."""
 ARTIFACTS_FORMAT = 7
-"""Changes whenever artifact units of the same key and budget would come out differently."""
+"""Increased whenever artifact units of the same key and budget change."""
 
 SEEDS = 8
 """Seeds that a run draws from, its own the first: samples, pilot, selection and held-out latents of interventions, and
@@ -27,13 +27,13 @@ NULL_GRID = 64
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read at a layer: its units, random directions, or its units beside the masks of other images."""
+    """What is read at a layer: its units, random directions, or its units with the masks of other images."""
 
     layer: str
     rotation: int | None = None
     """Seed of a random orthogonal matrix over the units, or None for the units themselves."""
     shift: int = 0
-    """Images by which the masks are moved on within a shard: 1 for a pretend observation, that of chance."""
+    """By how many images masks are shifted within a shard: 1 for the control with masks of the next image."""
 
     @property
     def key(self) -> str:
@@ -87,7 +87,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class InterventionKey(Plain):
-    """What interventions are made on: everything, beside a budget, that changes their numbers."""
+    """What interventions are made on: everything, besides a budget, that changes their numbers."""
 
     generator: str
     segmenter: str
@@ -118,7 +118,7 @@ class InterventionKey(Plain):
 
 @dataclass(frozen=True)
 class ArtifactKey(Plain):
-    """Where artifact units are searched for: everything, beside a budget, that changes their numbers."""
+    """Where artifact units are searched for: everything, besides a budget, that changes their numbers."""
 
     generator: str
     features: str

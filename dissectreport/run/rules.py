@@ -17,7 +17,7 @@ class Rule:
 
     name: str
     edge: str
-    """'clamp' repeats the outermost activation beyond the map's border, 'zero' fades to zero."""
+    """'clamp' repeats the outermost activation outside the map, 'zero' fades to zero."""
     interpretable: Mapping[str, float]
     """The cut-offs by name."""
     pilot_seed_offset: int
@@ -31,7 +31,7 @@ class Rule:
 
     @property
     def is_published(self) -> bool:
-        """Whether this is a published rule: exact thresholds from as many samples as are measured, no halves."""
+        """Whether this is a published rule: exact thresholds from all samples, without a held-out half."""
         return self.downsample > 0
 
     def grid(self, image_side: int) -> int:

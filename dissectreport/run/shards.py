@@ -11,7 +11,7 @@ BATCH = 16
 SHARD = 3 * BATCH
 """Samples in a shard: a multiple of the batch, because convolutions are not batch-size invariant in the last bits."""
 EDIT_BATCH = 8
-"""Latents that are edited together: few, so that the widest maps after the layer stay in the processor's cache."""
+"""Latents that are edited together: few, so that the largest maps after the layer fit into the processor's cache."""
 GROUPS = 20
 """Shard number modulo this is the shard's group; even groups are for selection, odd groups are held out."""
 

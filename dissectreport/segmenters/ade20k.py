@@ -35,14 +35,14 @@ from dissectreport.segmenters.hub import (
 DEFAULT = "nvidia/segformer-b0-finetuned-ade-512-512"
 """3.8 million parameters: the fastest of the well-known checkpoints, and the least accurate."""
 SIDE = 256
-"""The longest side of labels: grids are no finer, and 150 scores a pixel need much memory."""
+"""The longest side of labels: no grid is finer, and 150 scores for each pixel need much memory."""
 AT_ONCE = 4
 """Images that are labelled together, to limit memory."""
 NOTHING = {
     *("", "-", "nothing", "none", "background", "other", "others", "void", "unknown", "ignore", "ignored"),
     *("unlabeled", "unlabelled", "not labeled", "not labelled", "out of roi", "miscellaneous", "misc"),
 }
-"""Names of classes that are no concepts."""
+"""Names of classes that are not concepts."""
 
 
 # --- the two kinds of networks ---------------------------------------------------------------------------------

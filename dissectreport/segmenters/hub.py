@@ -235,7 +235,7 @@ UNIMPORTANT = ("_name_or_path", "architectures", "transformers_version", "dtype"
 class Preprocessor:
     """Differentiable preprocessing of images, by the settings of a checkpoint's image processor.
 
-    The processor itself is not differentiable, and is only asked for sizes. Where it would crop, the whole image is
+    The processor is not differentiable, so only its sizes are used. Where it would crop, the whole image is
     resized instead, because pixels of the border are labelled too.
     """
 
@@ -277,19 +277,19 @@ class Preprocessor:
         mode = self.settings["mode"]
         return functional.interpolate(pixels, size, mode=mode, antialias=mode != "nearest-exact").clamp(0, 255)
 
-    def size(self, given: tuple[int, int]) -> tuple[int, int]:
+    def size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Height and width to which the processor resizes an image of this height and width."""
-        if given not in self.sizes:
-            empty = np.zeros((*given, 3), np.uint8)
+        if image_size not in self.sizes:
+            empty = np.zeros((*image_size, 3), np.uint8)
             height, width = self.processor(images=empty, return_tensors="pt", **self.arguments)["pixel_values"].shape[
                 -2:
             ]
-            self.sizes[given] = (int(height), int(width))
-        return self.sizes[given]
+            self.sizes[image_size] = (int(height), int(width))
+        return self.sizes[image_size]
 
 
-def size_within(side: int, given: tuple[int, int]) -> tuple[int, int]:
+def size_within(side: int, size: tuple[int, int]) -> tuple[int, int]:
     """A height and width, scaled down so that neither exceeds `side`."""
-    scale = min(1.0, side / max(given))
-    height, width = (max(1, round(length * scale)) for length in given)
+    scale = min(1.0, side / max(size))
+    height, width = (max(1, round(length * scale)) for length in size)
     return height, width

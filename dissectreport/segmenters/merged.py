@@ -2,7 +2,7 @@
 
     segmenter = merged([scenes.load(), colour.load()])          # scenes+colour
 
-A concept that two segmenters share (name and category) is one concept. A pixel shows it if either segmenter says so,
+A concept that two segmenters share (name and category) is one concept. A pixel shows it if either segmenter finds it,
 and is counted once.
 """
 
@@ -113,8 +113,10 @@ def at_finest_resolution(maps: Sequence[Tensor]) -> list[Tensor]:
     """(n, k, h, w) maps at the largest height and width of any, by nearest neighbour."""
     if not maps:
         return []
-    height, width = (max(each.shape[axis] for each in maps) for axis in (2, 3))
-    return [each[:, :, nearest_indices(each, 2, height)][:, :, :, nearest_indices(each, 3, width)] for each in maps]
+    height, width = (max(labels.shape[axis] for labels in maps) for axis in (2, 3))
+    return [
+        labels[:, :, nearest_indices(labels, 2, height)][:, :, :, nearest_indices(labels, 3, width)] for labels in maps
+    ]
 
 
 def nearest_indices(maps: Tensor, axis: int, length: int) -> Tensor:

@@ -54,7 +54,7 @@ UNUSED = ((-1.0, -1.0, 0.0), (-1.0, 1.0, 0.0), (1.0, 0.0, 1.0))
 
 def number_of(concept: str) -> int:
     """The number of a concept in the vocabulary; 0 for "-"."""
-    return [each.name for each in VOCABULARY.concepts].index(concept)
+    return [item.name for item in VOCABULARY.concepts].index(concept)
 
 
 @dataclass(frozen=True, eq=False)

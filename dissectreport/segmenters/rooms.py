@@ -1,4 +1,4 @@
-"""The segmenter of drawn rooms.
+"""The segmenter for drawings of rooms.
 
 segmenter = load()
 concepts = segmenter(images)            # (n, 4, 128, 128) int64: object, part, material, colour; 0 = nothing

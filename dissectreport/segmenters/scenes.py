@@ -1,4 +1,4 @@
-"""The segmenter of drawn scenes with a church.
+"""The segmenter for drawings of scenes with a church.
 
 segmenter = load()
 concepts = segmenter(images)            # (n, 4, 128, 128) int64: object, part, material, colour; 0 = nothing

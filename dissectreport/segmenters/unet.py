@@ -37,7 +37,7 @@ def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequ
 class UNet(nn.Module):
     """A U-Net at half resolution and below: it starts with a stride of 2 and ends with a pixel shuffle.
 
-    Its logits (n, classes, h, w) are those of object, part and material in turn, each beginning with "nothing".
+    Its logits (n, classes, h, w) are those of object, part and material, in this order, each beginning with "nothing".
     """
 
     def __init__(self, words: ConceptNames) -> None:
@@ -173,7 +173,7 @@ def resized(images: Tensor) -> Tensor:
 def load_unet(name: str, words: ConceptNames, weights: Path | None = None) -> UNetSegmenter:
     """The segmenter of this name, with the weights of the package or with those of a file.
 
-    A card (.json) beside the weights gives their SHA-256, which is checked.
+    A card (.json) next to the weights gives their SHA-256, which is checked.
     """
     path = Path(weights or WEIGHTS / f"{name}.safetensors")
     card_path = path.with_suffix(".json")

@@ -88,7 +88,7 @@ def parse_options(argument: str) -> tuple[UnifiedOptions, Path | None]:
 
 def _option(text: str) -> tuple[str, Any]:
     """The name and the value of one option."""
-    name, _, value = (each.strip() for each in text.partition("="))
+    name, _, value = (part.strip() for part in text.partition("="))
     known = [*asdict(UnifiedOptions()), "weights"]
     if name not in known or not value:
         raise UnknownName.of("option of unified, written name=value,", name, known)
@@ -203,11 +203,11 @@ class UnifiedSegmenter:
     def class_probabilities(self, images: Tensor, categories: Collection[str] = PIXELWISE) -> dict[str, Tensor]:
         """(n, 3, h, w) -> by category (n, classes, h', w') probabilities, "nothing" first, averaged over all sizes.
 
-        Those of parts are for each owner in turn, and sum to one for each.
+        Those of parts are grouped by owner, and sum to one within each owner.
         """
         pixels, shape = bgr(images), [side // self.options.downsample for side in images.shape[2:]]
         by_size = [self._probabilities_at(resized(pixels, size), shape, categories) for size in self.options.sizes]
-        return {category: torch.stack([each[category] for each in by_size]).mean(0) for category in categories}
+        return {category: torch.stack([result[category] for result in by_size]).mean(0) for category in categories}
 
     def _probabilities_at(self, pixels: Tensor, shape: list[int], categories: Collection[str]) -> dict[str, Tensor]:
         """The same for images of one size."""
@@ -223,7 +223,7 @@ class UnifiedSegmenter:
         if category != "part":
             return logits.softmax(dim=1)
         owned, counts = logits[:, list(self.numbering.part_channels)], [len(parts) for parts in self.numbering.parts]
-        return torch.cat([each.softmax(dim=1) for each in torch.split(owned, counts, dim=1)], dim=1)
+        return torch.cat([part.softmax(dim=1) for part in torch.split(owned, counts, dim=1)], dim=1)
 
     def _labels(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         """(n, slots, h, w) numbers of the most probable concepts."""

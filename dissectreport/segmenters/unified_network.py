@@ -39,7 +39,7 @@ def precise_pool(features: Tensor, bins: int) -> Tensor:
     """(n, channels, h, w) -> (n, channels, bins, bins): the mean of the bilinear interpolant over each of equal bins.
 
     Features are at integer coordinates, the map spans [0, h] x [0, w], and the interpolant falls to zero within one
-    step beyond the last features. This differs from adaptive average pooling.
+    step past the last features. This differs from adaptive average pooling.
     """
     rows, columns = (pooling_matrix(side, bins).to(features) for side in features.shape[2:])
     return rows @ features @ columns.T
@@ -151,8 +151,8 @@ class Encoder(nn.Module):
         for convolved, normed in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             features = functional.relu(normed(convolved(features)))
         levels = [functional.max_pool2d(features, 3, 2, 1)]
-        for each in (self.layer1, self.layer2, self.layer3, self.layer4):
-            levels.append(each(levels[-1]))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            levels.append(layer(levels[-1]))
         return levels[1:]
 
 

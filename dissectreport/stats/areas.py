@@ -28,11 +28,11 @@ class Areas(Counts):
         """The rows of both; refused when they were counted on different grids."""
         if self.grid != other.grid:
             raise MergeError(f"cannot merge Areas: grids of {self.grid} and {other.grid} pixels")
-        wanted = union(self.concepts, other.concepts)
+        concepts = union(self.concepts, other.concepts)
         samples = np.concatenate([self.samples, other.samples])
         order = np.argsort(samples, kind="stable")
-        pixels = np.concatenate([spread(s.pixels, s.concepts, wanted, 1) for s in (self, other)])
-        return type(self)(samples[order], wanted, pixels[order], self.grid)
+        pixels = np.concatenate([spread(s.pixels, s.concepts, concepts, 1) for s in (self, other)])
+        return type(self)(samples[order], concepts, pixels[order], self.grid)
 
     def share(self) -> Floats:
         """(n, c) share of the image that shows the concept."""

@@ -37,7 +37,7 @@ class Stat(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """How a statistic that holds nothing but whole numbers becomes arrays and back."""
+    """Conversion to arrays and back, for statistics of whole numbers only."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The counts as arrays."""
@@ -46,8 +46,8 @@ class Counts:
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The counts back from arrays; an array without axes is a plain number."""
-        held = {field.name: np.asarray(arrays[field.name], np.int64) for field in fields(cls)}
-        return cls(**{name: value if value.ndim else int(value) for name, value in held.items()})
+        values = {field.name: np.asarray(arrays[field.name], np.int64) for field in fields(cls)}
+        return cls(**{name: value if value.ndim else int(value) for name, value in values.items()})
 
 
 S = TypeVar("S", bound=Stat)
@@ -72,15 +72,15 @@ def union(mine: Ints, other: Ints) -> Ints:
 A = TypeVar("A", bound=NDArray[Any])
 
 
-def spread(counts: A, numbers: Ints, wanted: Ints, axis: int, missing: float = 0) -> A:
-    """`counts`, whose `axis` runs over rising `numbers`, laid out over `wanted`, with `missing` between."""
-    if np.array_equal(numbers, wanted):
+def spread(counts: A, numbers: Ints, places: Ints, axis: int, missing: float = 0) -> A:
+    """`counts`, whose `axis` runs over rising `numbers`, laid out over `places`, with `missing` between."""
+    if np.array_equal(numbers, places):
         return counts
     shape = list(counts.shape)
-    shape[axis] = len(wanted)
+    shape[axis] = len(places)
     out = np.full(shape, missing, counts.dtype)
     at = [slice(None)] * counts.ndim
-    held = np.isin(numbers, wanted)
-    at[axis] = np.searchsorted(wanted, numbers[held])  # type: ignore[call-overload]
-    out[tuple(at)] = np.compress(held, counts, axis=axis)
+    shared = np.isin(numbers, places)
+    at[axis] = np.searchsorted(places, numbers[shared])  # type: ignore[call-overload]
+    out[tuple(at)] = np.compress(shared, counts, axis=axis)
     return cast("A", out)

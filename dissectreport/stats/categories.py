@@ -1,4 +1,4 @@
-"""Counts by category: in the ICLR 2019 rule's union only images that hold the concept's category enter."""
+"""Counts by category: the union of the ICLR 2019 rule has only images that show the concept's category."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Categories(Counts):
     images: Ints
     """(k,) images that hold the category."""
     named: Ints
-    """(v,) slots of pixels that name each number of the vocabulary, 0 (nothing) included."""
+    """(v,) number of pixel slots with each concept number, 0 (nothing) included."""
 
     def merge(self, other: Self) -> Self:
         """The counts of both; refused when they were binned differently or name other concepts."""

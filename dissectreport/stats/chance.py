@@ -1,4 +1,4 @@
-"""The overlap expected by chance, in closed form: every image's masks against every other image's activations.
+"""The overlap expected by chance, in closed form: each image's masks against every other image's activations.
 
 For a shard of n images let A[u, t, p] be the images in which unit u is above threshold t at pixel p, and M[c, p] those
 that show concept c at p. Summed over all n(n - 1) pairings of different images the overlap is sum_p A M minus the
@@ -44,34 +44,34 @@ class Chance(Counts):
         """The counts of both; refused when they were made at another number of thresholds or on another grid."""
         same_shape("Chance.on", self.on, other.on)
         same_shape("Chance.where", self.where[:0], other.where[:0])
-        wanted, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
+        concepts, sizes = union(self.concepts, other.concepts), union(self.sizes, other.sizes)
 
         def by_size(stat: Self, name: str) -> Ints:
             counts: Ints = getattr(stat, name)
-            return spread(spread(counts, stat.concepts, wanted, 2), stat.sizes, sizes, 0)
+            return spread(spread(counts, stat.concepts, concepts, 2), stat.sizes, sizes, 0)
 
         def by_concept(stat: Self, name: str) -> Ints:
             counts: Ints = getattr(stat, name)
-            return spread(counts, stat.concepts, wanted, 0)
+            return spread(counts, stat.concepts, concepts, 0)
 
         pairs = ("observed", "shifted", "crossed")
-        seen = ("present", "images", "where")
+        single = ("present", "images", "where")
 
         return type(self)(
-            concepts=wanted,
+            concepts=concepts,
             sizes=sizes,
             on=self.on + other.on,
             samples=self.samples + other.samples,
             **{name: by_size(self, name) + by_size(other, name) for name in pairs},
-            **{name: by_concept(self, name) + by_concept(other, name) for name in seen},
+            **{name: by_concept(self, name) + by_concept(other, name) for name in single},
         )
 
-    def seen(self, shifted: bool = False) -> Ints:
-        """(units, c, thresholds) overlap that was observed, or that of the shifted masks as a pretend observation."""
+    def observed_overlap(self, shifted: bool = False) -> Ints:
+        """(units, c, thresholds) observed overlap; with `shifted`, the overlap with the masks of the next image."""
         return np.asarray((self.shifted if shifted else self.observed).sum(0))
 
     def expected(self, shifted: bool = False) -> Floats:
-        """(units, c, thresholds) overlap expected by chance beside `seen(shifted)`; 0 from shards of one image."""
+        """(units, c, thresholds) chance level of `observed_overlap(shifted)`, in pixels; 0 from shards of one image."""
         own = self.shifted if shifted else self.observed
         others = np.maximum(self.sizes - 1, 1)[:, None, None, None]
         paired = np.where(self.sizes[:, None, None, None] > 1, self.crossed - own, 0)

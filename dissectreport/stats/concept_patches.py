@@ -1,4 +1,4 @@
-"""Where every image shows most of each studied concept."""
+"""The patch of every image that shows most of each studied concept."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ConceptPatches:
         return type(self)(samples[order], share, patch, self.patches)
 
     def keeping(self, rows: Ints) -> ConceptPatches:
-        """The same for some of the concepts."""
+        """The rows of some of the concepts."""
         return ConceptPatches(self.samples, self.share[:, rows], self.patch[:, rows], self.patches)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Unit-by-unit correlation from whole levels of activation, so that it merges exactly."""
+"""Correlation of units from rounded activations, which are whole numbers, so that it merges exactly."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Cross(Counts):
     """Sums over the layer's own grid."""
 
     sums: Ints
-    """(units,) sum of levels."""
+    """(units,) sum of rounded activations."""
     products: Ints
-    """(units, units) sum of products of levels."""
+    """(units, units) sum of products of rounded activations."""
     positive: Ints
-    """(units,) places where the activation is above zero."""
+    """(units,) number of cells where the activation is above zero."""
     places: int
 
     def merge(self, other: Self) -> Self:
@@ -36,12 +36,12 @@ class Cross(Counts):
         )
 
     def covariance(self) -> Floats:
-        """(units, units) covariance of levels."""
+        """(units, units) covariance of rounded activations."""
         mean = self.sums / self.places
         return np.asarray(self.products / self.places - np.outer(mean, mean))
 
     def correlation(self) -> Floats:
-        """(units, units) correlation of levels; 0 beside a unit that never varies."""
+        """(units, units) correlation of activations; 0 for a unit that never varies."""
         covariance = self.covariance()
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)

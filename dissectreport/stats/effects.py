@@ -1,6 +1,6 @@
-"""Sums over images from which first-order effects follow.
+"""Sums over images from which effects are estimated by gradient × activation.
 
-Gradients are no whole numbers, so these sums are float64 and are added in the order of their shards: the same shards
+Gradients are not whole numbers, so these sums are float64 and are added in the order of their shards: the same shards
 give the same bits.
 """
 
@@ -37,7 +37,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class FirstOrder(Sums):
-    """Activation times gradient: what ablating a unit takes from a concept's area, to first order."""
+    """Gradient × activation: the first-order estimate of a concept's area that ablating a unit removes."""
 
     effect: Floats
     """(concepts, units) pixels of soft area, over all images."""
@@ -47,7 +47,7 @@ class FirstOrder(Sums):
 
 @dataclass(frozen=True)
 class Presence(Sums):
-    """Where concepts are, and what the units do there."""
+    """The area of concepts, and the activations of units on it."""
 
     activation: Floats
     """(concepts, units) sum of activation times the share of the cell that shows the concept."""
@@ -59,7 +59,7 @@ class Presence(Sums):
     """() images."""
 
     def keeping(self, rows: Ints) -> Presence:
-        """The same for some of the concepts."""
+        """The sums of some of the concepts."""
         return replace(self, activation=self.activation[rows], share=self.share[rows])
 
     def concept_means(self) -> Floats:
@@ -69,10 +69,10 @@ class Presence(Sums):
 
 @dataclass(frozen=True)
 class Nearing(Sums):
-    """Activation times gradient of nearness to real images: what ablating a unit gives, to first order."""
+    """Gradient × activation of the realism score: the first-order estimate of its gain when a unit is ablated."""
 
     effect: Floats
-    """(units,) sum over images of the nearness that ablating the unit gains."""
+    """(units,) sum over images of the gain of the realism score when the unit is ablated."""
     mean_activation: Floats
     """(units,) sum over images of the mean absolute activation."""
     images: Floats

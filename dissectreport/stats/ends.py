@@ -1,4 +1,4 @@
-"""The smallest and largest activation in every bin, between which shares are interpolated."""
+"""The smallest and largest activation in every bin, for interpolation of shares."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Ends:
     def merge(self, other: Self) -> Self:
         """The ends of both; refused when they were binned differently."""
         same_shape("Ends.low", self.low[:, :0], other.low[:, :0])
-        wanted = union(self.concepts, other.concepts)
-        low = np.minimum(*(spread(s.low, s.concepts, wanted, 1, np.inf) for s in (self, other)))
-        high = np.maximum(*(spread(s.high, s.concepts, wanted, 1, -np.inf) for s in (self, other)))
-        return type(self)(wanted, low, high)
+        concepts = union(self.concepts, other.concepts)
+        low = np.minimum(*(spread(s.low, s.concepts, concepts, 1, np.inf) for s in (self, other)))
+        high = np.maximum(*(spread(s.high, s.concepts, concepts, 1, -np.inf) for s in (self, other)))
+        return type(self)(concepts, low, high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The ends as arrays."""

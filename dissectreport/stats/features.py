@@ -1,4 +1,4 @@
-"""What a feature network sees in every image: the rows that distances between sets of images are made of."""
+"""The features of images in a feature network, from which distances between sets of images are computed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 FLOOR = 0.3
-"""Deviations below this share of their root mean square count as that: else a feature in which real images hardly
-vary would count without bound, and the cube of it."""
+"""Deviations below this share of their root mean square are raised to it: otherwise a feature in which real
+images hardly vary would dominate every distance."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FeatureScale:
 
     @classmethod
     def of(cls, real: NDArray[Any]) -> FeatureScale:
-        """The scale on which real features (n, d) have mean 0, and deviation 1 or, those that hardly vary, less."""
+        """The scale on which real features (n, d) have mean 0 and deviation 1, or less if they hardly vary."""
         rows = np.asarray(real, np.float64)
         deviation = rows.std(axis=0)
         typical = float(np.sqrt(np.mean(deviation**2))) or 1.0
@@ -60,7 +60,7 @@ class FeatureScale:
 
     @classmethod
     def published(cls, dimension: int) -> FeatureScale:
-        """Features as they are, for networks whose distances are published like that."""
+        """The identity scale, for networks whose distances are published without scaling."""
         return cls(np.zeros(dimension), np.ones(dimension))
 
     def __call__(self, features: NDArray[Any]) -> Floats:

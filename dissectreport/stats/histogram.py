@@ -14,7 +14,7 @@ from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 @dataclass(frozen=True)
 class Histogram:
-    """Pixels by unit and even cell between `low` and `low + cells * width`; what lies outside is in the end cells."""
+    """Pixels by unit and even cell between `low` and `low + cells * width`; outside values are in the end cells."""
 
     low: Floats
     """(units,)"""
@@ -54,7 +54,7 @@ class Histogram:
         return self.low[:, None] + (np.stack(cell) + 1) * self.width[:, None]
 
     def edge_cells(self, on_fractions: Floats) -> Ints:
-        """(units, t) first cells at or above which lie no more than the falling `on_fractions` (t,) of the pixels.
+        """(units, t) first cells at or above which are no more than the falling `on_fractions` (t,) of the pixels.
 
         They rise with t; where no cell is high enough it is the last one.
         """

@@ -1,4 +1,4 @@
-"""What inserting units at single patches did, patch by patch."""
+"""The effects of inserting units at single patches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Insertions(Counts):
     patches: Ints
     """(m,) numbers of the patches, row by row."""
     contexts: Ints
-    """(m,) the context concept: what stood at the middle of the patch."""
+    """(m,) the context: the concept at the middle of the patch."""
     gains: Ints
     """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units: first the
     causal set of each concept, then random ones."""

@@ -27,7 +27,7 @@ from dissectreport.stats.base import Floats
 Numbers = NDArray[Any] | float
 
 EMPTY = 1e-9
-"""What an empty union counts as, and a chance level of 1 leaves: less than one pixel of a billion."""
+"""The least denominator, for empty unions and a chance level of 1: less than one pixel of a billion."""
 
 
 def intersection_over_union(both: Numbers, on: Numbers, present: Numbers) -> Floats:
@@ -49,7 +49,7 @@ def chance_corrected_iou(value: Numbers, chance: Numbers) -> Floats:
 
 
 def lift(value: Numbers, chance: Numbers) -> Floats:
-    """How many times the chance level an IoU is; NaN where the chance level is 0.
+    """IoU / chance level; NaN where the chance level is 0.
 
     >>> float(lift(0.75, 0.25))
     3.0
@@ -59,7 +59,7 @@ def lift(value: Numbers, chance: Numbers) -> Floats:
 
 
 def largest_iou(on: Numbers, present: Numbers) -> Floats:
-    """The IoU of two masks of these sizes where one holds the other: none can be larger; 0 where both are empty.
+    """The largest IoU of two masks of these sizes, reached if one contains the other; 0 if both are empty.
 
     >>> float(largest_iou(0.25, 0.5))
     0.5

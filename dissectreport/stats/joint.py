@@ -1,4 +1,4 @@
-"""Joint counts of unit, concept and activation bin: what every IoU comes from (Bau et al. 2019)."""
+"""Joint counts of unit, concept and activation bin, from which every IoU is computed (Bau et al. 2019)."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Joint(Counts):
     def merge(self, other: Self) -> Self:
         """The counts of both; refused when they were binned differently."""
         same_shape("Joint.total", self.total, other.total)
-        wanted = union(self.concepts, other.concepts)
+        concepts = union(self.concepts, other.concepts)
 
         def both(name: str, axis: int) -> Ints:
             mine: Ints = getattr(self, name)
             theirs: Ints = getattr(other, name)
-            return spread(mine, self.concepts, wanted, axis) + spread(theirs, other.concepts, wanted, axis)
+            return spread(mine, self.concepts, concepts, axis) + spread(theirs, other.concepts, concepts, axis)
 
         return type(self)(
-            wanted,
+            concepts,
             both("joint", 1),
             self.total + other.total,
             both("present", 0),

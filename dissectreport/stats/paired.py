@@ -10,7 +10,7 @@ from dissectreport.stats.base import Counts, Ints, same_shape
 
 @dataclass(frozen=True)
 class Paired(Counts):
-    """Whole pixels over all images; effects are paired, so that what differs between images cancels."""
+    """Whole pixels over all images. Effects are paired, so differences between images cancel."""
 
     images: int
     pixels: int

@@ -93,7 +93,7 @@ class ExactThresholds:
     cuts: NDArray[np.float32]
     """(units, t) rising."""
     own: Ints
-    """(units,) column of `cuts` at which the rule calls the unit on."""
+    """(units,) column of `cuts` that is the rule's threshold."""
 
     @classmethod
     def of(cls, activations: Histogram, on_fractions: Floats, own: float) -> ExactThresholds:
@@ -103,7 +103,7 @@ class ExactThresholds:
         return cls(activations.low, span, cuts, np.full(len(cuts), nearest(on_fractions, np.array([own]))[0]))
 
     def around(self, column: Ints) -> ExactThresholds:
-        """Of these, the thresholds nearest to `CHANCE_ON_FRACTIONS`, and each unit's own, at `column` (units,)."""
+        """The thresholds nearest to `CHANCE_ON_FRACTIONS`, with each unit's own, which is in `column` (units,)."""
         on_fractions = np.append(SEARCH_ON_FRACTIONS, 1.0)[::-1]
         own = np.take_along_axis(self.cuts, column[:, None], 1)
         cuts = np.sort(np.concatenate([self.cuts[:, nearest(on_fractions, CHANCE_ON_FRACTIONS)], own], 1), axis=1)
@@ -154,7 +154,7 @@ def search_thresholds(activations: Histogram) -> ExactThresholds:
 
 
 def one_percent_thresholds(activations: Histogram) -> ExactThresholds:
-    """The PNAS 2020 rule's threshold, which one pixel in a hundred exceeds, among others for curves."""
+    """The PNAS 2020 rule's threshold, exceeded by one pixel in a hundred, and further ones for curves."""
     return ExactThresholds.of(activations, CHANCE_ON_FRACTIONS, 0.01)
 
 
@@ -166,9 +166,9 @@ RULE_THRESHOLDS = {
 """By rule."""
 
 
-def nearest(on_fractions: Floats, wanted: Floats) -> Ints:
-    """(w,) for each wanted on-fraction the number of the nearest of `on-fractions` on a logarithmic scale."""
-    return np.asarray(np.abs(np.log(on_fractions)[None] - np.log(wanted)[:, None]).argmin(1), np.int64)
+def nearest(on_fractions: Floats, targets: Floats) -> Ints:
+    """(w,) for each target the index of the nearest of `on_fractions` on a logarithmic scale."""
+    return np.asarray(np.abs(np.log(on_fractions)[None] - np.log(targets)[:, None]).argmin(1), np.int64)
 
 
 def table(edges: Ints) -> NDArray[np.uint8]:

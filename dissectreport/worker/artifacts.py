@@ -1,6 +1,6 @@
 """Artifact units, on a worker: features of images, what every unit does to them, and pictures before and after.
 
-Everything that is concluded from features is concluded in `analysis`; here networks run, and nothing else.
+Networks run here; all conclusions from features are drawn in `analysis`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from dissectreport.worker.realism import Witness
 Images = NDArray[np.uint8]
 
 
-# --- which arithmetic -----------------------------------------------------------------------------------------
+# --- precision ------------------------------------------------------------------------------------------------
 
 
 def drift(source: Source, key: ArtifactKey) -> float:
-    """How far bfloat16 moves features, beside how far images differ: root mean squares over a few images.
+    """How far bfloat16 moves features, relative to how much images differ: root mean squares over a few images.
 
-    Infinitely far where it fails: not every operation of anybody's network knows it.
+    Infinity if it fails: some operations do not support bfloat16.
     """
 
     def rows(precision: str) -> Tensor:
@@ -105,7 +105,7 @@ def make_generated(source: Source, key: ArtifactKey, seed: int) -> Callable[[Sha
     return work
 
 
-# --- what units do --------------------------------------------------------------------------------------------
+# --- effects of units -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -220,11 +220,11 @@ def suspected_activations(
     if not example.suspects:
         return np.zeros((len(maps), 0, 0), np.float32), np.zeros((len(maps), 0), np.float32)
     means = torch.tensor(example.means).clamp(min=1e-12)[:, None, None]
-    # Where the strongest is: a sum would let one unit hide what another does.
+    # The maximum, because in a sum one unit could hide another.
     return (maps / means).amax(1).clamp(min=0).numpy(), maps.amax((2, 3)).numpy()
 
 
-# --- images to take away --------------------------------------------------------------------------------------
+# --- repaired images -------------------------------------------------------------------------------------------
 
 
 def make_repaired(source: Source, edits: Edits, seed: int, other_weights: bool) -> Callable[[Shard], Images]:

@@ -1,6 +1,6 @@
-"""What the networks take on a first batch, from which the time of a run is estimated.
+"""The time that networks take for a first batch, from which the time of a run is estimated.
 
-On a processor the seconds are those of a thread; `slowdown` is by how much this machine stretches them.
+On a CPU the seconds are those of one thread; `slowdown` is the factor by which other programs delay them.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ REAL = 4
 
 @dataclass(frozen=True)
 class NetworksCost:
-    """What generator and segmenter take."""
+    """The time that generator and segmenter take."""
 
     generator: float
     """Seconds for a sample."""
     segmenter: float
     """Seconds for a sample."""
     units: int
-    """In the layers that are read."""
+    """Number of units in the layers that are read."""
     concepts: int
-    """That occur in the batch."""
+    """Number of concepts that occur in the batch."""
     slowdown: float = 1.0
     """Seconds that pass for each second of work: above 1 where other programs use the machine."""
     repeats: bool = True
@@ -48,11 +48,11 @@ class EditCost:
     """Seconds for a sample of what editing one layer takes."""
 
     units: int = 0
-    """Of the layer."""
+    """Number of units of the layer."""
     tail: float = 0.0
     """From the layer's activations to the image."""
     forward: float = 0.0
-    """From the activations to the probabilities of concepts, in a way that gradients can be taken of."""
+    """From the activations to the probabilities of concepts, with gradients."""
     backward: float = 0.0
     """The gradient of one concept's probabilities."""
     features: float = 0.0
@@ -65,7 +65,7 @@ class EditCost:
 
 @dataclass(frozen=True)
 class Costs:
-    """What everything takes that a run may need."""
+    """The time of everything that a run may need."""
 
     networks: NetworksCost
     edits: Mapping[str, EditCost]
@@ -99,21 +99,21 @@ def make_costs(
 
 
 def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) -> NetworksCost:
-    """What generator and segmenter take on a seed's first samples.
+    """The time of generator and segmenter for a seed's first samples.
 
-    It is also the first batch that is checked: what would stop a run stops it here, before anything is measured.
+    The batch is also checked, so that faults stop a run before anything is measured.
     """
     z = models.latents(seed, 0, batch)
-    with torch.no_grad(), hooks.reading(models.generator.module, layers) as seen:
+    with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, 0)
         check_look(models.generator, images)
-        for name, maps in seen.items():
+        for name, maps in activations.items():
             hooks.check_finite(name, maps, 0)
         began = time.perf_counter()
         generator, again = _timed(models, lambda: models.images(z, 0))
         segmenter, labels = _timed(models, lambda: models.labels(images))
         passed = time.perf_counter() - began
-    units = sum(maps.shape[1] for maps in seen.values())
+    units = sum(maps.shape[1] for maps in activations.values())
     concepts = int(torch.count_nonzero(torch.unique(labels)))
     slowdown = max(1.0, passed / max(generator + segmenter, 1e-9))
     repeats = float((again - images).abs().max()) <= CLOSE
@@ -121,7 +121,7 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
 
 
 def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost:
-    """What editing a layer takes; with `features` what features of images take too. Zeros for what does not work."""
+    """The time of editing a layer, and of features if `features` is set. Zeros for what does not work."""
     model, units = EditedModel(models, _Layer(layer, seed)), 0
     try:
         at = model.open(seed, 0, EDIT_BATCH)

@@ -33,7 +33,7 @@ from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds
 DIRECT = 1 << 18
 """Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""
 CHUNK = 1 << 21
-"""Activations that are laid out at a time: 8 MB of float32, which stays in the last-threshold cache."""
+"""Activations that are laid out at a time: 8 MB of float32, which stays in the last-level cache."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Masks:
         digits = torch.zeros(0, 1, dtype=slots.dtype, device=slots.device)
         label_sets = torch.zeros_like(slots[:, 0])
         for slot in range(slots.shape[1]):
-            # Numbered anew after each slot: the product of many vocabularies would overflow.
+            # Renumbered after each slot: the product of many vocabularies would overflow.
             codes, label_sets = renumbered(label_sets * vocabulary + slots[:, slot], digits.shape[1] * vocabulary)
             digits = torch.cat([digits[:, codes // vocabulary], (codes % vocabulary)[None]])
         concepts = torch.unique(digits)
@@ -93,7 +93,7 @@ class Masks:
 
 
 def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:
-    """The rising different values of whole numbers below `end`, and for each number the place of its value.
+    """The rising different values of whole numbers below `end`, and for each number the index of its value.
 
     What `torch.unique` gives, but counted instead of sorted, where that takes less room than the numbers themselves.
     """
@@ -262,14 +262,14 @@ def _by_concept(masks: Masks, keys: Tensor, activations: Tensor, how: str, end: 
     """(c, bins) the 'amin' or 'amax' of a unit's activations by concept; `end` where there are none."""
     by_set = torch.full((masks.sets * bins,), end, device=activations.device)
     by_set = by_set.scatter_reduce_(0, keys, activations, how).reshape(masks.sets, bins)
-    return torch.stack([getattr(by_set[held], how)(0) for held in masks.holds.bool()])
+    return torch.stack([getattr(by_set[sets], how)(0) for sets in masks.holds.bool()])
 
 
 def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
     """(k, n) whether each image of labels (n, slots, h, w) holds any concept of each category."""
     of = torch.from_numpy(category).to(labels.device)
-    found = of[labels.flatten(1)]
-    return np.stack([(found == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
+    categories = of[labels.flatten(1)]
+    return np.stack([(categories == k).any(1).cpu().numpy() for k in range(int(category.max()) + 1)])
 
 
 def joint_and_chance(
@@ -280,7 +280,7 @@ def joint_and_chance(
 
 
 def chance(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str, pretend: bool = True) -> Chance:
-    """The counts of chance alone; without `pretend`, `shifted` stays 0."""
+    """Only the counts for the chance level; without `pretend`, `shifted` stays 0."""
     return _count(maps, masks, thresholds, grid, edge, False, pretend)[1]
 
 
@@ -316,11 +316,11 @@ def cells(
     scale = torch.from_numpy((1 / widths).astype(np.float32)).to(maps.device)[:, None, None, None]
     maps = maps.transpose(0, 1)
     even = (maps - low) * scale if edge == "clamp" else maps
-    # What lies between the ends before it is interpolated lies between them afterwards.
+    # Interpolated values stay between the ends of the original ones.
     inside = edge == "clamp" and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
     for block in torch.split(even, images or even.shape[1], 1):
         upsampled = upsample(block, (grid, grid), edge)
-        # Beyond the border activations are 0, which is not cell 0.
+        # Outside the map activations are 0, which is not cell 0.
         upsampled = upsampled if edge == "clamp" else (upsampled - low) * scale
         yield from (upsampled if inside else upsampled.clamp_(0, count - 1)).int().flatten(1)
 
@@ -341,7 +341,7 @@ class _Counter:
         place = torch.arange(pixels, device=device, dtype=torch.int32) * self.steps
         self.place = place.repeat(masks.images)
         self.where = masks.by_pixel
-        # Products of counts stay below 2^24 in all but huge shards, where float64 takes over.
+        # Products of counts stay below 2^24 in all but huge shards, for which float64 is used.
         self.number = torch.float32 if masks.images**2 * pixels < 2**24 else torch.float64
         self.shown = torch.from_numpy(self.where).to(device, self.number)
         self.holds = masks.holds if exact(masks) else masks.holds.double()
@@ -378,7 +378,7 @@ class _Counter:
         return Joint(self.masks.concepts, joints, totals, present, images, self.masks.images)
 
     def chance(self) -> Chance:
-        """The counts of chance of all units added."""
+        """The chance counts of all units added."""
         present, images = self._presence()
         totals = above_edges(whole(torch.stack(self.totals)))
         if self.fine:
@@ -431,12 +431,12 @@ def exact(masks: Masks) -> bool:
 
 
 def whole(counts: Tensor) -> NDArray[np.int64]:
-    """Counts that were multiplied in floating point, as the integers that they are."""
+    """Floating-point counts, converted to integers."""
     return counts.round().to(torch.int64).cpu().numpy()
 
 
 def cross(maps: Tensor, thresholds: AnyThresholds) -> Cross:
-    """Sums of levels of (n, units, h, w) activations on their own grid."""
+    """Sums of threshold numbers of (n, units, h, w) activations on their own grid."""
     flat = precise(maps.transpose(0, 1).flatten(1))
     low = torch.from_numpy(thresholds.low).to(flat.device)[:, None]
     step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(flat.device)[:, None]

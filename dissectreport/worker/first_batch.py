@@ -1,4 +1,4 @@
-"""What a first batch says about networks before anything is measured: shapes and faults."""
+"""Checks of a first batch before anything is measured: shapes and faults."""
 
 from __future__ import annotations
 

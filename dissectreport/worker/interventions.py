@@ -1,6 +1,6 @@
 """Interventions, on a worker: one small make(…) -> work(shard) per pass.
 
-A layer's output is edited, never in place, and only the tail of the network and the segmenter run again. Effects are
+A layer's output is edited, never in place, and only the rest of the network and the segmenter run again. Effects are
 paired: the same latents with and without the edit, every concept counted.
 """
 
@@ -71,14 +71,14 @@ class EditedModel:
     def open_on(self, z: Tensor, first: int) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = self.networks.made(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
-        check_finite(self.key.layer, found.activations, first)
-        return found
+            prefix = self.networks.call_generator(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
+        check_finite(self.key.layer, prefix.activations, first)
+        return prefix
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations."""
         with self.autocast():
-            return self.networks.made(at.z, lambda: at.images(activations)).float()
+            return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers."""
@@ -88,7 +88,7 @@ class EditedModel:
     def features(self, images: Tensor) -> Tensor:
         """(n, d) float32 features of images, with gradients where they are wanted."""
         with self.autocast():
-            return self.networks.described(images)
+            return self.networks.image_features(images)
 
     def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
@@ -114,9 +114,9 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
         slots.append(flat[:, slot].masked_fill(again, 0))
     image = torch.arange(len(flat), device=flat.device)[None, :, None] * concepts
     counts = torch.bincount((torch.stack(slots) + image).flatten(), minlength=len(flat) * concepts)
-    found = counts.reshape(len(flat), concepts)
-    found[:, 0] = 0
-    return found.cpu().numpy()
+    pixels = counts.reshape(len(flat), concepts)
+    pixels[:, 0] = 0
+    return pixels.cpu().numpy()
 
 
 def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:
@@ -125,7 +125,7 @@ def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]
         yield first, min(size, shard.first + shard.count - first)
 
 
-# --- which arithmetic -----------------------------------------------------------------------------------------
+# --- precision ------------------------------------------------------------------------------------------------
 
 
 def half_is_fast(device: str) -> bool:
@@ -148,7 +148,7 @@ def half_agrees(source: Source, key: InterventionKey) -> float:
     whole = labels("float32")
     try:
         return float((whole == labels("bfloat16")).float().mean())
-    except (ModelError, SegmenterError):  # Not every operation of anybody's network knows bfloat16.
+    except (ModelError, SegmenterError):  # Some operations do not support bfloat16.
         return 0.0
 
 
@@ -156,7 +156,7 @@ def half_agrees(source: Source, key: InterventionKey) -> float:
 
 
 def make_search(source: Source, key: InterventionKey) -> Callable[[Shard], tuple[Presence, ConceptPatches]]:
-    """The pass that finds where the studied concepts are, and what the units do there."""
+    """The pass that measures the areas of the studied concepts, and the activations of units on them."""
     model = EditedModel(source.models(), key)
     concepts = torch.tensor(key.concepts)
 
@@ -231,7 +231,7 @@ def gradients(
 
 
 def unreachable(model: EditedModel, concept: int) -> str:
-    """One line for a layer that a concept's gradient does not reach."""
+    """The error for a layer that a concept's gradient does not reach."""
     name = model.networks.segmenter.vocabulary.concepts[concept].name
     return (
         f"the gradient of {name!r} does not reach layer {model.key.layer!r}: the segmenter or the network between "
@@ -284,7 +284,7 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
     concepts = list(key.concepts)
 
     def work(shard: Shard) -> Insertions:
-        found: list[Insertions] = []
+        insertions: list[Insertions] = []
         for first, count in batches_of(shard):
             at = model.open(key.held_out_seed, first, count)
             shape = tuple(at.activations.shape[2:])
@@ -301,12 +301,12 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
                     model.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
                     for units, values in zip(plan.sets, plan.values, strict=True)
                 ]
-                found.append(
+                insertions.append(
                     Insertions(first + rows, patches[rows, turn], context[rows, turn], np.stack(gains, 1)[rows])
                 )
         empty = np.zeros((0, len(plan.sets), len(concepts)), np.int64)
         nothing = np.zeros(0, np.int64)
-        return merge_all([Insertions(nothing, nothing, nothing, empty), *found])
+        return merge_all([Insertions(nothing, nothing, nothing, empty), *insertions])
 
     return work
 
@@ -414,7 +414,7 @@ def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray
 
 @dataclass(frozen=True)
 class EditOutcome:
-    """What one change that a person asked for did to a shard."""
+    """The effect of a requested edit on a shard."""
 
     paired: Paired
     """Every concept's pixels."""
@@ -426,7 +426,7 @@ class EditOutcome:
 def make_edits(
     source: Source, key: InterventionKey, request: EditRequest, shown: int
 ) -> Callable[[Shard], EditOutcome]:
-    """The pass of one change that a person asked for; the first `shown` images are kept."""
+    """The pass that measures a requested edit; the first `shown` images are kept."""
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> EditOutcome:

@@ -1,4 +1,4 @@
-"""The networks of a worker: loaded once, and checked at every call, since they may be anybody's code."""
+"""The networks of a worker: loaded once, and checked at every call, because they may be plug-ins."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Source:
     device: str = "cpu"
     threads: int = 1
     weights: str = ""
-    """A file with the generator's weights; '' for those that it finds by itself."""
+    """A file with the generator's weights; '' for its own."""
     reference: str = ""
     """A folder of real images, '' for the generator's own."""
     broken: tuple[str, ...] = ()
-    """Images that the generator is to leave out, where it reads images."""
+    """Images that a generator that reads images leaves out."""
     features: str = ""
-    """The network in whose features images are compared; '' for what the segmenter tells."""
+    """The network in whose features images are compared; '' for the segmenter's probabilities."""
 
     def models(self) -> Models:
         """The networks, loaded."""
         keep_memory()
         torch.set_num_threads(self.threads)
         threadpool_limits(self.threads, user_api="blas")
-        # Tensor cores would round float32 to ten bits, and levels with it.
+        # Tensor cores would round float32, and with it thresholds, to ten bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return kept_models(self) if engine.in_worker() else Models(self)
 
@@ -61,9 +61,9 @@ def kept_models(source: Source) -> Models:
 
 
 def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library allows it.
+    """Let this process keep freed memory, if the C library allows it.
 
-    glibc hands the memory of large tensors back and asks for it anew at every step, a tenth of the time of a pass.
+    glibc returns and requests the memory of large tensors at every step, which takes a tenth of the time of a pass.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -81,7 +81,7 @@ class Models:
 
     source: Source
     _own: Tensor | None = None
-    """The generator's own real images, once they were asked for."""
+    """The generator's own real images, if they have been read."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -91,10 +91,10 @@ class Models:
     @cached_property
     def generator(self) -> Generator:
         """The generator that is measured."""
-        found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
-        if self.source.broken and isinstance(found, ImageModel):
-            found = found.without(self.source.broken)
-        bare = found if seed is None else untrained(found, seed)
+        trained, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
+        if self.source.broken and isinstance(trained, ImageModel):
+            trained = trained.without(self.source.broken)
+        bare = trained if seed is None else untrained(trained, seed)
         assert bare is not None, "a control is measured only where it can be made"
         return bare.to(self.device)
 
@@ -114,23 +114,23 @@ class Models:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
 
-    def drawn(self, count: int) -> Tensor | None:
-        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
+    def first_real_images(self, count: int) -> Tensor | None:
+        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference or of the generator, or None."""
         if not self.source.reference:
             return self.generator.training_like_images(count)
         return open_folder(self.source.reference, self.generator.image_size).first(count)
 
-    def described(self, images: Tensor) -> Tensor:
+    def image_features(self, images: Tensor) -> Tensor:
         """(n, d) checked features of (n, 3, h, w) images, with gradients."""
         network, n = self.features, len(images)
-        found = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
-        if not isinstance(found, Tensor) or tuple(found.shape) != (n, network.dimension):
-            shape = tuple(getattr(found, "shape", ()))
+        features = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        if not isinstance(features, Tensor) or tuple(features.shape) != (n, network.dimension):
+            shape = tuple(getattr(features, "shape", ()))
             raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
-        return found.float()
+        return features.float()
 
     def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
-        """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
+        """The shard's readable images among `of` real ones: their positions, and (n, 3, h, w) in [-1, 1]."""
         if self.source.reference:
             return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
         who = f"generator {self.generator.name!r} failed to give {of} real images"
@@ -140,14 +140,14 @@ class Models:
             return list(range(shard.first, shard.first + len(images))), images
         if self._own is None or len(self._own) < of:
             self._own = answered(ModelError, who, lambda: self.generator.training_like_images(of))
-        assert self._own is not None, "asked only where there are real images"
+        assert self._own is not None, "the generator has real images"
         images = self._own[shard.first : shard.first + shard.count]
         return list(range(shard.first, shard.first + len(images))), images
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
-        labels = self._asked("labels", lambda: self.segmenter(images))
+        labels = self._call_segmenter("labels", lambda: self.segmenter(images))
         if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
             raise SegmenterError(
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
@@ -161,7 +161,7 @@ class Models:
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
-        sure = self._asked("confidence", lambda: self.segmenter.confidence(images))
+        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images))
         if sure.ndim != 3 or len(sure) != len(images):
             raise SegmenterError(
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
@@ -172,16 +172,16 @@ class Models:
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
         segmenter: Any = self.segmenter
-        found = self._asked("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
-        if found.ndim != 4 or found.shape[:2] != (len(images), len(concepts)):
+        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        if result.ndim != 4 or result.shape[:2] != (len(images), len(concepts)):
             raise SegmenterError(
-                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(found.shape)} for {len(images)} "
+                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(result.shape)} for {len(images)} "
                 f"images and {len(concepts)} concepts; it must return ({len(images)}, {len(concepts)}, height, width)"
             )
-        return found
+        return result
 
-    def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
-        """What the segmenter answers, which may be anybody's code."""
+    def _call_segmenter(self, what: str, ask: Callable[[], object]) -> Tensor:
+        """The result of a call of the segmenter; a SegmenterError if it fails or is not a tensor."""
         name = self.segmenter.name
         answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
         if not isinstance(answer, Tensor):
@@ -190,7 +190,7 @@ class Models:
 
     def images(self, z: Tensor, first: int) -> Tensor:
         """(n, 3, h, w) checked images of latents, the first of which belongs to sample `first`."""
-        images = self.made(z, lambda: self.generator(z))
+        images = self.call_generator(z, lambda: self.generator(z))
         name, (height, width) = self.generator.name, self.generator.image_size
         if not isinstance(images, Tensor):
             raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
@@ -204,14 +204,14 @@ class Models:
         hooks.check_finite("output", images, first)
         return images
 
-    def made(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
-        """What the generator, which may be anybody's code, makes of latents."""
+    def call_generator(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
+        """The result of a call of the generator on latents; a ModelError if it fails."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         return answered(ModelError, who, ask)
 
 
 def without_broken(source: Source, count: int) -> Models:
-    """The networks; those that read images of a folder without images that are broken among the first `count`."""
+    """The networks. A model that reads a folder leaves out broken images among the first `count`."""
     models = source.models()
     if not isinstance(models.generator, ImageModel):
         return models
@@ -219,27 +219,27 @@ def without_broken(source: Source, count: int) -> Models:
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
-    """(count, *latent_shape) latents of samples `first` to `first + count`: the generator's own where it draws them."""
+    """(count, *latent_shape) latents of samples from `first` on, by the generator's own method if it has one."""
     draw = getattr(generator, "latents", None)
     if draw is None:
         return latents(seed, first, count, generator.latent_shape)
     who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
-    found: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
-    return found
+    z: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
+    return z
 
 
 def untrained(generator: Generator, seed: int) -> Generator | None:
-    """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
+    """The generator with random weights, or None if there is no such version; a ModelError if making it fails."""
     who = f"generator {generator.name!r} cannot be made anew with random weights"
     return answered(ModelError, who, lambda: generator.untrained(seed))
 
 
 def pick_device(name: str) -> str:
-    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption where it is not there."""
+    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption if it is not available."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
     if not there.get(name, False):
-        usable = ", ".join(kind for kind, found in there.items() if found)
+        usable = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise BadOption(f"--device {name} is not usable here; usable: auto, {usable}")
     return name

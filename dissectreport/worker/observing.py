@@ -17,7 +17,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models
 
 Arrays = dict[str, NDArray[Any]]
-"""Arrays by name, as passes that are no statistic return them."""
+"""Arrays by name, returned by passes that do not count a statistic."""
 
 
 def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: Shard) -> dict[Reading, Tensor]:
@@ -25,8 +25,8 @@ def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: S
     layers = list(dict.fromkeys(r.layer for r in readings))
     parts = []
     for first, z in batches(models, plan.pilot_seed, shard, plan.batch):
-        seen = models.made(z, partial(hooks.read, models.generator, layers, z))
-        parts.append(readings_of(seen, readings, first))
+        activations = models.call_generator(z, partial(hooks.read, models.generator, layers, z))
+        parts.append(readings_of(activations, readings, first))
     return {r: torch.cat([part[r] for part in parts]) for r in readings}
 
 
@@ -38,12 +38,12 @@ def batches(models: Models, seed: int, shard: Shard, batch: int) -> list[tuple[i
 
 def readings_of(layers: dict[str, Tensor], readings: Sequence[Reading], first: int) -> dict[Reading, Tensor]:
     """Each reading's activations (n, units, h, w) float32 from those of its layer; ModelError where not finite."""
-    found = {}
+    by_reading = {}
     for reading in readings:
         maps = layers[reading.layer].float()
         hooks.check_finite(reading.layer, maps, first)
-        found[reading] = maps if reading.rotation is None else hooks.rotate(maps, reading.rotation)
-    return found
+        by_reading[reading] = maps if reading.rotation is None else hooks.rotate(maps, reading.rotation)
+    return by_reading
 
 
 def samples_of(shard: Shard) -> NDArray[np.int64]:
@@ -58,8 +58,8 @@ def observe(
     layers = list(dict.fromkeys(r.layer for r in readings))
     maps, labels = [], []
     for first, z in batches(models, seed, shard, plan.batch):
-        with torch.no_grad(), hooks.reading(models.generator.module, layers) as seen:
+        with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
             images = models.images(z, first)
-            maps.append(readings_of(seen, readings, first))
+            maps.append(readings_of(activations, readings, first))
             labels.append(models.labels(images))
     return {r: torch.cat([part[r] for part in maps]) for r in readings}, torch.cat(labels)

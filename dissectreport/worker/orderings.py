@@ -27,12 +27,12 @@ from dissectreport.worker.loaded_networks import Source
 
 @dataclass(frozen=True)
 class OrderingInputs:
-    """What the rankings of one concept are made from."""
+    """The inputs for the rankings of one concept."""
 
     number: int
-    """Which of the studied concepts."""
+    """The number of the concept among those studied."""
     start: Floats
-    """(units,) where the mask starts: chance-corrected IoU over its largest, at least 0."""
+    """(units,) initial mask: chance-corrected IoU divided by its maximum, at least 0."""
     constant: Floats
     """(units,) mean activation where the concept is."""
     present: Ints
@@ -48,7 +48,7 @@ class OrderingInputs:
 def make_rankings(
     source: Source, key: InterventionKey, budget: InterventionBudget
 ) -> Callable[[OrderingInputs], LearnedRanking]:
-    """The pass that learns a mask, and takes units one by one, for one concept after another."""
+    """The pass that learns a mask and a greedy ranking for one concept after another."""
     model = EditedModel(source.models(), key)
 
     def work(inputs: OrderingInputs) -> LearnedRanking:
@@ -74,10 +74,10 @@ def learn_mask(
     draw it there; a penalty is put on the squares of the mask. The penalty is the one with the least loss, itself left
     out, on held-out images. With too few images the mask stays where it starts, and the penalty is NaN.
     """
-    found, gains = candidates(model, budget, inputs, concept)
+    spots, gains = candidates(model, budget, inputs, concept)
     order = np.argsort(-gains, kind="stable")[: budget.alpha_train + budget.alpha_held]
     count = min(budget.alpha_train + budget.alpha_held, len(inputs.present))
-    kinds = [(inputs.present[:count], inputs.patches[:count]), (found[order, 0], found[order, 1])]
+    kinds = [(inputs.present[:count], inputs.patches[:count]), (spots[order, 0], spots[order, 1])]
     learning, keeping = split(kinds, budget.alpha_held / (budget.alpha_train + budget.alpha_held))
     if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
         return inputs.start, float("nan"), np.full(len(budget.penalties), np.nan)
@@ -97,7 +97,7 @@ Spots = tuple[Ints, Ints]
 
 
 def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots]]:
-    """Of each kind of spots those to learn on and those that are held out, `share` of them or one more.
+    """Each kind of spots, split into those to learn on and held-out ones (`share` of them or one more).
 
     No image is on both sides: images are held out in random order as long as one of their kinds has too few.
     """
@@ -109,10 +109,10 @@ def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots
         if any(count and lack > 0 for count, lack in zip(counts, lacking, strict=True)):
             lacking = [lack - count for count, lack in zip(counts, lacking, strict=True)]
             back.append(image)
-    held = [np.isin(samples, back) for samples, _ in kinds]
+    held_out = [np.isin(samples, back) for samples, _ in kinds]
     return (
-        [(samples[~side], patches[~side]) for (samples, patches), side in zip(kinds, held, strict=True)],
-        [(samples[side], patches[side]) for (samples, patches), side in zip(kinds, held, strict=True)],
+        [(samples[~side], patches[~side]) for (samples, patches), side in zip(kinds, held_out, strict=True)],
+        [(samples[side], patches[side]) for (samples, patches), side in zip(kinds, held_out, strict=True)],
     )
 
 
@@ -129,7 +129,7 @@ def candidates(
     values = torch.from_numpy(inputs.constant).float()
     every = tuple(range(len(values)))
     tries = min(budget.alpha_places, len(likely))
-    found, gains = [], []
+    spots, gains = [], []
     for first in range(0, min(budget.alpha_tries, budget.search), EDIT_BATCH):
         at = model.open(model.key.selection_seed, first, min(EDIT_BATCH, budget.search - first))
         shape = at.activations.shape[2:]
@@ -144,9 +144,9 @@ def candidates(
             stands = there.flatten(1)[:, patch] > 0
             gained.append(gain.masked_fill(stands, 0).cpu().numpy().astype(np.float64))
         best = np.argmax(gained, 0)
-        found.append(np.stack([np.arange(first, first + len(before)), patches[best]], 1))
+        spots.append(np.stack([np.arange(first, first + len(before)), patches[best]], 1))
         gains.append(np.max(gained, 0))
-    return np.concatenate(found), np.concatenate(gains)
+    return np.concatenate(spots), np.concatenate(gains)
 
 
 class _Mask:
@@ -162,12 +162,12 @@ class _Mask:
         self.random = np.random.RandomState(2)
 
     def learn(self, spots: Sequence[Spots], steps: int) -> None:
-        """Some more steps on samples with the concept, and patches for it."""
+        """Learn for some steps on samples with the concept, and patches for it."""
         for _ in range(steps):
-            drawn = [self._drawn(kind) for kind in spots]
+            batches = [self._random_batch(kind) for kind in spots]
             self.optimiser.zero_grad()
             with torch.enable_grad():
-                loss = self._loss(drawn) + self.penalty * self.weight.square().sum()
+                loss = self._loss(batches) + self.penalty * self.weight.square().sum()
             if not bool(torch.isfinite(loss)):
                 name = self.model.networks.segmenter.vocabulary.concepts[self.concept].name
                 raise ModelError(
@@ -192,12 +192,12 @@ class _Mask:
                 means.append(sum(sums) / len(samples))
         return sum(means)
 
-    def _drawn(self, spots: Spots) -> Spots:
+    def _random_batch(self, spots: Spots) -> Spots:
         rows = self.random.choice(len(spots[0]), min(self.batch, len(spots[0])), replace=False)
         return spots[0][rows], spots[1][rows]
 
     def _loss(self, spots: Sequence[Spots]) -> Tensor:
-        """Mean probability left where the concept was, less that gained where it could be."""
+        """Mean probability that remains where the concept was, less the gain where it is inserted."""
         adding = torch.cat([torch.full((len(kind[0]),), bool(i)) for i, kind in enumerate(spots)])
         samples, patches = (np.concatenate([kind[part] for kind in spots]) for part in (0, 1))
         signed = self._signed(samples, patches, adding)
@@ -218,34 +218,34 @@ class _Mask:
 
 
 def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInputs, concept: int) -> Ints:
-    """(units,) units, each the one that removes most of the concept beside those before it.
+    """(units,) units, each the one that removes most of the concept together with those before it.
 
     At every step the leading units by gradient × activation, computed again, are tried; the rest follow by the last
     estimate.
     """
     at = open_samples(model, inputs.present[: budget.greedy_images].tolist())
-    taken: list[int] = []
+    ablated: list[int] = []
     rest = [int(unit) for unit in inputs.leading]
     for _ in range(min(budget.greedy_units, len(rest))):
-        off = Edit(tuple(taken))(at.activations)
+        off = Edit(tuple(ablated))(at.activations)
         effect = first_order(model, at, off, [concept]).effect[0]
-        rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in taken]
+        rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in ablated]
         tried = rest[: budget.greedy_among]
-        left = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
-        taken.append(tried[int(np.argmin(left))])
-    return np.array([*taken, *(unit for unit in rest if unit not in taken)], np.int64)
+        remaining = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
+        ablated.append(tried[int(np.argmin(remaining))])
+    return np.array([*ablated, *(unit for unit in rest if unit not in ablated)], np.int64)
 
 
 def make_trials(
     source: Source, key: InterventionKey, sets: Sequence[Sequence[Units]], samples: Sequence[Sequence[int]]
 ) -> Callable[[int], RemainingArea]:
-    """The pass that counts, on selection latents, how much of a studied concept each of its sets of units leaves."""
+    """The pass that measures, on selection latents, the remaining area of a concept without each set of units."""
     model = EditedModel(source.models(), key)
 
     def work(number: int) -> RemainingArea:
         at = open_samples(model, samples[number])
         concept = key.concepts[number]
-        left = [model.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]]
-        return RemainingArea(np.array(left))
+        remaining = [model.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]]
+        return RemainingArea(np.array(remaining))
 
     return work

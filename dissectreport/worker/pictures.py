@@ -20,7 +20,7 @@ from dissectreport.worker.observing import Arrays
 
 @dataclass(frozen=True)
 class ShownSamples:
-    """Which samples' images and maps a report needs."""
+    """The samples whose images and maps a report needs."""
 
     samples: NDArray[np.int64]
     """(m,) rising numbers of the samples whose images are kept."""
@@ -33,51 +33,53 @@ class ShownSamples:
 
 
 def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], Arrays]:
-    """The pass that makes the shown images again and keeps what a report needs of them.
+    """The pass that makes the shown images again, with the maps that a report needs.
 
-    A shard here is a run of positions in `shown.samples`, which need not lie side by side.
+    A shard here is a run of positions in `shown.samples`, which need not be consecutive samples.
     """
     models = source.models()
     layers = list(shown.wanted)
 
     def work(shard: Shard) -> Arrays:
         numbers = shown.samples[shard.first : shard.first + shard.count]
-        found: dict[str, list[NDArray[Any]]] = {}
+        parts: dict[str, list[NDArray[Any]]] = {}
         for first in range(0, len(numbers), plan.batch):
-            for picture in _made(models, plan, shown, layers, numbers[first : first + plan.batch].tolist()):
+            for picture in _pictures(models, plan, shown, layers, numbers[first : first + plan.batch].tolist()):
                 for name, value in picture.items():
-                    found.setdefault(name, []).append(value)
-        return {name: np.concatenate(values) for name, values in found.items()}
+                    parts.setdefault(name, []).append(value)
+        return {name: np.concatenate(values) for name, values in parts.items()}
 
     return work
 
 
-def _made(
+def _pictures(
     models: Models, plan: Plan, shown: ShownSamples, layers: Sequence[str], samples: Sequence[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """What is kept of each of a few samples."""
+    """The arrays of each of a few samples."""
     z = torch.cat([models.latents(plan.seed, sample, 1) for sample in samples])
-    with torch.no_grad(), hooks.reading(models.generator.module, layers) as seen:
+    with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, samples[0])
     for place, sample in enumerate(samples):
-        maps = {layer: seen[layer][place].float() for layer in layers}
+        maps = {layer: activations[layer][place].float() for layer in layers}
         yield _picture(models, shown, maps, images[place : place + 1], sample)
 
 
-def _picture(models: Models, shown: ShownSamples, seen: dict[str, Tensor], images: Tensor, sample: int) -> Arrays:
+def _picture(
+    models: Models, shown: ShownSamples, activations: dict[str, Tensor], images: Tensor, sample: int
+) -> Arrays:
     number = np.array([sample], np.int64)
-    found: Arrays = {"numbers": number, "pixels": as_bytes(images)}
-    for layer, maps in seen.items():
+    arrays: Arrays = {"numbers": number, "pixels": as_bytes(images)}
+    for layer, maps in activations.items():
         at = np.argwhere(shown.wanted[layer] == sample)
-        found[f"{layer}|at"] = at.astype(np.int64)
-        found[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy()
+        arrays[f"{layer}|at"] = at.astype(np.int64)
+        arrays[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy()
         if sample in shown.lookup:
-            found[f"{layer}|lookup"] = small(maps)[None].cpu().numpy()
+            arrays[f"{layer}|lookup"] = small(maps)[None].cpu().numpy()
     if sample in shown.lookup:
-        found["lookup"] = number
+        arrays["lookup"] = number
     if sample in shown.trust:
-        found |= {f"trust|{name}": value for name, value in segmented(models, images).items()}
-    return found
+        arrays |= {f"trust|{name}": value for name, value in segmented(models, images).items()}
+    return arrays
 
 
 def segmented(models: Models, images: Tensor) -> Arrays:

@@ -45,7 +45,7 @@ def make_pilot(
 ) -> Callable[[Shard], dict[str, Histogram]]:
     """The pass that counts activations in even cells on the grid."""
     models, edge, count = source.models(), rule_named(plan.rule).edge, RULE_THRESHOLDS[plan.rule].cells
-    even = {key: even_cells(found["low"], found["high"], count) for key, found in ranges.items()}
+    even = {key: even_cells(ends["low"], ends["high"], count) for key, ends in ranges.items()}
 
     def work(shard: Shard) -> dict[str, Histogram]:
         maps = pilot_maps(models, plan, readings, shard)
@@ -69,7 +69,7 @@ def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, e
     """Pixels by unit and even cell of (n, units, h, w) activations laid out on the grid."""
     counts = []
     for unit in range(maps.shape[1]):
-        one = slice(unit, unit + 1)
-        cell = next(counting.cells(maps[:, one], low[one], width[one], count, grid, edge))
+        row = slice(unit, unit + 1)
+        cell = next(counting.cells(maps[:, row], low[row], width[row], count, grid, edge))
         counts.append(torch.bincount(cell, minlength=count).cpu().numpy())
     return Histogram(low, width, np.stack(counts))

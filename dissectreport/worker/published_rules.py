@@ -22,7 +22,7 @@ Work = Callable[[Shard], dict[str, dict[str, Any]]]
 
 
 def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresholds: ThresholdsByKey) -> Work:
-    """The pass over the samples of the selection seed that the search for thresholds and labels rests on."""
+    """The pass over the samples of the selection seed, for the search for thresholds and labels."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
     category = numbered([concept.category for concept in vocabulary.concepts])
@@ -44,7 +44,7 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
 
 
 def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresholds: ThresholdsByKey) -> Work:
-    """The pass over the samples that are judged: every reading's counts of a shard, by statistic."""
+    """The pass over the samples that are scored: the counts of a shard, by reading and statistic."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
     category = numbered([concept.category for concept in vocabulary.concepts])

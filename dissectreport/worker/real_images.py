@@ -1,4 +1,4 @@
-"""The passes over real images: their segmentation to look at, and the areas of their concepts."""
+"""The passes over real images: their segmentation for display, and the areas of their concepts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dissectreport.worker.observing import Arrays
 from dissectreport.worker.pictures import segmented
 
 
-def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
-    """The pass that segments real images, or those like what the generator was trained on; nothing without any."""
+def make_segmented_images(source: Source, count: int) -> Callable[[Shard], Arrays]:
+    """The pass that segments real images of the reference or of the generator; no arrays if there are none."""
     models = source.models()
 
     def work(_shard: Shard) -> Arrays:
-        images = models.drawn(count)
+        images = models.first_real_images(count)
         return {} if images is None else segmented(models, images.to(models.device))
 
     return work

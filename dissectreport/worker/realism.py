@@ -29,7 +29,7 @@ SAME = 1e-6
 
 
 class RealismScore(Protocol):
-    """A smooth figure of every image that is higher the closer it is to real ones."""
+    """A differentiable score of every image; higher is closer to real ones."""
 
     def __call__(self, features: Tensor) -> Tensor:
         """(n, d) features as they come from the network -> (n,), differentiable."""
@@ -37,7 +37,7 @@ class RealismScore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """Features brought to the scale on which sets are compared."""
+    """The scale on which sets of features are compared."""
 
     mean: Tensor
     """(d,)"""
@@ -66,7 +66,7 @@ class Witness:
     real: Tensor
     """(N, d) scaled."""
     generated: Tensor
-    """(M, d) scaled, of latents other than those asked about: an image is not its own neighbour."""
+    """(M, d) scaled, of latents other than those that are scored: an image is not its own neighbour."""
 
     @classmethod
     def of(cls, real: Tensor, generated: Tensor, scale: FeatureScale) -> Witness:
@@ -96,7 +96,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, real: Tensor, scale: FeatureScale) -> Neighbours:
-        """The score beside real features as they come from the network."""
+        """The score for real features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real))
 

@@ -84,7 +84,7 @@ class Groups:
             numbers,
             np.array([c.samples for c in chances]),
             concepts,
-            laid([c.seen(shifted).astype(np.float64) for c in chances], 1),
+            laid([c.observed_overlap(shifted).astype(np.float64) for c in chances], 1),
             laid([c.expected(shifted) for c in chances], 1),
             np.stack([c.on for c in chances]).astype(np.float64),
             laid([c.present.astype(np.float64) for c in chances], 0),

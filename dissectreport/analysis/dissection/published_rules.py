@@ -317,6 +317,6 @@ def curves(
     chance = merge_all(counts for _, counts in evidence.chances())
     categories = merge_all(counts for _, counts in evidence.categories())
     whole = union(SampleCounts(chance.concepts, chance.on, chance.present, chance.samples, categories))
-    observed, on, present = (v.astype(np.float64) for v in (chance.seen(), whole.on, whole.present))
+    observed, on, present = (v.astype(np.float64) for v in (chance.observed_overlap(), whole.on, whole.present))
     iou, chance_level, _ = against_chance(observed, chance.expected(), on, present[None, :, None])
     return iou, chance_level, chance.on / (chance.samples * image)
