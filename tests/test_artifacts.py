@@ -374,7 +374,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
 
 def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Artifacts) -> None:
     table = found.quality.set_index(["set", "units", "measure"])
-    distance = table.xs("kernel_distance", threshold="measure")
+    distance = table.xs("kernel_distance", level="measure")
     repaired_row, before, real = (distance.loc[key] for key in (("worst", 2), ("before", 0), ("real", 0)))
     assert repaired_row["change_high"] < 0 < before["low"]
     assert repaired_row["low"] < real["high"]
@@ -559,8 +559,8 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     listed = CliRunner().invoke(app, ["artifacts", *words, "--budget", "quick", "--precision", "float32"])
     assert listed.exit_code == 0, listed.output
     assert "2 artifact units in features" in listed.output
-    assert "alone off, the kernel distance falls by" in listed.output
-    assert "random units" in listed.output.split("repair: turn off")[1]
+    assert "ablating it alone lowers KID by" in listed.output
+    assert "random units" in listed.output.split("repair: ablate")[1]
     assert read_edits(edits).units == found.repair
     made = CliRunner().invoke(
         app, ["repair", "planted", "--edits", str(edits), "--samples", "3", "--out", str(out), "--workers", "1"]
@@ -717,11 +717,11 @@ def sentence_of(found: Artifacts, options: Options) -> str:
 
 def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: Artifacts) -> None:
     sizes = " or ".join(str(size) for size in found.choice["units"])
-    assert f"the worst {sizes} units" in sentence_of(replace(found, chosen=0), options)
+    assert f"the {sizes} highest-ranked units" in sentence_of(replace(found, chosen=0), options)
     none = sentence_of(replace(found, chosen=0), options)
-    assert none.startswith(f"No repair is recommended: on the {TINY.size_selection} images that choose a size")
+    assert none.startswith(f"No repair is recommended: on the {TINY.size_selection} images used to choose its size")
     untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
-    assert untried.startswith("No repair was tried: no suspected unit of features")
+    assert untried.startswith("No repair was tried: no candidate unit of features")
     assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
 
 
@@ -729,9 +729,9 @@ def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
     assert repair_and_listed(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
     assert repair_and_listed(replace(found, chosen=0)) == ""
     both = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
-    assert both == "The repair turns off 3 too, which is no artifact unit by the rule, and leaves 7 on."
+    assert both == "The repair also ablates 3 (not an artifact unit) and does not ablate 7."
     fewer = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
-    assert fewer == "The repair leaves 3, 4 on."
+    assert fewer == "The repair does not ablate 3, 4."
 
 
 def test_shares_are_of_latents_that_do_not_score(found: Artifacts) -> None:

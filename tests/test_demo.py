@@ -37,7 +37,7 @@ def test_half_of_the_images_stand_behind_every_iou(demo):
 
 def test_every_layer_has_units_that_mean_something_and_the_null_labels_none(demo):
     for layer in demo[0].layers:
-        assert counted(layer, "measured") > 10 * max(counted(layer, "chance_level"), 1)
+        assert counted(layer, "measured") > 10 * max(counted(layer, "chance"), 1)
 
 
 def test_training_taught_the_units_what_they_mean(demo):
@@ -55,7 +55,7 @@ def test_objects_parts_materials_and_colours_are_found(demo):
 def test_what_units_cause_is_measured_and_beats_random_units(demo):
     found = demo[0].interventions
     assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 4
-    twenty = found.removal.query("units == 20 and order == 'first-order'")
+    twenty = found.removal.query("units == 20 and ranking == 'gradient'")
     assert (twenty["difference_low"] > 0).sum() >= 3
     assert (found.agreement["spearman"] > 0.5).sum() >= 3
     assert (found.context["insertions"] >= 128).all() and len(found.context)

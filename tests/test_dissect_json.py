@@ -154,7 +154,7 @@ def small(**changes: Any) -> dict[str, Any]:
 
 def test_a_file_of_little_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "dissect.json"
-    held = small(units=[{"unit": 3}, {"unit": 1, "iou": math.nan, "iou_label": "-", "iou_cat": "-", "threshold": None}])
+    held = small(units=[{"unit": 3}, {"unit": 1, "iou": math.nan, "iou_label": "-", "iou_cat": "-", "level": None}])
     held["iou_threshold"] = [0.05]
     path.write_text(json.dumps(held))
     found = read_dissect_json(path)
@@ -197,14 +197,14 @@ def test_hostile_names_of_old_results_are_escaped(tmp_path: Path) -> None:
     ("content", "line"),
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "is no dissect.json of the reference implementation"),
-        ('{"header": {}}', "is no dissect.json of the reference implementation: no 'layers'"),
-        ('{"layers": []}', "it needs layers, each with a name of its own"),
+        ("[]", "is not a dissect.json of the reference implementation"),
+        ('{"header": {}}', "is not a dissect.json of the reference implementation: no 'layers'"),
+        ('{"layers": []}', "it needs layers with different names"),
         (json.dumps(small(units=[])), "layer layer4 needs units"),
-        (json.dumps(small(units=[{"unit": 1}, {"unit": 1}])), "each with a number of its own"),
+        (json.dumps(small(units=[{"unit": 1}, {"unit": 1}])), "with different numbers"),
         (json.dumps(small(units=[{"iou": 1}])), "no 'unit'"),
         (json.dumps(small(units=[{"unit": 1, "iou": "high"}])), "could not convert"),
-        (json.dumps({"layers": small()["layers"] * 2}), "it needs layers, each with a name of its own"),
+        (json.dumps({"layers": small()["layers"] * 2}), "it needs layers with different names"),
     ],
 )
 def test_what_is_no_such_file_is_one_line(content: str, line: str, tmp_path: Path) -> None:

@@ -676,7 +676,7 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
     assert set(whole.interventions.concepts["best"]) <= {"gradient", "IoU"}
     assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
     assert not any(name.startswith(("learned_mask", "greedy")) for name in whole.interventions.settings["budget"])
-    random = whole.interventions.curves.query("order == 'random'")
+    random = whole.interventions.curves.query("ranking == 'random'")
     assert set(random["units"]) - {0} == {10}, "of 24 units 20 cannot be drawn twice"
     dissectreport.render("planted", tmp_path / "site", cache=tmp_path / "cache")
     for path in (tmp_path / "site" / "planted").rglob("*.html"):

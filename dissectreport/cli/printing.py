@@ -85,7 +85,7 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
     elif artifacts.candidates:
         yield "no repair is recommended: none of the sizes tried lowers KID significantly"
     else:
-        yield "no repair was tried: ablating a suspected unit alone brings no images closer to real ones"
+        yield "no repair was tried: no candidate unit lowers KID when it is ablated alone"
 
 
 def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Iterator[str]:

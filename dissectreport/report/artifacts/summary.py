@@ -223,8 +223,8 @@ def repair_and_listed(artifacts: Artifacts) -> str:
     fewer = [str(unit) for unit in artifacts.listed if unit not in artifacts.repair]
     differences = []
     if more:
-        verb = "is not an artifact unit" if len(more) == 1 else "are not artifact units"
-        differences.append(f"also ablates {', '.join(more)}, which {verb}")
+        kind = "not an artifact unit" if len(more) == 1 else "not artifact units"
+        differences.append(f"also ablates {', '.join(more)} ({kind})")
     if fewer:
         differences.append(f"does not ablate {', '.join(fewer)}")
     return f"The repair {' and '.join(differences)}." if differences else ""

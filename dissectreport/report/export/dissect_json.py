@@ -94,7 +94,7 @@ def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
         if kind == "top"
     ]
     concept = str(row.concept) or NO_LABEL
-    known = {"threshold": float(row.threshold), "iou": float(row.iou)}
+    known = {"level": float(row.threshold), "iou": float(row.iou)}
     return {
         "unit": unit,
         "interp": bool(row.interpretable),
@@ -241,7 +241,7 @@ def _old_unit(entry: Mapping[str, Any]) -> OldUnit:
         concept=concept if named else "",
         category=str(entry.get("iou_cat") or "") if named else "",
         iou=_number(entry.get("iou")),
-        threshold=_number(entry.get("threshold")),
+        threshold=_number(entry.get("level")),
         interpretable=bool(entry.get("interp", False)),
         top=top,
     )
