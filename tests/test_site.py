@@ -174,7 +174,7 @@ def test_the_trust_page_tells_how_well_the_segmenter_finds_each_concept(site: Pa
     for row in dissection.concepts.itertuples():
         listed = f"</i>{row.concept}</th>" in finds
         assert listed == (row.segmenter_iou == row.segmenter_iou)
-        assert listed or re.search(rf"Its card has no value for [^.]*{row.concept}", finds)
+        assert listed or re.search(rf"There is no accuracy for [^.]*{row.concept}", finds)
 
 
 def test_every_image_has_an_alternative_text(site: Path) -> None:

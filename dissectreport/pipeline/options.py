@@ -69,10 +69,10 @@ class MeasureOptions(NetworkOptions):
     ] = ()
     samples: Annotated[
         int | None,
-        Help("Images to generate. More can be added later.", default="1248, or all if the model has fewer"),
+        Help("Images to generate. More can be added later.", default="1,248, or all if the model has fewer"),
     ] = None
     quick: Annotated[
-        bool, Help("A coarse first look in a minute or two: fewer images, three layers, a small budget.", "--quick")
+        bool, Help("A coarse first look in a few minutes: fewer images, three layers, a small budget.", "--quick")
     ] = False
     rule: Annotated[
         str, Help("How units are matched with concepts: corrected, iclr2019 or pnas2020.", complete="rules")

@@ -158,7 +158,7 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
         if still == units:
             yield Finding(WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer")
         else:
-            dead = f"; {still} never change in these {samples} images" if still else ""
+            dead = f"; {counted(still, 'unit')} without any change in these {samples} images" if still else ""
             flat_words = "; units of one cell say that something is there, but not where" if height * width == 1 else ""
             yield Finding(LOOK if still > units / 4 else GOOD, f"{words}{dead}{flat_words}")
 
