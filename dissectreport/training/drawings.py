@@ -21,10 +21,11 @@ import numpy
 from PIL import Image
 
 from dissectreport.training.brush import Brush, Bytes, Drawing
+from dissectreport.training.churches import CHURCHES
 from dissectreport.training.rooms import ROOMS
 from dissectreport.training.scenes import SCENES
 
-SUBJECTS = {subject.name: subject for subject in (SCENES, ROOMS)}
+SUBJECTS = {subject.name: subject for subject in (SCENES, ROOMS, CHURCHES)}
 SUPERSAMPLING = 3
 SHARD = 1000
 HELD_OUT_SEED = 1_000_003
