@@ -1,0 +1,268 @@
+"""Training of an embedded generator in three stages, each of which goes on where it was stopped.
+
+    python -m dissectreport.training.staged train --out run --drawings drawings
+    python -m dissectreport.training.staged export --out run --weights churches_pgan.safetensors
+
+First a variational autoencoder of the drawings, then its decoder against discriminators at half the size, then
+grown to full size against them. No stage sees a label. In `run`, every stage has a folder with its latest state,
+sheets of samples and averaged generators; `log.jsonl` holds losses, `curve.jsonl` distances to held-out drawings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.segmenters.drawn import WEIGHTS, DrawnSegmenter, load_drawn
+from dissectreport.training.adversarial import AdversarialStage, full_size_stage, half_size_stage
+from dissectreport.training.autoencoder import AutoencoderStage
+from dissectreport.training.drawings import HELD_OUT_SEED, SHARD, SUBJECTS
+from dissectreport.training.generator import numbers, sheet
+from dissectreport.training.judge import Judge
+from dissectreport.training.quality import assess
+from dissectreport.training.recipes import Progress, Recipe, Stage, as_images, batch_of, chance_of, load_pixels
+from dissectreport.training.weights import write_weights
+
+STAGES = ("autoencoder", "half-size", "full-size")
+SHOWN = 40
+SEGMENTERS = {"churches": "scenes"}
+"""Subjects whose words the segmenter of another subject knows."""
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a run does beside computing: it decides nothing of the result."""
+
+    drawings: Path
+    segmenter: Path | None = None
+    """Weights of the segmenter that judges; those of the package where there are none given."""
+    save_every: float = 240.0
+    """Seconds."""
+    judge_every: int = 10_000
+    judged: int = 500
+    held_out: int = 2000
+    log_every: int = 50
+    compile_networks: bool = True
+
+
+def train(out: Path, recipe: Recipe, habits: Habits, stop_at: tuple[str, int] | None = None) -> None:
+    """Go through the stages that are not finished in `out`, or until a stage has seen so many images."""
+    out.mkdir(parents=True, exist_ok=True)
+    recipe = recorded(out, recipe)
+    stage: Stage | None = None
+    for name in STAGES:
+        stage = opened(out, name, recipe, habits, stage)
+        if stage.progress.images < stage.planned:
+            limit = min(stage.planned, stop_at[1]) if stop_at and stop_at[0] == name else stage.planned
+            advance(out, stage, recipe, habits, limit)
+        if stop_at and stop_at[0] == name:
+            return
+
+
+def recorded(out: Path, recipe: Recipe) -> Recipe:
+    """The recipe that the run in `out` began with; only the lengths of its stages may have changed since."""
+    path = out / "recipe.json"
+    if path.exists():
+        recipe = replace(
+            recipe_of(json.loads(path.read_text())),
+            autoencoder_images=recipe.autoencoder_images,
+            half_size_images=recipe.half_size_images,
+            full_size_images=recipe.full_size_images,
+        )
+    write(path, (json.dumps(asdict(recipe), indent=2) + "\n").encode())
+    return recipe
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """The recipe with these values, lists made tuples."""
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Recipe(**given)
+
+
+def opened(out: Path, name: str, recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
+    """A stage as it was left, or as it begins after the one before it."""
+    path = checkpoint(out, name)
+    stage = begun(name, replace(recipe, fitting=0) if path.exists() else recipe, habits, before)
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        stage.load(state["stage"])
+        stage.progress = Progress(**state["progress"])
+    return stage
+
+
+def begun(name: str, recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
+    """A stage before its first step."""
+    if name == "autoencoder":
+        return AutoencoderStage(recipe, compile_networks=habits.compile_networks)
+    if name == "half-size":
+        assert isinstance(before, AutoencoderStage)
+        return half_size_stage(recipe, before, compile_networks=habits.compile_networks)
+    assert isinstance(before, AdversarialStage)
+    images = as_images(load_pixels(habits.drawings, recipe, min(SHARD, recipe.data), recipe.size))
+    return full_size_stage(recipe, before, images, compile_networks=habits.compile_networks)
+
+
+def checkpoint(out: Path, name: str) -> Path:
+    """Where a stage keeps its latest state."""
+    return out / name / "checkpoint.pt"
+
+
+def advance(out: Path, stage: Stage, recipe: Recipe, habits: Habits, limit: int) -> None:
+    """Train a stage until it has seen `limit` images."""
+    (out / stage.name).mkdir(exist_ok=True)
+    count = recipe.autoencoder_data if stage.name == "autoencoder" else recipe.data
+    pixels = load_pixels(habits.drawings, recipe, count, stage.size)
+    judge = judge_of(recipe, habits, stage.size)
+    saved = time.monotonic()
+    while stage.progress.images < limit:
+        before = stage.progress.images
+        losses = timed_step(stage, pixels, recipe)
+        if stage.progress.step % habits.log_every == 0:
+            tell(out / "log.jsonl", stage, losses)
+        if stage.progress.images // habits.judge_every > before // habits.judge_every:
+            assess_progress(out, stage, judge, habits)
+            save(out, stage)
+            saved = time.monotonic()
+        elif time.monotonic() - saved >= habits.save_every:
+            save(out, stage)
+            saved = time.monotonic()
+    save(out, stage)
+
+
+def timed_step(stage: Stage, pixels: Tensor, recipe: Recipe) -> dict[str, float]:
+    """One step of a stage, its time added to the stage's."""
+    clock, processor = time.monotonic(), time.process_time()
+    random = chance_of(recipe.seed, stage.progress.step)
+    losses = stage.advance(batch_of(pixels, recipe.batch, random), random)
+    stage.progress.seconds += time.monotonic() - clock
+    stage.progress.processor_seconds += time.process_time() - processor
+    return losses
+
+
+def judge_of(recipe: Recipe, habits: Habits, size: int) -> Judge:
+    """The judge of generators of this size."""
+    held_out = replace(recipe, seed=HELD_OUT_SEED)
+    return Judge(segmenter_of(recipe, habits), load_pixels(habits.drawings, held_out, habits.held_out, size))
+
+
+def segmenter_of(recipe: Recipe, habits: Habits) -> DrawnSegmenter:
+    """The segmenter that judges."""
+    packaged = WEIGHTS / f"{SEGMENTERS.get(recipe.subject, recipe.subject)}.safetensors"
+    return load_drawn(recipe.subject, SUBJECTS[recipe.subject].words, habits.segmenter or packaged)
+
+
+def assess_progress(out: Path, stage: Stage, judge: Judge, habits: Habits) -> None:
+    """Add a point to the curve, and write samples and the averaged generator as it is now."""
+    judged = judge(stage.average, habits.judged)
+    tell(
+        out / "curve.jsonl", stage, {**judged, "images_compared": habits.judged, "segmenter": judge.segmenter.identity}
+    )
+    name = f"{stage.progress.images:07d}"
+    sheet(samples(stage.average), columns=8).save(out / stage.name / f"samples_{name}.png")
+    about = {"stage": stage.name, "images": stage.progress.images}
+    write_weights(out / stage.name / f"generator_{name}.safetensors", stage.average.state_dict(), about)
+
+
+@torch.no_grad()
+def samples(generator: ProgressiveGenerator) -> Tensor:
+    """(SHOWN, 3, h, w) images, always from the same latents."""
+    latents = torch.randn(SHOWN, generator.latent_size, generator=torch.Generator().manual_seed(1))
+    return torch.cat([generator(part) for part in torch.split(latents, 8)])
+
+
+def tell(path: Path, stage: Stage, values: Mapping[str, Any]) -> None:
+    """Add a line about a stage to a file of JSON lines."""
+    progress = stage.progress
+    known = {
+        "stage": stage.name,
+        "step": progress.step,
+        "images": progress.images,
+        "seconds": round(progress.seconds, 1),
+        "processor_seconds": round(progress.processor_seconds, 1),
+    }
+    rounded = {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+    with path.open("a") as file:
+        file.write(json.dumps(known | rounded) + "\n")
+
+
+def save(out: Path, stage: Stage) -> None:
+    """Write everything that is needed to go on, whole or not at all."""
+    path = checkpoint(out, stage.name)
+    unfinished = path.with_suffix(".unfinished")
+    torch.save({"stage": stage.state(), "progress": asdict(stage.progress)}, unfinished)
+    unfinished.replace(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def export(out: Path, weights: Path, habits: Habits, count: int = 1000) -> None:
+    """Write the averaged generator of the last stage that has begun in `out`, and its card beside it."""
+    recipe = recipe_of(json.loads((out / "recipe.json").read_text()))
+    begun_stages = [name for name in STAGES if checkpoint(out, name).exists()]
+    states = {name: torch.load(checkpoint(out, name), weights_only=True) for name in begun_stages}
+    sizes = recipe.sizes if begun_stages[-1] == "full-size" else recipe.sizes[:-1]
+    generator = ProgressiveGenerator(sizes)
+    generator.load_state_dict(states[begun_stages[-1]]["stage"]["average"])
+    size = f"{generator.resolution} x {generator.resolution}"
+    card = {
+        "what": f"Progressive GAN of drawn {recipe.subject}, {size}",
+        "subject": recipe.subject,
+        "family_of_training": f"drawn {recipe.subject}, {size}",
+        "preceded_by": "it began as the decoder of a variational autoencoder of the same drawings, without labels",
+        "data": f"drawings 0 to {recipe.data - 1} of seed {recipe.seed} of {SUBJECTS[recipe.subject].paint.__module__}",
+        "images": sum(state["progress"]["images"] for state in states.values()),
+        "stages": {name: state["progress"] for name, state in states.items()},
+        "recipe": asdict(recipe),
+        **assess(generator.eval(), segmenter_of(recipe, habits), count),
+    }
+    write_weights(weights, generator.state_dict(), card)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train in stages or export."""
+    parser = argparse.ArgumentParser(prog="python -m dissectreport.training.staged", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train", help="train, or go on with a run")
+    for field in fields(Recipe):
+        kind = numbers if isinstance(field.default, tuple) else type(field.default)
+        training.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+    training.add_argument("--judge-every", type=int, default=Habits.judge_every, help="images between two points")
+    training.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    exporting = commands.add_parser("export", help="write weights and card")
+    exporting.add_argument("--weights", type=Path, required=True, help="the .safetensors file to write")
+    exporting.add_argument("--count", type=int, default=1000, help="images to compare with drawings")
+    for command in (training, exporting):
+        command.add_argument("--out", type=Path, required=True, help="folder of the run")
+        command.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
+        command.add_argument("--segmenter", type=Path, help="weights of the segmenter that judges")
+        command.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    habits = Habits(options.drawings or options.out / "drawings", options.segmenter)
+    if options.command == "export":
+        export(options.out, options.weights, habits, options.count)
+        return
+    habits = replace(habits, judge_every=options.judge_every, compile_networks=options.compile)
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    train(options.out, recipe, habits)
+
+
+if __name__ == "__main__":
+    main()
