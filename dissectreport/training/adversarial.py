@@ -25,13 +25,11 @@ LARGEST_RATIO = 1e4
 
 
 class AdversarialStage:
-    """A generator at half or at full size, against two discriminators."""
+    """A generator at one of the sizes, against two discriminators."""
 
     def __init__(
         self,
         recipe: Recipe,
-        name: str,
-        planned: int,
         generator: ProgressiveGenerator,
         encoder: Trunk,
         discriminator: Trunk,
@@ -39,9 +37,9 @@ class AdversarialStage:
         compile_networks: bool,
     ) -> None:
         self.recipe = recipe
-        self.name = name
-        self.planned = planned
         self.size = generator.resolution
+        self.name = f"adversarial-{self.size}"
+        self.planned = recipe.adversarial_images[recipe.stage_sizes.index(self.size)]
         self.progress = Progress()
         self.generator = generator
         self.average = deepcopy(generator).requires_grad_(False)
@@ -178,39 +176,23 @@ class AdversarialStage:
             optimiser.load_state_dict(state["optimisers"][name])
 
 
-def half_size_stage(recipe: Recipe, before: AutoencoderStage, *, compile_networks: bool) -> AdversarialStage:
-    """The second stage, from the autoencoder's average decoder and its encoder."""
+def first_stage(recipe: Recipe, before: AutoencoderStage, *, compile_networks: bool) -> AdversarialStage:
+    """The stage at the smallest size, from the autoencoder's average decoder and its encoder."""
     generator = deepcopy(before.average).requires_grad_(True)
     torch.manual_seed(recipe.seed + 2)
-    discriminator = Trunk(before.size, recipe.channels)
-    return AdversarialStage(
-        recipe,
-        "half-size",
-        recipe.half_size_images,
-        generator,
-        before.encoder,
-        discriminator,
-        compile_networks=compile_networks,
-    )
+    discriminator = Trunk(before.size, recipe.trunk_channels(before.size))
+    encoder = before.encoder
+    return AdversarialStage(recipe, generator, encoder, discriminator, compile_networks=compile_networks)
 
 
-def full_size_stage(
-    recipe: Recipe, before: AdversarialStage, images: Tensor, *, compile_networks: bool
-) -> AdversarialStage:
-    """The third stage, grown from the second one with the help of some drawings of full size, (n, 3, size, size)."""
-    generator = grow_generator(before.generator, recipe.sizes, recipe.seed, recipe.fitting)
+def next_stage(recipe: Recipe, before: AdversarialStage, images: Tensor, *, compile_networks: bool) -> AdversarialStage:
+    """The stage at twice the size, grown from the one before with the help of some drawings, (n, 3, size, size)."""
+    size = 2 * before.size
+    generator = grow_generator(before.generator, recipe.generator_channels(size), recipe.seed, recipe.fitting)
     torch.manual_seed(recipe.seed + 3)
-    channels = (recipe.finest_channels, *recipe.channels)
-    discriminator = grow_trunk(before.discriminator, channels, images, recipe.fitting)
-    stage = AdversarialStage(
-        recipe,
-        "full-size",
-        recipe.full_size_images,
-        generator,
-        before.projection.encoder,
-        discriminator,
-        compile_networks=compile_networks,
-    )
+    discriminator = grow_trunk(before.discriminator, recipe.trunk_channels(size), images, recipe.fitting)
+    encoder = before.projection.encoder
+    stage = AdversarialStage(recipe, generator, encoder, discriminator, compile_networks=compile_networks)
     with_coarse_layers(stage.average, before.average)
     stage.heads.load_state_dict(before.heads.state_dict())
     return stage

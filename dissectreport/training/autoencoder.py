@@ -37,19 +37,19 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
 
 
 class AutoencoderStage:
-    """Encoder and generator, learned together at half the size."""
+    """Encoder and generator, learned together at the smallest size."""
 
     name = "autoencoder"
 
     def __init__(self, recipe: Recipe, *, compile_networks: bool) -> None:
         self.recipe = recipe
         self.planned = recipe.autoencoder_images
-        self.size = recipe.size // 2
+        self.size = recipe.stage_sizes[0]
         self.progress = Progress()
-        self.generator = ProgressiveGenerator(recipe.sizes[:-1])
+        self.generator = ProgressiveGenerator(recipe.generator_channels(self.size))
         self.generator.initialise(recipe.seed)
         torch.manual_seed(recipe.seed)
-        self.encoder = Trunk(self.size, recipe.channels, 2 * recipe.sizes[0])
+        self.encoder = Trunk(self.size, recipe.trunk_channels(self.size), 2 * recipe.sizes[0])
         self.average = deepcopy(self.generator).requires_grad_(False)
         self._generate = compiled(self.generator, compile_networks)
         self._encode = compiled(self.encoder, compile_networks)

@@ -40,8 +40,10 @@ class RandomFeatures(nn.Module):
         described = []
         for first, second, biases in zip(self.first, self.second, self.biases, strict=True):
             bias_first, bias_second = biases.split((24, 48))
-            features = functional.relu(functional.conv2d(images, first, bias_first, padding=2))
-            features = functional.relu(functional.conv2d(features, second, bias_second, stride=2, padding=1))
+            # Leaky: a feature that is zero in all drawings has no scale in which a distance could be told.
+            features = functional.leaky_relu(functional.conv2d(images, first, bias_first, padding=2), 0.2)
+            features = functional.conv2d(features, second, bias_second, stride=2, padding=1)
+            features = functional.leaky_relu(features, 0.2)
             described += [functional.adaptive_avg_pool2d(features, 2).flatten(1), features.flatten(2).std(dim=2)]
             images = functional.avg_pool2d(images, 2)
         return torch.cat(described, dim=1)

@@ -20,23 +20,22 @@ from dissectreport.training.drawings import cached_drawings, load_images
 class Recipe:
     """Everything that decides what a training in stages computes.
 
-    Autoencoder and first adversarial stage work at half the size; the last stage works at the full size.
+    The autoencoder and the first adversarial stage work at the smallest size, each further stage at twice the size
+    of the one before it, the last one at the full size.
     """
 
     subject: str = "churches"
     seed: int = 0
-    sizes: tuple[int, ...] = (128, 192, 192, 128, 64, 32, 16)
+    sizes: tuple[int, ...] = (128, 192, 192, 96, 48, 32, 16)
     """The generator's channels: of the latent, then of each resolution from 4x4 to the full one."""
-    channels: tuple[int, ...] = (32, 64, 128, 128)
-    """Those of encoder and discriminator, from a quarter of the full size down to 4x4."""
-    finest_channels: int = 32
-    """Those that the discriminator gains at half the full size."""
+    channels: tuple[int, ...] = (32, 32, 64, 128, 128)
+    """The discriminator's, from half the full size down to 4x4; the encoder has those below the smallest size."""
     batch: int = 16
     autoencoder_data: int = 20_000
     data: int = 100_000
-    autoencoder_images: int = 240_000
-    half_size_images: int = 700_000
-    full_size_images: int = 500_000
+    autoencoder_images: int = 80_000
+    adversarial_images: tuple[int, ...] = (500_000, 300_000, 300_000)
+    """Images of each adversarial stage, the smallest size first."""
     autoencoder_rate: float = 5e-3
     divergence: float = 1e-3
     """The weight of the Kullback-Leibler divergence, in nats, beside the reconstruction error."""
@@ -53,12 +52,25 @@ class Recipe:
     reconstruction: float = 0.5
     """The weight of the error of these images."""
     fitting: int = 250
-    """Steps in which the layers of the full size learn to repeat what half the size shows."""
+    """Steps in which the layers that a stage adds learn to repeat what the stage before shows."""
 
     @property
     def size(self) -> int:
         """Height and width of the images at full size."""
         return int(2 ** len(self.sizes))
+
+    @property
+    def stage_sizes(self) -> tuple[int, ...]:
+        """Height and width of the images in each adversarial stage."""
+        return tuple(self.size >> halvings for halvings in reversed(range(len(self.adversarial_images))))
+
+    def generator_channels(self, size: int) -> tuple[int, ...]:
+        """The generator's channels at a size."""
+        return self.sizes[: size.bit_length() - 1]
+
+    def trunk_channels(self, size: int) -> tuple[int, ...]:
+        """The channels of encoder and discriminator at a size."""
+        return self.channels[-(size.bit_length() - 3) :]
 
     def rate_share(self, images: int, planned: int) -> float:
         """The factor on all rates of an adversarial stage: one, and falling to a tenth over the last fifth."""

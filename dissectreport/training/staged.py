@@ -1,11 +1,12 @@
-"""Training of an embedded generator in three stages, each of which goes on where it was stopped.
+"""Training of an embedded generator in stages, each of which goes on where it was stopped.
 
     python -m dissectreport.training.staged train --out run --drawings drawings
     python -m dissectreport.training.staged export --out run --weights churches_pgan.safetensors
 
-First a variational autoencoder of the drawings, then its decoder against discriminators at half the size, then
-grown to full size against them. No stage sees a label. In `run`, every stage has a folder with its latest state,
-sheets of samples and averaged generators; `log.jsonl` holds losses, `curve.jsonl` distances to held-out drawings.
+First a variational autoencoder of the drawings at the smallest size, then its decoder against discriminators,
+there and at twice the size again and again. No stage sees a label. In `run`, every stage has a folder with its
+latest state, sheets of samples and averaged generators; `log.jsonl` holds losses, `curve.jsonl` distances to
+held-out drawings.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 from dissectreport.segmenters.drawn import WEIGHTS, DrawnSegmenter, load_drawn
-from dissectreport.training.adversarial import AdversarialStage, full_size_stage, half_size_stage
+from dissectreport.training.adversarial import AdversarialStage, first_stage, next_stage
 from dissectreport.training.autoencoder import AutoencoderStage
 from dissectreport.training.drawings import HELD_OUT_SEED, SHARD, SUBJECTS
 from dissectreport.training.generator import numbers, sheet
@@ -32,7 +33,7 @@ from dissectreport.training.quality import assess
 from dissectreport.training.recipes import Progress, Recipe, Stage, as_images, batch_of, chance_of, load_pixels
 from dissectreport.training.weights import write_weights
 
-STAGES = ("autoencoder", "half-size", "full-size")
+AUTOENCODER = AutoencoderStage.name
 SHOWN = 40
 SEGMENTERS = {"churches": "scenes"}
 """Subjects whose words the segmenter of another subject knows."""
@@ -49,7 +50,7 @@ class Habits:
     """Seconds."""
     judge_every: int = 10_000
     judged: int = 500
-    held_out: int = 2000
+    held_out: int = 1000
     log_every: int = 50
     compile_networks: bool = True
 
@@ -59,13 +60,18 @@ def train(out: Path, recipe: Recipe, habits: Habits, stop_at: tuple[str, int] | 
     out.mkdir(parents=True, exist_ok=True)
     recipe = recorded(out, recipe)
     stage: Stage | None = None
-    for name in STAGES:
+    for name in stage_names(recipe):
         stage = opened(out, name, recipe, habits, stage)
         if stage.progress.images < stage.planned:
             limit = min(stage.planned, stop_at[1]) if stop_at and stop_at[0] == name else stage.planned
             advance(out, stage, recipe, habits, limit)
         if stop_at and stop_at[0] == name:
             return
+
+
+def stage_names(recipe: Recipe) -> list[str]:
+    """The names of the stages in their order."""
+    return [AUTOENCODER, *(f"adversarial-{size}" for size in recipe.stage_sizes)]
 
 
 def recorded(out: Path, recipe: Recipe) -> Recipe:
@@ -75,8 +81,7 @@ def recorded(out: Path, recipe: Recipe) -> Recipe:
         recipe = replace(
             recipe_of(json.loads(path.read_text())),
             autoencoder_images=recipe.autoencoder_images,
-            half_size_images=recipe.half_size_images,
-            full_size_images=recipe.full_size_images,
+            adversarial_images=recipe.adversarial_images,
         )
     write(path, (json.dumps(asdict(recipe), indent=2) + "\n").encode())
     return recipe
@@ -91,7 +96,7 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
 def opened(out: Path, name: str, recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
     """A stage as it was left, or as it begins after the one before it."""
     path = checkpoint(out, name)
-    stage = begun(name, replace(recipe, fitting=0) if path.exists() else recipe, habits, before)
+    stage = begun(replace(recipe, fitting=0) if path.exists() else recipe, habits, before)
     if path.exists():
         state = torch.load(path, weights_only=True)
         stage.load(state["stage"])
@@ -99,16 +104,15 @@ def opened(out: Path, name: str, recipe: Recipe, habits: Habits, before: Stage |
     return stage
 
 
-def begun(name: str, recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
+def begun(recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
     """A stage before its first step."""
-    if name == "autoencoder":
+    if before is None:
         return AutoencoderStage(recipe, compile_networks=habits.compile_networks)
-    if name == "half-size":
-        assert isinstance(before, AutoencoderStage)
-        return half_size_stage(recipe, before, compile_networks=habits.compile_networks)
+    if isinstance(before, AutoencoderStage):
+        return first_stage(recipe, before, compile_networks=habits.compile_networks)
     assert isinstance(before, AdversarialStage)
-    images = as_images(load_pixels(habits.drawings, recipe, min(SHARD, recipe.data), recipe.size))
-    return full_size_stage(recipe, before, images, compile_networks=habits.compile_networks)
+    images = as_images(load_pixels(habits.drawings, recipe, min(SHARD, recipe.data), 2 * before.size))
+    return next_stage(recipe, before, images, compile_networks=habits.compile_networks)
 
 
 def checkpoint(out: Path, name: str) -> Path:
@@ -119,7 +123,7 @@ def checkpoint(out: Path, name: str) -> Path:
 def advance(out: Path, stage: Stage, recipe: Recipe, habits: Habits, limit: int) -> None:
     """Train a stage until it has seen `limit` images."""
     (out / stage.name).mkdir(exist_ok=True)
-    count = recipe.autoencoder_data if stage.name == "autoencoder" else recipe.data
+    count = recipe.autoencoder_data if stage.name == AUTOENCODER else recipe.data
     pixels = load_pixels(habits.drawings, recipe, count, stage.size)
     judge = judge_of(recipe, habits, stage.size)
     saved = time.monotonic()
@@ -215,11 +219,9 @@ def write(path: Path, content: bytes) -> None:
 def export(out: Path, weights: Path, habits: Habits, count: int = 1000) -> None:
     """Write the averaged generator of the last stage that has begun in `out`, and its card beside it."""
     recipe = recipe_of(json.loads((out / "recipe.json").read_text()))
-    begun_stages = [name for name in STAGES if checkpoint(out, name).exists()]
-    states = {name: torch.load(checkpoint(out, name), weights_only=True) for name in begun_stages}
-    sizes = recipe.sizes if begun_stages[-1] == "full-size" else recipe.sizes[:-1]
-    generator = ProgressiveGenerator(sizes)
-    generator.load_state_dict(states[begun_stages[-1]]["stage"]["average"])
+    paths = {name: checkpoint(out, name) for name in stage_names(recipe)}
+    states = {name: torch.load(path, weights_only=True) for name, path in paths.items() if path.exists()}
+    generator = from_state_dict(list(states.values())[-1]["stage"]["average"])
     size = f"{generator.resolution} x {generator.resolution}"
     card = {
         "what": f"Progressive GAN of drawn {recipe.subject}, {size}",
@@ -230,7 +232,7 @@ def export(out: Path, weights: Path, habits: Habits, count: int = 1000) -> None:
         "images": sum(state["progress"]["images"] for state in states.values()),
         "stages": {name: state["progress"] for name, state in states.items()},
         "recipe": asdict(recipe),
-        **assess(generator.eval(), segmenter_of(recipe, habits), count),
+        **assess(generator, segmenter_of(recipe, habits), count),
     }
     write_weights(weights, generator.state_dict(), card)
 
@@ -244,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind = numbers if isinstance(field.default, tuple) else type(field.default)
         training.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     training.add_argument("--judge-every", type=int, default=Habits.judge_every, help="images between two points")
+    training.add_argument("--held-out", type=int, default=Habits.held_out, help="drawings to compare with")
     training.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     exporting = commands.add_parser("export", help="write weights and card")
     exporting.add_argument("--weights", type=Path, required=True, help="the .safetensors file to write")
@@ -259,7 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.command == "export":
         export(options.out, options.weights, habits, options.count)
         return
-    habits = replace(habits, judge_every=options.judge_every, compile_networks=options.compile)
+    habits = replace(
+        habits, judge_every=options.judge_every, held_out=options.held_out, compile_networks=options.compile
+    )
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     train(options.out, recipe, habits)
 
