@@ -145,7 +145,7 @@ def paint_tower(brush: Brush, palette: Palette, tower: Tower) -> None:
 def paint_spire(brush: Brush, palette: Palette, tower: Tower) -> None:
     """A pointed roof, darker on the right."""
     half = 0.5 * tower.width + 0.02 * brush.size
-    peak = tower.top - tower.width * brush.between(1.1, 1.8)
+    peak = max(tower.top - tower.width * brush.between(1.1, 1.8), 0.02 * brush.size)
     corners = [(tower.x - half, tower.top), (tower.x + half, tower.top), (tower.x, peak)]
     pattern = two_sided(pattern_of(palette.roof_material, brush.size), half, 0.78)
     spire = Piece("roof", palette.roof_material, "spire")
@@ -184,8 +184,10 @@ def choose_door(brush: Brush, church: Church) -> tuple[float, float]:
 
 def free_walls(church: Church, door: float, width: float) -> list[tuple[float, float]]:
     """The stretches of the nave's wall, from left to right, that neither door nor tower takes."""
-    taken = [(door - width / 2, door + width / 2), *([church.tower.edges] if church.tower else [])]
-    edges = [church.left, *(edge for stretch in sorted(taken) for edge in stretch), church.right]
+    tower = [church.tower.edges] if church.tower else []
+    within = any(left <= door <= right for left, right in tower)
+    taken = sorted(tower if within else [*tower, (door - width / 2, door + width / 2)])
+    edges = [church.left, *(edge for stretch in taken for edge in stretch), church.right]
     return [(left, right) for left, right in zip(edges[::2], edges[1::2], strict=True) if right > left]
 
 
