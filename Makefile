@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint types demo-check bench train-generator train-segmenter clean
+.PHONY: help demo test check format format-check lint lint-web format-web types demo-check bench train-generator train-segmenter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -37,6 +37,12 @@ format-check: $(VENV)/.ready-dev
 
 lint: $(VENV)/.ready-dev  ## ruff
 	$(BIN)/ruff check .
+
+lint-web: $(VENV)/.ready-dev  ## scripts (oxlint, oxfmt) and templates (djlint): linted, and formatted as the tools would
+	sh tools/web.sh check $(BIN)
+
+format-web: $(VENV)/.ready-dev  ## write all scripts and templates in the house format
+	sh tools/web.sh format $(BIN)
 
 types: $(VENV)/.ready-dev  ## mypy --strict
 	$(BIN)/mypy

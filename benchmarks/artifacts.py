@@ -23,12 +23,12 @@ import torch
 from common import write
 from torch import nn
 
-from dissectreport import pipeline
-from dissectreport.analysis.artifacts import Artifacts
-from dissectreport.jobs import Options
+from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.models.embedded import scenes_pgan
-from dissectreport.models.wrap import NetworkGenerator
-from dissectreport.report.artifacts import BESIDE
+from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.pipeline import steps
+from dissectreport.pipeline.prepare import Options
+from dissectreport.report.artifacts.summary import BESIDE
 
 LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 1.5
 """The layer, the block that reads it, how many units are corrupted, and the noise over the weights' spread."""
@@ -70,7 +70,7 @@ def examined(model: str, budget: str, cache: Path) -> Artifacts:
         controls=False,
         interventions=False,
     )
-    return pipeline.artifacts(asked)[0]
+    return steps.artifacts(asked)[0]
 
 
 def marked(cache: Path) -> Path:

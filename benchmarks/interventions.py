@@ -11,9 +11,9 @@ from functools import partial
 import torch
 from common import processor_seconds, write
 
-from dissectreport.intervene import Bench, gradients, make_judge
-from dissectreport.measure import Source
-from dissectreport.plan import PAIR, Aim, Shard
+from dissectreport.run.plan import PAIR, Aim, Shard
+from dissectreport.worker.interventions import Bench, gradients, make_judge
+from dissectreport.worker.loaded_networks import Source
 
 LAYER, UNITS, CONCEPTS = "layer6", 24, 8
 SOURCE = Source("scenes_pgan", "scenes")

@@ -15,12 +15,14 @@ import torch
 from common import processor_seconds, write
 from torch import Tensor, nn
 
-from dissectreport import counting, plugins, probe
-from dissectreport.measure import even_cells
+from dissectreport import plugins
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.plan import SHARD
+from dissectreport.networks import hooks
+from dissectreport.run.plan import SHARD
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.levels import CELLS, Levels
+from dissectreport.stats.thresholds import CELLS, Thresholds
+from dissectreport.worker import counting
+from dissectreport.worker.pilot import even_cells
 
 PAPER = (512, 512, 512, 512, 256, 128, 64, 32)
 CONCEPTS = 120
@@ -47,17 +49,17 @@ class StandIn(nn.Module):
         return nn.functional.interpolate(best.float(), images.shape[2:]).long()
 
 
-def levels_of(maps: Tensor) -> Levels:
-    """Levels from the maps themselves: what a pilot would find."""
+def levels_of(maps: Tensor) -> Thresholds:
+    """Thresholds from the maps themselves: what a pilot would find."""
     flat = maps.transpose(0, 1).flatten(1).double().numpy()
     low, width = even_cells(flat.min(1), flat.max(1))
     cells = ((flat - low[:, None]) / width[:, None]).astype(int)
-    return Levels.of(Histogram(low, width, np.stack([np.bincount(row, minlength=CELLS) for row in cells])))
+    return Thresholds.of(Histogram(low, width, np.stack([np.bincount(row, minlength=CELLS) for row in cells])))
 
 
 def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
     """Images and maps of some latents, one by one: the fastest way on a CPU at 256 pixels."""
-    with torch.no_grad(), probe.reading(module, layers) as seen:
+    with torch.no_grad(), hooks.reading(module, layers) as seen:
         parts = []
         for one in z:
             image = module(one[None])
@@ -65,7 +67,7 @@ def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, d
     return torch.cat([p[0] for p in parts]), {name: torch.cat([p[1][name] for p in parts]) for name in layers}
 
 
-def count(maps: dict[str, Tensor], labels: Tensor, levels: dict[str, Levels], grid: int, concepts: int) -> None:
+def count(maps: dict[str, Tensor], labels: Tensor, levels: dict[str, Thresholds], grid: int, concepts: int) -> None:
     """All counts of a shard."""
     coarse = min(grid, 64)
     under = counting.Masks.of(counting.on_grid(labels, coarse), concepts)
@@ -101,13 +103,13 @@ def embedded() -> list[dict[str, Any]]:
     generator, segmenter = plugins.generator("scenes_pgan"), plugins.segmenter("scenes")
     z = torch.randn(SHARD, *generator.latent_shape)
     names = list(generator.default_layers)
-    with torch.no_grad(), probe.reading(generator.module, names) as seen:
+    with torch.no_grad(), hooks.reading(generator.module, names) as seen:
         images = generator(z)
         maps = dict(seen)
         labels = segmenter(images)
 
         def floor() -> None:
-            for batch in z.split(16):
+            for batch in z.split(16):  # type: ignore[no-untyped-call]
                 segmenter(generator(batch))
 
         forward = processor_seconds(floor) / SHARD

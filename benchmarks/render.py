@@ -6,7 +6,6 @@ fetched when they are scrolled to.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -15,13 +14,10 @@ from statistics import median
 from common import processor_seconds, write
 from playwright.sync_api import Browser, Response, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from made import made_dissection
-from test_browser import as_sent
-
-from dissectreport.report.site import write_site
-from dissectreport.serving import server
+from dissectreport.publish.serve import server
+from dissectreport.report.site.build import write_site
+from tests.support.browsers import compressed_size
+from tests.support.dissections import example_dissection
 
 RUNS = 5
 SYSTEM = "/usr/bin/chromium"
@@ -35,17 +31,17 @@ def seen(browser: Browser, address: str) -> dict[str, float]:
     for _ in range(RUNS):
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         answers: list[Response] = []
-        page.on("response", lambda answer, kept=answers: kept.append(answer))
+        page.on("response", answers.append)
         page.goto(address, wait_until="load")
         times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
         page.wait_for_timeout(500)
-        first = sum(as_sent(one) for one in answers if one.status == 200)
+        first = sum(compressed_size(one) for one in answers if one.status == 200)
         page.close()
     return {"first view KB": first / 1e3, "requests": len(answers), "load ms": median(times)}
 
 
 if __name__ == "__main__":
-    dissection = made_dissection(units=512, layers=1)
+    dissection = example_dissection(units=512, layers=1)
     with tempfile.TemporaryDirectory() as out:
         seconds = processor_seconds(lambda: write_site(dissection, Path(out)), 1)
         written = write_site(dissection, Path(out))

@@ -10,10 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dissectreport.report.notebook import Report
+from dissectreport.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from dissectreport.report.export.notebook import Report
+
 __all__ = ["load"]
 
 
@@ -31,9 +32,9 @@ def load(
     Of several models in a site, `model` chooses, by name or folder; of several rules `rule`, by default the corrected
     one; of several runs in the cache, the newest that fits is taken.
     """
-    from dissectreport import pipeline
-    from dissectreport.report import notebook
+    from dissectreport.pipeline import steps
+    from dissectreport.report.export import notebook
 
     if notebook.is_site(Path(what)):
         return notebook.of_site(Path(what), model, rule)
-    return notebook.of_dissection(pipeline.load(str(what), rule or "corrected", cache, samples=samples, layers=layers))
+    return notebook.of_dissection(steps.load(str(what), rule or "corrected", cache, samples=samples, layers=layers))

@@ -13,12 +13,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=20)
+# For mutants: a failure is enough, its smallest example is not wanted.
+settings.register_profile("first-failure", settings.get_profile("repeatable"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("repeatable")
 
 REPORTED = ("torch", "numpy", "pandas", "plotly", "jinja2", "pillow", "playwright", "hypothesis")

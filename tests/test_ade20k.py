@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_checkpoints import ADE, BUILT, pictures, save, segformer, transformers
 
 from dissectreport import plugins
 from dissectreport.errors import UnknownName
 from dissectreport.segmenters import ade20k
 from dissectreport.segmenters.ade20k import HubSegmenter, class_names, clean, load, numbered
 from dissectreport.segmenters.base import Concept
+from tests.support.tiny_checkpoints import ADE, BUILT, pictures, save, segformer, transformers
 
 KINDS = [kind for kind in BUILT if kind != "clipseg"]
 MASKS = [kind for kind in KINDS if kind.endswith("former") and kind != "segformer"]
@@ -34,7 +34,7 @@ def theirs(found: HubSegmenter, images: torch.Tensor, **wanted: Any) -> Any:
     """What transformers gives for prepared images."""
     told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(len(images), -1)}
     with torch.no_grad():
-        return found.network(pixel_values=found.prepared(images), **told, **wanted)
+        return found.network(pixel_values=found.preprocess(images), **told, **wanted)
 
 
 # --- labels ----------------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def theirs(found: HubSegmenter, images: torch.Tensor, **wanted: Any) -> Any:
 @each_kind
 def test_labels_are_those_of_the_librarys_own_post_processing(loaded: dict[str, HubSegmenter], kind: str) -> None:
     found, images = loaded[kind], pictures(2, *SIZE)
-    processed = found.prepared.processor.post_process_semantic_segmentation(theirs(found, images), [SIZE] * 2)
+    processed = found.preprocess.processor.post_process_semantic_segmentation(theirs(found, images), [SIZE] * 2)
     labels = found(images)
     assert labels.shape == (2, 1, *SIZE)
     assert labels.dtype == torch.int64
@@ -56,11 +56,11 @@ def test_labels_agree_with_those_of_the_processor_on_files(loaded: dict[str, Hub
     found, images = loaded[kind], pictures(2, 64, 64)
     files = list(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
     told = {"task_inputs": ["semantic"] * 2} if kind == "oneformer" else {}
-    given = found.prepared.processor(images=files, return_tensors="pt", **told)["pixel_values"]
+    given = found.preprocess.processor(images=files, return_tensors="pt", **told)["pixel_values"]
     told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(2, -1)}
     with torch.no_grad():
         output = found.network(pixel_values=given, **told)
-    processed = found.prepared.processor.post_process_semantic_segmentation(output, [(64, 64)] * 2)
+    processed = found.preprocess.processor.post_process_semantic_segmentation(output, [(64, 64)] * 2)
     assert torch.equal(torch.tensor(found.concepts)[torch.stack(list(processed))], found(images)[:, 0])
 
 

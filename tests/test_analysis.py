@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissectreport.analysis import chance, units
-from dissectreport.analysis.chance import Groups, Scores, agreement, judge, score
-from dissectreport.analysis.concepts import concept_table, position_only, seen_by_half, unsplit
-from dissectreport.analysis.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.student import quantile, upper_tail
-from dissectreport.analysis.units import mattering, mean_iou
+from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.common.student import quantile, upper_tail
+from dissectreport.analysis.dissection import corrected_rule, units
+from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
+from dissectreport.analysis.dissection.units import mattering, mean_iou
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.null import Chance
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance
 
 
 @pytest.mark.parametrize(
@@ -75,10 +76,10 @@ def test_benjamini_hochberg_as_in_the_paper():
 def made_groups(signal, groups=20, units_=40, concepts=6, seed=0):
     """Groups whose unit 0 overlaps concept 0 beyond chance by `signal`; all others are at chance."""
     random = np.random.default_rng(seed)
-    level = np.array([4000.0, 1000.0])
+    threshold = np.array([4000.0, 1000.0])
     present = random.normal(2000, 40, (groups, concepts))
     expected = np.broadcast_to(
-        level[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2)
+        threshold[None, None, None] * present[:, None, :, None] / 20000, (groups, units_, concepts, 2)
     )
     observed = expected + random.normal(0, 12, expected.shape)
     observed[:, :1, :1] += signal
@@ -88,7 +89,7 @@ def made_groups(signal, groups=20, units_=40, concepts=6, seed=0):
         np.arange(1, concepts + 1),
         observed,
         expected.copy(),
-        np.broadcast_to(level, (groups, units_, 2)).copy(),
+        np.broadcast_to(threshold, (groups, units_, 2)).copy(),
         present,
         np.full((groups, concepts), 30),
     )
@@ -130,11 +131,11 @@ def test_a_shard_of_one_image_has_no_null_and_is_left_out():
     assert all(np.array_equal(getattr(whole, name), getattr(groups, name)) for name in vars(whole))
 
 
-def drawn_shard(random, units_=7, concepts=5, levels=32, images=48):
+def drawn_shard(random, units_=7, concepts=5, thresholds=32, images=48):
     """Random counts of a shard, in which any of the concepts may be missing."""
     seen = np.sort(random.permutation(np.arange(1, concepts + 1))[: random.integers(concepts - 1, concepts + 1)])
-    counts = random.integers(0, 10**5, (3, 1, units_, len(seen), levels))
-    on, where = random.integers(10**5, 10**6, (units_, levels)), random.integers(0, images, (len(seen), 64))
+    counts = random.integers(0, 10**5, (3, 1, units_, len(seen), thresholds))
+    on, where = random.integers(10**5, 10**6, (units_, thresholds)), random.integers(0, images, (len(seen), 64))
     shown = random.integers(20, images, len(seen))
     return Chance(
         seen, np.array([images]), counts[0], counts[1], counts[2] * 50, on, where.sum(1), shown, where, images
@@ -154,8 +155,8 @@ def test_units_judged_in_blocks_have_the_scores_of_all_units_judged_at_once(at_o
     random = np.random.default_rng(5)
     shards_ = [(number % 20, drawn_shard(random)) for number in range(44)]
     whole = score(Groups.of(shards_), 64, replicates=3)
-    monkeypatch.setattr(chance, "AT_ONCE", at_once)
-    blocks = chance.blocks(7, 5, 32)
+    monkeypatch.setattr(corrected_rule, "AT_ONCE", at_once)
+    blocks = corrected_rule.blocks(7, 5, 32)
     assert len(blocks) > 1
     parts = Scores.together([score(Groups.of(shards_, block), 64, replicates=3) for block in blocks])
     assert len(leaves(whole)) == len(leaves(parts)) == 22
@@ -178,9 +179,9 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
     columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
     assert few.concepts.tolist() == [2, 7, 9]
     assert few.tested.tolist() == scores.tested[columns].tolist() == [True, False, True]
-    for name in ("level", "chosen", "expected", "tail"):
+    for name in ("threshold", "chosen", "expected", "on_fraction"):
         assert np.array_equal(getattr(few, name), getattr(scores, name)[:, columns]), name
-    assert np.array_equal(few.excess.without, scores.excess.without[:, :, columns])
+    assert np.array_equal(few.corrected_iou.without, scores.corrected_iou.without[:, :, columns])
 
 
 def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
@@ -189,9 +190,9 @@ def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
 
 
 def test_blocks_hold_every_unit_once():
-    found = [unit for block in chance.blocks(512, 300, 32) for unit in range(*block.indices(512))]
+    found = [unit for block in corrected_rule.blocks(512, 300, 32) for unit in range(*block.indices(512))]
     assert found == list(range(512))
-    assert 1 < len(chance.blocks(512, 300, 32)) < 20
+    assert 1 < len(corrected_rule.blocks(512, 300, 32)) < 20
 
 
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
@@ -207,9 +208,11 @@ def test_scores_come_from_the_scoring_half_alone():
     groups.observed[::2, 0, 0] += 300
     scores = score(groups, 4096, replicates=1)
     odd = groups.half(odd=True)
-    at = scores.level[0, 0]
+    at = scores.threshold[0, 0]
     on = odd.on[:, 0, at].sum()
-    iou, _, _ = agreement(odd.observed[:, 0, 0, at].sum(), odd.expected[:, 0, 0, at].sum(), on, odd.present[:, 0].sum())
+    iou, _, _ = against_chance(
+        odd.observed[:, 0, 0, at].sum(), odd.expected[:, 0, 0, at].sum(), on, odd.present[:, 0].sum()
+    )
     assert scores.iou.value[0, 0] == iou
 
 
@@ -219,7 +222,7 @@ def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_l
     iou = scores.curves[0][0, 0]
     assert (low < iou).all()
     assert (iou < high).all()
-    at = scores.level[0, 0]
+    at = scores.threshold[0, 0]
     assert np.allclose([low[at], high[at]], [end[0, 0] for end in scores.iou.share_interval()], rtol=1e-12)
 
 

@@ -16,38 +16,41 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_site import broken_links
 from typer.testing import CliRunner
 
-from dissectreport import diagnose, pipeline
-from dissectreport.analysis import diagnosis
-from dissectreport.analysis.artifacts import COLUMNS, Artifacts
-from dissectreport.analysis.causal import ceiling, spearman
-from dissectreport.analysis.diagnosis import Compared, Effects, SingleEffects, SingleUnits
-from dissectreport.analysis.halves import Halved
-from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.analysis.quality import Reference, frechet_distance, too_few_for_covariance
-from dissectreport.cli import app
-from dissectreport.diagnosis import Design, _beside, matched, tried
+from dissectreport.analysis.artifacts import selection as diagnosis
+from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
+from dissectreport.analysis.artifacts.selection import Compared, Effects, SingleEffects, SingleUnits
+from dissectreport.analysis.common.halves import Halved
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.interventions.tables import ceiling, spearman
+from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError
-from dissectreport.intervene import Bench
-from dissectreport.interventions import random_sets
-from dissectreport.jobs import Options, Silent, prepare
-from dissectreport.measure import Source
 from dissectreport.models import planted
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
-from dissectreport.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
-from dissectreport.report import commands
-from dissectreport.report.artifact_page import artifact_images
-from dissectreport.report.artifacts import curves, figure_of, listed_sentence, repair_beside_list, sentence
-from dissectreport.report.assets import load_assets
-from dissectreport.report.figures import plain
-from dissectreport.report.model import Site
-from dissectreport.report.places import Places
-from dissectreport.report.site import write_site
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.pipeline.artifacts import Design, _beside, matched, tried
+from dissectreport.pipeline.interventions import random_sets
+from dissectreport.pipeline.prepare import Options, Silent, prepare
+from dissectreport.report.artifacts.page import artifact_images
+from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_beside_list, sentence
+from dissectreport.report.common import commands
+from dissectreport.report.common.model import Site
+from dissectreport.report.html.assets import load_assets
+from dissectreport.report.html.numbers import plain
+from dissectreport.report.html.places import Places
+from dissectreport.report.site.build import write_site
+from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
 from dissectreport.stats.effects import Nearing
+from dissectreport.stats.features import Scale
+from dissectreport.worker import artifacts as diagnose
+from dissectreport.worker.interventions import Bench
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.pictures import as_bytes
+from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(CHECKUPS)
@@ -283,10 +286,10 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
     exam = Examination("", "", "", "mixed", 1, "float32")
-    bench = diagnose.Bench(source.models(), exam)
+    bench = Bench(source.models(), exam)
     made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
     real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
-    sides = diagnose.Sides(real, made, diagnose.Scale.of(real))
+    sides = diagnose.Sides(real, made, Scale.of(real))
     found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
     assert found.images == 8
     nearness = sides.witness(bench.models.device)
@@ -321,8 +324,8 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 @pytest.fixture(scope="module")
 def found(options: Options, monkeypatch_module: pytest.MonkeyPatch) -> Artifacts:
     monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
-    pipeline.measure(options)
-    artifacts = pipeline.load("planted", cache=options.cache).artifacts
+    steps.measure(options)
+    artifacts = steps.load("planted", cache=options.cache).artifacts
     assert artifacts is not None
     return artifacts
 
@@ -349,7 +352,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
         with repaired(generator, edits) as better:
             after = better(z)
         again = generator(z)
-    assert torch.equal(after, generator.drawn(24)), "the latents of the drawings"
+    assert torch.equal(after, generator.training_like_images(24)), "the latents of the drawings"
     assert not torch.equal(before, after)
     assert torch.equal(before, again), "and the generator is as it was"
 
@@ -383,7 +386,7 @@ def test_pairs_are_random_images_before_and_after(found: Artifacts) -> None:
     assert not set(pairs.samples.tolist()) & shown, "what was shown is no longer blind"
     with torch.no_grad():
         image = generator(latents(1 + 7, int(pairs.samples[0]), 1, generator.latent_shape))
-    assert np.abs(diagnose.as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
+    assert np.abs(as_bytes(image)[0].astype(int) - pairs.before[0]).max() <= 1
 
 
 def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artifacts) -> None:
@@ -416,7 +419,7 @@ def test_a_second_run_takes_everything_from_the_cache(
 
     for name in ("make_real", "make_generated", "make_nearing", "make_ablated", "make_portraits"):
         monkeypatch.setattr(diagnose, name, lambda *_: never)
-    again, edits, none = pipeline.artifacts(options)
+    again, edits, none = steps.artifacts(options)
     assert none is None
     assert edits is not None
     assert again.units.equals(found.units)
@@ -425,7 +428,7 @@ def test_a_second_run_takes_everything_from_the_cache(
 def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifacts, tmp_path: Path) -> None:
     marked = tmp_path / "marked.json"
     marked.write_text(json.dumps({"layer": "features", "units": list(TRUTH.artifacts)}))
-    again, _, theirs = pipeline.artifacts(Options(**{**vars(options), "artifact_units": marked}))
+    again, _, theirs = steps.artifacts(Options(**{**vars(options), "artifact_units": marked}))
     table = again.quality.set_index(["set", "units", "measure"])["value"]
     assert again.reviewed == TRUTH.artifacts and again.layer == "features"
     assert theirs is not None and theirs.units == TRUTH.artifacts and theirs.values == (0.0,) * len(TRUTH.artifacts)
@@ -485,7 +488,7 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     less = {"scored": 100, "weighed": 100, "random_scored": 100, "random_sets": 1, "dissected": 96, "sizes": (2,)}
     monkeypatch.setitem(CHECKUPS, budget, replace(shipped, **less))
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
-    found, *_ = pipeline.artifacts(Options(**{**vars(options), **asked}))
+    found, *_ = steps.artifacts(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
     assert set(found.candidates[:2]) == set(TRUTH.artifacts)
     table = found.units.set_index("unit")
@@ -499,16 +502,16 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
     """Real images in shards, as those of the embedded models, or in one file."""
     if not whole:
         own = load()
-        parted = replace(own, drawn_part=lambda first, count: own.drawn(first + count)[first:])
+        parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})
     monkeypatch.setitem(CHECKUPS, "quick", small)
-    pipeline.measure(asked)
-    before = pipeline.load("planted", cache=tmp_path).artifacts
+    steps.measure(asked)
+    before = steps.load("planted", cache=tmp_path).artifacts
     monkeypatch.setitem(CHECKUPS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
-    pipeline.measure(replace(asked, samples=144))
-    after = pipeline.load("planted", cache=tmp_path, samples=96).artifacts
+    steps.measure(replace(asked, samples=144))
+    after = steps.load("planted", cache=tmp_path, samples=96).artifacts
     assert before is not None and after is not None and (before.real, before.against_itself) == (250, 100)
     for name in ("units", "quality", "curve", "choice", "agreement", "images"):
         pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
@@ -542,7 +545,7 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
     generator = load()
     with torch.no_grad(), repaired(generator, read_edits(edits)):
-        wanted = diagnose.as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
+        wanted = as_bytes(generator(latents(1, 0, 3, generator.latent_shape)))
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 
@@ -561,10 +564,10 @@ def test_what_was_measured_on_another_grid_is_not_measured_again(
 ) -> None:
     monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
-    pipeline.measure(coarse)
+    steps.measure(coarse)
     told = Told()
     again = {"samples": None, "pilot": Options("").pilot, "cache": tmp_path}
-    pipeline.artifacts(Options(**{**vars(options), **again}), told)
+    steps.artifacts(Options(**{**vars(options), **again}), told)
     assert "testing single units" in told.tasks
     assert not {task for task in told.tasks if task.startswith(("counting", "pilot"))}
 
@@ -637,20 +640,20 @@ def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
 ) -> None:
     lines: list[str] = []
 
-    class Ear(pipeline.Silent):
+    class Ear(steps.Silent):
         def say(self, line: str) -> None:
             lines.append(line)
 
     folder = some_folder(tmp_path / "few", sound)
     for number in range(broken):
         (folder / f"broken{number}.png").write_bytes(b"no image")
-    record = pipeline.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
+    record = steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
     assert not record.artifacts
     assert any(line.startswith(f"no artifact units: {told} real images; artifact units need") for line in lines)
     left_out = [line for line in lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
     assert left_out, "one line with a count"
     with pytest.raises(FolderError, match=f"{told} real images"):
-        pipeline.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
+        steps.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
     if told == sound + broken:
         assert not (tmp_path / "other").exists(), "before anything is measured"
 
@@ -682,7 +685,7 @@ def test_arithmetic_that_a_network_does_not_know_is_infinitely_far(
 
 
 def sentence_of(found: Artifacts, options: Options) -> str:
-    whole = pipeline.load("planted", cache=options.cache)
+    whole = steps.load("planted", cache=options.cache)
     return sentence(found, next(layer for layer in whole.layers if layer.name == found.layer))
 
 
@@ -693,7 +696,7 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     assert none.startswith(f"No repair is recommended: on the {TINY.weighed} images that choose a size")
     untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no suspected unit of features")
-    assert list(pipeline.artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
+    assert list(steps.artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
 
 
 def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
@@ -725,7 +728,7 @@ def test_the_most_that_noise_allows_is_the_root_of_the_reliability() -> None:
 @pytest.fixture(scope="module")
 def site(options: Options, found: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    pipeline.render("planted", out, cache=options.cache)
+    steps.render("planted", out, cache=options.cache)
     return out / "planted"
 
 
@@ -774,14 +777,14 @@ def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site
 
 
 def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
-    layer = pipeline.load("planted", cache=options.cache).layers[0]
+    layer = steps.load("planted", cache=options.cache).layers[0]
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
     none = replace(found, listed=())
     assert listed_sentence(none).startswith("None of the")
     assert "surely bring images nearer to real ones, but" in listed_sentence(none)
     unsure = replace(none, units=found.units.assign(q=1.0))
     assert "none alone surely brings images nearer" in listed_sentence(unsure)
-    assert "no repair is recommended" in list(pipeline.artifact_lines(replace(found, chosen=0)))[-1]
+    assert "no repair is recommended" in list(steps.artifact_lines(replace(found, chosen=0)))[-1]
 
 
 def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
@@ -790,7 +793,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     before = found.quality["set"] == "before"
     other = replace(found, quality=found.quality.assign(low=found.quality["low"].where(~before, -0.1)))
     assert curves(found) and not curves(other)
-    whole = pipeline.load("planted", cache=options.cache)
+    whole = steps.load("planted", cache=options.cache)
     write_site(replace(whole, artifacts=other), tmp_path)
     assert "is not surely above 0" in words_of(tmp_path / "planted" / "artifacts.html")
 
@@ -801,8 +804,8 @@ def test_reference_images_that_were_left_out_are_counted_on_the_page(
     monkeypatch.setitem(CHECKUPS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
     folder = some_folder(tmp_path / "real", 210)
     (folder / "0000.png").write_bytes(b"no image")
-    pipeline.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
-    found = pipeline.load("planted", cache=tmp_path / "cache").artifacts
+    steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
+    found = steps.load("planted", cache=tmp_path / "cache").artifacts
     assert found is not None and found.real == 210
     assert "1 real image could not be read and took no part." in found.notes
     assert any(note.startswith("There are 100 images on each side.") for note in found.notes)
@@ -814,16 +817,16 @@ def test_reference_images_that_were_left_out_are_counted_on_the_page(
 def test_what_the_scoring_images_do_not_confirm_is_not_said(
     options: Options, found: Artifacts, low: float, high: float, says: str
 ) -> None:
-    layer = pipeline.load("planted", cache=options.cache).layers[0]
+    layer = steps.load("planted", cache=options.cache).layers[0]
     other = replace(found, quality=found.quality.assign(change_low=low, change_high=high))
-    assert any("do not confirm that this helps" in line for line in pipeline.artifact_lines(other))
-    assert not any("do not confirm that this helps" in line for line in pipeline.artifact_lines(found))
+    assert any("do not confirm that this helps" in line for line in steps.artifact_lines(other))
+    assert not any("do not confirm that this helps" in line for line in steps.artifact_lines(found))
     assert says in sentence(other, layer)
     assert "brings images nearer to real ones" not in sentence(other, layer)
 
 
 def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:
-    bare = replace(pipeline.load("planted", cache=options.cache), artifacts=None)
+    bare = replace(steps.load("planted", cache=options.cache), artifacts=None)
     assets, _ = load_assets()
     around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
     assert "artifacts" not in [entry.words for entry in around.menu]
@@ -849,7 +852,7 @@ def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypa
 
 
 def test_commands_on_pages_are_of_the_run(options: Options, found: Artifacts) -> None:
-    whole = pipeline.load("planted", cache=options.cache)
+    whole = steps.load("planted", cache=options.cache)
     words = "dissectreport build ./my.toml --layers a,b --artifact-layer b --no-artifacts --weights 'a b.pt'"
     assert whole.artifacts is not None
     other = replace(whole, artifacts=replace(whole.artifacts, command=words))

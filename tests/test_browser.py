@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from made import made_dissection, under_rule, widened, with_causes
 from playwright.sync_api import Browser, Page, Response, expect
 
-from dissectreport.plan import RULES
-from dissectreport.report import images
-from dissectreport.report.figures import share, times
-from dissectreport.report.site import write_site
-from dissectreport.serving import server
+from dissectreport.publish.serve import server
+from dissectreport.report.html import images
+from dissectreport.report.html.numbers import share, times
+from dissectreport.report.site.build import write_site
+from dissectreport.run.plan import RULES
+from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.variants import under_rule, widened
 
 HOME = "planted/index.html"
 LAYER = "planted/layer1/index.html"
@@ -53,32 +51,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("browser") / "a site"
-    write_site(with_causes(made_dissection(units=24)), out)
+    write_site(with_interventions(example_dissection(units=24)), out)
     return out
-
-
-@contextmanager
-def opened(browser: Browser, folder: Path, name: str, **options: Any) -> Iterator[Page]:
-    """A page from the folder; whatever reaches outside it, or complains, fails the test."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-    context.set_default_timeout(8000)
-    trouble: list[str] = []
-    here = folder.as_uri()
-
-    def guard(route: Any) -> None:
-        inside = route.request.url.startswith((here, "data:", "blob:"))
-        if not inside:
-            trouble.append(f"reached for {route.request.url}")
-        (route.continue_ if inside else route.abort)()
-
-    context.route("**/*", guard)
-    page = context.new_page()
-    page.on("console", lambda message: trouble.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-    page.goto(f"{here}/{name}")
-    yield page
-    context.close()
-    assert trouble == []
 
 
 def labels(page: Page) -> list[str]:
@@ -98,32 +72,13 @@ def numbers(page: Page, css: str) -> list[float]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_page_is_quiet_fits_every_screen_and_has_no_violation(chromium: Browser, folder: Path, name: str) -> None:
-    with opened(chromium, folder, name) as page:
+    with open_page(chromium, folder, name) as page:
         assert_fits(page)
         assert_no_violation(page)
 
 
-WIDTHS = (390, 768, 1440)
-"""Of a phone, a tablet and a desktop, in pixels."""
-
-
-def assert_fits(page: Page) -> None:
-    """Nothing of the page lies outside the screen at any width, the widest at last."""
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def assert_no_violation(page: Page) -> None:
-    """Nothing that axe finds, however slight, in light and in dark."""
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        found = Axe().run(page, options={"preload": False}).response["violations"]
-        assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == [], theme
-
-
 def test_a_layer_of_512_units_is_on_the_screen_for_400_kilobytes(chromium: Browser, tmp_path: Path) -> None:
-    write_site(made_dissection(units=512, layers=1), tmp_path)
+    write_site(example_dissection(units=512, layers=1), tmp_path)
     served = server(tmp_path, 0, None)
     threading.Thread(target=served.serve_forever, daemon=True).start()
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
@@ -131,25 +86,16 @@ def test_a_layer_of_512_units_is_on_the_screen_for_400_kilobytes(chromium: Brows
     page.on("response", lambda answer: answers.append(answer))
     page.goto(f"http://127.0.0.1:{served.server_port}/{LAYER}")
     page.wait_for_load_state("networkidle")
-    sent = sum(map(as_sent, answers))
+    sent = sum(map(compressed_size, answers))
     page.close()
     served.shutdown()
     assert len(answers) > 10 and sent < 400_000
 
 
-def as_sent(answer: Response) -> int:
-    """Bytes of an answer as a web server that compresses text sends them."""
-    body, kind = answer.body(), answer.headers.get("content-type", "")
-    return len(gzip.compress(body, 6)) if kind.startswith(TEXT) else len(body)
-
-
-TEXT = ("text/", "application/json", "image/svg", "application/javascript")
-
-
 @pytest.mark.parametrize("name", [HOME, "planted/concepts.html"])
 def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Browser, tmp_path: Path, name: str) -> None:
-    write_site(made_dissection(units=6, layers=5), tmp_path)
-    with opened(chromium, tmp_path, name, viewport={"width": 390, "height": 844}) as page:
+    write_site(example_dissection(units=6, layers=5), tmp_path)
+    with open_page(chromium, tmp_path, name, viewport={"width": 390, "height": 844}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         for chart in page.locator("#chart-units, #chart-concepts").all():
             for words in chart.locator("text").all():
@@ -160,7 +106,7 @@ def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Brows
 
 
 def test_cards_sort_by_iou_and_the_address_remembers(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         page.select_option("#sort", "iou")
         shown = numbers(page, "#cards data.iou")
         assert shown == sorted(shown, reverse=True)
@@ -170,7 +116,7 @@ def test_cards_sort_by_iou_and_the_address_remembers(chromium: Browser, folder: 
 
 
 def test_filters_combine_and_the_back_button_undoes_them(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         every = labels(page)
         page.click("[data-category=object]")
         objects = labels(page)
@@ -187,7 +133,7 @@ def test_filters_combine_and_the_back_button_undoes_them(chromium: Browser, fold
 
 
 def test_search_finds_concepts_and_unit_numbers(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         page.fill("#q", "roof")
         assert 0 < len(labels(page)) < 24
         assert all("roof" in words for words in captions(page))
@@ -199,7 +145,7 @@ def test_search_finds_concepts_and_unit_numbers(chromium: Browser, folder: Path)
 
 
 def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         column = page.locator("a.column").first
         words = str(column.get_attribute("aria-label"))
         column.locator(".value").click()
@@ -211,11 +157,11 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
 
 
 def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: Browser, folder: Path) -> None:
-    table = made_dissection(units=24).layers[0].labels
+    table = example_dissection(units=24).layers[0].labels
     rows = table[table["interpretable"] & ~table["largest"]].set_index(["unit", "concept"])
     unit, concept = rows.index[0]
     one = rows.loc[(unit, concept)]
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         nums, gauge = page.locator(f"#u{unit} .nums"), page.locator(f"#u{unit} .gauge")
         name = page.locator(f"#u{unit} .name")
         overall = name.text_content()
@@ -246,11 +192,11 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
 def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_it(
     chromium: Browser, folder: Path
 ) -> None:
-    layer = made_dissection(units=24).layers[0]
+    layer = example_dissection(units=24).layers[0]
     counted = layer.labels[layer.labels["interpretable"]].copy()
     overall = layer.table.set_index("unit")["excess_low"]  # made up apart from that of the same label in its category
     counted["excess_low"] = counted["excess_low"].where(~counted["largest"], counted["unit"].map(overall))
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         for concept, rows in counted.groupby("concept"):
             page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")
             shown = page.locator("#cards > .card:not([hidden])").evaluate_all("found => found.map(e => e.id)")
@@ -263,9 +209,9 @@ def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_
 
 
 def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, f"{LAYER}#u=7") as page:
+    with open_page(chromium, folder, f"{LAYER}#u=7") as page:
         expect(page.locator("#u7.here")).to_be_in_viewport()
-    with opened(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
+    with open_page(chromium, folder, f"{LAYER}#cat=part&sort=unit") as page:
         units = [
             int(words.split()[1]) for words in page.locator("#cards > .card:not([hidden]) .id").all_text_contents()
         ]
@@ -274,7 +220,7 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
 
 
 def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         page.keyboard.press("/")
         expect(page.locator("#q")).to_be_focused()
         page.keyboard.press("Escape")
@@ -298,7 +244,7 @@ def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) 
 
 
 def test_single_keys_can_be_switched_off(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         page.click("[data-help-toggle]")
         page.uncheck("#keys-on")
         page.keyboard.press("Escape")
@@ -308,7 +254,7 @@ def test_single_keys_can_be_switched_off(chromium: Browser, folder: Path) -> Non
 
 def test_dark_follows_the_system_and_then_the_reader(chromium: Browser, folder: Path) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
-    with opened(chromium, folder, UNIT, color_scheme="dark") as page:
+    with open_page(chromium, folder, UNIT, color_scheme="dark") as page:
         dark = page.evaluate(paper)
         page.click("[data-theme-toggle]")
         light = page.evaluate(paper)
@@ -317,7 +263,7 @@ def test_dark_follows_the_system_and_then_the_reader(chromium: Browser, folder: 
 
 
 def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, UNIT) as page:
+    with open_page(chromium, folder, UNIT) as page:
         before = page.inner_text("#cut-out")
         page.focus("#slide")
         page.keyboard.press("Home")
@@ -344,11 +290,11 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
 def test_masks_drawn_anew_follow_the_rule_and_the_image(
     rule: str, wide: bool, chromium: Browser, tmp_path: Path
 ) -> None:
-    made = under_rule(made_dissection(units=6, layers=1), rule)
+    made = under_rule(example_dissection(units=6, layers=1), rule)
     write_site(widened(made) if wide else made, tmp_path)
     (layer,), width = made.layers, 512 if wide else 256
     on = images.upsample(layer.examples.maps[2, :1], 256, width, RULES[rule].edge)[0] > layer.curves.levels[2, 0]
-    with opened(chromium, tmp_path, "planted/layer1/unit-2.html") as page:
+    with open_page(chromium, tmp_path, "planted/layer1/unit-2.html") as page:
         page.focus("#slide")
         page.keyboard.press("Home")
         pixels = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
@@ -361,7 +307,7 @@ def test_masks_drawn_anew_follow_the_rule_and_the_image(
 
 
 def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, UNIT + "#x") as page:
+    with open_page(chromium, folder, UNIT + "#x") as page:
         page.click("[data-copy-link]:first-of-type")
         address = f"{folder.as_uri()}/{UNIT}"
         assert page.text_content("#said") == f"copied: {address}"
@@ -373,7 +319,7 @@ def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None
 
 
 def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, "planted/layer1/table.html") as page:
+    with open_page(chromium, folder, "planted/layer1/table.html") as page:
         page.get_by_role("button", name="IoU", exact=True).click()
         shown = numbers(page, "tbody data.iou")
         assert shown == sorted(shown, reverse=True)
@@ -388,7 +334,7 @@ def off(page: Page) -> str:
 
 
 def test_the_keyboard_compares_with_and_without(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, CONCEPT) as page:
+    with open_page(chromium, folder, CONCEPT) as page:
         assert off(page) == "50%"
         page.keyboard.press("l")
         expect(page.locator("#wipe")).to_be_focused()
@@ -404,7 +350,7 @@ def test_the_keyboard_compares_with_and_without(chromium: Browser, folder: Path)
 
 
 def test_a_pointer_wipes_where_it_is(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, CONCEPT) as page:
+    with open_page(chromium, folder, CONCEPT) as page:
         box = page.locator("[data-wipe]").first.bounding_box()
         assert box is not None
         page.locator("[data-wipe]").first.click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
@@ -412,7 +358,7 @@ def test_a_pointer_wipes_where_it_is(chromium: Browser, folder: Path) -> None:
 
 
 def test_an_image_to_compare_has_an_address(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, CONCEPT) as page:
+    with open_page(chromium, folder, CONCEPT) as page:
         thumbs = page.locator(".thumbs button")
         thumbs.nth(2).click()
         shown = page.locator("[data-show=after]").get_attribute("src")
@@ -425,7 +371,7 @@ def test_an_image_to_compare_has_an_address(chromium: Browser, folder: Path) -> 
 
 
 def test_a_concept_is_complete_without_scripts(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, CAUSES, java_script_enabled=False) as page:
+    with open_page(chromium, folder, CAUSES, java_script_enabled=False) as page:
         page.click("table.studied a >> text=tree")
         assert page.locator(".js:visible").count() == 0
         expect(page.locator(".ablated img").first).to_be_visible()
@@ -435,7 +381,7 @@ def test_a_concept_is_complete_without_scripts(chromium: Browser, folder: Path) 
 
 @pytest.mark.parametrize("name", [LAYER, "planted/concepts.html", CONCEPT])
 def test_plotly_comes_only_when_asked_for(chromium: Browser, folder: Path, name: str) -> None:
-    with opened(chromium, folder, name) as page:
+    with open_page(chromium, folder, name) as page:
         assert page.evaluate("typeof window.Plotly") == "undefined"
         page.click("[data-plot] >> nth=0")
         page.wait_for_selector(".plotly-host .main-svg")
@@ -444,7 +390,7 @@ def test_plotly_comes_only_when_asked_for(chromium: Browser, folder: Path, name:
 
 
 def test_a_chart_leaves_as_an_svg_that_stands_alone(chromium: Browser, folder: Path, tmp_path: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         with page.expect_download() as download:
             page.click("[data-save=chart-bars]")
         text = download.value.path().read_text("utf-8")
@@ -455,7 +401,7 @@ def test_a_chart_leaves_as_an_svg_that_stands_alone(chromium: Browser, folder: P
 
 
 def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, "planted/lookup.html") as page:
+    with open_page(chromium, folder, "planted/lookup.html") as page:
         page.wait_for_selector("#found li")
         first = page.locator("#found a").evaluate_all("found => found.map(e => e.href)")
         page.click("[data-layer='1']")
@@ -472,7 +418,7 @@ def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> 
 
 
 def test_tables_images_and_links_work_without_scripts(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, HOME, java_script_enabled=False) as page:
+    with open_page(chromium, folder, HOME, java_script_enabled=False) as page:
         page.click("h3 >> text=layer1")
         assert page.locator("#cards > .card").count() == 24
         assert page.locator(".js:visible").count() == 0
@@ -484,7 +430,7 @@ def test_tables_images_and_links_work_without_scripts(chromium: Browser, folder:
 
 
 def test_images_are_lazy_and_all_of_them_load(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, LAYER) as page:
+    with open_page(chromium, folder, LAYER) as page:
         assert page.locator("#cards img:not([loading=lazy])").count() == 0
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
         page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
@@ -521,7 +467,7 @@ def test_the_site_works_from_a_sub_folder_of_a_server(chromium: Browser, folder:
 
 @pytest.mark.parametrize("name", [HOME, LAYER, UNIT, CONCEPT])
 def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, name: str) -> None:
-    with opened(chromium, folder, name) as page:
+    with open_page(chromium, folder, name) as page:
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
         page.emulate_media(media="print")
         expect(page.locator("h1")).to_be_visible()

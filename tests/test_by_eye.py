@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made import made_dissection, with_causes, with_reality
 from playwright.sync_api import Browser, Page, expect
-from test_browser import opened
-from test_site import broken_links
 
-from dissectreport.marks import read_marks
-from dissectreport.preferences import Preferred, read_choices
-from dissectreport.report.assets import load_assets
-from dissectreport.report.model import Site
-from dissectreport.report.places import Places
-from dissectreport.report.preference_page import Pairs, name_of, preference_images, preference_page
-from dissectreport.report.real_chart import Held, fraction, ratios
-from dissectreport.report.real_page import real_page
-from dissectreport.report.site import preference_files, write_site
+from dissectreport.report.artifacts.preference_page import Pairs, name_of, preference_images, preference_page
+from dissectreport.report.common.model import Site
+from dissectreport.report.html.assets import load_assets
+from dissectreport.report.html.places import Places
+from dissectreport.report.pages.real_images import real_page
+from dissectreport.report.pages.real_images_chart import Held, fraction, ratios
+from dissectreport.report.site.build import preference_files, write_site
+from dissectreport.review.marked_units import read_marks
+from dissectreport.review.preferences import Preferred, read_choices
+from tests.support.browsers import open_page
+from tests.support.dissections import example_dissection, with_interventions, with_real_images
+from tests.support.sites import broken_links
 
 SHEET = "planted/layer1/review.html"
 BLIND = "planted/preference.html"
@@ -33,7 +33,7 @@ EDIT = "5 units of <layer1> switched off"
 
 
 def made_site() -> Site:
-    found = with_reality(with_causes(made_dissection(units=12)))
+    found = with_real_images(with_interventions(example_dissection(units=12)))
     return Site(found, Places.of(found), load_assets()[0])
 
 
@@ -69,7 +69,7 @@ def test_links_hold(folder: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("name", [SHEET, BLIND, REAL])
 def test_pages_are_quiet_fit_a_phone_and_have_no_serious_violation(chromium: Browser, folder: Path, name: str) -> None:
-    with opened(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
+    with open_page(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("a" if name == SHEET else "1")
         page.keyboard.press("a" if name == SHEET else "1")
@@ -85,7 +85,7 @@ def test_pages_are_quiet_fit_a_phone_and_have_no_serious_violation(chromium: Bro
 
 @pytest.mark.browser
 def test_units_are_marked_by_keys_undone_kept_and_exported(chromium: Browser, folder: Path, tmp_path: Path) -> None:
-    with opened(chromium, folder, SHEET, accept_downloads=True) as page:
+    with open_page(chromium, folder, SHEET, accept_downloads=True) as page:
         for key in ("j", "a", "f", "u", "a", "z", "f"):
             page.keyboard.press(key)
         assert page.inner_text("#marked") == "4 of 12 marked"
@@ -101,7 +101,7 @@ def test_units_are_marked_by_keys_undone_kept_and_exported(chromium: Browser, fo
     assert held["marks"] == {"0": "artifact", "1": "fine", "2": "unsure", "3": "fine", "7": "artifact"}
     assert (held["model"], held["identity"]) == ("planted", "drawn-shapes-1")
     assert read_marks(path, ["layer1"], "drawn-shapes-1") == ("layer1", (0, 7))
-    with opened(chromium, folder, SHEET) as page:
+    with open_page(chromium, folder, SHEET) as page:
         page.set_input_files("#import", path)
         expect(page.locator("#answer")).to_have_text(f"5 marks taken from {path.name}.")
         assert page.locator("#u7").get_attribute("data-mark") == "artifact"
@@ -114,7 +114,7 @@ def test_units_are_marked_by_keys_undone_kept_and_exported(chromium: Browser, fo
 
 @pytest.mark.browser
 def test_marks_of_one_layer_are_not_those_of_another_and_masks_come_off(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, SHEET) as page:
+    with open_page(chromium, folder, SHEET) as page:
         page.keyboard.press("j")
         page.keyboard.press("a")
         page.keyboard.press("m")
@@ -143,10 +143,10 @@ def test_without_storage_both_pages_work_and_say_what_is_lost(chromium: Browser,
 
 @pytest.mark.browser
 def test_without_scripts_the_sheet_is_a_plain_contact_sheet(chromium: Browser, folder: Path) -> None:
-    with opened(chromium, folder, SHEET, java_script_enabled=False) as page:
+    with open_page(chromium, folder, SHEET, java_script_enabled=False) as page:
         assert page.locator(".sheet-card img").count() == 12
         expect(page.locator("#marking")).to_be_hidden()
-    with opened(chromium, folder, BLIND, java_script_enabled=False) as page:
+    with open_page(chromium, folder, BLIND, java_script_enabled=False) as page:
         expect(page.locator(".note").first).to_contain_text("Choosing needs scripts")
 
 
@@ -161,7 +161,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
     site = made_site()
     pairs = made_pairs(site)
     is_after = {f"pair-{name_of(picture)}": bool(k) for pair in pairs.files for k, picture in enumerate(pair)}
-    with opened(chromium, folder, BLIND, accept_downloads=True) as page:
+    with open_page(chromium, folder, BLIND, accept_downloads=True) as page:
         assert page.inner_text("#chosen") == "0 of 9"
         for number in range(9):
             key = clicked(page, is_after)
@@ -243,7 +243,7 @@ def test_what_is_left_out_leads_the_page_and_links_to_the_units_that_make_it() -
 
 
 def test_without_real_images_there_is_no_page_and_the_segmenters_page_says_so(tmp_path: Path) -> None:
-    made = made_dissection(units=6, layers=1)
+    made = example_dissection(units=6, layers=1)
     write_site(replace(made, trust=made.trust[1:]), tmp_path)
     assert not (tmp_path / REAL).exists()
     assert "The model brings no real images" in (tmp_path / "planted/trust.html").read_text()
@@ -251,7 +251,7 @@ def test_without_real_images_there_is_no_page_and_the_segmenters_page_says_so(tm
 
 def test_the_scale_of_ratios_is_one_of_doublings() -> None:
     assert [fraction(step) for step in (-3, 0, 1)] == ["1/8", "as much", "2×"]
-    from dissectreport.report.charts import Point
+    from dissectreport.report.html.charts import Point
 
     nan = float("nan")
     rows = [

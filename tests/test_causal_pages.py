@@ -14,24 +14,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made import made_dissection, with_causes
 from PIL import Image
-from test_site import HOSTILE, Page, broken_links, contents, hostile, pages, said, under, unsupported
 
-from dissectreport.analysis.dissection import COLUMNS, Dissection
-from dissectreport.analysis.interventions import COLUMNS as CAUSAL_COLUMNS
-from dissectreport.analysis.interventions import Interventions
-from dissectreport.report import images
-from dissectreport.report.causal_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
-from dissectreport.report.charts import Point
-from dissectreport.report.figures import change, gain, percent, removed, share
-from dissectreport.report.places import Places
-from dissectreport.report.site import write_site
+from dissectreport.analysis.results.dissection import COLUMNS, Dissection
+from dissectreport.analysis.results.interventions import COLUMNS as CAUSAL_COLUMNS
+from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.report.html import images
+from dissectreport.report.html.charts import Point
+from dissectreport.report.html.effect_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
+from dissectreport.report.html.numbers import change, gain, percent, removed, share
+from dissectreport.report.html.places import Places
+from dissectreport.report.site.build import write_site
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages
+from tests.support.variants import HOSTILE, as_published_run, with_hostile_names
 
 
 @pytest.fixture(scope="module")
 def dissection() -> Dissection:
-    return with_causes(made_dissection())
+    return with_interventions(example_dissection())
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +64,12 @@ def test_every_link_of_a_site_with_causes_leads_to_a_file(site: Path) -> None:
 
 
 def test_the_same_interventions_give_the_same_bytes(site: Path, tmp_path: Path) -> None:
-    write_site(with_causes(made_dissection()), tmp_path)
+    write_site(with_interventions(example_dissection()), tmp_path)
     assert contents(tmp_path) == contents(site)
 
 
 def test_without_interventions_nothing_speaks_of_causes(tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     assert not list(tmp_path.rglob("causes.html")) and not (tmp_path / "planted" / "concepts").exists()
     for path in pages(tmp_path):
         assert "causes.html" not in path.read_text("utf-8")
@@ -96,7 +97,7 @@ def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, 
     good = best[(best["removed"] >= 0.6) & (best["beyond_low"] > 0)]
     number = good.groupby("units")["concept"].nunique()
     few, most = sorted(best["units"].unique())
-    words = said(site / "planted" / "causes.html")
+    words = page_text(site / "planted" / "causes.html")
     assert f"For {number.get(most, 0)} of 3 concepts, turning off the best {most} of 12 units removes" in words
     assert f"For {number.get(few) or 'none of them'}, {few} units are enough." in words
 
@@ -117,7 +118,7 @@ def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interven
     assert [row[4:] == ["–", "–"] for row in told] == effects["exact"].isna().tolist()
     assert [row[3] for row in told] == [removed(v) for v in effects["estimate"]]
     agreement = found.agreement.set_index("concept").loc["tree"]
-    assert f"Rank correlation {share(agreement.spearman)}" in said(site / "planted" / "concepts" / "tree.html")
+    assert f"Rank correlation {share(agreement.spearman)}" in page_text(site / "planted" / "concepts" / "tree.html")
 
 
 def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventions) -> None:
@@ -153,7 +154,7 @@ def test_every_picture_is_there_without_scripts(site: Path, found: Interventions
 def test_area_before_and_after_is_that_of_the_masks(site: Path, dissection: Dissection, found: Interventions) -> None:
     number = dissection.vocabulary["concept"].tolist().index("tree")
     made = found.pictures["tree"].ablated
-    words = said(site / "planted" / "concepts" / "tree.html")
+    words = page_text(site / "planted" / "concepts" / "tree.html")
     for i in range(len(made.samples)):
         before, after = ((s[i] == number).any(0).mean() for s in (made.seen_before, made.seen_after))
         assert f"tree {percent(float(before))} tree {percent(float(after))}" in words
@@ -163,11 +164,11 @@ def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path,
     exact = found.effects.groupby("unit")["exact"].apply(lambda values: values.notna().any())
     assert exact.any() and not exact.all()
     for unit, measured in exact.items():
-        words = said(site / "planted" / "layer2" / f"unit-{unit}.html")
+        words = page_text(site / "planted" / "layer2" / f"unit-{unit}.html")
         assert "What it causes" in words
         assert ("It was not turned off by itself." in words) == (not measured)
         assert ("Turning off this unit alone" in words) == measured
-    assert "What it causes" not in said(site / "planted" / "layer1" / "unit-1.html")
+    assert "What it causes" not in page_text(site / "planted" / "layer1" / "unit-1.html")
     shown = Page((site / "planted" / "layer2" / "unit-0.html").read_text("utf-8"))
     assert sum("unit 0 off" in e[1].get("alt", "") for e in shown.elements) == len(found.unit_pictures[0].samples)
 
@@ -175,7 +176,7 @@ def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path,
 def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_explained(
     site: Path, found: Interventions
 ) -> None:
-    explained = said(site / "planted" / "methods.html").partition("Data dictionary of interventions")[2]
+    explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of interventions")[2]
     for name in ("concepts", "effects", "agreement", "orders", "curves", "removal", "side", "context"):
         path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
         with path.open(newline="") as file:
@@ -189,7 +190,7 @@ def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_expl
 
 def test_the_notes_of_interventions_stand_on_their_pages(site: Path) -> None:
     for name in ("causes", "concepts/tree", "concepts/door"):
-        assert "The concept door occurs in few images." in said(site / "planted" / f"{name}.html")
+        assert "The concept door occurs in few images." in page_text(site / "planted" / f"{name}.html")
 
 
 def test_the_overview_leads_to_the_concept_of_which_most_goes(site: Path) -> None:
@@ -221,7 +222,7 @@ def test_any_name_of_a_concept_has_a_page_of_its_own(dissection: Dissection, tmp
 
 
 def test_hostile_names_break_no_page_of_causes(dissection: Dissection, tmp_path: Path) -> None:
-    made = hostile(renamed(dissection, "tree", HOSTILE))
+    made = with_hostile_names(renamed(dissection, "tree", HOSTILE))
     assert made.interventions is not None
     made = replace(made, interventions=replace(made.interventions, layer=made.layers[-1].name, notes=(HOSTILE,)))
     write_site(made, tmp_path)
@@ -247,19 +248,19 @@ def test_a_concept_without_pictures_or_grounds_still_has_its_page(dissection: Di
     )
     write_site(replace(dissection, interventions=bare), tmp_path)
     assert broken_links(tmp_path.resolve()) == []
-    words = said(tmp_path / "planted" / "concepts" / "tree.html")
+    words = page_text(tmp_path / "planted" / "concepts" / "tree.html")
     assert "Area removed" in words and "With and without" not in words and "nan" not in words
 
 
 def test_no_page_of_causes_prints_a_missing_number(site: Path) -> None:
     for path in pages(site):
-        assert not re.search(r"\bnan\b", said(path)), path
-        assert unsupported(Page(path.read_text("utf-8"))) == [], path
+        assert not re.search(r"\bnan\b", page_text(path)), path
+        assert ious_without_context(Page(path.read_text("utf-8"))) == [], path
 
 
 @pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
 def test_a_published_rule_has_the_same_pages(rule: str, dissection: Dissection, tmp_path: Path) -> None:
-    write_site(under(rule, dissection), tmp_path)
+    write_site(as_published_run(rule, dissection), tmp_path)
     assert (tmp_path / "planted" / "concepts" / "tree.html").is_file()
 
 

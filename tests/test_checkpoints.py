@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.files import read_checkpoint, read_tensors
-from dissectreport.checkpoints.pickles import wanted
+from dissectreport.checkpoints.pickles import imported_names
+from dissectreport.checkpoints.weight_files import read_checkpoint, read_tensors
 from dissectreport.errors import WeightsError
 
 
@@ -263,5 +263,8 @@ def test_the_names_that_a_pickle_wants_are_those_that_unpickling_looks_up(protoc
 
     content = pickle.dumps([Coat(), some(), Path("x"), Coat(), {"state": slice(1, 2)}, np.float64(1)], protocol)
     Unpickler(BytesIO(content)).load()
-    assert wanted(content) == list(dict.fromkeys(looked_up))
-    assert wanted(content[: len(content) // 2]) == wanted(content)[: len(wanted(content[: len(content) // 2]))]
+    assert imported_names(content) == list(dict.fromkeys(looked_up))
+    assert (
+        imported_names(content[: len(content) // 2])
+        == imported_names(content)[: len(imported_names(content[: len(content) // 2]))]
+    )

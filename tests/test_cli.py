@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dissectreport.cli import app
+from dissectreport.cli.app import app
+from tests.support.processes import accept_ctrl_c
 
 PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
 SMALL = [
@@ -202,11 +203,6 @@ def test_models_lists_what_can_be_named():
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))
 
 
-def interruptible() -> None:
-    """Programs in the background of a shell are started so that Ctrl-C does nothing."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
     process = subprocess.Popen(
@@ -214,7 +210,7 @@ def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=interruptible,
+        preexec_fn=accept_ctrl_c,
     )
     deadline = time.monotonic() + 60
     try:

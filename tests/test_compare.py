@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import made_dissection, of_training, under_rule, with_causes
-from test_site import HOSTILE, Page, broken_links, contents, hostile, unsupported
 from typer.testing import CliRunner, Result
 
-from dissectreport.analysis.chance import Verdict
-from dissectreport.analysis.comparing import (
+from dissectreport.analysis.comparison.differences import (
     Chosen,
     Scale,
     apart_from_zero,
@@ -34,13 +31,15 @@ from dissectreport.analysis.comparing import (
     total,
     trend,
 )
-from dissectreport.analysis.dissection import Dissection
-from dissectreport.analysis.profiles import Estimate, Profile, Quality, profile_of
-from dissectreport.analysis.units import Words, counts_of, tally
-from dissectreport.cli import app
+from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, profile_of
+from dissectreport.analysis.dissection.corrected_rule import UnitLabels
+from dissectreport.analysis.dissection.units import Words, counts_of, tally
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
-from dissectreport.report.compare_data import CALL, read_sited
-from dissectreport.report.compare_words import (
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.compare.data import CALL, read_sited
+from dissectreport.report.compare.sentences import (
     effect_changes,
     intervals,
     labels,
@@ -50,38 +49,29 @@ from dissectreport.report.compare_words import (
     warnings,
     whole,
 )
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.sites import Page, broken_links, contents, ious_without_context
+from tests.support.variants import (
+    HOSTILE,
+    of_training,
+    under_rule,
+    with_concept_renamed,
+    with_hostile_names,
+    with_quality,
+)
 
 ONE, TWO = "one", "two"
 
 
-def renamed(made: Dissection, before: str, after: str) -> Dissection:
-    """The same with another name for a concept: another vocabulary."""
-
-    def table(found: pd.DataFrame) -> pd.DataFrame:
-        return found.assign(concept=found["concept"].replace(before, after))
-
-    names = ("table", "labels", "pairs", "by_concept")
-    layers = tuple(replace(la, **{name: table(getattr(la, name)) for name in names}) for la in made.layers)
-    causes = made.interventions
-    if causes is not None:
-        tables = {n: table(t) for n, t in vars(causes).items() if isinstance(t, pd.DataFrame) and "concept" in t}
-        shown = {after if concept == before else concept: each for concept, each in causes.pictures.items()}
-        causes = replace(causes, pictures=shown, **tables)
-    return replace(
-        made, layers=layers, vocabulary=table(made.vocabulary), concepts=table(made.concepts), interventions=causes
-    )
-
-
 @pytest.fixture(scope="module")
 def one() -> Dissection:
-    return with_causes(of_training(made_dissection(units=12, name=ONE), "drawn", 20_000))
+    return with_interventions(of_training(example_dissection(units=12, name=ONE), "drawn", 20_000))
 
 
 @pytest.fixture(scope="module")
 def two() -> Dissection:
-    return with_causes(of_training(made_dissection(units=12, name=TWO, seed=1), "drawn", 60_000), seed=7)
+    return with_interventions(of_training(example_dissection(units=12, name=TWO, seed=1), "drawn", 60_000), seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +126,11 @@ def test_rounding_never_makes_an_interval_narrower(value: float, down: float, up
     assert found.low > value - down - step - 1e-9 and found.high < value + up + step + 1e-9
 
 
-def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) -> Verdict:
+def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) -> UnitLabels:
     """A verdict on some units with two replicates or more."""
     sure = np.array([c >= 0 for c in column])
     blank = np.zeros(len(column))
-    return Verdict(
+    return UnitLabels(
         np.array(column), np.array(column), blank, blank, sure, sure, blank, np.array(labels), np.array(passed, bool)
     )
 
@@ -184,7 +174,7 @@ def test_what_only_one_has_is_in_no_other(one: Dissection, two: Dissection) -> N
 
 
 def test_without_a_common_vocabulary_only_shared_concepts_count(one: Dissection, two: Dissection) -> None:
-    pair = chosen(one, renamed(two, "tree", "fir"))
+    pair = chosen(one, with_concept_renamed(two, "tree", "fir"))
     shared = shared_concepts([each.profile for each in pair])
     assert ("tree", "object") not in shared and ("fir", "object") not in shared
     told = warnings(pair, (ONE, TWO))
@@ -308,7 +298,7 @@ def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> 
     again = trend(by_two_layers)
     assert again is not None and again.at == (1, 2, 0), "a line over training stays in one layer"
     assert trend(chosen(made[0], of_training(one, "run", 1_000, "without noise"))) is None
-    assert trend(chosen(made_dissection(units=6, layers=1), made_dissection(units=6, layers=1))) is None
+    assert trend(chosen(example_dissection(units=6, layers=1), example_dissection(units=6, layers=1))) is None
     told = [s.words for s in summary(chosen(*made), ("a", "b", "c"))]
     assert any(w.startswith("Over 3 checkpoints of one training, from 1\u202f000 to 90\u202f000 images") for w in told)
 
@@ -334,7 +324,7 @@ def test_whose_images_have_to_do_with_each_other_is_told(one: Dissection, two: D
     assert "unrelated images in other trainings" in intervals(chosen(early, other))
     assert "They used different latents" in intervals(chosen(early, moved))
     assert "Others are independent" in intervals(chosen(early, late, other))
-    plain = made_dissection(units=6, layers=1, name="own")
+    plain = example_dissection(units=6, layers=1, name="own")
     assert "same latents of one training" in intervals(chosen(plain, under_rule(plain, "pnas2020"))), "one model"
 
 
@@ -343,7 +333,7 @@ def test_without_any_shared_concept_nothing_is_said_to_be_alike(
 ) -> None:
     other = two
     for concept in two.vocabulary["concept"]:
-        other = other if concept == "-" else renamed(other, concept, f"a {concept}")
+        other = other if concept == "-" else with_concept_renamed(other, concept, f"a {concept}")
     pair = chosen(one, other)
     assert not total(pair[0].layer, ()).known and not distinct(pair[0].layer, ()).known
     words = [s.words for s in summary(pair, (ONE, TWO))]
@@ -382,7 +372,7 @@ def test_how_well_units_agree_is_compared_by_a_mean_with_its_interval(one: Disse
     )
     words = [s.words for s in summary(chosen(with_mean(one, 0.2), with_mean(two, 0.22)), (ONE, TWO))]
     assert any(w.startswith("one and two are not told apart by the mean IoU") for w in words)
-    other = renamed(with_mean(two, 0.3), "tree", "fir")
+    other = with_concept_renamed(with_mean(two, 0.3), "tree", "fir")
     assert not any("mean IoU" in s.words for s in summary(chosen(with_mean(one, 0.2), other), (ONE, TWO)))
 
 
@@ -404,7 +394,7 @@ def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_r
     assert found is not None and (found.both, found.same) == (len(pairs), sum(x == y for x, y in pairs))
     assert found.low == max(math.floor(dealt.mean() - 2 * dealt.std()), 0)
     assert found.high == min(math.ceil(dealt.mean() + 2 * dealt.std()), len(pairs))
-    assert kept(*chosen(first, made_dissection(units=12, name=TWO))) is None, (
+    assert kept(*chosen(first, example_dissection(units=12, name=TWO))) is None, (
         "units of another training do not correspond"
     )
     assert kept(*chosen(first, first)) is None
@@ -442,22 +432,6 @@ def test_what_is_kept_beside_a_model_is_what_was_found(one: Dissection, site: Pa
     assert (site / ONE / "data" / "compare.js").stat().st_size < 30_000
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What another part may find about the quality of images."""
-
-    features: str
-    figures: pd.DataFrame
-
-
-def with_quality(made: Dissection, distance: float) -> Dissection:
-    """The same with a figure of quality, in the field that a dissection may have."""
-    row = {"measure": "kernel_distance", "value": distance, "low": distance - 0.01, "high": distance + 0.01}
-    changed = replace(made)
-    object.__setattr__(changed, "quality", Measured("inception", pd.DataFrame([row | {"less_is_better": True}])))
-    return changed
-
-
 def test_quality_is_compared_where_it_was_measured_and_left_out_where_not(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
@@ -475,7 +449,7 @@ def test_another_model_changes_its_own_files_and_two_more(one: Dissection, two: 
     write_site(one, tmp_path)
     write_site(two, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
-    third = made_dissection(units=6, layers=1, name="three", seed=2)
+    third = example_dissection(units=6, layers=1, name="three", seed=2)
     written = write_site(third, tmp_path)
     after = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
     changed = {str(p.relative_to(tmp_path)) for p in after if before.get(p) != after[p]}
@@ -485,7 +459,7 @@ def test_another_model_changes_its_own_files_and_two_more(one: Dissection, two: 
 
 
 def test_a_model_under_another_rule_stands_beside_itself(tmp_path: Path) -> None:
-    one = made_dissection(units=6, layers=1, name=ONE)
+    one = example_dissection(units=6, layers=1, name=ONE)
     write_site(one, tmp_path)
     write_site(under_rule(one, "pnas2020"), tmp_path)
     write_site(one, tmp_path)
@@ -513,7 +487,7 @@ def test_the_fixed_page_is_one_file_that_says_what_was_computed(one: Dissection,
     sources += [e[1]["href"] for e in page.elements if e[0] == "link"]
     assert sources and all(source.startswith("data:") for source in sources)
     assert not re.search(r"url\((?!data:)", text)
-    assert unsupported(page) == []
+    assert ious_without_context(page) == []
     assert broken_links(site.resolve()) == []
     again = write_comparison(site, [ONE, TWO], ["layer2"])
     assert again.changed == 0
@@ -532,14 +506,14 @@ def test_rendering_a_model_again_keeps_fixed_pages(one: Dissection, two: Dissect
         write_site(made, tmp_path)
     page = write_comparison(tmp_path, [ONE, TWO]).index
     held = page.read_bytes()
-    write_site(made_dissection(units=6, layers=1, name=ONE), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name=ONE), tmp_path)
     assert page.read_bytes() == held
 
 
 def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path) -> None:
     out = tmp_path / "site"
     write_site(one, out)
-    write_site(hostile(replace(one, interventions=None)), out)
+    write_site(with_hostile_names(replace(one, interventions=None)), out)
     strange = next(s.home for s in read_summaries(out) if s.home != ONE)
     written = write_comparison(out, [f"../{HOSTILE}", ONE])
     for path in (written.index, out / "compare.html", out / "index.html"):
@@ -554,7 +528,7 @@ def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path)
 
 def test_a_model_called_like_the_page_that_compares_does_not_take_its_place(tmp_path: Path) -> None:
     for name in ("compare", "compare.html"):
-        write_site(made_dissection(units=6, layers=1, name=name), tmp_path)
+        write_site(example_dissection(units=6, layers=1, name=name), tmp_path)
     assert (tmp_path / "compare.html").is_file()
     assert not (tmp_path / "compare" / "index.html").exists()
     assert write_comparison(tmp_path, ["compare", "compare.html"]).files == 1
@@ -593,7 +567,7 @@ def test_a_model_of_an_earlier_version_is_listed_but_cannot_be_chosen(one: Disse
     write_site(one, tmp_path)
     path = tmp_path / ONE / "summary.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text("utf-8")).items() if k != "compare"}))
-    write_site(made_dissection(units=6, layers=1, name="three"), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="three"), tmp_path)
     text = (tmp_path / "index.html").read_text("utf-8")
     assert "one/index.html" in text
     assert 'aria-label="Compare one' not in text and 'aria-label="Compare three' in text

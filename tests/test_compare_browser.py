@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import made_dissection, of_training, under_rule, with_causes
 from playwright.sync_api import Browser, Page, expect
-from test_browser import assert_fits, assert_no_violation, opened
-from test_compare import renamed, with_quality
-from test_site import hostile
 
-from dissectreport.analysis.profiles import Estimate
-from dissectreport.report.assets import style_alone
-from dissectreport.report.compare_charts import Row, rows
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.analysis.comparison.profiles import Estimate
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.compare.charts import Row, rows
+from dissectreport.report.html.assets import style_alone
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from tests.support.browsers import assert_fits, assert_no_violation, open_page
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.variants import of_training, under_rule, with_concept_renamed, with_hostile_names, with_quality
 
 pytestmark = pytest.mark.browser
 
@@ -29,16 +28,18 @@ LIVE = "compare.html"
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two checkpoints with causes and quality, a larger model of another vocabulary, and two odd ones."""
     out = tmp_path_factory.mktemp("browser") / "many models"
-    one = made_dissection(units=12, name="one")
-    early = with_causes(of_training(one, "drawn", 20_000))
-    late = with_causes(of_training(made_dissection(units=12, name="two", seed=1), "drawn", 60_000), seed=7)
-    other = renamed(made_dissection(units=16, layers=3, name="three", seed=2), "tree", "fir")
-    apart = made_dissection(units=12, name="apart", seed=4)
+    one = example_dissection(units=12, name="one")
+    early = with_interventions(of_training(one, "drawn", 20_000))
+    late = with_interventions(of_training(example_dissection(units=12, name="two", seed=1), "drawn", 60_000), seed=7)
+    other = with_concept_renamed(example_dissection(units=16, layers=3, name="three", seed=2), "tree", "fir")
+    apart = example_dissection(units=12, name="apart", seed=4)
     for concept in apart.vocabulary["concept"]:
-        apart = apart if concept == "-" else renamed(apart, concept, f"a {concept}")
-    variant = of_training(made_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm")
+        apart = apart if concept == "-" else with_concept_renamed(apart, concept, f"a {concept}")
+    variant = of_training(
+        example_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm"
+    )
     measured = (with_quality(early, 0.2), with_quality(late, 0.1))
-    for made in (*measured, other, under_rule(early, "pnas2020"), hostile(one), variant, apart):
+    for made in (*measured, other, under_rule(early, "pnas2020"), with_hostile_names(one), variant, apart):
         write_site(made, out)
     return out
 
@@ -103,10 +104,10 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
 ) -> None:
     pairs = [one.split("/") for one in layers]
     page_of = fixed(many, *(home for home, _ in pairs), layers=tuple(layer for _, layer in pairs))
-    with opened(chromium, many, page_of, java_script_enabled=False) as page:
+    with open_page(chromium, many, page_of, java_script_enabled=False) as page:
         assert page.locator(".js:visible").count() == 0
         wanted = told(page)
-    with opened(chromium, many, address(*layers)) as page:
+    with open_page(chromium, many, address(*layers)) as page:
         ready(page)
         found = told(page)
     found["headings"] = [
@@ -128,7 +129,7 @@ def test_pages_of_many_models_are_quiet_fit_every_screen_and_have_no_violation(
     chromium: Browser, many: Path, name: str
 ) -> None:
     where = fixed(many, "one", "two") if name == "fixed" else name
-    with opened(chromium, many, where) as page:
+    with open_page(chromium, many, where) as page:
         if name.startswith(LIVE):
             ready(page)
         assert_fits(page)
@@ -136,7 +137,7 @@ def test_pages_of_many_models_are_quiet_fit_every_screen_and_have_no_violation(
 
 
 def test_a_comparison_can_be_made_by_keyboard_alone(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("one/layer1", "two/layer1")) as page:
+    with open_page(chromium, many, address("one/layer1", "two/layer1")) as page:
         ready(page)
         reach(page, "[data-focus=model-1]")
         page.keyboard.type("variant")
@@ -191,7 +192,7 @@ def shown(page: Page) -> list[str]:
 
 
 def test_the_address_keeps_the_choice_and_the_back_button_undoes_it(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("one/layer1", "two/layer1")) as page:
+    with open_page(chromium, many, address("one/layer1", "two/layer1")) as page:
         ready(page)
         page.focus("[data-focus=layer-1]")
         page.select_option("[data-focus=layer-1]", "layer2")
@@ -211,7 +212,7 @@ def test_the_address_keeps_the_choice_and_the_back_button_undoes_it(chromium: Br
 
 
 def test_models_are_added_up_to_six_by_key_and_removed(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("one", "two")) as page:
+    with open_page(chromium, many, address("one", "two")) as page:
         ready(page)
         page.select_option("#layer", "layer1")
         expect(page.locator("#chosen [data-focus^=layer]").last).to_have_value("layer1")
@@ -223,13 +224,13 @@ def test_models_are_added_up_to_six_by_key_and_removed(chromium: Browser, many: 
         assert page.url.count("m=") == 6
         page.get_by_role("button", name="Remove").last.click()
         expect(page.locator("#chosen li")).to_have_count(5)
-    with opened(chromium, many, address(*["one"] * 8)) as page:
+    with open_page(chromium, many, address(*["one"] * 8)) as page:
         ready(page)
         expect(page.locator("#notes")).to_contain_text("8 models were asked for; these are the first 6.")
 
 
 def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("one/layer2", "two/layer2")) as page:
+    with open_page(chromium, many, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.select_option("#concept", label=page.locator("#concept option").nth(1).inner_text())
         page.wait_for_url("**&c=*/*")
@@ -246,20 +247,20 @@ def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, 
 
 
 def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
-    for made in (made_dissection(units=12, name="one"), made_dissection(units=12, name="two", seed=1)):
+    for made in (example_dissection(units=12, name="one"), example_dissection(units=12, name="two", seed=1)):
         write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
-    with opened(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
+    with open_page(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()
         page.wait_for_url("**/one/layer2/index.html#u=*")
 
 
 def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("nobody", "one/layer9", "two")) as page:
+    with open_page(chromium, many, address("nobody", "one/layer9", "two")) as page:
         ready(page)
         expect(page.locator("#notes")).to_contain_text("There is no model nobody on this site.")
         expect(page.locator("#notes")).to_contain_text("There is no layer layer9 on the pages of one; ")
-    with opened(chromium, many, LIVE + "#m=%E0%A4%A&m=&c=%&x") as page:
+    with open_page(chromium, many, LIVE + "#m=%E0%A4%A&m=&c=%&x") as page:
         ready(page)
         assert page.locator("#chosen li").count() == 2
 
@@ -268,7 +269,7 @@ def test_figures_that_are_gone_are_told(chromium: Browser, many: Path, tmp_path:
     out = tmp_path / "site"
     shutil.copytree(many, out)
     (out / "two" / "data" / "compare.js").write_text('dissectreport.profile({"version":0,"home":"two"});\n', "utf-8")
-    with opened(chromium, out, address("one", "two", "three")) as page:
+    with open_page(chromium, out, address("one", "two", "three")) as page:
         ready(page)
         expect(page.locator("#notes")).to_contain_text("The figures of two cannot be read")
         assert page.locator("#chosen li").count() == 2
@@ -276,7 +277,7 @@ def test_figures_that_are_gone_are_told(chromium: Browser, many: Path, tmp_path:
 
 def test_names_that_are_markup_are_text(chromium: Browser, many: Path) -> None:
     strange = next(one.home for one in read_summaries(many) if one.home.startswith("b-x"))
-    with opened(chromium, many, address(strange, "one")) as page:
+    with open_page(chromium, many, address(strange, "one")) as page:
         ready(page)
         assert page.locator("main b b, #compared b:not(.tick-sign, .gauge b)").count() == 0
         assert "<b>x</b>" in page.inner_text("#chosen")
@@ -286,7 +287,7 @@ def test_names_that_are_markup_are_text(chromium: Browser, many: Path) -> None:
 
 
 def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, address("one", "two")) as page:
+    with open_page(chromium, many, address("one", "two")) as page:
         ready(page)
         with page.expect_download() as download:
             page.click("[data-save=depth-units]")
@@ -296,7 +297,7 @@ def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path
 
 
 def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, "index.html") as page:
+    with open_page(chromium, many, "index.html") as page:
         rows = page.locator("#models-table tbody tr:not([hidden])")
         assert rows.count() == 7
         page.fill("#q", "pnas")
@@ -321,7 +322,7 @@ def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Pat
 
 
 def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> None:
-    with opened(chromium, many, "index.html", java_script_enabled=False) as page:
+    with open_page(chromium, many, "index.html", java_script_enabled=False) as page:
         assert page.locator("#models-table tbody tr").count() == 7
         assert page.locator(".js:visible").count() == 0
         page.locator("p.key a").click()
@@ -333,7 +334,7 @@ def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> Non
 
 @pytest.mark.parametrize("name", [address("one", "two"), "fixed"])
 def test_a_comparison_prints_in_dark_ink(chromium: Browser, many: Path, name: str) -> None:
-    with opened(chromium, many, fixed(many, "one", "two") if name == "fixed" else name) as page:
+    with open_page(chromium, many, fixed(many, "one", "two") if name == "fixed" else name) as page:
         page.wait_for_selector("#summary li")
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
         page.emulate_media(media="print")

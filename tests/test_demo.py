@@ -6,11 +6,11 @@ import subprocess
 import time
 
 import pytest
-from test_browser import assert_fits, assert_no_violation, opened
-from test_site import broken_links
 
-from dissectreport import pipeline
-from dissectreport.jobs import SAMPLES
+from dissectreport.pipeline import steps
+from dissectreport.pipeline.prepare import SAMPLES
+from tests.support.browsers import assert_fits, assert_no_violation, open_page
+from tests.support.sites import broken_links
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(1800)]
 
@@ -20,9 +20,9 @@ def demo(tmp_path_factory):
     """The default build of the embedded model: its tables and its site."""
     folder = tmp_path_factory.mktemp("demo")
     started = time.monotonic()
-    pipeline.build(pipeline.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
+    steps.build(steps.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
     print(f"built in {time.monotonic() - started:.0f} s")  # noqa: T201 - what one runs this test to see
-    return pipeline.load("scenes_pgan", cache=folder / "cache"), folder / "site"
+    return steps.load("scenes_pgan", cache=folder / "cache"), folder / "site"
 
 
 def counted(layer, control):
@@ -70,7 +70,7 @@ PAGES = (
 
 @pytest.mark.parametrize("name", ["../index", "../compare", *PAGES])
 def test_its_pages_open_from_the_folder_without_a_word_or_a_request(demo, chromium, name):
-    with opened(chromium, demo[1], f"scenes_pgan/{name}.html") as page:
+    with open_page(chromium, demo[1], f"scenes_pgan/{name}.html") as page:
         page.wait_for_load_state("networkidle")
         assert_fits(page)
         assert_no_violation(page)
@@ -80,7 +80,7 @@ def test_its_pages_open_from_the_folder_without_a_word_or_a_request(demo, chromi
 
 @pytest.mark.parametrize("name", ["index", "layer6/index", "layer6/unit-0", "artifacts"])
 def test_its_pages_can_be_read_without_scripts(demo, chromium, name):
-    with opened(chromium, demo[1], f"scenes_pgan/{name}.html", java_script_enabled=False) as page:
+    with open_page(chromium, demo[1], f"scenes_pgan/{name}.html", java_script_enabled=False) as page:
         assert page.locator("h1").is_visible()
         assert page.locator(".js:visible").count() == 0
 

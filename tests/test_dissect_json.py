@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made import made_dissection
 from PIL import Image
-from test_site import HOSTILE, Page, broken_links, contents, pages
 from typer.testing import CliRunner
 
 import dissectreport
-from dissectreport.analysis.dissection import Dissection
-from dissectreport.cli import app
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.dissect_json import dissect_json, old_pictures, read_dissect_json
-from dissectreport.report.imported import write_imported
-from dissectreport.report.site import write_comparison, write_site
+from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
+from dissectreport.report.export.imported import write_imported
+from dissectreport.report.site.build import write_comparison, write_site
+from tests.support.dissections import example_dissection
+from tests.support.sites import Page, broken_links, contents, pages
+from tests.support.variants import HOSTILE
 
 
 @pytest.fixture(scope="module")
 def dissection() -> Dissection:
-    return made_dissection(units=8)
+    return example_dissection(units=8)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_what_is_written_is_read_again(dissection: Dissection, old: Path) -> Non
 
 
 def test_old_results_stand_in_a_site_beside_others(dissection: Dissection, old: Path, tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     written = CliRunner().invoke(app, ["import", str(old), "--out", str(tmp_path)])
     assert written.exit_code == 0, written.output
     assert broken_links(tmp_path.resolve()) == []

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from dissectreport import plugins
-from dissectreport.cli import app
-from dissectreport.measure import Models, Source
-from dissectreport.segmenters.words import parsed
+from dissectreport.cli.app import app
+from dissectreport.segmenters.words import parse_words
+from dissectreport.worker.loaded_networks import Models, Source
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own-segmenter.md", "own-words.md")
@@ -66,11 +66,11 @@ def test_the_segmenters_of_the_page_can_be_measured_with(folder: Path, name: str
 
 def test_every_segmenter_of_a_command_is_a_name_that_is_understood(folder: Path) -> None:
     known = plugins.names(plugins.SEGMENTERS)
-    for part in (part for name in names() for part in plugins.parts_of(name)):
+    for part in (part for name in names() for part in plugins.split_names(name)):
         head, _, argument = part.partition(":")
         assert head in known or (head.endswith(".py") and Path(head).is_file()), part
         if head == "words":
-            assert parsed(argument)[1]
+            assert parse_words(argument)[1]
 
 
 def test_every_option_of_a_command_exists() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy
 import pytest
 
-from dissectreport.training.brush import Brush, Drawing, Piece
-from dissectreport.training.cladding import TILES, cover_rectangle, pattern_of
-from dissectreport.training.drawings import SUBJECTS, cached_drawings, draw, draw_many, load_drawings, load_images
-from dissectreport.training.scene_church import choose_church, choose_door, free_walls
+from dissectreport.drawings.brush import Brush, Drawing, Piece
+from dissectreport.drawings.dataset import SUBJECTS, cached_drawings, draw, draw_many, load_drawings, load_images
+from dissectreport.drawings.patterns import TILES, cover_rectangle, pattern_of
+from dissectreport.drawings.scene_church import choose_church, choose_door, free_walls
 
 each_subject = pytest.mark.parametrize("subject", list(SUBJECTS))
 

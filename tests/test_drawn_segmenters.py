@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dissectreport.analysis.assemble import trained
+from dissectreport.drawings.dataset import SUBJECTS, draw_many
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters import rooms, scenes
 from dissectreport.segmenters.colour import COLOURS
-from dissectreport.segmenters.drawn import WEIGHTS, DrawnNetwork, DrawnSegmenter, class_counts, leading, load_drawn
-from dissectreport.training.drawings import SUBJECTS, draw_many
+from dissectreport.segmenters.unet import WEIGHTS, UNet, UNetSegmenter, class_counts, first_argmax, load_unet
 from dissectreport.training.segmenter import SHIFTS, as_images, iou_by_concept, mean
 
 FRESH_SEED = 77_777
@@ -26,36 +26,37 @@ LEAST = {"scenes": 0.93, "rooms": 0.89}
 
 
 @pytest.fixture(scope="module", params=list(LOADERS))
-def segmenter(request: pytest.FixtureRequest) -> DrawnSegmenter:
+def segmenter(request: pytest.FixtureRequest) -> UNetSegmenter:
     return LOADERS[request.param]()
 
 
 @pytest.fixture(scope="module")
-def fresh(segmenter: DrawnSegmenter) -> tuple[Tensor, Tensor]:
+def fresh(segmenter: UNetSegmenter) -> tuple[Tensor, Tensor]:
     """32 drawings of a series that nothing was trained or chosen on."""
     drawing = draw_many(FRESH_SEED, range(32), subject=segmenter.name)
     return as_images(torch.from_numpy(drawing.image)), torch.from_numpy(drawing.labels)
 
 
 def test_every_subject_has_its_segmenter() -> None:
-    assert set(LOADERS) == set(SUBJECTS)
+    # Churches are drawn for the next generator of scenes, and no weights for them come with the package yet.
+    assert set(LOADERS) == set(SUBJECTS) - {"churches"}
 
 
-def test_objects_of_fresh_drawings_are_found(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_objects_of_fresh_drawings_are_found(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     found = iou_by_concept(segmenter.network, segmenter.words, *fresh)
     assert mean(found["object"]) >= LEAST[segmenter.name]
 
 
 @pytest.mark.parametrize("shift", list(SHIFTS))
 def test_objects_are_found_in_strange_hues_and_light(
-    segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor], shift: str
+    segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor], shift: str
 ) -> None:
     images, labels = fresh
     found = iou_by_concept(segmenter.network, segmenter.words, SHIFTS[shift](images), labels)
     assert mean(found["object"]) >= LEAST[segmenter.name] - 0.05
 
 
-def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: DrawnSegmenter) -> None:
+def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: UNetSegmenter) -> None:
     found = trained({"name": segmenter.name, **segmenter.to(torch.device("cpu")).facts})
     learned = {(c.category, c.name) for c in segmenter.vocabulary.concepts if c.category in segmenter.words}
     assert set(found) == learned
@@ -64,7 +65,7 @@ def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: Dra
     assert trained({"name": "colour"}) == {}
 
 
-def test_labels_are_numbers_of_the_vocabulary(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_labels_are_numbers_of_the_vocabulary(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     concepts = segmenter(fresh[0][:4])
     assert concepts.shape == (4, 4, 128, 128)
     assert concepts.dtype == torch.int64
@@ -74,7 +75,7 @@ def test_labels_are_numbers_of_the_vocabulary(segmenter: DrawnSegmenter, fresh: 
         assert {known[number].category for number in seen} == {category}
 
 
-def test_slots_agree_with_the_labels_of_the_drawing(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_slots_agree_with_the_labels_of_the_drawing(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images, labels = fresh
     concepts, first = segmenter(images[:4]), 0
     for slot, count in enumerate(class_counts(segmenter.words)):
@@ -84,14 +85,14 @@ def test_slots_agree_with_the_labels_of_the_drawing(segmenter: DrawnSegmenter, f
         first += count - 1
 
 
-def test_the_vocabulary_counts_objects_parts_materials_and_colours(segmenter: DrawnSegmenter) -> None:
+def test_the_vocabulary_counts_objects_parts_materials_and_colours(segmenter: UNetSegmenter) -> None:
     assert segmenter.vocabulary.categories == ("object", "part", "material", "colour")
     assert len(segmenter.vocabulary) == 1 + sum(map(len, segmenter.words.values())) + len(COLOURS)
     names = [concept.name for concept in segmenter.vocabulary.concepts]
     assert len(set(names)) == len(names)
 
 
-def test_labels_are_the_largest_logits(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_labels_are_the_largest_logits(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images = fresh[0][:4]
     with torch.no_grad():
         largest = [logits.argmax(dim=1) for logits in segmenter.logits(images).values()]
@@ -105,14 +106,14 @@ def test_labels_are_the_largest_logits(segmenter: DrawnSegmenter, fresh: tuple[T
 def test_the_leading_class_is_the_first_of_the_largest() -> None:
     logits = torch.randint(-2, 3, (3, 5, 4, 6, 7), generator=torch.Generator().manual_seed(0)).float()
     expected = [[pixel.index(max(pixel)) for pixel in image] for image in logits.flatten(2).transpose(1, 2).tolist()]
-    assert leading(logits).dtype == torch.int64
-    assert leading(logits).flatten(1).tolist() == expected
+    assert first_argmax(logits).dtype == torch.int64
+    assert first_argmax(logits).flatten(1).tolist() == expected
 
 
 @pytest.mark.parametrize("name", list(LOADERS))
 def test_batch_norm_within_convolutions_changes_nothing_but_last_bits(name: str) -> None:
     segmenter = LOADERS[name]()
-    unfolded = DrawnNetwork(segmenter.words).eval()
+    unfolded = UNet(segmenter.words).eval()
     unfolded.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     images = as_images(torch.from_numpy(draw_many(FRESH_SEED, range(4), subject=name).image))
     with torch.no_grad():
@@ -121,14 +122,14 @@ def test_batch_norm_within_convolutions_changes_nothing_but_last_bits(name: str)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in segmenter.network.modules())
 
 
-def test_confidence_is_high_on_drawings(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_confidence_is_high_on_drawings(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     confidence = segmenter.confidence(fresh[0][:4])
     assert confidence.shape == (4, 128, 128)
     assert confidence.max() <= 1
     assert confidence.mean() > 0.9
 
 
-def test_logits_have_gradients_down_to_the_pixels(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_logits_have_gradients_down_to_the_pixels(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images = fresh[0][:1].clone().requires_grad_()
     logits = segmenter.logits(images)
     assert {category: value.shape[1] for category, value in logits.items()} == dict(
@@ -139,7 +140,7 @@ def test_logits_have_gradients_down_to_the_pixels(segmenter: DrawnSegmenter, fre
 
 
 def test_images_of_another_size_are_labelled_at_the_size_of_the_network(
-    segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]
+    segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]
 ) -> None:
     images = fresh[0][:2]
     double = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="nearest")
@@ -147,13 +148,13 @@ def test_images_of_another_size_are_labelled_at_the_size_of_the_network(
     assert agreement > 0.97
 
 
-def test_features_describe_whole_images(segmenter: DrawnSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_features_describe_whole_images(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     features = segmenter.features(fresh[0][:3])
     assert features.shape == (3, 168)
     assert features.isfinite().all()
 
 
-def test_the_card_describes_the_weights(segmenter: DrawnSegmenter) -> None:
+def test_the_card_describes_the_weights(segmenter: UNetSegmenter) -> None:
     weights = WEIGHTS / f"{segmenter.name}.safetensors"
     card = json.loads(weights.with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -166,14 +167,14 @@ def test_the_card_of_scenes_tells_of_the_detour_in_its_training() -> None:
     assert "the last 600 steps were a fine-tune" in scenes.load().facts["card"]["history"]
 
 
-def test_it_moves_to_a_device(segmenter: DrawnSegmenter) -> None:
+def test_it_moves_to_a_device(segmenter: UNetSegmenter) -> None:
     moved = segmenter.to(torch.device("cpu"))
     assert (moved.name, moved.identity, moved.words) == (segmenter.name, segmenter.identity, segmenter.words)
 
 
 def test_weights_without_a_card_load_and_change_the_identity(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    save_file(DrawnNetwork(scenes.LEARNED).state_dict(), path)
+    save_file(UNet(scenes.LEARNED).state_dict(), path)
     assert scenes.load(path).identity != scenes.load().identity
 
 
@@ -197,10 +198,10 @@ def test_broken_weights_are_refused(tmp_path: Path, content: bytes | None, card:
         scenes.load(path)
 
 
-@pytest.mark.parametrize("tensors", [{"dense.weight": torch.zeros(2, 2)}, DrawnNetwork(rooms.LEARNED).state_dict()])
+@pytest.mark.parametrize("tensors", [{"dense.weight": torch.zeros(2, 2)}, UNet(rooms.LEARNED).state_dict()])
 def test_weights_of_another_network_are_refused(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     path = tmp_path / "weights.safetensors"
     save_file(tensors, path)
     with pytest.raises(WeightsError, match="do not fit the segmenter of scenes") as refused:
-        load_drawn("scenes", scenes.LEARNED, path)
+        load_unet("scenes", scenes.LEARNED, path)
     assert "\n" not in str(refused.value)

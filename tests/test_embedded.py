@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import dissectreport
 from dissectreport.errors import WeightsError
-from dissectreport.identity import identity_of
-from dissectreport.models.embedded import WEIGHTS, drawn, embedded
+from dissectreport.models.embedded import WEIGHTS, embedded, held_out_drawings
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.report.assets import templates_folder
+from dissectreport.networks.identity import identity_of
+from dissectreport.report.html.assets import templates_folder
 
 SIZES = (8, 8, 8, 4)
 
@@ -65,14 +65,14 @@ def test_the_untrained_control_has_the_architecture_and_other_weights(folder: Pa
     control, again = generator.untrained(3), generator.untrained(3)
     assert control.layers == generator.layers
     assert control.identity == again.identity != generator.identity
-    assert control.drawn(1) is None
+    assert control.training_like_images(1) is None
 
 
 def test_drawings_are_images_that_stay_the_same() -> None:
-    images = drawn(2, 32)
+    images = held_out_drawings(2, 32)
     assert images.shape == (2, 3, 32, 32)
     assert -1 <= images.min() < images.max() <= 1
-    assert torch.equal(images, drawn(2, 32))
+    assert torch.equal(images, held_out_drawings(2, 32))
 
 
 @pytest.mark.parametrize("subject", ["scenes", "rooms"])
@@ -81,9 +81,9 @@ def test_a_card_says_what_the_drawings_show_and_which_segmenter_knows_them(folde
     (folder / "small.json").write_text(json.dumps({**card, "subject": subject}))
     generator = embedded("small", folder)
     assert generator.facts["segmenter"] == subject
-    images = generator.drawn(2)
+    images = generator.training_like_images(2)
     assert images is not None
-    assert torch.equal(images, drawn(2, 16, subject))
+    assert torch.equal(images, held_out_drawings(2, 16, subject))
 
 
 def truncate(folder: Path) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from dissectreport import engine
-from dissectreport.spread import in_threads, in_turn
+from dissectreport.run import engine
+from dissectreport.run.parallel import in_threads, in_turn
 
 
 def make_product(factor: int) -> Callable[[int], tuple[int, int]]:

@@ -16,7 +16,7 @@ from dissectreport.errors import FeaturesError, WeightsError
 from dissectreport.features.base import SegmenterFeatures
 from dissectreport.features.inception import Inception, InceptionFeatures, fitted, load, mean_inside
 from dissectreport.models.planted import load as planted
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import colour
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.segmenters import scenes as scenes_segmenter
@@ -38,7 +38,7 @@ def test_a_segmenter_with_features_is_a_feature_network_named_after_it() -> None
 
 
 def test_a_segmenter_without_features_is_refused_in_a_line() -> None:
-    with pytest.raises(FeaturesError, match="'colour' tells no features"):
+    with pytest.raises(FeaturesError, match="'colour' has no features"):
         SegmenterFeatures.of(colour.load(), (32, 32))
 
 
@@ -52,7 +52,7 @@ def test_features_that_are_none_are_refused_in_a_line(wrong: str) -> None:
 
     segmenter = planted_segmenter.load()
     with pytest.raises(
-        FeaturesError, match=r"'planted' (failed at its features|returned features of shape)"
+        FeaturesError, match=r"'planted' (failed to compute features|returned features of shape)"
     ) as refused:
         SegmenterFeatures.of(Wrong(segmenter.colours, segmenter.shows), (16, 16))
     assert "\n" not in str(refused.value)
@@ -192,7 +192,7 @@ def test_a_network_of_transformers_tells_features_of_whole_images(
 
 
 def test_a_checkpoint_of_another_network_is_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; write clip:owner/name"):
+    with pytest.raises(WeightsError, match=r"is a dinov2, not a clip; give a clip as clip:owner/name"):
         plugins.features(f"clip:{folders['dinov2']}")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, features
 
 from dissectreport.errors import FolderError
-from dissectreport.models.folders import Folder, open_folder
+from dissectreport.models.image_folder import ImageFolder, open_folder
 
 Pixels = NDArray[np.uint8]
 SIZE = (16, 24)
@@ -89,7 +89,7 @@ def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path: Path, orientat
     exif[ORIENTATION] = orientation
     path = save(tmp_path / f"a.{kind}", lying, exif=exif, **({"lossless": True} if kind == "webp" else {}))
     assert np.abs(alone(path)[AWAY].astype(int) - quartered()[AWAY].astype(int)).max() <= (32 if kind == "jpg" else 0)
-    assert not open_folder(tmp_path, SIZE).lines(), "it is neither cropped nor enlarged"
+    assert not open_folder(tmp_path, SIZE).notes(), "it is neither cropped nor enlarged"
 
 
 def test_what_can_be_seen_through_is_laid_over_white(tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_sixteen_bits_become_eight_of_the_same_brightness(tmp_path: Path, kind: 
     assert found[0, ::6].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
-def test_pixels_without_a_known_range_are_left_out_and_told(tmp_path: Path) -> None:
+def test_pixels_without_a_known_range_are_skipped_and_reported(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", Image.fromarray(np.zeros((16, 24), np.float32)))
     save(tmp_path / "b.png", quartered())
-    (line,) = open_folder(tmp_path, SIZE).lines()
-    assert "1 of 2 files cannot be read and is left out: a.tif (its pixels have 32 bits" in line
+    (line,) = open_folder(tmp_path, SIZE).notes()
+    assert "1 of 2 files cannot be read and is skipped: a.tif (its pixels have 32 bits" in line
 
 
 def test_the_first_frame_stands_for_a_moving_picture(tmp_path: Path) -> None:
@@ -220,20 +220,20 @@ def broken(folder: Path) -> None:
         path.unlink()
 
 
-def test_broken_files_are_left_out_listed_and_counted(tmp_path: Path) -> None:
+def test_broken_files_are_skipped_listed_and_counted(tmp_path: Path) -> None:
     spread(tmp_path, 3)
     broken(tmp_path)
     folder = open_folder(tmp_path, (4, 4))
     assert folder.first(5).shape == (3, 3, 4, 4), "of cut bodies nobody hears before they are read"
-    sifted = folder.sifted([(1, 8)])
-    assert {one.name for one in sifted.skipped} == {"page.jpg", "empty.png", "cut.jpg", "cut.png", "cut.webp"}
-    assert len(sifted) == 3 and sifted.names == ("000.png", "001.png", "002.png")
-    reasons = {one.name: one.reason for one in sifted.skipped}
+    validated = folder.validated([(1, 8)])
+    assert {one.name for one in validated.skipped} == {"page.jpg", "empty.png", "cut.jpg", "cut.png", "cut.webp"}
+    assert len(validated) == 3 and validated.names == ("000.png", "001.png", "002.png")
+    reasons = {one.name: one.reason for one in validated.skipped}
     assert reasons["page.jpg"] == "not an image" and "truncated" in reasons["cut.jpg"]
-    (line,) = sifted.lines()
-    assert line.startswith(f"{tmp_path.name}: 5 of 8 files cannot be read and are left out: cut.jpg (")
+    (line,) = validated.notes()
+    assert line.startswith(f"{tmp_path.name}: 5 of 8 files cannot be read and are skipped: cut.jpg (")
     assert line.endswith("and 2 more") and "\n" not in line
-    assert torch.equal(folder.without(one.name for one in sifted.unread).first(3), sifted.first(3))
+    assert torch.equal(folder.without(one.name for one in validated.undecodable).first(3), validated.first(3))
 
 
 def test_headers_tell_of_what_is_no_image_and_no_pixels_are_read_for_it(tmp_path: Path) -> None:
@@ -258,8 +258,8 @@ def test_several_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest
     found = []
     for threads in (1, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        folder = open_folder(tmp_path, (4, 4)).sifted([(2, 45)])
-        found.append((folder.unread, folder.skipped, folder.first(40, seed=2).tolist()))
+        folder = open_folder(tmp_path, (4, 4)).validated([(2, 45)])
+        found.append((folder.undecodable, folder.skipped, folder.first(40, seed=2).tolist()))
     assert found[0] == found[1]
 
 
@@ -267,8 +267,8 @@ def test_only_as_many_are_decoded_as_are_wanted(tmp_path: Path) -> None:
     folder = open_folder(spread(tmp_path, 12), (4, 4))
     victim = folder.order(5)[8]
     (tmp_path / victim).write_bytes((tmp_path / victim).read_bytes()[:45])
-    assert not folder.sifted([(5, 8)]).unread
-    assert [one.name for one in folder.sifted([(5, 9)]).unread] == [victim]
+    assert not folder.validated([(5, 8)]).undecodable
+    assert [one.name for one in folder.validated([(5, 9)]).undecodable] == [victim]
 
 
 def test_another_seed_gives_another_order_of_the_same_images(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_broken_image_asked_for_by_name_is_refused_in_one_line(tmp_path: Path)
 
 def test_where_nothing_can_be_read_the_first_files_are_named(tmp_path: Path) -> None:
     broken(tmp_path)
-    for ask in (lambda folder: folder.sifted([(0, 5)]).lines(), lambda folder: folder.first(2)):
+    for ask in (lambda folder: folder.validated([(0, 5)]).notes(), lambda folder: folder.first(2)):
         with pytest.raises(FolderError, match=r"5 of 5 files cannot be read .* name a folder with images") as refused:
             ask(open_folder(tmp_path, SIZE))
         assert "\n" not in str(refused.value)
@@ -298,7 +298,7 @@ def test_where_nothing_can_be_read_the_first_files_are_named(tmp_path: Path) -> 
 def test_small_and_misshapen_images_are_counted(tmp_path: Path) -> None:
     for number, (height, width) in enumerate([(16, 24), (32, 48), (8, 12), (64, 64), (200, 10)]):
         save(tmp_path / f"{number}.png", quartered(height, width))
-    assert open_folder(tmp_path, SIZE).lines() == (
+    assert open_folder(tmp_path, SIZE).notes() == (
         f"{tmp_path.name}: 2 of 5 images are smaller than 16 x 24 and enlarged",
         f"{tmp_path.name}: 2 of 5 images are of another shape than 16 x 24 and cropped",
     )
@@ -308,8 +308,8 @@ def test_files_of_other_kinds_are_told_of(tmp_path: Path) -> None:
     save(tmp_path / "a.png", quartered())
     for name in ("b.heic", "c.HEIC", "labels.json", "README"):
         (tmp_path / name).write_bytes(b"")
-    (line,) = open_folder(tmp_path, SIZE).lines()
-    assert line.endswith("4 files of other kinds (.heic, .json, without an ending) left out")
+    (line,) = open_folder(tmp_path, SIZE).notes()
+    assert line.endswith("4 files of other kinds (.heic, .json, without an ending) skipped")
 
 
 @pytest.mark.parametrize(
@@ -348,14 +348,14 @@ def test_a_folder_without_permission_is_one_line_and_one_inside_is_told(
         open_folder(tmp_path, SIZE)
 
 
-def test_a_bomb_is_left_out_and_told_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_a_bomb_is_skipped_and_reported_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     save(tmp_path / "a.png", quartered())
     for name, side in (("bomb", 40_000), ("large", 10_000)):
         with (tmp_path / f"{name}.png").open("wb") as file:
             file.write(b"\x89PNG\r\n\x1a\n")
             PngImagePlugin.putchunk(file, b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
             PngImagePlugin.putchunk(file, b"IDAT", b"")
-    bomb, large = open_folder(tmp_path, SIZE).lines()
+    bomb, large = open_folder(tmp_path, SIZE).notes()
     assert "1 of 3 files" in bomb and "bomb.png (too many pixels to be opened without danger)" in bomb
     assert "1 of 2 images is of another shape" in large
     assert not recwarn.list
@@ -369,7 +369,7 @@ def test_names_with_odd_characters_stay_on_one_line(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("a file system that wants Unicode")
     folder = open_folder(tmp_path, SIZE)
-    (line,) = folder.lines()
+    (line,) = folder.notes()
     assert "b?c.png (not an image)" in line and "d?.png" in line
     line.encode()
     assert folder.identity
@@ -398,5 +398,5 @@ def test_opening_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_folder_has_a_name_without_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(spread(tmp_path, 1))
-    folder: Folder = open_folder(".", (4, 4))
+    folder: ImageFolder = open_folder(".", (4, 4))
     assert folder.name == tmp_path.name

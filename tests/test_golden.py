@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made import made_dissection, with_causes
 
-from dissectreport.report.site import write_site
+from dissectreport.report.site.build import write_site
+from tests.support.dissections import example_dissection, with_interventions
 
 GOLDEN = Path(__file__).parent / "golden"
 KEPT = {".html", ".csv"}
@@ -36,7 +36,7 @@ def pages(folder):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     out = tmp_path_factory.mktemp("site")
-    write_site(with_causes(made_dissection(units=12, layers=1)), out)
+    write_site(with_interventions(example_dissection(units=12, layers=1)), out)
     found = pages(out)
     if os.environ.get("DISSECTREPORT_ACCEPT"):
         shutil.rmtree(GOLDEN, ignore_errors=True)

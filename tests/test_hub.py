@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_checkpoints import BUILT, pictures, save, segformer, transformers
 
-from dissectreport.checkpoints.telling import heard_by
+from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
-from dissectreport.jobs import Silent
+from dissectreport.pipeline.prepare import Silent
 from dissectreport.segmenters import ade20k, hub, words
-from dissectreport.segmenters.hub import Checkpoint, Prepared, opened, quiet, within
+from dissectreport.segmenters.hub import HubCheckpoint, Preprocessor, load_checkpoint, quiet, size_within
+from tests.support.tiny_checkpoints import BUILT, pictures, save, segformer, transformers
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +50,21 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
     [("owner/name", "owner/name", ""), ("owner/name@v1.2", "owner/name", "v1.2"), ("name@a/b", "name", "a/b")],
 )
 def test_a_revision_stands_behind_an_at(text: str, place: str, revision: str) -> None:
-    assert Checkpoint.of(text) == Checkpoint(place, revision)
-    assert str(Checkpoint.of(text)) == text
+    assert HubCheckpoint.of(text) == HubCheckpoint(place, revision)
+    assert str(HubCheckpoint.of(text)) == text
 
 
 def test_a_folder_may_have_an_at_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine@home").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert Checkpoint.of("./mine@home") == Checkpoint("mine@home")
-    assert Checkpoint.of("./mine@home").local
+    assert HubCheckpoint.of("./mine@home") == HubCheckpoint("mine@home")
+    assert HubCheckpoint.of("./mine@home").local
 
 
 @pytest.mark.parametrize("text", ["./absent", "/absent/folder", "~/no such folder"])
 def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(text: str) -> None:
     with pytest.raises(UnknownName, match="there is no folder"):
-        Checkpoint.of(text)
+        HubCheckpoint.of(text)
 
 
 # --- loading ---------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_what_the_hub_answers_becomes_one_line(name: str, message: str) -> None:
         raise OSError("a page of text\nwith lines") from answer.__new__(answer)
 
     with pytest.raises(WeightsError, match=message) as refused:
-        opened(Checkpoint("owner/name", "v2"), load)
+        load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
     assert "\n" not in str(refused.value)
 
 
@@ -118,7 +118,7 @@ def test_a_transformers_that_is_too_old_is_told_of() -> None:
         raise ImportError("\nAutoImageProcessor requires the Torchvision library but it was not found\n")
 
     with pytest.raises(WeightsError, match=r"before 5.23 needs torchvision; pip install --upgrade transformers"):
-        opened(Checkpoint("owner/name"), load)
+        load_checkpoint(HubCheckpoint("owner/name"), load)
 
 
 def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +130,8 @@ def test_the_cache_is_asked_first_and_the_network_only_where_it_has_nothing(monk
             raise OSError("not there")
         return "loaded"
 
-    monkeypatch.setattr(hub, "hub_is_found", lambda: True)
-    assert opened(Checkpoint("owner/name"), load) == "loaded"
+    monkeypatch.setattr(hub, "hub_resolves", lambda: True)
+    assert load_checkpoint(HubCheckpoint("owner/name"), load) == "loaded"
     assert asked == [True, False]
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_asked_of_a_network_where_downloads_are_off(monkeypatch: pyte
 
     monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")
     with pytest.raises(WeightsError, match="not there"):
-        opened(Checkpoint("owner/name"), load)
+        load_checkpoint(HubCheckpoint("owner/name"), load)
     assert asked == [True]
 
 
@@ -159,11 +159,11 @@ def test_a_hub_whose_name_leads_nowhere_is_not_tried(monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
     with pytest.raises(WeightsError, match="not there"):
-        opened(Checkpoint("owner/name"), load)
+        load_checkpoint(HubCheckpoint("owner/name"), load)
     assert asked == [True]
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
     with pytest.raises(WeightsError):
-        opened(Checkpoint("owner/name"), load)
+        load_checkpoint(HubCheckpoint("owner/name"), load)
     assert asked == [True, True, False]
 
 
@@ -178,10 +178,10 @@ def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
         if where["local_files_only"]:
             raise OSError("not there")
 
-    monkeypatch.setattr(hub, "hub_is_found", lambda: True)
-    with heard_by(Ear()):
-        opened(Checkpoint("owner/name", "v2"), load)
-        opened(Checkpoint("owner/name", "v2"), load)
+    monkeypatch.setattr(hub, "hub_resolves", lambda: True)
+    with reporting_to(Ear()):
+        load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
+        load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
     assert lines == ["fetching owner/name@v2 from huggingface.co; later runs find it in its cache"]
 
 
@@ -293,14 +293,14 @@ def test_images_are_prepared_as_the_processor_prepares_them(tmp_path: Path, kind
     images = pictures(2, *size)
     files = list(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
     theirs = made(images=files, return_tensors="pt", **told)["pixel_values"]
-    ours = Prepared(made, {name: value[:1] for name, value in told.items()})(images)
+    ours = Preprocessor(made, {name: value[:1] for name, value in told.items()})(images)
     assert ours.shape == theirs.shape
     # Pillow rounds to whole bytes after rows and again after columns: within one and a half of them.
     assert float((ours - theirs).abs().max()) <= 1.5 / 255 / 0.2 + 1e-5
 
 
 def test_all_of_an_image_is_seen_where_the_processor_would_cut_off_its_border(tmp_path: Path) -> None:
-    prepared = Prepared(processor(tmp_path, BUILT["mobilevit"][1]))
+    prepared = Preprocessor(processor(tmp_path, BUILT["mobilevit"][1]))
     images = torch.full((1, 3, 72, 72), -1.0)
     images[:, 0, :, :2] = 1.0
     seen = prepared(images)
@@ -310,7 +310,7 @@ def test_all_of_an_image_is_seen_where_the_processor_would_cut_off_its_border(tm
 
 
 def test_preparing_has_gradients_and_cuts_off_what_no_file_could_hold(tmp_path: Path) -> None:
-    prepared = Prepared(processor(tmp_path, BUILT["segformer"][1]))
+    prepared = Preprocessor(processor(tmp_path, BUILT["segformer"][1]))
     images = pictures().requires_grad_()
     (gradient,) = torch.autograd.grad(prepared(images).sum(), images)
     assert float(gradient.abs().min()) > 0
@@ -322,4 +322,4 @@ def test_preparing_has_gradients_and_cuts_off_what_no_file_could_hold(tmp_path: 
     [((128, 128), (128, 128)), ((1024, 512), (256, 128)), ((300, 300), (256, 256)), ((1, 999), (1, 256))],
 )
 def test_labels_are_as_large_as_the_image_up_to_a_longest_side(given: tuple[int, int], found: tuple[int, int]) -> None:
-    assert within(256, given) == found
+    assert size_within(256, given) == found

@@ -9,17 +9,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
-from dissectreport import counting, measure, pipeline, probe, reference, store
-from dissectreport.analysis.reference import Evidence, score
-from dissectreport.analysis.search import information_ratio, quadrants, search
-from dissectreport.plan import Plan, Reading, rule_named
-from dissectreport.sampler import latents
+from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
+from dissectreport.analysis.dissection.published_rules import Evidence, score
+from dissectreport.cache import store
+from dissectreport.networks import hooks
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.run.plan import Plan, Reading, rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
-from dissectreport.stats.levels import FINE, ExactLevels, searched
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import FINE, ExactThresholds, search_thresholds
+from dissectreport.worker import counting, pilot, published_rules
+from tests.support.reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 
 UNITS, CONCEPTS = 32, 31
 CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
@@ -28,57 +31,57 @@ CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
 def read(seed):
     """(100, 32, 8, 8) activations, one image at a time as in the reference."""
     z = latents(seed, 0, SAMPLES, (32,))
-    return torch.cat([probe.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
+    return torch.cat([hooks.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
 
 
 @pytest.fixture(scope="module")
 def judged():
-    """Activations, labels and levels of the samples that are judged (seed 1)."""
+    """Activations, labels and thresholds of the samples that are judged (seed 1)."""
     cuts, zero = fixture()["levels"][:, None], np.zeros(UNITS)
     labels = torch.from_numpy(fixture()["segmentation"].astype(np.int64))
-    return read(1), labels, ExactLevels(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
+    return read(1), labels, ExactThresholds(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
 
 
 @pytest.fixture(scope="module")
 def choosing():
-    """Activations, labels and the levels searched of the other samples (seed 2)."""
+    """Activations, labels and the thresholds searched of the other samples (seed 2)."""
     maps = read(2)
     flat = maps.transpose(0, 1).flatten(1).double()
-    even = measure.even_cells(flat.amin(1).numpy(), flat.amax(1).numpy(), FINE)
-    activations = measure._histogram(maps, *even, FINE, GRID, "clamp")
+    even = pilot.even_cells(flat.amin(1).numpy(), flat.amax(1).numpy(), FINE)
+    activations = pilot.histogram(maps, *even, FINE, GRID, "clamp")
     labels = torch.from_numpy(fixture()["segmentation_threshold_set"].astype(np.int64))
-    return maps, labels, searched(activations)
+    return maps, labels, search_thresholds(activations)
 
 
 @pytest.fixture(scope="module")
 def found(choosing):
-    maps, labels, levels = choosing
-    return search(*search_counts(maps, labels, levels), CATEGORY, levels.cuts)
+    maps, labels, thresholds = choosing
+    return search(*search_counts(maps, labels, thresholds), CATEGORY, thresholds.cuts)
 
 
-def search_counts(maps, labels, levels):
+def search_counts(maps, labels, thresholds):
     masks = counting.Masks.of(labels, CONCEPTS, least=0)
     return (
-        counting.joint(maps, masks, levels, GRID, "clamp"),
-        counting.ends(maps, masks, levels, GRID, "clamp"),
-        counting.categories(maps, labels, CATEGORY, levels, GRID, "clamp"),
+        counting.joint(maps, masks, thresholds, GRID, "clamp"),
+        counting.ends(maps, masks, thresholds, GRID, "clamp"),
+        counting.categories(maps, labels, CATEGORY, thresholds, GRID, "clamp"),
     )
 
 
-def judged_counts(maps, labels, levels):
+def judged_counts(maps, labels, thresholds):
     masks = counting.Masks.of(labels, CONCEPTS)
     return (
-        *counting.joint_and_chance(maps, masks, levels, GRID, "clamp"),
-        counting.categories(maps, labels, CATEGORY, levels, GRID, "clamp"),
+        *counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp"),
+        counting.categories(maps, labels, CATEGORY, thresholds, GRID, "clamp"),
     )
 
 
-def evidence(maps, labels, levels, order, size=16):
+def evidence(maps, labels, thresholds, order, size=16):
     """What a run would have counted, in shards of `size` images."""
     parts = [slice(first, first + size) for first in range(0, SAMPLES, size)]
-    counts = [judged_counts(maps[part], labels[part], levels) for part in parts]
+    counts = [judged_counts(maps[part], labels[part], thresholds) for part in parts]
     return Evidence(
-        levels,
+        thresholds,
         order,
         lambda: ((number, chance) for number, (_, chance, _) in enumerate(counts)),
         lambda: ((number, categories) for number, (_, _, categories) in enumerate(counts)),
@@ -90,9 +93,9 @@ ROUNDING = 1e-5
 
 
 def moved(judged, by):
-    """The same with every level moved: counts fall as levels rise."""
-    maps, labels, levels = judged
-    return maps, labels, replace(levels, cuts=levels.cuts + by)
+    """The same with every threshold moved: counts fall as thresholds rise."""
+    maps, labels, thresholds = judged
+    return maps, labels, replace(thresholds, cuts=thresholds.cuts + by)
 
 
 def scored(judged, order):
@@ -150,7 +153,7 @@ def test_the_same_units_are_interpretable_as_the_same_concepts(judged):
 
 
 def test_the_search_agrees_with_that_of_the_reference(found):
-    # Ours cuts levels from a histogram, the reference from a sketch of quantiles; both interpolate.
+    # Ours cuts thresholds from a histogram, the reference from a sketch of quantiles; both interpolate.
     difference = np.abs(found.ratio.T - fixture()["max_iqr"])
     assert difference.mean() < 2.5e-5
     assert difference.max() < 2e-3
@@ -161,15 +164,15 @@ def test_the_search_agrees_with_that_of_the_reference(found):
 
 def test_the_search_gives_every_unit_the_label_of_the_reference(found, choosing):
     assert np.array_equal(found.label, fixture()["unit_label"])
-    levels = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)[:, 0]
-    assert np.median(np.abs(levels - fixture()["levels"])) < 1e-3
+    thresholds = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)[:, 0]
+    assert np.median(np.abs(thresholds - fixture()["levels"])) < 1e-3
 
 
 def test_levels_around_the_own_one_hold_it(found, choosing):
-    levels = choosing[2].around(found.own)
+    thresholds = choosing[2].around(found.own)
     own = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)
-    assert np.array_equal(np.take_along_axis(levels.cuts, levels.own[:, None], 1), own)
-    assert (np.diff(levels.cuts, axis=1) >= 0).all()
+    assert np.array_equal(np.take_along_axis(thresholds.cuts, thresholds.own[:, None], 1), own)
+    assert (np.diff(thresholds.cuts, axis=1) >= 0).all()
 
 
 def test_images_of_largest_activation_are_those_of_the_reference(judged):
@@ -186,11 +189,11 @@ def test_the_information_ratio_is_zero_for_independent_and_one_for_equal_masks()
 
 @given(cuts=st.sets(st.integers(1, SAMPLES - 1), max_size=4), order=st.randoms(use_true_random=False))
 def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
-    maps, labels, levels = choosing
+    maps, labels, thresholds = choosing
     ends = sorted({0, SAMPLES, *cuts})
     parts = [slice(*ends[i : i + 2]) for i in range(len(ends) - 1)]
     order.shuffle(parts)
-    small = ExactLevels(levels.low[:2], levels.span[:2], levels.cuts[:2], levels.own[:2])
+    small = ExactThresholds(thresholds.low[:2], thresholds.span[:2], thresholds.cuts[:2], thresholds.own[:2])
     whole = search_counts(maps[:, :2], labels, small)
     merged = zip(*(search_counts(maps[part, :2], labels[part], small) for part in parts), strict=True)
     for one, other in zip(whole, map(merge_all, merged), strict=True):
@@ -199,11 +202,11 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 
 
 def test_a_whole_run_finds_what_the_reference_found(cache):
-    options = pipeline.Options(
-        "reference_models:generator",
+    options = steps.Options(
+        "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
-        segmenter="reference_models:segmenter",
+        segmenter="tests.support.reference_models:segmenter",
         samples=SAMPLES,
         rule="iclr2019",
         controls=False,
@@ -211,21 +214,21 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
         workers=1,
         cache=cache,
     )
-    pipeline.measure(options)
-    dissection = pipeline.load(options.model, "iclr2019", cache)
+    steps.measure(options)
+    dissection = steps.load(options.model, "iclr2019", cache)
     table = dissection.layers[0].table
     label = fixture()["unit_label"]
     assert dissection.provenance.grid == GRID
     assert table["concept"].tolist() == [str(fixture()["labels"][number]) for number in label]
     assert np.array_equal(table["interpretable"], fixture()["unit_interpretable"])
     iou = fixture()["iou"][label, np.arange(UNITS)]
-    # Two units have two nearly equal maxima, so their levels, and with them their IoU, differ.
+    # Two units have two nearly equal maxima, so their thresholds, and with them their IoU, differ.
     assert np.median(np.abs(table["iou"] - iou)) < 2e-4
     assert np.quantile(np.abs(table["iou"] - iou), 0.9) < 2e-3
 
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -236,8 +239,8 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
         workers=1,
         cache=cache,
     )
-    written = pipeline.build(options, cache / "site")
-    dissection = pipeline.load("planted", "iclr2019", cache)
+    written = steps.build(options, cache / "site")
+    dissection = steps.load("planted", "iclr2019", cache)
     assert written.index.exists()
     assert dissection.provenance.grid == 32
     assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
@@ -252,11 +255,11 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
 
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
-    options = pipeline.Options(
-        "reference_models:generator",
+    options = steps.Options(
+        "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
-        segmenter="reference_models:segmenter",
+        segmenter="tests.support.reference_models:segmenter",
         samples=16,
         rule="iclr2019",
         controls=False,
@@ -264,20 +267,20 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
         workers=1,
         cache=cache,
     )
-    first = pipeline.measure(options)
+    first = steps.measure(options)
     heard = []
 
-    class Ear(pipeline.Silent):
+    class Ear(steps.Silent):
         def progress(self, task, done, total, unit):
             heard.append(task)
 
-    assert pipeline.measure(options, Ear()) == first
+    assert steps.measure(options, Ear()) == first
     assert not heard
     searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
     before = searched_in.path("levels").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
-    assert pipeline.measure(options, Ear()) == first
+    assert steps.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
     assert searched_in.path("levels").read_bytes() == before
 
@@ -287,16 +290,16 @@ def half_and_half():
     labels = torch.full((2, 1, 4, 4), 2)
     labels[0, :, :2] = 1
     zero = np.zeros(1)
-    levels = ExactLevels(zero, zero + 1, np.full((1, 1), 0.5, np.float32), np.zeros(1, np.int64))
-    return torch.ones(2, 1, 4, 4), labels, levels
+    thresholds = ExactThresholds(zero, zero + 1, np.full((1, 1), 0.5, np.float32), np.zeros(1, np.int64))
+    return torch.ones(2, 1, 4, 4), labels, thresholds
 
 
 def iou_under(rule):
-    maps, labels, levels = half_and_half()
+    maps, labels, thresholds = half_and_half()
     category = numbered(["-", "object", "part"])
-    _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, 3), levels, 4, "clamp")
-    categories = counting.categories(maps, labels, category, levels, 4, "clamp")
-    held = Evidence(levels, None, lambda: [(0, chance)], lambda: [(0, categories)])
+    _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, 3), thresholds, 4, "clamp")
+    categories = counting.categories(maps, labels, category, thresholds, 4, "clamp")
+    held = Evidence(thresholds, None, lambda: [(0, chance)], lambda: [(0, categories)])
     return score(held, rule_named(rule), category, 16).ratios["iou"][0].tolist()
 
 
@@ -323,5 +326,5 @@ def test_a_unit_must_exceed_both_cut_offs(judged, iou, iqr, passes):
 def test_the_pretend_observation_pairs_every_image_with_the_masks_of_the_next():
     labels = torch.arange(5).reshape(5, 1, 1, 1).expand(5, 1, 4, 4)
     plan = Plan("generator", "segmenter", "iclr2019", grid=4)
-    assert reference.laid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]
-    assert reference.laid(labels, plan, Reading(LAYER))[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert published_rules.labels_on_grid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]
+    assert published_rules.labels_on_grid(labels, plan, Reading(LAYER))[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]

@@ -7,18 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made import made_dissection, under_rule, widened
 from PIL import Image
 
-from dissectreport import probe
-from dissectreport.report import images
-from dissectreport.report.site import write_site
+from dissectreport.networks import resampling
+from dissectreport.report.html import images
+from dissectreport.report.site.build import write_site
+from tests.support.dissections import example_dissection
+from tests.support.variants import under_rule, widened
 
 
 @pytest.mark.parametrize("edge", ["clamp", "zero"])
 def test_maps_are_drawn_by_the_weights_by_which_they_were_counted(edge):
     for source, target in ((1, 8), (4, 16), (5, 16), (8, 8), (16, 12)):
-        assert np.allclose(images.upsampling(source, target, edge), probe.weights(source, target, edge), atol=1e-6)
+        assert np.allclose(
+            images.upsampling(source, target, edge), resampling.interpolation(source, target, edge), atol=1e-6
+        )
 
 
 def test_a_unit_that_is_on_everywhere_is_dark_at_the_border_where_the_rule_fades():
@@ -30,7 +33,7 @@ def test_a_unit_that_is_on_everywhere_is_dark_at_the_border_where_the_rule_fades
 
 
 def test_the_overlay_of_a_rule_that_fades_is_drawn_fading(tmp_path):
-    found = under_rule(made_dissection(units=6, layers=1), "pnas2020")
+    found = under_rule(example_dissection(units=6, layers=1), "pnas2020")
     write_site(found, tmp_path)
     (layer,) = found.layers
     veils = images.veil(layer.examples.maps[0], layer.table.at[0, "level"], "zero")
@@ -40,7 +43,7 @@ def test_the_overlay_of_a_rule_that_fades_is_drawn_fading(tmp_path):
 
 
 def test_images_keep_their_proportions(tmp_path):
-    found = widened(made_dissection(units=6, layers=1))
+    found = widened(example_dissection(units=6, layers=1))
     write_site(found, tmp_path)
     home = tmp_path / "planted"
     examples = len(found.layers[0].examples.kind)
@@ -74,7 +77,7 @@ def test_a_colour_is_shown_in_itself_and_other_concepts_stay_apart():
 
 
 def test_of_a_segmenter_without_doubts_no_confidence_is_shown(tmp_path):
-    made = made_dissection(units=6, layers=1)
+    made = example_dissection(units=6, layers=1)
     sure = tuple(replace(each, confidence=np.ones_like(each.confidence)) for each in made.trust)
     write_site(replace(made, trust=sure), tmp_path)
     page = (tmp_path / "planted/trust.html").read_text()

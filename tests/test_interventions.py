@@ -10,25 +10,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import edited as slowly_edited
-from planted_oracle import features, has
-from planted_oracle import inserted as slowly_inserted
 from torch import Tensor, nn
 
-from dissectreport import intervene, ordering, probe
-from dissectreport.analysis import causal
-from dissectreport.analysis.jackknife import Jackknife
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.interventions import tables as causal
 from dissectreport.errors import ModelError, SegmenterError
-from dissectreport.intervene import Bench, pixels_by_image
-from dissectreport.interventions import as_set, random_sets
-from dissectreport.measure import Source
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
-from dissectreport.probe import Edit, at_blocks, opened
-from dissectreport.sampler import latents
+from dissectreport.networks import edits
+from dissectreport.networks.edits import Edit, inside_patches, run_prefix
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline.interventions import as_set, random_sets
+from dissectreport.run.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
+from dissectreport.worker import interventions as intervene
+from dissectreport.worker import orderings
+from dissectreport.worker.interventions import Bench, pixels_by_image
+from dissectreport.worker.loaded_networks import Source
+from tests.support.planted_oracle import edited as slowly_edited
+from tests.support.planted_oracle import features, has
+from tests.support.planted_oracle import inserted as slowly_inserted
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
@@ -100,7 +102,7 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("layer", ["first", "first.0", "twice", "layer", "layer.0", "last"])
 def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(layer: str) -> None:
     network, z = Shared(), torch.randn(3, 32)
-    at = opened(Bare(network), layer, z)
+    at = run_prefix(Bare(network), layer, z)
     if layer == "twice":
         with pytest.raises(ModelError, match="runs more than once"):
             at.images(at.activations)
@@ -114,14 +116,14 @@ def test_the_tail_of_a_progressive_gan_draws_what_the_whole_draws(number: int) -
     network = ProgressiveGenerator((8, 8, 8, 8, 4))
     network.initialise(0)
     z = latents(0, 0, 4, (8,))
-    at = opened(Bare(network), f"layer{number}", z)
+    at = run_prefix(Bare(network), f"layer{number}", z)
     assert torch.allclose(at.images(at.activations), network(z), rtol=1e-4, atol=1e-4), "but for the last bits"
 
 
 def test_what_comes_before_the_layer_does_not_run_again() -> None:
     before, after = Counted(nn.Conv2d(1, 4, 1)), Counted(nn.Conv2d(4, 3, 1))
     network = nn.Sequential(before, nn.Conv2d(4, 4, 1), after)
-    at = opened(Bare(network), "1", torch.randn(2, 1, 4, 4))
+    at = run_prefix(Bare(network), "1", torch.randn(2, 1, 4, 4))
     for _ in range(3):
         at.images(at.activations)
     assert (before.runs, after.runs) == (1, 3)
@@ -130,7 +132,7 @@ def test_what_comes_before_the_layer_does_not_run_again() -> None:
 def test_units_without_extent_can_be_edited() -> None:
     network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
     z = torch.randn(5, 4)
-    at = opened(Bare(network), "1", z)
+    at = run_prefix(Bare(network), "1", z)
     assert at.activations.shape == (5, 6, 1, 1)
     changed = Edit((2,))(at.activations)
     hidden = network[1](network[0](z)).clone()
@@ -140,7 +142,7 @@ def test_units_without_extent_can_be_edited() -> None:
 
 def test_a_network_is_whole_again_after_an_error_in_its_tail() -> None:
     network, z = Shared(), torch.randn(2, 32)
-    at = opened(Bare(network), "layer", z)
+    at = run_prefix(Bare(network), "layer", z)
     with pytest.raises(RuntimeError):
         at.images(torch.zeros(2, 7, 4, 4))
     assert not any("forward" in part.__dict__ for part in network.modules())
@@ -153,13 +155,13 @@ def test_an_edit_never_changes_what_it_is_given() -> None:
     given = torch.randn(2, 4, 8, 8)
     kept = given.clone()
     Edit((1, 3), torch.tensor([5.0, 6.0]))(given)
-    Edit((1,), 2.0, at_blocks(torch.tensor([0, 9]), 8, 8))(given)
+    Edit((1,), 2.0, inside_patches(torch.tensor([0, 9]), 8, 8))(given)
     assert torch.equal(given, kept)
 
 
 def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
     given = torch.randn(2, 3, 16, 16)
-    changed = Edit((0, 2), torch.tensor([5.0, 6.0]), at_blocks(torch.tensor([0, 10]), 16, 16))(given)
+    changed = Edit((0, 2), torch.tensor([5.0, 6.0]), inside_patches(torch.tensor([0, 10]), 16, 16))(given)
     wanted = given.clone()
     wanted[0, [0, 2], :2, :2] = torch.tensor([5.0, 6.0])[:, None, None]
     wanted[1, [0, 2], 2:4, 4:6] = torch.tensor([5.0, 6.0])[:, None, None]
@@ -168,7 +170,7 @@ def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
 
 def test_edits_are_made_one_after_another() -> None:
     given = torch.randn(1, 3, 4, 4)
-    both = probe.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
+    both = edits.edited(given, [Edit((0, 1)), Edit((1,), 3.0)])
     assert both[:, 0].abs().max() == 0
     assert (both[:, 1] == 3).all()
     assert torch.equal(both[:, 2], given[:, 2])
@@ -179,7 +181,7 @@ def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
     assert blocks_of(4, 1) == (4, 1)
     for side in (4, 8, 16, 32):
         rows, columns = blocks_of(side, side)
-        inside = at_blocks(torch.arange(rows * columns), side, side)
+        inside = inside_patches(torch.arange(rows * columns), side, side)
         assert (inside.sum(0) == 1).all(), "places cover the map, and do not overlap"
         top, left, height, width = cell_of(columns + 1, side, side)
         rows_inside = inside[columns + 1, 0].any(1).nonzero().flatten()
@@ -339,7 +341,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 # --- orders ---
 
 
-def lesson(bench: Bench, concept: str) -> ordering.Lesson:
+def lesson(bench: Bench, concept: str) -> orderings.Lesson:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(bench.aim, concepts=(number_of(concept),))
     found = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
@@ -351,7 +353,7 @@ def lesson(bench: Bench, concept: str) -> ordering.Lesson:
     start = np.random.RandomState(5).rand(len(UNITS)) / 2
     start[UNIT["ball_mirror"]] = 1
     start[[UNIT[name] for name in ROOF]] = 0.1
-    return ordering.Lesson(
+    return orderings.Lesson(
         0,
         start,
         found["presence"].concept_means()[0],
@@ -366,7 +368,7 @@ def lesson(bench: Bench, concept: str) -> ordering.Lesson:
 def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(bench: Bench, concept: str) -> None:
     budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = ordering.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
+    weight, _, losses = orderings.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
     leading = set(np.argsort(-weight)[: len(causes)].tolist())
     assert leading == causes
     assert np.isfinite(losses).all()
@@ -375,18 +377,18 @@ def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(benc
 
 def test_greedy_takes_every_unit_that_draws_a_concept_together_first(bench: Bench) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
-    order = ordering.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
+    order = orderings.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
 def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) -> None:
     one = lesson(bench, "ball")
-    places, gains = ordering.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
+    places, gains = orderings.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
     assert (gains > 0).any()
     for (sample, place), gain in zip(places, gains, strict=True):
-        at = ordering.open_samples(bench, [int(sample)])
+        at = orderings.open_samples(bench, [int(sample)])
         labels = bench.labels(bench.images(at, at.activations))
         row, column = divmod(int(place), 8)
         if has(labels, "ball")[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].any():
@@ -396,7 +398,7 @@ def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) 
 def test_images_are_learned_on_or_kept_back_never_both() -> None:
     one = (np.array([3, 5, 3, 9, 11, 12]), np.arange(6))
     two = (np.array([5, 9, 20, 21]), np.arange(4))
-    learning, keeping = ordering.split([one, two], 0.5)
+    learning, keeping = orderings.split([one, two], 0.5)
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
     assert len(learning[0][0]) + len(keeping[0][0]) == 6
     assert all(len(kind[0]) for kind in (*learning, *keeping))
@@ -406,7 +408,7 @@ def test_images_are_learned_on_or_kept_back_never_both() -> None:
 def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int, share: float) -> None:
     random = np.random.RandomState(seed)
     kinds = [(random.permutation(60)[:n], np.arange(n)) for n in (ours, theirs)]
-    learning, keeping = ordering.split(kinds, share)
+    learning, keeping = orderings.split(kinds, share)
     for (samples, _), (learned, _), (kept, _) in zip(kinds, learning, keeping, strict=True):
         assert sorted([*learned, *kept]) == sorted(samples)
         assert len(kept) >= max(1, round(share * len(samples)))
@@ -416,19 +418,19 @@ def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int,
 def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(bench: Bench) -> None:
     one = lesson(bench, "ball")
     few = replace(one, present=one.present[:12], places=one.places[:12])
-    _, penalty, losses = ordering.learn_alpha(
+    _, penalty, losses = orderings.learn_alpha(
         bench, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
     )
     assert np.isfinite(losses).all() and penalty in QUICK.penalties
     none = replace(one, present=one.present[:1], places=one.places[:1])
-    weight, penalty, _ = ordering.learn_alpha(bench, QUICK, none, number_of("ball"))
+    weight, penalty, _ = orderings.learn_alpha(bench, QUICK, none, number_of("ball"))
     assert np.isnan(penalty) and np.array_equal(weight, one.start)
 
 
 def test_an_optimisation_that_diverges_says_so(bench: Bench) -> None:
     broken = replace(lesson(bench, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        ordering.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
+        orderings.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---

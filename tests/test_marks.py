@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dissectreport.errors import DissectReportError
-from dissectreport.marks import read_marks
+from dissectreport.review.marked_units import read_marks
 
 EXPORTED = {
     "model": "scenes_pgan",

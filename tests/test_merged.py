@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport import counting, plugins
+from dissectreport import plugins
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.jobs import identity
+from dissectreport.pipeline.prepare import identity
 from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS
 from dissectreport.segmenters.merged import merged
+from dissectreport.worker import counting
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def test_a_pixel_counts_once_for_a_concept_that_two_parts_find_there() -> None:
 
 
 def test_each_part_finds_what_it_finds_alone() -> None:
-    parts = [scenes.load(), planted.load()]
+    parts: list[Any] = [scenes.load(), planted.load()]
     made, shown = merged(parts), images(2, 128)
     labels, first = made(shown), 0
     for part in parts:
@@ -142,7 +143,7 @@ def test_coarser_labels_are_repeated_at_the_finest_resolution() -> None:
 
 
 def test_colours_of_images_of_any_size_are_merged() -> None:
-    made = merged([scenes.load(), colour.load()])
+    made: Any = merged([scenes.load(), colour.load()])
     for height, width in ((1, 1), (64, 64), (48, 200), (257, 129)):
         shown = torch.rand(2, 3, height, width) * 2 - 1
         labels = made(shown)
@@ -155,7 +156,7 @@ def test_colours_of_images_of_any_size_are_merged() -> None:
 
 
 def test_probabilities_are_those_that_any_part_finds_a_concept() -> None:
-    made = merged([LEFT, RIGHT, BARE])
+    made: Any = merged([LEFT, RIGHT, BARE])
     shares = made.probabilities(images(1), range(7))[0, :, 0, 0].tolist()
     either = 1 - (1 - 0.2) * (1 - 0.2)
     assert shares == pytest.approx([0.0, 0.1, either, 0.3, 0.1, 0.3, 0.0])
@@ -163,7 +164,7 @@ def test_probabilities_are_those_that_any_part_finds_a_concept() -> None:
 
 
 def test_a_concept_of_a_part_without_probabilities_is_zero_and_without_gradient() -> None:
-    made = merged([LEFT, BARE])
+    made: Any = merged([LEFT, BARE])
     number = made.vocabulary.concepts.index(Concept("round", "shape"))
     shares = made.probabilities(images(), (number,))
     assert (shares == 0).all()
@@ -172,7 +173,7 @@ def test_a_concept_of_a_part_without_probabilities_is_zero_and_without_gradient(
 
 def test_gradients_reach_the_pixels_through_the_part_that_has_them() -> None:
     shown = images(1, 128).requires_grad_()
-    made = merged([scenes.load(), colour.load()])
+    made: Any = merged([scenes.load(), colour.load()])
     tree = made.vocabulary.concepts.index(Concept("tree", "object"))
     (gradient,) = torch.autograd.grad(made.probabilities(shown, (tree,)).sum(), shown)
     assert float(gradient.abs().sum()) > 0
@@ -186,7 +187,8 @@ def test_only_what_a_part_can_do_can_be_asked_of_the_whole() -> None:
     likely = Likely(LEFT.labels, ONE, "likely")
     assert hasattr(merged([likely, BARE]), "probabilities")
     assert not hasattr(merged([likely, BARE]), "features")
-    assert merged([LEFT, BARE, scenes.load()]).features(images()).shape == (2, 3 + 168)
+    whole: Any = merged([LEFT, BARE, scenes.load()])
+    assert whole.features(images()).shape == (2, 3 + 168)
 
 
 def test_confidence_is_that_of_the_least_sure_part() -> None:
@@ -247,8 +249,8 @@ def test_names_joined_by_plus_are_merged() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("scenes+", SegmenterError, "is read as 'scenes', ''"),
-        ("+", SegmenterError, "is read as '', ''"),
+        ("scenes+", SegmenterError, "means 'scenes', ''"),
+        ("+", SegmenterError, "means '', ''"),
         ("scenes+scenes", BadOption, "each once; not scenes"),
         ("scenes+color", UnknownName, "did you mean colour"),
         ("./a+b.py:load", SegmenterError, "rename a file that has a"),

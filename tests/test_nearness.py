@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissectreport.analysis.quality import Reference, judge
+from dissectreport.analysis.artifacts.quality import Reference, judge
 from dissectreport.models.planted import TRUTH, UNIT, UNITS, PlantedGenerator
 from dissectreport.models.planted import load as planted
-from dissectreport.nearness import Nearness, Neighbours, Witness
-from dissectreport.probe import Edit, opened
-from dissectreport.sampler import latents
+from dissectreport.networks.edits import Edit, run_prefix
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.stats.features import Scale
+from dissectreport.worker.realism import Nearness, Neighbours, Witness
 
 N, D = 60, 5
 
@@ -99,9 +99,9 @@ def gains(generator: PlantedGenerator) -> dict[str, tuple[np.ndarray, np.ndarray
     """
     features = segmenters.load().features
     with torch.no_grad():
-        real = features(generator.drawn(480))
+        real = features(generator.training_like_images(480))
         made = features(generator(latents(1, 0, 480, generator.latent_shape)))
-        at = opened(generator, TRUTH.layer, latents(3, 0, 144, generator.latent_shape))
+        at = run_prefix(generator, TRUTH.layer, latents(3, 0, 144, generator.latent_shape))
         edited = [features(at.images(Edit((unit,))(at.activations))) for unit in range(len(UNITS))]
     scale = Scale.of(real.numpy())
     leaf = at.activations.clone().requires_grad_()

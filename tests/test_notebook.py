@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made import made_dissection, under_rule, with_causes
 from PIL import Image
-from test_site import HOSTILE, hostile
 
 import dissectreport
-from dissectreport.analysis.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError, UnknownName
-from dissectreport.report.notebook import Report, of_dissection, of_site
-from dissectreport.report.site import write_site
+from dissectreport.report.export.notebook import Report, of_dissection, of_site
+from dissectreport.report.site.build import write_site
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.variants import HOSTILE, under_rule, with_hostile_names
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
 
 
 @pytest.fixture(scope="module")
 def dissection() -> Dissection:
-    made = with_causes(made_dissection(units=8))
+    made = with_interventions(example_dissection(units=8))
     layers = tuple(replace(one, name=name) for one, name in zip(made.layers, ("a", "a-b"), strict=True))
     causes = made.interventions
     assert causes is not None
@@ -84,7 +84,7 @@ def test_the_surest_units_come_first(measured: Report) -> None:
 
 def test_views_are_small_and_show_no_iou_without_its_null_and_interval(measured: Report) -> None:
     layer = measured.layer("a")
-    views = {"report": measured, "layer": layer, "unit": layer.unit(1)}
+    views: dict[str, Any] = {"report": measured, "layer": layer, "unit": layer.unit(1)}
     for name, view in views.items():
         html = view._repr_html_()
         assert len(html) < 40_000, name
@@ -95,7 +95,7 @@ def test_views_are_small_and_show_no_iou_without_its_null_and_interval(measured:
 
 
 def test_hostile_names_are_escaped_in_views() -> None:
-    report = of_dissection(hostile(made_dissection(units=6, layers=1)))
+    report = of_dissection(with_hostile_names(example_dissection(units=6, layers=1)))
     layer = next(iter(report.layers.values()))
     for view in (report, layer, layer.unit(0)):
         assert "<b>x</b>" not in view._repr_html_()
@@ -126,15 +126,15 @@ def test_what_is_not_there_is_named(measured: Report, site: Path, tmp_path: Path
 
 def test_of_several_reports_one_is_chosen(site: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write_site(made_dissection(units=6, layers=1, name=name), tmp_path)
+        write_site(example_dissection(units=6, layers=1, name=name), tmp_path)
     with pytest.raises(UnknownName, match="holds several reports; choose with model=, one of one, two"):
         dissectreport.load(tmp_path)
     assert dissectreport.load(tmp_path, model="two").model == dissectreport.load(tmp_path / "two").model == "two"
 
 
 def test_of_a_model_under_several_rules_one_is_chosen(tmp_path: Path) -> None:
-    one = made_dissection(units=6, layers=1, name="one")
-    for made in (one, under_rule(one, "pnas2020"), made_dissection(units=6, layers=1, name="two")):
+    one = example_dissection(units=6, layers=1, name="one")
+    for made in (one, under_rule(one, "pnas2020"), example_dissection(units=6, layers=1, name="two")):
         write_site(made, tmp_path)
     assert dissectreport.load(tmp_path, model="one").rule == "corrected"
     assert dissectreport.load(tmp_path, model="one", rule="pnas2020").rule == "pnas2020"

@@ -16,20 +16,23 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from dissectreport import pipeline, plugins, probe, records
-from dissectreport.checking import look_over
-from dissectreport.checkpoints.fitting import fit, tensors_at
-from dissectreport.cli import app
+from dissectreport import plugins
+from dissectreport.cache import records
+from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
-from dissectreport.jobs import prepare, reproduce
-from dissectreport.measure import Source
-from dissectreport.models.described import beside
-from dissectreport.models.inputs import Constant, Inputs, Labels, Noise
-from dissectreport.models.layers import usual
-from dissectreport.models.outputs import Output, doubt_about
-from dissectreport.models.wrap import Called, NetworkGenerator
-from dissectreport.pipeline import Options
-from dissectreport.sampler import latents
+from dissectreport.models.description import relative_to
+from dissectreport.models.inputs import ClassLabels, Constant, Inputs, Noise
+from dissectreport.models.layers import default_layers
+from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
+from dissectreport.models.outputs import OutputFormat, range_warning
+from dissectreport.networks import edits, hooks
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.pipeline.preflight import look_over
+from dissectreport.pipeline.prepare import prepare, reproduce
+from dissectreport.pipeline.steps import Options
+from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''
 import torch
@@ -218,7 +221,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
     built = run.invoke(app, ["build", "mine.toml", *words])
     assert built.exit_code == 0, built.output
-    found = pipeline.load("mine.toml", cache=Path("cache"))
+    found = steps.load("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
         ("main.2", 32),
         ("main.5", 16),
@@ -230,7 +233,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     assert "untrained" in set(found.layers[0].controls["control"])
     # What is read is what the network computes: hooks of its own give the same, in place or not.
     z = latents(1, 0, 4, (20, 1, 1))
-    ours = probe.read(plugins.generator("mine.toml"), ["main.1", "main.2"], z)
+    ours = hooks.read(plugins.generator("mine.toml"), ["main.1", "main.2"], z)
     with torch.no_grad():
         before = network.main[1](network.main[0](z))
     assert torch.allclose(ours["main.1"], before, atol=1e-6)
@@ -266,7 +269,7 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
     monkeypatch.chdir(place)
     for address, name, units in (("first/mine.toml", "mine", 6), ("./second/mine.toml", "mine (second)", 5)):
         for model in (address, name):
-            found = pipeline.load(model, cache=place / "cache")
+            found = steps.load(model, cache=place / "cache")
             assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
     homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
     assert len(homes) == 2 and "mine" in homes
@@ -301,7 +304,7 @@ def test_units_before_a_rectifier_in_place_can_be_edited_again_and_again(place: 
     network = made("Dcgan")
     generator = NetworkGenerator("g", network, (20, 1, 1), (32, 32), ("main.1",))
     z = latents(1, 0, 2, (20, 1, 1))
-    at = probe.opened(generator, "main.1", z)
+    at = edits.run_prefix(generator, "main.1", z)
     first = at.images(at.activations)
     assert torch.equal(at.images(at.activations), first)
     assert torch.allclose(first, network(z), atol=1e-6)
@@ -322,7 +325,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     network = Doubling()
     generator = NetworkGenerator("g", network, (3, 4, 4), (4, 4), ("middle",))
     z = latents(1, 0, 2, (3, 4, 4))
-    at = probe.opened(generator, "middle", z)
+    at = edits.run_prefix(generator, "middle", z)
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
@@ -341,8 +344,8 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    pipeline.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
-    found = pipeline.load(name, cache=place / "cache")
+    steps.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
+    found = steps.load(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
 
@@ -382,7 +385,7 @@ def test_labels_reach_the_network_and_its_images_are_those_that_it_gives_them(pl
     generator = plugins.generator(name)
     assert generator.latent_shape == (9,)
     z = latents(1, 0, 6, (9,))
-    labels = Labels(4, only=(1, 3)).numbers(z[:, 8:])
+    labels = ClassLabels(4, only=(1, 3)).numbers(z[:, 8:])
     with torch.no_grad():
         grey = network(z[:, :8], labels, truncation=0.5)[1]["image"]
         images = generator(z)
@@ -424,13 +427,13 @@ def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
-    first = pipeline.measure(options)
-    assert first.reference == {"folder": "photos", "images": 20, "left_out": 0}
+    first = steps.measure(options)
+    assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
-    second = pipeline.measure(options)
-    assert second.reference == {"folder": "others", "images": 19, "left_out": 0}
+    second = steps.measure(options)
+    assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
     assert second.drawn != first.drawn
 
 
@@ -503,7 +506,7 @@ def test_noise_on_the_sphere_has_its_radius() -> None:
 
 
 def test_labels_are_all_equally_often_and_a_pure_function_of_the_sample() -> None:
-    inputs = Inputs((Noise((8,)), Labels(10, name="c")))
+    inputs = Inputs((Noise((8,)), ClassLabels(10, name="c")))
     assert inputs.latent_shape == (9,)
     _, keywords = inputs.made(latents(1, 0, 10_000, (9,)))
     labels = keywords["c"]
@@ -516,8 +519,8 @@ def test_labels_are_all_equally_often_and_a_pure_function_of_the_sample() -> Non
 
 def test_a_one_hot_label_says_the_same_as_its_number() -> None:
     z = latents(1, 0, 100, (1,))
-    (numbers,), _ = Inputs((Labels(4, only=(0, 3)),)).made(z)
-    (rows,), _ = Inputs((Labels(4, "one-hot", only=(0, 3)),)).made(z)
+    (numbers,), _ = Inputs((ClassLabels(4, only=(0, 3)),)).made(z)
+    (rows,), _ = Inputs((ClassLabels(4, "one-hot", only=(0, 3)),)).made(z)
     assert isinstance(numbers, Tensor)
     assert isinstance(rows, Tensor)
     assert set(numbers.tolist()) == {0, 3}
@@ -531,11 +534,11 @@ def test_a_one_hot_label_says_the_same_as_its_number() -> None:
         (lambda: Noise((3,), "gaussian"), "distribution 'gaussian' of a latent; there are normal"),
         (lambda: Noise(()), "shape .* needs one or more"),
         (lambda: Noise((3,), "uniform", low=1, high=1), "low must be below"),
-        (lambda: Labels(0), "0 classes"),
-        (lambda: Labels(3, only=(3,)), "class 3 is not among 3 classes"),
-        (lambda: Labels(3, "one_hot"), "encoding 'one_hot'"),
+        (lambda: ClassLabels(0), "0 classes"),
+        (lambda: ClassLabels(3, only=(3,)), "class 3 is not among 3 classes"),
+        (lambda: ClassLabels(3, "one_hot"), "encoding 'one_hot'"),
         (lambda: Inputs((Constant(1),)), "at least one latent or label"),
-        (lambda: Inputs((Noise((1,), name="z"), Labels(2, name="z"))), "both called 'z'"),
+        (lambda: Inputs((Noise((1,), name="z"), ClassLabels(2, name="z"))), "both called 'z'"),
     ],
 )
 def test_inputs_that_cannot_be_are_one_line(make: Callable[[], object], line: str) -> None:
@@ -548,40 +551,48 @@ def test_inputs_that_cannot_be_are_one_line(make: Callable[[], object], line: st
 
 def test_pixels_are_brought_to_the_usual_range() -> None:
     images = torch.rand(2, 3, 4, 4) * 255
-    assert torch.allclose(Output(low=0, high=255).images(images), images / 127.5 - 1, atol=1e-6)
-    assert Output().images(images) is images
+    assert torch.allclose(OutputFormat(low=0, high=255).images(images), images / 127.5 - 1, atol=1e-6)
+    assert OutputFormat().images(images) is images
 
 
 @pytest.mark.parametrize("returned", [({"x": 1}, torch.ones(1, 3, 2, 2)), [0, torch.ones(1, 3, 2, 2)]])
 def test_a_part_of_what_is_returned_can_be_taken(returned: object) -> None:
-    assert torch.equal(Output(take=1).images(returned), torch.ones(1, 3, 2, 2))
-    assert torch.equal(Output(take=-1).images(returned), torch.ones(1, 3, 2, 2))
+    assert torch.equal(OutputFormat(take=1).images(returned), torch.ones(1, 3, 2, 2))
+    assert torch.equal(OutputFormat(take=-1).images(returned), torch.ones(1, 3, 2, 2))
 
 
 def test_a_grey_image_can_be_shown_as_three_channels() -> None:
     grey = torch.rand(2, 1, 4, 4)
-    assert torch.equal(Output(channels=(0, 0, 0)).images(grey), grey.expand(-1, 3, -1, -1))
+    assert torch.equal(OutputFormat(channels=(0, 0, 0)).images(grey), grey.expand(-1, 3, -1, -1))
 
 
 @pytest.mark.parametrize(
     ("output", "returned", "line"),
     [
         (
-            Output(),
+            OutputFormat(),
             (torch.ones(1, 3, 2, 2), torch.ones(1, 8)),
             r"returns a tuple instead of images \(it holds \(1, 3, 2, 2\), \(1, 8\)\)",
         ),
-        (Output(), {"sample": torch.ones(1, 3, 2, 2)}, "returns a dict instead of images .it has 'sample'.; say which"),
-        (Output(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
-        (Output(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
-        (Output(), torch.ones(2, 1, 4, 4), r"1 channel, not 3; for grey images say output = \{ channels = \[0, 0, 0\]"),
-        (Output(), torch.ones(2, 16, 4, 4), r"16 channels, not 3; say which of them are red, green and blue"),
-        (Output(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
-        (Output(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; there are 0 to 3"),
+        (
+            OutputFormat(),
+            {"sample": torch.ones(1, 3, 2, 2)},
+            "returns a dict instead of images .it has 'sample'.; say which",
+        ),
+        (OutputFormat(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
+        (OutputFormat(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
+        (
+            OutputFormat(),
+            torch.ones(2, 1, 4, 4),
+            r"1 channel, not 3; for grey images say output = \{ channels = \[0, 0, 0\]",
+        ),
+        (OutputFormat(), torch.ones(2, 16, 4, 4), r"16 channels, not 3; say which of them are red, green and blue"),
+        (OutputFormat(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
+        (OutputFormat(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; there are 0 to 3"),
     ],
 )
 def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
-    output: Output, returned: object, line: str
+    output: OutputFormat, returned: object, line: str
 ) -> None:
     with pytest.raises(ModelError, match=line) as raised:
         output.images(returned)
@@ -591,34 +602,34 @@ def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
 def test_a_range_that_can_hardly_be_right_is_doubted() -> None:
     random = torch.Generator().manual_seed(0)
     images = torch.rand(4, 3, 8, 8, generator=random)
-    assert "as if black were 0" in doubt_about(images, declared=False)
-    assert doubt_about(images, declared=True) == ""
-    assert "[0, 255]" in doubt_about(images * 255, declared=False)
-    assert "all its pixels" in doubt_about(images * 0, declared=False)
-    assert doubt_about(images * 2.4 - 1.2, declared=False) == "", "generators overshoot a little"
+    assert "as if black were 0" in range_warning(images, declared=False)
+    assert range_warning(images, declared=True) == ""
+    assert "[0, 255]" in range_warning(images * 255, declared=False)
+    assert "all its pixels" in range_warning(images * 0, declared=False)
+    assert range_warning(images * 2.4 - 1.2, declared=False) == "", "generators overshoot a little"
 
 
 def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        pipeline.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
+        steps.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
 
 
-def surveyed(network: nn.Module, *shape: int) -> tuple[probe.Seen, ...]:
-    return probe.survey(Called(network, Inputs.normal(shape), Output()), latents(0, 0, 2, shape))[0]
+def traced(network: nn.Module, *shape: int) -> tuple[hooks.ModuleTrace, ...]:
+    return hooks.trace_modules(NetworkCall(network, Inputs.normal(shape), OutputFormat()), latents(0, 0, 2, shape))[0]
 
 
 def test_of_blocks_of_one_shape_the_last_is_read_and_the_image_never(place: Path) -> None:
-    assert usual(surveyed(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
+    assert default_layers(traced(made("Dcgan"), 20, 1, 1), (32, 32)) == ("main.2", "main.5", "main.8")
 
 
 def test_a_progressive_gan_is_read_where_a_resolution_is_done() -> None:
     network = plugins.generator("scenes_pgan").module
-    assert usual(surveyed(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
+    assert default_layers(traced(network, 128), (128, 128)) == ("layer2", "layer4", "layer6", "layer10", "layer12")
 
 
 def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
@@ -631,7 +642,7 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
             out: Tensor = self.last(self.first(self.first(z)))
             return out
 
-    parts = {part.name: part for part in surveyed(Twice(), 3, 4, 4)}
+    parts = {part.name: part for part in traced(Twice(), 3, 4, 4)}
     assert parts["first"].runs == 2
     assert parts["first"].units == 0
     assert parts["last"].units == 3
@@ -640,9 +651,9 @@ def test_a_part_that_runs_twice_has_no_units_to_read() -> None:
 def test_what_is_made_of_weights_alone_is_no_layer() -> None:
     normed = nn.utils.parametrizations.spectral_norm
     network = nn.Sequential(normed(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), normed(nn.Conv2d(8, 3, 1)))
-    parts = surveyed(network, 3, 4, 4)
+    parts = traced(network, 3, 4, 4)
     assert [part.name for part in parts if part.units] == ["0", "1", "2"]
-    assert usual(parts, (4, 4)) == ("1",)
+    assert default_layers(parts, (4, 4)) == ("1",)
     (weights,) = {part.returned for part in parts if not part.units}
     assert weights == "Tensor without a row for each image"
 
@@ -688,7 +699,7 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         ('network = "./net.py:Gone"\nlatent = 20', UnknownName, "no function in .*net.py: 'Gone'"),
         ('network = "./gone.py:Net"\nlatent = 20', UnknownName, "there is no file .*gone.py"),
         ('network = "no_such_package:Net"\nlatent = 20', ModelError, "cannot be imported: ModuleNotFoundError"),
-        ('network = "./net.py:number"\nlatent = 20', BadOption, "gave a int; it should give a torch.nn.Module"),
+        ('network = "./net.py:number"\nlatent = 20', BadOption, "returned a int; it should return a torch.nn.Module"),
         (
             'network = "./net.py:Dcgan"\narguments = { depth = 3 }\nlatent = 20',
             ModelError,
@@ -782,8 +793,8 @@ def test_a_description_can_be_used_from_any_folder(place: Path, monkeypatch: pyt
     ],
 )
 def test_paths_in_a_segmenters_name_are_counted_from_the_description(name: str, found: str) -> None:
-    assert beside(Path("a b"), name) == found
-    assert beside(Path(), name) == name
+    assert relative_to(Path("a b"), name) == found
+    assert relative_to(Path(), name) == name
 
 
 def test_an_identity_changes_with_all_that_changes_the_numbers(place: Path) -> None:
@@ -842,10 +853,10 @@ def test_a_layer_that_returns_a_tuple_is_told_of_wherever_it_is_named(place: Pat
 
 def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
     inner = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
-    assert set(tensors_at({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
-    assert set(tensors_at({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
+    assert set(select_tensors({"model": {"g": {"state_dict": inner}}}, "model.g")) == {"weight", "bias"}
+    assert set(select_tensors({"gen.weight": torch.ones(1), "disc.weight": torch.ones(1)}, prefix="gen.")) == {"weight"}
     both = {"module.gen.weight": torch.ones(1), "module.disc.weight": torch.ones(1)}
-    assert set(tensors_at(both, prefix="module.gen.")) == set(tensors_at(both, prefix="gen.")) == {"weight"}
+    assert set(select_tensors(both, prefix="module.gen.")) == set(select_tensors(both, prefix="gen.")) == {"weight"}
 
 
 @pytest.mark.parametrize(
@@ -866,7 +877,7 @@ def test_a_checkpoint_without_the_weights_says_what_it_has(
     checkpoint: dict[str, object], part: str, prefix: str, line: str
 ) -> None:
     with pytest.raises(WeightsError, match=line):
-        tensors_at(checkpoint, part, prefix)
+        select_tensors(checkpoint, part, prefix)
 
 
 @pytest.mark.parametrize(
@@ -883,13 +894,15 @@ def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object],
     weights = dict(nn.Linear(3, 2).state_dict())
     change(weights)
     with pytest.raises(WeightsError, match=f"do not fit a line: {line}" if "more" not in line else line):
-        fit(network, weights, "a line")
+        load_exactly(network, weights, "a line")
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
 def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outside_it(prefix: str) -> None:
     inner, network = nn.Linear(3, 2), nn.DataParallel(nn.Linear(3, 2))
-    fit(network, tensors_at({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line")
+    load_exactly(
+        network, select_tensors({f"{prefix}{name}": value for name, value in inner.state_dict().items()}), "a line"
+    )
     assert torch.equal(network.module.weight, inner.weight)
 
 
@@ -897,14 +910,14 @@ def test_a_network_in_a_wrapper_called_module_takes_weights_saved_inside_or_outs
 def test_tensors_of_the_right_shape_that_cannot_be_copied_are_one_line(change: Callable[[Tensor], Tensor]) -> None:
     network = nn.Linear(3, 2, bias=False)
     with pytest.raises(WeightsError, match="do not fit a line: weight is quantized, sparse or without") as raised:
-        fit(network, {"weight": change(torch.ones(2, 3))}, "a line")
+        load_exactly(network, {"weight": change(torch.ones(2, 3))}, "a line")
     assert "\n" not in str(raised.value)
 
 
 def test_batch_norms_counter_may_be_missing() -> None:
     network, other = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
     nn.init.normal_(other.running_mean)
-    fit(network, {k: v for k, v in other.state_dict().items() if k != "num_batches_tracked"}, "a norm")
+    load_exactly(network, {k: v for k, v in other.state_dict().items() if k != "num_batches_tracked"}, "a norm")
     assert torch.equal(network.running_mean, other.running_mean)
 
 

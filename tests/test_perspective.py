@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from dissectreport.training.brush import Brush, Piece
-from dissectreport.training.perspective import (
+from dissectreport.drawings.brush import Brush, Piece
+from dissectreport.drawings.perspective import (
     Box,
     Room,
     Solid,

@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dissectreport import jobs, pipeline, records, store
-from dissectreport.analysis import chance
-from dissectreport.analysis.causal import causal_sets
+from dissectreport.analysis.dissection import corrected_rule
+from dissectreport.analysis.interventions.tables import causal_sets
+from dissectreport.cache import records, store
+from dissectreport.cache.reader import Reader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
-from dissectreport.on_demand import Wish
-from dissectreport.pipeline import Options
-from dissectreport.plan import BUDGETS
-from dissectreport.results import Reader
+from dissectreport.pipeline import prepare
+from dissectreport.pipeline import steps as pipeline
+from dissectreport.pipeline.on_demand import Wish
+from dissectreport.pipeline.steps import Options
+from dissectreport.run.plan import BUDGETS
 
 SMALL = {
     "layers": ("features",),
@@ -129,7 +131,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
 
 def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
     code = (
-        "from pathlib import Path\nfrom dissectreport import pipeline\n"
+        "from pathlib import Path\nfrom dissectreport.pipeline import steps as pipeline\n"
         f"pipeline.measure(pipeline.Options('planted', cache=Path({str(tmp_path)!r}), **{SMALL!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -147,7 +149,7 @@ def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, t
 
 def test_workers_leave_when_their_parent_is_killed(tmp_path):
     code = (
-        "from pathlib import Path\nfrom dissectreport import pipeline\n"
+        "from pathlib import Path\nfrom dissectreport.pipeline import steps as pipeline\n"
         "if __name__ == '__main__':\n"
         f"    pipeline.measure(pipeline.Options('planted', samples=100_000, workers=2, cache=Path({str(tmp_path)!r})))"
     )
@@ -288,7 +290,7 @@ def test_the_tables_say_what_was_planted(large):
 
 def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
     (whole,) = pipeline.load("planted", cache=large).layers
-    monkeypatch.setattr(chance, "AT_ONCE", 1)
+    monkeypatch.setattr(corrected_rule, "AT_ONCE", 1)
     (parts,) = pipeline.load("planted", cache=large).layers
     for name in ("table", "labels", "pairs", "controls", "correlated"):
         assert getattr(whole, name).equals(getattr(parts, name)), name
@@ -297,7 +299,7 @@ def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
 
 
 def test_every_column_of_every_table_is_in_the_data_dictionary(large):
-    from dissectreport.analysis.dissection import COLUMNS
+    from dissectreport.analysis.results.dissection import COLUMNS
 
     dissection = pipeline.load("planted", cache=large)
     tables = [dissection.concepts, dissection.vocabulary]
@@ -316,7 +318,8 @@ def test_shown_images_are_the_ones_with_the_largest_peaks(large):
 def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, tmp_path):
     pipeline.render("planted", tmp_path / "one", cache=large)
     code = (
-        "import sys; sys.modules['torch'] = None\nfrom pathlib import Path\nfrom dissectreport import pipeline\n"
+        "import sys; sys.modules['torch'] = None\nfrom pathlib import Path\n"
+        "from dissectreport.pipeline import steps as pipeline\n"
         f"pipeline.render('planted', Path({str(tmp_path / 'two')!r}), cache=Path({str(large)!r}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -388,7 +391,7 @@ def test_a_layer_that_misbehaves_is_one_line(tmp_path, body, error, words, monke
 OWN = """
 import torch
 from torch import nn
-from dissectreport.models.wrap import NetworkGenerator
+from dissectreport.models.network_generator import NetworkGenerator
 
 
 class Network(nn.Module):
@@ -404,14 +407,14 @@ class Network(nn.Module):
 def load():
     return NetworkGenerator(
         name="own", module=Network(), latent_shape=({latent},), image_size=({size}, {size}), layers=("block",),
-        default_layers=("block",), remade={remade}, facts={{"segmenter": "colour"}},
+        default_layers=("block",), reinitialise={reinitialise}, facts={{"segmenter": "colour"}},
     )
 """
 REMADE = "lambda seed: Network()"
 
 
 @pytest.mark.parametrize(
-    ("size", "latent", "body", "remade", "line"),
+    ("size", "latent", "body", "reinitialise", "line"),
     [
         (32, 8, "", REMADE, r"'own' declares image_size \(32, 32\), but makes images of 16 x 16; set image_size=\(16"),
         (16, 9, "", REMADE, r"'own' failed on 16 latents of its latent_shape \(9,\): RuntimeError: .*shapes cannot"),
@@ -421,8 +424,8 @@ REMADE = "lambda seed: Network()"
         (16, 8, "", "lambda seed: 1 / 0", "'own' cannot be made anew with random weights: ZeroDivisionError: division"),
     ],
 )
-def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, remade, line):
-    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", remade=remade))
+def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, latent, body, reinitialise, line):
+    model = plugin(tmp_path, OWN.format(size=size, latent=latent, body=body or "pass", reinitialise=reinitialise))
     small = SMALL | {"layers": ("block",), "samples": 16}
     with pytest.raises(ModelError, match=line) as raised:
         pipeline.measure(Options(model, cache=tmp_path / "cache", **small))
@@ -430,7 +433,7 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
 
 
 def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
-    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", remade="None"))
+    model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", reinitialise="None"))
     small = SMALL | {"layers": ("block",), "samples": 16}
     heard = Heard()
     pipeline.measure(Options(model, cache=tmp_path / "cache", **small), heard)
@@ -750,14 +753,16 @@ def test_a_change_that_cannot_be_made_is_refused_in_one_line(changes, line):
 
 
 def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
-    quick = jobs.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
+    quick = prepare.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
     assert (quick.samples, quick.plan.pilot, quick.layers) == (192, 96, ("layer2", "layer6", "layer10"))
     assert quick.plan.grid == 32
     assert quick.intervention is not None
     assert quick.intervention.budget.name == "quick"
-    assert "--quick" in jobs.reproduce(quick)
-    asked = jobs.prepare(Options("scenes_pgan", quick=True, samples=96, layers=("layer4",), budget="default", grid=16))
+    assert "--quick" in prepare.reproduce(quick)
+    asked = prepare.prepare(
+        Options("scenes_pgan", quick=True, samples=96, layers=("layer4",), budget="default", grid=16)
+    )
     assert (asked.samples, asked.layers, asked.plan.grid) == (96, ("layer4",), 16)
-    assert jobs.prepare(Options("scenes_pgan", quick=True, rule="iclr2019")).plan.grid == 64, "the rule's own"
+    assert prepare.prepare(Options("scenes_pgan", quick=True, rule="iclr2019")).plan.grid == 64, "the rule's own"
     assert asked.intervention is not None
     assert asked.intervention.budget.name == "default"

@@ -7,16 +7,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from planted_oracle import LAYER, edited, features, has, inserted, iou, painted, upsampled
 from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import BadOption
-from dissectreport.identity import identity_of
 from dissectreport.models.planted import LEVEL, NOISE, ROOF, TRUTH, UNIT, UNITS, PlantedGenerator, load
-from dissectreport.sampler import latents
+from dissectreport.networks.identity import identity_of
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.segmenters.planted import PAINTS, VOCABULARY
+from tests.support.planted_oracle import LAYER, edited, features, has, inserted, iou, painted, upsampled
 
 COUNT = 24
 BLOTCHES = ("blotch1", "blotch2")
@@ -265,10 +265,10 @@ def test_each_artifact_unit_makes_blotches_of_its_own(generator: PlantedGenerato
 
 
 def test_drawn_scenes_have_no_blotch_and_stay_the_same(generator: PlantedGenerator) -> None:
-    drawn = generator.drawn(16)
+    drawn = generator.training_like_images(16)
     assert drawn is not None
     assert not (names_of(drawn) == "blotch").any()
-    more = generator.drawn(20)
+    more = generator.training_like_images(20)
     assert more is not None
     assert torch.equal(more[:16], drawn)
 
@@ -381,7 +381,7 @@ def test_the_control_has_other_weights_and_draws_other_images(
     assert len({control.identity, generator.untrained(1).identity, generator.identity}) == 3
     with torch.no_grad():
         assert control(z).shape == images.shape
-    assert control.drawn(1) is None
+    assert control.training_like_images(1) is None
 
 
 def test_the_identity_is_that_of_the_weights(generator: PlantedGenerator) -> None:

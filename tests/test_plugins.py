@@ -109,7 +109,7 @@ def test_a_function_that_takes_no_argument_is_given_none(
 ) -> None:
     monkeypatch.syspath_prepend(str(file.parent))
     declare(monkeypatch, ("mine", "mine:works"))
-    with pytest.raises(ModelError, match=r"'mine' takes no argument, and .* was given; leave out") as refused:
+    with pytest.raises(ModelError, match=r"'mine' takes no argument, but .* was given; write only") as refused:
         plugins.generator(f"mine:{argument}")
     assert "\n" not in str(refused.value)
 
@@ -123,7 +123,7 @@ def test_a_function_that_needs_an_argument_says_so(file: Path, monkeypatch: pyte
 
 def test_a_misspelt_name_with_an_argument_gets_the_names_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, ("ade20k", "somewhere:else"))
-    with pytest.raises(UnknownName, match="before another colon stands one of ade20k"):
+    with pytest.raises(UnknownName, match="names with an argument begin with one of ade20k"):
         plugins.segmenter("ade2k:owner/name")
 
 
@@ -178,8 +178,8 @@ def test_one_package_found_twice_is_no_clash(monkeypatch: pytest.MonkeyPatch) ->
     ("function", "error", "message"),
     [
         ("raises", ModelError, "RuntimeError: first line second line"),
-        ("gives_a_number", ModelError, "gave a int, which is no generator"),
-        ("network", ModelError, "gave a Linear, which is no generator: it has no name"),
+        ("gives_a_number", ModelError, "returned a int, which is no generator"),
+        ("network", ModelError, "returned a Linear, which is no generator: it has no name"),
         ("network", ModelError, "; describe a network in a TOML file"),
         ("tells_a_place", ModelError, "must be plain JSON values: Object of type PosixPath"),
         ("needs_an_argument", ModelError, "cannot be made: TypeError"),

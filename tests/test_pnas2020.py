@@ -7,17 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_oracle import features
 
-from dissectreport import counting, measure, pipeline
-from dissectreport.analysis.reference import Evidence, score
+from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
-from dissectreport.plan import rule_named
-from dissectreport.sampler import latents
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import steps
+from dissectreport.run.plan import rule_named
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
-from dissectreport.stats.levels import FINE, ExactLevels, hundredth
+from dissectreport.stats.thresholds import FINE, ExactThresholds, one_percent_thresholds
+from dissectreport.worker import counting, pilot
+from tests.support.planted_oracle import features
 
 SAMPLES, GRID, SIDE = 40, 16, 8
 UNITS = len(planted.UNITS)
@@ -56,20 +57,20 @@ def upsampled(cells):
 
 @pytest.fixture(scope="module")
 def oracle(shown):
-    """Upsampled activations (units, n, 16, 16), masks (concepts, n, 16, 16) and levels (units,)."""
+    """Upsampled activations (units, n, 16, 16), masks (concepts, n, 16, 16) and thresholds (units,)."""
     maps, labels = shown
     laid = np.array([[upsampled(maps[i, unit]) for i in range(SAMPLES)] for unit in range(UNITS)])
     small = labels.numpy()[:, :, 2::4, 2::4]
     masks = np.array([(small == number).any(axis=1) for number in range(1, len(WORDS))])
-    levels = np.array([np.quantile(laid[unit], 0.99, method="inverted_cdf") for unit in range(UNITS)])
-    return laid, masks, levels
+    thresholds = np.array([np.quantile(laid[unit], 0.99, method="inverted_cdf") for unit in range(UNITS)])
+    return laid, masks, thresholds
 
 
-def iou_of(laid, masks, levels):
+def iou_of(laid, masks, thresholds):
     """(units, concepts) by the reference's formula, from means over all pixels of all images."""
     found = np.zeros((UNITS, len(masks)))
     for unit in range(UNITS):
-        on = laid[unit] > levels[unit]
+        on = laid[unit] > thresholds[unit]
         for concept, mask in enumerate(masks):
             share = mask.mean()
             both = on[mask].mean() * share if mask.any() else 0
@@ -78,29 +79,31 @@ def iou_of(laid, masks, levels):
 
 
 def cut(maps):
-    """The rule's levels for activations (n, units, 8, 8)."""
+    """The rule's thresholds for activations (n, units, 8, 8)."""
     flat = torch.from_numpy(maps).float().transpose(0, 1).flatten(1).double()
     low, high = flat.amin(1).clamp(max=0).numpy(), flat.amax(1).clamp(min=0).numpy()
-    even = measure.even_cells(low, high, FINE)
-    return hundredth(measure._histogram(torch.from_numpy(maps).float(), *even, FINE, GRID, "zero"))
+    even = pilot.even_cells(low, high, FINE)
+    return one_percent_thresholds(pilot.histogram(torch.from_numpy(maps).float(), *even, FINE, GRID, "zero"))
 
 
-def counts_of(maps, labels, levels):
+def counts_of(maps, labels, thresholds):
     maps, labels = torch.from_numpy(maps).float(), counting.on_grid(labels, GRID)
     category = numbered([concept.category for concept in WORDS])
     masks = counting.Masks.of(labels, len(WORDS))
     return (
-        *counting.joint_and_chance(maps, masks, levels, GRID, "zero"),
-        counting.categories(maps, labels, category, levels, GRID, "zero"),
+        *counting.joint_and_chance(maps, masks, thresholds, GRID, "zero"),
+        counting.categories(maps, labels, category, thresholds, GRID, "zero"),
     )
 
 
-def scored(shown, levels):
+def scored(shown, thresholds):
     """Every unit and concept as a run judges them, from shards of eight images."""
     maps, labels = shown
     parts = [slice(first, first + 8) for first in range(0, SAMPLES, 8)]
-    counts = [counts_of(maps[part], labels[part], levels) for part in parts]
-    evidence = Evidence(levels, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts))
+    counts = [counts_of(maps[part], labels[part], thresholds) for part in parts]
+    evidence = Evidence(
+        thresholds, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts)
+    )
     return score(evidence, RULE, numbered([concept.category for concept in WORDS]), GRID**2)
 
 
@@ -112,20 +115,20 @@ def laid_over_all(result):
 
 
 def test_levels_are_exceeded_by_one_pixel_in_a_hundred(shown, oracle):
-    laid, _, levels = oracle
+    laid, _, thresholds = oracle
     mine = cut(shown[0])
     own = np.take_along_axis(mine.cuts, mine.own[:, None], 1)[:, 0]
     # The upper edge of the cell that holds the quantile, one of 16,384 over the range.
-    assert (own >= levels).all()
-    assert (own - levels <= mine.span / FINE * 1.01).all()
+    assert (own >= thresholds).all()
+    assert (own - thresholds <= mine.span / FINE * 1.01).all()
     assert all((laid[unit] > own[unit]).mean() <= 0.01 for unit in range(UNITS))
 
 
 def test_the_overlap_of_every_unit_and_concept_is_that_of_the_oracle(shown, oracle):
-    laid, masks, levels = oracle
-    exact = levels.astype(np.float32)[:, None]
-    same_levels = ExactLevels(np.zeros(UNITS), np.ones(UNITS), exact, np.zeros(UNITS, np.int64))
-    found = laid_over_all(scored(shown, same_levels))
+    laid, masks, thresholds = oracle
+    exact = thresholds.astype(np.float32)[:, None]
+    same_thresholds = ExactThresholds(np.zeros(UNITS), np.ones(UNITS), exact, np.zeros(UNITS, np.int64))
+    found = laid_over_all(scored(shown, same_thresholds))
     assert np.allclose(found, iou_of(laid, masks, exact[:, 0]), rtol=0, atol=1e-12)
 
 
@@ -148,9 +151,9 @@ def test_every_unit_has_a_label_and_never_nothing(shown):
 
 
 def test_the_null_is_the_mean_over_all_pairings_of_different_images(shown, oracle):
-    laid, masks, levels = oracle
-    exact = levels.astype(np.float32)[:, None]
-    result = scored(shown, ExactLevels(np.zeros(UNITS), np.ones(UNITS), exact, np.zeros(UNITS, np.int64)))
+    laid, masks, thresholds = oracle
+    exact = thresholds.astype(np.float32)[:, None]
+    result = scored(shown, ExactThresholds(np.zeros(UNITS), np.ones(UNITS), exact, np.zeros(UNITS, np.int64)))
     on = laid > exact[:, :, None, None]
     unit, concept = planted.UNIT["grass"], planted_segmenter.number_of("grass")
     overlap = sum(
@@ -168,19 +171,19 @@ def test_the_null_is_the_mean_over_all_pairings_of_different_images(shown, oracl
 def test_counts_of_any_split_merge_to_the_same_bits(shown, cuts, order):
     maps, labels = shown
     few = np.flatnonzero(np.isin(planted.UNITS, ["grass", "dead", "ball"]))
-    levels = cut(maps[:, few])
+    thresholds = cut(maps[:, few])
     ends = sorted({0, SAMPLES, *cuts})
     parts = [slice(*ends[i : i + 2]) for i in range(len(ends) - 1)]
     order.shuffle(parts)
-    joint, _, categories = counts_of(maps[:, few], labels, levels)
-    merged = [counts_of(maps[part][:, few], labels[part], levels) for part in parts]
+    joint, _, categories = counts_of(maps[:, few], labels, thresholds)
+    merged = [counts_of(maps[part][:, few], labels[part], thresholds) for part in parts]
     for whole, pieces in ((joint, [m[0] for m in merged]), (categories, [m[2] for m in merged])):
         for name, value in whole.arrays().items():
             assert np.array_equal(value, merge_all(pieces).arrays()[name]), name
 
 
 def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -191,8 +194,8 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
         workers=1,
         cache=cache,
     )
-    written = pipeline.build(options, cache / "site")
-    dissection = pipeline.load("planted", "pnas2020", cache)
+    written = steps.build(options, cache / "site")
+    dissection = steps.load("planted", "pnas2020", cache)
     (layer,) = dissection.layers
     result = scored(shown, cut(shown[0]))
     verdict, rows = result.judge(), np.arange(UNITS)
@@ -211,9 +214,9 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
 
 
 def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
-    from dissectreport import pipeline
+    from dissectreport.pipeline import steps
 
-    options = pipeline.Options(
+    options = steps.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -223,8 +226,8 @@ def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
         cache=tmp_path,
         workers=1,
     )
-    pipeline.measure(options)
-    rows = pipeline.load("planted", "pnas2020", tmp_path).layers[0].controls
+    steps.measure(options)
+    rows = steps.load("planted", "pnas2020", tmp_path).layers[0].controls
     rows = rows[(rows["control"] == "measured") & (rows["category"] != "")]
     # The planted units are far from the cut-off: resampling the images hardly changes how many pass.
     assert (rows["units"] - rows["units_low"] <= 3).all()

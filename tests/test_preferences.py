@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption
-from dissectreport.preferences import Choices, Preferred, lines, read_choices, wilson
+from dissectreport.review.preferences import Choices, Preferred, lines, read_choices, wilson
 
 ABOUT = {"kind": "preference", "model": "scenes_pgan", "identity": "abc", "edit": "20 units of layer4 switched off"}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.checkpoints.files import read_tensors
+from dissectreport.checkpoints.weight_files import read_tensors
 from dissectreport.errors import WeightsError
 from dissectreport.models.proggan import ProgressiveGenerator, UpsamplingConv, from_state_dict
 from dissectreport.models.proggan_names import sizes_of

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.checkpoints.files import read_tensors
+from dissectreport.checkpoints.weight_files import read_tensors
 from dissectreport.errors import WeightsError
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, VariantGenerator, from_state_dict, new
-from dissectreport.models.wrap import identity_of
+from dissectreport.networks.identity import identity_of
 
 SIZES = (12, 16, 16, 8, 6, 4, 4)
 """Channels of the latent and of 4x4 to 128x128: narrower from 16x16 on, as the published variants are."""

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import made_dissection
-from test_site import broken_links, contents
 from typer.testing import CliRunner
 
-from dissectreport import publishing
-from dissectreport.cli import app
-from dissectreport.errors import UnknownName
-from dissectreport.publishing import pages_address
-from dissectreport.report.drawing import DETAILS, Drawing, lessened
-from dissectreport.report.site import read_summaries, write_comparison, write_site
+from dissectreport.cli.app import app
+from dissectreport.errors import OutputError, UnknownName
+from dissectreport.pipeline import steps
+from dissectreport.publish import github_pages
+from dissectreport.publish.github_pages import pages_address
+from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
+from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from tests.support.dissections import example_dissection
+from tests.support.sites import broken_links, contents
 
 
 def run(*words: Any) -> Any:
@@ -32,7 +33,7 @@ def git(folder: Path, *words: str) -> str:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "site"
-    write_site(made_dissection(units=6, layers=1), out)
+    write_site(example_dissection(units=6, layers=1), out)
     return out
 
 
@@ -76,7 +77,7 @@ def test_the_branch_holds_the_site_byte_for_byte_and_the_work_tree_is_left_alone
 def test_another_render_is_another_commit_and_what_went_is_gone(made: Path, bare: Path, tmp_path: Path) -> None:
     assert run(made).exit_code == 0
     out = tmp_path / "other"
-    write_site(made_dissection(units=6, layers=1, name="other"), out)
+    write_site(example_dissection(units=6, layers=1, name="other"), out)
     # Somebody published from another clone in the meantime.
     git(Path.cwd(), "update-ref", "-d", "refs/remotes/origin/gh-pages")
     git(Path.cwd(), "branch", "-D", "gh-pages")
@@ -153,37 +154,37 @@ def test_a_push_that_is_rejected_is_one_line(made: Path, bare: Path) -> None:
 
 def test_a_site_over_the_budget_names_what_is_large(made: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     total = sum(map(len, contents(made).values()))
-    with pytest.raises(publishing.OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
-        publishing.check_size(made, 1)
-    assert publishing.check_size(made, 0) == publishing.check_size(made, 900) == total
+    with pytest.raises(OutputError, match=r"more than the 1 MB of --budget \(assets [\d.]+ MB, planted/"):
+        github_pages.check_size(made, 1)
+    assert github_pages.check_size(made, 0) == github_pages.check_size(made, 900) == total
     result = run(made, "--budget", "1")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert not git(bare, "branch", "--list")
-    monkeypatch.setattr(publishing, "FILE_BUDGET", 2)
-    with pytest.raises(publishing.OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
-        publishing.check_size(made, 0)
+    monkeypatch.setattr(github_pages, "FILE_BUDGET", 2)
+    with pytest.raises(OutputError, match=r"plotly.*GitHub takes no file of more than 2 MB"):
+        github_pages.check_size(made, 0)
 
 
 def test_a_site_is_checked_without_a_repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fits = run(made, "--check")
     assert fits.exit_code == 0 and "holds 1 model and takes" in fits.stdout
-    monkeypatch.setattr(publishing, "FILE_BUDGET", 0)
+    monkeypatch.setattr(github_pages, "FILE_BUDGET", 0)
     refused = run(made, "--check")
     assert refused.exit_code == 1 and "no file of more than" in refused.stderr
     assert run(tmp_path, "--check").exit_code == 1
 
 
 def test_a_model_is_drawn_anew_from_the_run_that_its_pages_show(tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     (one,) = read_summaries(tmp_path)
-    facts = made_dissection(units=6, layers=1).provenance
-    wanted = publishing._run_of(one)
+    facts = example_dissection(units=6, layers=1).provenance
+    wanted = github_pages._run_of(one)
     assert (wanted.samples, wanted.seed, wanted.grid) == (facts.samples, facts.seed, facts.grid) and wanted.grid
 
 
 def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
-    made = [made_dissection(units=6, layers=1, name=name) for name in ("one", "two")]
+    made = [example_dissection(units=6, layers=1, name=name) for name in ("one", "two")]
     for each in made:
         write_site(each, tmp_path)
     page = write_comparison(tmp_path, ["one", "two"]).index
@@ -198,8 +199,10 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
 ) -> None:
     """Two models; what is drawn anew comes from made-up dissections instead of a cache."""
     site, said = tmp_path / "site", list[str]()
-    found = {name: made_dissection(units=6, layers=1, name=name, size=size) for name, size in (("a", 64), ("b", 256))}
-    for one in (*found.values(), made_dissection(units=6, layers=1, name="c")):
+    found = {
+        name: example_dissection(units=6, layers=1, name=name, size=size) for name, size in (("a", 64), ("b", 256))
+    }
+    for one in (*found.values(), example_dissection(units=6, layers=1, name="c")):
         write_site(one, site)
 
     def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, drawing: Any) -> None:
@@ -216,14 +219,14 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(publishing.pipeline, "render", render)
-    publishing.fit(site, 900, None, Ear())
+    monkeypatch.setattr(steps, "render", render)
+    github_pages.fit(site, 900, None, Ear())
     assert said == []
-    publishing.fit(site, 1, None, Ear())
+    github_pages.fit(site, 1, None, Ear())
     assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
     said = [line for line in said if "left out" in line]
-    steps = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
-    assert steps == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
+    lessened_models = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
+    assert lessened_models == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
     assert {one.model: one.detail for one in read_summaries(site)} == {
         "a": "no unit pages",
         "b": "no unit pages",

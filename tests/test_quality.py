@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dissectreport.analysis import quality
-from dissectreport.analysis.halves import Halved, balanced, hadamard, whole_and_halves
-from dissectreport.analysis.jackknife import Jackknife
-from dissectreport.analysis.quality import (
+from dissectreport.analysis.artifacts import quality
+from dissectreport.analysis.artifacts.quality import (
     MEASURES,
     Comparison,
     Reference,
@@ -18,6 +16,8 @@ from dissectreport.analysis.quality import (
     judge,
     too_few_for_covariance,
 )
+from dissectreport.analysis.common.halves import Halved, balanced, hadamard, whole_and_halves
+from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.errors import BadOption
 from dissectreport.stats.features import Scale
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +14,21 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from dissectreport import jobs, pipeline, plugins, probe, store
-from dissectreport.cli import app
+from dissectreport import plugins
+from dissectreport.cache import store
+from dissectreport.cache.records import Record
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, FolderError, ModelError
-from dissectreport.measure import Models, Source
-from dissectreport.models.base import FolderReader
-from dissectreport.models.folders import open_folder
-from dissectreport.models.reading import ImageReader
-from dissectreport.on_demand import Wish
-from dissectreport.pipeline import Options
+from dissectreport.models.base import ImageModel
+from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
+from dissectreport.networks import hooks
+from dissectreport.pipeline import prepare, steps
+from dissectreport.pipeline.on_demand import Wish
+from dissectreport.pipeline.steps import Options
+from dissectreport.run.plan import Plan
 from dissectreport.segmenters import colour
+from dissectreport.worker.loaded_networks import Models, Source
 
 SIDE, IMAGES = 24, 240
 PAINTS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
@@ -31,8 +37,8 @@ UNIT = {name: number for number, name in enumerate(PAINTS)}
 READER = '''
 import torch
 from torch import nn
-from dissectreport.models.folders import open_folder
-from dissectreport.models.reading import ImageReader
+from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
 
 
 class Network(nn.Module):
@@ -59,9 +65,9 @@ def load():
     made.requires_grad_(False)
     made.colours.weight.copy_((2 * torch.eye(3) - 1)[:, :, None, None])
     made.colours.bias.zero_()
-    return ImageReader(
+    return FolderImageModel(
         name="colours", module=made, folder=open_folder({folder!r}, (24, 24)), layers=("colours",),
-        default_layers=("colours",), mean=(0, 0, 0), remade=network, facts={{"segmenter": "colour"}},
+        default_layers=("colours",), mean=(0, 0, 0), reinitialise=network, facts={{"segmenter": "colour"}},
     )
 '''
 
@@ -92,13 +98,13 @@ def model(folder: Path) -> str:
     return f"{file}:load"
 
 
-def reader(folder: Path) -> FolderReader:
+def reader(folder: Path) -> Any:
     made = plugins.generator(model(folder))
-    assert isinstance(made, FolderReader)
+    assert isinstance(made, ImageModel)
     return made
 
 
-class Heard(pipeline.Silent):
+class Heard(steps.Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -123,7 +129,7 @@ def dissected(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     cut(painted / "0007.png")
     heard, cache = Heard(), tmp_path_factory.mktemp("cache")
     address = model(painted)
-    pipeline.measure(Options(address, cache=cache, grid=SIDE, workers=1, device="cpu"), heard)
+    steps.measure(Options(address, cache=cache, grid=SIDE, workers=1, device="cpu"), heard)
     return cache, heard.lines, address
 
 
@@ -133,7 +139,7 @@ def dissected(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_samples_are_the_images_in_the_order_of_the_seed(small: Path) -> None:
     made, folder = reader(small), open_folder(small, (SIDE, SIDE))
     assert torch.equal(made.latents(3, 5, 4), folder.read(folder.order(3)[5:9]))
-    assert made.latent_shape == (3, SIDE, SIDE) and made.image_size == (SIDE, SIDE) and made.most_samples == 20
+    assert made.latent_shape == (3, SIDE, SIDE) and made.image_size == (SIDE, SIDE) and made.max_samples == 20
 
 
 def test_it_gives_back_the_images_whatever_the_network_does_to_them(small: Path) -> None:
@@ -148,7 +154,7 @@ def test_units_are_read_of_normalised_images(small: Path) -> None:
     made = replace(reader(small), mean=(0.5, 0.25, 0), std=(0.5, 0.25, 1))
     images = torch.tensor([1.0, 0.0, -1.0])[None, :, None, None].expand(1, 3, SIDE, SIDE)
     assert made.normalised(images)[0, :, 0, 0].tolist() == [1, 1, 0]
-    seen = probe.read(made, ["colours"], images)["colours"]
+    seen = hooks.read(made, ["colours"], images)["colours"]
     assert seen[0, :, 0, 0].tolist() == [0, 0, -2]
     assert torch.equal(replace(made, mean=(), std=()).normalised(images), images)
 
@@ -179,12 +185,12 @@ def test_its_identity_depends_on_network_folder_and_normalisation(small: Path, p
 
 
 def test_without_a_way_to_make_it_anew_there_is_no_untrained_one(small: Path) -> None:
-    assert replace(reader(small), remade=None).untrained(1) is None
+    assert replace(reader(small), reinitialise=None).untrained(1) is None
 
 
 def test_a_layer_that_it_does_not_have_is_refused(small: Path) -> None:
     with pytest.raises(ModelError, match="has no layer 'heat'; it has colours, head"):
-        ImageReader("x", nn.ModuleDict({"colours": nn.ReLU(), "head": nn.ReLU()}), made_of(small), ("heat",), ())
+        FolderImageModel("x", nn.ModuleDict({"colours": nn.ReLU(), "head": nn.ReLU()}), made_of(small), ("heat",), ())
 
 
 def made_of(folder: Path) -> object:
@@ -196,12 +202,14 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
     victim = open_folder(folder, (SIDE, SIDE)).order(1)[2]
     whole = reader(folder).latents(1, 0, 8)
     cut(folder / victim)
-    job = jobs.settled(jobs.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard())
-    assert job.source.broken == (victim,) and job.generator.broken() == (victim,)
-    for draw in (job.generator.latents, Models(job.source).generator.latents):
+    job: Any = prepare.settled(prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard())
+    assert job.source.broken == (victim,) and job.generator.unreadable() == (victim,)
+    generators: list[Any] = [job.generator, Models(job.source).generator]
+    for draw in (each.latents for each in generators):
         assert torch.equal(draw(1, 0, 7), torch.cat([whole[:2], whole[3:]]))
+    unaware: Any = Models(Source(model(folder), "colour")).generator
     with pytest.raises(FolderError, match=f"{victim} .* cannot be read; repair or remove it"):
-        Models(Source(model(folder), "colour")).generator.latents(1, 0, 8)
+        unaware.latents(1, 0, 8)
 
 
 # --- how many there are ---
@@ -209,16 +217,16 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
 
 def test_by_default_as_many_are_measured_as_there_are_and_it_is_said(small: Path) -> None:
     heard = Heard()
-    job = jobs.settled(jobs.prepare(Options(model(small), device="cpu")), heard)
+    job = prepare.settled(prepare.prepare(Options(model(small), device="cpu")), heard)
     assert job.samples == 20 and job.plan.pilot == 20
     assert "all 20 images are measured; 1,248 would be, if there were as many" in heard.lines
-    assert "--samples 20" in jobs.reproduce(job)
-    assert jobs.prepare(Options("planted", device="cpu")).samples == 1248
+    assert "--samples 20" in prepare.reproduce(job)
+    assert prepare.prepare(Options("planted", device="cpu")).samples == 1248
 
 
 def test_more_than_there_are_is_refused_when_it_was_asked_for(small: Path) -> None:
     with pytest.raises(BadOption, match="colours has 20 images; --samples at most 20, not 21"):
-        jobs.prepare(Options(model(small), samples=21, device="cpu"))
+        prepare.prepare(Options(model(small), samples=21, device="cpu"))
     result = CliRunner().invoke(app, ["measure", model(small), "--samples", "21"])
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
 
@@ -228,14 +236,14 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     cut(folder / "0003.png")
     heard = Heard()
     with pytest.raises(BadOption, match="has 11 images, beside 1 that cannot be read; --samples at most 11, not 12"):
-        jobs.settled(jobs.prepare(Options(model(folder), samples=12, device="cpu")), heard)
-    assert any("some: 1 of 12 files cannot be read and is left out: 0003.png (" in line for line in heard.lines)
-    assert jobs.settled(jobs.prepare(Options(model(folder), device="cpu")), heard).samples == 11
+        prepare.settled(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
+    assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
+    assert prepare.settled(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
 
 
 @pytest.mark.parametrize("rule", ["pnas2020", "iclr2019"])
 def test_published_rules_take_what_is_there_too(small: Path, rule: str) -> None:
-    job = jobs.settled(jobs.prepare(Options(model(small), rule=rule, device="cpu")), Heard())
+    job = prepare.settled(prepare.prepare(Options(model(small), rule=rule, device="cpu")), Heard())
     assert (job.samples, job.plan.pilot) == (20, 20)
 
 
@@ -244,7 +252,7 @@ def test_a_folder_of_broken_files_is_refused_in_one_line(tmp_path: Path) -> None
     for path in folder.iterdir():
         path.write_text("no")
     with pytest.raises(FolderError, match=r"some: 2 of 2 files cannot be read .*; name a folder with images"):
-        jobs.prepare(Options(model(folder), device="cpu"))
+        prepare.prepare(Options(model(folder), device="cpu"))
 
 
 # --- dissected ---
@@ -252,7 +260,7 @@ def test_a_folder_of_broken_files_is_refused_in_one_line(tmp_path: Path) -> None
 
 def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissected, painted: Path) -> None:
     cache, _, address = dissected
-    found = pipeline.load(address, cache=cache)
+    found = steps.load(address, cache=cache)
     table = found.layers[0].table
     assert table["concept"].tolist() == list(PAINTS) and table["interpretable"].all()
     folder = open_folder(painted, (SIDE, SIDE))
@@ -270,15 +278,15 @@ def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissecte
 
 def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissected) -> None:
     _, lines, _ = dissected
-    (skipped,) = (line for line in lines if "left out:" in line)
-    assert skipped.startswith("painted: 2 of 241 files cannot be read and are left out: 0007.png (")
+    (skipped,) = (line for line in lines if "skipped:" in line)
+    assert skipped.startswith("painted: 2 of 241 files cannot be read and are skipped: 0007.png (")
     assert "all 239 images are measured; 1,248 would be, if there were as many" in lines
     assert any("no interventions: colours reads images and makes none" in line for line in lines)
 
 
 def test_its_pages_speak_of_images_that_are_read(dissected, tmp_path: Path, painted: Path) -> None:
     cache, _, address = dissected
-    pipeline.render(address, tmp_path, cache=cache)
+    steps.render(address, tmp_path, cache=cache)
     (home,) = (path.parent for path in tmp_path.glob("*/trust.html"))
     trust, methods, overview = ((home / f"{name}.html").read_text() for name in ("trust", "methods", "index"))
     assert "<h2>Images that the network reads</h2>" in trust and "generated" not in trust
@@ -293,7 +301,7 @@ def test_its_pages_speak_of_images_that_are_read(dissected, tmp_path: Path, pain
 
 def test_the_pictures_that_are_shown_are_those_of_the_folder(dissected, painted: Path) -> None:
     cache, _, address = dissected
-    pictures = pipeline.load(address, cache=cache).pictures
+    pictures = steps.load(address, cache=cache).pictures
     folder = open_folder(painted, (SIDE, SIDE)).without(["page.jpg", "0007.png"])
     wanted = folder.read([folder.order(1)[number] for number in pictures.numbers])
     shown = torch.from_numpy(pictures.pixels).permute(0, 3, 1, 2) / 127.5 - 1
@@ -302,9 +310,9 @@ def test_the_pictures_that_are_shown_are_those_of_the_folder(dissected, painted:
 
 def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: Path) -> None:
     with pytest.raises(ModelError, match="colours reads images and makes none"):
-        jobs.prepare(Options(model(small), device="cpu", concepts=("red",)))
+        prepare.prepare(Options(model(small), device="cpu", concepts=("red",)))
     with pytest.raises(ModelError, match="colours reads images and makes none; there is nothing to turn its units off"):
-        pipeline.intervene(Options(model(small), device="cpu", workers=1), Wish((0,), "colours"))
+        steps.intervene(Options(model(small), device="cpu", workers=1), Wish((0,), "colours"))
 
 
 # --- real images beside a generator ---
@@ -313,23 +321,23 @@ SMALL = {"layers": ("features",), "samples": 16, "pilot": 16, "workers": 1, "dev
 PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False}
 
 
-def beside(cache: Path, reference: Path | None) -> tuple[pipeline.Record, list[str]]:
+def beside(cache: Path, reference: Path | None) -> tuple[Record, list[str]]:
     heard = Heard()
-    return pipeline.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
+    return steps.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
 
 
 def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Path) -> None:
     folder = paint(tmp_path / "photos & more", 14)
     (folder / "page.jpg").write_text("<html>")
     record, lines = beside(tmp_path / "cache", folder)
-    assert record.reference == {"folder": "photos & more", "images": 14, "left_out": 1}
-    assert "photos & more: 1 of 15 files cannot be read and is left out: page.jpg (not an image)" in lines
+    assert record.reference == {"folder": "photos & more", "images": 14, "unreadable": 1}
+    assert "photos & more: 1 of 15 files cannot be read and is skipped: page.jpg (not an image)" in lines
     assert "photos & more: 14 of 14 images are smaller than 64 x 64 and enlarged" in lines
-    real, made = pipeline.load("planted", cache=tmp_path / "cache").trust
+    real, made = steps.load("planted", cache=tmp_path / "cache").trust
     assert (real.source, made.source) == ("real", "generated")
     wanted = open_folder(folder, (64, 64)).first(12)
     assert np.abs(real.images.transpose(0, 3, 1, 2) / 127.5 - 1 - wanted.numpy()).max() <= 1 / 127.5 + 1e-6
-    pipeline.render("planted", tmp_path / "site", cache=tmp_path / "cache")
+    steps.render("planted", tmp_path / "site", cache=tmp_path / "cache")
     page = (tmp_path / "site" / "planted" / "trust.html").read_text()
     assert "<h2>Real images</h2>" in page and 'alt="real image 1 of 12: ' in page
     assert "12 of 14 images of the folder photos &amp; more; 1 could not be read." in page
@@ -352,7 +360,7 @@ def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(cache.rglob("*.npz"))) == len(before) + 2 * 2, "what is shown of each reference, and its areas"
     again, _ = beside(cache, None)
-    assert again.drawn == own.drawn and pipeline.load("planted", cache=cache).trust[0].source == "drawn"
+    assert again.drawn == own.drawn and steps.load("planted", cache=cache).trust[0].source == "drawn"
 
 
 def test_real_images_that_were_kept_among_the_pictures_are_still_shown(tmp_path: Path) -> None:
@@ -360,7 +368,7 @@ def test_real_images_that_were_kept_among_the_pictures_are_still_shown(tmp_path:
     held = store.Store(tmp_path / "measurements" / record.drawn).load("drawn")
     store.Store(tmp_path / "measurements" / record.pictures).save("drawn", held)
     replace(record, drawn="").save(tmp_path)
-    shown = pipeline.load("planted", cache=tmp_path).trust[0]
+    shown = steps.load("planted", cache=tmp_path).trust[0]
     assert shown.source == "drawn" and np.array_equal(shown.images, held["images"])
 
 
@@ -376,15 +384,15 @@ def test_a_reference_that_cannot_be_read_is_one_line_before_anything_is_measured
 def test_a_relative_reference_is_told_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(tmp_path / "data" / "real", 1)
     monkeypatch.chdir(tmp_path)
-    job = jobs.prepare(Options("planted", reference=Path("data/real"), device="cpu"))
-    assert "--reference data/real" in jobs.reproduce(job) and Path(job.source.reference).is_absolute()
+    job = prepare.prepare(Options("planted", reference=Path("data/real"), device="cpu"))
+    assert "--reference data/real" in prepare.reproduce(job) and Path(job.source.reference).is_absolute()
 
 
 def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> None:
     class Few:
         """The planted generator with ten latents of its own."""
 
-        most_samples = 10
+        max_samples = 10
 
         def __init__(self) -> None:
             self.own = plugins.generator("planted")
@@ -395,5 +403,5 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
         def __call__(self, z: Tensor) -> Tensor:
             return self.own(z)
 
-    samples, plan = jobs.sized(jobs.Plan("a", "b"), Options("few"), Few())
+    samples, plan = prepare.sized(Plan("a", "b"), Options("few"), Few())
     assert (samples, plan.pilot) == (10, 10)

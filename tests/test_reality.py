@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dissectreport import pipeline
-from dissectreport.analysis.reality import COLUMNS, Reality, reality
-from dissectreport.analysis.student import quantile
-from dissectreport.measure import Models, Source, make_real_areas
-from dissectreport.plan import Plan, Shard, shards
-from dissectreport.results import flat, read_stat, shard_name
+from dissectreport.analysis.common.student import quantile
+from dissectreport.analysis.real_images import reality
+from dissectreport.analysis.results.real_images import COLUMNS, Reality
+from dissectreport.cache.reader import flat, read_stat, shard_name
+from dissectreport.cache.store import Store
+from dissectreport.pipeline import steps
+from dissectreport.run.plan import Plan, Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.store import Store
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.real_images import make_real_areas
 
 GRID = 64 * 64
 VOCABULARY = pd.DataFrame(
@@ -163,7 +165,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-class Heard(pipeline.Silent):
+class Heard(steps.Silent):
     """A listener that remembers what was said."""
 
     def __init__(self) -> None:
@@ -175,8 +177,8 @@ class Heard(pipeline.Silent):
 
 def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_its(cache: Path, tmp_path: Path) -> None:
     heard = Heard()
-    pipeline.measure(pipeline.Options("planted", cache=cache, **SMALL), heard)
-    own = pipeline.load("planted", cache=cache).reality
+    steps.measure(steps.Options("planted", cache=cache, **SMALL), heard)
+    own = steps.load("planted", cache=cache).reality
     assert own is not None and (own.real, own.generated) == (64, 64)
     assert not any("real images" in line for line in heard.lines)
     photos = tmp_path / "photos"
@@ -184,18 +186,19 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
     rng = np.random.default_rng(0)
     for number in range(5):
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(photos / f"{number}.png")
-    pipeline.measure(pipeline.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
-    given = pipeline.load("planted", cache=cache).reality
+    steps.measure(steps.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
+    given = steps.load("planted", cache=cache).reality
     assert given is not None and (given.real, given.generated) == (5, 64)
 
 
 def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models.wrap "
-        "import no_drawings\ndef load():\n    return replace(planted.load(), drawings=no_drawings)\n"
+        "from dataclasses import replace\nfrom dissectreport.models import planted\nfrom dissectreport.models."
+        "network_generator import no_training_like_images\ndef load():\n"
+        "    return replace(planted.load(), training_like=no_training_like_images)\n"
     )
     heard = Heard()
-    pipeline.measure(pipeline.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
+    steps.measure(steps.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
     assert any(line.startswith("no comparison with real images: planted brings none") for line in heard.lines)
-    assert pipeline.load(f"{mine}:load", cache=cache).reality is None
+    assert steps.load(f"{mine}:load", cache=cache).reality is None

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_cli import interruptible
 from typer.testing import CliRunner
 
-from dissectreport import serving
-from dissectreport.cli import app
+from dissectreport.cli.app import app
 from dissectreport.errors import OutputError
+from dissectreport.publish import serve
+from tests.support.processes import accept_ctrl_c
 
 PAGE = b"<!doctype html><html><body><p>one</p></body></html>"
 FILES = {
@@ -50,8 +50,8 @@ def site(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def answering(site: Path, changes: serving.Changes | None = None) -> Iterator[serving.Server]:
-    with serving.server(site, 0, changes) as server:
+def answering(site: Path, changes: serve.Changes | None = None) -> Iterator[serve.Server]:
+    with serve.server(site, 0, changes) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
@@ -61,7 +61,7 @@ def answering(site: Path, changes: serving.Changes | None = None) -> Iterator[se
             thread.join()
 
 
-def ask(server: serving.Server, path: str, **headers: str) -> tuple[int, str, bytes]:
+def ask(server: serve.Server, path: str, **headers: str) -> tuple[int, str, bytes]:
     """Status, type and content."""
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
     connection.request("GET", path, headers=headers)
@@ -93,7 +93,7 @@ def test_every_kind_of_file_has_its_type(site: Path) -> None:
 
 
 def test_a_page_is_given_what_notices_changes_and_its_file_is_not(site: Path) -> None:
-    with answering(site, serving.Changes()) as server:
+    with answering(site, serve.Changes()) as server:
         for path in ("/", "/index.html", "/a%20b/"):
             status, _, content = ask(server, path)
             assert status == 200
@@ -104,10 +104,10 @@ def test_a_page_is_given_what_notices_changes_and_its_file_is_not(site: Path) ->
 
 
 def test_only_this_machine_sees_only_the_site(site: Path) -> None:
-    with answering(site, serving.Changes()) as server:
+    with answering(site, serve.Changes()) as server:
         assert server.server_address[0] == "127.0.0.1"
         assert ask(server, "/", Host="evil.example:80")[0] == 403
-        assert ask(server, serving.CHANGES, Host="evil.example")[0] == 403
+        assert ask(server, serve.CHANGES, Host="evil.example")[0] == 403
         assert ask(server, "/", Host="localhost:8000")[0] == 200
         for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/nothing/", "/gone.html"):
             status, _, content = ask(server, path)
@@ -115,7 +115,7 @@ def test_only_this_machine_sees_only_the_site(site: Path) -> None:
 
 
 def test_an_open_page_hears_of_each_change(site: Path) -> None:
-    changes = serving.Changes()
+    changes = serve.Changes()
     changes.tell()
     with answering(site, changes) as server, socket.create_connection(server.server_address[:2], timeout=10) as page:
         page.sendall(b"GET /.changes?1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -129,7 +129,7 @@ def test_an_open_page_hears_of_each_change(site: Path) -> None:
 
 
 def test_a_page_that_was_loaded_before_a_change_hears_of_it_when_it_asks(site: Path) -> None:
-    changes = serving.Changes()
+    changes = serve.Changes()
     with answering(site, changes) as server:
         assert b"/.changes?0" in ask(server, "/")[2]
         changes.tell()
@@ -143,11 +143,11 @@ def test_a_page_that_was_loaded_before_a_change_hears_of_it_when_it_asks(site: P
 def test_a_changed_file_is_noticed(site: Path, installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not installed:
         monkeypatch.setitem(sys.modules, "watchfiles", None)
-    monkeypatch.setattr(serving, "SECONDS", 0.05)
-    watch, words = serving.watching()
+    monkeypatch.setattr(serve, "SECONDS", 0.05)
+    watch, words = serve.watching()
     assert ("pip install watchfiles" in words) == (not installed)
-    changes, stop = serving.Changes(), threading.Event()
-    thread = serving.follow(site, changes, watch, stop)
+    changes, stop = serve.Changes(), threading.Event()
+    thread = serve.follow(site, changes, watch, stop)
     deadline = time.monotonic() + 30
     number = 0
     while not changes.number and time.monotonic() < deadline:  # until the watch stands, changes may be missed
@@ -161,20 +161,20 @@ def test_a_changed_file_is_noticed(site: Path, installed: bool, monkeypatch: pyt
 
 def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
-    monkeypatch.setattr(serving, "_state", lambda _: next(states))
-    monkeypatch.setattr(serving, "SECONDS", 0)
-    told = serving.looking(site, threading.Event())
+    monkeypatch.setattr(serve, "_state", lambda _: next(states))
+    monkeypatch.setattr(serve, "SECONDS", 0)
+    told = serve.looking(site, threading.Event())
     assert [next(told), next(told)] == [{"a": 3}, {"a": 4}]
 
 
 def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with serving.server(site, port, None) as server:
-            assert port < server.server_address[1] < port + serving.TRIES
-        monkeypatch.setattr(serving, "TRIES", 1)
+        with serve.server(site, port, None) as server:
+            assert port < server.server_address[1] < port + serve.TRIES
+        monkeypatch.setattr(serve, "TRIES", 1)
         with pytest.raises(OutputError, match=f"the ports {port} to {port} are all taken"):
-            serving.server(site, port, None)
+            serve.server(site, port, None)
 
 
 def test_a_folder_without_a_site_is_one_line(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> No
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=interruptible,
+            preexec_fn=accept_ctrl_c,
         )
         assert process.stderr is not None
         first = process.stderr.readline()

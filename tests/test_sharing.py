@@ -9,25 +9,26 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made import made_dissection, with_causes
 from PIL import Image
-from test_site import Page, broken_links, contents, noise, pages
 
 from dissectreport import __version__
-from dissectreport.analysis.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.citation import licence_of
-from dissectreport.report.dissect_json import dissect_json, read_dissect_json
-from dissectreport.report.drawing import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
-from dissectreport.report.imported import write_imported
-from dissectreport.report.site import Written, write_comparison, write_site
+from dissectreport.report.common.site_options import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.export.imported import write_imported
+from dissectreport.report.html.citation import licence_of
+from dissectreport.report.site.build import Written, write_comparison, write_site
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.pictures import random_pixels
+from tests.support.sites import Page, broken_links, contents, pages
 
 BASE = "https://someone.github.io/what%20is%20inside/"
 
 
 @pytest.fixture(scope="module")
 def dissection() -> Dissection:
-    return with_causes(made_dissection(units=8))
+    return with_interventions(example_dissection(units=8))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_every_page_names_its_own_address_and_a_picture_that_exists(told: Path) 
 
 
 def test_the_sitemap_lists_every_page_of_every_model_once(dissection: Dissection, tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1, name="another"), tmp_path, drawing=Drawing(base_url=BASE))
+    write_site(example_dissection(units=6, layers=1, name="another"), tmp_path, drawing=Drawing(base_url=BASE))
     write_site(dissection, tmp_path, drawing=Drawing(base_url=BASE))
     root = ElementTree.parse(tmp_path / "sitemap.xml").getroot()
     listed = [str(one.text) for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
@@ -74,7 +75,7 @@ def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_
     write_site(dissection, out, drawing=Drawing(base_url=BASE))
     before = contents(out)
     assert write_site(dissection, out).changed == 0 and contents(out) == before
-    write_site(made_dissection(units=6, layers=1, name="another"), out)
+    write_site(example_dissection(units=6, layers=1, name="another"), out)
     old = tmp_path / "results"
     old.mkdir()
     (old / "dissect.json").write_bytes(dissect_json(dissection))
@@ -89,7 +90,7 @@ def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_
 
 
 def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Path) -> None:
-    dissection = made_dissection(units=6, layers=1)
+    dissection = example_dissection(units=6, layers=1)
     write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=BASE))
     write_site(dissection, tmp_path / "told", drawing=Drawing(base_url=NOWHERE))
     write_site(dissection, tmp_path / "never")
@@ -104,7 +105,7 @@ def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Pat
 
 def test_somebody_elses_sitemap_is_left_alone(dissection: Dissection, tmp_path: Path) -> None:
     (tmp_path / "sitemap.xml").write_text("<urlset/>")
-    write_site(made_dissection(units=6, layers=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     assert (tmp_path / "sitemap.xml").read_text() == "<urlset/>"
 
 
@@ -156,8 +157,8 @@ def test_less_detail_keeps_every_picture_that_is_shown(dissection: Dissection) -
 
 def heavy() -> Dissection:
     """A dissection whose images are large, and whose pages are few."""
-    made = made_dissection(units=6, layers=1)
-    pixels = noise((*made.pictures.pixels.shape[:1], 300, 300, 3))
+    made = example_dissection(units=6, layers=1)
+    pixels = random_pixels((*made.pictures.pixels.shape[:1], 300, 300, 3))
     return replace(made, pictures=replace(made.pictures, pixels=pixels), trust=())
 
 

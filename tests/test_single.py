@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import made_dissection, with_causes
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from test_site import HOSTILE, hostile, noise
-from test_site import Page as Parsed
 
 from dissectreport.errors import OutputError
-from dissectreport.report import single
-from dissectreport.report.leaves import key_of
-from dissectreport.report.model import Site
-from dissectreport.report.single import SIZES, single_file
-from dissectreport.report.site import gather
+from dissectreport.report.common.model import Site
+from dissectreport.report.export import single_file as single
+from dissectreport.report.export.bundle import key_of
+from dissectreport.report.export.single_file import SIZES, single_file
+from dissectreport.report.site.build import gather
+from tests.support.dissections import example_dissection, with_interventions
+from tests.support.pictures import random_pixels
+from tests.support.sites import Page as Parsed
+from tests.support.variants import HOSTILE, with_hostile_names
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    content, left_out = single_file(with_causes(made_dissection(units=12)))
+    content, left_out = single_file(with_interventions(example_dissection(units=12)))
     assert left_out == ""
     path = tmp_path_factory.mktemp("one") / "a report.html"
     path.write_bytes(content)
@@ -145,17 +146,17 @@ def test_every_picture_of_it_is_an_image(report: Path) -> None:
 
 
 def test_the_same_dissection_gives_the_same_file(report: Path) -> None:
-    assert single_file(with_causes(made_dissection(units=12)))[0] == report.read_bytes()
+    assert single_file(with_interventions(example_dissection(units=12)))[0] == report.read_bytes()
 
 
 def test_hostile_names_do_not_break_out(tmp_path: Path) -> None:
-    content = single_file(hostile(made_dissection(units=6, layers=1)))[0].decode()
+    content = single_file(with_hostile_names(example_dissection(units=6, layers=1)))[0].decode()
     assert "<b>x</b>" not in content and HOSTILE.partition("/")[0].replace("<", "&lt;").replace(">", "&gt;") in content
 
 
 def test_what_is_too_large_shrinks_step_by_step_and_is_refused_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = made_dissection(units=64, layers=1)
-    pixels = noise((*made.pictures.pixels.shape[:1], 128, 128, 3))
+    made = example_dissection(units=64, layers=1)
+    pixels = random_pixels((*made.pictures.pixels.shape[:1], 128, 128, 3))
     found = replace(made, pictures=replace(made.pictures, pixels=pixels), trust=())
     gathered: list[dict[str, bytes]] = []
 

@@ -6,73 +6,39 @@ import csv
 import errno
 import json
 import math
-import os
 import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
-from made import made_dissection
-from numpy.typing import NDArray
 
-from dissectreport.analysis.dissection import COLUMNS, Dissection
+from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
-from dissectreport.plan import RULES
-from dissectreport.report import writing
-from dissectreport.report.figures import percent, share, times
-from dissectreport.report.model import counts
-from dissectreport.report.names import link, safe_name, safe_names
-from dissectreport.report.site import write_site
-from dissectreport.report.wording import WORDINGS, against_directions
-
-HOSTILE = "<b>x</b>/..\"'&\u2028 ünï"
-VOID = {"img", "meta", "link", "input", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """The elements of a page, each as (tag, attributes, ancestors' numbers, own text)."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str], list[int], list[str]]] = []
-        self.open: list[int] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {k: v or "" for k, v in attrs}, list(self.open), []))
-        if tag not in VOID:
-            self.open.append(len(self.elements) - 1)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {k: v or "" for k, v in attrs}, list(self.open), []))
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.open and self.elements[self.open.pop()][0] != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        for number in self.open:
-            self.elements[number][3].append(data)
-
-    def text(self, number: int) -> str:
-        return "".join(self.elements[number][3])
-
-    def classes(self, number: int) -> list[str]:
-        return self.elements[number][1].get("class", "").split()
+from dissectreport.report.common.model import Site, counts
+from dissectreport.report.common.wording import WORDINGS, against_directions
+from dissectreport.report.html.assets import load_assets
+from dissectreport.report.html.names import link, safe_name, safe_names
+from dissectreport.report.html.numbers import percent, share, times
+from dissectreport.report.html.places import Places
+from dissectreport.report.site import writing
+from dissectreport.report.site.build import write_site
+from dissectreport.run.plan import RULES
+from tests.support.dissections import example_dissection
+from tests.support.pictures import random_pixels
+from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages
+from tests.support.variants import as_published_run, with_hostile_names
 
 
 @pytest.fixture(scope="module")
 def dissection() -> Dissection:
-    return made_dissection()
+    return example_dissection()
 
 
 @pytest.fixture(scope="module")
@@ -82,45 +48,12 @@ def site(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Pixels that no format makes small."""
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-
-def pages(site: Path) -> list[Path]:
-    return sorted(site.rglob("*.html"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def broken_links(site: Path) -> list[str]:
-    """Every href and src that is not a file of the site, or names an anchor that its page lacks."""
-    parsed = {page: Page(page.read_text("utf-8")) for page in pages(site)}
-    anchors = {page: {e[1]["id"] for e in p.elements if "id" in e[1]} for page, p in parsed.items()}
-    wrong = []
-    for page, inside in parsed.items():
-        for _, attributes, _, _ in inside.elements:
-            for address in (attributes.get("href"), attributes.get("src")):
-                if address is None or address.startswith("data:"):
-                    continue
-                path, _, fragment = address.partition("#")
-                there = (page.parent / unquote(path)).resolve() if path else page
-                state = "=" in fragment  # a view, read by the page's script
-                if re.match(r"[a-z]+:|/", address) or not there.is_relative_to(site) or not there.is_file():
-                    wrong.append(f"{page.relative_to(site)}: {address}")
-                elif fragment and not state and fragment not in anchors[there]:
-                    wrong.append(f"{page.relative_to(site)}: no #{fragment}")
-    return wrong
-
-
 def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
     assert broken_links(site.resolve()) == []
 
 
 def test_the_same_dissection_gives_the_same_bytes(dissection: Dissection, site: Path, tmp_path: Path) -> None:
-    write_site(made_dissection(), tmp_path)
+    write_site(example_dissection(), tmp_path)
     assert contents(tmp_path) == contents(site)
 
 
@@ -140,79 +73,26 @@ def test_the_size_that_is_told_is_the_size_on_disk(dissection: Dissection, tmp_p
     assert told.index == tmp_path / "index.html"
 
 
-NUMBER = r"(0|1|[<>−]?\.\d+)"
-
-
-def unsupported(page: Page) -> list[str]:
-    """Every IoU of a page that stands without a null and an interval, in its own box."""
-    wrong = []
-    for number, (tag, attributes, above, _) in enumerate(page.elements):
-        if not (tag == "data" and "iou" in page.classes(number)):
-            continue
-        assert 0 <= float(attributes["value"]) <= 1
-        box = next((a for a in reversed(above) if "agree" in page.classes(a)), None)
-        if box is None:
-            wrong.append(f"IoU {page.text(number)} stands alone")
-            continue
-        inside = [i for i, e in enumerate(page.elements) if box in e[2]]
-        interval = [page.text(i) for i in inside if "ci" in page.classes(i)]
-        null = [page.text(i) for i in inside if "null" in page.classes(i)]
-        if len(interval) != 1 or not re.fullmatch(rf"\[{NUMBER}, {NUMBER}\]", interval[0]):
-            wrong.append(f"interval {interval}")
-        if len(null) != 1 or not re.fullmatch(rf"(null )?{NUMBER}", null[0]):
-            wrong.append(f"null {null}")
-    for number, (tag, _, above, own) in enumerate(page.elements):
-        bare = re.search(r"IoU\s*[<>]?0?\.\d", "".join(own))
-        boxed = any("agree" in page.classes(a) for a in [*above, number])
-        holds = any("agree" in page.classes(i) for i, e in enumerate(page.elements) if number in e[2])
-        if bare and tag != "script" and not boxed and not holds:
-            wrong.append(f"an IoU in plain words: {''.join(own)[:80]}")
-    return wrong
-
-
 def test_no_iou_stands_without_its_null_and_its_interval(site: Path) -> None:
     found = 0
     for path in pages(site):
         page = Page(path.read_text("utf-8"))
-        assert unsupported(page) == [], path
+        assert ious_without_context(page) == [], path
         found += sum("iou" in page.classes(i) for i in range(len(page.elements)))
     assert found > 100
 
 
 def test_the_check_of_ious_notices_a_bare_one() -> None:
-    assert unsupported(Page('<p><data class="iou" value="0.4">.40</data></p>'))
-    assert unsupported(Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>'))
-    assert unsupported(Page("<p>IoU .40</p>"))
-
-
-def hostile(dissection: Dissection) -> Dissection:
-    """The same with names that try to break out of pages and folders."""
-
-    def renamed(name: str) -> str:
-        return HOSTILE if name == "tree" else name
-
-    layers = []
-    for number, layer in enumerate(dissection.layers):
-        tables = {
-            name: getattr(layer, name).assign(concept=getattr(layer, name)["concept"].map(renamed))
-            for name in ("table", "labels", "pairs", "by_concept")
-        }
-        tables["table"]["runner_up"] = tables["table"]["runner_up"].map(renamed)
-        layers.append(replace(layer, name=f"{HOSTILE}{'/' * number}", **tables))
-    return replace(
-        dissection,
-        model=f"../{HOSTILE}",
-        layers=tuple(layers),
-        concepts=dissection.concepts.assign(concept=dissection.concepts["concept"].map(renamed)),
-        vocabulary=dissection.vocabulary.assign(concept=dissection.vocabulary["concept"].map(renamed)),
-        notes=(HOSTILE,),
-        provenance=replace(dissection.provenance, command=HOSTILE, generator={HOSTILE: HOSTILE}),
+    assert ious_without_context(Page('<p><data class="iou" value="0.4">.40</data></p>'))
+    assert ious_without_context(
+        Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>')
     )
+    assert ious_without_context(Page("<p>IoU .40</p>"))
 
 
 def test_hostile_names_break_neither_pages_nor_folders(dissection: Dissection, tmp_path: Path) -> None:
     out = tmp_path / "site"
-    write_site(hostile(dissection), out)
+    write_site(with_hostile_names(dissection), out)
     assert [p.name for p in tmp_path.iterdir()] == ["site"]
     for path in pages(out):
         text = path.read_text("utf-8")
@@ -317,18 +197,16 @@ def test_pages_reach_for_nothing_outside_the_folder(site: Path) -> None:
 def test_rendering_needs_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path; from made import made_dissection\n"
-        "from dissectreport.report.site import write_site\n"
-        f"write_site(made_dissection(units=6, layers=1), Path({str(tmp_path)!r}))"
+        "from pathlib import Path; from tests.support.dissections import example_dissection\n"
+        "from dissectreport.report.site.build import write_site\n"
+        f"write_site(example_dissection(units=6, layers=1), Path({str(tmp_path)!r}))"
     )
-    root = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1], timeout=60)
 
 
 def test_two_models_share_a_site_and_its_first_page(tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1, name="one"), tmp_path)
-    write_site(made_dissection(units=6, layers=1, name="two", seed=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="one"), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="two", seed=1), tmp_path)
     text = (tmp_path / "index.html").read_text("utf-8")
     assert "one/index.html" in text
     assert "two/index.html" in text
@@ -337,17 +215,17 @@ def test_two_models_share_a_site_and_its_first_page(tmp_path: Path) -> None:
 
 
 def test_models_whose_names_differ_only_in_case_do_not_share_a_folder(tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=1, name="one"), tmp_path)
-    write_site(made_dissection(units=6, layers=1, name="One"), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="one"), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="One"), tmp_path)
     folders = [p.parent.name.casefold() for p in tmp_path.glob("*/summary.json")]
     assert len(set(folders)) == 2
 
 
 def test_pages_that_are_gone_are_removed_and_foreign_files_are_not(tmp_path: Path) -> None:
-    write_site(made_dissection(units=6, layers=2), tmp_path)
+    write_site(example_dissection(units=6, layers=2), tmp_path)
     mine = tmp_path / "planted" / "layer2" / "notes.txt"
     mine.write_text("mine")
-    write_site(made_dissection(units=6, layers=1), tmp_path)
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     assert not (tmp_path / "planted" / "layer2" / "index.html").exists()
     assert mine.read_text() == "mine"
     mine.unlink()
@@ -358,23 +236,25 @@ def test_a_ledger_that_points_outside_removes_nothing(tmp_path: Path) -> None:
     kept = tmp_path / "kept.txt"
     kept.write_text("kept")
     out = tmp_path / "site"
-    write_site(made_dissection(units=6, layers=1), out)
+    write_site(example_dissection(units=6, layers=1), out)
     ledger = out / "planted" / writing.LEDGER
     ledger.write_text(json.dumps({"files": ["../../kept.txt", str(kept), "a/../../../kept.txt"]}))
-    write_site(made_dissection(units=6, layers=1), out)
+    write_site(example_dissection(units=6, layers=1), out)
     assert kept.read_text() == "kept"
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("a file")
     with pytest.raises(OutputError) as error:
-        write_site(made_dissection(units=6, layers=1), tmp_path / "site")
+        write_site(example_dissection(units=6, layers=1), tmp_path / "site")
     assert "\n" not in str(error.value)
     assert str(tmp_path / "site") in str(error.value)
 
 
 def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection: Dissection, tmp_path: Path) -> None:
-    large = replace(dissection, pictures=replace(dissection.pictures, pixels=noise(dissection.pictures.pixels.shape)))
+    large = replace(
+        dissection, pictures=replace(dissection.pictures, pixels=random_pixels(dissection.pictures.pixels.shape))
+    )
     with pytest.raises(
         OutputError, match=r"take [\d.]+ MB, more than the 1 MB of --site-limit.*fewer --layers"
     ) as error:
@@ -387,7 +267,7 @@ def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection
 def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, new = made_dissection(units=6, layers=1), made_dissection(units=6, layers=1, seed=3)
+    old, new = example_dissection(units=6, layers=1), example_dissection(units=6, layers=1, seed=3)
     write_site(old, tmp_path / "old")
     write_site(new, tmp_path / "new")
     before, after = contents(tmp_path / "old"), contents(tmp_path / "new")
@@ -408,14 +288,14 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
 
         monkeypatch.setattr(Path, "write_bytes", write)
 
-    from dissectreport.report import site as module
+    from dissectreport.report.site import build as module
 
     gathered = {}
     gather = module.gather
     monkeypatch.setattr(module, "gather", lambda site, *_: gathered[id(site.dissection)])
     for one in (old, new):
-        places = module.Places.of(one)
-        gathered[id(one)] = gather(module.Site(one, places, module.load_assets()[0]))
+        places = Places.of(one)
+        gathered[id(one)] = gather(Site(one, places, load_assets()[0]))
     for limit in range(0, 400, 1):
         out = tmp_path / "site"
         monkeypatch.setattr(Path, "write_bytes", real)
@@ -441,7 +321,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
 
 def test_progress_counts_units(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    write_site(made_dissection(units=20, layers=2), tmp_path, lambda done, total: seen.append((done, total)))
+    write_site(example_dissection(units=20, layers=2), tmp_path, lambda done, total: seen.append((done, total)))
     assert seen == [(16, 40), (20, 40), (36, 40), (40, 40)]
 
 
@@ -451,14 +331,14 @@ def test_the_same_files_are_drawn_whoever_draws_them_and_in_whatever_order(tmp_p
             # What other processes do goes there and comes back in bytes.
             yield part, pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(work))(part)))
 
-    dissection = made_dissection(units=20, layers=2)
+    dissection = example_dissection(units=20, layers=2)
     write_site(dissection, tmp_path / "here")
     write_site(dissection, tmp_path / "there", spread=last_first)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
 def test_a_layer_without_interpretable_units_can_be_drawn(tmp_path: Path) -> None:
-    made = made_dissection(units=6, layers=1)
+    made = example_dissection(units=6, layers=1)
     layer = made.layers[0]
     table = layer.table.assign(interpretable=False, beats_chance=False)
     empty = replace(layer, table=table, pairs=layer.pairs[:0], labels=layer.labels[:0], correlated=layer.correlated[:0])
@@ -488,11 +368,11 @@ def test_numbers_are_honest_at_both_ends() -> None:
 
 
 def test_a_curve_without_intervals_prints_no_iou(tmp_path: Path) -> None:
-    made = made_dissection(units=6, layers=1)
+    made = example_dissection(units=6, layers=1)
     bare = replace(made.layers[0], curves=replace(made.layers[0].curves, low=None, high=None))
     write_site(replace(made, layers=(bare,)), tmp_path)
     page = Page((tmp_path / "planted" / "layer1" / "unit-1.html").read_text("utf-8"))
-    assert unsupported(page) == []
+    assert ious_without_context(page) == []
 
 
 def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: Path) -> None:
@@ -534,25 +414,6 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
 
 HALVES = re.compile(r"scoring half|choosing half|the rest chose|images scored|not tested|doubt|chance does not explain")
 """What is true under the corrected rule alone."""
-
-
-def under(rule: str, dissection: Dissection) -> Dissection:
-    """The same, as a published rule's run would say it."""
-    facts = replace(
-        dissection.provenance, rule=rule, choosing=10_000, scoring=10_000, thresholds=dict(RULES[rule].interpretable)
-    )
-    layers = []
-    for layer in dissection.layers:
-        table = layer.table.assign(beats_chance=layer.table["interpretable"] & (layer.table["excess"] > 0.3))
-        layers.append(replace(layer, table=table, curves=replace(layer.curves, low=None, high=None)))
-    concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
-    return replace(dissection, provenance=facts, layers=tuple(layers), concepts=concepts)
-
-
-def said(path: Path) -> str:
-    """The words of a page."""
-    page = Page(path.read_text("utf-8"))
-    return re.sub(r"\s+", " ", next(page.text(i) for i, e in enumerate(page.elements) if e[0] == "body"))
 
 
 @pytest.mark.parametrize(
@@ -645,29 +506,32 @@ def test_every_rule_has_its_own_wording() -> None:
 
 @pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
 def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection: Dissection, tmp_path: Path) -> None:
-    made = under(rule, dissection)
+    made = as_published_run(rule, dissection)
     write_site(made, tmp_path)
     for path in pages(tmp_path):
-        assert not HALVES.search(said(path)), (path, HALVES.search(said(path)))
-        assert not re.search(r"agrees? with [a-z ]+ beyond chance", said(path)), path
+        assert not HALVES.search(page_text(path)), (path, HALVES.search(page_text(path)))
+        assert not re.search(r"agrees? with [a-z ]+ beyond chance", page_text(path)), path
     labelled = [len(layer.interpretable) for layer in made.layers]
     beats = [int((layer.table["interpretable"] & layer.table["beats_chance"]).sum()) for layer in made.layers]
     cut = share(RULES[rule].interpretable["iou"])
-    home, layer1 = said(tmp_path / "planted" / "index.html"), said(tmp_path / "planted" / "layer1" / "index.html")
+    home, layer1 = (
+        page_text(tmp_path / "planted" / "index.html"),
+        page_text(tmp_path / "planted" / "layer1" / "index.html"),
+    )
     assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in home
     assert f"Of the {labelled[0]} units, {beats[0]} also beat chance." in layer1
     assert f"have an IoU above {cut}" in home and f"have an IoU above {cut}" in layer1
-    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in said(tmp_path / "index.html")
-    methods = said(tmp_path / "planted" / "methods.html")
+    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in page_text(tmp_path / "index.html")
+    methods = page_text(tmp_path / "planted" / "methods.html")
     assert ("the same 10 000 images" if rule == "pnas2020" else "On 10 000 images of another seed") in methods
     assert "All 15 concepts that occur were tested" in methods
 
 
 def test_the_corrected_rule_says_what_it_held_out(site: Path) -> None:
-    methods = said(site / "planted" / "methods.html")
+    methods = page_text(site / "planted" / "methods.html")
     assert "5 000 images then chose each unit's level and concept, and the other 5 000 scored them" in methods
     assert "its excess is at least .04 and its q-value below .05" in methods
-    assert "also beat chance" not in said(site / "planted" / "index.html")
+    assert "also beat chance" not in page_text(site / "planted" / "index.html")
 
 
 def test_a_page_that_shows_an_untested_concept_says_why(dissection: Dissection, tmp_path: Path) -> None:
@@ -676,10 +540,10 @@ def test_a_page_that_shows_an_untested_concept_says_why(dissection: Dissection, 
     concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
     write_site(replace(dissection, layers=(rare,), concepts=concepts), tmp_path)
     why = "A concept in fewer than 20 images of either half is not tested"
-    assert "sun not tested" in said(tmp_path / "planted" / "concepts.html")
-    assert why in said(tmp_path / "planted" / "concepts.html")
+    assert "sun not tested" in page_text(tmp_path / "planted" / "concepts.html")
+    assert why in page_text(tmp_path / "planted" / "concepts.html")
     for unit in range(layer.units):
-        words = said(tmp_path / "planted" / "layer1" / f"unit-{unit}.html")
+        words = page_text(tmp_path / "planted" / "layer1" / f"unit-{unit}.html")
         shown = (layer.pairs.loc[layer.pairs["unit"] == unit, "concept"] == "sun").any()
         assert ("sun not tested" in words) == (why in words) == bool(shown)
 
@@ -698,13 +562,13 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
 
 
 def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
-    from dissectreport.report.assets import load_assets
-    from dissectreport.report.layer_pages import layer_page
-    from dissectreport.report.model import Site
-    from dissectreport.report.places import Places
-    from dissectreport.report.site import render
+    from dissectreport.report.common.model import Site
+    from dissectreport.report.html.assets import load_assets
+    from dissectreport.report.html.places import Places
+    from dissectreport.report.pages.layers import layer_page
+    from dissectreport.report.site.build import render
 
-    made = made_dissection(units=512, layers=1)
+    made = example_dissection(units=512, layers=1)
     assets, shared = load_assets()
     page = render("layer.html", layer_page(Site(made, Places.of(made), assets), made.layers[0]))
     beside = sum(len(content) for name, content in shared.items() if "plotly" not in name)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dissectreport.drawings.dataset import HELD_OUT_SEED, cached_drawings, draw_many
 from dissectreport.models.embedded import embedded
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.training import staged
 from dissectreport.training.adversarial import AdversarialStage, first_stage
 from dissectreport.training.autoencoder import AutoencoderStage, divergence, multiscale_error
-from dissectreport.training.drawings import HELD_OUT_SEED, cached_drawings, draw_many
 from dissectreport.training.growth import grow_generator
 from dissectreport.training.heads import Heads, Projection
 from dissectreport.training.judge import RandomFeatures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -11,14 +12,17 @@ from hypothesis import strategies as st
 
 from dissectreport.errors import MergeError
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import merge_all
+from dissectreport.stats.base import merge_all, same_shape, spread, union
 from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
+from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
-from dissectreport.stats.features import Features
+from dissectreport.stats.features import FLOOR, Features, Scale
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.joint import Joint
-from dissectreport.stats.null import Chance
+from dissectreport.stats.insertions import Insertions
+from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
@@ -88,6 +92,16 @@ def some_areas(random, units):
     return Areas(samples, c, random.integers(0, units * 99, (len(samples), len(c))), units)
 
 
+def some_paired(random, units):
+    return Paired(int(random.integers(1, 48)), 64, whole(random, VOCABULARY), whole(random, units, VOCABULARY))
+
+
+def some_insertions(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, units, 2))
+
+
 EVERY = {
     Areas: some_areas,
     Categories: some_categories,
@@ -96,7 +110,9 @@ EVERY = {
     Ends: some_ends,
     Features: some_features,
     Histogram: some_histogram,
+    Insertions: some_insertions,
     Joint: some_joint,
+    Paired: some_paired,
     Peaks: some_peaks,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
@@ -151,8 +167,16 @@ def test_merging_leaves_both_parts_as_they_were(kind):
 def test_counts_of_another_shape_are_refused_and_named(kind):
     random = np.random.default_rng(0)
     one, other = EVERY[kind](random, UNITS), EVERY[kind](random, UNITS + 1)
-    with pytest.raises(MergeError, match=kind.__name__):
+    with pytest.raises(MergeError, match=f"cannot merge {kind.__name__}"):
         one.merge(other)
+
+
+def test_a_refusal_says_what_is_here_and_what_is_there():
+    with pytest.raises(MergeError, match=r"^cannot merge Joint\.total: \(3, 5\) here, \(4, 5\) there$"):
+        same_shape("Joint.total", np.zeros((3, 5)), np.zeros((4, 5)))
+    random = np.random.default_rng(0)
+    with pytest.raises(MergeError, match=r"^cannot merge Areas: grids of 3 and 4 pixels$"):
+        some_areas(random, 3).merge(some_areas(random, 4))
 
 
 def test_a_histogram_with_other_cells_is_refused():
@@ -184,3 +208,216 @@ def test_a_constant_is_off_at_every_cut():
     counts = np.zeros((1, 100), np.int64)
     counts[0, 40] = 1000
     assert (Histogram(np.zeros(1), np.ones(1), counts).cuts(np.array([0.99, 0.5, 0.01])) == 41).all()
+
+
+def test_paired_pixels_of_images_of_another_size_are_a_mistake_of_ours():
+    one = some_paired(np.random.default_rng(0), UNITS)
+    with pytest.raises(AssertionError, match="one segmenter"):
+        one.merge(Paired(one.images, 65, one.before, one.after))
+
+
+def test_categories_of_other_vocabularies_are_refused():
+    one = some_categories(np.random.default_rng(0), UNITS)
+    with pytest.raises(MergeError, match=r"Categories\.named"):
+        one.merge(Categories(one.bins, one.images, one.named[:-1]))
+
+
+def test_chance_of_another_grid_is_refused():
+    one = some_chance(np.random.default_rng(0), UNITS)
+    with pytest.raises(MergeError, match=r"Chance\.where"):
+        one.merge(replace(one, where=one.where[:, :4]))
+
+
+# --- laying counts out ---
+
+
+@given(seed=st.integers(0, 2**32 - 1), axis=st.integers(0, 2), missing=st.sampled_from([0, 7]))
+def test_counts_are_laid_out_number_by_number(seed, axis, missing):
+    random = np.random.default_rng(seed)
+    numbers, wanted = some_concepts(random), some_concepts(random)
+    shape = [2, 3, 4]
+    shape[axis] = len(numbers)
+    counts = random.integers(10, 99, shape).astype(np.float32)
+    found = np.moveaxis(spread(counts, numbers, wanted, axis, missing), axis, 0)
+    assert found.dtype == counts.dtype
+    place = {number: at for at, number in enumerate(numbers)}
+    for number, row in zip(wanted, found, strict=True):
+        assert np.array_equal(row, np.take(counts, place[number], axis) if number in place else row * 0 + missing)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_union_of_numbers_rises_and_holds_each_once(seed):
+    random = np.random.default_rng(seed)
+    one, other = some_concepts(random), some_concepts(random)
+    assert union(one, other).tolist() == sorted({*one.tolist(), *other.tolist()})
+    assert union(one, other).dtype == np.int64
+
+
+def test_merging_nothing_is_an_error_and_one_alone_is_itself():
+    alone = some_areas(np.random.default_rng(0), 3)
+    assert merge_all([alone]) is alone
+    with pytest.raises(TypeError):
+        merge_all([])
+
+
+# --- ratios and readings of counts ---
+
+
+def test_counts_above_an_edge_are_those_of_the_bins_above_it():
+    counts = np.random.default_rng(0).integers(0, 99, (2, 3, BINS))
+    found = above_edges(counts)
+    assert found.shape == (2, 3, BINS - 1)
+    for edge in range(BINS - 1):
+        assert np.array_equal(found[..., edge], counts[..., edge + 1 :].sum(-1))
+
+
+def test_the_counts_above_edges_of_a_joint_are_of_concepts_and_of_everything():
+    joint = some_joint(np.random.default_rng(1), UNITS)
+    both, on = joint.above()
+    assert np.array_equal(both, above_edges(joint.joint))
+    assert np.array_equal(on, above_edges(joint.total))
+
+
+def chance_of_sizes(sizes, observed, shifted, crossed):
+    """Chance counts of one unit, concept and level, by size of shard."""
+    column = [np.array(values, np.int64)[:, None, None, None] for values in (observed, shifted, crossed)]
+    one = np.ones((1, 1), np.int64)
+    return Chance(np.array([1]), np.array(sizes), *column, one, one[0], one[0], one, sum(sizes))
+
+
+def test_what_is_expected_by_chance_is_divided_by_the_other_images_of_each_shard():
+    chance = chance_of_sizes([1, 3, 5], [4, 10, 20], [4, 7, 9], [4, 40, 100])
+    assert chance.seen().item() == 34
+    assert chance.seen(shifted=True).item() == 20
+    # A shard of one image has no other to be paired with.
+    assert chance.expected().item() == (40 - 10) / 2 + (100 - 20) / 4
+    assert chance.expected(shifted=True).item() == (40 - 7) / 2 + (100 - 9) / 4
+
+
+def test_shares_of_areas_are_of_the_grid():
+    areas = Areas(np.arange(2), np.array([1, 4]), np.array([[16, 4], [0, 8]]), 16)
+    assert areas.share().tolist() == [[1, 0.25], [0, 0.5]]
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_correlation_is_that_of_the_levels_themselves(seed):
+    random = np.random.default_rng(seed)
+    levels = random.integers(0, 9, (4, 50))
+    levels[3] = 5
+    cross = Cross(levels.sum(1), levels @ levels.T, (levels > 4).sum(1), 50)
+    assert np.allclose(cross.covariance(), np.cov(levels, bias=True), rtol=0, atol=1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.nan_to_num(np.corrcoef(levels), nan=0.0)
+    assert np.allclose(cross.correlation(), wanted, rtol=0, atol=1e-9)
+    assert (cross.correlation()[3] == 0).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_activations_around_an_edge_are_the_nearest_in_bins_that_are_not_empty(seed):
+    ends = some_ends(np.random.default_rng(seed), UNITS)
+    below, above = ends.around()
+    for edge in range(BINS - 1):
+        assert np.array_equal(below[..., edge], ends.high[..., : edge + 1].max(-1))
+        assert np.array_equal(above[..., edge], ends.low[..., edge + 1 :].min(-1))
+
+
+def sorted_samples(peaks, unit):
+    """Sample numbers by falling activation, equal ones by rising number: the slow way."""
+    rows = sorted(zip(-peaks.peaks[:, unit], peaks.samples, strict=True))
+    return [int(sample) for _, sample in rows]
+
+
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 12))
+def test_examples_are_the_largest_and_those_of_the_middle_half(seed, k):
+    random = np.random.default_rng(seed)
+    peaks = Peaks(np.sort(random.permutation(99)[:9]), random.integers(0, 4, (9, UNITS)).astype(np.float32))
+    at = sorted({min(int(share), 8) for share in np.linspace(9 * 0.25, 9 * 0.75, k)})
+    for unit in range(UNITS):
+        order = sorted_samples(peaks, unit)
+        assert peaks.top(k)[unit].tolist() == order[:k]
+        assert peaks.middle(k)[unit].tolist() == [order[place] for place in at]
+
+
+def test_the_middle_of_one_sample_is_that_sample():
+    assert Peaks(np.array([7]), np.ones((1, 2), np.float32)).middle(4).tolist() == [[7], [7]]
+
+
+def test_peaks_of_samples_are_each_units_own():
+    peaks = Peaks(np.array([3, 5, 8]), np.arange(6, dtype=np.float32).reshape(3, 2))
+    assert peaks.of(np.array([[8, 3], [5, 5]])).tolist() == [[4, 0], [3, 3]]
+
+
+# --- scales ---
+
+
+def test_on_their_scale_real_features_have_mean_zero_and_deviation_one_but_for_those_that_hardly_vary():
+    real = np.random.default_rng(0).standard_normal((500, 4)) * [3, 2, 2, 1e-6] + [0, 5, -5, 1]
+    scale = Scale.of(real.astype(np.float32))
+    on_scale = scale(real)
+    assert np.abs(on_scale.mean(0)).max() < 1e-5
+    assert np.allclose(on_scale[:, :3].std(0), 1)
+    typical = np.sqrt((real.std(0) ** 2).mean())
+    assert scale.deviation[3] == pytest.approx(FLOOR * typical)
+
+
+def test_features_that_never_vary_have_a_scale_all_the_same():
+    assert Scale.of(np.ones((5, 2)))(np.full((1, 2), 3.0)).tolist() == [[2 / FLOOR, 2 / FLOOR]]
+
+
+def test_the_published_scale_changes_nothing():
+    features = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    assert np.array_equal(Scale.published(2)(features), features.astype(np.float64))
+
+
+# --- sums of gradients, which merge in order ---
+
+
+def some_sums(random, units):
+    return (
+        FirstOrder(random.standard_normal((2, units)), random.random(2)),
+        Presence(random.random((2, units)), random.random(2), random.random(units), np.float64(48)),
+        Nearing(random.standard_normal(units), random.random(units), np.float64(48)),
+    )
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_sums_add_name_by_name_come_back_from_arrays_and_refuse_other_shapes(place):
+    random = np.random.default_rng(0)
+    one, other, wide = (some_sums(random, units)[place] for units in (UNITS, UNITS, UNITS + 1))
+    merged = one.merge(other)
+    for name, value in merged.arrays().items():
+        assert np.array_equal(value, one.arrays()[name] + other.arrays()[name]), name
+    same(one, type(one).from_arrays(one.arrays()))
+    assert all(array.dtype == np.float64 for array in type(one).from_arrays(one.arrays()).arrays().values())
+    with pytest.raises(MergeError, match=type(one).__name__):
+        one.merge(wide)
+
+
+def test_the_mean_activation_where_a_concept_is_weighs_by_its_share_and_is_zero_where_it_is_not():
+    activation, share = np.array([[6.0, 3.0], [0.0, 0.0]]), np.array([1.5, 0.0])
+    presence = Presence(activation, share, np.array([1.0, 2.0]), np.float64(4))
+    assert presence.concept_means().tolist() == [[4, 2], [0, 0]]
+    kept = presence.keeping(np.array([1]))
+    assert kept.activation.tolist() == [[0, 0]] and kept.share.tolist() == [0]
+    assert kept.strength is presence.strength and kept.images == 4
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_cells_of_a_histogram_with_the_nearest_share_at_or_above_them(seed):
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, 9, (3, 60))
+    wanted = np.sort(random.random(7))[::-1]
+    found = Histogram(np.zeros(3), np.ones(3), counts).edge_cells(wanted)
+    assert found.dtype == np.int64
+    assert (np.diff(found, axis=1) >= 0).all()
+    for unit in range(3):
+        above = [counts[unit, cell:].sum() / counts[unit].sum() for cell in range(60)]
+        for share, cell in zip(wanted, found[unit], strict=True):
+            # The first cell with no more than the wanted share at or above it, or the last cell.
+            assert cell == next((n for n, part in enumerate(above) if part <= share), 59)
+
+
+def test_a_histogram_of_nothing_has_cells_and_cuts():
+    empty = Histogram(np.zeros(1), np.ones(1), np.zeros((1, 8), np.int64))
+    assert empty.edge_cells(np.array([0.5, 0.1])).tolist() == [[0, 0]]
+    assert empty.cuts(np.array([0.5])).tolist() == [[1]]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dissectreport import store
+from dissectreport import files
+from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError, OutputError
-from dissectreport.store import Store
 
 ARRAYS = {"counts": np.arange(12).reshape(3, 4), "share": np.array([0.5, np.nan]), "one": np.int64(7)}
 
@@ -93,12 +93,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place, monkeypa
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another folder"):
-        store.check_writable(tmp_path / "file" / "site")
+        files.check_writable(tmp_path / "file" / "site")
 
 
 def test_the_cache_folder_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert store.default_folder() == tmp_path / "dissectreport"
+    assert files.default_folder() == tmp_path / "dissectreport"
 
 
 @pytest.mark.parametrize("values", [[0, 255], [0, 256], [70_000], [2**40], [-1, 3], []])
@@ -109,6 +109,6 @@ def test_counts_are_kept_in_the_smallest_type_and_come_back_equal(place, values)
 
 @pytest.mark.skipif(os.name == "nt", reason="no such rights")
 def test_files_have_the_rights_of_any_new_file(tmp_path: Path) -> None:
-    store.write(tmp_path / "ours.json", b"{}")
+    files.write(tmp_path / "ours.json", b"{}")
     (tmp_path / "plain.json").write_bytes(b"{}")
     assert (tmp_path / "ours.json").stat().st_mode == (tmp_path / "plain.json").stat().st_mode

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from dissectreport.models.embedded import embedded
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.segmenters.drawn import load_drawn
 from dissectreport.segmenters.rooms import LEARNED
+from dissectreport.segmenters.unet import load_unet
 from dissectreport.training import generator as generators
 from dissectreport.training import segmenter as segmenters
 from dissectreport.training.discriminator import Discriminator
@@ -142,7 +142,7 @@ def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None
     with torch.no_grad():
         assert torch.allclose(loaded.module(z), run.average.full(z), atol=0.02), "the file holds half precision"
         assert not torch.allclose(loaded.module(z), loaded.module(2 * z), atol=0.02), "pixel norm would make them one"
-        assert loaded.remade is not None and loaded.remade(0).get_submodule("layer1").plain is True
+        assert loaded.reinitialise is not None and loaded.reinitialise(0).get_submodule("layer1").plain is True
     card = loaded.facts["card"]
     assert (card["family_of_training"], card["variant"]) == ("small ones", "minibatch standard deviation")
 
@@ -162,7 +162,7 @@ def test_a_segmenter_run_goes_on_and_its_export_loads(tmp_path: Path) -> None:
     assert one.step == other.step == 3
     assert torch.equal(weights_of(one), weights_of(other))
     segmenters.export_segmenter(tmp_path / "whole", tmp_path / "rooms.safetensors", held_out=2, history="a detour")
-    assert load_drawn("rooms", LEARNED, tmp_path / "rooms.safetensors").words == LEARNED
+    assert load_unet("rooms", LEARNED, tmp_path / "rooms.safetensors").words == LEARNED
     card = json.loads((tmp_path / "rooms.json").read_text())
     assert set(card["mean_iou"]) == {"object", "part", "material"}
     assert card["history"] == "a detour"

@@ -20,14 +20,14 @@ from dissectreport.errors import BadOption, DissectReportError, UnknownName, Wei
 from dissectreport.segmenters import unified_network
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.unified import (
-    Options,
-    Parts,
+    UnifiedOptions,
     UnifiedSegmenter,
+    UnifiedWeights,
     identity_of,
     load,
-    parsed,
+    parse_options,
 )
-from dissectreport.segmenters.unified_labels import RECONSTRUCTED, Labels
+from dissectreport.segmenters.unified_labels import RECONSTRUCTED, ClassNames
 from dissectreport.segmenters.unified_network import network_of, precise_pool
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -89,7 +89,7 @@ def image(reference: Mapping[str, np.ndarray[Any, Any]]) -> Tensor:
 @pytest.fixture(scope="module")
 def shares(segmenter: UnifiedSegmenter, image: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
-        return segmenter.shares(image)
+        return segmenter.class_probabilities(image)
 
 
 # --- against the original -------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_probabilities_are_those_of_the_original(
 def test_labels_are_those_of_the_original_but_for_near_ties(
     segmenter: UnifiedSegmenter, image: Tensor, reference: Mapping[str, np.ndarray[Any, Any]]
 ) -> None:
-    whole = replaced(segmenter, Options(sizes=(128,), halves="no"))
+    whole = replaced(segmenter, UnifiedOptions(sizes=(128,), halves="no"))
     labels = whole(image)
     assert labels.dtype == torch.int64
     assert labels.shape == (1, 3, 64, 64)
@@ -116,7 +116,7 @@ def test_labels_are_those_of_the_original_but_for_near_ties(
     assert (labels.numpy() != reference["segmentation"]).sum() <= 5
 
 
-def replaced(segmenter: UnifiedSegmenter, options: Options) -> UnifiedSegmenter:
+def replaced(segmenter: UnifiedSegmenter, options: UnifiedOptions) -> UnifiedSegmenter:
     """The same network with other options."""
     return UnifiedSegmenter(segmenter.network, options.numbering(segmenter.numbering.labels), options, "replaced")
 
@@ -158,12 +158,12 @@ def test_convolving_before_enlarging_gives_what_convolving_after_gives(
     random = torch.Generator().manual_seed(0)
     features, kernel = torch.randn(2, 5, *few, generator=random), torch.randn(7, 5, 3, 3, generator=random)
     like = torch.zeros(1, 1, *many)
-    plain = functional.conv2d(unified_network.enlarged(features, like), kernel, padding=1)
-    torch.testing.assert_close(unified_network.convolved_enlarged(features, kernel, like), plain, rtol=1e-5, atol=1e-5)
+    plain = functional.conv2d(unified_network.resized_like(features, like), kernel, padding=1)
+    torch.testing.assert_close(unified_network.convolve_resized(features, kernel, like), plain, rtol=1e-5, atol=1e-5)
 
 
 def test_probabilities_have_gradients_down_to_the_pixels(segmenter: UnifiedSegmenter, image: Tensor) -> None:
-    small = replaced(segmenter, Options(sizes=(64,)))
+    small = replaced(segmenter, UnifiedOptions(sizes=(64,)))
     pixels = image.clone().requires_grad_()
     numbers = [number_of(small, name) for name in ("door", "skin", "hair", "roof")]
     probabilities = small.probabilities(pixels, numbers)
@@ -175,7 +175,7 @@ def test_probabilities_have_gradients_down_to_the_pixels(segmenter: UnifiedSegme
 
 def test_features_are_2048_an_image_with_gradients(segmenter: UnifiedSegmenter, image: Tensor) -> None:
     pixels = image.clone().requires_grad_()
-    features = replaced(segmenter, Options(sizes=(64,))).features(pixels)
+    features = replaced(segmenter, UnifiedOptions(sizes=(64,))).features(pixels)
     assert features.shape == (1, 2048)
     (gradient,) = torch.autograd.grad(features.sum(), pixels)
     assert float(gradient.abs().sum()) > 0
@@ -210,17 +210,17 @@ class Drawn:
         }
 
 
-DEFAULT = Options()
+DEFAULT = UnifiedOptions()
 
 
-def draws(options: Options = DEFAULT, **rows: Any) -> UnifiedSegmenter:
+def draws(options: UnifiedOptions = DEFAULT, **rows: Any) -> UnifiedSegmenter:
     """A segmenter whose network sees these classes, written down row by row; what is left out is nothing."""
     shape = torch.tensor(next(iter(rows.values()))).shape
     classes = {
         name: torch.tensor(rows.get(name, torch.zeros(shape).long().tolist()))[None]
         for name in unified_network.PIXELWISE
     }
-    numbering = options.numbering(Labels.read(RECONSTRUCTED))
+    numbering = options.numbering(ClassNames.read(RECONSTRUCTED))
     return UnifiedSegmenter(Drawn(**classes), numbering, replace(options, downsample=1), "drawn")  # type: ignore[arg-type]
 
 
@@ -242,13 +242,13 @@ def part_of(segmenter: UnifiedSegmenter, owner: str, name: str) -> int:
 @pytest.mark.parametrize(
     ("options", "count"),
     [
-        (Options(), 1729),
-        (Options(halves="no"), 389),
-        (Options(parts="all"), 1813),
-        (Options(parts="all", halves="no"), 473),
+        (UnifiedOptions(), 1729),
+        (UnifiedOptions(halves="no"), 389),
+        (UnifiedOptions(parts="all"), 1813),
+        (UnifiedOptions(parts="all", halves="no"), 473),
     ],
 )
-def test_there_are_as_many_concepts_as_in_the_original(options: Options, count: int) -> None:
+def test_there_are_as_many_concepts_as_in_the_original(options: UnifiedOptions, count: int) -> None:
     vocabulary = draws(options, object=[[0]]).vocabulary
     assert len(vocabulary) == count
     assert vocabulary.categories == (
@@ -307,7 +307,7 @@ def test_a_part_that_is_called_like_an_object_is_that_object() -> None:
 def test_parts_of_other_objects_are_named_where_all_are_asked_for() -> None:
     wheel = part_of(draws(object=[[0]]), "car", "wheel")
     rows: dict[str, Any] = {"object": [[13]], "part": [[wheel]]}
-    few, all_of_them = draws(**rows), draws(Options(parts="all"), **rows)
+    few, all_of_them = draws(**rows), draws(UnifiedOptions(parts="all"), **rows)
     assert int(seen(few, 1)[2]) == 0
     assert concepts(all_of_them)[int(seen(all_of_them, 1)[2])] == "wheel"
 
@@ -345,9 +345,11 @@ def test_probabilities_are_means_over_sizes() -> None:
             self.classes = {"object": torch.full((1, 1, 1), pixels.shape[2] // 32)}
             return super().__call__(pixels, ("object",))
 
-    options = Options(sizes=(32, 64))
-    numbering = options.numbering(Labels.read(RECONSTRUCTED))
-    found = UnifiedSegmenter(BySize(), numbering, options, "by size").shares(torch.zeros(1, 3, 8, 8), ("object",))  # type: ignore[arg-type]
+    options = UnifiedOptions(sizes=(32, 64))
+    numbering = options.numbering(ClassNames.read(RECONSTRUCTED))
+    found = UnifiedSegmenter(BySize(), numbering, options, "by size").class_probabilities(
+        torch.zeros(1, 3, 8, 8), ("object",)
+    )  # type: ignore[arg-type]
     assert found["object"][0, :3, 0, 0].tolist() == pytest.approx([0, 0.5, 0.5], abs=1e-6)
     assert found["object"].shape[2:] == (4, 4)
 
@@ -410,9 +412,9 @@ def published(change: Callable[[dict[str, Any]], object] = lambda held: None) ->
 def test_names_that_come_with_the_weights_are_used(tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
     path.write_text(published(lambda held: held["object"].__setitem__(1, "partition wall")))
-    assert Labels.read(path).objects[:3] == ("-", "partition wall", "sky")
+    assert ClassNames.read(path).objects[:3] == ("-", "partition wall", "sky")
     path.write_text(published(lambda held: held.update(object_part=dict(reversed(held["object_part"].items())))))
-    assert list(Labels.read(path).parts)[:3] == ["sky", "building", "person"]
+    assert list(ClassNames.read(path).parts)[:3] == ["sky", "building", "person"]
 
 
 @pytest.mark.parametrize(
@@ -430,7 +432,7 @@ def test_names_of_other_classes_are_refused(tmp_path: Path, text: str, message: 
     path = tmp_path / "labels.json"
     path.write_text(text)
     with pytest.raises(WeightsError, match=message) as refused:
-        Labels.read(path)
+        ClassNames.read(path)
     assert "\n" not in str(refused.value)
 
 
@@ -444,25 +446,25 @@ def test_facts_tell_what_is_known_of_the_weights(segmenter: UnifiedSegmenter) ->
 
 
 def test_the_identity_changes_with_weights_names_and_options() -> None:
-    labels = Labels.read(RECONSTRUCTED)
-    parts = Parts({}, {"encoder": "a", "decoder": "b"}, labels, reconstructed=True)
+    labels = ClassNames.read(RECONSTRUCTED)
+    parts = UnifiedWeights({}, {"encoder": "a", "decoder": "b"}, labels, reconstructed=True)
     others = [
-        (Options(), replace(parts, sha256={"encoder": "a", "decoder": "c"})),
-        (Options(), replace(parts, labels=replace(labels, materials=("-", "marble", *labels.materials[2:])))),
-        (Options(sizes=(192, 256)), parts),
-        (Options(downsample=4), parts),
-        (Options(parts="all"), parts),
-        (Options(halves="no"), parts),
+        (UnifiedOptions(), replace(parts, sha256={"encoder": "a", "decoder": "c"})),
+        (UnifiedOptions(), replace(parts, labels=replace(labels, materials=("-", "marble", *labels.materials[2:])))),
+        (UnifiedOptions(sizes=(192, 256)), parts),
+        (UnifiedOptions(downsample=4), parts),
+        (UnifiedOptions(parts="all"), parts),
+        (UnifiedOptions(halves="no"), parts),
     ]
-    identities = {identity_of(Options(), parts), *(identity_of(*other) for other in others)}
+    identities = {identity_of(UnifiedOptions(), parts), *(identity_of(*other) for other in others)}
     assert len(identities) == 7
-    assert identity_of(Options(), replace(parts, reconstructed=False)) == identity_of(Options(), parts)
+    assert identity_of(UnifiedOptions(), replace(parts, reconstructed=False)) == identity_of(UnifiedOptions(), parts)
 
 
 def test_options_are_words_separated_by_commas() -> None:
-    assert parsed("") == (Options(), None)
-    assert parsed("sizes=192/256, downsample=4, parts=all, halves=no, weights=there") == (
-        Options((192, 256), 4, "all", "no"),
+    assert parse_options("") == (UnifiedOptions(), None)
+    assert parse_options("sizes=192/256, downsample=4, parts=all, halves=no, weights=there") == (
+        UnifiedOptions((192, 256), 4, "all", "no"),
         Path("there"),
     )
 
@@ -481,7 +483,7 @@ def test_options_are_words_separated_by_commas() -> None:
 )
 def test_options_that_cannot_work_are_refused(argument: str, error: type[DissectReportError], message: str) -> None:
     with pytest.raises(error, match=message):
-        parsed(argument)
+        parse_options(argument)
 
 
 def test_it_moves_to_a_device(segmenter: UnifiedSegmenter) -> None:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import pictures, save
 
 from dissectreport import plugins
-from dissectreport.counting import Masks
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.segmenters import words
-from dissectreport.segmenters.words import AT_ONCE, MOST, PROMPT, Word, WordSegmenter, load, parsed, shown
+from dissectreport.segmenters.words import (
+    AT_ONCE,
+    MAX_WORDS,
+    PROMPT,
+    Word,
+    WordSegmenter,
+    above_threshold,
+    load,
+    parse_words,
+)
+from dissectreport.worker.counting import Masks
+from tests.support.tiny_checkpoints import pictures, save
 
 SIZE = (48, 40)
 NAMES = ("dome", "tower", "tree", "red door", "sky", "grass")
@@ -37,7 +46,7 @@ def theirs(found: WordSegmenter, images: torch.Tensor, name: str) -> torch.Tenso
         logits = found.network(
             input_ids=torch.tensor(tokens["input_ids"]),
             attention_mask=torch.tensor(tokens["attention_mask"]),
-            pixel_values=found.prepared(images),
+            pixel_values=found.preprocess(images),
         ).logits
     small = torch.nn.functional.interpolate(logits[:, None], SIZE, mode="bilinear", antialias=True)
     return small[:, 0].sigmoid()
@@ -60,28 +69,28 @@ def theirs(found: WordSegmenter, images: torch.Tensor, name: str) -> torch.Tenso
 def test_words_stand_between_commas_and_a_checkpoint_before_a_colon(
     text: str, place: str, found: tuple[Word, ...]
 ) -> None:
-    assert parsed(text) == (place, found)
+    assert parse_words(text) == (place, found)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("dome,,tree", "have an empty one"),
-        ("dome,", "have an empty one"),
-        ("owner/name:", "have an empty one"),
+        ("dome,,tree", "contain an empty word"),
+        ("dome,", "contain an empty word"),
+        ("owner/name:", "contain an empty word"),
         (":dome", "no checkpoint before the colon"),
-        ("dome,tree,dome", "name 'dome' twice"),
-        ("dome,@0.3", "have an empty one"),
-        ("dome@1", "the threshold of 'dome' lies between 0 and 1"),
-        ("dome@-0.1", "the threshold of 'dome' lies between 0 and 1"),
-        ("dome@high", "the threshold of 'dome' lies between 0 and 1"),
-        ("dome@nan", "the threshold of 'dome' lies between 0 and 1"),
-        (",".join(f"word {number}" for number in range(MOST + 1)), "33 words are too many"),
+        ("dome,tree,dome", "contain 'dome' twice"),
+        ("dome,@0.3", "contain an empty word"),
+        ("dome@1", "of 'dome' is not between 0 and 1"),
+        ("dome@-0.1", "of 'dome' is not between 0 and 1"),
+        ("dome@high", "of 'dome' is not between 0 and 1"),
+        ("dome@nan", "of 'dome' is not between 0 and 1"),
+        (",".join(f"word {number}" for number in range(MAX_WORDS + 1)), "33 words are too many"),
     ],
 )
 def test_a_list_that_cannot_work_gives_one_line(text: str, message: str) -> None:
     with pytest.raises(BadOption, match=message) as refused:
-        parsed(text)
+        parse_words(text)
     assert "\n" not in str(refused.value)
 
 
@@ -97,7 +106,9 @@ def test_a_phrase_longer_than_the_network_reads_is_refused(folder: Path) -> None
 
 
 def test_a_checkpoint_that_reads_no_words_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="of segformer does not find words; take one of clipseg, CIDAS/clipseg"):
+    with pytest.raises(
+        WeightsError, match="of segformer does not find words; choose a CLIPSeg checkpoint, such as CIDAS/clipseg"
+    ):
         load(f"{save('segformer', tmp_path)}:tree")
 
 
@@ -143,7 +154,7 @@ def test_a_word_alone_shows_where_it_shows_beside_others(folder: Path) -> None:
 def test_of_more_than_four_words_a_pixel_shows_the_best_and_the_best_of_them_first() -> None:
     random = torch.rand(3, 7, 5, 6, generator=torch.Generator().manual_seed(0))
     thresholds = [0.5, 0.1, 0.2, 0.5, 0.9, 0.05, 0.3]
-    labels = shown(random, thresholds)
+    labels = above_threshold(random, thresholds)
     assert labels.shape == (3, 4, 5, 6)
     for image in range(3):
         for row in range(5):
@@ -158,12 +169,12 @@ def test_of_more_than_four_words_a_pixel_shows_the_best_and_the_best_of_them_fir
 
 
 def test_where_no_word_is_above_its_threshold_there_is_nothing() -> None:
-    assert shown(torch.full((1, 2, 3, 3), 0.5), (0.5, 0.6)).eq(0).all()
+    assert above_threshold(torch.full((1, 2, 3, 3), 0.5), (0.5, 0.6)).eq(0).all()
 
 
 def test_a_pixel_with_two_words_counts_for_both() -> None:
     scores = torch.tensor([[[[0.9, 0.9]], [[0.8, 0.1]], [[0.1, 0.1]]]])
-    masks = Masks.of(shown(scores, (0.5, 0.5, 0.5)), 4)
+    masks = Masks.of(above_threshold(scores, (0.5, 0.5, 0.5)), 4)
     assert masks.concepts.tolist() == [1, 2]
     assert masks.by_image.tolist() == [[2, 1]]
 

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from loopback import Page, closed_port, serving
 from typer.testing import CliRunner
 
-from dissectreport import pipeline, plugins
-from dissectreport.checkpoints import telling
-from dissectreport.checkpoints.catalogue import entries
-from dissectreport.checkpoints.downloads import FOLDER, OFFLINE
-from dissectreport.cli import app
+from dissectreport import plugins
+from dissectreport.checkpoints import reporting
+from dissectreport.checkpoints.catalogue import read_catalogue
+from dissectreport.checkpoints.downloads import OFFLINE
+from dissectreport.checkpoints.transfer import FOLDER
+from dissectreport.cli.app import app
 from dissectreport.errors import WeightsError
-from dissectreport.models import zoo
+from dissectreport.models import published
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
+from dissectreport.pipeline import steps
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
+from tests.support.servers import Page, closed_port, serving
 
 ROOT = Path(__file__).parents[1]
 SCENES = ("bedroom", "churchoutdoor", "conferenceroom", "diningroom", "kitchen", "livingroom", "restaurant")
@@ -59,7 +61,7 @@ CATALOGUES = {
     "segmenters": SEGMENTERS.catalogue,
     "features": FEATURES.catalogue,
 }
-ZOO = {name: entry for name, entry in entries(zoo.CATALOGUE).items() if entry.packaged is None}
+ZOO = {name: entry for name, entry in read_catalogue(published.CATALOGUE).items() if entry.packaged is None}
 
 
 class Ear:
@@ -98,10 +100,10 @@ DIGEST = hashlib.sha256(CHURCH).hexdigest()
 
 def catalogue(folder: Path, address: str, sha256: str = DIGEST[:8], first: str = "") -> str:
     """The address of a model that a made-up catalogue describes."""
-    (folder / "zoo.toml").write_text(
+    (folder / "catalogue.toml").write_text(
         f"""
         [groups.here]
-        who = "this test"
+        publisher = "this test"
         urls = [{f'"{first}/", ' if first else ""}"{address}/"]
         [entries.church_pgan]
         title = "churches"
@@ -118,9 +120,10 @@ def catalogue(folder: Path, address: str, sha256: str = DIGEST[:8], first: str =
     )
     (folder / "mine.py").write_text(
         "from functools import partial\nfrom pathlib import Path\n"
-        "from dissectreport.checkpoints.catalogue import entries\nfrom dissectreport.models.zoo import load\n"
-        "entries.cache_clear()\n"
-        "church_pgan = partial(load, entries(Path(__file__).with_name('zoo.toml'))['church_pgan'])\n"
+        "from dissectreport.checkpoints.catalogue import read_catalogue\n"
+        "from dissectreport.models.published import load\n"
+        "read_catalogue.cache_clear()\nHERE = Path(__file__)\n"
+        "church_pgan = partial(load, read_catalogue(HERE.with_name('catalogue.toml'))['church_pgan'])\n"
     )
     return f"{folder}/mine.py:church_pgan"
 
@@ -131,17 +134,19 @@ def catalogue(folder: Path, address: str, sha256: str = DIGEST[:8], first: str =
 @pytest.mark.parametrize("group", CATALOGUES)
 def test_the_catalogue_names_just_what_the_package_declares(group: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert entries(CATALOGUES[group]).keys() == project["entry-points"][f"dissectreport.{group}"].keys()
+    assert read_catalogue(CATALOGUES[group]).keys() == project["entry-points"][f"dissectreport.{group}"].keys()
 
 
 def test_every_model_that_does_not_come_with_the_package_has_the_one_loader() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    ours = {name: value for name, value in declared["dissectreport.generators"].items() if ".models.zoo:" in value}
-    assert ours == {name: f"dissectreport.models.zoo:{name}" for name in ZOO}
+    ours = {
+        name: value for name, value in declared["dissectreport.generators"].items() if ".models.published:" in value
+    }
+    assert ours == {name: f"dissectreport.models.published:{name}" for name in ZOO}
     with pytest.raises(AttributeError, match="no model 'churches'"):
-        _ = zoo.churches
+        _ = published.churches
     with pytest.raises(AttributeError):
-        _ = zoo.scenes_pgan
+        _ = published.scenes_pgan
 
 
 def test_every_published_file_is_in_the_catalogue_under_its_addresses() -> None:
@@ -152,7 +157,7 @@ def test_every_published_file_is_in_the_catalogue_under_its_addresses() -> None:
             (file,) = origin.files
             assert file.name == file.urls[0].rpartition("/")[2]
             assert file.sha256 == re.fullmatch(r".+-([0-9a-f]{8})\.pth", file.name)[1]
-        if entry.more["kind"] == PROGRESSIVE:
+        if entry.extra["kind"] == PROGRESSIVE:
             assert file.urls[1] == f"http://gandissect.csail.mit.edu/models/{file.name}"
     later = {origin.files[0] for entry in ZOO.values() for origin in entry.origins[1:]}
     base = "http://netdissect.csail.mit.edu/data/ganmodel/karras"
@@ -163,16 +168,16 @@ def test_every_published_file_is_in_the_catalogue_under_its_addresses() -> None:
 @pytest.mark.parametrize("name", ZOO)
 def test_an_entry_says_what_the_report_and_the_loader_need(name: str) -> None:
     entry = ZOO[name]
-    assert entry.more["kind"] in (*KINDS, PROGRESSIVE, "")
+    assert entry.extra["kind"] in (*KINDS, PROGRESSIVE, "")
     if entry.origins:
-        assert {"dataset", "resolution", "paper", "segmenter", "layers"} <= entry.more.keys()
+        assert {"dataset", "resolution", "paper", "segmenter", "layers"} <= entry.extra.keys()
         assert entry.licence == "not stated" and "CC BY-NC 4.0" in entry.licence_note
     if entry.megabytes:
-        kind, resolution = entry.more["kind"], entry.more["resolution"]
+        kind, resolution = entry.extra["kind"], entry.extra["resolution"]
         sizes = SIZES[resolution]
         with torch.device("meta"):
             made = new(kind, (128, *sizes[1:]) if kind == "batch_norm" else sizes)
-        assert set(entry.more["layers"]) <= set(made.layers) and made.resolution == resolution
+        assert set(entry.extra["layers"]) <= set(made.layers) and made.resolution == resolution
         bytes_of_it = sum(value.numel() * 4 for value in made.state_dict().values())
         assert entry.megabytes == pytest.approx(bytes_of_it / 1e6, abs=0.6)
 
@@ -219,7 +224,7 @@ def test_what_others_declare_is_listed_with_their_package(monkeypatch: pytest.Mo
 
     points = (EntryPoint("theirs", "a.b:c", ""), EntryPoint("planted", "dissectreport.models.planted:load", ""))
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
-    assert [one.name for one in plugins.listed(GENERATORS)] == ["planted", "theirs"]
+    assert [one.name for one in plugins.list_plugins(GENERATORS)] == ["planted", "theirs"]
 
 
 # --- From the web to a measurement -------------------------------------------------------------------------------
@@ -237,10 +242,10 @@ SMALL = {
 
 def test_a_model_is_downloaded_measured_and_needs_no_network_again(tmp_path: Path, downloads: Path) -> None:
     ear = Ear()
-    with serving(church_pth=Page(CHURCH)) as server, telling.heard_by(ear):
+    with serving(church_pth=Page(CHURCH)) as server, reporting.reporting_to(ear):
         model = catalogue(tmp_path, server.address, first=closed_port())
-        options = pipeline.Options(model, cache=tmp_path / "cache", **SMALL)
-        record = pipeline.measure(options, ear)
+        options = steps.Options(model, cache=tmp_path / "cache", **SMALL)
+        record = steps.measure(options, ear)
         assert [asked.path for asked in server.asked] == ["/church.pth"]
     assert ear.lines[:2] == [
         f"downloading church.pth from {url.removeprefix('http://')}" for url in (ear_first(tmp_path), server.address)
@@ -255,15 +260,15 @@ def test_a_model_is_downloaded_measured_and_needs_no_network_again(tmp_path: Pat
         "verified": True,
     }
     assert record.generator["licence"] == "not stated; made up" and record.generator["dataset"] == "none"
-    again = pipeline.measure(options)
+    again = steps.measure(options)
     assert again.generator == record.generator and again.layers == record.layers
-    found = pipeline.load(model, cache=tmp_path / "cache")
+    found = steps.load(model, cache=tmp_path / "cache")
     assert len(found.layers[0].table) == 8
 
 
 def ear_first(folder: Path) -> str:
     """The first address in the made-up catalogue."""
-    return tomllib.loads((folder / "zoo.toml").read_text())["groups"]["here"]["urls"][0].rstrip("/")
+    return tomllib.loads((folder / "catalogue.toml").read_text())["groups"]["here"]["urls"][0].rstrip("/")
 
 
 def test_the_command_line_tells_of_the_download_and_then_works_offline(tmp_path: Path) -> None:
@@ -305,7 +310,7 @@ def test_a_file_without_a_checksum_is_told_of_on_the_page(tmp_path: Path) -> Non
     with serving(church_pth=Page(CHURCH)) as server:
         found = plugins.generator(catalogue(tmp_path, server.address, sha256=""))
     assert found.facts["weights"]["verified"] is False
-    assert found.facts["weights"]["checksum"] == "nobody published it"
+    assert found.facts["weights"]["checksum"] == "none was published"
     assert found.facts["sha256"] == DIGEST
 
 
@@ -328,7 +333,7 @@ def test_a_given_file_is_used_and_nothing_is_downloaded(tmp_path: Path) -> None:
     path = tmp_path / "my church.pth"
     path.write_bytes(CHURCH)
     ear = Ear()
-    with serving(church_pth=Page(CHURCH)) as server, telling.heard_by(ear):
+    with serving(church_pth=Page(CHURCH)) as server, reporting.reporting_to(ear):
         found = plugins.generator(catalogue(tmp_path, server.address), str(path))
         assert not server.asked and not ear.lines
     assert found.name == "church_pgan"
@@ -340,7 +345,7 @@ def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) 
     path = tmp_path / "other.pth"
     path.write_bytes(weights(sizes=(8, 8, 8), seed=1))
     ear = Ear()
-    with telling.heard_by(ear):
+    with reporting.reporting_to(ear):
         for _ in range(2):
             found = plugins.generator(catalogue(tmp_path, closed_port()), str(path))
     assert found.image_size == (8, 8) and not found.facts["weights"]["verified"]
@@ -354,11 +359,11 @@ def test_a_measurement_with_a_given_file_lies_under_the_name_of_the_model(tmp_pa
     path = tmp_path / "mine.pth"
     path.write_bytes(weights(seed=5))
     model = catalogue(tmp_path, closed_port())
-    options = pipeline.Options(model, cache=tmp_path / "cache", weights=str(path), **SMALL, controls=False)
-    record = pipeline.measure(options)
+    options = steps.Options(model, cache=tmp_path / "cache", weights=str(path), **SMALL, controls=False)
+    record = steps.measure(options)
     assert record.model == model and record.generator["weights"]["file"] == "mine.pth"
     assert f"--weights {path}" in record.command
-    assert pipeline.load(model, cache=tmp_path / "cache").layers
+    assert steps.load(model, cache=tmp_path / "cache").layers
 
 
 @pytest.mark.parametrize("kind", [*KINDS, PROGRESSIVE])

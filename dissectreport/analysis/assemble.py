@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis import reference
-from dissectreport.analysis.artifact_tables import Dissected, artifacts
-from dissectreport.analysis.artifacts import Artifacts
-from dissectreport.analysis.causal import Study, interventions, study
-from dissectreport.analysis.chance import FEWEST_GROUPS
-from dissectreport.analysis.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
-from dissectreport.analysis.reality import Reality, reality
-from dissectreport.analysis.units import Counted, Units, examine
+from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.dissection import published_rules
+from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
+from dissectreport.analysis.dissection.corrected_rule import FEWEST_GROUPS
+from dissectreport.analysis.dissection.units import Counted, Units, examine
+from dissectreport.analysis.interventions.tables import Study, interventions, study
+from dissectreport.analysis.real_images import reality
+from dissectreport.analysis.results.artifacts import Artifacts
+from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
-from dissectreport.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
-from dissectreport.spread import Spread, in_threads
+from dissectreport.run.parallel import Spread, in_threads
+from dissectreport.run.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
-from dissectreport.stats.levels import CUTTINGS, ExactLevels
+from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
 
 if TYPE_CHECKING:
-    from dissectreport.records import LayerRecord, Record
+    from dissectreport.cache.records import LayerRecord, Record
 
 Arrays = dict[str, Any]
 
@@ -114,7 +115,7 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
     folders = {"rotated": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
-    return reference.examine(
+    return published_rules.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
     )
 
@@ -157,7 +158,7 @@ class _Source:
         return Counted(
             layer.name,
             (units, height, width),
-            CUTTINGS[self.rule.name].read(arrays),
+            RULE_THRESHOLDS[self.rule.name].read(arrays),
             partial(self.chances, layer.counts),
             whole,
             whole if self.rule.reference else halves[-1],
@@ -168,10 +169,10 @@ class _Source:
             self.plan.null_grid**2,
         )
 
-    def evidence(self, folder: str) -> reference.Evidence:
+    def evidence(self, folder: str) -> published_rules.Evidence:
         arrays = self.reader.arrays(folder, "levels")
-        return reference.Evidence(
-            ExactLevels.from_arrays(arrays),
+        return published_rules.Evidence(
+            ExactThresholds.from_arrays(arrays),
             arrays.get("order"),
             partial(self.chances, folder),
             partial(self.categories, folder),
@@ -221,8 +222,8 @@ class _Source:
 def _layer(units: Units, pictures: Arrays) -> Layer:
     counted = units.counted
     name, (count, height, width) = counted.name, counted.shape
-    low, high = counted.levels.low[:, None], (counted.levels.low + counted.levels.span)[:, None]
-    edges = np.concatenate([low, counted.levels.values(), high], 1).astype(np.float32)
+    low, high = counted.thresholds.low[:, None], (counted.thresholds.low + counted.thresholds.span)[:, None]
+    edges = np.concatenate([low, counted.thresholds.values(), high], 1).astype(np.float32)
     order = np.empty((count, units.examples.shape[1], height, width), np.float32)
     at = pictures[f"{name}|at"]
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]

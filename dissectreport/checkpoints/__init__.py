@@ -1,1 +1,1 @@
-"""Files of weights: read as data, checked, fetched, and put into networks."""
+"""Weight files: read as data, checked, downloaded, and put into networks."""

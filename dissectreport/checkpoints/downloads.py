@@ -1,9 +1,10 @@
-"""Files of weights that lie elsewhere: brought once, checked, kept.
+"""Download weight files once, check them, and keep them.
 
-    path = fetch(Remote("church.pth", ("https://…/church.pth", "http://…/church.pth"), sha256="7e701dd5"), folder())
+    church = RemoteFile("church.pth", ("https://…/church.pth", "http://…/church.pth"), sha256="7e701dd5")
+    path = fetch(church, downloads_folder())
 
-Every address is tried in order; what comes goes into a file of another name, is checked, and gets its name at the very
-end. Two processes that want the same file do not get in each other's way: the second waits, then finds it.
+Addresses are tried in order. A download goes into a file of another name, which is checked and then renamed. If two
+processes need the same file, the second waits for the first.
 """
 
 from __future__ import annotations
@@ -19,102 +20,112 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from dissectreport import store
-from dissectreport.checkpoints import telling
-from dissectreport.checkpoints.looks import HEAD, digest_of, look
-from dissectreport.checkpoints.transfer import CHUNK, FOLDER, PAGE, Failed, finish, forget, no_room, transfer
+from dissectreport import files
+from dissectreport.checkpoints import reporting
+from dissectreport.checkpoints.file_type import HEAD, file_type, sha256_of
+from dissectreport.checkpoints.transfer import (
+    CHUNK,
+    FOLDER,
+    PAGE,
+    TransferFailed,
+    discard,
+    disk_error,
+    finish,
+    transfer,
+)
 from dissectreport.errors import WeightsError
 
 OFFLINE = "DISSECTREPORT_OFFLINE"
-DISGUISES = {"page": PAGE, "pointer": "a git-lfs pointer instead of the file"}
-TRIES = 3
-"""Attempts at an address that may still give the file; those that brought it further do not count."""
+WRONG_TYPES = {"page": PAGE, "pointer": "a git-lfs pointer instead of the file"}
+ATTEMPTS = 3
+"""Attempts at one address; attempts that downloaded more of the file are not counted."""
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file, and where it is published."""
+class RemoteFile:
+    """A file, and the addresses at which it is published."""
 
     name: str
-    """What it is called in the folder."""
+    """Its name in the folder of downloads."""
     urls: tuple[str, ...]
     sha256: str = ""
-    """Its SHA-256, or the first digits of it, or '' where nobody published it."""
+    """Its SHA-256, or the first digits of it; '' if none was published."""
     size: int = 0
-    """Bytes, or 0 where nobody published them."""
+    """Its size in bytes; 0 if none was published."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait, in seconds."""
 
     timeout: float = 30.0
-    """For a connection, and for every further piece."""
+    """For a connection, and for each further part of the file."""
     pause: float = 1.0
-    """Before the second attempt; twice that before the third."""
+    """Before the second attempt; doubled before the third."""
 
 
-def folder() -> Path:
-    """Where downloads are kept: DISSECTREPORT_WEIGHTS, or `weights` in the platform's cache folder."""
+def downloads_folder() -> Path:
+    """The folder of downloads: DISSECTREPORT_WEIGHTS, or `weights` in the platform's cache folder."""
     named = os.environ.get(FOLDER)
-    return Path(named) if named else store.default_folder() / "weights"
+    return Path(named) if named else files.default_folder() / "weights"
 
 
 def offline() -> bool:
-    """Whether downloads are off."""
+    """Whether DISSECTREPORT_OFFLINE forbids downloads."""
     return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
 
 
-def fetch(remote: Remote, where: Path, meanwhile: str = "", patience: Patience = Patience()) -> Path:
-    """The file in the folder `where`, downloaded if it is not there; `meanwhile` is what a person may do without it.
+def fetch(remote: RemoteFile, folder: Path, alternative: str = "", retry: RetryPolicy = RetryPolicy()) -> Path:
+    """The path of the file in `folder`, downloaded if it is not there.
 
-    What was downloaded is checked. What lay there already is not: it is checked when it is read.
+    A download is checked. A file that is there already is not: it is checked when it is read.
     """
-    fetch_any([[remote]], where, meanwhile, patience)
-    return where / remote.name
+    fetch_any([[remote]], folder, alternative, retry)
+    return folder / remote.name
 
 
 def fetch_any(
-    choices: Sequence[Sequence[Remote]],
-    where: Path,
-    meanwhile: str = "",
-    patience: Patience = Patience(),
+    choices: Sequence[Sequence[RemoteFile]],
+    folder: Path,
+    alternative: str = "",
+    retry: RetryPolicy = RetryPolicy(),
 ) -> int:
-    """The number of the first choice whose files all lie in `where`; if none does, of the first that could be brought.
+    """The index of the first choice whose files are all in `folder`; if none, of the first that can be downloaded.
 
-    The files of a choice are needed together, and each choice would do.
+    The files of a choice are needed together; one choice is enough. A WeightsError names every address that was tried,
+    and ends with `alternative`, what the user can do without the files.
     """
-    for number, files in enumerate(choices):
-        if all((where / file.name).is_file() for file in files):
+    for number, choice in enumerate(choices):
+        if all((folder / file.name).is_file() for file in choice):
             return number
     if offline():
-        raise WeightsError(_absent(choices, where, meanwhile))
-    tried: list[tuple[str, str]] = []
-    for number, files in enumerate(choices):
-        failures = _bring_all(files, where, patience)
+        raise WeightsError(_offline_message(choices, folder, alternative))
+    failed: list[tuple[str, str]] = []
+    for number, choice in enumerate(choices):
+        failures = _download_all(choice, folder, retry)
         if not failures:
             return number
-        tried += failures
-    raise WeightsError(_unavailable(choices, where, tried, meanwhile))
+        failed += failures
+    raise WeightsError(_failure_message(choices, folder, failed, alternative))
 
 
-def _bring_all(files: Sequence[Remote], where: Path, patience: Patience) -> list[tuple[str, str]]:
-    """Bring files that are needed together; the addresses that failed, and why, if one could not be brought."""
+def _download_all(files: Sequence[RemoteFile], folder: Path, retry: RetryPolicy) -> list[tuple[str, str]]:
+    """Download files that are needed together; if one fails, return its addresses and why each failed."""
     for file in files:
-        failures = _bring(file, where / file.name, patience)
+        failures = _download(file, folder / file.name, retry)
         if failures:
             return failures
     return []
 
 
-def _bring(remote: Remote, path: Path, patience: Patience) -> list[tuple[str, str]]:
-    """Bring a file from the first address that has it; if none has, every address and why it failed."""
-    with _alone(path):
+def _download(remote: RemoteFile, path: Path, retry: RetryPolicy) -> list[tuple[str, str]]:
+    """Download a file from the first address that works; if none does, return all addresses and why each failed."""
+    with _locked(path):
         failures: list[tuple[str, str]] = []
         for url in remote.urls:
-            if path.is_file():  # It was here before, or another process has brought it.
+            if path.is_file():  # It was here before, or another process has downloaded it.
                 return []
-            why = _from(url, remote, path, patience)
+            why = _download_from(url, remote, path, retry)
             if not why:
                 return []
             failures.append((url, why))
@@ -122,85 +133,84 @@ def _bring(remote: Remote, path: Path, patience: Patience) -> list[tuple[str, st
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Nobody else brings the file while this runs."""
+def _locked(path: Path) -> Iterator[None]:
+    """No other process downloads the file while the block runs."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            telling.say(f"another process is downloading {path.name}; waiting for it")
+            reporting.say(f"another process is downloading {path.name}; waiting for it")
             lock.acquire()
     except OSError as problem:
-        raise no_room(path, problem) from problem
+        raise disk_error(path, problem) from problem
     try:
         yield
     finally:
         lock.release()
 
 
-def _from(url: str, remote: Remote, path: Path, patience: Patience) -> str:
-    """Bring a file from one address; '' or why that failed."""
+def _download_from(url: str, remote: RemoteFile, path: Path, retry: RetryPolicy) -> str:
+    """Download a file from one address; return '', or why it failed."""
     part = path.with_name(f"{path.name}.part")
-    telling.say(f"downloading {remote.name} from {urlsplit(url).netloc}")
-    heard = partial(telling.progress, f"downloading {remote.name}")
-    furthest, failures = 0, 0
+    reporting.say(f"downloading {remote.name} from {urlsplit(url).netloc}")
+    on_progress = partial(reporting.progress, f"downloading {remote.name}")
+    largest, failures = 0, 0
     while True:
         try:
-            resumed = transfer(url, part, patience.timeout, remote.size, heard)
+            resumed = transfer(url, part, retry.timeout, remote.size, on_progress)
             _check(part, remote, resumed)
             finish(part, path)
             return ""
-        except Failed as failed:
-            reached = part.stat().st_size if part.exists() else 0
-            failures += reached < furthest + CHUNK
-            furthest = max(furthest, reached)
-            if not failed.again or failures >= TRIES:
+        except TransferFailed as failed:
+            size = part.stat().st_size if part.exists() else 0
+            failures += size < largest + CHUNK
+            largest = max(largest, size)
+            if not failed.retryable or failures >= ATTEMPTS:
                 return failed.why
-        time.sleep(patience.pause * 2 ** max(0, failures - 1))
+        time.sleep(retry.pause * 2 ** max(0, failures - 1))
 
 
-def _check(part: Path, remote: Remote, resumed: bool) -> None:
-    """Refuse what came if it is not the file; where it was put together from parts, the whole may still be."""
+def _check(part: Path, remote: RemoteFile, resumed: bool) -> None:
+    """Raise a TransferFailed if the download is not the file; it is worth a retry if it was resumed."""
     with part.open("rb") as file:
-        seen = look(file.read(HEAD))
-    found = digest_of(part)
-    if found.startswith(remote.sha256.lower()) and seen not in DISGUISES:
+        kind = file_type(file.read(HEAD))
+    digest = sha256_of(part)
+    if digest.startswith(remote.sha256.lower()) and kind not in WRONG_TYPES:
         if not remote.sha256:
-            telling.say(f"{remote.name} cannot be verified: nobody published its checksum; its SHA-256 is {found}")
+            reporting.say(f"{remote.name} cannot be verified: no checksum was published; its SHA-256 is {digest}")
         return
-    forget(part)
-    why = f"another file (SHA-256 {found[:12]}…, not {remote.sha256[:12]}…)"
-    raise Failed(DISGUISES.get(seen, why), again=resumed)
+    discard(part)
+    why = f"another file (SHA-256 {digest[:12]}…, not {remote.sha256[:12]}…)"
+    raise TransferFailed(WRONG_TYPES.get(kind, why), retryable=resumed)
 
 
-def _unavailable(
-    choices: Sequence[Sequence[Remote]], where: Path, tried: Sequence[tuple[str, str]], meanwhile: str
+def _failure_message(
+    choices: Sequence[Sequence[RemoteFile]], folder: Path, failed: Sequence[tuple[str, str]], alternative: str
 ) -> str:
-    reasons = ", ".join(f"{url} ({why})" for url, why in tried)
-    return f"{_names(choices)} could not be downloaded: {reasons}; {_elsewhere(where, meanwhile)}"
+    reasons = ", ".join(f"{url} ({why})" for url, why in failed)
+    return f"{_names(choices)} could not be downloaded: {reasons}; {_by_hand(folder, alternative)}"
 
 
-def _absent(choices: Sequence[Sequence[Remote]], where: Path, meanwhile: str) -> str:
+def _offline_message(choices: Sequence[Sequence[RemoteFile]], folder: Path, alternative: str) -> str:
     urls = ", ".join(url for files in choices for url in _addresses(files))
     return (
-        f"{_names(choices)} {'are' if len(choices[0]) > 1 else 'is'} not in {where}, and downloads are off "
-        f"(--offline, {OFFLINE}); published at {urls}; {_elsewhere(where, meanwhile)}"
+        f"{_names(choices)} {'are' if len(choices[0]) > 1 else 'is'} not in {folder}, and downloads are off "
+        f"(--offline, {OFFLINE}); published at {urls}; {_by_hand(folder, alternative)}"
     )
 
 
-def _addresses(files: Sequence[Remote]) -> list[str]:
-    """Where files are published: a file's addresses, or the folders in which several lie."""
+def _addresses(files: Sequence[RemoteFile]) -> list[str]:
+    """The addresses of one file, or the addresses of the folders of several."""
     return [url if len(files) == 1 else f"{url.rpartition('/')[0]}/" for url in files[0].urls]
 
 
-def _names(choices: Sequence[Sequence[Remote]]) -> str:
+def _names(choices: Sequence[Sequence[RemoteFile]]) -> str:
     return " or ".join(", ".join(file.name for file in files) for files in choices)
 
 
-def _elsewhere(where: Path, meanwhile: str) -> str:
-    """What a person can do who gets no file."""
-    return (
-        f"get it on another machine and put it into {where} under the same name{f', {meanwhile}' if meanwhile else ''}"
-    )
+def _by_hand(folder: Path, alternative: str) -> str:
+    """What a user can do without the download."""
+    rest = f", {alternative}" if alternative else ""
+    return f"download it on another machine and put it into {folder} under the same name{rest}"

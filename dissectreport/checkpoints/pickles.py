@@ -1,4 +1,4 @@
-"""Which classes and functions a pickle would call, read from its bytes; nothing is unpickled."""
+"""The names that a pickle imports, parsed from its bytes without unpickling it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 PUSHES = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE"}
 KEEPS = {"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
 FETCHES = {"GET", "BINGET", "LONG_BINGET"}
-PICKLES = 5
-"""A file of torch.save before 1.6 holds five pickles in a row, then bare numbers."""
+MAX_PICKLES = 5
+"""A file of torch.save before 1.6 has five pickles in a row, then the numbers of tensors."""
 
 
-def wanted(content: bytes) -> list[str]:
-    """The full names that the pickles at the beginning of `content` import, in order, each once."""
-    stream, found = BytesIO(content), []
-    for _ in range(PICKLES):
+def imported_names(content: bytes) -> list[str]:
+    """The full names that the pickles at the beginning of `content` import, in order, without repetitions."""
+    stream, names = BytesIO(content), []
+    for _ in range(MAX_PICKLES):
         try:
-            found += list(_one(stream))
+            names += list(_imports_of_one(stream))
         except (ValueError, IndexError):
-            break  # What follows is no pickle, or was cut short.
-    return list(dict.fromkeys(found))
+            break  # The rest is not a pickle, or was truncated.
+    return list(dict.fromkeys(names))
 
 
-def _one(stream: BytesIO) -> Iterator[str]:
-    """The names of one pickle: spelt out in older protocols, taken from two strings on the stack since the fourth."""
+def _imports_of_one(stream: BytesIO) -> Iterator[str]:
+    """The names of one pickle: literal in old protocols; from protocol 4 on, the last two strings on the stack."""
     strings: list[str] = []
     memo: dict[Any, str] = {}
     last = ""

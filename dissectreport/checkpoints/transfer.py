@@ -1,8 +1,7 @@
-"""Bring one file from one address, going on where an earlier attempt stopped.
+"""Download one file from one address, and resume where an earlier attempt stopped.
 
-What has come lies in NAME.part; beside it NAME.part.json says of which file at which address it is the beginning. The
-rest is asked for with Range and If-Range, so that a server that does not know ranges, or has another file by now, sends
-the whole again.
+The bytes that have arrived are in NAME.part; NAME.part.json records the address and version of their file. The rest is
+requested with Range and If-Range, so a server without ranges, or with another version of the file, sends all of it.
 """
 
 from __future__ import annotations
@@ -34,135 +33,137 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from dissectreport import __version__, store
+from dissectreport import files
 from dissectreport.errors import OutputError
+from dissectreport.version import __version__
 
 CHUNK = 1 << 18
-AGAIN = (408, 425, 429)
-"""Answers that may be others in a moment, beside those from 500 on."""
-# Compressed on the way, a part of a file would be the part of something else.
+RETRYABLE = (408, 425, 429)
+"""HTTP statuses that may be temporary, besides those from 500 on."""
+# A range of a compressed file is no range of the file.
 HEADERS = {"User-Agent": f"dissectreport/{__version__}", "Accept-Encoding": "identity"}
 PAGE = "a web page instead of the file"
 FOLDER = "DISSECTREPORT_WEIGHTS"
 """The environment variable that names the folder of downloads."""
 
 
-class Failed(Exception):
-    """Why an attempt brought no file, in a few words; `again` where the same address may still give it."""
+class TransferFailed(Exception):
+    """Why a download failed, in a few words; `retryable` if the same address may work later."""
 
-    def __init__(self, why: str, again: bool = False) -> None:
+    def __init__(self, why: str, retryable: bool = False) -> None:
         super().__init__(why)
-        self.why, self.again = " ".join(why.split()), again
+        self.why, self.retryable = " ".join(why.split()), retryable
 
 
 @dataclass(frozen=True)
-class Note:
-    """What is known of a file whose beginning has come."""
+class PartialDownload:
+    """Of which file the bytes that have arrived are the beginning."""
 
     url: str
     validator: str
-    """The ETag, or the date, that tells this file from a later one at the same address."""
+    """The ETag or date of this version of the file."""
     total: int
-    """Bytes of the whole, 0 where the server did not say."""
+    """Size of the whole file in bytes; 0 if unknown."""
 
 
-def transfer(url: str, part: Path, timeout: float, size: int, heard: Callable[[int, int], None]) -> bool:
-    """Bring the rest of the file at `url` into `part`; whether it was only a rest.
+def transfer(url: str, part: Path, timeout: float, size: int, on_progress: Callable[[int, int], None]) -> bool:
+    """Download the file at `url`, or the rest of it, into `part`. Returns whether it was resumed.
 
-    `size` is what the whole should have, or 0; `heard` is told how many bytes have come, and of how many.
+    `size` is the expected size of the whole file, or 0. `on_progress` is called with the bytes that have arrived and
+    the size of the file (0 if unknown).
     """
-    note, have = kept(part, url)
-    if have and note and have == note.total:
+    known, have = resumable(part, url)
+    if have and known and have == known.total:
         return True
-    resuming = {"Range": f"bytes={have}-", "If-Range": note.validator} if note and have else {}
-    with _asked(Request(url, headers={**HEADERS, **resuming}), timeout, part) as answer:
-        if answer.status != 206 or not resuming:
+    resume = {"Range": f"bytes={have}-", "If-Range": known.validator} if known and have else {}
+    with _response(Request(url, headers={**HEADERS, **resume}), timeout, part) as answer:
+        if answer.status != 206 or not resume:
             have = 0
         elif not re.match(rf"bytes {have}-", answer.headers.get("Content-Range", "")):
-            forget(part)
-            raise Failed("it sent another part than was asked for", again=True)
+            discard(part)
+            raise TransferFailed("it sent another range than was requested", retryable=True)
         try:
-            _receive(answer, url, part, have, size, heard)
+            _receive(answer, url, part, have, size, on_progress)
         except (HTTPException, OSError) as problem:
-            raise Failed(f"broke off: {words(problem, timeout)}", again=True) from problem
+            raise TransferFailed(f"interrupted: {describe_error(problem, timeout)}", retryable=True) from problem
     return bool(have)
 
 
-def kept(part: Path, url: str) -> tuple[Note | None, int]:
-    """What is known of the beginning that lies in `part`, and its bytes; 0 where it cannot be gone on with."""
+def resumable(part: Path, url: str) -> tuple[PartialDownload | None, int]:
+    """What `part` is the beginning of, and its size; (None, 0) if the download cannot be resumed."""
     try:
-        note = Note(**json.loads(_beside(part).read_bytes()))
+        known = PartialDownload(**json.loads(_metadata(part).read_bytes()))
         have = part.stat().st_size
     except (OSError, ValueError, TypeError):
         return None, 0
-    return (note, have) if note.url == url and note.validator else (None, 0)
+    return (known, have) if known.url == url and known.validator else (None, 0)
 
 
-def forget(part: Path) -> None:
-    """Remove what has come of a file."""
-    for path in (part, _beside(part)):
+def discard(part: Path) -> None:
+    """Remove an incomplete download."""
+    for path in (part, _metadata(part)):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def finish(part: Path, path: Path) -> None:
-    """Give a file that has come whole its name."""
+    """Rename a complete download to its final name."""
     try:
         part.replace(path)
     except OSError as problem:
-        raise no_room(path, problem) from problem
-    forget(part)
+        raise disk_error(path, problem) from problem
+    discard(part)
 
 
-def _beside(part: Path) -> Path:
+def _metadata(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _asked(request: Request, timeout: float, part: Path) -> HTTPResponse:
-    """The server's answer, its body still to be read."""
+def _response(request: Request, timeout: float, part: Path) -> HTTPResponse:
+    """The server's response, before its body is read; a TransferFailed for an error."""
     try:
         answer = _opener(request.full_url).open(request, timeout=timeout)
     except HTTPError as problem:
         problem.close()
-        if problem.code == 416:  # The beginning that is here does not belong to the file that is there.
-            forget(part)
-        again = problem.code in (416, *AGAIN) or problem.code >= 500
-        raise Failed(f"{problem.code} {problem.reason}", again) from problem
+        if problem.code == 416:  # The part here does not belong to the file there.
+            discard(part)
+        retryable = problem.code in (416, *RETRYABLE) or problem.code >= 500
+        raise TransferFailed(f"{problem.code} {problem.reason}", retryable) from problem
     except (HTTPException, OSError) as problem:
-        again = isinstance(getattr(problem, "reason", problem), ConnectionResetError | HTTPException)
-        raise Failed(words(problem, timeout), again) from problem
-    assert isinstance(answer, HTTPResponse), "http and https are all that is opened"
+        retryable = isinstance(getattr(problem, "reason", problem), ConnectionResetError | HTTPException)
+        raise TransferFailed(describe_error(problem, timeout), retryable) from problem
+    assert isinstance(answer, HTTPResponse), "only http and https are opened"
     if answer.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         answer.close()
-        raise Failed(PAGE)
+        raise TransferFailed(PAGE)
     return answer
 
 
 def _receive(
-    answer: HTTPResponse, url: str, part: Path, have: int, size: int, heard: Callable[[int, int], None]
+    answer: HTTPResponse, url: str, part: Path, have: int, size: int, on_progress: Callable[[int, int], None]
 ) -> None:
-    """Write the body behind the `have` bytes that are there."""
+    """Append the body to the `have` bytes in `part`."""
     total = 0 if answer.length is None else have + answer.length
     if size and total and total != size:
-        forget(part)
-        raise Failed(f"has {total:,} bytes, not {size:,}")
-    with _opened(part, "ab" if have else "wb", total - have) as file:
-        store.write(_beside(part), json.dumps(vars(Note(url, _validator(answer.headers), total))).encode())
+        discard(part)
+        raise TransferFailed(f"has {total:,} bytes, not {size:,}")
+    with _open(part, "ab" if have else "wb", total - have) as file:
+        files.write(_metadata(part), json.dumps(vars(PartialDownload(url, _validator(answer.headers), total))).encode())
         while block := answer.read1(CHUNK):
             _write(file, block, part)
             have += len(block)
-            heard(have, total)
+            on_progress(have, total)
     if have < total:
-        raise Failed(f"broke off after {have:,} of {total:,} bytes", again=True)
+        raise TransferFailed(f"interrupted after {have:,} of {total:,} bytes", retryable=True)
 
 
-def _opened(part: Path, mode: str, needed: int) -> IO[bytes]:
+def _open(part: Path, mode: str, needed: int) -> IO[bytes]:
     try:
         if shutil.disk_usage(part.parent).free < needed:
             raise OSError(errno.ENOSPC, "")
         return part.open(mode)
     except OSError as problem:
-        raise no_room(part, problem) from problem
+        raise disk_error(part, problem) from problem
 
 
 def _write(file: IO[bytes], block: bytes, part: Path) -> None:
@@ -170,36 +171,36 @@ def _write(file: IO[bytes], block: bytes, part: Path) -> None:
         file.write(block)
         file.flush()
     except OSError as problem:
-        raise no_room(part, problem) from problem
+        raise disk_error(part, problem) from problem
 
 
-def no_room(path: Path, problem: OSError) -> OutputError:
-    """The error for a file that cannot be written among the downloads."""
-    return OutputError(f"{store.no_room(path, problem)} ({FOLDER} names the folder of downloads)")
+def disk_error(path: Path, problem: OSError) -> OutputError:
+    """The error for a file that cannot be written to the folder of downloads."""
+    return OutputError(f"{files.write_failure(path, problem)} ({FOLDER} names the folder of downloads)")
 
 
 def _validator(headers: HTTPMessage) -> str:
-    """What If-Range may name: a strong ETag, else the date of the file."""
+    """A value for If-Range: a strong ETag, or else the date of the file."""
     tag = headers.get("ETag") or ""
     return tag if tag.startswith('"') else headers.get("Last-Modified") or ""
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows to another address of the web, and nowhere else."""
+    """Follows redirects to http and https only."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         """The request to `newurl`."""
         if urlsplit(newurl).scheme not in ("http", "https"):
-            raise Failed(f"it redirects to {newurl}, which is no address of the web")
+            raise TransferFailed(f"it redirects to {newurl}, which is neither http nor https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener(url: str) -> OpenerDirector:
-    """What opens http and https, and nothing else; this machine itself is reached without a proxy."""
+    """Opens http and https only; addresses of this machine are reached without a proxy."""
     opener = OpenerDirector()
-    proxies = ProxyHandler({}) if _is_here(urlsplit(url).hostname or "") else ProxyHandler()
+    proxies = ProxyHandler({}) if _is_local(urlsplit(url).hostname or "") else ProxyHandler()
     for handler in (proxies, HTTPHandler(), HTTPSHandler(), _Redirects(), HTTPDefaultErrorHandler()):
         opener.add_handler(handler)
     opener.add_handler(HTTPErrorProcessor())
@@ -207,14 +208,14 @@ def _opener(url: str) -> OpenerDirector:
     return opener
 
 
-def _is_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def words(problem: Exception, timeout: float) -> str:
+def describe_error(problem: Exception, timeout: float) -> str:
     """What went wrong with a connection, in a few words."""
     reason = problem.reason if isinstance(problem, URLError) else problem
     if isinstance(reason, TimeoutError):

@@ -1,1 +1,1 @@
-"""Networks whose features tell how near images are to others."""
+"""Networks whose features measure how close images are to others."""

@@ -1,4 +1,4 @@
-"""What a feature network is, and the one that every segmenter with features is."""
+"""The protocol of a feature network (plug-in group `dissectreport.features`), and the features of a segmenter."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from dissectreport.errors import FeaturesError, answered
 
 
 class FeatureNetwork(Protocol):
-    """A network that describes a whole image in a row of numbers, with gradients.
+    """A network that turns a whole image into a feature vector. KID, FID and realism scores compare images by it.
 
-    Numbers of different networks do not compare, so every figure on a page names its network.
+    Each worker process loads it once and calls it on batches of images, with and without gradients. Distances in
+    features of different networks are not comparable, so pages name the network beside each number.
     """
 
     name: str
-    """What a page calls the features, e.g. "features of segmenter scenes"."""
+    """The name on pages, for example "features of segmenter scenes"."""
     identity: str
-    """A word that changes whenever the weights or the arithmetic do."""
+    """Changes whenever the weights or the arithmetic change."""
     dimension: int
-    """Length of the features."""
+    """Length of a feature vector."""
     published: bool
-    """Whether distances are of the features as they are, as published ones of this network; else they are scaled by
-    the real images."""
+    """True if published distances use the features of this network as they are (Inception, DINOv2, CLIP). False if
+    features are first scaled by statistics of the real images."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, dimension), differentiable."""
+        """(n, 3, h, w) RGB in [-1, 1], of any size -> (n, dimension) float32, differentiable."""
 
     def to(self, device: torch.device) -> FeatureNetwork:
-        """The same network on `device`."""
+        """The same network on `device`. The network itself may be moved."""
 
 
 class SegmenterFeatures:
-    """What a segmenter sees in whole images, as features."""
+    """The `features` of a segmenter as a feature network."""
 
     published = False
 
@@ -45,19 +46,22 @@ class SegmenterFeatures:
 
     @classmethod
     def of(cls, segmenter: Any, image_size: tuple[int, int], device: torch.device | None = None) -> SegmenterFeatures:
-        """The features of a segmenter on `device` (the CPU), asked for an empty image's to know how long they are."""
+        """The features of a segmenter, which is called on a black image on `device` to find their dimension.
+
+        Raises a FeaturesError if it has none, or if their shape is wrong.
+        """
         name = segmenter.name
         if not hasattr(segmenter, "features"):
             raise FeaturesError(
-                f"segmenter {name!r} tells no features to compare images by; choose other features, or a segmenter "
-                "that does, like scenes"
+                f"segmenter {name!r} has no features to compare images by; choose others with --features, or a "
+                "segmenter that has features, such as scenes"
             )
         with torch.no_grad():
-            empty = torch.zeros(1, 3, *image_size, device=device)
-            found = answered(
-                FeaturesError, f"segmenter {name!r} failed at its features", lambda: segmenter.features(empty)
+            black = torch.zeros(1, 3, *image_size, device=device)
+            features = answered(
+                FeaturesError, f"segmenter {name!r} failed to compute features", lambda: segmenter.features(black)
             )
-        shape = tuple(getattr(found, "shape", ()))
+        shape = tuple(getattr(features, "shape", ()))
         if len(shape) != 2 or shape[0] != 1:
             raise FeaturesError(
                 f"segmenter {name!r} returned features of shape {shape} for one image; it must return (1, d)"
@@ -65,9 +69,9 @@ class SegmenterFeatures:
         return cls(segmenter, shape[1])
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, dimension), differentiable."""
-        found: Tensor = self.segmenter.features(images)
-        return found
+        """(n, 3, h, w) RGB in [-1, 1], of any size -> (n, dimension) float32, differentiable."""
+        features: Tensor = self.segmenter.features(images)
+        return features
 
     def to(self, device: torch.device) -> SegmenterFeatures:
         """The same features on `device`."""

@@ -1,9 +1,9 @@
 """Feature networks of the transformers library: DINOv2 (Oquab et al. 2024) and CLIP (Radford et al. 2021).
 
-    network = dinov2()                                  # the checkpoint of published distances (Stein et al. 2023)
-    network = clip("openai/clip-vit-base-patch32")      # another one of the hub, or ./folder
+    network = dinov2()                                  # the checkpoint of Stein et al. (2023)
+    network = clip("openai/clip-vit-base-patch32")      # another checkpoint of the hub, or ./folder
 
-A whole image is resized to the square that the network was trained on; nothing is cut off.
+Whole images are resized to the square size of the network; nothing is cropped.
 """
 
 from __future__ import annotations
@@ -14,55 +14,57 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dissectreport.checkpoints.catalogue import entries
+from dissectreport.checkpoints.catalogue import read_catalogue
 from dissectreport.errors import WeightsError
-from dissectreport.segmenters.hub import Checkpoint, Prepared, identity, network_of, opened
+from dissectreport.segmenters.hub import HubCheckpoint, Preprocessor, identity, load_checkpoint, load_network
 
-CATALOGUE = Path(__file__).parent / "zoo.toml"
+CATALOGUE = Path(__file__).parent / "catalogue.toml"
 
 
 class HubFeatures:
-    """What a network of transformers sees in whole images."""
+    """The features of a network of transformers for whole images."""
 
     published = True
 
-    def __init__(self, name: str, network: Any, dimension: int, prepared: Prepared) -> None:
-        self.name, self.network, self.dimension, self.prepared = name, network, dimension, prepared
-        self.identity = f"features {identity(network, prepared)}"
+    def __init__(self, name: str, network: Any, dimension: int, preprocess: Preprocessor) -> None:
+        self.name, self.network, self.dimension, self.preprocess = name, network, dimension, preprocess
+        self.identity = f"features {identity(network, preprocess)}"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, dimension), differentiable: the network's word for the whole image."""
-        found = self.network(pixel_values=self.prepared(images))
-        whole: Tensor = found.image_embeds if "image_embeds" in found else found.pooler_output
-        return whole
+        """(n, 3, h, w) in [-1, 1] -> (n, dimension) pooled output or image embedding, differentiable."""
+        output = self.network(pixel_values=self.preprocess(images))
+        features: Tensor = output.image_embeds if "image_embeds" in output else output.pooler_output
+        return features
 
     def to(self, device: torch.device) -> HubFeatures:
-        """The same features on `device`; the network itself moves."""
+        """The same features on `device`; the network itself is moved."""
         self.network.to(device)
         return self
 
 
 def dinov2(checkpoint: str = "") -> HubFeatures:
-    """The features of a DINOv2: a repository of the hub ("owner/name", "owner/name@revision") or a folder."""
+    """The features of DINOv2; `checkpoint` is a repository ("owner/name", "owner/name@revision") or a folder."""
     return _load("dinov2", "Dinov2Model", "hidden_size", checkpoint)
 
 
 def clip(checkpoint: str = "") -> HubFeatures:
-    """What the image half of a CLIP says of whole images: a repository of the hub or a folder."""
+    """The image embeddings of CLIP; `checkpoint` is a repository or a folder."""
     return _load("clip", "CLIPVisionModelWithProjection", "projection_dim", checkpoint)
 
 
 def _load(kind: str, family: str, dimension: str, checkpoint: str) -> HubFeatures:
-    place = Checkpoint.of(checkpoint or str(entries(CATALOGUE)[kind].more["hub"]))
+    origin = HubCheckpoint.of(checkpoint or str(read_catalogue(CATALOGUE)[kind].extra["hub"]))
 
-    def load(where: dict[str, Any]) -> HubFeatures:
+    def load(source: dict[str, Any]) -> HubFeatures:
         import transformers
 
-        found = transformers.AutoConfig.from_pretrained(**where).model_type
-        if not found.startswith(kind):
-            raise WeightsError(f"{place} is a {found}, not a {kind}; write {kind}:owner/name or {kind}:./folder of one")
-        network = network_of(getattr(transformers, family), where)
-        prepared = Prepared(transformers.AutoImageProcessor.from_pretrained(**where))
-        return HubFeatures(f"features of {kind} {place}", network, getattr(network.config, dimension), prepared)
+        model_type = transformers.AutoConfig.from_pretrained(**source).model_type
+        if not model_type.startswith(kind):
+            raise WeightsError(
+                f"{origin} is a {model_type}, not a {kind}; give a {kind} as {kind}:owner/name or {kind}:./folder"
+            )
+        network = load_network(getattr(transformers, family), source)
+        preprocess = Preprocessor(transformers.AutoImageProcessor.from_pretrained(**source))
+        return HubFeatures(f"features of {kind} {origin}", network, getattr(network.config, dimension), preprocess)
 
-    return opened(place, load)
+    return load_checkpoint(origin, load)

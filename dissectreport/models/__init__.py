@@ -1,0 +1,1 @@
+"""What a generator is, and one module for each family of generators."""

@@ -1,4 +1,10 @@
-"""What a generator is, for everything that measures one."""
+"""The protocol of a generator: what a plug-in of the group `dissectreport.generators` returns.
+
+Most plug-ins need not implement it: `NetworkGenerator` (models/network_generator.py) wraps any network.
+
+    def load() -> Generator:
+        return NetworkGenerator("mine", network, latent_shape=(128,), image_size=(64, 64), layers=("block1",))
+"""
 
 from __future__ import annotations
 
@@ -10,81 +16,98 @@ from torch import Tensor, nn
 
 
 class Generator(Protocol):
-    """A network that turns latents into images, with named layers whose units can be read.
+    """A network that turns latents into images, with named layers whose units can be read and edited.
 
-    It may have `latents(seed, first, count)`, which gives (count, *latent_shape) where its latents are not standard
-    normal, `most_samples` where there are only so many of them, `reference`, a folder of real images, and
-    `makes_images = False` where it gives back images that it was given: then there is nothing to intervene on.
+    Three members are optional, and are looked up with getattr:
+
+    - `latents(seed, first, count)` returns the (count, *latent_shape) latents of the samples from `first` to
+      `first + count - 1`. Without it, latents are standard normal.
+    - `max_samples`: the number of samples, where it is limited.
+    - `reference`: the path of a folder of real images.
+
+    Each worker process loads the generator once and calls it on many batches, always under `torch.no_grad()` except
+    for interventions. Any exception that a member raises is reported as one line that begins with the generator's name.
     """
 
     name: str
-    """What the user called it."""
+    """What the user calls the generator."""
     identity: str
-    """A word that changes whenever the weights or the arithmetic do."""
+    """Changes whenever the weights or the arithmetic change. Measured counts are kept by it: two generators of one
+    identity share them."""
     latent_shape: tuple[int, ...]
-    """The shape of one latent; latents are standard normal, but for a generator that draws its own: one with a method
-    `latents(seed, first, count)`, (count, *latent_shape) latents of samples `first` to `first + count`."""
+    """Shape of one latent."""
     image_size: tuple[int, int]
     """Height and width of an image in pixels."""
     layers: tuple[str, ...]
-    """Names of the layers that can be read, in the order in which they run."""
+    """Names of the layers that can be measured, as in `module.named_modules()`, in the order in which they run."""
     default_layers: tuple[str, ...]
-    """The layers that a build reads when none are asked for."""
+    """The layers that are measured when the user names none; a part of `layers`."""
     facts: Mapping[str, Any]
-    """What the report tells about the model: family, licence, training card; plain JSON values."""
+    """What the report shows about the model: family, licence, dataset. Plain JSON values. The value of `segmenter` is
+    the default segmenter's name."""
 
     @property
     def module(self) -> nn.Module:
-        """The network, for hooks."""
+        """The network that contains the layers; hooks are registered on it."""
 
     def __call__(self, z: Tensor) -> Tensor:
-        """(n, *latent_shape) float32 -> (n, 3, height, width) float32, nominally in [-1, 1]."""
+        """(n, *latent_shape) float32 -> (n, 3, height, width) float32 RGB, nominally in [-1, 1].
 
-    def to(self, device: torch.device) -> Generator:
-        """The same generator on `device`."""
-
-    def untrained(self, seed: int) -> Generator | None:
-        """The same architecture with random weights: the control for what training taught the units.
-
-        None where it cannot be made; the report then does without that control, and says so.
+        The same latents must give the same images, and must run each layer of `layers` once.
         """
 
-    def drawn(self, count: int) -> Tensor | None:
-        """(count, 3, h, w) images in [-1, 1] like those it was trained on, or None if there are none here."""
+    def to(self, device: torch.device) -> Generator:
+        """The same generator on `device`. The network itself may be moved."""
+
+    def untrained(self, seed: int) -> Generator | None:
+        """The same architecture with random weights, as a control. None means that the report has no such control."""
+
+    def training_like_images(self, count: int) -> Tensor | None:
+        """(count, 3, height, width) images in [-1, 1] from the distribution of the training data.
+
+        They stand in for a folder of real images. None means that there are none.
+        """
 
 
 @runtime_checkable
-class FolderReader(Generator, Protocol):
-    """A network that reads the images of a folder instead of making any; what is broken is left out."""
+class ImageModel(Generator, Protocol):
+    """A network that takes images, such as a classifier, dissected on the images of a folder.
+
+    Its latents are the images of the folder, in an order that depends on the seed, and it returns them unchanged.
+    So its layers can be measured, but interventions are not possible. Files that cannot be decoded are skipped.
+    """
 
     makes_images: bool
     """False."""
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
-        """(count, 3, h, w) the images of samples `first` to `first + count` in the seed's order."""
+        """(count, 3, height, width) the images of samples `first` to `first + count - 1` in the order of `seed`."""
 
-    def sifted(self, wanted: Iterable[tuple[int, int]]) -> FolderReader:
-        """The same without those images that are broken among the first `count` of each seed's order."""
+    def validated(self, prefixes: Iterable[tuple[int, int]]) -> ImageModel:
+        """The same model without images that cannot be decoded.
 
-    def without(self, names: Iterable[str]) -> FolderReader:
-        """The same without images that are known to be broken."""
+        For each (seed, count) in `prefixes`, the first `count` readable images in the order of `seed` are decoded.
+        """
 
-    def broken(self) -> tuple[str, ...]:
-        """The images that are known to be broken."""
+    def without(self, names: Iterable[str]) -> ImageModel:
+        """The same model without the images of these names."""
 
-    def told(self) -> Mapping[str, Any]:
-        """What the report says of the images: `folder`, `images`, `left_out`."""
+    def unreadable(self) -> tuple[str, ...]:
+        """Names of the images that are known to be unreadable."""
 
-    def lines(self) -> tuple[str, ...]:
-        """What a person should know of the images, a line each."""
+    def description(self) -> Mapping[str, Any]:
+        """For the report: `folder` (its name), `images` (readable ones), `unreadable` (number of files)."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the images, one line each: skipped files, enlarged and cropped images."""
 
 
 def makes_images(generator: Generator) -> bool:
-    """Whether the generator's images are its own, so that changing its units changes them."""
+    """Whether the generator makes its images, so that editing units changes them."""
     return bool(getattr(generator, "makes_images", True))
 
 
-def most_samples(generator: Generator) -> int | None:
-    """How many samples the generator has; None where there is no end of them."""
-    most = getattr(generator, "most_samples", None)
-    return None if most is None else int(most)
+def max_samples(generator: Generator) -> int | None:
+    """The number of samples of the generator; None if it is unlimited."""
+    limit = getattr(generator, "max_samples", None)
+    return None if limit is None else int(limit)

@@ -1,4 +1,4 @@
-"""The generators that come with the package: Progressive GANs trained here on drawings."""
+"""The generators that come with the package: Progressive GANs that were trained on drawings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.files import read_card, read_tensors
+from dissectreport.checkpoints.weight_files import read_card, read_tensors
+from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.models.proggan import ProgressiveGenerator, as_processors_like, from_state_dict
-from dissectreport.models.wrap import NetworkGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
 REINSTALL = "reinstall the package"
@@ -23,7 +23,7 @@ def scenes_pgan() -> NetworkGenerator:
 
 
 def scenes_pgan_early() -> NetworkGenerator:
-    """The same generator early in its training, for comparison."""
+    """The same generator early in training, for comparison."""
     return embedded("scenes_pgan_early", WEIGHTS)
 
 
@@ -33,7 +33,7 @@ def rooms_pgan() -> NetworkGenerator:
 
 
 def scenes64() -> NetworkGenerator:
-    """A smaller generator of the scenes, 64 x 64, trained for 130 thousand images, as its variants were."""
+    """A smaller generator of scenes, 64 x 64, trained for 130 thousand images, as its variants were."""
     return embedded("scenes64", WEIGHTS)
 
 
@@ -65,23 +65,23 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         image_size=(network.resolution, network.resolution),
         layers=network.layers,
         default_layers=tuple(layer for layer in DEFAULT_LAYERS if layer in network.layers),
-        remade=lambda seed: untrained(network, seed),
-        drawings=lambda count: drawn(count, network.resolution, subject),
-        drawn_part=lambda first, count: drawn(count, network.resolution, subject, first),
+        reinitialise=lambda seed: untrained(network, seed),
+        training_like=lambda count: held_out_drawings(count, network.resolution, subject),
+        training_like_from=lambda first, count: held_out_drawings(count, network.resolution, subject, first),
         facts={"family": "Progressive GAN", "segmenter": subject, "sha256": card["sha256"], "card": card},
     )
 
 
 def untrained(trained: ProgressiveGenerator, seed: int) -> nn.Module:
-    """A Progressive GAN like the trained one, with random weights."""
+    """A Progressive GAN of the same sizes with random weights."""
     network = ProgressiveGenerator(trained.sizes, plain=trained.plain)
     network.initialise(seed)
     return as_processors_like(network)
 
 
-def drawn(count: int, size: int, subject: str = "scenes", first: int = 0) -> Tensor:
+def held_out_drawings(count: int, size: int, subject: str = "scenes", first: int = 0) -> Tensor:
     """(count, 3, size, size) drawings in [-1, 1] that no network was trained on, from number `first` on."""
-    from dissectreport.training.drawings import HELD_OUT_SEED, draw_many  # Pillow is needed only here
+    from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many  # Pillow is needed only here
 
     pixels: Tensor = torch.from_numpy(
         np.array(draw_many(HELD_OUT_SEED, range(first, first + count), size, subject).image)

@@ -1,11 +1,12 @@
-"""What a network is called with, made of standard normal numbers: a sample stays a pure function of (seed, number).
+"""The arguments that a network is called with, computed from standard normal numbers.
 
-    Inputs((Noise((512,)),))                                     # N(0, 1)^512, given as it is
+    Inputs((Noise((512,)),))                                     # 512 standard normal numbers
     Inputs((Noise((100,), "uniform", low=-1, high=1),))          # uniform noise
-    Inputs((Noise((128,)), Labels(10)))                          # network(noise, one of ten classes)
-    Inputs((Noise((512,)), Labels(10, encoding="one-hot", name="c"), Constant(0.7, name="truncation")))
+    Inputs((Noise((128,)), ClassLabels(10)))                          # network(noise, one of ten classes)
+    Inputs((Noise((512,)), ClassLabels(10, encoding="one-hot", name="c"), Constant(0.7, name="truncation")))
 
-The normal distribution function makes a normal number uniform; a label is one of equal parts of that.
+A sample is a function of (seed, number) alone, because every input is computed from its row of normal numbers: the
+normal distribution function turns a normal number into a uniform one, and a uniform number into a class.
 """
 
 from __future__ import annotations
@@ -24,32 +25,32 @@ ENCODINGS = ("index", "one-hot")
 
 
 class Argument(Protocol):
-    """One thing that a network is called with."""
+    """One argument of a network."""
 
     @property
     def name(self) -> str:
-        """The keyword that it is passed under; '' for by its place."""
+        """The keyword that it is passed as; '' for a positional argument."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the standard normal numbers that one sample of it is made from; (0,) for none."""
+        """Shape of the standard normal numbers that one sample needs; (0,) for none."""
 
-    def made(self, normal: Tensor) -> object:
-        """(n, *shape) standard normal numbers -> what the network takes."""
+    def from_normal(self, normal: Tensor) -> object:
+        """(n, *shape) standard normal numbers -> the argument for n samples."""
 
-    def words(self) -> str:
-        """What it is, in a few words."""
+    def describe(self) -> str:
+        """A short description for reports and messages."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A vector or a map of random numbers."""
+    """A vector or map of random numbers."""
 
     shape: tuple[int, ...]
     distribution: str = "normal"
-    """normal; truncated (normal within ±`bound`); uniform (from `low` to `high`); sphere (of radius `scale`)."""
+    """normal, truncated (normal within ±`bound`), uniform (`low` to `high`), or sphere (of radius `scale`)."""
     scale: float = 1.0
-    """The standard deviation, or the radius."""
+    """Factor of normal and truncated numbers, or radius of the sphere; not used by uniform."""
     low: float = -1.0
     high: float = 1.0
     bound: float = 2.0
@@ -57,37 +58,40 @@ class Noise:
 
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
-            raise BadOption(f"distribution {self.distribution!r} of a latent; there are {', '.join(DISTRIBUTIONS)}")
+            raise BadOption(f"unknown distribution {self.distribution!r}; choose one of {', '.join(DISTRIBUTIONS)}")
         if not self.shape or min(self.shape) < 1:
-            raise BadOption(f"shape {list(self.shape)} of a latent; it needs one or more whole numbers above 0")
+            raise BadOption(f"shape {list(self.shape)} of a latent; give one or more whole numbers above 0")
         if self.low >= self.high or self.scale <= 0 or self.bound <= 0:
-            raise BadOption("a latent's low must be below its high, and its scale and bound above 0")
+            raise BadOption(
+                f"a latent with low {self.low:g}, high {self.high:g}, scale {self.scale:g} and bound {self.bound:g}; "
+                "low must be below high, and scale and bound above 0"
+            )
 
-    def made(self, normal: Tensor) -> Tensor:
+    def from_normal(self, normal: Tensor) -> Tensor:
         """(n, *shape) -> (n, *shape) float32."""
         if self.distribution == "uniform":
             return (self.low + (self.high - self.low) * uniform(normal)).to(normal)
         if self.distribution == "truncated":
-            edge = uniform(torch.tensor(self.bound))
-            normal = torch.special.ndtri(1 - edge + (2 * edge - 1) * uniform(normal)).to(normal)
+            upper = uniform(torch.tensor(self.bound))
+            normal = torch.special.ndtri(1 - upper + (2 * upper - 1) * uniform(normal)).to(normal)
         elif self.distribution == "sphere":
             normal = normal / normal.flatten(1).norm(dim=1).view(-1, *[1] * len(self.shape))
         return normal * self.scale
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "512 numbers, normal"."""
-        more = {
+        details = {
             "normal": f" with standard deviation {self.scale:g}" if self.scale != 1 else "",
             "truncated": f" at ±{self.bound:g}",
             "uniform": f" from {self.low:g} to {self.high:g}",
             "sphere": f" of radius {self.scale:g}",
         }
-        return f"{' × '.join(map(str, self.shape))} numbers, {self.distribution}{more[self.distribution]}"
+        return f"{' × '.join(map(str, self.shape))} numbers, {self.distribution}{details[self.distribution]}"
 
 
 @dataclass(frozen=True)
-class Labels:
-    """A class label, all equally often, or those in `only`."""
+class ClassLabels:
+    """A class label, drawn uniformly from all classes or from `only`."""
 
     classes: int
     encoding: str = "index"
@@ -98,86 +102,87 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.classes < 1:
-            raise BadOption(f"{self.classes} classes; a label needs at least 1")
+            raise BadOption(f"{self.classes} classes of a label; give at least 1")
         if self.encoding not in ENCODINGS:
-            raise BadOption(f"encoding {self.encoding!r} of a label; there are {', '.join(ENCODINGS)}")
+            raise BadOption(f"unknown encoding {self.encoding!r} of a label; choose one of {', '.join(ENCODINGS)}")
         wrong = [number for number in self.only if not 0 <= number < self.classes]
         if wrong:
             raise BadOption(f"class {wrong[0]} is not among {self.classes} classes, 0 to {self.classes - 1}")
 
     def numbers(self, normal: Tensor) -> Tensor:
-        """(n, 1) -> (n,) int64 classes."""
+        """(n, 1) standard normal numbers -> (n,) int64 classes."""
         allowed = torch.tensor(self.only or range(self.classes))
-        place = (uniform(normal[:, 0]).cpu() * len(allowed)).long().clamp(max=len(allowed) - 1)
-        return allowed[place].to(normal.device)
+        index = (uniform(normal[:, 0]).cpu() * len(allowed)).long().clamp(max=len(allowed) - 1)
+        return allowed[index].to(normal.device)
 
-    def made(self, normal: Tensor) -> Tensor:
-        """(n, 1) -> (n,) int64, or (n, classes) float32."""
+    def from_normal(self, normal: Tensor) -> Tensor:
+        """(n, 1) standard normal numbers -> (n,) int64, or (n, classes) float32 if one-hot."""
         numbers = self.numbers(normal)
         return numbers if self.encoding == "index" else torch.nn.functional.one_hot(numbers, self.classes).to(normal)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "one of 10 classes"."""
         return f"one of {len(self.only) or self.classes} classes"
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value at every call, such as a truncation or a switch."""
+    """The same value in every call, such as a truncation."""
 
     value: float | int | bool | str | None
     name: str = ""
     shape: tuple[int, ...] = field(default=(0,), init=False)
 
-    def made(self, normal: Tensor) -> object:
+    def from_normal(self, normal: Tensor) -> object:
         """The value."""
         return self.value
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "truncation = 0.7"."""
         return f"{self.name or 'always'} = {self.value}"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a network is called with, in order."""
+    """All arguments of a network, in order."""
 
     arguments: tuple[Argument, ...]
+    """At least one of them random; no two with one name."""
 
     def __post_init__(self) -> None:
         if not any(math.prod(each.shape) for each in self.arguments):
-            raise BadOption("a network needs at least one latent or label; otherwise all its images are the same")
+            raise BadOption("none of the inputs is a latent or a label, so all images would be the same; add one")
         names = [each.name for each in self.arguments if each.name]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise BadOption(f"two inputs are both called {twice[0]!r}; give them different names")
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise BadOption(f"two inputs are both called {repeated[0]!r}; give them different names")
 
     @classmethod
     def normal(cls, shape: tuple[int, ...]) -> Inputs:
-        """One standard normal latent of this shape, the usual case."""
+        """One standard normal latent of this shape."""
         return cls((Noise(shape),))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """The shape of a sample's standard normal numbers: that of the only input, or of all inputs' in one row."""
+        """Shape of the standard normal numbers of a sample: of the only random input, or all in one vector."""
         sizes = [each.shape for each in self.arguments if math.prod(each.shape)]
         return sizes[0] if len(sizes) == 1 else (sum(math.prod(size) for size in sizes),)
 
-    def made(self, z: Tensor) -> tuple[list[object], dict[str, object]]:
-        """(n, *latent_shape) standard normal numbers -> the network's arguments by place, and by keyword."""
+    def arguments_from(self, z: Tensor) -> tuple[list[object], dict[str, object]]:
+        """(n, *latent_shape) standard normal numbers -> the positional and the keyword arguments of the network."""
         parts = torch.split(z.flatten(1), [math.prod(each.shape) for each in self.arguments], dim=1)
         values = [
-            (each, each.made(part.reshape(len(z), *each.shape)))
+            (each, each.from_normal(part.reshape(len(z), *each.shape)))
             for each, part in zip(self.arguments, parts, strict=True)
         ]
         return [value for each, value in values if not each.name], {each.name: v for each, v in values if each.name}
 
-    def words(self) -> str:
-        """What goes in, in a few words."""
-        return "; ".join(each.words() for each in self.arguments)
+    def describe(self) -> str:
+        """A short description of all of them."""
+        return "; ".join(each.describe() for each in self.arguments)
 
 
 def uniform(normal: Tensor) -> Tensor:
-    """The normal distribution function in float64, on the processor, so that every device draws the same."""
-    share: Tensor = torch.special.ndtr(normal.cpu().double())
-    return share
+    """Standard normal numbers -> uniform in [0, 1], float64, computed on the CPU so that all devices agree."""
+    probabilities: Tensor = torch.special.ndtr(normal.cpu().double())
+    return probabilities

@@ -1,9 +1,9 @@
-"""From what a network returns to (n, 3, h, w) images in [-1, 1].
+"""How to get (n, 3, h, w) images in [-1, 1] from what a network returns.
 
-Output()                                    # images as they are
-Output(low=0, high=1)                       # pixels in [0, 1]
-Output(take="images")                       # network(z) returns a dictionary or an object that has them
-Output(take=0, channels=(0, 0, 0))          # the first of a tuple, one grey channel shown as three
+OutputFormat()                                    # images in [-1, 1], returned as they are
+OutputFormat(low=0, high=1)                       # pixels in [0, 1]
+OutputFormat(take="images")                       # a dictionary's key, or an object's attribute
+OutputFormat(take=0, channels=(0, 0, 0))          # the first of a tuple; one grey channel as red, green and blue
 """
 
 from __future__ import annotations
@@ -15,115 +15,118 @@ from torch import Tensor
 
 from dissectreport.errors import BadOption, ModelError
 
-FAR = 3.0
-"""Pixels beyond plus or minus this are no overshooting."""
+OVERSHOOT = 3.0
+"""Values of a network with range [-1, 1] stay within ± this, even where they exceed the range."""
 
 
 @dataclass(frozen=True)
-class Output:
-    """Where in what a network returns the image is, and how its pixels are to be read."""
+class OutputFormat:
+    """Which part of a network's output is the image, and how its pixels are coded."""
 
     take: str | int | None = None
-    """The place in a tuple, the key of a dictionary or the attribute of an object; None for what is returned itself."""
+    """Index in a tuple, key of a dictionary, or attribute of an object; None if the network returns the image."""
     channels: tuple[int, ...] = ()
-    """Which three channels are red, green and blue; () where there are just three in this order."""
+    """The channels that are red, green and blue; () if there are three, in this order."""
     low: float = -1.0
-    """Black."""
+    """The value of black."""
     high: float = 1.0
-    """White."""
+    """The value of white."""
     declared: bool = False
-    """Whether somebody said so, rather than it being assumed."""
+    """Whether the user stated the range."""
 
     def __post_init__(self) -> None:
         if self.low >= self.high:
-            raise BadOption(f"an output from {self.low:g} to {self.high:g}; the first must be the smaller")
+            raise BadOption(f"range [{self.low:g}, {self.high:g}] of an output; the first number must be the smaller")
         if self.channels and len(self.channels) != 3:
-            raise BadOption(f"channels {list(self.channels)} of an output; name three: red, green and blue")
+            raise BadOption(f"channels {list(self.channels)} of an output; give three: red, green and blue")
 
     @property
-    def unusual(self) -> bool:
-        """Whether it changes what the network returns."""
+    def changes_images(self) -> bool:
+        """Whether images differ from what the network returns."""
         return (self.take, self.channels, self.low, self.high) != (None, (), -1.0, 1.0)
 
     def images(self, returned: object) -> Tensor:
-        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError says what would do instead."""
-        images = self._taken(returned)
+        """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError says what to change."""
+        images = self._image_part(returned)
         if images.ndim != 4:
             raise ModelError(
                 f"the network returns shape {tuple(images.shape)}; images are (n, channels, height, width): "
                 "reshape them in the network, or take another of its outputs"
             )
-        images = self._coloured(images)
+        images = self._rgb(images)
         if (self.low, self.high) == (-1, 1):
             return images
         return (images - self.low) * (2 / (self.high - self.low)) - 1
 
-    def _taken(self, returned: object) -> Tensor:
-        found = returned if self.take is None else part_of(returned, self.take)
-        if not isinstance(found, Tensor):
+    def _image_part(self, returned: object) -> Tensor:
+        part = returned if self.take is None else part_of(returned, self.take)
+        if not isinstance(part, Tensor):
             raise ModelError(
-                f"the network returns a {type(found).__name__} instead of images{inside(found)}; "
-                "say which part is the image: output = { take = … }"
+                f"the network returns a {type(part).__name__} instead of images{contents(part)}; "
+                "name the part that is the image: output = { take = … }"
             )
-        return found
+        return part
 
-    def _coloured(self, images: Tensor) -> Tensor:
+    def _rgb(self, images: Tensor) -> Tensor:
         count = images.shape[1]
         if not self.channels:
             if count == 3:
                 return images
-            hint = (
-                "for grey images say output = { channels = [0, 0, 0] }"
-                if count == 1
-                else f"say which of them are red, green and blue: output = {{ channels = [0, 1, 2] }}{last(images)}"
-            )
-            raise ModelError(
-                f"the network's images have {count} {'channel' if count == 1 else 'channels'}, not 3; {hint}"
-            )
+            raise ModelError(f"the network's images have {_channels(count)}, not 3; {_channels_hint(images)}")
         wrong = [number for number in self.channels if not 0 <= number < count]
         if wrong:
-            raise ModelError(f"the network's images have no channel {wrong[0]}; there are 0 to {count - 1}")
+            raise ModelError(f"the network's images have no channel {wrong[0]}; they have channels 0 to {count - 1}")
         return images[:, list(self.channels)]
 
 
+def _channels(count: int) -> str:
+    return f"{count} {'channel' if count == 1 else 'channels'}"
+
+
+def _channels_hint(images: Tensor) -> str:
+    if images.shape[1] == 1:
+        return "for grey images, set output = { channels = [0, 0, 0] }"
+    last = images.shape[-1] in (1, 3, 4)
+    permute = "; if channels come last, move them: images.permute(0, 3, 1, 2)" if last else ""
+    return f"give the channels that are red, green and blue: output = {{ channels = [0, 1, 2] }}{permute}"
+
+
 def part_of(returned: object, take: str | int) -> object:
-    """The part of a tuple, a dictionary or an object."""
+    """An item of a sequence or dictionary, or an attribute; a ModelError lists what there is."""
     if isinstance(take, int) and isinstance(returned, Sequence) and -len(returned) <= take < len(returned):
         return returned[take]
     if isinstance(returned, Mapping) and take in returned:
         return returned[take]
     if isinstance(take, str) and not isinstance(returned, Mapping | Tensor) and hasattr(returned, take):
         return getattr(returned, take)
-    raise ModelError(f"the network returns a {type(returned).__name__} without a part {take!r}{inside(returned)}")
+    raise ModelError(f"the network returns a {type(returned).__name__} without a part {take!r}{contents(returned)}")
 
 
-def inside(returned: object) -> str:
-    """What a returned value holds, to choose from: its keys, or the shapes in a tuple."""
+def contents(returned: object) -> str:
+    """The keys of a dictionary, or the shapes in a sequence, in parentheses; '' for anything else."""
     if isinstance(returned, Mapping):
         return f" (it has {', '.join(map(repr, returned))})"
     if isinstance(returned, Sequence) and not isinstance(returned, str):
         kinds = [str(tuple(part.shape)) if isinstance(part, Tensor) else type(part).__name__ for part in returned]
-        return f" (it holds {', '.join(kinds)})"
+        return f" (it contains {', '.join(kinds)})"
     return ""
 
 
-def last(images: Tensor) -> str:
-    """A hint for images whose channels come last."""
-    return "; if they come last, move them: images.permute(0, 3, 1, 2)" if images.shape[-1] in (1, 3, 4) else ""
+def range_warning(images: Tensor, declared: bool) -> str:
+    """Why (n, 3, h, w) images are probably not in [-1, 1]; '' if they look right.
 
-
-def doubt_about(images: Tensor, declared: bool) -> str:
-    """Why (n, 3, h, w) images can hardly be in [-1, 1] as they should, or ''."""
+    `declared` is `OutputFormat.declared`: then images without values below 0 are not suspicious.
+    """
     lowest, highest = float(images.min()), float(images.max())
-    outside = float((images.abs() > FAR).float().mean())
-    seen = f"its pixels go from {lowest:.3g} to {highest:.3g}"
+    outside = float((images.abs() > OVERSHOOT).float().mean())
+    seen = f"its pixels range from {lowest:.3g} to {highest:.3g}"
     if lowest == highest:
         return f"all its pixels are {lowest:.3g}; check that its weights were loaded"
     if outside > 0.5:
-        return f"{seen}, and most are far outside [-1, 1]; say what is black and white: output = {{ range = [0, 255] }}"
+        return f"{seen}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
     if not declared and lowest >= 0:
         return (
-            f"{seen}, as if black were 0; say output = {{ range = [0, 1] }}, "
+            f"{seen}, as if black were 0; set output = {{ range = [0, 1] }}, "
             "or output = { range = [-1, 1] } if its images really have no dark half"
         )
     return ""

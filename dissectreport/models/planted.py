@@ -1,17 +1,17 @@
-"""A generator with known answers: which unit draws what, and which only seems to.
+"""A generator with known answers: which unit paints which concept, and which units only seem to.
 
     generator = load()
     images = generator(latents(1, 0, 8, generator.latent_shape))     # (8, 3, 64, 64)
-    generator.truth.mirrors                                          # {10: 9}: unit 10 only looks like unit 9
+    generator.truth.mirrors                                          # {10: 9}: unit 10 only copies unit 9
 
-The scene: a sky, grass of varying height, a house with a roof and perhaps a window, a tree, a ball, and
-now and then a blotch that nobody wants. Every unit of the layer `features` has one planted role (`TRUTH`);
-the layer `mixed` holds the same information rotated, so that no single unit of it means anything.
+A scene has a sky, grass of varying height, perhaps a house with a roof and perhaps a window, a tree, a ball, and
+sometimes a blotch, which is an artifact. Every unit of the layer `features` has one planted role (`TRUTH`). The layer
+`mixed` has the same information in a rotated basis, so that none of its units means anything.
 
-Everything is exact. The signs of the latents choose among 64 maps for each of seven factors, the maps are
-multiples of 1/64, a paint is on where its map, upsampled bilinearly to the image, exceeds `LEVEL`, and no
-value ever equals it. So a unit that paints a concept alone has IoU 1 with it at that level wherever nothing
-hides it, on any device and in any batch. Behind the hard threshold gradients see a sigmoid.
+Everything is exact. The signs of the latents choose one of 64 maps for each of seven factors. Maps are multiples of
+1/64. A paint is visible where its map, upsampled bilinearly to the image, exceeds `LEVEL`, and no value ever equals it.
+So a unit that paints a concept alone has IoU 1 with it at that threshold where nothing covers it, on any device and in
+any batch. The gradient of the hard threshold is that of a sigmoid.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.errors import BadOption
-from dissectreport.models.wrap import NetworkGenerator
-from dissectreport.sampler import latents
+from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.networks.latents import latents
 from dissectreport.segmenters.planted import PAINTS
 
 UNITS = (
@@ -47,43 +47,43 @@ SIDE = 8
 """Height and width of the maps of `features`."""
 
 LEVEL = 0.5 + 2**-17
-"""A paint is on above this; upsampled values are multiples of 2**-16 or coarser, so none is equal to it."""
+"""A paint is visible above this; upsampled values are multiples of 2**-16, so none equals it."""
 ROOF_LEVEL = 0.5625
-"""Roof is on above this sum of the four roof units: two of them suffice, one does not."""
+"""The roof is visible above this sum of the four roof units: two of them are enough, one is not."""
 ROOF_SHARE = 0.375
 CLEAN_SEED = 1_000_003
-"""Latents of the scenes without blotches."""
+"""Seed of the latents of scenes without blotches."""
 SHARPNESS = 4.0
-"""Slope of the sigmoid that gradients see in place of the threshold."""
+"""Slope of the sigmoid that replaces the threshold in gradients."""
 
 MIXED = 16
-"""Units of the layer `mixed`: first the eight paints, then others."""
+"""Number of units of the layer `mixed`."""
 INPUTS = (*(paint.name for paint in PAINTS[1:]), "ball_mirror", "position_only", "always_on", *NOISE[:5])
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The planted answers, for the units of the layer `layer`."""
+    """The planted answers for the units of a layer."""
 
     layer: str
     level: float
-    """At this activation a unit that paints a concept alone covers its pixels, where nothing hides them."""
+    """The threshold at which a unit that paints a concept alone matches its pixels, where nothing covers them."""
     names: tuple[str, ...]
-    """What each unit is called."""
+    """The name of each unit."""
     paints: Mapping[int, str]
-    """Units that paint a concept by themselves; ablating one removes all of it."""
+    """Units that paint a concept alone: ablating one removes the concept."""
     distributed: Mapping[str, tuple[int, ...]]
-    """Concepts that several units paint together: while two are left nothing changes, then all of it goes."""
+    """Concepts that several units paint together: nothing changes while two are left, then the concept is gone."""
     needs: Mapping[str, str]
-    """Concepts that can be painted only on another: inserting a window works on a wall and nowhere else."""
+    """Concepts that are visible only on another: a window can be inserted only on a wall."""
     mirrors: Mapping[int, int]
     """Units that are a multiple of another unit and have no effect on the image."""
     duplicates: Mapping[int, int]
-    """Units that equal another unit, bit for bit, and have no effect."""
+    """Units that equal another unit exactly, and have no effect on the image."""
     position_only: tuple[int, ...]
-    """Units that are on in the same place in every image, without effect."""
+    """Units that are on at the same position in every image, without effect."""
     artifacts: tuple[int, ...]
-    """Units that put a blotch over the image; ablating them restores the image below."""
+    """Units that paint a blotch over the image: ablating them restores the image behind it."""
     dead: tuple[int, ...]
     """Units that are always zero."""
     always_on: tuple[int, ...]
@@ -111,15 +111,15 @@ TRUTH = Truth(
 
 @dataclass(frozen=True, eq=False)
 class PlantedGenerator(NetworkGenerator):
-    """The planted network as a generator, with its answers."""
+    """The planted network as a generator, with its planted answers."""
 
     truth: ClassVar[Truth] = TRUTH
 
 
 def load(seed: int = 0, image_size: int = 64) -> PlantedGenerator:
-    """The planted generator; `seed` decides where balls, blotches and clutter are."""
+    """The planted generator; `seed` determines the positions of balls, blotches and clutter."""
     if image_size not in (16, 32, 64, 128, 256):
-        raise BadOption(f"image size {image_size} of the planted generator; it can be 16, 32, 64, 128 or 256")
+        raise BadOption(f"image size {image_size} of the planted generator; choose 16, 32, 64, 128 or 256")
     network = PlantedNetwork(plant(seed), image_size)
     return PlantedGenerator(
         name="planted",
@@ -128,8 +128,8 @@ def load(seed: int = 0, image_size: int = 64) -> PlantedGenerator:
         image_size=(image_size, image_size),
         layers=("features", "mixed"),
         default_layers=("features", "mixed"),
-        remade=lambda random_seed: untrained(network, random_seed),
-        drawings=network.clean,
+        reinitialise=lambda random_seed: untrained(network, random_seed),
+        training_like=network.clean,
         facts={"family": "planted", "segmenter": "planted", "units": list(UNITS)},
     )
 
@@ -140,8 +140,8 @@ class PlantedNetwork(nn.Module):
     def __init__(self, codebook: Tensor, image_size: int) -> None:
         super().__init__()
         self.image_size = image_size
-        self.features = Features(codebook)
-        self.mixed = Mixed()
+        self.features = FeatureLayer(codebook)
+        self.mixed = RotatedLayer()
         self.canvas = Canvas(image_size)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class PlantedNetwork(nn.Module):
         return images
 
     def clean(self, count: int) -> Tensor:
-        """(count, 3, size, size) scenes without blotches: what the generator should have drawn."""
+        """(count, 3, size, size) scenes without blotches, which stand in for real images."""
         z = latents(CLEAN_SEED, 0, count, (len(FACTORS) * BITS,))
         features = self.features(z.to(self.features.codebook.device))
         features[:, list(TRUTH.artifacts)] = 0
@@ -158,7 +158,7 @@ class PlantedNetwork(nn.Module):
         return images
 
 
-class Features(nn.Module):
+class FeatureLayer(nn.Module):
     """The sum of one map of the codebook per factor, chosen by the signs of the factor's six latents."""
 
     def __init__(self, codebook: Tensor) -> None:
@@ -174,12 +174,12 @@ class Features(nn.Module):
         return torch.stack(maps).sum(dim=0)
 
 
-class Mixed(nn.Module):
-    """Collects the paints from the units, and rotates them together with some other units."""
+class RotatedLayer(nn.Module):
+    """Sums the units of each paint, and rotates paints and some other units into another basis."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.collect = nn.Parameter(collecting())
+        self.collect = nn.Parameter(input_weights())
         self.rotate = nn.Parameter(hadamard(MIXED))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -193,12 +193,12 @@ class Mixed(nn.Module):
 
 
 class Canvas(nn.Module):
-    """Rotates back, upsamples every paint to the image and lays one over the other."""
+    """Rotates back, upsamples each paint to the image, and paints them from back to front."""
 
     def __init__(self, image_size: int) -> None:
         super().__init__()
         self.image_size = image_size
-        # An orthogonal matrix up to the factor, a power of two: dividing by it is exact.
+        # The matrix is orthogonal up to a factor, a power of two, so dividing by it is exact.
         self.rotate_back = nn.Parameter(hadamard(MIXED).T[: len(PAINTS) - 1] / MIXED)
         self.register_buffer("colours", torch.tensor([paint.colour for paint in PAINTS])[:, :, None, None])
         self.colours: Tensor
@@ -211,7 +211,7 @@ class Canvas(nn.Module):
         return self.layered(only_where_needed(on))
 
     def layered(self, on: Tensor) -> Tensor:
-        """(n, paints - 1, size, size) of 0 and 1 -> (n, 3, size, size), the sky where none is on."""
+        """(n, paints - 1, size, size) of 0 and 1 -> (n, 3, size, size) image, sky where no paint is visible."""
         image = self.colours[0].expand(len(on), 3, *on.shape[2:])
         for paint, colour in enumerate(self.colours[1:]):
             alpha = on[:, paint : paint + 1]
@@ -220,21 +220,21 @@ class Canvas(nn.Module):
 
 
 def only_where_needed(on: Tensor) -> Tensor:
-    """(n, paints - 1, h, w) with every paint off where the paint that it needs is."""
+    """(n, paints - 1, h, w) of 0 and 1, with each paint removed where the paint that it needs is missing."""
     maps = dict(zip(INPUTS, on.unbind(dim=1), strict=False))
-    for paint, ground in TRUTH.needs.items():
-        maps[paint] = maps[paint] * maps[ground]
+    for paint, context in TRUTH.needs.items():
+        maps[paint] = maps[paint] * maps[context]
     return torch.stack(list(maps.values()), dim=1)
 
 
 def step(values: Tensor, level: float) -> Tensor:
-    """1 where `values` exceed `level`, else 0; gradients see a sigmoid there."""
+    """1 where `values` exceed `level`, else 0; the gradient is that of a sigmoid."""
     soft = torch.sigmoid((values - level) * SHARPNESS)
     return (values > level).to(values.dtype) + (soft - soft.detach())
 
 
-def collecting() -> Tensor:
-    """(inputs, units) the outgoing weights: which units each paint adds up."""
+def input_weights() -> Tensor:
+    """(inputs, units) of 0 and 1: the units that are summed for each input of the rotation."""
     sources: dict[str, tuple[str, ...]] = {name: (name,) for name in INPUTS}
     sources["roof"] = ROOF
     sources["blotch"] = ("blotch1", "blotch2")
@@ -255,34 +255,34 @@ def hadamard(size: int) -> Tensor:
 def untrained(network: PlantedNetwork, seed: int) -> nn.Module:
     """The same network with random weights of the same mean and spread."""
     random = torch.Generator().manual_seed(seed)
-    made = PlantedNetwork(network.features.codebook.detach().cpu().clone(), network.image_size)
+    network_copy = PlantedNetwork(network.features.codebook.detach().cpu().clone(), network.image_size)
     with torch.no_grad():
-        for parameter in made.parameters():
+        for parameter in network_copy.parameters():
             noise = torch.randn(parameter.shape, generator=random)
             parameter.copy_(parameter.mean() + parameter.std() * noise)
-    return made
+    return network_copy
 
 
 # --- the codebook ---
 
 
 Maps = NDArray[np.float32]
-"""(units, 8, 8) the contribution of one factor's choice."""
+"""(units, 8, 8) activations that one choice of a factor adds."""
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A choice's maps while they are being drawn."""
+    """The maps of a choice, under construction."""
 
     maps: Maps = field(default_factory=lambda: np.zeros((len(UNITS), SIDE, SIDE), np.float32))
 
     def add(self, unit: str, rows: slice | int, columns: slice | int, value: float = 1.0) -> None:
-        """Raise a unit in some cells."""
+        """Increase the activation of a unit in some cells."""
         self.maps[UNIT[unit], rows, columns] += value
 
 
 def plant(seed: int) -> Tensor:
-    """(factors, choices, units, 8, 8) the maps that every factor chooses from."""
+    """(factors, choices, units, 8, 8) the maps of every choice of every factor."""
     random = np.random.default_rng(seed)
     codebook = np.zeros((len(FACTORS), CHOICES, len(UNITS), SIDE, SIDE), np.float32)
     for choice in range(CHOICES):
@@ -299,7 +299,7 @@ def plant(seed: int) -> Tensor:
 
 
 def grass(choice: int) -> Maps:
-    """One, two or three rows of grass; two rows for the unit that knows nothing but the place."""
+    """One, two or three rows of grass; always two rows for the position-only unit."""
     sketch = Sketch()
     sketch.add("grass", slice(SIDE - 1 - choice % 3, SIDE), slice(None))
     sketch.add("position_only", slice(SIDE - 2, SIDE), slice(None))
@@ -308,10 +308,10 @@ def grass(choice: int) -> Maps:
 
 
 def house(choice: int) -> Maps:
-    """In 52 of 64 choices a house at one of six places, every second one with a window.
+    """In 52 of 64 choices a house at one of six positions, every second one with a window.
 
-    The four roof units are all on in the roof. Each is also on, alone, in a part of the sky of its own, so
-    that none of them looks like the roof.
+    The four roof units are on in the roof. Each is also on, alone, in its own part of the sky, so that none of them
+    matches the roof well.
     """
     sketch = Sketch()
     if choice >= 52:
@@ -337,7 +337,7 @@ def tree(choice: int) -> Maps:
 
 
 def ball(choice: int, random: np.random.Generator) -> Maps:
-    """In 32 of 64 choices a ball anywhere."""
+    """In 32 of 64 choices a ball at a random position."""
     sketch = Sketch()
     row, column = random.integers(SIDE - 1, size=2)
     if choice < 32:
@@ -346,7 +346,7 @@ def ball(choice: int, random: np.random.Generator) -> Maps:
 
 
 def blotch(choice: int, random: np.random.Generator) -> Maps:
-    """In 8 of 64 choices the one blotch, in 8 the other, in 2 of these both."""
+    """In 8 of 64 choices the first blotch, in 8 the second, in 2 of these both."""
     sketch = Sketch()
     for unit, choices in (("blotch1", range(8)), ("blotch2", range(6, 14))):
         row, column = random.integers(SIDE - 2, size=2)
@@ -356,7 +356,7 @@ def blotch(choice: int, random: np.random.Generator) -> Maps:
 
 
 def clutter(random: np.random.Generator) -> Maps:
-    """Small activations that mean nothing: two of these stay below every level, except in the noise units."""
+    """Small random activations: the sum of two of them stays below every threshold, except in the noise units."""
     maps = (random.integers(4, size=(len(UNITS), SIDE, SIDE)) / 32).astype(np.float32)
     for unit in ("blotch1", "blotch2"):
         maps[UNIT[unit]] /= 2

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.fitting import fit
+from dissectreport.checkpoints.state_dicts import load_exactly
 from dissectreport.models.proggan_names import one_network, output_name, resolution_of, sizes_of, with_current_names
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -75,7 +75,7 @@ class Block(nn.Module):
         return functional.leaky_relu(self.wscale(self.conv(features)), 0.2)
 
 
-class Output(nn.Module):
+class OutputLayer(nn.Module):
     """Pixel norm unless it is `plain`, and a 1x1 convolution to red, green and blue; values may leave [-1, 1]."""
 
     def __init__(self, channels_in: int, *, plain: bool = False) -> None:
@@ -106,7 +106,7 @@ class ProgressiveGenerator(nn.Sequential):
         self.resolution = resolution_of(self.sizes)
         for number, shape in enumerate(shapes(self.sizes), start=1):
             self.add_module(f"layer{number}", Block(*shape, plain=plain))
-        self.add_module(output_name(self.sizes), Output(self.sizes[-1], plain=plain))
+        self.add_module(output_name(self.sizes), OutputLayer(self.sizes[-1], plain=plain))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -151,5 +151,5 @@ def from_state_dict(content: Mapping[str, object], *, plain: bool = False) -> Pr
     """
     tensors = with_current_names(one_network(content))
     generator = ProgressiveGenerator(sizes_of(tensors), plain=plain)
-    fit(generator, tensors, "a Progressive GAN")
+    load_exactly(generator, tensors, "a Progressive GAN")
     return generator.eval()

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from dissectreport.checkpoints.files import tensors_of
+from dissectreport.checkpoints.weight_files import tensors_of
 from dissectreport.errors import WeightsError
 
 FIRST = ("layer1.conv.weight", "features.0.conv.weight", "4x4/Dense/weight")

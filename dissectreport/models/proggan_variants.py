@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.fitting import fit
+from dissectreport.checkpoints.state_dicts import load_exactly
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan
 from dissectreport.models.proggan import ProgressiveGenerator, normalise_pixels, shapes
@@ -25,7 +25,7 @@ from dissectreport.models.proggan_names import one_network, resolution_of, sizes
 
 
 @dataclass(frozen=True)
-class Kind:
+class Variant:
     """How a training variant keeps features and weights in bounds."""
 
     words: str
@@ -36,10 +36,10 @@ class Kind:
 
 
 KINDS = {
-    "batch_norm": Kind("a Progressive GAN with batch norm", "batch"),
-    "plain": Kind("a Progressive GAN without scales", "first"),
-    "equalized": Kind("a Progressive GAN with an equalized learning rate", "first", scaled=True),
-    "pixel_norm": Kind("a Progressive GAN with pixel norm and learned scales", "every", scaled=True),
+    "batch_norm": Variant("a Progressive GAN with batch norm", "batch"),
+    "plain": Variant("a Progressive GAN without scales", "first"),
+    "equalized": Variant("a Progressive GAN with an equalized learning rate", "first", scaled=True),
+    "pixel_norm": Variant("a Progressive GAN with pixel norm and learned scales", "every", scaled=True),
 }
 PROGRESSIVE = "progressive"
 """The kind of the networks of `proggan`."""
@@ -58,10 +58,10 @@ class LearnedScale(nn.Module):
         return features * self.scale + self.b.view(1, -1, 1, 1)
 
 
-class Block(nn.Module):
+class VariantBlock(nn.Module):
     """Pixel norm where there is any, nearest upsampling where there is any, convolution, scale, leaky rectifier."""
 
-    def __init__(self, kind: Kind, number: int, shape: tuple[int, int, int, int, int]) -> None:
+    def __init__(self, kind: Variant, number: int, shape: tuple[int, int, int, int, int]) -> None:
         super().__init__()
         channels_in, channels_out, kernel, padding, self.upsampling = shape
         self.normed = kind.norm == "every" or number == 0
@@ -89,10 +89,10 @@ class BatchNormBlock(nn.Module):
         return functional.relu(self.norm(self.conv(upsampled(features, self.upsampling))))
 
 
-class Output(nn.Module):
+class VariantOutput(nn.Module):
     """A 1x1 convolution to red, green and blue, cut off at -1 and 1."""
 
-    def __init__(self, kind: Kind, channels_in: int) -> None:
+    def __init__(self, kind: Variant, channels_in: int) -> None:
         super().__init__()
         self.normed = kind.scaled
         self.conv = nn.Conv2d(channels_in, 3, 1, bias=not kind.scaled)
@@ -134,11 +134,11 @@ class VariantGenerator(nn.Module):
         how = KINDS[kind]
         self.features = nn.Sequential(
             *(
-                BatchNormBlock(shape) if how.norm == "batch" else Block(how, number, shape)
+                BatchNormBlock(shape) if how.norm == "batch" else VariantBlock(how, number, shape)
                 for number, shape in enumerate(shapes(self.sizes))
             )
         )
-        self.output = Output(how, self.sizes[-1])
+        self.output = VariantOutput(how, self.sizes[-1])
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def from_state_dict(content: Mapping[str, object], kind: str = "") -> AnyGenerat
     if kind == PROGRESSIVE:
         return proggan.from_state_dict(tensors)
     generator = VariantGenerator(kind, sizes_of(tensors, "features.{}.conv.weight", first=0))
-    fit(generator, tensors, KINDS[kind].words)
+    load_exactly(generator, tensors, KINDS[kind].words)
     return generator.eval()
 
 

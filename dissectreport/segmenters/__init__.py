@@ -1,0 +1,1 @@
+"""What a segmenter is, and one module for each family of segmenters."""

@@ -1,4 +1,10 @@
-"""What a segmenter is, and the vocabulary that its numbers refer to."""
+"""The protocol of a segmenter: what a plug-in of the group `dissectreport.segmenters` returns.
+
+class Sky:
+    name, identity = "sky", "sky-1"
+    vocabulary = Vocabulary.of(object=("sky", "cloud"))     # concept 1 is sky, concept 2 is cloud
+    ...
+"""
 
 from __future__ import annotations
 
@@ -13,74 +19,93 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Concept:
-    """A word for what a pixel shows, in its category (object, part, material, colour …)."""
+    """Something that a pixel may show, such as Concept("tree", "object")."""
 
     name: str
     category: str
+    """object, part, material, colour, or any other word."""
+
+
+NOTHING = Concept("-", "-")
+"""Concept number 0 of every vocabulary: the pixel is not labelled."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The concepts by number; number 0 is "nothing" and never a concept.
+    """The concepts of a segmenter by number. Number 0 is always `NOTHING`.
 
-    Reports go by names. So where two categories share one (the hair of a person, and hair the material), the later
-    concept is called by its category too: "hair" and "hair (material)".
+    Names are unique. If two concepts share a name (the hair of a person, and hair as a material), the category is
+    appended to the name of the later one: "hair" and "hair (material)".
     """
 
     concepts: tuple[Concept, ...]
 
     def __post_init__(self) -> None:
-        assert self.concepts and self.concepts[0].name == "-", "concept 0 is '-', nothing"
-        object.__setattr__(self, "concepts", told_apart(self.concepts))
+        assert self.concepts and self.concepts[0].name == NOTHING.name, "concept 0 is '-', nothing"
+        object.__setattr__(self, "concepts", with_unique_names(self.concepts))
 
     @classmethod
     def of(cls, **names: tuple[str, ...]) -> Vocabulary:
-        """A vocabulary from names by category, numbered from 1 in the order given."""
-        listed = [Concept(name, category) for category, group in names.items() for name in group]
-        return cls((Concept("-", "-"), *listed))
+        """The vocabulary with these names by category, numbered from 1 in the order given."""
+        concepts = [Concept(name, category) for category, group in names.items() for name in group]
+        return cls((NOTHING, *concepts))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The categories in order of first appearance, without that of "nothing"."""
-        return tuple(dict.fromkeys(c.category for c in self.concepts[1:]))
+        """The categories in the order of their first concepts, without that of `NOTHING`."""
+        return tuple(dict.fromkeys(concept.category for concept in self.concepts[1:]))
 
     def __len__(self) -> int:
+        """The number of concepts, `NOTHING` included."""
         return len(self.concepts)
 
 
-def told_apart(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
-    """The same concepts, every one with a name of its own."""
-    found: dict[str, Concept] = {}
+def with_unique_names(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
+    """The concepts, with the category appended to names that an earlier concept has."""
+    by_name: dict[str, Concept] = {}
     for concept in concepts:
         name, count = concept.name, 1
-        while name in found:
+        while name in by_name:
             name = f"{concept.name} ({concept.category}{f' {count}' if count > 1 else ''})"
             count += 1
-        found[name] = Concept(name, concept.category)
-    return tuple(found.values())
+        by_name[name] = Concept(name, concept.category)
+    return tuple(by_name.values())
 
 
 class Segmenter(Protocol):
-    """A network that names what each pixel shows, several slots a pixel.
+    """A network that labels each pixel with concepts: one concept in each of its slots.
 
-    One that can also tell probabilities with gradients, `probabilities(images, concepts)`, (n, 3, h, w) and k concept
-    numbers -> (n, k, h', w'), lets interventions estimate what every unit causes; where a concept's are constant, it is
-    measured without.
+    A segmenter has as many slots as concepts that it can give to one pixel, often one for each category. Three members
+    are optional, and are looked up with getattr:
+
+    - `probabilities(images, concepts)` returns the (n, k, h', w') probability in [0, 1] that a pixel shows each of k
+      concept numbers, with gradients with respect to the images. Interventions need it to rank units by gradients. A
+      concept whose probability has no gradient is measured, but not studied by interventions.
+    - `features(images)` returns the (n, d) features of whole images. They are the default features for KID and FID.
+    - `facts`: plain JSON values for the report. facts["card"]["iou"] may give the IoU of each concept on held-out
+      images, by name or by category and name.
+
+    Each worker process loads the segmenter once, and calls it under `torch.no_grad()` on images of the generator's
+    size; labels are compared with activations at their own resolution. The first batch is checked: a SegmenterError is
+    raised if shape, type or range are wrong.
     """
 
     name: str
-    """What the user called it."""
+    """What the user calls the segmenter."""
     identity: str
-    """A word that changes whenever the weights or the arithmetic do."""
+    """Changes whenever the weights or the arithmetic change. Measured counts are kept by it: two segmenters of one
+    identity share them."""
     vocabulary: Vocabulary
-    """What the numbers mean. A segmenter may also have `facts`, plain JSON values for the report; the report looks in
-    facts["card"]["iou"] for the held-out IoU of each concept, by name or by category and name."""
+    """The meaning of concept numbers."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, slots, h', w') int64 concept numbers; 0 is nothing."""
+        """(n, 3, h, w) float32 RGB in [-1, 1] -> (n, slots, h', w') int64 concept numbers; 0 is nothing.
+
+        The label of an image must not depend on the other images of the batch.
+        """
 
     def confidence(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, h', w') probability of the leading label, in [0, 1]."""
+        """(n, 3, h, w) in [-1, 1] -> (n, h', w') probability of the label in the first slot, in [0, 1]."""
 
     def to(self, device: torch.device) -> Segmenter:
-        """The same segmenter on `device`."""
+        """The same segmenter on `device`. The network itself may be moved."""

@@ -1,11 +1,11 @@
-"""The eleven basic colour terms of Berlin and Kay (1969), by a fixed rule: there is nothing to train.
+"""The eleven basic colour terms of Berlin and Kay (1969), by a fixed rule without trained weights.
 
     segmenter = load()
     concepts = segmenter(images)                # (n, 1, h, w) int64, 1 = black … 11 = white
 
-A pixel, lightly blurred, takes the name of the nearest focal colour in OKLab (Ottosson 2020), where equal
-distances look about equally far. A name has several focal colours where it covers a wide region: green from
-lime to pine.
+The image is blurred slightly. Each pixel gets the name of the nearest focal colour in OKLab (Ottosson 2020), a space in
+which equal distances look about equally large. A name that covers a wide region has several focal colours: green
+extends from lime to pine.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def oklab(images: Tensor) -> Tensor:
 
 
 def focal_colours() -> tuple[Tensor, Tensor]:
-    """The focal colours in OKLab (k, 3), and to which colour each belongs (k,) int64."""
+    """(k, 3) focal colours in OKLab, and the (k,) int64 index of the colour name of each."""
     codes = [(bytes.fromhex(code), number) for number, group in enumerate(FOCAL.values()) for code in group]
     pixels = torch.tensor([list(code) for code, _ in codes]).float() / 127.5 - 1
     return oklab(pixels[:, :, None, None])[:, :, 0, 0], torch.tensor([number for _, number in codes])
 
 
 def blurred(images: Tensor) -> Tensor:
-    """The mean of 3x3 pixels, the border repeated: texture should not change the name of a surface."""
-    # Sums of rows, then of columns, of colours that lie apart: pooling takes ten times as long.
+    """The mean of 3x3 pixels, with the border repeated, so that texture does not change the name of a surface."""
+    # Sums along rows, then along columns: ten times as fast as pooling.
     padded = functional.pad(images.contiguous(), (BLUR // 2,) * 4, mode="replicate")
     high, wide = images.shape[2:]
     across = sum(padded[..., i : i + wide] for i in range(1, BLUR)) + padded[..., :wide]
@@ -75,7 +75,7 @@ def blurred(images: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def table() -> Tensor:
-    """(LEVELS³,) int64: the name of every colour, red slowest: looking up is ten times as fast."""
+    """(LEVELS³,) int64: the concept number of every colour, red slowest. Ten times as fast as distances."""
     shades = torch.linspace(-1, 1, LEVELS)
     pixels = torch.cartesian_prod(shades, shades, shades)
     centres, owners = focal_colours()
@@ -85,14 +85,14 @@ def table() -> Tensor:
 
 @torch.no_grad()
 def name_colours(images: Tensor) -> Tensor:
-    """(n, 3, h, w) in [-1, 1] -> (n, h, w) int64: 1 = the first of COLOURS, and so on."""
+    """(n, 3, h, w) in [-1, 1] -> (n, h, w) int64 in 1 to 11, in the order of COLOURS."""
     shades = ((blurred(images.clamp(-1, 1)) + 1) * ((LEVELS - 1) / 2)).round().long()
     red, green, blue = shades.unbind(dim=1)
     return table().to(images.device).take((red * LEVELS + green) * LEVELS + blue)
 
 
 class ColourSegmenter:
-    """Names the colour of every pixel."""
+    """Labels every pixel with a colour name."""
 
     name = "colour"
     identity = IDENTITY
@@ -103,14 +103,14 @@ class ColourSegmenter:
         return name_colours(images)[:, None]
 
     def confidence(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, h, w) ones: a rule has no doubts."""
+        """(n, 3, h, w) -> (n, h, w) ones, because the rule has no probabilities."""
         return torch.ones(len(images), *images.shape[2:], device=images.device)
 
     def to(self, device: torch.device) -> ColourSegmenter:
-        """The same segmenter: it follows the device of the images."""
+        """The same segmenter, which computes on the device of the images."""
         return self
 
 
 def load() -> ColourSegmenter:
-    """The segmenter of colours."""
+    """The segmenter `colour`."""
     return ColourSegmenter()

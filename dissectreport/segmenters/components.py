@@ -1,7 +1,7 @@
-"""Connected components of label maps, and the halves of the box around each.
+"""Connected components of label maps, and the halves of the bounding box of each.
 
-Exact and without a loop over pixels: pixels become runs (the same label side by side in a row), runs that touch across
-rows become pairs, and pairs become components by letting every component take the lowest number that it touches.
+The algorithm has no loop over pixels. A run is a sequence of pixels of equal label in a row. Runs of equal label that
+touch in adjacent rows are pairs. Pairs are joined into components by propagating the lowest run number.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Runs:
-    """The runs of label maps, numbered along rows, then down, then from image to image."""
+class PixelRuns:
+    """The runs of label maps, numbered along rows, then columns, then images."""
 
     at: Ints
-    """(n, h, w) the run of each pixel."""
+    """(n, h, w) number of the run of each pixel."""
     row: Ints
-    """(runs,) its row."""
+    """(runs,) row of each run."""
     first: Ints
-    """(runs,) its first column."""
+    """(runs,) first column of each run."""
     last: Ints
-    """(runs,) its last column."""
+    """(runs,) last column of each run."""
 
     @classmethod
-    def of(cls, labels: NDArray[Any]) -> Runs:
+    def of(cls, labels: NDArray[Any]) -> PixelRuns:
         """The runs of (n, h, w) labels."""
         begins = np.ones(labels.shape, np.bool_)
         begins[:, :, 1:] = labels[:, :, 1:] != labels[:, :, :-1]
@@ -46,34 +46,34 @@ class Runs:
 
 def components(labels: NDArray[Any]) -> Ints:
     """(n, h, w) labels -> (n, h, w) number of each pixel's 8-connected component of equal labels."""
-    runs = Runs.of(labels)
-    return joined(len(runs), *touching(labels, runs))[runs.at]
+    runs = PixelRuns.of(labels)
+    return connect(len(runs), *touching(labels, runs))[runs.at]
 
 
 def halves(labels: NDArray[Any]) -> tuple[Bools, Bools]:
-    """(n, h, w) labels -> whether each pixel lies in the lower, and in the right half of its component's box.
+    """(n, h, w) labels -> whether each pixel is in the lower half, and in the right half, of its component's box.
 
-    Of an odd number of rows or columns, the middle one belongs to the lower or right half.
+    If the number of rows or columns is odd, the middle one belongs to the lower or right half.
     """
-    runs = Runs.of(labels)
-    root = joined(len(runs), *touching(labels, runs))
+    runs = PixelRuns.of(labels)
+    root = connect(len(runs), *touching(labels, runs))
     bottom, left, right = runs.row.copy(), runs.first.copy(), runs.last.copy()
     np.maximum.at(bottom, root, runs.row)
     np.minimum.at(left, root, runs.first)
     np.maximum.at(right, root, runs.last)
-    # A component's number is its first run's, which is in its topmost row.
+    # The number of a component is that of its first run, which is in its topmost row.
     middle_row, middle_column = ((runs.row + bottom + 1) // 2)[root], ((left + right + 1) // 2)[root]
     rows, columns = (np.arange(side) for side in labels.shape[1:])
     return rows[:, None] >= middle_row[runs.at], columns >= middle_column[runs.at]
 
 
-def touching(labels: NDArray[Any], runs: Runs) -> tuple[Ints, Ints]:
-    """The runs of equal labels that touch across rows, corners included: the upper ones, and for each a lower one."""
+def touching(labels: NDArray[Any], runs: PixelRuns) -> tuple[Ints, Ints]:
+    """Pairs of runs of equal label that touch in adjacent rows, corners included: (pairs,) upper, (pairs,) lower."""
     width = labels.shape[2]
     upper, lower = [], []
-    for move in (-1, 0, 1):
-        above = np.s_[:, :-1, max(0, -move) : width - max(0, move)]
-        below = np.s_[:, 1:, max(0, move) : width - max(0, -move)]
+    for shift in (-1, 0, 1):
+        above = np.s_[:, :-1, max(0, -shift) : width - max(0, shift)]
+        below = np.s_[:, 1:, max(0, shift) : width - max(0, -shift)]
         same = labels[above] == labels[below]
         upper.append(runs.at[above][same])
         lower.append(runs.at[below][same])
@@ -83,21 +83,21 @@ def touching(labels: NDArray[Any], runs: Runs) -> tuple[Ints, Ints]:
     return over[new], under[new]
 
 
-def joined(count: int, first: Ints, second: Ints) -> Ints:
-    """(count,) for each thing the lowest that pairs (`first`, `second`) connect it with."""
+def connect(count: int, first: Ints, second: Ints) -> Ints:
+    """(count,) the lowest number that pairs (`first`, `second`) connect each number with, directly or not."""
     root = np.arange(count)
     while True:
-        one, other = root[first], root[second]
-        apart = one != other
-        if not apart.any():
+        root_1, root_2 = root[first], root[second]
+        differs = root_1 != root_2
+        if not differs.any():
             return root
-        first, second = first[apart], second[apart]
-        np.minimum.at(root, np.maximum(one, other)[apart], np.minimum(one, other)[apart])
-        root = settled(root)
+        first, second = first[differs], second[differs]
+        np.minimum.at(root, np.maximum(root_1, root_2)[differs], np.minimum(root_1, root_2)[differs])
+        root = roots(root)
 
 
-def settled(root: Ints) -> Ints:
-    """The end of each chain of roots."""
-    while not np.array_equal(further := root[root], root):
-        root = further
+def roots(root: Ints) -> Ints:
+    """The last element of each chain of roots."""
+    while not np.array_equal(following := root[root], root):
+        root = following
     return root

@@ -1,9 +1,9 @@
-"""Checkpoints of the transformers library, from its hub or from a folder, and their images prepared with gradients.
+"""Checkpoints of the transformers library, from the Hugging Face hub or a folder, and differentiable preprocessing.
 
-    checkpoint = Checkpoint.of("nvidia/segformer-b0-finetuned-ade-512-512@main")
-    network, prepared = opened(checkpoint, lambda where: (…from_pretrained(**where), Prepared(…)))
+    checkpoint = HubCheckpoint.of("nvidia/segformer-b0-finetuned-ade-512-512@main")
+    network, preprocess = load_checkpoint(checkpoint, lambda source: (…from_pretrained(**source), Preprocessor(…)))
 
-transformers is an optional library: it is imported when a checkpoint is asked for, and never before.
+transformers is optional: it is imported only when a checkpoint is loaded.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.checkpoints.downloads import offline
-from dissectreport.checkpoints.telling import say
+from dissectreport.checkpoints.reporting import say
 from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError
-from dissectreport.identity import identity_of
+from dissectreport.networks.identity import identity_of
 
 Answer = TypeVar("Answer")
 
 NEEDED = ("transformers", "scipy")
-"""scipy is what the networks that classify masks are built with."""
+"""Networks that classify masks need scipy."""
 RESAMPLING = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers of what functional.interpolate computes too; for the others bicubic is nearest."""
+"""Pillow's filters that functional.interpolate has too; others are replaced by bicubic."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Where a network lies: a folder, or a repository of the hub and perhaps a revision of it."""
+class HubCheckpoint:
+    """A folder, or a repository of the hub and optionally a revision of it."""
 
     place: str
     revision: str = ""
 
     @classmethod
-    def of(cls, text: str) -> Checkpoint:
-        """The checkpoint that "./folder", "owner/name" or "owner/name@revision" stands for."""
+    def of(cls, text: str) -> HubCheckpoint:
+        """The checkpoint of "./folder", "owner/name" or "owner/name@revision"."""
         folder = Path(text).expanduser()
         if folder.is_dir():
             return cls(str(folder))
@@ -62,46 +62,46 @@ class Checkpoint:
 
     @property
     def local(self) -> bool:
-        """Whether it is a folder, for which nothing is asked of anybody."""
+        """Whether it is a folder, which needs no network."""
         return Path(self.place).is_dir()
 
-    def where(self, local_files_only: bool) -> dict[str, Any]:
-        """What every from_pretrained is told; code that comes with a checkpoint is never run."""
-        found: dict[str, Any] = {"pretrained_model_name_or_path": self.place, "trust_remote_code": False}
-        return found | {"revision": self.revision or None, "local_files_only": local_files_only}
+    def source(self, local_files_only: bool) -> dict[str, Any]:
+        """Keyword arguments for from_pretrained; code in a checkpoint is never run."""
+        source: dict[str, Any] = {"pretrained_model_name_or_path": self.place, "trust_remote_code": False}
+        return source | {"revision": self.revision or None, "local_files_only": local_files_only}
 
     def __str__(self) -> str:
         return f"{self.place}@{self.revision}" if self.revision else self.place
 
 
-def opened(checkpoint: Checkpoint, load: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """What `load` makes of a checkpoint, told where it lies; whatever goes wrong becomes one line.
+def load_checkpoint(checkpoint: HubCheckpoint, load: Callable[[dict[str, Any]], Answer]) -> Answer:
+    """The result of `load`, which gets the keyword arguments for from_pretrained; any failure becomes one line.
 
-    A copy in the hub's cache is taken as it is: a run needs no network once it had one, and weights never change
-    between two of its processes.
+    A copy in the hub's cache is used without asking the hub for a newer one. So later runs need no network, and all
+    processes of a run use the same weights.
     """
     for name in NEEDED:
         if find_spec(name) is None:
             raise SegmenterError(f"{checkpoint} needs {name}, which is not installed: pip install {' '.join(NEEDED)}")
     with quiet():
         try:
-            return load(checkpoint.where(local_files_only=True))
+            return load(checkpoint.source(local_files_only=True))
         except DissectReportError:
             raise
         except Exception as problem:
-            if checkpoint.local or offline() or not hub_is_found():
-                raise WeightsError(refusal(checkpoint, problem)) from problem
-        say(f"fetching {checkpoint} from huggingface.co; later runs find it in its cache")
+            if checkpoint.local or offline() or not hub_resolves():
+                raise WeightsError(failure(checkpoint, problem)) from problem
+        say(f"downloading {checkpoint} from huggingface.co; later runs find it in its cache")
         try:
-            return load(checkpoint.where(local_files_only=False))
+            return load(checkpoint.source(local_files_only=False))
         except DissectReportError:
             raise
         except Exception as problem:
-            raise WeightsError(refusal(checkpoint, problem)) from problem
+            raise WeightsError(failure(checkpoint, problem)) from problem
 
 
-def hub_is_found() -> bool:
-    """Whether the hub's name leads anywhere: its library would try for half a minute. A proxy knows for itself."""
+def hub_resolves() -> bool:
+    """Whether the hub's host name can be resolved; its library would retry for half a minute. True with a proxy."""
     host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
     if getproxies():
         return True
@@ -114,17 +114,17 @@ def hub_is_found() -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is said about weights that load as they should; downloads still show how far they are."""
-    # Asking the hub's robot to convert old weights would publish a request in the reader's name.
+    """Suppress messages about weights that load correctly; downloads still show progress."""
+    # Otherwise the library opens a public request for conversion in the user's name.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    with no_bars(), no_words(), warnings.catch_warnings():
+    with without_loading_bars(), errors_only(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @contextmanager
-def no_bars() -> Iterator[None]:
-    """The bars of transformers are off, which pass in a moment; those of the hub, which may take minutes, stay."""
+def without_loading_bars() -> Iterator[None]:
+    """Switch off the short progress bars of transformers, but not those of the hub's downloads."""
     from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging as bars
 
@@ -139,8 +139,8 @@ def no_bars() -> Iterator[None]:
 
 
 @contextmanager
-def no_words() -> Iterator[None]:
-    """Both libraries log errors alone."""
+def errors_only() -> Iterator[None]:
+    """Both libraries log errors only."""
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -152,100 +152,102 @@ def no_words() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def refusal(checkpoint: Checkpoint, problem: BaseException) -> str:
-    """That a checkpoint did not load, why, and what would do, in one line."""
+def failure(checkpoint: HubCheckpoint, problem: BaseException) -> str:
+    """One line: the checkpoint, why it cannot be loaded, and what to do."""
     return f"checkpoint {checkpoint} cannot be loaded: {reason(checkpoint, problem)}"
 
 
-def reason(checkpoint: Checkpoint, problem: BaseException) -> str:
-    """Why a checkpoint did not load, and what would do."""
+def reason(checkpoint: HubCheckpoint, problem: BaseException) -> str:
+    """Why a checkpoint cannot be loaded, and what to do."""
     place, page = checkpoint.place, f"https://huggingface.co/{checkpoint.place}"
     known = {
         "GatedRepoError": f"it is gated; ask for access on {page}, then run hf auth login",
-        "RepositoryNotFoundError": "the hub has none of this name, or it is private (hf auth login); "
-        "a folder is given as ./folder",
+        "RepositoryNotFoundError": "the hub has no such repository, or it is private (hf auth login); "
+        "write a folder as ./folder",
         "RevisionNotFoundError": f"it has no revision {checkpoint.revision!r}; {page} lists them",
         "HFValidationError": f"{place!r} is neither a folder nor owner/name on the hub",
         "OfflineModeIsEnabled": UNREACHABLE,
         "LocalEntryNotFoundError": UNREACHABLE,
         "ConnectError": UNREACHABLE,
     }
-    for error in chain(problem):
+    for error in causes(problem):
         for name in (kind.__name__ for kind in type(error).__mro__):
             if name in known:
                 return known[name]
-    said = " ".join(str(problem).split())
-    plain = next((words for part, words in SAID.items() if part in said), "")
-    return plain or f"{type(problem).__name__}: {said}"
+    message = " ".join(str(problem).split())
+    plain = next((words for part, words in PLAIN_WORDS.items() if part in message), "")
+    return plain or f"{type(problem).__name__}: {message}"
 
 
 UNREACHABLE = (
-    "its hub cannot be reached, or --offline or HF_HUB_OFFLINE forbids it, and the hub's cache has no copy; connect "
+    "the hub cannot be reached, or --offline or HF_HUB_OFFLINE forbids it, and the hub's cache has no copy; connect "
     "once, or copy the checkpoint into a folder and give ./folder; the segmenters scenes and colour need neither"
 )
 
 
-SAID = {
-    "trust_remote_code": "it comes with code of its own, which is never run; take one that transformers has itself",
+PLAIN_WORDS = {
+    "trust_remote_code": "it contains code, which is never run; choose one of a kind that is part of transformers",
     "Unrecognized model": "it has no config.json with a model_type that transformers knows",
     "image processor": "it has no preprocessor_config.json, which says how images are prepared",
     "requires the Torchvision": "transformers before 5.23 needs torchvision; pip install --upgrade transformers",
     "ignore_mismatched_sizes": "its weights do not fit its config.json",
 }
-"""Plain words for what transformers says at length."""
+"""Short explanations of messages of transformers, by a part of the message."""
 
 
-def chain(problem: BaseException | None) -> Iterator[BaseException]:
-    """An error, the one that it came from, and so on."""
+def causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, the cause of that, and so on."""
     while problem is not None:
         yield problem
         problem = problem.__cause__ or problem.__context__
 
 
-def network_of(family: Any, where: Mapping[str, Any]) -> Any:
-    """The network of a class of transformers with all of its weights, in float32, for use alone.
+def load_network(family: Any, source: Mapping[str, Any]) -> Any:
+    """The network of a class of transformers with all its weights, in float32 and evaluation mode.
 
-    safetensors where the checkpoint has them, else PyTorch's own files, of which only tensors are read.
+    safetensors files are preferred; of PyTorch's own files only tensors are read.
     """
-    network, told = family.from_pretrained(**where, dtype=torch.float32, weights_only=True, output_loading_info=True)
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith("auxiliary_head."))
+    network, loading = family.from_pretrained(
+        **source, dtype=torch.float32, weights_only=True, output_loading_info=True
+    )
+    missing = sorted(name for name in loading["missing_keys"] if not name.startswith("auxiliary_head."))
     if missing:
         raise WeightsError(
-            f"{where['pretrained_model_name_or_path']} has no weights for {missing[0]} and {len(missing) - 1} more of "
-            f"{type(network).__name__}: it was not trained to segment; take a checkpoint that was"
+            f"{source['pretrained_model_name_or_path']} has no weights for {missing[0]} and {len(missing) - 1} more of "
+            f"{type(network).__name__}: it was not trained to segment; choose a checkpoint that was"
         )
     return network.eval().requires_grad_(False)
 
 
-def identity(network: Any, prepared: Prepared, *settings: object) -> str:
-    """A word that changes with a network's weights and all else that its numbers depend on."""
+def identity(network: Any, preprocess: Preprocessor, *settings: object) -> str:
+    """Changes with the weights, the configuration, the preprocessing, `settings`, and the version of transformers."""
     config = {name: value for name, value in network.config.to_dict().items() if name not in UNIMPORTANT}
-    told = json.dumps([config, prepared.settings, settings], sort_keys=True, default=str)
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    parts = json.dumps([config, preprocess.settings, settings], sort_keys=True, default=str)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     return f"{identity_of(network)} {digest[:16]} transformers {version('transformers')}"
 
 
 UNIMPORTANT = ("_name_or_path", "architectures", "transformers_version", "dtype")
-"""What a configuration tells of where it comes from."""
+"""Keys of a configuration that do not change what the network computes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """Images as a checkpoint wants them, by the settings of its own image processor, and with gradients.
+class Preprocessor:
+    """Differentiable preprocessing of images, by the settings of a checkpoint's image processor.
 
-    The processor itself works on files through Pillow, so it is asked for sizes only. Where it would cut off a border,
-    all of the image is resized instead: pixels of the border are concepts too.
+    The processor itself is not differentiable, and is only asked for sizes. Where it would crop, the whole image is
+    resized instead, because pixels of the border are labelled too.
     """
 
     processor: Any
     """An image processor of transformers."""
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    """What it wants to be told besides the image."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments that it needs."""
     sizes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    """Sizes that it was asked for."""
+    """Sizes that it gave earlier."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> (n, 3, h', w') as the network wants them."""
+        """(n, 3, h, w) in [-1, 1] -> (n, 3, h', w') input of the network."""
         settings = self.settings
         pixels = self.resized((images.float().clamp(-1, 1) + 1) * 127.5)
         if settings["do_flip_channel_order"]:
@@ -259,14 +261,16 @@ class Prepared:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that are used, as plain values."""
+        """The settings that are used, as JSON values."""
         names = ("do_flip_channel_order", "do_rescale", "rescale_factor", "do_normalize")
-        found = {name: getattr(self.processor, name, None) for name in names}
+        switches = {name: getattr(self.processor, name, None) for name in names}
         means = {name: list(getattr(self.processor, name, None) or []) for name in ("image_mean", "image_std")}
-        return found | means | {"mode": RESAMPLING.get(int(getattr(self.processor, "resample", None) or 0), "bicubic")}
+        return (
+            switches | means | {"mode": RESAMPLING.get(int(getattr(self.processor, "resample", None) or 0), "bicubic")}
+        )
 
     def resized(self, pixels: Tensor) -> Tensor:
-        """(n, 3, h, w) in [0, 255] at the size that the processor gives images of this size."""
+        """(n, 3, h, w) in [0, 255], resized as the processor would."""
         size = self.size((pixels.shape[2], pixels.shape[3]))
         if tuple(pixels.shape[2:]) == size:
             return pixels
@@ -274,16 +278,18 @@ class Prepared:
         return functional.interpolate(pixels, size, mode=mode, antialias=mode != "nearest-exact").clamp(0, 255)
 
     def size(self, given: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what the processor makes of an image of this height and width."""
+        """Height and width to which the processor resizes an image of this height and width."""
         if given not in self.sizes:
             empty = np.zeros((*given, 3), np.uint8)
-            height, width = self.processor(images=empty, return_tensors="pt", **self.asked)["pixel_values"].shape[-2:]
+            height, width = self.processor(images=empty, return_tensors="pt", **self.arguments)["pixel_values"].shape[
+                -2:
+            ]
             self.sizes[given] = (int(height), int(width))
         return self.sizes[given]
 
 
-def within(side: int, given: tuple[int, int]) -> tuple[int, int]:
-    """The height and width of an image, made smaller where the longer is above `side`."""
+def size_within(side: int, given: tuple[int, int]) -> tuple[int, int]:
+    """A height and width, scaled down so that neither exceeds `side`."""
     scale = min(1.0, side / max(given))
     height, width = (max(1, round(length * scale)) for length in given)
     return height, width

@@ -1,4 +1,4 @@
-"""The segmenter of the planted generator: reads what was painted back from the colours, exactly."""
+"""The segmenter of the planted generator: it recovers exactly what was painted, from the colours."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.nn import functional
 from dissectreport.segmenters.base import Vocabulary
 
 TEMPERATURE = 0.5
-"""Softness of `probabilities`, in squared distance of colours; the nearest two colours are 2 apart."""
+"""Temperature of `probabilities`, in squared distance of colours; the squared distance of two colours is at least 2."""
 CELLS = 4
-"""Rows and columns of cells of `features`."""
+"""Number of rows and of columns of cells of `features`."""
 
 VOCABULARY = Vocabulary.of(
     object=("sky", "grass", "house", "tree", "ball"),
@@ -25,7 +25,7 @@ VOCABULARY = Vocabulary.of(
 
 @dataclass(frozen=True)
 class Paint:
-    """A colour in [-1, 1], and what a pixel of exactly this colour shows; "-" is nothing."""
+    """A colour in [-1, 1], and the concepts of a pixel of exactly this colour; "-" is nothing."""
 
     name: str
     colour: tuple[float, float, float]
@@ -33,8 +33,8 @@ class Paint:
     """Object, part, colour."""
 
 
-# The colours are corners of a cuboctahedron: equally long and equally far from their neighbours, so that none
-# lies between two others, and exact in any floating-point format.
+# The colours are corners of a cuboctahedron: of equal length and at equal distances from their neighbours, so that none
+# lies between two others, and exact in every floating-point format.
 PAINTS = (
     Paint("sky", (-1.0, 0.0, 1.0), ("sky", "-", "blue")),
     Paint("grass", (0.0, 1.0, -1.0), ("grass", "-", "green")),
@@ -46,10 +46,10 @@ PAINTS = (
     Paint("ball", (1.0, -1.0, 0.0), ("ball", "-", "red")),
     Paint("blotch", (0.0, -1.0, 1.0), ("-", "-", "-")),
 )
-"""From the back to the front: a later paint covers an earlier one."""
+"""From back to front: a later paint covers an earlier one."""
 
 UNUSED = ((-1.0, -1.0, 0.0), (-1.0, 1.0, 0.0), (1.0, 0.0, 1.0))
-"""The other corners; what is nearest to them is nothing."""
+"""The other corners; pixels nearest to them show nothing."""
 
 
 def number_of(concept: str) -> int:
@@ -59,10 +59,10 @@ def number_of(concept: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class PlantedSegmenter:
-    """Names every pixel by the paint whose colour is nearest: object, part and colour."""
+    """Labels every pixel by the paint of the nearest colour; slots are object, part, colour."""
 
     colours: Tensor
-    """(12, 3) those of the paints, then the unused ones."""
+    """(12, 3) colours of the paints, then the unused ones."""
     shows: Tensor
     """(12, 3) concept numbers of object, part and colour."""
     name: str = "planted"
@@ -85,7 +85,7 @@ class PlantedSegmenter:
         return torch.einsum("nphw,pc->nchw", self._paint_probabilities(images), incidence[:, list(concepts)])
 
     def features(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 144) how much of each cell of 4 x 4 every paint covers, softly; it has gradients."""
+        """(n, 3, h, w) -> (n, 144) mean probability of each paint in each of 4 x 4 cells, differentiable."""
         paints = self._paint_probabilities(images)[:, : len(PAINTS)]
         return functional.adaptive_avg_pool2d(paints, CELLS).flatten(1)
 
@@ -103,7 +103,7 @@ class PlantedSegmenter:
 
 
 def load() -> PlantedSegmenter:
-    """The planted segmenter on the processor."""
+    """The planted segmenter, on the CPU."""
     colours = torch.tensor([*(paint.colour for paint in PAINTS), *UNUSED])
     shows = torch.zeros(len(colours), 3, dtype=torch.int64)
     for row, paint in enumerate(PAINTS):

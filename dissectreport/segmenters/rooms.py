@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dissectreport.segmenters.drawn import DrawnSegmenter, load_drawn
+from dissectreport.segmenters.unet import UNetSegmenter, load_unet
 
 OBJECTS = (
     *("wall", "floor", "ceiling", "window", "curtain", "door", "picture"),
@@ -26,6 +26,6 @@ MATERIALS = (
 LEARNED = {"object": OBJECTS, "part": PARTS, "material": MATERIALS}
 
 
-def load(weights: Path | None = None) -> DrawnSegmenter:
-    """The segmenter with the weights of the package, or with others; a card beside them is checked."""
-    return load_drawn("rooms", LEARNED, weights)
+def load(weights: Path | None = None) -> UNetSegmenter:
+    """The segmenter with the weights of the package, or with those of a file; see `load_unet`."""
+    return load_unet("rooms", LEARNED, weights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dissectreport.segmenters.drawn import DrawnSegmenter, load_drawn
+from dissectreport.segmenters.unet import UNetSegmenter, load_unet
 
 OBJECTS = (
     *("sky", "cloud", "hill", "grass", "path", "wall"),
@@ -25,6 +25,6 @@ MATERIALS = (
 LEARNED = {"object": OBJECTS, "part": PARTS, "material": MATERIALS}
 
 
-def load(weights: Path | None = None) -> DrawnSegmenter:
-    """The segmenter with the weights of the package, or with others; a card beside them is checked."""
-    return load_drawn("scenes", LEARNED, weights)
+def load(weights: Path | None = None) -> UNetSegmenter:
+    """The segmenter with the weights of the package, or with those of a file; see `load_unet`."""
+    return load_unet("scenes", LEARNED, weights)

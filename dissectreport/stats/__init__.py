@@ -1,0 +1,1 @@
+"""Statistics as integer counts that merge exactly; ratios are methods."""

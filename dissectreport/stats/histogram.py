@@ -1,4 +1,4 @@
-"""A fine histogram of every unit's activations, and the levels that follow from it."""
+"""A fine histogram of every unit's activations, and the thresholds that follow from it."""
 
 from __future__ import annotations
 
@@ -43,18 +43,21 @@ class Histogram:
             np.asarray(arrays["counts"], np.int64),
         )
 
-    def cuts(self, tails: Floats) -> Floats:
-        """(units, t) lowest upper edges of cells with at most the share `tails` (t,) of pixels above them.
+    def cuts(self, on_fractions: Floats) -> Floats:
+        """(units, t) lowest upper edges of cells with at most the share `on_fractions` (t,) of pixels above them.
 
         A unit that takes one value over and over is thus off at it, as where a quantile equals the value.
         """
         above = self.counts.sum(1, keepdims=True) - self.counts.cumsum(1)
-        allowed = np.floor(tails * self.counts.sum(1, keepdims=True) * (1 + 1e-12)).astype(np.int64)
+        allowed = np.floor(on_fractions * self.counts.sum(1, keepdims=True) * (1 + 1e-12)).astype(np.int64)
         cell = [np.searchsorted(-row, -most) for row, most in zip(above, allowed, strict=True)]
         return self.low[:, None] + (np.stack(cell) + 1) * self.width[:, None]
 
-    def edge_cells(self, tails: Floats) -> Ints:
-        """(units, t) rising numbers of the cells at whose lower edge the share above is nearest to falling `tails`."""
+    def edge_cells(self, on_fractions: Floats) -> Ints:
+        """(units, t) first cells at or above which lie no more than the falling `on_fractions` (t,) of the pixels.
+
+        They rise with t; where no cell is high enough it is the last one.
+        """
         above = self.counts[:, ::-1].cumsum(1)[:, ::-1] / np.maximum(self.counts.sum(1, keepdims=True), 1)
-        found = [len(row) - np.searchsorted(row[::-1], tails, side="right") for row in above]
-        return np.asarray(np.minimum(np.stack(found), self.counts.shape[1] - 1), np.int64)
+        cells = [len(row) - np.searchsorted(row[::-1], on_fractions, side="right") for row in above]
+        return np.asarray(np.minimum(np.stack(cells), self.counts.shape[1] - 1), np.int64)

@@ -1,4 +1,4 @@
-"""What switching units on at single places did, place by place."""
+"""What inserting units at single patches did, patch by patch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from dissectreport.stats.base import Counts, Ints
+from dissectreport.stats.base import Counts, Ints, same_shape
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,15 @@ class Insertions(Counts):
     samples: Ints
     """(m,) numbers of the latents."""
     places: Ints
-    """(m,) numbers of the places, row by row."""
+    """(m,) numbers of the patches, row by row."""
     grounds: Ints
-    """(m,) the concept that stood at the middle of the place."""
+    """(m,) the context concept: what stood at the middle of the patch."""
     gains: Ints
     """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units."""
 
     def merge(self, other: Self) -> Self:
-        """The rows of both."""
+        """The rows of both; refused when they are of different sets of units or concepts."""
+        same_shape("Insertions.gains", self.gains[:0], other.gains[:0])
         parts = [np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()]
         order = np.argsort(parts[0], kind="stable")
         return type(self)(*(part[order] for part in parts))

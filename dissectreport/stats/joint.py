@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from dissectreport.stats.base import Counts, Floats, Ints, same_shape, spread, union
+from dissectreport.stats.base import Counts, Ints, same_shape, spread, union
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ class Joint(Counts):
     def above(self) -> tuple[Ints, Ints]:
         """(units, c, bins - 1) pixels of the concept above each inner edge, and (units, bins - 1) pixels above it."""
         return above_edges(self.joint), above_edges(self.total)
-
-    def iou(self) -> Floats:
-        """(units, c, bins - 1) intersection over union with the unit on above each inner edge."""
-        both, on = self.above()
-        return np.asarray(both / np.maximum(on[:, None] + self.present[None, :, None] - both, 1))
 
 
 def above_edges(counts: Ints) -> Ints:

@@ -1,1 +1,1 @@
-"""Training of the embedded generator and segmenter on drawn scenes, so that anybody can make them again."""
+"""Training of the embedded generators and segmenters."""

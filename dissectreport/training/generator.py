@@ -25,17 +25,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.drawings.dataset import SUBJECTS, load_images
 from dissectreport.models.proggan import (
     Block,
-    Output,
+    OutputLayer,
     ProgressiveGenerator,
     UpsamplingConv,
     from_state_dict,
     normalise_pixels,
 )
-from dissectreport.segmenters.drawn import channels_last, load_drawn
+from dissectreport.segmenters.unet import channels_last, load_unet
 from dissectreport.training.discriminator import Discriminator
-from dissectreport.training.drawings import SUBJECTS, load_images
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights
 
@@ -88,7 +88,7 @@ class GrowingGenerator(nn.Module):
     def __init__(self, sizes: Sequence[int], *, plain: bool = False) -> None:
         super().__init__()
         self.full = ProgressiveGenerator(sizes, plain=plain)
-        self.coarse_output = Output(sizes[-2], plain=plain)
+        self.coarse_output = OutputLayer(sizes[-2], plain=plain)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from N(0, 1)."""
@@ -437,7 +437,7 @@ def export_generator(out: Path, weights: Path, count: int = 1000, state: Path | 
         "steps": progress.step,
         "seconds": round(progress.seconds),
         "recipe": asdict(recipe),
-        **assess(generator, load_drawn(recipe.subject, SUBJECTS[recipe.subject].words), count),
+        **assess(generator, load_unet(recipe.subject, SUBJECTS[recipe.subject].words), count),
     }
     write_weights(weights, generator.state_dict(), card)
 

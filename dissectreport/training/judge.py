@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.segmenters.drawn import DrawnSegmenter
+from dissectreport.segmenters.unet import UNetSegmenter
 from dissectreport.training.quality import count_concepts, distance
 from dissectreport.training.recipes import as_images
 
@@ -67,7 +67,7 @@ class Described:
 class Judge:
     """Compares a generator with held-out drawings of its size, (n, size, size, 3) uint8."""
 
-    def __init__(self, segmenter: DrawnSegmenter, held_out: Tensor) -> None:
+    def __init__(self, segmenter: UNetSegmenter, held_out: Tensor) -> None:
         self.segmenter = segmenter
         self.random_features = RandomFeatures()
         self.real = self._describe(as_images(held_out))

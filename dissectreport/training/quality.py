@@ -9,9 +9,9 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
+from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.segmenters.drawn import SIZE, DrawnSegmenter
-from dissectreport.training.drawings import HELD_OUT_SEED, draw_many
+from dissectreport.segmenters.unet import SIZE, UNetSegmenter
 
 BATCH = 16
 
@@ -29,7 +29,7 @@ class Observed:
 
 
 @torch.no_grad()
-def observe(images: Callable[[int, int], Tensor], count: int, segmenter: DrawnSegmenter) -> Observed:
+def observe(images: Callable[[int, int], Tensor], count: int, segmenter: UNetSegmenter) -> Observed:
     """What the segmenter sees in images 0 to `count`; `images(first, last)` gives (n, 3, h, w) in [-1, 1]."""
     features, pixels = [], []
     for first in range(0, count, BATCH):
@@ -39,7 +39,7 @@ def observe(images: Callable[[int, int], Tensor], count: int, segmenter: DrawnSe
     return Observed(torch.cat(features), torch.cat(pixels))
 
 
-def count_concepts(labels: Tensor, segmenter: DrawnSegmenter) -> Tensor:
+def count_concepts(labels: Tensor, segmenter: UNetSegmenter) -> Tensor:
     """(slots, h, w) -> (concepts,) int64 pixels."""
     return torch.bincount(labels.flatten(), minlength=len(segmenter.vocabulary))
 
@@ -123,7 +123,7 @@ def distance(one: Tensor, other: Tensor, groups: int = 20) -> Distance:
     return Distance(round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * error, 3))
 
 
-def assess(generator: ProgressiveGenerator, segmenter: DrawnSegmenter, count: int) -> dict[str, object]:
+def assess(generator: ProgressiveGenerator, segmenter: UNetSegmenter, count: int) -> dict[str, object]:
     """Distances and areas of `count` generated images, beside those of as many held-out drawings of their size."""
     generated = observe(generated_images(generator, generator.latent_size), count, segmenter)
     drawn = observe(drawn_images(segmenter.name, generator.resolution), 2 * count, segmenter)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.drawings.dataset import cached_drawings, load_images
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.training.drawings import cached_drawings, load_images
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.segmenters.drawn import DrawnNetwork, Words, channels_last, class_counts
-from dissectreport.training.brush import Drawing
-from dissectreport.training.drawings import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
+from dissectreport.drawings.brush import Drawing
+from dissectreport.drawings.dataset import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
+from dissectreport.segmenters.unet import ConceptNames, UNet, channels_last, class_counts
 from dissectreport.training.jitter import brighten, jitter, turn_hue
 from dissectreport.training.precision import mixed_precision
 from dissectreport.training.weights import write_weights
@@ -47,7 +47,7 @@ class Recipe:
     """The share of images that are seen as a generator of half the size would draw them."""
 
     @property
-    def words(self) -> Words:
+    def words(self) -> ConceptNames:
         """What there is to learn."""
         return SUBJECTS[self.subject].words
 
@@ -65,7 +65,7 @@ class Run:
         self.step = 0
         self.seconds = 0.0
         torch.manual_seed(recipe.seed)
-        self.network = channels_last(DrawnNetwork(recipe.words))
+        self.network = channels_last(UNet(recipe.words))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), weight_decay=1e-3)
 
     def save(self, path: Path) -> None:
@@ -140,7 +140,7 @@ def halved(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def intersections_and_unions(network: DrawnNetwork, counts: list[int], images: Tensor, labels: Tensor) -> Tensor:
+def intersections_and_unions(network: UNet, counts: list[int], images: Tensor, labels: Tensor) -> Tensor:
     """(2, classes) int64 pixel counts, the classes of all categories in a row, "nothing" first in each."""
     network.eval()
     both, either = [], []
@@ -153,13 +153,13 @@ def intersections_and_unions(network: DrawnNetwork, counts: list[int], images: T
     return torch.stack([torch.cat(both), torch.cat(either)])
 
 
-def guess(network: DrawnNetwork, counts: list[int], images: Tensor) -> Tensor:
+def guess(network: UNet, counts: list[int], images: Tensor) -> Tensor:
     """(n, 3, h, w) -> (n, 3, h, w) the likeliest class in each category."""
     split = network(images).split(counts, dim=1)
     return torch.stack([each.argmax(dim=1) for each in split], dim=1)
 
 
-def iou_by_concept(network: DrawnNetwork, words: Words, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
+def iou_by_concept(network: UNet, words: ConceptNames, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
     """By category and concept, pixels of both over pixels of either."""
     both, either = intersections_and_unions(network, class_counts(words), images, labels)
     iou = (both.double() / either.clamp(min=1)).split(class_counts(words))
@@ -194,7 +194,7 @@ def brightened(images: Tensor, factor: float) -> Tensor:
     return brighten(images, torch.full((len(images),), factor)).clamp(-1, 1)
 
 
-def quality(network: DrawnNetwork, words: Words, held_out: Drawing) -> dict[str, Any]:
+def quality(network: UNet, words: ConceptNames, held_out: Drawing) -> dict[str, Any]:
     """Intersection over union on held-out drawings, plainly and in strange hues and light."""
     images, labels = as_images(torch.from_numpy(held_out.image)), torch.from_numpy(held_out.labels)
     plain = iou_by_concept(network, words, images, labels)

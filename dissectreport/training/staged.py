@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dissectreport.drawings.dataset import HELD_OUT_SEED, SHARD, SUBJECTS
 from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
-from dissectreport.segmenters.drawn import WEIGHTS, DrawnSegmenter, load_drawn
+from dissectreport.segmenters.unet import WEIGHTS, UNetSegmenter, load_unet
 from dissectreport.training.adversarial import AdversarialStage, first_stage, next_stage
 from dissectreport.training.autoencoder import AutoencoderStage
-from dissectreport.training.drawings import HELD_OUT_SEED, SHARD, SUBJECTS
 from dissectreport.training.generator import numbers, sheet
 from dissectreport.training.judge import Judge
 from dissectreport.training.quality import assess
@@ -158,10 +158,10 @@ def judge_of(recipe: Recipe, habits: Habits, size: int) -> Judge:
     return Judge(segmenter_of(recipe, habits), load_pixels(habits.drawings, held_out, habits.held_out, size))
 
 
-def segmenter_of(recipe: Recipe, habits: Habits) -> DrawnSegmenter:
+def segmenter_of(recipe: Recipe, habits: Habits) -> UNetSegmenter:
     """The segmenter that judges."""
     packaged = WEIGHTS / f"{SEGMENTERS.get(recipe.subject, recipe.subject)}.safetensors"
-    return load_drawn(recipe.subject, SUBJECTS[recipe.subject].words, habits.segmenter or packaged)
+    return load_unet(recipe.subject, SUBJECTS[recipe.subject].words, habits.segmenter or packaged)
 
 
 def assess_progress(out: Path, stage: Stage, judge: Judge, habits: Habits) -> None:

@@ -1,0 +1,1 @@
+"""Which units cause artifacts, and what ablating them does to image quality."""

@@ -1,0 +1,374 @@
+"""From features to artifact units: what single units do to nearness, what a repair does to quality, and the rules.
+
+Nearness is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall
+of the kernel distance to first order in the change of the images: the estimate by which units are put in order. What
+ablating a unit does is the change of the unbiased distance itself, of the same latents with and without it. Both sets
+behind it are samples, so the jackknife leaves a group out of the real images and of those tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.analysis.artifacts.quality import Quality, Reference, Side, blocks, cubed, judge, kernel_distances
+from dissectreport.analysis.common.halves import Halved
+from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.run.plan import GROUPS
+from dissectreport.stats.base import Floats, Ints
+
+Units = tuple[int, ...]
+
+FALL = 2.0
+"""What the kernel distance falls by, for a unit of nearness gained."""
+SURE = 0.05
+WORTH = 0.01
+"""Share of the kernel distance below which an effect makes no artifact unit."""
+BINS = 10
+SUBSETS = 8
+"""Random subsets that the images which excite a unit are compared with."""
+EXCITING = 20
+"""Of so many images one is among those that excite a unit most; and at least so many are taken."""
+
+
+# --- single units ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The two sides between which nearness is told, scaled."""
+
+    real: Floats
+    """(N, d)"""
+    generated: Floats
+    """(M, d)"""
+
+    def nearness(self, rows: Floats) -> Floats:
+        """(n, d) scaled features -> (n,) nearness of each image."""
+        return _mean_kernels(rows, self.real) - _mean_kernels(rows, self.generated)
+
+
+def _mean_kernels(rows: Floats, others: Floats) -> Floats:
+    """(n,) mean kernel to all others."""
+    return np.concatenate([cubed(rows[part] @ others.T, rows.shape[1]).mean(1) for part in blocks(len(rows))])
+
+
+@dataclass(frozen=True)
+class _Toward:
+    """The part of the kernel distance to real images that depends on the generated ones."""
+
+    without: Floats
+    """(21,) of all images, then with each group left out of both sides."""
+    images: Floats
+    """(n,) by image; their mean is that of all."""
+
+    @classmethod
+    def of(cls, rows: Floats, real: Floats) -> _Toward:
+        """Of scaled features (n, d) and (N, d): mean kernel among different images, less twice that to real ones."""
+        generated, others = Side(rows), Side(real)
+        kept = np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
+        count, real_count = kept @ generated.members.sum(0), kept @ others.members.sum(0)
+        itself = cubed((rows**2).sum(1), rows.shape[1])
+        # (n, 20) sums of an image's kernels by the others' groups.
+        among = cubed(rows @ rows.T, rows.shape[1]) @ generated.members - itself[:, None] * generated.members
+        across = np.concatenate(
+            [cubed(rows[part] @ real.T, rows.shape[1]) @ others.members for part in blocks(len(rows))]
+        )
+        own, toward = (np.einsum("hg,gf,hf->h", kept, generated.members.T @ sums, kept) for sums in (among, across))
+        images = among.sum(1) / (len(rows) - 1) - 2 * across.sum(1) / len(real)
+        return cls(own / (count * (count - 1)) - 2 * toward / (count * real_count), images)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What ablating each of several sets of units does to the kernel distance."""
+
+    fall: Jackknife
+    """(sets,)"""
+    falls: Floats
+    """(n, sets) by image, of which `fall` is the mean."""
+
+    @classmethod
+    def of(cls, variants: NDArray[Any], real: Floats) -> Effects:
+        """Of scaled features (n, 1 + sets, d), the first without any edit, and real ones (N, d)."""
+        before, *after = (_Toward.of(variants[:, number], real) for number in range(variants.shape[1]))
+        groups = np.unique(np.arange(len(variants)) % GROUPS)
+        every = np.stack([before.without - one.without for one in after], axis=1)
+        sizes = np.bincount(np.arange(len(variants)) % GROUPS)[groups]
+        fall = Jackknife(every[0], every[1:][groups], sizes)
+        return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
+
+    def beyond(self, control: Sequence[int]) -> Jackknife:
+        """What each does beyond the mean of the `control` ones, given by their places; NaN without any."""
+        chosen = list(control)
+        if not chosen:
+            nothing = np.full_like(self.fall.without, np.nan)
+            return Jackknife(np.full_like(self.fall.value, np.nan), nothing, self.fall.sizes)
+        value = self.fall.value - self.fall.value[chosen].mean()
+        without = self.fall.without - self.fall.without[:, chosen].mean(1, keepdims=True)
+        return Jackknife(value, without, self.fall.sizes)
+
+
+MOVED = 1e-4
+"""Deviations by which a feature of an image that depends on a unit differs without it: rounding moves it by less."""
+
+
+@dataclass(frozen=True)
+class SingleUnits:
+    """The units that are ablated by themselves, and why."""
+
+    units: Ints
+    """(tested,)"""
+    roles: tuple[str, ...]
+    """By unit 'leading', 'control', 'bottom' or 'marked'."""
+
+    @classmethod
+    def of(cls, design: Mapping[str, Any]) -> SingleUnits:
+        """Of a design's arrays of units, by role."""
+        parts = {role: np.asarray(design[role], np.int64) for role in ("leading", "control", "bottom", "marked")}
+        roles = [role for role, units in parts.items() for _ in units]
+        return cls(np.concatenate(list(parts.values())), tuple(roles))
+
+    def places(self, *roles: str) -> Ints:
+        """Places of the units of some roles, in order."""
+        return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
+
+    def worst(self, told: SingleEffects) -> tuple[int, ...]:
+        """The units that a repair may ablate, worst first: suspected ones that alone bring images nearer.
+
+        Those that were tested further come before others, whose falls fewer images tell.
+        """
+        falling = sorted(self._falling(told.value), key=lambda place: not told.further[place])
+        return tuple(int(self.units[place]) for place in falling)
+
+    def _falling(self, fall: Floats) -> list[int]:
+        held = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
+        return sorted(held, key=lambda place: -fall[place])
+
+    def finalists(self, effects: Effects, count: int, marked: Units = ()) -> Ints:
+        """Places of the units that are tested on further latents: the worst, control units and marked ones."""
+        chosen = self._falling(effects.fall.value)[:count]
+        by_hand = np.flatnonzero(np.isin(self.units, marked))
+        return np.unique(np.concatenate([chosen, self.places("control"), by_hand])).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class SingleEffects:
+    """What ablating each tested unit does to the kernel distance.
+
+    Those that were tested further are told by the further latents alone: the first ones chose them.
+    """
+
+    images: Ints
+    """(tested,) latents that tell."""
+    further: NDArray[np.bool_]
+    """(tested,) whether they are further ones."""
+    value: Floats
+    """(tested,) fall of the distance."""
+    low: Floats
+    high: Floats
+    p: Floats
+    """(tested,) one-sided, of the fall being above 0."""
+    beyond: Floats
+    """(tested,) the fall less the mean of the control units; NaN without any."""
+    beyond_low: Floats
+    beyond_high: Floats
+    moves: NDArray[np.bool_]
+    """(tested,) whether any image depends on the unit."""
+    halves: Floats
+    """(2, tested) the fall by each half of the latents on which all were tested: how far the fall repeats itself."""
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, places: Ints, real: Floats
+    ) -> SingleEffects:
+        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
+        columns = _told(rows, real, tested.places("control"))
+        if len(places):
+            final = _told(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+            for name, values in columns.items():
+                values[places] = final[name]
+        halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
+        return cls(**columns, further=np.isin(np.arange(len(tested.units)), places), halves=halves)
+
+
+def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
+    """What features (n, 1 + units, d) say of each unit, by the names of `SingleEffects`."""
+    effects = Effects.of(rows, real)
+    fall, beyond = effects.fall, effects.beyond(control.tolist())
+    ends, beyond_ends = fall.interval(), beyond.interval()
+    return {
+        "images": np.full(len(fall.value), len(rows)),
+        "value": fall.value.copy(),
+        "low": ends[0],
+        "high": ends[1],
+        "p": fall.p_above(),
+        "beyond": beyond.value.copy(),
+        "beyond_low": beyond_ends[0],
+        "beyond_high": beyond_ends[1],
+        "moves": (np.abs(rows[:, 1:] - rows[:, :1]) > MOVED).any((0, 2)),
+    }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which of the tested units are artifact units."""
+
+    q: Floats
+    """(tested,) NaN for those that were not suspected."""
+    artifact: NDArray[np.bool_]
+    order: Ints
+    """Places of the tested units: suspected ones that were tested further, then others, both by falling effect."""
+
+    def listed(self, tested: SingleUnits) -> tuple[int, ...]:
+        """The artifact units, worst first."""
+        return tuple(int(tested.units[place]) for place in self.order if self.artifact[place])
+
+
+def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdict:
+    """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit, of
+    latents that do not score."""
+    q = np.full(len(tests.p), np.nan)
+    suspected = tested.places(*SUSPECTED)
+    q[suspected] = 1.0
+    # A unit on which no image depends is none for certain: it is no test among others.
+    family = suspected[tests.moves[suspected]]
+    q[family] = benjamini_hochberg(tests.p[family])
+    # Where a layer has too few units for control ones, there is nothing to be beyond.
+    beyond = (tests.beyond_low > 0) | np.isnan(tests.beyond)
+    artifact = (q < SURE) & (tests.value >= WORTH * distance) & beyond
+    # The further latents tell; without any distance there is nothing of which to take one per cent away.
+    artifact &= tests.further & (distance > 0)
+    further = suspected[tests.further[suspected]]
+    rest = np.setdiff1d(np.arange(len(q)), further)
+    order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
+    return Verdict(q, artifact, order)
+
+
+# --- repair ---------------------------------------------------------------------------------------------------
+
+
+def qualities(reference: Reference, variants: NDArray[Any], names: Sequence[str]) -> dict[str, Quality]:
+    """The quality of each variant of features (n, sets, d), by name; and 'real', that of real images."""
+    real = reference.side(len(variants))
+    found = {name: judge(real=real, generated=reference.scaled(variants[:, i])) for i, name in enumerate(names)}
+    return {**found, "real": reference.against_itself(len(variants))}
+
+
+def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
+    """The kernel distance without any edit, and what became of it with each set, of features (n, 1 + sets, d).
+
+    It is told to all real images of the reference, and is paired.
+    """
+    real = Side(reference.features)
+    every = [
+        Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
+        for number in range(variants.shape[1])
+    ]
+    return every[0], [each.minus(every[0]) for each in every[1:]]
+
+
+def packed(found: Mapping[str, Quality]) -> dict[str, NDArray[Any]]:
+    """Qualities as arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, quality in found.items():
+        arrays[f"{name}|size"] = np.array([quality.images, quality.dimension])
+        for measure, halved in quality.measures.items():
+            arrays[f"{name}|{measure}"] = np.concatenate([halved.value[None], halved.halves])
+    return arrays
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
+    """Qualities back from arrays."""
+    measures: dict[str, dict[str, Halved]] = {}
+    sizes: dict[str, NDArray[Any]] = {}
+    for key, values in arrays.items():
+        name, _, measure = key.partition("|")
+        if measure == "size":
+            sizes[name] = values
+        else:
+            measures.setdefault(name, {})[measure] = Halved.of(values)
+    return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
+
+
+def packed_changes(distance: Halved, changes: Mapping[int, Halved]) -> dict[str, NDArray[Any]]:
+    """The kernel distance without any edit, and what became of it by size, as arrays."""
+    every = np.stack([np.concatenate([one.value[None], one.halves]) for one in (distance, *changes.values())])
+    return {"sizes": np.array(list(changes), np.int64), "distance": every[0], "changes": every[1:]}
+
+
+def unpacked_changes(arrays: Mapping[str, NDArray[Any]]) -> dict[int, Halved]:
+    """The changes by size, back from arrays."""
+    sizes = arrays["sizes"].tolist()
+    return {size: Halved.of(values) for size, values in zip(sizes, arrays["changes"], strict=True)}
+
+
+def chosen_size(changes: Mapping[int, Halved]) -> int:
+    """How many units the repair ablates by `artifacts.CHOICE`, of changes of the kernel distance by size."""
+    sure = {size: change for size, change in changes.items() if change.interval()[1] < 0}
+    if not sure:
+        return 0
+    best = min(sure.values(), key=lambda change: float(change.value))
+    return min(size for size, change in sure.items() if change.value <= best.value + best.error())
+
+
+# --- the images that excite a unit most -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """The Fréchet distance to real images of those that excite each unit most, and of random subsets."""
+
+    own: Floats
+    """(units,) NaN for a unit that excites none more than another."""
+    random: Floats
+    """(units, subsets)"""
+    images: int
+
+
+def exciting(peaks: NDArray[Any], areas: NDArray[Any], rows: Floats, reference: Reference) -> Exciting:
+    """Of peaks (n, units), the area (n, units) of each unit's own concept, and scaled features (n, d)."""
+    count = min(len(peaks), max(EXCITING, len(peaks) // EXCITING))
+    real = reference.features
+    centre, covariance = real.mean(0), np.cov(real, rowvar=False)
+    own, random = np.full(peaks.shape[1], np.nan), np.full((peaks.shape[1], SUBSETS), np.nan)
+    for unit in np.flatnonzero(np.ptp(peaks, axis=0) > 0).tolist():
+        top = np.argsort(-peaks[:, unit], kind="stable")[:count]
+        draws = matched_subsets(areas[:, unit], top, np.random.RandomState(unit))
+        found = low_rank_distances(rows[np.vstack([top, draws])], centre, covariance)
+        own[unit], random[unit] = found[0], found[1:]
+    return Exciting(own, random, count)
+
+
+def matched_subsets(area: NDArray[Any], top: Ints, random: np.random.RandomState) -> Ints:
+    """(subsets, m) images with the same amounts of a concept as the `top` (m,), drawn from tenths by amount."""
+    order = np.lexsort((random.permutation(len(area)), area))
+    tenth = np.empty(len(area), np.int64)
+    tenth[order] = np.arange(len(area)) * BINS // len(area)
+    wanted = np.bincount(tenth[top], minlength=BINS)
+    subsets = []
+    for _ in range(SUBSETS):
+        parts = []
+        for number, count in enumerate(wanted.tolist()):
+            members = np.flatnonzero(tenth == number)
+            parts.append(random.choice(members, count, replace=count > len(members)) if count else members[:0])
+        subsets.append(np.concatenate(parts))
+    return np.stack(subsets)
+
+
+def low_rank_distances(rows: Floats, centre: Floats, covariance: Floats) -> Floats:
+    """(s, m, d) few images each -> (s,) Fréchet distances to the normal distribution of that centre and covariance.
+
+    Of C_s = XᵀX/(m - 1) with few rows X, C C_s has the eigenvalues of the small X C Xᵀ/(m - 1), but for zeros.
+    """
+    means = rows.mean(1)
+    apart = rows - means[:, None]
+    small = apart @ covariance @ apart.transpose(0, 2, 1) / (rows.shape[1] - 1)
+    shared = np.sqrt(np.linalg.eigvalsh(small).clip(min=0)).sum(1)
+    spread = (apart**2).sum((1, 2)) / (rows.shape[1] - 1)
+    return np.asarray(((means - centre) ** 2).sum(1) + np.trace(covariance) + spread - 2 * shared)

@@ -1,0 +1,1 @@
+"""Intervals and distributions that every analysis uses: jackknife, balanced halves, Student's t."""

@@ -1,0 +1,1 @@
+"""Differences between models that were measured independently, with intervals."""

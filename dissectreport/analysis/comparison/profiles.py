@@ -1,0 +1,330 @@
+"""What is kept of a model so that others can be compared with it: figures with intervals, no picture.
+
+profile_of(dissection)     # everything that a comparison prints; small enough to be sent beside every model
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.run.plan import rule_named
+
+Concept = tuple[str, str]
+"""A concept's name and category: vocabularies that say the same word of different things do not share it."""
+
+SHOWN = 6
+"""Images of a concept's best unit that are told by number."""
+FAMILY, VARIANT = "family_of_training", "variant"
+"""In a model's card: the same words for all checkpoints and variants of one training, whose latents correspond; and
+what sets a variant apart, which checkpoints have in common."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number at all."""
+        return not math.isnan(self.value)
+
+
+NONE = Estimate(0.0, 0.0, 0.0)
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Interpretable units, and the different concepts among their labels."""
+
+    units: Estimate
+    concepts: Estimate
+
+
+@dataclass(frozen=True)
+class ConceptUnits:
+    """Units with a concept as their label within its category, in the layer itself and by chance."""
+
+    measured: Estimate
+    null: Estimate
+
+
+@dataclass(frozen=True)
+class Best:
+    """The unit of a layer that agrees most surely with a concept."""
+
+    unit: int
+    sure: bool
+    """Whether the rule calls it interpretable for the concept."""
+    iou: Estimate
+    null: float
+    excess: Estimate
+    lift: float
+    samples: tuple[int, ...]
+    """Numbers of the images where it fires most."""
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One layer."""
+
+    name: str
+    units: int
+    height: int
+    width: int
+    counts: Mapping[str, Count]
+    """By control, by overall label: 'measured', 'rotated', 'untrained', 'null'."""
+    categories: Mapping[str, Mapping[str, Estimate]]
+    """Category -> control -> units, by the label within the category."""
+    concepts: Mapping[Concept, ConceptUnits]
+    """Concepts that are not listed have none."""
+    spread: tuple[tuple[float, float, bool], ...]
+    """IoU, null and whether it is interpretable, of every unit with an overall label."""
+    best: Mapping[Concept, Best]
+    labels: tuple[Concept | None, ...]
+    """The overall label of every unit that is interpretable, None of the others."""
+    mean_iou: Estimate
+    """Of the interpretable units with their overall labels."""
+
+    def of(self, concept: Concept) -> ConceptUnits:
+        """The units of a concept."""
+        return self.concepts.get(concept, ConceptUnits(NONE, NONE))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What turning a concept's leading units off removes of it, as shares of its area."""
+
+    order: str
+    units: int
+    removed: Estimate
+    random: Estimate
+    """Random units of equal mean activation; from the least to the most of the sets."""
+    beyond: Estimate
+    """Removed minus random."""
+
+
+@dataclass(frozen=True)
+class Causes:
+    """What the units of one layer cause."""
+
+    layer: str
+    samples: int
+    effects: Mapping[Concept, Effect]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long a model was trained; what is not told is NaN."""
+
+    family: str
+    variant: str
+    images: float
+    steps: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of how good the images are."""
+
+    name: str
+    estimate: Estimate
+    less_is_better: bool
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good the images are; figures of different features do not compare."""
+
+    features: str
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One model under one rule."""
+
+    model: str
+    title: str
+    rule: str
+    seed: int
+    samples: int
+    scoring: int
+    grid: int
+    segmenter: str
+    segmenter_identity: str
+    latents: tuple[int, ...]
+    training: Training
+    vocabulary: tuple[Concept, ...]
+    tested: frozenset[Concept]
+    """Concepts that could be a unit's label."""
+    areas: Mapping[Concept, Estimate]
+    """Share of all pixels, of the concepts that occur."""
+    layers: tuple[LayerProfile, ...]
+    causes: Causes | None
+    quality: Quality | None
+    pictures: tuple[int, ...]
+    """Numbers of the images that the model's pages show."""
+    notes: tuple[str, ...]
+    """Sentences that the model's pages show."""
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    return list(table.itertuples())
+
+
+def estimate(row: Any, name: str) -> Estimate:
+    """A figure of a row with its interval, from the columns that begin with its name."""
+    return Estimate(*(float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")))
+
+
+def profile_of(found: Dissection) -> Profile:
+    """What is kept of a model for comparisons."""
+    facts = found.provenance
+    rows = _rows(found.concepts)
+    by_rule = rule_named(facts.rule).reference  # such a rule tests every concept
+    return Profile(
+        model=found.model,
+        title=found.title,
+        rule=facts.rule,
+        seed=facts.seed,
+        samples=facts.samples,
+        scoring=facts.scoring,
+        grid=facts.grid,
+        segmenter=str(facts.segmenter.get("name", "")),
+        segmenter_identity=str(facts.segmenter.get("identity", "")),
+        latents=tuple(int(n) for n in facts.generator.get("latent_shape", ())),
+        training=training_of(facts.generator),
+        vocabulary=_vocabulary(found.vocabulary),
+        tested=frozenset((str(r.concept), str(r.category)) for r in rows if r.tested or by_rule),
+        areas={(str(r.concept), str(r.category)): estimate(r, "area") for r in rows},
+        layers=tuple(_layer(layer) for layer in found.layers),
+        causes=_causes(found),
+        quality=quality_of(found),
+        pictures=tuple(int(n) for n in found.pictures.numbers),
+        notes=found.notes,
+    )
+
+
+def _vocabulary(table: pd.DataFrame) -> tuple[Concept, ...]:
+    pairs = table[["concept", "category"]].itertuples(index=False, name=None)
+    return tuple((str(concept), str(category)) for concept, category in pairs if category != "-")
+
+
+def training_of(generator: Mapping[str, Any]) -> Training:
+    """What a generator's card tells of its training."""
+    card = generator.get("card")
+    facts = card if isinstance(card, Mapping) else {}
+
+    def number(name: str) -> float:
+        value = facts.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+    return Training(str(facts.get(FAMILY, "")), str(facts.get(VARIANT, "")), number("images"), number("steps"))
+
+
+def _layer(layer: Layer) -> LayerProfile:
+    controls = _rows(layer.controls)
+    categories: dict[str, dict[str, Estimate]] = {}
+    for row in controls:
+        if row.category:
+            categories.setdefault(str(row.category), {})[str(row.control)] = estimate(row, "units")
+    return LayerProfile(
+        name=layer.name,
+        units=layer.units,
+        height=layer.height,
+        width=layer.width,
+        counts={
+            str(row.control): Count(estimate(row, "units"), estimate(row, "concepts"))
+            for row in controls
+            if not row.category
+        },
+        categories=categories,
+        concepts=_by_concept(layer.by_concept),
+        spread=tuple(
+            (float(row.iou), float(row.null), bool(row.interpretable))
+            for row in _rows(layer.table)
+            if row.concept and not math.isnan(row.iou)
+        ),
+        best=_best(layer),
+        labels=tuple(
+            (str(row.concept), str(row.category)) if row.interpretable and row.concept else None
+            for row in _rows(layer.table)
+        ),
+        mean_iou=next(estimate(row, "mean_iou") for row in controls if row.control == "measured" and not row.category),
+    )
+
+
+def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
+    found = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
+    names = dict.fromkeys(
+        (concept, category) for control, concept, category in found if control in ("measured", "null")
+    )
+    return {
+        name: ConceptUnits(found.get(("measured", *name), NONE), found.get(("null", *name), NONE)) for name in names
+    }
+
+
+def _best(layer: Layer) -> dict[Concept, Best]:
+    """The surest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
+    sure = layer.labels[layer.labels["interpretable"].astype(bool)]
+    top = layer.examples.kind == "top"
+    found: dict[Concept, Best] = {}
+    for table, interpretable in ((sure, True), (layer.pairs, False)):
+        ranked = table[table["excess_low"].notna()].sort_values(["excess_low", "unit"], ascending=[False, True])
+        for row in _rows(ranked):
+            name = (str(row.concept), str(row.category))
+            if name not in found:
+                unit = int(row.unit)
+                samples = tuple(int(n) for n in layer.examples.samples[unit][top][:SHOWN])
+                found[name] = Best(
+                    unit,
+                    interpretable,
+                    estimate(row, "iou"),
+                    float(row.null),
+                    estimate(row, "excess"),
+                    float(row.lift),
+                    samples,
+                )
+    return found
+
+
+def _causes(found: Dissection) -> Causes | None:
+    held = found.interventions
+    if held is None:
+        return None
+    best = dict(held.concepts[["concept", "best"]].itertuples(index=False, name=None))
+    categories = dict(held.concepts[["concept", "category"]].itertuples(index=False, name=None))
+    rows = [row for row in _rows(held.removal) if row.order == best.get(row.concept)]
+    most = max((int(row.units) for row in rows), default=0)
+    effects = {
+        (str(row.concept), str(categories[row.concept])): Effect(
+            str(row.order), int(row.units), estimate(row, "removed"), estimate(row, "random"), estimate(row, "beyond")
+        )
+        for row in rows
+        if int(row.units) == most
+    }
+    return Causes(held.layer, held.samples, effects)
+
+
+def quality_of(found: Dissection) -> Quality | None:
+    """The figures of the optional field `quality`: a table `figures` of measure, value, low, high and less_is_better,
+    and the name of the `features`; None where that was not measured."""
+    held = getattr(found, "quality", None)
+    if held is None or not len(held.figures):
+        return None
+    measures = tuple(
+        Measure(str(row.measure), Estimate(float(row.value), float(row.low), float(row.high)), bool(row.less_is_better))
+        for row in _rows(held.figures)
+    )
+    return Quality(str(held.features), measures)

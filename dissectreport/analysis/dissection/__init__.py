@@ -1,0 +1,1 @@
+"""Which concept each unit matches, under each rule, and how much better than chance."""

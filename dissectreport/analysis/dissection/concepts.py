@@ -1,0 +1,101 @@
+"""What the images show: areas with intervals, and how far position alone goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Ints, spread, union
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import intersection_over_union
+
+
+def concept_table(
+    areas: Areas, halves: Halves, judging: Halves, vocabulary: pd.DataFrame, trained: Mapping[tuple[str, str], float]
+) -> pd.DataFrame:
+    """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
+
+    `judging` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
+    segmenter's held-out IoU by category ('' for any) and name.
+    """
+    share = areas.share()
+    mean = share.mean(0)
+    reach = 1.96 * share.std(0, ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.full(len(mean), np.nan)
+    names = vocabulary.loc[areas.concepts]
+    images = [images_of(half, areas.concepts) for half in halves]
+    return pd.DataFrame(
+        {
+            "concept": names["concept"].to_numpy(),
+            "category": names["category"].to_numpy(),
+            "pixels": areas.pixels.sum(0),
+            "images": (areas.pixels > 0).sum(0),
+            "area": mean,
+            "area_low": (mean - reach).clip(0, 1),
+            "area_high": (mean + reach).clip(0, 1),
+            "position_only": position_only(judging, areas.concepts),
+            "tested": np.minimum(*images) >= FEWEST_IMAGES,
+            "trained": [
+                trained.get((category, name), trained.get(("", name), np.nan))
+                for name, category in zip(names["concept"], names["category"], strict=True)
+            ],
+        },
+        index=areas.concepts,
+    )
+
+
+Half = tuple[Ints, Ints, Ints, int]
+"""Concept numbers (c,), images showing each at each pixel (c, pixels), images showing each (c,), and samples."""
+Halves = tuple[Half, Half]
+"""What was seen on the samples that choose, and on those that score."""
+
+
+def seen_by_half(shards: Iterable[tuple[int, Chance]]) -> Halves:
+    """Where each concept was seen, on the choosing and on the scoring half."""
+    held: list[Half | None] = [None, None]
+    for group, chance in shards:
+        new: Half = (chance.concepts, chance.where, chance.images, chance.samples)
+        old = held[group % 2]
+        held[group % 2] = new if old is None else _together(old, new)
+    empty: Half = (np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64), 0)
+    return held[0] or empty, held[1] or empty
+
+
+def unsplit(halves: Halves) -> Halves:
+    """All samples choosing and all samples scoring: what a rule without halves does."""
+    every = _together(*halves)
+    return every, every
+
+
+def _together(one: Half, two: Half) -> Half:
+    wanted = union(one[0], two[0])
+    where = spread(one[1], one[0], wanted, 0) + spread(two[1], two[0], wanted, 0)
+    images = spread(one[2], one[0], wanted, 0) + spread(two[2], two[0], wanted, 0)
+    return wanted, where, images, one[3] + two[3]
+
+
+def images_of(half: Half, concepts: Ints) -> Ints:
+    """(c,) images of the half that show each concept."""
+    kept = np.isin(half[0], concepts)
+    return spread(half[2][kept], half[0][kept], concepts, 0)
+
+
+def position_only(halves: Halves, concepts: Ints) -> list[float]:
+    """(c,) IoU of the best mask that is the same for every image: chosen on the one, scored on the other."""
+    return [_best_mask(*halves, int(number)) for number in concepts]
+
+
+def _best_mask(choosing: Half, scoring: Half, number: int) -> float:
+    if number not in choosing[0] or number not in scoring[0]:
+        return float("nan")
+    often = choosing[1][np.searchsorted(choosing[0], number)]
+    there = scoring[1][np.searchsorted(scoring[0], number)]
+    order = np.argsort(-often, kind="stable")
+    pixels = np.arange(1, len(order) + 1)
+    overlap = np.cumsum(often[order])
+    best = int(intersection_over_union(overlap, pixels * choosing[3], often.sum()).argmax())
+    chosen = order[: best + 1]
+    return float(intersection_over_union(there[chosen].sum(), len(chosen) * scoring[3], there.sum()))

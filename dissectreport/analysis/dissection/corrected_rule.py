@@ -1,0 +1,366 @@
+"""Labels that are corrected for chance: chosen on one half of the groups, scored on the other.
+
+Nothing that is printed was both chosen and scored on the same images. For every unit and concept the threshold is the
+one of largest chance-corrected IoU on the even groups. IoU, its chance level, the chance-corrected IoU, their intervals
+and p come from the odd groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.common.student import upper_tail
+from dissectreport.run.plan import GROUPS
+from dissectreport.stats.base import Floats, Ints, spread, union
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance, intersection_over_union
+
+LEAST_CORRECTED_IOU = 0.04
+Q = 0.05
+FEWEST_IMAGES = 20
+"""A concept in fewer images of either half is not tested."""
+FEWEST_GROUPS = 5
+"""With fewer groups in the scoring half nothing is tested. The ends of a 95 % bootstrap interval want more than 40
+different resamples: four groups can be drawn in 35 ways, five in 126; three often give an interval of no width."""
+REPLICATES = 100
+AT_ONCE = 1 << 30
+"""Bytes of counts by group that are judged at a time."""
+COPIES = 8
+"""How often the counts by group are held while they are judged: as counts, as sums, and in halves."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Chance counts by group: the first axis runs over the groups that have samples."""
+
+    numbers: Ints
+    """(g,) rising group numbers."""
+    samples: Ints
+    """(g,)"""
+    concepts: Ints
+    """(c,) rising concept numbers."""
+    observed: Floats
+    """(g, units, c, t) overlap in pixels."""
+    expected: Floats
+    """(g, units, c, t) overlap expected by chance."""
+    on: Floats
+    """(g, units, t) pixels above the threshold."""
+    present: Floats
+    """(g, c) pixels that show the concept."""
+    images: Ints
+    """(g, c) images that show the concept."""
+
+    @classmethod
+    def of(
+        cls,
+        shards: Iterable[tuple[int, Chance]],
+        units: slice = slice(None),
+        shifted: bool = False,
+        among: Ints | None = None,
+    ) -> Groups:
+        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation.
+
+        Of some of the units, and `among` some of the concepts (their numbers), or all of them.
+        """
+        paired: dict[int, Chance] = {}
+        alone: dict[int, Chance] = {}
+        for group, chance in shards:
+            # One image has no other to be paired with: beside others its overlap would have no chance level.
+            held = paired if chance.samples > 1 else alone
+            part = sliced(chance, units, among)
+            held[group] = held[group].merge(part) if group in held else part
+        held = paired or alone
+        numbers = np.array(sorted(held), np.int64)
+        chances = [held[int(n)] for n in numbers]
+        concepts = chances[0].concepts
+        for chance in chances[1:]:
+            concepts = union(concepts, chance.concepts)
+
+        def laid(values: list[Floats], axis: int) -> Floats:
+            parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]
+            return np.stack(parts).astype(np.float64)
+
+        return cls(
+            numbers,
+            np.array([c.samples for c in chances]),
+            concepts,
+            laid([c.seen(shifted).astype(np.float64) for c in chances], 1),
+            laid([c.expected(shifted) for c in chances], 1),
+            np.stack([c.on for c in chances]).astype(np.float64),
+            laid([c.present.astype(np.float64) for c in chances], 0),
+            laid([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
+        )
+
+    def half(self, odd: bool) -> Groups:
+        """The choosing groups (even numbers), or the scoring groups (odd numbers)."""
+        keep = self.numbers % 2 == odd
+        fields = {name: value if name == "concepts" else value[keep] for name, value in vars(self).items()}
+        return type(self)(**fields)
+
+
+def sliced(chance: Chance, units: slice, among: Ints | None = None) -> Chance:
+    """The counts of some units and concepts, without places; copied, so that those of the others can be forgotten."""
+    kept = np.arange(len(chance.concepts)) if among is None else np.flatnonzero(np.isin(chance.concepts, among))
+    fields = dict(vars(chance))
+    for name in ("observed", "shifted", "crossed"):
+        fields[name] = fields[name][:, units].take(kept, axis=2)
+    for name in ("concepts", "present", "images"):
+        fields[name] = fields[name][kept]
+    return Chance(**fields | {"on": chance.on[units].copy(), "where": chance.where[kept, :0]})
+
+
+def blocks(units: int, concepts: int, thresholds: int) -> list[slice]:
+    """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
+    size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * thresholds, 1) * 8))
+    return [slice(first, min(first + size, units)) for first in range(0, units, size)]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every unit with every concept: chosen on one half, scored on the other."""
+
+    concepts: Ints
+    """(c,) concept numbers."""
+    tested: NDArray[np.bool_]
+    """(c,) whether the concept is in enough images of both halves."""
+    threshold: Ints
+    """(units, c) column, among the thresholds at which chance is counted, of the largest chance-corrected IoU on the
+    choosing half."""
+    chosen: Floats
+    """(units, c) that chance-corrected IoU, on the choosing half: an order, never printed as a score."""
+    iou: Jackknife
+    """(units, c) and so on, on the scoring half at the chosen threshold."""
+    chance_level: Jackknife
+    corrected_iou: Jackknife
+    expected: Floats
+    """(units, c) pixels of overlap expected by chance on the scoring half."""
+    on_fraction: Floats
+    """(units, c) share of the scoring half's pixels above the chosen threshold."""
+    curves: tuple[Floats, Floats, Floats]
+    """IoU (units, c, t), its chance level, and on-fraction (units, t) at every threshold, on the scoring half."""
+    band: tuple[Floats, Floats] | None
+    """Ends (units, t) of the interval of each unit's IoU with its leading concept, where a rule has intervals."""
+    resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """(replicates, units, c) largest chance-corrected IoU in a bootstrap replicate of the choosing groups, and that at
+    the same threshold in a replicate of the scoring groups; empty where a rule resamples in its own way."""
+
+    @classmethod
+    def together(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of consecutive blocks of units."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+
+        def joined(of: Callable[[Scores], NDArray[Any]], axis: int = 0) -> NDArray[Any]:
+            return np.concatenate([of(part) for part in parts], axis)
+
+        def jackknife(of: Callable[[Scores], Jackknife]) -> Jackknife:
+            value, without = joined(lambda part: of(part).value), joined(lambda part: of(part).without, 1)
+            return Jackknife(value, without, of(first).sizes)
+
+        bands = [part.band for part in parts if part.band is not None]
+        lows, highs = [low for low, _ in bands], [high for _, high in bands]
+        return cls(
+            concepts=first.concepts,
+            tested=first.tested,
+            threshold=joined(lambda part: part.threshold),
+            chosen=joined(lambda part: part.chosen),
+            iou=jackknife(lambda part: part.iou),
+            chance_level=jackknife(lambda part: part.chance_level),
+            corrected_iou=jackknife(lambda part: part.corrected_iou),
+            expected=joined(lambda part: part.expected),
+            on_fraction=joined(lambda part: part.on_fraction),
+            curves=(
+                joined(lambda part: part.curves[0]),
+                joined(lambda part: part.curves[1]),
+                joined(lambda part: part.curves[2]),
+            ),
+            band=(np.concatenate(lows), np.concatenate(highs)) if bands else None,
+            resampled=(joined(lambda part: part.resampled[0], 1), joined(lambda part: part.resampled[1], 1)),
+        )
+
+
+def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
+    """Choose on the even groups and score on the odd; `pixels` is the number of pixels of the grid."""
+    choosing, scoring = groups.half(odd=False), groups.half(odd=True)
+    tested = _tested(choosing, scoring)
+    choice = _corrected_iou_of(choosing, np.ones(len(choosing.numbers)))
+    threshold = choice.argmax(-1)
+    picked = {name: _at_threshold(scoring, name, threshold) for name in ("observed", "expected", "on")}
+    total = {name: value.sum(0) for name, value in picked.items()} | {"present": scoring.present.sum(0)}
+    without = {name: total[name] - value for name, value in (picked | {"present": scoring.present}).items()}
+    whole, less = _agreement_of(total), _agreement_of(without)
+    iou, chance_level, corrected_iou = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
+    resampled = _bootstrap(choosing, scoring, tested, replicates)
+    spots = max(int(scoring.samples.sum()) * pixels, 1)
+    chosen = np.take_along_axis(choice, threshold[..., None], -1)[..., 0]
+    return Scores(
+        concepts=groups.concepts,
+        tested=tested,
+        threshold=threshold,
+        chosen=chosen,
+        iou=iou,
+        chance_level=chance_level,
+        corrected_iou=corrected_iou,
+        expected=total["expected"],
+        on_fraction=total["on"] / spots,
+        curves=_curves(scoring, spots),
+        band=_bands(scoring, leading(chosen, tested)) if len(tested) else None,
+        resampled=resampled,
+    )
+
+
+def _tested(choosing: Groups, scoring: Groups) -> NDArray[np.bool_]:
+    return np.asarray((choosing.images.sum(0) >= FEWEST_IMAGES) & (scoring.images.sum(0) >= FEWEST_IMAGES))
+
+
+def _corrected_iou_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
+    """(units, c, t) chance-corrected IoU of weighted groups."""
+    observed, expected, on, present = (
+        np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
+    )
+    return against_chance(observed, expected, on[:, None], present[None, :, None])[2]
+
+
+def _at_threshold(half: Groups, name: str, threshold: Ints) -> Floats:
+    """(g, units, c) counts at each pair's threshold."""
+    values = getattr(half, name)
+    if name == "on":
+        values = np.broadcast_to(values[:, :, None], (*values.shape[:2], threshold.shape[1], values.shape[2]))
+    return np.take_along_axis(values, threshold[None, ..., None], -1)[..., 0]
+
+
+def _agreement_of(sums: dict[str, Floats]) -> tuple[Floats, Floats, Floats]:
+    present = sums["present"][..., None, :]
+    return against_chance(sums["observed"], sums["expected"], sums["on"], present)
+
+
+def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
+    on = scoring.on.sum(0)
+    iou, chance_level, _ = against_chance(
+        scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
+    )
+    return iou, chance_level, on / spots
+
+
+def leading(chosen: Floats, tested: NDArray[np.bool_]) -> Ints:
+    """(units,) the column of largest `chosen` among the concepts that are tested, or among all where none is."""
+    return np.asarray(np.where(tested, chosen, -np.inf if tested.any() else chosen - 2).argmax(1))
+
+
+def _bands(scoring: Groups, columns: Ints) -> tuple[Floats, Floats]:
+    """(units, t) ends of the interval of each unit's IoU with the concept in its column, at every threshold."""
+    observed = np.take_along_axis(scoring.observed, columns[None, :, None, None], 2)[:, :, 0]
+    parts = (observed, scoring.on, scoring.present[:, columns, None])
+    whole = [value.sum(0) for value in parts]
+    without = [total - part for total, part in zip(whole, parts, strict=True)]
+    return Jackknife(
+        intersection_over_union(*whole), intersection_over_union(*without), scoring.samples
+    ).share_interval()
+
+
+def _bootstrap(
+    choosing: Groups, scoring: Groups, tested: NDArray[np.bool_], replicates: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(replicates, units, c) largest chance-corrected IoU of resampled choosing groups, and that at its threshold of
+    resampled scoring groups.
+
+    Counts of units come from an argmax and a threshold, where the jackknife is invalid; both halves are resampled.
+    Concepts that are not tested have a chance-corrected IoU of minus infinity.
+    """
+    random = np.random.RandomState(0)
+    shape = (replicates, choosing.on.shape[1], len(tested))
+    chosen, scored = np.full(shape, -np.inf, np.float32), np.full(shape, -np.inf, np.float32)
+    if not tested.any() or not len(choosing.numbers) or not len(scoring.numbers):
+        return chosen, scored
+    choosing, scoring = _narrow(choosing, tested), _narrow(scoring, tested)
+    for replicate in range(replicates):
+        best = _corrected_iou_of(choosing, _resampled(random, len(choosing.numbers)))
+        threshold = best.argmax(-1)[..., None]
+        chosen[replicate][:, tested] = np.take_along_axis(best, threshold, -1)[..., 0]
+        rival = _corrected_iou_of(scoring, _resampled(random, len(scoring.numbers)))
+        scored[replicate][:, tested] = np.take_along_axis(rival, threshold, -1)[..., 0]
+    return chosen, scored
+
+
+def _narrow(half: Groups, tested: NDArray[np.bool_]) -> Groups:
+    """The tested concepts alone, in single precision: an order and a count need no more."""
+    fields = dict(vars(half))
+    for name, axis in (("observed", 2), ("expected", 2), ("present", 1), ("images", 1)):
+        fields[name] = np.compress(tested, fields[name], axis).astype(np.float32)
+    return Groups(**fields | {"on": half.on.astype(np.float32), "concepts": half.concepts[tested]})
+
+
+def _resampled(random: np.random.RandomState, groups: int) -> NDArray[np.float32]:
+    return random.multinomial(groups, np.full(groups, 1 / groups)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class UnitLabels:
+    """Each unit's label, and whether it stands."""
+
+    column: Ints
+    """(units,) column of the label among the scores' concepts, -1 where nothing is tested."""
+    runner_up: Ints
+    """(units,) column of the second largest chosen chance-corrected IoU, -1 where there is none."""
+    p: Floats
+    """(units,)"""
+    q: Floats
+    """(units,)"""
+    interpretable: NDArray[np.bool_]
+    """(units,) whether the rule calls the unit interpretable."""
+    beats_chance: NDArray[np.bool_]
+    """(units,) whether the chance-corrected IoU is large enough and beyond doubt, whatever the rule."""
+    stability: Floats
+    """(units,) share of bootstrap replicates with the same label."""
+    labels: Ints
+    """(replicates, units) column of the label in each bootstrap replicate, -1 for none."""
+    passed: NDArray[np.bool_]
+    """(replicates, units) whether the unit is interpretable in each replicate."""
+
+
+def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
+    """The label of largest `chosen` among the tested concepts (or `among` (c,) of them), and its test."""
+    allowed = scores.tested if among is None else scores.tested & among
+    units = len(scores.chosen)
+    if not allowed.any():
+        return _nothing(units, len(scores.resampled[0]))
+    rows = np.arange(units)
+    order = np.where(allowed, scores.chosen, -np.inf)
+    ranked = np.argsort(-order, axis=1, kind="stable")
+    column = ranked[:, 0]
+    runner_up = ranked[:, 1] if allowed.sum() > 1 else np.full(units, -1)
+    p = scores.corrected_iou.p_above()[rows, column]
+    q = benjamini_hochberg(p)
+    beats_chance = (scores.corrected_iou.value[rows, column] >= LEAST_CORRECTED_IOU) & (q < Q)
+    labels, passed = _replicated(scores, allowed)
+    stability = (labels == column).mean(0)
+    return UnitLabels(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
+
+
+def _nothing(units: int, replicates: int) -> UnitLabels:
+    """The verdict where no concept is tested."""
+    none, sure = np.full(units, -1), np.ones(units)
+    no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
+    return UnitLabels(
+        none, none, sure, sure, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
+    )
+
+
+def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
+    """(replicates, units) each replicate's label, and whether it passes the same test, with the measured error."""
+    chosen, scored = scores.resampled
+    labels = np.flatnonzero(allowed)[chosen[:, :, allowed].argmax(-1)]
+    corrected_iou = np.take_along_axis(scored, labels[..., None], -1)[..., 0].astype(np.float64)
+    if scores.corrected_iou.freedom < 1:
+        return labels, np.zeros(labels.shape, bool)
+    error = scores.corrected_iou.error()[np.arange(labels.shape[1]), labels]
+    t = np.divide(corrected_iou, error, out=np.full_like(corrected_iou, -np.inf), where=error > 0)
+    q = np.stack([benjamini_hochberg(row) for row in upper_tail(t, scores.corrected_iou.freedom)])
+    return labels, np.asarray((corrected_iou >= LEAST_CORRECTED_IOU) & (q < Q))

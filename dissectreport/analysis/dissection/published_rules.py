@@ -1,0 +1,324 @@
+"""Labels under the published rules, by their own cut-offs, and which of those units also beat chance.
+
+Every figure comes from all samples at the unit's one threshold. Nothing is split into halves, so p and q of a
+label that was chosen on the same samples are optimistic; the chance-corrected IoU has to be large as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
+from dissectreport.analysis.dissection.corrected_rule import (
+    LEAST_CORRECTED_IOU,
+    REPLICATES,
+    Groups,
+    Q,
+    Scores,
+    UnitLabels,
+)
+from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
+from dissectreport.analysis.dissection.units import (
+    Chances,
+    Counted,
+    Units,
+    Words,
+    category_labels,
+    counts_of,
+    examples,
+    leading_curves,
+    mean_iou,
+    most_correlated,
+    pair_table,
+    tally,
+    unit_table,
+)
+from dissectreport.run.plan import Rule
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.categories import Categories, numbered
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.iou import against_chance
+from dissectreport.stats.joint import above_edges
+from dissectreport.stats.thresholds import ExactThresholds
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was counted of a layer's units, or of one of their controls."""
+
+    thresholds: ExactThresholds
+    order: Floats | None
+    """(units, v) what the search on other samples ranked every concept number by, where the rule searches."""
+    chances: Chances
+    categories: Callable[[], Iterable[tuple[int, Categories]]]
+    """Calls give each shard's (group, counts), in order of shards."""
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """What some samples showed, at some thresholds."""
+
+    concepts: Ints
+    """(c,) concept numbers."""
+    on: Ints
+    """(units, t) pixels above each threshold."""
+    present: Ints
+    """(c,) pixels that show the concept."""
+    samples: int
+    categories: Categories
+
+
+@dataclass(frozen=True)
+class UnionPixels:
+    """What enters a rule's union beside the overlap, in pixels."""
+
+    on: Ints
+    """(units, c, t) the unit is above the threshold."""
+    present: Ints
+    """(c,) the concept is there."""
+    pixels: Ints
+    """(c,) all that count."""
+
+
+def everywhere(seen: SampleCounts, category: Ints, image: int) -> UnionPixels:
+    """All pixels of all images (PNAS 2020); an image has `image` pixels."""
+    concepts = len(seen.concepts)
+    on = np.repeat(seen.on[:, None], concepts, 1)
+    return UnionPixels(on, seen.present, np.full(concepts, seen.samples * image))
+
+
+def within_category(seen: SampleCounts, category: Ints, image: int) -> UnionPixels:
+    """The images that hold the concept's category (ICLR 2019); `category` (v,) is by concept number."""
+    kind, counts = category[seen.concepts], seen.categories
+    return UnionPixels(above_edges(counts.bins)[:, kind], counts.named[seen.concepts], counts.images[kind] * image)
+
+
+UNIONS = {"iclr2019": within_category, "pnas2020": everywhere}
+
+
+@dataclass(frozen=True)
+class RatioSums:
+    """What the ratios are made of at each unit's threshold, by group (first axis), in pixels."""
+
+    observed: Floats
+    """(g, units, c)"""
+    expected: Floats
+    """(g, units, c)"""
+    on: Floats
+    """(g, units, c)"""
+    present: Floats
+    """(g, 1, c)"""
+    pixels: Floats
+    """(g, 1, c)"""
+
+    def weighted(self, weight: Floats) -> RatioSums:
+        """The groups added up with `weight` (g,); there is no first axis any more."""
+        return RatioSums(*(np.tensordot(weight, value, 1) for value in vars(self).values()))
+
+    def less(self, parts: RatioSums) -> RatioSums:
+        """These sums with each part of `parts` left out."""
+        return RatioSums(*(getattr(self, name) - value for name, value in vars(parts).items()))
+
+    def ratios(self) -> dict[str, Floats]:
+        """'iou', 'null', 'excess' and 'iqr' (mutual information over joint entropy), elementwise."""
+        iou, chance_level, corrected_iou = against_chance(self.observed, self.expected, self.on, self.present)
+        whole = np.maximum(self.pixels, 1)
+        iqr = information_ratio(quadrants(self.observed / whole, self.on / whole, self.present / whole))
+        return {"iou": iou, "null": chance_level, "excess": corrected_iou, "iqr": iqr}
+
+
+def examine(
+    counted: Counted,
+    evidence: Evidence,
+    controls: Mapping[str, Evidence],
+    rule: Rule,
+    vocabulary: pd.DataFrame,
+    position_only: pd.Series,
+) -> Units:
+    """The tables of a layer under a published rule; see `units.examine` for arguments that it shares."""
+    category = numbered(vocabulary["category"].tolist())
+    score_of = partial(score, rule=rule, category=category, image=counted.pixels)
+    found = score_of(evidence)
+    scores, words = found.scores, Words(vocabulary, found.scores.concepts)
+    verdict = found.judge()
+    kind, samples = examples(counted.peaks)
+    rows = tally("measured", found.judge, words)
+    rows[0] |= mean_iou(scores, verdict)
+    for name, control in controls.items():
+        rival = score_of(control)
+        rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
+    return Units(
+        counted,
+        unit_table(counted, scores, verdict, words, position_only),
+        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: found.judge(among)),
+        pair_table(scores, words, counted.thresholds),
+        *counts_of(rows),
+        leading_curves(scores, verdict, counted.thresholds),
+        most_correlated(counted.cross),
+        kind,
+        samples,
+    )
+
+
+@dataclass(frozen=True)
+class RuleScores:
+    """Every unit with every concept under a rule, and what the rule needs to judge them."""
+
+    rule: Rule
+    scores: Scores
+    ratios: Mapping[str, Floats]
+    """(units, c) by name."""
+    resampled: Mapping[str, NDArray[np.float32]]
+    """(replicates, units, c) in resampled groups, by name."""
+    nothing: Floats
+    """(units,) what a concept must exceed in the rule's order to be a label."""
+    searched: bool
+    """Whether labels come from other samples, which were not resampled."""
+
+    def judge(self, among: NDArray[np.bool_] | None = None) -> UnitLabels:
+        """Each unit's first concept in the rule's order, or first among some (c,), by the rule's cut-offs."""
+        scores, rows = self.scores, np.arange(len(self.nothing))
+        order = scores.chosen if among is None else np.where(among, scores.chosen, -np.inf)
+        first, second = ranked(order, self.nothing)
+        p = np.where(first >= 0, scores.corrected_iou.p_above()[rows, first], 1.0)
+        q = benjamini_hochberg(p)
+        at = {name: np.where(first >= 0, value[rows, first], np.nan) for name, value in self.ratios.items()}
+        labels = self._labels(first, among)
+        stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
+        beats_chance = (at["excess"] >= LEAST_CORRECTED_IOU) & (q < Q)
+        found = np.maximum(labels, 0)[..., None]
+        replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
+        passed = self.passed(replicated) & (labels >= 0)
+        return UnitLabels(first, second, p, q, self.passed(at), beats_chance, stability, labels, passed)
+
+    def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:
+        """(replicates, units) labels in resampled groups: the searched one, or the largest IoU among some (c,)."""
+        iou = self.resampled["iou"]
+        if self.searched or not iou.size or (among is not None and not among.any()):
+            return np.broadcast_to(first, iou.shape[:2])
+        allowed = np.ones(iou.shape[2], bool) if among is None else among
+        return np.asarray(np.flatnonzero(allowed)[iou[:, :, allowed].argmax(-1)])
+
+    def passed(self, ratios: Mapping[str, NDArray[np.floating]]) -> NDArray[np.bool_]:
+        """Whether every ratio that the rule looks at exceeds its cut-off."""
+        return np.asarray(np.all([ratios[name] > cut for name, cut in self.rule.interpretable.items()], 0))
+
+
+def ranked(order: Floats, nothing: Floats) -> tuple[Ints, Ints]:
+    """(units,) columns of the largest two of `order` (units, c); -1 where they are not above `nothing`."""
+    padded = np.concatenate([order, np.full((len(order), 2), -np.inf)], 1)
+    columns = np.argsort(-padded, axis=1, kind="stable")[:, :2]
+    found = np.where(np.take_along_axis(padded, columns, 1) > nothing[:, None], columns, -1)
+    return found[:, 0], found[:, 1]
+
+
+def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleScores:
+    """Every unit with every concept at its threshold; `category` (v,) by number, `image` pixels an image."""
+    own = evidence.thresholds.own
+    groups = Groups.of((group, at_own(chance, own)) for group, chance in evidence.chances())
+    union = partial(UNIONS[rule.name], category=category, image=image)
+    sums = summed(groups, evidence, union)
+    together = sums.weighted(np.ones(len(groups.numbers)))
+    ratios, less = together.ratios(), together.less(sums).ratios()
+    order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
+    resampled = bootstrap(sums)
+    concepts = len(groups.concepts)
+    jackknife = {name: Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess")}
+    empty = np.zeros((0, 0, 0), np.float32)
+    scores = Scores(
+        concepts=groups.concepts,
+        tested=np.ones(concepts, bool),
+        threshold=np.repeat(own[:, None], concepts, 1),
+        chosen=order,
+        iou=jackknife["iou"],
+        chance_level=jackknife["null"],
+        corrected_iou=jackknife["excess"],
+        expected=together.expected,
+        on_fraction=np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
+        curves=curves(evidence, union, image),
+        band=None,
+        resampled=(empty, empty),
+    )
+    return RuleScores(rule, scores, ratios, resampled, nothing, evidence.order is not None)
+
+
+def at_own(chance: Chance, own: Ints) -> Chance:
+    """The counts at each unit's own threshold alone."""
+
+    def taken(counts: Ints) -> Ints:
+        return np.take_along_axis(counts, own[None, :, None, None], 3)
+
+    return replace(
+        chance,
+        observed=taken(chance.observed),
+        shifted=taken(chance.shifted),
+        crossed=taken(chance.crossed),
+        on=np.take_along_axis(chance.on, own[:, None], 1),
+    )
+
+
+def split_at_own(categories: Categories, own: Ints) -> Categories:
+    """The counts in two bins: up to each unit's own threshold, and above it."""
+    above = np.take_along_axis(above_edges(categories.bins), own[:, None, None], 2)
+    return replace(categories, bins=np.concatenate([categories.bins.sum(2, keepdims=True) - above, above], 2))
+
+
+def summed(groups: Groups, evidence: Evidence, union: Callable[[SampleCounts], UnionPixels]) -> RatioSums:
+    """The group sums at each unit's own threshold, with the rule's union."""
+    held: dict[int, Categories] = {}
+    for group, counts in evidence.categories():
+        part = split_at_own(counts, evidence.thresholds.own)
+        held[group] = held[group].merge(part) if group in held else part
+    parts = zip(groups.numbers, groups.on, groups.present, groups.samples, strict=True)
+    unions = [
+        union(SampleCounts(groups.concepts, on, present, int(samples), held[int(number)]))
+        for number, on, present, samples in parts
+    ]
+    return RatioSums(
+        groups.observed[..., 0],
+        groups.expected[..., 0],
+        np.stack([part.on[..., 0] for part in unions]).astype(np.float64),
+        np.stack([part.present[None] for part in unions]).astype(np.float64),
+        np.stack([part.pixels[None] for part in unions]).astype(np.float64),
+    )
+
+
+def ordered(iou: Floats, searched: Floats | None, concepts: Ints) -> tuple[Floats, Floats]:
+    """(units, c) what labels are ranked by, and (units,) what they must exceed.
+
+    Without a search that is the IoU, and every unit has a label; with one its ratios, and a label must exceed
+    those of nothing and of concepts that were not seen again.
+    """
+    if searched is None:
+        return iou, np.full(len(iou), -np.inf)
+    others = np.delete(searched, concepts, axis=1)
+    return searched[:, concepts], others.max(1)
+
+
+def bootstrap(sums: RatioSums) -> dict[str, NDArray[np.float32]]:
+    """(replicates, units, c) ratios of resampled groups, by name; single precision will do for counts of units."""
+    random = np.random.RandomState(0)
+    groups = len(sums.on)
+    found: list[dict[str, Floats]] = []
+    for _ in range(REPLICATES):
+        weight = random.multinomial(groups, np.full(groups, 1 / groups)).astype(np.float64)
+        found.append(sums.weighted(weight).ratios())
+    return {name: np.stack([each[name].astype(np.float32) for each in found]) for name in found[0]}
+
+
+def curves(
+    evidence: Evidence, union: Callable[[SampleCounts], UnionPixels], image: int
+) -> tuple[Floats, Floats, Floats]:
+    """IoU and chance level (units, c, t), and share above (units, t), at every threshold."""
+    chance = merge_all(counts for _, counts in evidence.chances())
+    categories = merge_all(counts for _, counts in evidence.categories())
+    whole = union(SampleCounts(chance.concepts, chance.on, chance.present, chance.samples, categories))
+    observed, on, present = (v.astype(np.float64) for v in (chance.seen(), whole.on, whole.present))
+    iou, chance_level, _ = against_chance(observed, chance.expected(), on, present[None, :, None])
+    return iou, chance_level, chance.on / (chance.samples * image)

@@ -1,0 +1,1 @@
+"""What ablating and inserting units does to each concept: rankings, causal effects, insertion by context."""

@@ -1,0 +1,656 @@
+"""What units cause: what is worth trying, from the dissection, and the tables, from what was tried.
+
+Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
+intervals are a delete-one-group jackknife over the judging latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.dissection.units import Counted, scored
+from dissectreport.analysis.results.interventions import ORDERS, Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.errors import BadOption, UnknownName
+from dissectreport.run.plan import BLOCKS, FEWEST, GROUPS, PAIR, Aim, Budget, Shard, blocks_of, cell_of
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.effects import FirstOrder
+from dissectreport.stats.insertions import Insertions
+from dissectreport.stats.paired import Paired
+
+REMOVAL = (10, 20)
+"""Sizes of the sets in the summary."""
+FEWEST_RANKED = 4
+"""Units behind any rank correlation: with fewer it could be anything."""
+FEW_IMAGES = 20
+"""Below this many judging latents with the concept a note says so."""
+
+
+# --- before: what is worth trying ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the dissection of a layer says about the concepts to be studied."""
+
+    concepts: tuple[int, ...]
+    """Concept numbers, commonest first."""
+    names: tuple[str, ...]
+    grounds: tuple[int, ...]
+    """Concepts of the leading category: what can stand where units are switched on."""
+    frequency: tuple[float, ...]
+    """Share of images in which each ground covers at least a place."""
+    excess: Floats
+    """(concepts, units) agreement beyond chance on the choosing half, at each pair's best level."""
+    upper: Floats
+    """(units,) activation that the wanted share of pixels does not exceed."""
+
+    def keeping(self, rows: Ints) -> Study:
+        """The same for some of the concepts."""
+        concepts, names = (tuple(values[row] for row in rows) for values in (self.concepts, self.names))
+        return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
+
+
+def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: Budget) -> Study:
+    """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
+    numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
+    scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
+    excess = np.zeros((len(numbers), counted.shape[0]))
+    for row, number in enumerate(numbers):
+        column = np.flatnonzero(scores.concepts == number)
+        if len(column):
+            excess[row] = scores.chosen[:, column[0]]
+    grounds, often = chosen_grounds(areas, vocabulary, budget)
+    return Study(
+        numbers,
+        tuple(str(vocabulary["concept"][n]) for n in numbers),
+        grounds,
+        often,
+        np.where(np.isfinite(excess), excess, 0.0),
+        upper_levels(counted, budget.quantile),
+    )
+
+
+def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], count: int) -> tuple[int, ...]:
+    """Concept numbers, those in most images first; BadOption or UnknownName for a wish that cannot be met."""
+    images = dict(zip(areas.concepts.tolist(), (areas.pixels > 0).sum(0).tolist(), strict=True))
+    pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
+    if not wanted:
+        known = numbers_in(areas, vocabulary, leading_category(vocabulary))
+        if not known:
+            raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
+        return tuple(sorted(known, key=lambda n: (-images[n], -pixels[n]))[:count])
+    names = vocabulary["concept"].tolist()
+    found = []
+    for name in wanted:
+        if name not in names[1:]:
+            raise UnknownName.of("concept", name, names[1:])
+        number = names.index(name, 1)
+        if not images.get(number):
+            raise BadOption(
+                f"concept {name!r} occurs in none of {len(areas.samples):,} images; choose other --concepts"
+            )
+        found.append(number)
+    return tuple(dict.fromkeys(found))
+
+
+def chosen_grounds(areas: Areas, vocabulary: pd.DataFrame, budget: Budget) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
+
+    How often: the share of images in which it covers at least a place's worth of pixels.
+    """
+    known = np.array(numbers_in(areas, vocabulary, leading_category(vocabulary)), np.int64)
+    column = np.searchsorted(areas.concepts, known)
+    room = budget.context_samples * budget.context_places // (FEWEST * 5 // 4)
+    often = (areas.pixels[:, column] * BLOCKS**2 >= areas.grid).mean(0)
+    order = np.argsort(-often, kind="stable")[: max(1, room)]
+    return tuple(known[order].tolist()), tuple(often[order].tolist())
+
+
+def learning(name: str) -> bool:
+    """Whether a size of a budget is about learned orders alone."""
+    return name.startswith(("alpha", "greedy", "penalties"))
+
+
+def leading_category(vocabulary: pd.DataFrame) -> str:
+    """The category that the vocabulary names first."""
+    return str(vocabulary["category"][1])
+
+
+def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[int, ...]:
+    """The concepts of a category that occur."""
+    held = areas.concepts[areas.pixels.sum(0) > 0]
+    return tuple(int(n) for n in held if n and vocabulary["category"][int(n)] == category)
+
+
+def upper_levels(counted: Counted, quantile: float) -> Floats:
+    """(units,) the level above which the share 1 - `quantile` of pixels lies, as nearly as levels allow."""
+    total = counted.joint.total
+    above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
+    column = np.abs(above - (1 - quantile)).argmin(1)
+    return np.asarray(counted.thresholds.values()[np.arange(len(total)), column], np.float64)
+
+
+# --- after: the tables -----------------------------------------------------------------------------------------
+
+
+class Reader(Protocol):
+    """Where arrays come from, by folder and name."""
+
+    def stats(self, folder: str, samples: int, shard: int, name: str) -> Any:
+        """Each shard with one of its statistics, in order."""
+
+    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
+        """The arrays called `name` in a folder."""
+
+    def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
+        """The devices on which a folder's shards were measured."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Share of every concept's area that goes with each set of units: all groups, and each left out."""
+
+    index: Mapping[tuple[int, ...], int]
+    share: Jackknife
+    """(sets, concepts)"""
+    before: Floats
+    """(concepts,) pixels."""
+    pixels: int
+    images: int
+
+    @classmethod
+    def of(cls, sets: Ints, parts: Sequence[tuple[Shard, Paired]]) -> Removed:
+        """From every shard's counts."""
+        groups: dict[int, Paired] = {}
+        for shard, paired in parts:
+            group = shard.number % GROUPS
+            groups[group] = groups[group].merge(paired) if group in groups else paired
+        every = list(groups.values())
+        whole = merge_all(every)
+        index = {tuple(int(u) - 1 for u in row if u): number for number, row in enumerate(sets)}
+        without = [_share(whole.after - one.after, whole.before - one.before) for one in every]
+        sizes = np.array([one.images for one in every], np.int64)
+        share = Jackknife(_share(whole.after, whole.before), np.stack(without), sizes)
+        return cls(index, share, whole.before.astype(float), whole.pixels, whole.images)
+
+    def __getitem__(self, units: Iterable[int]) -> Jackknife:
+        """(concepts,) what the set removes."""
+        row = self.index[tuple(sorted(int(unit) for unit in units))]
+        return Jackknife(self.share.value[row], self.share.without[:, row], self.share.sizes)
+
+    def mean(self, sets: Sequence[Sequence[int]]) -> Jackknife:
+        """(concepts,) what the sets remove, on average."""
+        found = [self[units] for units in sets]
+        return Jackknife(
+            np.mean([one.value for one in found], 0), np.mean([one.without for one in found], 0), self.share.sizes
+        )
+
+
+def _share(after: Ints, before: Ints) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(before > 0, 1 - after / before, np.nan))
+
+
+def interventions(
+    facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
+) -> Interventions:
+    """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
+    aim, budget = Aim(**_tuples(facts["aim"])), Budget(**_tuples(facts["budget"]))
+    design = reader.arrays(facts["design"], "design")
+    for name, samples in (("judged", budget.samples), ("first", budget.gradients), ("context", budget.context_samples)):
+        reader.devices(facts[name], samples, PAIR, mixed_devices)
+    judged = list(reader.stats(facts["judged"], budget.samples, PAIR, "paired"))
+    areas: Areas = merge_all(stat for _, stat in reader.stats(facts["judged"], budget.samples, PAIR, "areas"))
+    first: FirstOrder = merge_all(stat for _, stat in reader.stats(facts["first"], budget.gradients, PAIR, "first"))
+    insertions: Insertions = merge_all(
+        stat for _, stat in reader.stats(facts["context"], budget.context_samples, PAIR, "insertions")
+    )
+    tables = Tables(aim, budget, design, Removed.of(design["sets"], judged), first, vocabulary)
+    concepts = tables.concepts(areas)
+    pictures, units = _pictures(aim, design, reader, facts["pictures"], insertions, vocabulary)
+    shown = next(iter(pictures.values()))
+    return Interventions(
+        aim.layer,
+        budget.samples,
+        budget.gradients,
+        min((len(sets) for sets in tables.random().values()), default=0),
+        shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _places(shown.heat.maps),
+        {
+            "budget": {name: value for name, value in facts["budget"].items() if budget.learned or not learning(name)},
+            "precision": aim.precision,
+            "precision_agreement": facts["agreement"],
+            "choosing_seed": aim.choosing_seed,
+            "judging_seed": aim.judging_seed,
+            "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
+            "strength": tables.strengths(),
+        },
+        concepts,
+        tables.effects(),
+        tables.agreement(judged),
+        tables.orders(),
+        tables.curves(),
+        tables.removal(),
+        tables.side(areas),
+        context(aim, insertions, vocabulary),
+        units,
+        pictures,
+        _notes(tables, concepts, budget),
+    )
+
+
+def _notes(tables: Tables, concepts: pd.DataFrame, budget: Budget) -> tuple[str, ...]:
+    """What a reader should know before believing the numbers."""
+    found = [
+        f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
+        for name, images in zip(concepts["concept"], concepts["images"], strict=True)
+        if images < FEW_IMAGES
+    ]
+    unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
+    if unlearned:
+        found.append(f"Too few images hold {', '.join(unlearned)} to learn alpha: there its order is that of IoU.")
+    if not tables.random():
+        found.append("The layer has too few units for random sets of the same size.")
+    return tuple(found)
+
+
+def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+
+
+def _places(maps: NDArray[np.float32]) -> int:
+    rows, columns = blocks_of(maps.shape[1], maps.shape[2])
+    return rows * columns
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a layer's interventions."""
+
+    aim: Aim
+    budget: Budget
+    design: Mapping[str, Any]
+    removed: Removed
+    first: FirstOrder
+    vocabulary: pd.DataFrame
+
+    @property
+    def names(self) -> list[str]:
+        """The studied concepts."""
+        return [str(self.vocabulary["concept"][number]) for number in self.aim.concepts]
+
+    @property
+    def order_names(self) -> list[str]:
+        """The orders, best known first."""
+        return [name for name in ORDERS if f"order|{name}" in self.design]
+
+    @property
+    def penalties(self) -> dict[str, float]:
+        """The penalty of alpha by concept, NaN where it could not be learned; nothing where it was not to be."""
+        return dict(zip(self.names, self.design.get("learned|penalty", np.zeros(0)).tolist(), strict=False))
+
+    def order(self, name: str, k: int) -> Ints:
+        """(units,) one concept's units in an order."""
+        return np.asarray(self.design[f"order|{name}"][k], np.int64)
+
+    def sizes(self, name: str, k: int) -> list[int]:
+        """How many units of one concept's order were ablated together."""
+        best = self.design["sizes|best"] if self.design["best"][k] == name else ()
+        return sorted({int(size) for size in (*self.design[f"sizes|{name}"], *best)})
+
+    def random(self) -> dict[int, list[list[int]]]:
+        """Random sets by size."""
+        keys = [key for key in self.design if key.startswith("random|")]
+        return {int(key.removeprefix("random|")): self.design[key].tolist() for key in sorted(keys)}
+
+    def concepts(self, areas: Areas) -> pd.DataFrame:
+        """One row a studied concept."""
+        rows = []
+        for k, number in enumerate(self.aim.concepts):
+            column = areas.pixels[:, np.flatnonzero(areas.concepts == number)[0]]
+            rows.append(
+                {
+                    "concept": self.names[k],
+                    "category": str(self.vocabulary["category"][number]),
+                    "area": column.sum() / (len(column) * areas.grid),
+                    "images": int((column > 0).sum()),
+                    "best": str(self.design["best"][k]),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def estimates(self) -> Floats:
+        """(concepts, units) share of the concept's area that ablating a unit removes, to first order."""
+        return np.asarray(self.first.effect / np.maximum(self.first.area, 1e-9)[:, None])
+
+    def effects(self) -> pd.DataFrame:
+        """One row a (concept, unit), by concept and rank."""
+        parts = []
+        estimates = self.estimates()
+        exact = {unit: self.removed[(unit,)] for unit in self.design["singles"].tolist()}
+        ends = {unit: one.interval() for unit, one in exact.items()}
+        for k, number in enumerate(self.aim.concepts):
+            order = np.argsort(-estimates[k], kind="stable")
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "concept": self.names[k],
+                        "unit": order,
+                        "rank": np.arange(1, len(order) + 1),
+                        "estimate": estimates[k][order],
+                        "excess": self.design["excess"][k][order],
+                        "exact": [exact[u].value[number] if u in exact else np.nan for u in order],
+                        "exact_low": [ends[u][0][number] if u in ends else np.nan for u in order],
+                        "exact_high": [ends[u][1][number] if u in ends else np.nan for u in order],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def agreement(self, judged: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
+        """How far the estimate's order is that of exact ablation, by concept."""
+        units = self.design["singles"].tolist()
+        halves = [
+            Removed.of(self.design["sets"], [(s, stat) for s, stat in judged if s.number % 2 == half])
+            for half in (0, 1)
+        ]
+        estimates = self.estimates()
+        rows = []
+        for k, number in enumerate(self.aim.concepts):
+            exact = np.array([self.removed[(unit,)].value[number] for unit in units])
+            split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
+            enough = len(units) >= FEWEST_RANKED
+            found = spearman(estimates[k][units], exact) if enough else np.nan
+            low, high = spearman_interval(found, len(units))
+            within = spearman(*split) if enough else np.nan
+            rows.append(
+                {
+                    "concept": self.names[k],
+                    "units": len(units),
+                    "spearman": found,
+                    "spearman_low": low,
+                    "spearman_high": high,
+                    "ceiling": ceiling(within),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def orders(self) -> pd.DataFrame:
+        """One row a (concept, order, place)."""
+        parts = []
+        for k, concept in enumerate(self.names):
+            for name in self.order_names:
+                units = self.order(name, k)
+                weight = self.design["learned|alpha"][k][units] if name == "alpha" else np.full(len(units), np.nan)
+                place = np.arange(1, len(units) + 1)
+                parts.append(
+                    pd.DataFrame({"concept": concept, "order": name, "place": place, "unit": units, "weight": weight})
+                )
+        return pd.concat(parts, ignore_index=True)
+
+    def curves(self) -> pd.DataFrame:
+        """What goes with more and more units of every order, and of the random sets."""
+        rows: list[dict[str, Any]] = []
+        for k, number in enumerate(self.aim.concepts):
+            for name in self.order_names:
+                rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
+                for size in self.sizes(name, k):
+                    one = self.removed[self.order(name, k)[:size]]
+                    low, high = one.interval()
+                    rows.append(_point(self.names[k], name, size, one.value[number], low[number], high[number]))
+            rows.append(_point(self.names[k], "random", 0, 0.0, 0.0, 0.0))
+            for size, sets in self.random().items():
+                found = np.array([self.removed[units].value[number] for units in sets])
+                rows.append(_point(self.names[k], "random", size, found.mean(), found.min(), found.max()))
+        return pd.DataFrame(rows)
+
+    def removal(self) -> pd.DataFrame:
+        """What goes with 10 and 20 units, beside what goes with random ones."""
+        rows = []
+        random = self.random()
+        for k, number in enumerate(self.aim.concepts):
+            for name in self.order_names:
+                for size in [s for s in REMOVAL if s in self.sizes(name, k) and s in random]:
+                    rows.append(self._row(k, number, name, size, random[size]))
+        columns = ["concept", "order", "units", "removed", "removed_low", "removed_high"]
+        columns += ["random", "random_low", "random_high", "beyond", "beyond_low", "beyond_high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _row(self, k: int, number: int, name: str, size: int, sets: list[list[int]]) -> dict[str, Any]:
+        one, mean = self.removed[self.order(name, k)[:size]], self.removed.mean(sets)
+        beyond = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
+        every = [self.removed[units].value[number] for units in sets]
+        (low, high), (beyond_low, beyond_high) = one.interval(), beyond.interval()
+        return {
+            "concept": self.names[k],
+            "order": name,
+            "units": size,
+            "removed": one.value[number],
+            "removed_low": low[number],
+            "removed_high": high[number],
+            "random": mean.value[number],
+            "random_low": min(every),
+            "random_high": max(every),
+            "beyond": beyond.value[number],
+            "beyond_low": beyond_low[number],
+            "beyond_high": beyond_high[number],
+        }
+
+    def side(self, areas: Areas) -> pd.DataFrame:
+        """What else changes with the best order's units."""
+        rows = []
+        total = self.removed.images * self.removed.pixels
+        for k in range(len(self.aim.concepts)):
+            name = str(self.design["best"][k])
+            size = int(self.design["inserted"])
+            one = self.removed[self.order(name, k)[:size]]
+            low, high = one.interval()
+            for other in areas.concepts[areas.pixels.sum(0) > 0].tolist():
+                before = self.removed.before[other] / total
+                rows.append(
+                    {
+                        "concept": self.names[k],
+                        "order": name,
+                        "units": size,
+                        "other": str(self.vocabulary["concept"][other]),
+                        "category": str(self.vocabulary["category"][other]),
+                        "before": before,
+                        "after": before * (1 - one.value[other]),
+                        "change": 0.0 - one.value[other],
+                        "change_low": 0.0 - high[other],
+                        "change_high": 0.0 - low[other],
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def strengths(self) -> dict[str, dict[str, float]]:
+        """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
+        strength = self.design["strength"]
+        found: dict[str, dict[str, float]] = {}
+        for size, sets in self.random().items():
+            leading = [float(strength[self.order("first-order", k)[:size]].mean()) for k in range(len(self.names))]
+            found[str(size)] = {
+                "first-order": float(np.mean(leading)),
+                "random": float(np.mean([strength[units].mean() for units in sets])),
+            }
+        return found
+
+
+def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "concept": concept,
+        "order": order,
+        "units": units,
+        "removed": removed,
+        "removed_low": low,
+        "removed_high": high,
+    }
+
+
+def spearman(one: Floats, two: Floats) -> float:
+    """Rank correlation, ties at their mean rank; NaN where one of them never varies."""
+    ranks = [pd.Series(values).rank().to_numpy() for values in (one, two)]
+    if min(np.ptp(rank) for rank in ranks) == 0:
+        return float("nan")
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def ceiling(within: float) -> float:
+    """About the rank correlation that a perfect estimate would have with a noisy measure, by that of its halves.
+
+    The halves step up to the reliability of the whole (Spearman 1910, Brown 1910), of which this is the square root
+    (Spearman 1904); 0 where they do not agree, NaN where that is not known.
+    """
+    return float(np.sqrt(2 * within / (1 + within))) if within > 0 else 0.0 * abs(within)
+
+
+def spearman_interval(found: float, n: int) -> tuple[float, float]:
+    """95 % interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
+    if n < 4 or np.isnan(found):
+        return float("nan"), float("nan")
+    centre = np.arctanh(np.clip(found, -0.9999999, 0.9999999))
+    reach = 1.96 * np.sqrt((1 + found**2 / 2) / (n - 3))
+    return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
+
+
+def context(aim: Aim, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
+    """One row a (concept, ground) with enough images: pixels gained, beside random units at the same places."""
+    rows = []
+    group = insertions.samples // PAIR % GROUPS
+    for k, number in enumerate(aim.concepts):
+        for ground in aim.grounds:
+            there = insertions.grounds == ground
+            if len(np.unique(insertions.samples[there])) < FEWEST:
+                continue
+            own = insertions.gains[:, k, k]
+            sets = insertions.gains[:, len(aim.concepts) :, k]
+            random = sets.mean(1) if sets.shape[1] else np.full(len(sets), np.nan)
+            gain, chance = (_mean(values[there], group[there]) for values in (own, random))
+            rows.append(
+                {
+                    "concept": str(vocabulary["concept"][number]),
+                    "ground": str(vocabulary["concept"][ground]),
+                    "insertions": int(there.sum()),
+                    **_ends("gain", gain),
+                    **_ends("random_gain", chance),
+                }
+            )
+    columns = ["concept", "ground", "insertions", "gain", "gain_low", "gain_high"]
+    columns += ["random_gain", "random_gain_low", "random_gain_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _mean(values: NDArray[Any], group: Ints) -> Jackknife:
+    """The mean over insertions, and with each group of latents left out."""
+    total = np.bincount(group, values, minlength=GROUPS)
+    count = np.bincount(group, minlength=GROUPS)
+    held = count > 0
+    without = (total.sum() - total[held]) / np.maximum(count.sum() - count[held], 1)
+    return Jackknife(np.asarray(total.sum() / count.sum()), without, count[held].astype(np.int64))
+
+
+def _ends(name: str, jack: Jackknife) -> dict[str, float]:
+    low, high = jack.interval()
+    return {name: float(jack.value), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _pictures(
+    aim: Aim,
+    design: Mapping[str, Any],
+    reader: Reader,
+    folder: str,
+    insertions: Insertions,
+    vocabulary: pd.DataFrame,
+) -> tuple[dict[str, ConceptPictures], dict[int, Ablated]]:
+    found = {}
+    for k, number in enumerate(aim.concepts):
+        held = reader.arrays(folder, f"concept-{k:04d}")
+        height, width = held["heat"].shape[1:]
+        found[str(vocabulary["concept"][number])] = ConceptPictures(
+            _ablated(held),
+            _inserted(held, insertions, k, vocabulary, (height, width)),
+            Heat(held["samples"], held["heat"]),
+        )
+    units = {int(unit): _ablated(reader.arrays(folder, f"unit-{unit:05d}")) for unit in design["singles"]}
+    return found, units
+
+
+def _ablated(held: Mapping[str, Any]) -> Ablated:
+    units = tuple(int(unit) for unit in held["units"])
+    names = ("samples", "before", "after", "seen_before", "seen_after")
+    return Ablated(units, *(held[name] for name in names))
+
+
+def _inserted(
+    held: Mapping[str, Any], insertions: Insertions, k: int, vocabulary: pd.DataFrame, shape: tuple[int, int]
+) -> Inserted:
+    units = tuple(int(unit) for unit in held["units"])
+    planted = held.get("planted", np.zeros((0, 2), np.int64)).astype(np.int64)
+    rows = [
+        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == place))[0])
+        for sample, place in planted
+    ]
+    size = held["before"].shape[1:]
+    none = np.zeros((0, *size), np.uint8)
+    return Inserted(
+        units,
+        planted[:, 0],
+        np.array([cell_of(int(place), *shape) for _, place in planted], np.float32).reshape(-1, 4),
+        tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
+        insertions.gains[rows, k, k],
+        held.get("planted_before", none),
+        held.get("planted_after", none),
+    )
+
+
+def causal_sets(
+    facts: Mapping[str, Any], vocabulary: Sequence[tuple[str, str]], reader: Reader, layer: str
+) -> dict[str, tuple[int, ...]]:
+    """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
+    if facts["aim"]["layer"] != layer:
+        return {}
+    design = reader.arrays(facts["design"], "design")
+    count = int(design["inserted"])
+    found = {}
+    for k, number in enumerate(facts["aim"]["concepts"]):
+        leading = design[f"order|{design['best'][k]}"][k][:count]
+        found[vocabulary[number][0]] = tuple(sorted(int(unit) for unit in leading))
+    return found
+
+
+def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
+    """What one change did to every concept that occurs, the largest first, those asked for before all."""
+    removed = Removed.of(np.array([[1]]), parts)
+    share = removed[(0,)]
+    low, high = share.interval()
+    whole = merge_all(paired for _, paired in parts)
+    total = whole.images * whole.pixels
+    rows = []
+    for number in np.flatnonzero((whole.before > 0) | (whole.after[0] > 0)).tolist():
+        rows.append(
+            {
+                "concept": str(vocabulary["concept"][number]),
+                "category": str(vocabulary["category"][number]),
+                "before": whole.before[number] / total,
+                "after": whole.after[0, number] / total,
+                "change": 0.0 - share.value[number],
+                "change_low": 0.0 - high[number],
+                "change_high": 0.0 - low[number],
+            }
+        )
+    table = pd.DataFrame(rows)
+    size = (table["after"] - table["before"]).abs()
+    wanted = table["concept"].isin(list(first))
+    order = np.lexsort((-size.to_numpy(), ~wanted.to_numpy()))
+    return table.iloc[order].reset_index(drop=True)

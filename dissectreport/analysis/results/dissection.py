@@ -1,0 +1,282 @@
+"""What a dissection found: the tables that a report draws and a notebook explores.
+
+Everything here is numpy and pandas; nothing refers to a network. Tables are documented column by column in
+`COLUMNS`, which is also the data dictionary of the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.results.artifacts import Artifacts, Figures
+from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.analysis.results.real_images import Reality
+
+COLUMNS: Mapping[str, str] = {
+    "unit": "number of the unit (channel) in its layer, from 0",
+    "concept": "name of the concept; empty where the unit has no label",
+    "category": "category of the concept: object, part, material, colour …",
+    "level": "activation above which the unit counts as on; chosen on the choosing half",
+    "tail": "share of all pixels where the unit is on",
+    "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on the scoring half",
+    "iou_low": "lower end of the 95 % interval of iou",
+    "iou_high": "upper end of the 95 % interval of iou",
+    "null": "IoU expected by chance: every image's masks paired with every other image's activations",
+    "excess": "(iou - null) / (1 - null): agreement beyond chance; 1 is perfect, 0 is chance",
+    "excess_low": "lower end of the 95 % interval of excess",
+    "excess_high": "upper end of the 95 % interval of excess",
+    "lift": "iou / null; empty where fewer than 100 pixels of overlap are expected by chance",
+    "lift_low": "lower end of the 95 % interval of lift",
+    "lift_high": "upper end of the 95 % interval of lift",
+    "p": "one-sided p-value of excess > 0 over the scoring groups",
+    "q": "p after Benjamini-Hochberg over the units of the layer",
+    "interpretable": "whether the rule calls the unit interpretable",
+    "beats_chance": "whether excess >= .04 with q < .05, whatever the rule",
+    "attainable": "largest IoU that a unit on in this share of pixels could reach with this concept",
+    "position_only": "IoU of the best mask that ignores the image (chosen and scored like the unit)",
+    "runner_up": "concept of the second largest excess in the choosing half",
+    "runner_up_excess": "its excess on the scoring half",
+    "stability": "share of bootstrap replicates of the choosing half that give the same label",
+    "iou_exact": "iou on the --grid of the counts: the same as iou unless that is finer than the null's 64",
+    "f1": "F1 of unit on against concept present, on the scoring half",
+    "average_precision": "area under precision against recall over all levels, on the scoring half",
+    "correlation": "point-biserial correlation of the activation's bin mid-rank with the concept",
+    "state": "'' or 'dead', 'always on', 'duplicate of N'",
+    "largest": "whether this category's label is the unit's overall label",
+    "tested": "whether the concept occurs in enough images of both halves to be tested",
+    "pixels": "pixels of the concept over all samples, on the grid of the counts",
+    "images": "images in which the concept occurs",
+    "area": "share of all pixels that show the concept",
+    "area_low": "lower end of the 95 % interval of area",
+    "area_high": "upper end of the 95 % interval of area",
+    "other": "number of the other unit",
+    "layer": "name of the layer",
+    "kind": "why an image is an example: 'top', 'middle' or 'random'",
+    "sample": "number of the image; what it is made of, or which one it is, follows from the seed and this number",
+    "peak": "largest activation of the unit in that image",
+    "bin_low": "lower edge of a bin of activations",
+    "bin_high": "upper edge of that bin",
+    "count": "pixels whose activation falls in the bin, over all samples",
+    "control": "which units were counted: 'measured', 'rotated', 'untrained' or 'null'",
+    "units": "units counted as interpretable; empty where no concept could be tested",
+    "units_low": "lower end of the 95 % bootstrap interval of units",
+    "units_high": "upper end of the 95 % bootstrap interval of units",
+    "of": "units in the layer",
+    "concepts": "different concepts among the labels of interpretable units",
+    "concepts_low": "lower end of the 95 % bootstrap interval of concepts",
+    "concepts_high": "upper end of the 95 % bootstrap interval of concepts",
+    "mean_iou": "mean IoU of the interpretable units with their overall labels",
+    "mean_iou_low": "lower end of its 95 % interval over images, for just these units",
+    "mean_iou_high": "upper end of its 95 % interval over images, for just these units",
+    "trained": "the segmenter's IoU with the truth on images that it was not trained on, where its card says",
+}
+"""What every column of every table means."""
+
+
+def no_counts() -> pd.DataFrame:
+    """The counts by concept of a layer without any."""
+    return pd.DataFrame(columns=["control", "category", "concept", "units", "units_low", "units_high"])
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything a reader needs to trust or repeat the run."""
+
+    model: str
+    rule: str
+    seed: int
+    samples: int
+    """Samples that were measured; `scoring` of them stand behind every printed IoU."""
+    choosing: int
+    """Samples in the half that chose levels and labels."""
+    scoring: int
+    """Samples in the half that scored them."""
+    pilot: int
+    """Samples of the pilot that set the levels."""
+    grid: int
+    """Side of the grid of pixels on which activations and masks are compared."""
+    groups: int
+    """Groups in the scoring half; intervals are a delete-one-group jackknife over them."""
+    generator: Mapping[str, Any]
+    """name, identity, sha256, family, image_size, latent_shape, card …; plain JSON values."""
+    segmenter: Mapping[str, Any]
+    """name, identity, card …; plain JSON values."""
+    versions: Mapping[str, str]
+    devices: tuple[str, ...]
+    command: str
+    """The command that reproduces the run."""
+    thresholds: Mapping[str, float]
+    """The rule's cut-offs by name, e.g. {'excess': .04, 'q': .05}."""
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    """The folder of real images that was given: folder (its name), images, unreadable; empty where none was."""
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    """Likewise the folder whose images the network reads; empty for one that makes images."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images that show what a unit does: by largest activation, from the middle, and at random."""
+
+    kind: NDArray[np.str_]
+    """(k,) 'top', 'middle' or 'random' for each column below."""
+    samples: NDArray[np.int64]
+    """(units, k) sample numbers, in the order to show them."""
+    peaks: NDArray[np.float32]
+    """(units, k) largest activation of the unit in that image."""
+    maps: NDArray[np.float32]
+    """(units, k, h, w) the unit's activation there, on the layer's own grid."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Agreement as a function of the level, for each unit's leading concepts (scoring half)."""
+
+    concepts: NDArray[np.int64]
+    """(units, m) concept numbers, the unit's label first; 0 where there are fewer."""
+    levels: NDArray[np.float32]
+    """(units, t) activation levels, rising."""
+    tails: NDArray[np.float64]
+    """(units, t) share of pixels above each level."""
+    iou: NDArray[np.float64]
+    """(units, m, t)"""
+    null: NDArray[np.float64]
+    """(units, m, t) chance IoU at the same levels."""
+    low: NDArray[np.float64] | None = None
+    """(units, t) lower end of the 95 % interval of the first concept's iou, where it was computed."""
+    high: NDArray[np.float64] | None = None
+    """(units, t) its upper end."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Every unit's map over a few images, as the share of pixels that are lower: where does which unit fire?"""
+
+    samples: NDArray[np.int64]
+    """(k,) sample numbers."""
+    maps: NDArray[np.uint8]
+    """(k, units, h, w) rank of the activation among all of the unit's activations, 0 lowest to 255 highest; at
+    most 16 x 16."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's units under one rule."""
+
+    name: str
+    units: int
+    height: int
+    width: int
+    table: pd.DataFrame
+    """One row a unit, ordered by unit: unit, concept, category, level, tail, iou*, null, excess*, lift*, p, q,
+    interpretable, beats_chance, attainable, position_only, runner_up, runner_up_excess, stability, iou_exact, f1,
+    average_precision, correlation, state."""
+    labels: pd.DataFrame
+    """One row a (unit, category): the unit's label within each category: unit, category, concept, level, iou*,
+    null, excess*, lift*, interpretable, largest."""
+    pairs: pd.DataFrame
+    """One row a (unit, concept) for the concepts of largest excess of each unit (up to 12), ordered by unit and
+    falling excess: unit, concept, category, level, tail, iou*, null, excess*, lift*, tested."""
+    controls: pd.DataFrame
+    """One row a control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
+    concepts_low, concepts_high, mean_iou* (of 'measured' with all categories alone). Control 'measured' is the layer
+    itself."""
+    curves: Curves
+    histogram: NDArray[np.int64]
+    """(units, bins) pixels by activation bin, over all samples."""
+    edges: NDArray[np.float32]
+    """(units, bins + 1) bin edges; the outer ones are the pilot's smallest and largest activation."""
+    correlated: pd.DataFrame
+    """The most correlated other units of each unit (up to 8): unit, other, correlation (on the layer's own grid)."""
+    examples: Examples
+    lookup: Lookup
+    resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
+    layer and control, so that the interval of a difference can be told."""
+    by_concept: pd.DataFrame = field(default_factory=no_counts)
+    """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
+    by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
+
+    @property
+    def interpretable(self) -> pd.DataFrame:
+        """The rows of `table` that the rule calls interpretable."""
+        return self.table[self.table["interpretable"]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images that a report shows, generated or read, by sample number."""
+
+    numbers: NDArray[np.int64]
+    """(m,) rising."""
+    pixels: NDArray[np.uint8]
+    """(m, height, width, 3)"""
+
+    def of(self, sample: int) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8 image of one sample."""
+        at = int(np.searchsorted(self.numbers, sample))
+        assert self.numbers[at] == sample, f"sample {sample} was not kept"
+        return np.asarray(self.pixels[at])
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the segmenter can be trusted, shown on one kind of images."""
+
+    source: str
+    """'generated', or 'read' by a network that makes none; 'drawn' for images like those that the generator was trained
+    on, 'real' for those of a folder that was given."""
+    images: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    labels: NDArray[np.int16]
+    """(k, slots, h, w) concept numbers."""
+    confidence: NDArray[np.float16]
+    """(k, h, w) probability of the leading label."""
+
+    @property
+    def doubts(self) -> bool:
+        """Whether any confidence but certainty was told; a rule tells none."""
+        return bool((self.confidence != 1).any())
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """All that was found about one model under one rule."""
+
+    model: str
+    """The model as it was asked for: a name or an address; the address of its pages is made of it."""
+    provenance: Provenance
+    vocabulary: pd.DataFrame
+    """One row a concept number from 0 ('-', nothing): concept, category."""
+    concepts: pd.DataFrame
+    """One row a concept that occurs, indexed by concept number: concept, category, pixels, images, area*,
+    position_only, tested, trained."""
+    layers: tuple[Layer, ...]
+    pictures: Pictures
+    trust: tuple[Trust, ...]
+    notes: tuple[str, ...]
+    """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
+    interventions: Interventions | None = None
+    """What the units of one layer cause; None where that was not measured."""
+    artifacts: Artifacts | None = None
+    """Which units of one layer keep images away from real ones; None where that was not measured."""
+    quality: Figures | None = None
+    """How near the images are to real ones; None where that was not measured."""
+    reality: Reality | None = None
+    """What real images show beside generated ones; None without real images."""
+
+    @property
+    def title(self) -> str:
+        """What pages call the model: the name that it gives itself."""
+        return str(self.provenance.generator.get("name") or self.model)
+
+    @property
+    def tells(self) -> bool:
+        """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
+        measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
+        return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

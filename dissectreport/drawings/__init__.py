@@ -1,0 +1,1 @@
+"""The embedded data sets: scenes and rooms drawn by program, with exact labels."""

@@ -1,0 +1,393 @@
+"""A generator described by a TOML file: which network, which weights, what it takes, what it returns.
+
+    network = "./net.py:Generator"        # or "package.module:function", or family = "progressive gan"
+    weights = "generator.pt"              # relative to this file
+    latent = { shape = [100], distribution = "uniform" }
+    layers = ["block1", "block2"]
+
+`KEYS` lists all keys; docs/own-gan.md explains them. The network's code is imported and run; weights are read as data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dissectreport.checkpoints.file_type import sha256_of
+from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
+from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
+from dissectreport.errors import BadOption, ModelError, UnknownName, answered
+from dissectreport.models import proggan_variants
+from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
+from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs, Noise
+from dissectreport.models.layers import default_layers, measurable_layers, why_not_measurable
+from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
+from dissectreport.models.outputs import OutputFormat
+from dissectreport.networks.hooks import ModuleTrace, trace_modules
+from dissectreport.networks.latents import latents
+
+FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
+    "progressive gan": proggan_variants.from_state_dict
+}
+"""Architectures that are recognised from their weights alone."""
+
+KEYS = {
+    "name": "the model's name on pages; by default the file's name",
+    "network": "the function or class that makes the network: ./file.py:Name, or package.module:Name",
+    "family": f"an architecture that is recognised from its weights: {', '.join(FAMILIES)}",
+    "arguments": "keyword arguments for the network's function",
+    "weights": "the file of weights, relative to this file; without it, the function loads its own",
+    "sha256": "the SHA-256 of the weights, or its first digits; checked",
+    "part": "the key of the weights in their file, such as g_ema",
+    "prefix": "what all names of the weights begin with, such as module.",
+    "latent": "its one latent: 128, [128], or { shape = …, distribution = … }",
+    "inputs": "a list of all arguments, if there is more than one latent",
+    "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
+    "layers": "the layers that a build measures by default",
+    "segmenter": "the segmenter that a build uses by default",
+    "reference": "a folder of real images",
+    "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images",
+    "facts": "further facts for the report: licence, paper, dataset …",
+}
+IMAGES_KEYS = ("folder", "size", "mean", "std")
+OUTPUT_KEYS = ("take", "range", "channels")
+
+
+@dataclass(frozen=True)
+class Description:
+    """The content of a description file. Its methods check the kind of a value, and raise a BadOption."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def text(self, key: str) -> str:
+        """A string; '' if the key is missing."""
+        return str(self._value(key, str, "a text", ""))
+
+    def table(self, key: str) -> dict[str, Any]:
+        """A table; {} if the key is missing."""
+        return dict(self._value(key, dict, "a table", {}))
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A list of strings; () if the key is missing."""
+        return tuple(str(name) for name in self._value(key, list, "a list of names", []))
+
+    def file(self, key: str) -> Path | None:
+        """A path, relative to the file's folder; None if the key is missing."""
+        return self.path.parent / Path(self.text(key)).expanduser() if self.text(key) else None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.text("name") or self.path.stem
+
+    def _value(self, key: str, kind: type, noun: str, default: object) -> Any:
+        value = self.content.get(key, default)
+        if not isinstance(value, kind):
+            raise self.problem(f"{key} must be {noun}, not {value!r}")
+        return value
+
+    def problem(self, line: str) -> BadOption:
+        """An error that begins with the file's name."""
+        return BadOption(f"{self.path.name}: {line}")
+
+    def check_keys(self, given: Iterable[str], known: Iterable[str], of: str = "") -> None:
+        """Raise an UnknownName for the first key that is not known."""
+        for key in given:
+            if key not in known:
+                raise UnknownName.of(f"key {of}in {self.path.name}:", key, known)
+
+
+def read_description(path: Path) -> Description:
+    """The description in a file; raises an UnknownName or a BadOption if it cannot be used."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as problem:
+        raise UnknownName(f"no generator {path}: the file cannot be read ({problem.strerror})") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise BadOption(f"{path} is not TOML: {problem}") from problem
+    description = Description(path, content)
+    description.check_keys(content, KEYS)
+    network, family = description.text("network"), description.text("family")
+    if bool(network) == bool(family):
+        raise description.problem("give either network (./file.py:Name) or family (" + ", ".join(FAMILIES) + ")")
+    if family and family not in FAMILIES:
+        raise UnknownName.of(f"family in {path.name}:", family, FAMILIES)
+    if family and not description.text("weights"):
+        raise description.problem("a family is recognised from its weights; add weights = …")
+    return description
+
+
+@dataclass(frozen=True)
+class NetworkBuilder:
+    """Makes the network that a file describes, with its weights or with random ones."""
+
+    description: Description
+    resolve: Callable[[str], object]
+    """Imports what an address such as package.module:function refers to."""
+    weights: Path | None
+    """The file of weights; None if the function loads its own."""
+
+    def trained(self) -> nn.Module:
+        """The network with its weights."""
+        if self.weights is None:
+            return self.without_weights()
+        # The checksum belongs to the described file; a file that replaces it has another.
+        sha256 = self.description.text("sha256") if self.weights == self.description.file("weights") else ""
+        remedy = f"give the file with the sha256 of {self.description.path.name}" if sha256 else REMEDY
+        checkpoint = read_checkpoint(self.weights, sha256, remedy)
+        tensors = select_tensors(checkpoint.content, self.description.text("part"), self.description.text("prefix"))
+        if self.description.text("family"):
+            return FAMILIES[self.description.text("family")](tensors)
+        network = self.without_weights()
+        load_exactly(network, tensors, type(network).__name__)
+        return network
+
+    def without_weights(self) -> nn.Module:
+        """What the function returns."""
+        function, name = self.resolve(self.address), f"network {self.address!r}"
+        if not callable(function):
+            raise self.description.problem(f"{name} is a {type(function).__name__}; it should be a function or class")
+        arguments = self.description.table("arguments")
+        who = (
+            f"{self.description.path.name}: {self.description.text('network')} failed with "
+            f"{f'arguments {arguments}' if arguments else 'no arguments'}"
+        )
+        network = answered(ModelError, who, lambda: function(**arguments))
+        if not isinstance(network, nn.Module):
+            raise self.description.problem(
+                f"{name} returned a {type(network).__name__}; it should return a torch.nn.Module"
+            )
+        return network
+
+    @property
+    def reinitialise(self) -> Callable[[int], nn.Module] | None:
+        """Makes the network with random weights; None if the function may load trained weights, or for a family."""
+        return self._random if self.weights and self.description.text("network") else None
+
+    def _random(self, seed: int) -> nn.Module:
+        """The network with the random weights that its own code gives it."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.without_weights()
+
+    @property
+    def address(self) -> str:
+        """The network's address; ./file.py is relative to the description's folder."""
+        module, colon, name = self.description.text("network").rpartition(":")
+        file = self.description.path.parent / module
+        return f"{file}:{name}" if module.endswith(".py") else f"{module}{colon}{name}"
+
+    def code_digest(self) -> str:
+        """The SHA-256 of what images depend on beside the weights: address, arguments, and the file with the code.
+
+        '' for a family, which its weights determine.
+        """
+        if self.description.text("family"):
+            return ""
+        module = self.address.rpartition(":")[0]
+        file = sha256_of(Path(module)) if module.endswith(".py") else ""
+        parts = [self.description.text("network"), self.description.table("arguments"), file]
+        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+def load(path: Path, resolve: Callable[[str], object], weights: str = "") -> NetworkGenerator | FolderImageModel:
+    """The generator that a file describes.
+
+    `resolve` imports what an address such as package.module:function refers to. `weights` is a file that replaces the
+    described one.
+    """
+    description = read_description(path)
+    file = Path(weights).expanduser() if weights else description.file("weights")
+    builder = NetworkBuilder(description, resolve, file)
+    network = answered(ModelError, f"{path.name}: the weights cannot be loaded into the network", builder.trained)
+    network.requires_grad_(False).eval()
+    make = image_model if "images" in description.content else generator
+    return make(description, builder, network)
+
+
+def generator(description: Description, builder: NetworkBuilder, network: nn.Module) -> NetworkGenerator:
+    """The generator of a network that makes images; it is run on two latents to find its layers and image size."""
+    inputs, output = inputs_of(description), output_of(description)
+    z = latents(0, 0, 2, inputs.latent_shape)
+    who = (
+        f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); "
+        "describe in latent or inputs what it takes"
+    )
+    modules, images = answered(ModelError, who, lambda: trace_modules(NetworkCall(network, inputs, output), z))
+    size = (int(images.shape[2]), int(images.shape[3]))
+    return NetworkGenerator(
+        name=description.name,
+        module=network,
+        image_size=size,
+        layers=measurable_layers(modules),
+        default_layers=described_layers(description, modules) or default_layers(modules, size),
+        reinitialise=builder.reinitialise,
+        reference=description.file("reference"),
+        facts={"inputs": inputs.describe(), **facts_of(description)},
+        code=builder.code_digest(),
+        inputs=inputs,
+        output=output,
+    )
+
+
+def image_model(description: Description, builder: NetworkBuilder, network: nn.Module) -> FolderImageModel:
+    """The model of a network that takes images; it is run on two images to find its layers."""
+    for key in ("latent", "inputs", "output", "reference"):
+        if key in description.content:
+            raise description.problem(f"a network that takes images has no {key}; remove it, or remove images")
+    images = description.table("images")
+    description.check_keys(images, IMAGES_KEYS, "of images ")
+    size = whole_numbers("size", images.get("size", []))
+    if not isinstance(images.get("folder"), str) or len(size) != 2:
+        raise description.problem('images needs a folder and a size: images = { folder = "photos", size = [224, 224] }')
+    model = FolderImageModel(
+        name=description.name,
+        module=network,
+        folder=open_folder(description.path.parent / Path(images["folder"]).expanduser(), (size[0], size[1])),
+        layers=tuple(name for name, _ in network.named_modules() if name),
+        default_layers=(),
+        mean=numbers("mean", images.get("mean", [])),
+        std=numbers("std", images.get("std", [])),
+        reinitialise=builder.reinitialise,
+        facts=facts_of(description),
+        code=builder.code_digest(),
+    )
+    z = model.folder.first(2)
+    who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
+    modules, _ = answered(ModelError, who, lambda: trace_modules(model, z))
+    chosen = described_layers(description, modules) or default_layers(modules, model.image_size)
+    return replace(model, layers=measurable_layers(modules), default_layers=chosen)
+
+
+def described_layers(description: Description, modules: Sequence[ModuleTrace]) -> tuple[str, ...]:
+    """The layers that the file names, checked; () for none."""
+    named, by_name = description.names("layers"), {module.name: module for module in modules}
+    for layer in named:
+        if layer not in by_name:
+            raise UnknownName.of(f"measurable layer in {description.path.name}:", layer, measurable_layers(modules))
+        if not by_name[layer].units:
+            raise description.problem(
+                f"layer {layer!r} {why_not_measurable(by_name[layer])}; choose a layer inside it, or another"
+            )
+    return named
+
+
+def facts_of(description: Description) -> dict[str, Any]:
+    """The facts for the report, as plain JSON values."""
+    segmenter = relative_to(description.path.parent, description.text("segmenter"))
+    named = {"family": description.text("family"), "segmenter": segmenter}
+    facts: dict[str, Any] = json.loads(json.dumps(description.table("facts"), default=str))
+    return {key: value for key, value in named.items() if value} | facts
+
+
+def relative_to(folder: Path, segmenter: str) -> str:
+    """A segmenter's name in which relative paths (./folder, file.py:function) are prefixed by a folder.
+
+    >>> relative_to(Path("models"), "colour+./mine.py:load+ade20k:./weights+words:dome")
+    'colour+models/./mine.py:load+ade20k:models/./weights+words:dome'
+    """
+    if folder == Path():
+        return segmenter
+    return re.sub(r"(^|[+:=])(?=\.{1,2}/|[^+:=/~][^+:=]*\.py:)", lambda match: f"{match[1]}{folder}/", segmenter)
+
+
+def inputs_of(description: Description) -> Inputs:
+    """What the network is called with: `latent` for one argument, `inputs` for several."""
+    content = description.content
+    if ("latent" in content) == ("inputs" in content):
+        raise description.problem(
+            "describe what the network takes: latent = 128 (or its shape, or a table), or inputs = [ … ] for several"
+        )
+    try:
+        if "latent" in content:
+            return Inputs((argument(content["latent"]),))
+        if not isinstance(content["inputs"], list):
+            raise description.problem(f"inputs must be a list, not {content['inputs']!r}")
+        return Inputs(tuple(map(argument, content["inputs"])))
+    except (TypeError, BadOption) as problem:
+        line = str(problem).removeprefix(f"{description.path.name}: ")
+        raise description.problem(line) from problem
+
+
+KINDS: dict[str, tuple[Callable[..., Argument], tuple[str, ...]]] = {
+    "shape": (Noise, ("shape", "distribution", "scale", "low", "high", "bound", "name")),
+    "classes": (ClassLabels, ("classes", "encoding", "only", "name")),
+    "value": (Constant, ("value", "name")),
+}
+"""The kinds of input, by the key that marks them, and the keys that each may have."""
+
+
+def argument(given: object) -> Argument:
+    """One input: a number or a shape for a standard normal latent, or a table."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return Noise((given,))
+    if isinstance(given, list):
+        return Noise(whole_numbers("shape", given))
+    if not isinstance(given, dict):
+        raise BadOption(f"an input is a number, a shape, or a table, not {given!r}")
+    kind = next((key for key in KINDS if key in given), "")
+    if not kind:
+        raise BadOption(f"an input has shape = … (noise), classes = … (a label) or value = … (a constant), not {given}")
+    make, keys = KINDS[kind]
+    for key in given:
+        if key not in keys:
+            raise BadOption(f"an input with {kind} has no {key!r}; it may have {', '.join(keys)}")
+    return make(**{key: READERS[key](key, value) if key in READERS else value for key, value in given.items()})
+
+
+def whole_numbers(key: str, given: object) -> tuple[int, ...]:
+    """A whole number or a list of them, as a tuple."""
+    values = given if isinstance(given, list) else [given]
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        raise BadOption(f"{key} must be a whole number or a list of them, not {given!r}")
+    return tuple(values)
+
+
+def numbers(key: str, given: object) -> tuple[float, ...]:
+    """A list of numbers, as a tuple."""
+    if not isinstance(given, list) or not all(isinstance(value, int | float) for value in given):
+        raise BadOption(f"{key} must be a list of numbers, not {given!r}")
+    return tuple(float(value) for value in given)
+
+
+def of_type(types: tuple[type, ...], noun: str, key: str, given: Any) -> Any:
+    """The value, if it is of one of the types."""
+    if not isinstance(given, types) or isinstance(given, bool):
+        raise BadOption(f"{key} must be {noun}, not {given!r}")
+    return given
+
+
+NUMBER, TEXT = partial(of_type, (int, float), "a number"), partial(of_type, (str,), "a text")
+READERS: Mapping[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("shape", "only"), whole_numbers),
+    **dict.fromkeys(("scale", "low", "high", "bound"), NUMBER),
+    **dict.fromkeys(("distribution", "encoding", "name"), TEXT),
+    "classes": partial(of_type, (int,), "a whole number"),
+}
+"""Check and convert the values of an input's keys; other keys take any value."""
+
+
+def output_of(description: Description) -> OutputFormat:
+    """How to get images from what the network returns."""
+    given = description.table("output")
+    description.check_keys(given, OUTPUT_KEYS, "of output ")
+    ends = given.get("range", [-1, 1])
+    if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)):
+        raise description.problem(
+            f"range must be the values of black and white, such as [-1, 1] or [0, 255], not {ends!r}"
+        )
+    channels = whole_numbers("channels", given["channels"]) if "channels" in given else ()
+    take = of_type((str, int), "a key or an index", "take", given["take"]) if "take" in given else None
+    return OutputFormat(take, channels, float(ends[0]), float(ends[1]), "range" in given)

@@ -1,0 +1,143 @@
+"""A network that takes images, dissected on the images of a folder.
+
+    model = FolderImageModel(
+        name="classifier",
+        module=network,                              # (n, 3, h, w) -> anything
+        folder=open_folder("photos", (224, 224)),
+        layers=("features.10", "features.28"),
+        default_layers=("features.28",),
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    )
+
+To the rest of the package it is a generator whose latents are images, and which returns them unchanged after the
+network has run on them. The segmenter labels these images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from dissectreport.errors import FolderError, ModelError, counted
+from dissectreport.models.image_folder import ImageFolder
+from dissectreport.models.network_generator import check_layers
+from dissectreport.networks.identity import identity_of
+
+
+@dataclass(frozen=True, eq=False)
+class FolderImageModel:
+    """An `ImageModel` made of a network and a folder. What the network returns is not used.
+
+    Raises a ModelError if the network has no such layers, or if `mean` or `std` are not three numbers.
+    """
+
+    name: str
+    module: nn.Module
+    folder: ImageFolder
+    layers: tuple[str, ...]
+    default_layers: tuple[str, ...]
+    mean: tuple[float, ...] = ()
+    """Mean of red, green and blue in [0, 1]: the network gets (image - mean) / std. () for 0 if `std` is given.
+    Without both, the network gets images in [-1, 1]."""
+    std: tuple[float, ...] = ()
+    """Standard deviation of red, green and blue in [0, 1]; () for 1 if `mean` is given."""
+    reinitialise: Callable[[int], nn.Module] | None = None
+    """`reinitialise(seed)` returns a new network of the same architecture with random weights."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    """Computed from the network, `mean`, `std`, the folder and `code` if it is ''."""
+    code: str = ""
+    """What else the activations depend on, such as the SHA-256 of the file with the network's code."""
+    makes_images: ClassVar[bool] = False
+    """Editing units changes no image."""
+
+    def __post_init__(self) -> None:
+        check_layers(self.module, (*self.layers, *self.default_layers))
+        if any(len(given) not in (0, 3) for given in (self.mean, self.std)) or not all(s > 0 for s in self.std):
+            raise ModelError(
+                f"{self.name!r} needs three means and three positive standard deviations, of red, green and blue in "
+                f"[0, 1]; got {list(self.mean)} and {list(self.std)}"
+            )
+        self.module.requires_grad_(False).eval()
+        if not self.identity:
+            normalisation = f"{list(map(float, self.mean))} {list(map(float, self.std))}"
+            parts = (identity_of(self.module), normalisation, self.folder.identity, self.code)
+            object.__setattr__(self, "identity", " ".join(filter(None, parts)))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width to which images are resized."""
+        return self.folder.size
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of an image."""
+        return (3, *self.folder.size)
+
+    @property
+    def max_samples(self) -> int:
+        """The number of readable images."""
+        return len(self.folder)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, 3, h, w) images in [-1, 1] -> the same images, after the network has run on them."""
+        self.module(self.normalised(z))
+        return z
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> a new tensor of the same shape, normalised by `mean` and `std`."""
+        if not self.mean and not self.std:
+            return images.clone()
+        mean, std = self.mean or (0.0,) * 3, self.std or (1.0,) * 3
+        return ((images + 1) / 2 - _by_channel(mean, images)) / _by_channel(std, images)
+
+    def latents(self, seed: int, first: int, count: int) -> Tensor:
+        """(count, 3, h, w) the images of samples `first` to `first + count - 1` in the order of `seed`."""
+        names = self.folder.order(seed)
+        if first + count > len(names):
+            available = counted(len(names), "image")
+            raise FolderError(f"the folder {self.folder.name} has {available}; --samples at most {len(names):,}")
+        return self.folder.read(names[first : first + count])
+
+    def to(self, device: torch.device) -> FolderImageModel:
+        """The same model on `device`; the network itself is moved."""
+        return replace(self, module=self.module.to(device))
+
+    def untrained(self, seed: int) -> FolderImageModel | None:
+        """The same architecture with random weights, or None without `reinitialise`."""
+        if self.reinitialise is None:
+            return None
+        return replace(self, name=f"{self.name}_untrained", module=self.reinitialise(seed), identity="")
+
+    def training_like_images(self, count: int) -> Tensor | None:
+        """None: the images of the folder are shown already."""
+        return None
+
+    def validated(self, prefixes: Iterable[tuple[int, int]]) -> FolderImageModel:
+        """The same model without images that cannot be decoded; see `ImageFolder.validated`."""
+        return replace(self, folder=self.folder.validated(prefixes))
+
+    def without(self, names: Iterable[str]) -> FolderImageModel:
+        """The same model without the images of these names."""
+        return replace(self, folder=self.folder.without(names))
+
+    def unreadable(self) -> tuple[str, ...]:
+        """Names of the images that are known to be unreadable."""
+        return tuple(file.name for file in self.folder.undecodable)
+
+    def description(self) -> Mapping[str, Any]:
+        """For the report: `folder`, `images`, `unreadable`."""
+        return self.folder.description()
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the images, one line each."""
+        return self.folder.notes()
+
+
+def _by_channel(values: tuple[float, ...], images: Tensor) -> Tensor:
+    return images.new_tensor(values)[:, None, None]

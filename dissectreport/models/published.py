@@ -1,0 +1,117 @@
+"""The published models in catalogue.toml: downloaded at first use, or read from a file that the user gives.
+
+church = published.church_pgan()                        # what the entry point church_pgan calls
+church = published.church_pgan(weights=Path("mine.pth"))  # nothing is downloaded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dissectreport.checkpoints import reporting
+from dissectreport.checkpoints.catalogue import WEIGHTS_OPTION, CatalogueEntry, read_catalogue
+from dissectreport.checkpoints.downloads import RemoteFile
+from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
+from dissectreport.errors import WeightsError
+from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.models.proggan import as_processors_like
+from dissectreport.models.proggan_variants import AnyGenerator, from_state_dict, new
+
+CATALOGUE = Path(__file__).with_name("catalogue.toml")
+ALTERNATIVE = (
+    f"or give any file with {WEIGHTS_OPTION} FILE; meanwhile `dissectreport build scenes_pgan` needs no download"
+)
+
+
+def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
+    """The loader of the model `name` of the catalogue."""
+    entry = read_catalogue(CATALOGUE).get(name)
+    if entry is None or entry.packaged is not None:
+        raise AttributeError(f"no model {name!r} to download in {CATALOGUE}")
+    return partial(load, entry)
+
+
+def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGenerator:
+    """The Progressive GAN of a catalogue entry, with published weights or with those of a file."""
+    checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
+    network = as_processors_like(from_state_dict(checkpoint.content, entry.extra["kind"]))
+    resolution = network.resolution
+    if weights and resolution != entry.extra.get("resolution", resolution):
+        reporting.say(
+            f"{weights} makes images of {resolution} x {resolution} pixels; "
+            f"those of {entry.name} have {entry.extra['resolution']}"
+        )
+    return NetworkGenerator(
+        name=entry.name,
+        module=network,
+        latent_shape=(network.latent_size,),
+        image_size=(resolution, resolution),
+        layers=network.layers,
+        default_layers=_default(network, entry.extra["layers"]),
+        reinitialise=lambda seed: untrained(network, seed),
+        facts={
+            **_facts(entry, not weights or provenance["verified"]),
+            "sha256": checkpoint.sha256,
+            "weights": provenance,
+        },
+    )
+
+
+def untrained(network: AnyGenerator, seed: int) -> AnyGenerator:
+    """A network of the same kind and sizes with random weights."""
+    made = new(getattr(network, "kind", "progressive"), network.sizes)
+    made.initialise(seed)
+    return as_processors_like(made.eval())
+
+
+def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:
+    """Those `wanted` layers that the network has; without any, the second block at 8x8, or the last block before it."""
+    return tuple(name for name in wanted if name in network.layers) or network.layers[:4][-1:]
+
+
+def _facts(entry: CatalogueEntry, published: bool) -> dict[str, Any]:
+    """The facts for the report. For a file that was not published as this model, dataset and paper are unknown."""
+    facts = {"family": "Progressive GAN"} | {key: value for key, value in entry.extra.items() if key == "segmenter"}
+    if not published:
+        return {**facts, "licence": "that of the given file"}
+    licence = f"{entry.licence}; {entry.licence_note}" if entry.licence_note else entry.licence
+    return {**facts, "dataset": entry.extra["dataset"], "paper": entry.extra["paper"], "licence": licence}
+
+
+def _published(entry: CatalogueEntry) -> tuple[Checkpoint, Mapping[str, Any]]:
+    """The published checkpoint, downloaded if it is not here, and its provenance."""
+    if not entry.origins:
+        raise WeightsError(f"{entry.name} has no weights of its own; give a file with {WEIGHTS_OPTION} FILE")
+    origin = entry.download(ALTERNATIVE)
+    (file,), (path,) = origin.files, origin.paths()
+    remedy = f"remove it, and the next run downloads it again, or give a file with {WEIGHTS_OPTION} FILE"
+    return read_checkpoint(path, file.sha256, remedy), _provenance(path, origin.publisher, file)
+
+
+def _from_file(entry: CatalogueEntry, path: Path) -> tuple[Checkpoint, Mapping[str, Any]]:
+    """The checkpoint that the user gives, and its provenance; if it is not the published file, a message says so."""
+    checkpoint = read_checkpoint(path, remedy=f"give another {WEIGHTS_OPTION} FILE")
+    published = [file for origin in entry.origins for file in origin.files if file.sha256]
+    for file in published:
+        if checkpoint.sha256.startswith(file.sha256):
+            return checkpoint, _provenance(path, "a file of the user's", file)
+    if published:
+        reporting.say(
+            f"{path} is not the {published[0].name} that was published as {entry.name} "
+            f"(SHA-256 {checkpoint.sha256[:12]}…, not {published[0].sha256[:12]}…); it is used as it is"
+        )
+    return checkpoint, _provenance(path, "a file of the user's", None)
+
+
+def _provenance(path: Path, source: str, file: RemoteFile | None) -> Mapping[str, Any]:
+    """For the report: the file's name, its source, and whether its checksum is the published one."""
+    if file is None:
+        checksum = "not that of a published file"
+    elif not file.sha256:
+        checksum = "none was published"
+    else:
+        checksum = "as published" if len(file.sha256) == 64 else f"its first {len(file.sha256)} digits are as published"
+    return {"file": path.name, "from": source, "checksum": checksum, "verified": file is not None and bool(file.sha256)}

@@ -1,0 +1,1 @@
+"""Reading and editing activations while a network runs, reproducible latents, and the identity of a network."""

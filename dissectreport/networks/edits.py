@@ -1,0 +1,192 @@
+"""Editing the units of a layer, and running only the rest of the network on edited activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from dissectreport.errors import ModelError
+from dissectreport.networks.hooks import EnoughRead, ImageNetwork, as_map, submodule
+from dissectreport.run.plan import blocks_of
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A network run up to a layer, so that what follows can be run again and again on edited activations."""
+
+    network: ImageNetwork
+    layer: str
+    z: Tensor
+    activations: Tensor
+    """(n, units, h, w) the layer's output, as the processor likes it: channels last."""
+    shape: tuple[int, ...]
+    """The shape in which the layer itself gives them."""
+    finished: tuple[tuple[nn.Module, list[object]], ...]
+    """The parts that had run before the layer was done, and what they returned, call by call."""
+
+    def images(self, activations: Tensor) -> Tensor:
+        """(n, units, h, w) in place of the layer's output -> (n, 3, height, width); gradients reach them.
+
+        Parts of the network that ran before the layer give back what they gave, so only what follows is computed.
+        """
+
+        def twice(*_args: object, **_kwargs: object) -> object:
+            raise ModelError(
+                f"layer {self.layer!r} runs more than once for an image, so an edit of it would be only half of one; "
+                "choose another layer"
+            )
+
+        with ExitStack() as stack:
+            for part, outputs in self.finished:
+                stack.enter_context(replaying(part, outputs, part.forward))
+            own = submodule(self.network.module, self.layer)
+            stack.enter_context(replaying(own, [activations.reshape(self.shape)], twice))
+            return self.network(self.z)
+
+
+def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
+    """The network run on `z` up to `layer`, without gradients."""
+    submodule(network.module, layer)
+    calls = _calls(network, layer, z)
+    if not calls or calls[-1][0] != layer:
+        raise ModelError(f"layer {layer!r} did not run when the model made an image; choose another layer")
+    _, output = calls.pop()
+    maps = as_map(layer, output)
+    parts = dict(network.module.named_modules())
+    finished: dict[str, list[object]] = {}
+    for name, value in calls:
+        finished.setdefault(name, []).append(value)
+    return Prefix(
+        network,
+        layer,
+        z,
+        maps.contiguous(memory_format=torch.channels_last),
+        tuple(cast("Tensor", output).shape),
+        tuple((parts[name], outputs) for name, outputs in finished.items()),
+    )
+
+
+def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, object]]:
+    """What every part returned until `layer` was done, in order: names and copied outputs, the layer's own last."""
+    calls: list[tuple[str, object]] = []
+    begun: list[int] = []
+
+    def begin(_module: nn.Module, _args: object) -> None:
+        begun.append(len(calls))
+
+    def end(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _args: object, output: object) -> None:
+            # What ran inside this part need not run again when the part itself gives back its output, and that is
+            # kept from what follows, which may change it in place.
+            del calls[begun.pop() :]
+            calls.append((name, output if name == layer else copied(output)))
+            if name == layer:
+                raise EnoughRead
+
+        return hook
+
+    parts = {name: part for name, part in network.module.named_modules() if name}
+    handles = [part.register_forward_pre_hook(begin) for part in parts.values()]
+    handles += [part.register_forward_hook(end(name)) for name, part in parts.items()]
+    try:
+        with torch.no_grad():
+            network(z)
+    except EnoughRead:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def copied(output: object) -> object:
+    """What a part returned, its tensors copied: what follows may change them in place."""
+    if isinstance(output, Tensor):
+        return output.clone()
+    if type(output) is tuple:
+        return tuple(map(copied, output))
+    return [*map(copied, output)] if isinstance(output, list) else output
+
+
+@contextmanager
+def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., object]) -> Iterator[None]:
+    """While the block runs, the part gives back `outputs`, one a call, and then what `after` gives."""
+    own, left = part.__dict__.get("forward"), iter(outputs)
+
+    def replay(*args: object, **kwargs: object) -> object:
+        for output in left:
+            return copied(output)
+        return after(*args, **kwargs)
+
+    part.forward = replay
+    try:
+        yield
+    finally:
+        del part.forward
+        if own is not None:
+            part.forward = own
+
+
+@contextmanager
+def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
+    """While the block runs, the layer's output is edited whenever it runs, and nothing is changed for good."""
+    part = submodule(module, layer)
+
+    def hook(_module: nn.Module, _args: object, output: object) -> Tensor:
+        maps = as_map(layer, output)
+        wrong = [unit for unit in edit.units if unit >= maps.shape[1]]
+        if wrong:
+            raise ModelError(f"unit {wrong[0]} is not in {layer!r}, whose units are 0 to {maps.shape[1] - 1}")
+        given = cast("Tensor", output)
+        return edit(given.reshape(maps.shape)).reshape(given.shape)
+
+    handle = part.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Units set to values, everywhere or in one patch of every image. Nothing is ever changed in place."""
+
+    units: tuple[int, ...]
+    values: Tensor | float = 0.0
+    """One number, (k,) a number a unit, or (n, k, h, w) activations to take over."""
+    where: Tensor | None = None
+    """(n, 1, h, w) or (1, 1, h, w) of True where the units are set; None for everywhere."""
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """(n, units, h, w) -> the same shape, edited."""
+        if not self.units:
+            return activations
+        chosen = list(self.units)
+        values = torch.as_tensor(self.values, dtype=activations.dtype, device=activations.device)
+        values = values.view(1, -1, 1, 1) if values.ndim == 1 else values
+        kept = activations[:, chosen]
+        new = values.expand_as(kept) if self.where is None else torch.where(self.where, values, kept)
+        edited = activations.clone()
+        edited[:, chosen] = new
+        return edited
+
+
+def edited(activations: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """The activations after all edits, one after another."""
+    for edit in edits:
+        activations = edit(activations)
+    return activations
+
+
+def inside_patches(patches: Tensor, height: int, width: int) -> Tensor:
+    """(n,) numbers of patches, row by row -> (n, 1, height, width) True inside."""
+    rows, columns = blocks_of(height, width)
+    down = torch.arange(height, device=patches.device) * rows // height
+    across = torch.arange(width, device=patches.device) * columns // width
+    numbers = down[:, None] * columns + across[None]
+    return numbers[None, None] == patches[:, None, None, None]

@@ -1,0 +1,170 @@
+"""Reading the units of a layer while a network runs, and in a random basis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dissectreport.errors import ModelError, UnknownName
+
+
+class ImageNetwork(Protocol):
+    """A network that makes images of latents, and whose parts can be read: every generator."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, for hooks."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, *latent_shape) -> (n, 3, height, width)."""
+
+
+class EnoughRead(Exception):
+    """Raised inside a hook when everything that is wanted has been read."""
+
+
+@dataclass(frozen=True)
+class ModuleTrace:
+    """What one part of a network did while one batch ran."""
+
+    name: str
+    kind: str
+    """Its class."""
+    runs: int
+    """How often it ran."""
+    shape: tuple[int, ...]
+    """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
+    returned: str
+    """What it returned, in a word."""
+    parameters: int
+    parent: str
+    """The part that it is in, '' for the network itself."""
+
+    @property
+    def units(self) -> int:
+        """Units that can be read, 0 for none: it runs once and gives a vector or a map."""
+        return self.shape[0] if self.runs == 1 and len(self.shape) in (1, 3) else 0
+
+
+def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, ...], Tensor]:
+    """Every part of the network that runs for the latents `z`, in the order in which they finish, and the images."""
+    seen: dict[str, ModuleTrace] = {}
+    parts = {name: part for name, part in network.module.named_modules() if name}
+
+    def keep(name: str, part: nn.Module) -> Callable[[nn.Module, object, object], None]:
+        count = sum(value.numel() for value in part.parameters())
+
+        def hook(_module: nn.Module, _args: object, output: object) -> None:
+            before = seen.pop(name, None)
+            shape = tuple(output.shape) if isinstance(output, Tensor) else ()
+            # What is made of weights alone, as spectral norm makes it, has no row for each image.
+            rows = shape[:1] == z.shape[:1]
+            seen[name] = ModuleTrace(
+                name,
+                type(part).__name__,
+                1 + (before.runs if before else 0),
+                shape[1:] if rows else (),
+                type(output).__name__ + (" without a row for each image" if shape and not rows else ""),
+                count,
+                name.rpartition(".")[0],
+            )
+
+        return hook
+
+    handles = [part.register_forward_hook(keep(name, part)) for name, part in parts.items()]
+    try:
+        with torch.no_grad():
+            images = network(z)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(seen.values()), images
+
+
+@contextmanager
+def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Iterator[dict[str, Tensor]]:
+    """A dictionary that holds each layer's last output (n, units, h, w) while the block runs.
+
+    Outputs are detached and never changed. With `stop`, running the module ends without an error once all layers
+    have been read, so that what follows them costs nothing. A layer without spatial extent is read as 1 x 1.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> nn.modules.module.RemovableHandle:  # type: ignore[name-defined]
+        def hook(_module: nn.Module, _args: object, output: object) -> None:
+            # A copy: what follows may change the layer's output in place, as rectifiers often do.
+            seen[name] = as_map(name, output).clone()
+            if stop and len(seen) == len(layers):
+                raise EnoughRead
+
+        return submodule(module, name).register_forward_hook(hook)
+
+    handles = [keep(name) for name in layers]
+    try:
+        yield seen
+    except EnoughRead:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def read(network: ImageNetwork, layers: Sequence[str], z: Tensor) -> dict[str, Tensor]:
+    """Each layer's output (n, units, h, w) for the latents `z`; the network runs no further than the last of them."""
+    with torch.no_grad(), reading(network.module, layers, stop=True) as seen:
+        network(z)
+    missing = [name for name in layers if name not in seen]
+    if missing:
+        raise ModelError(f"layer {missing[0]!r} did not run when the model made an image; choose another layer")
+    return seen
+
+
+def submodule(module: nn.Module, name: str) -> nn.Module:
+    """The part of `module` called `name`; UnknownName offers the nearest."""
+    parts = dict(module.named_modules())
+    if not name or name not in parts:
+        raise UnknownName.of("layer", name, [n for n in parts if n])
+    found: nn.Module = parts[name]
+    return found
+
+
+def as_map(name: str, output: object) -> Tensor:
+    """A layer's output as (n, units, h, w), detached."""
+    if not isinstance(output, Tensor):
+        raise ModelError(f"layer {name!r} returns a {type(output).__name__}, not a tensor; choose a layer inside it")
+    if output.ndim == 2:
+        output = output[:, :, None, None]
+    if output.ndim != 4:
+        raise ModelError(f"layer {name!r} returns shape {tuple(output.shape)}; units need (n, units, h, w)")
+    return output.detach()
+
+
+def check_finite(name: str, activations: Tensor, first: int) -> None:
+    """Refuse activations that are not finite, naming the sample."""
+    bad = (~torch.isfinite(activations)).flatten(1).any(1)
+    if bad.any():
+        sample = first + int(bad.nonzero()[0])
+        raise ModelError(
+            f"layer {name!r} is not finite for sample {sample}; "
+            "check the weights, or the half precision they were kept in"
+        )
+
+
+def rotate(activations: Tensor, seed: int) -> Tensor:
+    """(n, units, h, w) in a random orthogonal basis of the units: the axis test of Bau et al. 2017."""
+    basis = orthogonal(activations.shape[1], seed).to(activations)
+    return torch.einsum("uv,nvhw->nuhw", basis, activations)
+
+
+@lru_cache
+def orthogonal(units: int, seed: int) -> Tensor:
+    """(units, units) float32 orthogonal matrix, uniform over rotations and reflections."""
+    q, r = np.linalg.qr(np.random.RandomState(seed).standard_normal((units, units)))
+    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))

@@ -1,0 +1,36 @@
+"""Laying activations out on a grid of pixels, by either of the two rules of the papers at the border."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@lru_cache
+def interpolation(source: int, target: int, edge: str = "clamp") -> Tensor:
+    """(target, source) float32 matrix of linear interpolation between pixel centres.
+
+    Target pixel x samples source coordinate (x + ½)·source/target - ½. Beyond the outermost centres 'clamp' repeats
+    them (the ICLR 2019 rule, which equals `interpolate(..., align_corners=False)`); 'zero' fades towards 0 over
+    half a source pixel (the PNAS 2020 rule).
+    """
+    at = (np.arange(target) + 0.5) * (source / target) - 0.5
+    if edge == "clamp":
+        at = at.clip(0, source - 1)
+    left = np.floor(at).astype(int)
+    share = at - left
+    matrix = np.zeros((target, source))
+    for column, weight in ((left, 1 - share), (left + 1, share)):
+        inside = (column >= 0) & (column < source)
+        np.add.at(matrix, (np.arange(target)[inside], column[inside]), weight[inside])
+    return torch.from_numpy(matrix.astype(np.float32))
+
+
+def upsample(maps: Tensor, grid: tuple[int, int], edge: str = "clamp") -> Tensor:
+    """(n, units, h, w) -> (n, units, *grid) by two small matrix products."""
+    rows = interpolation(maps.shape[-2], grid[0], edge).to(maps)
+    columns = interpolation(maps.shape[-1], grid[1], edge).to(maps)
+    return rows @ (maps @ columns.T)

@@ -1,0 +1,227 @@
+"""What a person asks of a model before measuring it: which layers it has, and whether all is well with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dissectreport.errors import DissectReportError, ModelError, counted
+from dissectreport.networks import edits, hooks
+from dissectreport.run.plan import BATCH
+from dissectreport.worker.first_batch import CLOSE, check_look, networks_cost
+from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
+
+GOOD, LOOK, WRONG = "ok", "look", "wrong"
+RARE = 1e-3
+"""Share of pixels below which a concept is hardly there."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    verdict: str
+    """ok; look, where a person should; or wrong, where a measurement would be stopped or mean nothing."""
+    words: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a measurement would be stopped, or mean nothing."""
+        return self.verdict == WRONG
+
+    def __str__(self) -> str:
+        return f"{self.verdict:<5}  {self.words}"
+
+
+def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
+    """Every part of the generator's network that runs, and the images of `count` latents."""
+    z = models.latents(1, 0, count)
+    return models.made(z, lambda: hooks.trace_modules(models.generator, z))
+
+
+def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
+    """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
+    models = without_broken(Source(model, "", weights=weights), 2)
+    parts, _ = traced(models, 2)
+    return [
+        {
+            "layer": part.name,
+            "kind": part.kind,
+            "shape": shape_words(part),
+            "units": part.units if part.name in models.generator.layers else 0,
+            "parameters": part.parameters,
+            "read": part.name in models.generator.default_layers,
+        }
+        for part in parts
+    ]
+
+
+def shape_words(part: hooks.ModuleTrace) -> str:
+    """A part's output in words, or why its units cannot be read."""
+    size = " × ".join(map(str, part.shape))
+    if part.runs > 1:
+        return f"{size or part.returned}, runs {part.runs} times"
+    return size or f"returns a {part.returned}"
+
+
+def look_over(source: Source, samples: int = BATCH) -> Iterator[Finding]:
+    """What a few samples tell of a model and its segmenter, in plain words; a wrong finding that ends it comes last."""
+    try:
+        models = without_broken(source, samples)
+        for look in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
+            yield from look(models, samples)
+    except DissectReportError as problem:
+        yield Finding(WRONG, str(problem))
+
+
+def _images(models: Models, samples: int) -> Iterator[Finding]:
+    generator = models.generator
+    shape = " × ".join(map(str, generator.latent_shape))
+    yield Finding(GOOD, f"{generator.name}: {_parameters(models):,} parameters, latents of {shape} numbers")
+    images = _drawn(models, samples)
+    check_look(generator, images)
+    outside = float((images.abs() > 1).float().mean())
+    height, width = images.shape[2:]
+    yield Finding(
+        GOOD if outside < 0.1 else LOOK,
+        f"{samples} images of {height} × {width}, pixels from {float(images.min()):.2f} to {float(images.max()):.2f}"
+        + (f"; {outside:.1%} lie outside [-1, 1] and are cut off" if outside >= 0.001 else ""),
+    )
+
+
+def _repeats(models: Models, samples: int) -> Iterator[Finding]:
+    images, again = _drawn(models, samples), _drawn(models, samples)
+    if not torch.equal(images, again):
+        off = float((images - again).abs().max())
+        yield Finding(
+            WRONG if off > CLOSE else LOOK,
+            f"the same latents give other images the second time (by up to {off:.2g} of 2): something in the network "
+            "is random, such as noise or dropout; fix it, or nothing can be repeated",
+        )
+        return
+    alone = torch.cat([_drawn(models, 1, first) for first in range(min(samples, 3))])
+    off = float((alone - images[: len(alone)]).abs().max())
+    if off > CLOSE:
+        yield Finding(
+            WRONG,
+            f"an image depends on the others in its batch (by up to {off:.2g} of 2): batch norm in training mode? "
+            "Call network.eval(), and see that its forward does not undo it",
+        )
+        return
+    if samples > 1 and torch.equal(images[:1].expand_as(images), images):
+        yield Finding(
+            WRONG, "all latents give the same image: the latent does not reach it, or the weights are missing"
+        )
+        return
+    yield Finding(
+        GOOD, "the same latent gives the same image, alone and in a batch; different ones give different images"
+    )
+
+
+def _layers(models: Models, samples: int) -> Iterator[Finding]:
+    names = models.generator.default_layers
+    z = models.latents(1, 0, samples)
+    maps = models.made(z, lambda: hooks.read(models.generator, names, z))
+    for name in names:
+        hooks.check_finite(name, maps[name], 0)
+        flat = maps[name].transpose(0, 1).flatten(1)
+        still = int((flat.amax(1) == flat.amin(1)).sum())
+        units, height, width = maps[name].shape[1:]
+        words = f"layer {name}: {counted(units, 'unit')} of {height} × {width}"
+        if still == units:
+            yield Finding(WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer")
+        else:
+            dead = f"; {still} never change in these {samples} images" if still else ""
+            flat_words = (
+                "; a unit without extent tells that something is there, not where" if height * width == 1 else ""
+            )
+            yield Finding(LOOK if still > units / 4 else GOOD, f"{words}{dead}{flat_words}")
+
+
+def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
+    labels = models.labels(_drawn(models, samples))
+    concepts = models.segmenter.vocabulary.concepts
+    shares = {number: float((labels == number).any(1).float().mean()) for number in range(1, len(concepts))}
+    found = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
+    if not found:
+        yield Finding(WRONG, f"segmenter {models.segmenter.name} names nothing in {samples} images; choose another")
+        return
+    common = [f"{name} {share:.0%}" for share, name in found if share >= RARE][:8]
+    unnamed = float((labels == 0).all(1).float().mean())
+    yield Finding(
+        GOOD if unnamed < 0.5 else LOOK,
+        f"segmenter {models.segmenter.name} finds {len(found)} of {len(concepts) - 1} concepts: {', '.join(common)}"
+        + (f"; {unnamed:.0%} of the pixels have no name" if unnamed >= 0.01 else ""),
+    )
+
+
+def _gradient(models: Models, samples: int) -> Iterator[Finding]:
+    if not getattr(models.generator, "makes_images", True):
+        yield Finding(GOOD, "it reads images, so there is nothing to turn off: no interventions")
+        return
+    if not hasattr(models.segmenter, "probabilities"):
+        name = models.segmenter.name
+        yield Finding(LOOK, f"segmenter {name} tells no probabilities, so there will be no interventions")
+        return
+    names = models.generator.default_layers
+    layer = names[(len(names) - 1) // 2]
+    at = edits.run_prefix(models.generator, layer, models.latents(1, 0, 1))
+    whole = _drawn(models, 1)
+    with torch.no_grad():
+        off = float((at.images(at.activations) - whole).abs().max())
+    if off > CLOSE:
+        yield Finding(
+            WRONG,
+            f"running only what follows {layer} gives another image (by {off:.2g} of 2): it changes as it runs",
+        )
+        return
+    if not _reaches(models, at):
+        yield Finding(
+            LOOK, f"no gradient of what the segmenter finds reaches {layer}, so there will be no interventions"
+        )
+        return
+    yield Finding(GOOD, f"{layer} can be edited: what follows it gives the same image again")
+
+
+def _reaches(models: Models, at: edits.Prefix) -> bool:
+    """Whether a concept that an image shows has a gradient at the layer."""
+    activations = at.activations.clone().requires_grad_()
+    images = at.images(activations)
+    shown = [number for number in torch.unique(models.labels(images.detach())).tolist() if number]
+    return models.probabilities(images, shown or [1]).requires_grad
+
+
+def _control(models: Models, samples: int) -> Iterator[Finding]:
+    bare = untrained(models.generator, 1)
+    if bare is None:
+        yield Finding(LOOK, "no untrained control: it is not known how to make this network with random weights")
+    elif bare.identity == models.generator.identity:
+        raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
+    else:
+        yield Finding(GOOD, "it can be made anew with random weights, for the untrained control")
+
+
+def _time(models: Models, samples: int) -> Iterator[Finding]:
+    cost = networks_cost(models.source, models.generator.default_layers, 1, min(samples, BATCH))
+    yield Finding(
+        GOOD,
+        f"an image takes {_spoken(cost.generator)} to draw and {_spoken(cost.segmenter)} to segment; "
+        f"a build reads {counted(cost.units, 'unit')}",
+    )
+
+
+def _spoken(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "under 1 ms"
+
+
+def _drawn(models: Models, samples: int, first: int = 0) -> Tensor:
+    with torch.no_grad():
+        return models.images(models.latents(1, first, samples), first)
+
+
+def _parameters(models: Models) -> int:
+    return sum(value.numel() for value in models.generator.module.parameters())

@@ -1,0 +1,1 @@
+"""Putting a site on GitHub Pages, and serving it on this machine."""

@@ -1,0 +1,1 @@
+"""The pages of artifact units: the list, image quality, review by eye, and blind preference."""

@@ -1,0 +1,159 @@
+"""The pictures of interventions as a page shows them: addresses, areas and what each image is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Interventions
+from dissectreport.report.causes.image_files import concept_number
+from dissectreport.report.causes.summary import Studied
+from dissectreport.report.common.model import Site
+from dissectreport.report.html import images
+from dissectreport.report.html.frame import Frame
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A concept's colour in what the segmenter sees, and its share of an image before and after."""
+
+    concept: str
+    colour: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class With:
+    """One image with and without units."""
+
+    sample: int
+    before: str
+    after: str
+    difference: str
+    seen: str
+    unseen: str
+    area_before: float
+    area_after: float
+    shades: tuple[Shade, ...]
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """One image with and without units switched on at one place."""
+
+    sample: int
+    before: str
+    after: str
+    box: str
+    """Where the place lies, as style."""
+    ground: str
+    gain: int
+
+
+@dataclass(frozen=True)
+class Warm:
+    """One image, and where switching units on would work in it."""
+
+    sample: int
+    picture: str
+    overlay: str
+
+
+def area_of(labels: np.ndarray[Any, Any], number: int) -> float:
+    """Share of an image's pixels that show a concept: (slots, h, w) concept numbers; NaN for a concept without one."""
+    return float((labels == number).any(0).mean()) if number else math.nan
+
+
+def with_and_without(site: Site, around: Frame, concept: str, ablated: Ablated) -> tuple[With, ...]:
+    """The images of a concept with and without the units that were turned off."""
+    places, number = site.places, concept_number(site, concept)
+    colours = images.concept_colours(site.dissection.vocabulary)
+    rows = []
+    for i, sample in enumerate(ablated.samples.tolist()):
+        seen, unseen = ablated.seen_before[i], ablated.seen_after[i]
+        off, difference, shown, gone = (
+            around.to(places.changed(concept, i, kind)) for kind in ("off", "difference", "seen", "unseen")
+        )
+        rows.append(
+            With(
+                sample=int(sample),
+                before=around.to(places.original(int(sample))),
+                after=off,
+                difference=difference,
+                seen=shown,
+                unseen=gone,
+                area_before=area_of(seen, number),
+                area_after=area_of(unseen, number),
+                shades=_shades(site, number, seen, unseen, colours),
+            )
+        )
+    return tuple(rows)
+
+
+def _shades(
+    site: Site,
+    number: int,
+    seen: np.ndarray[Any, Any],
+    unseen: np.ndarray[Any, Any],
+    colours: images.Bytes,
+    most: int = 6,
+) -> tuple[Shade, ...]:
+    """The concept and the most others that cover an image, before or after, in the colours of the picture."""
+    names = site.dissection.vocabulary["concept"].tolist()
+    before, after = (
+        np.bincount(images.leading_labels(labels, number).reshape(-1), minlength=len(names)) / labels[0].size
+        for labels in (seen, unseen)
+    )
+    covered = np.maximum(before, after)
+    covered[0] = 0.0
+    order = [i for i in np.argsort(-covered, kind="stable").tolist() if covered[i] > 0.005 and i != number]
+    chosen = ([number] if number else []) + order[: most - 1]
+    return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
+
+
+def insertions(site: Site, around: Frame, concept: str, pictures: ConceptPictures) -> tuple[Insertion, ...]:
+    """The images of a concept with and without units switched on at one place."""
+    made = pictures.inserted
+    rows = []
+    for i, sample in enumerate(made.samples.tolist()):
+        top, left, height, width = (100 * float(v) for v in made.places[i])
+        rows.append(
+            Insertion(
+                sample=int(sample),
+                before=around.to(site.places.original(int(sample))),
+                after=around.to(site.places.changed(concept, i, "on")),
+                box=f"top:{top:.2f}%;left:{left:.2f}%;height:{height:.2f}%;width:{width:.2f}%",
+                ground=str(made.grounds[i]) or "nothing",
+                gain=int(made.gains[i]),
+            )
+        )
+    return tuple(rows)
+
+
+def heat_maps(site: Site, around: Frame, concept: str, pictures: ConceptPictures) -> tuple[Warm, ...]:
+    """The images of a concept, and where switching its units on would work."""
+    return tuple(
+        Warm(
+            int(sample),
+            around.to(site.places.original(int(sample))),
+            around.to(site.places.changed(concept, i, "heat", "png")),
+        )
+        for i, sample in enumerate(pictures.heat.samples.tolist())
+    )
+
+
+def strongest_pair(site: Site, found: Interventions, around: Frame, one: Studied) -> tuple[str, str, int]:
+    """The image of a concept that loses most of it: before, after, and its number; ('', '', 0) without images."""
+    pictures, number = found.pictures.get(one.concept), concept_number(site, one.concept)
+    if pictures is None or not len(pictures.ablated.samples):
+        return "", "", 0
+    made = pictures.ablated
+    lost = [area_of(b, number) - area_of(a, number) for b, a in zip(made.seen_before, made.seen_after, strict=True)]
+    i = int(np.argmax(np.nan_to_num(lost)))
+    sample = int(made.samples[i])
+    off = around.to(site.places.changed(one.concept, i, "off"))
+    return around.to(site.places.original(sample)), off, sample

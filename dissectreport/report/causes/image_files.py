@@ -1,0 +1,96 @@
+"""The pictures of interventions as files: with and without units, what changed, and what the segmenter sees in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Interventions
+from dissectreport.report.common.model import Site
+from dissectreport.report.html import images
+
+Files = dict[str, bytes]
+QUALITY = 84
+
+
+def causal_images(site: Site) -> Files:
+    """Every picture of the pages about what units cause, by its address from the top of the site."""
+    found = site.dissection.interventions
+    if found is None:
+        return {}
+    colours = images.concept_colours(site.dissection.vocabulary)
+    files = _originals(site, found)
+    for concept, pictures in found.pictures.items():
+        if concept in site.places.concepts:
+            files |= _concept(site, concept, pictures, colours)
+    for unit, ablated in found.unit_pictures.items():
+        for i in range(len(ablated.samples)):
+            place = site.places.unit_changed(found.layer, unit, i, "off")
+            files[place] = _webp(ablated.after[i])
+            place = site.places.unit_changed(found.layer, unit, i, "difference")
+            files[place] = images.difference(_shown(ablated.before[i]), _shown(ablated.after[i]))
+    return files
+
+
+def _originals(site: Site, found: Interventions) -> Files:
+    """Each image without any intervention, once, however often it is shown beside what was made of it."""
+    files: Files = {}
+    for samples, before in _untouched(found):
+        for sample, pixels in zip(samples.tolist(), before, strict=True):
+            place = site.places.original(int(sample))
+            if place not in files:
+                files[place] = _webp(pixels)
+    return files
+
+
+def _untouched(found: Interventions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for pictures in found.pictures.values():
+        yield pictures.ablated.samples, pictures.ablated.before
+        yield pictures.inserted.samples, pictures.inserted.before
+    for ablated in found.unit_pictures.values():
+        yield ablated.samples, ablated.before
+
+
+def _concept(site: Site, concept: str, pictures: ConceptPictures, colours: images.Bytes) -> Files:
+    places, number = site.places, concept_number(site, concept)
+    files = _ablated(site, concept, number, pictures.ablated, colours)
+    for i, pixels in enumerate(pictures.inserted.after):
+        files[places.changed(concept, i, "on")] = _webp(pixels)
+    limit = heat_limit(pictures.heat)
+    for i, map_ in enumerate(pictures.heat.maps):
+        files[places.changed(concept, i, "heat", "png")] = images.heat(map_, limit)
+    return files
+
+
+def _ablated(site: Site, concept: str, number: int, ablated: Ablated, colours: images.Bytes) -> Files:
+    files: Files = {}
+    for i in range(len(ablated.samples)):
+        before, after = _shown(ablated.before[i]), _shown(ablated.after[i])
+        drawn = {
+            "off": _webp(after),
+            "difference": images.difference(before, after),
+            "seen": images.segmentation(before, ablated.seen_before[i], colours, number),
+            "unseen": images.segmentation(after, ablated.seen_after[i], colours, number),
+        }
+        files |= {site.places.changed(concept, i, kind): content for kind, content in drawn.items()}
+    return files
+
+
+def concept_number(site: Site, concept: str) -> int:
+    """The number of a concept in the vocabulary."""
+    names = site.dissection.vocabulary["concept"].tolist()
+    return names.index(concept) if concept in names else 0
+
+
+def heat_limit(heat: Heat) -> float:
+    """The number at which the colours of a concept's heat maps are full: all but one cell in a hundred lie below."""
+    return float(np.quantile(np.abs(heat.maps), 0.99)) if heat.maps.size else 0.0
+
+
+def _shown(pixels: images.Bytes) -> images.Bytes:
+    return images.picture(pixels)
+
+
+def _webp(pixels: images.Bytes) -> bytes:
+    return images.webp(_shown(pixels), quality=QUALITY, method=4)

@@ -1,0 +1,158 @@
+"""The model whose pages are built: what was found, where it goes, and the counts that every page shows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.report.common.site_options import PLAIN, Drawing
+from dissectreport.report.common.wording import Wording, wording
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.charts import CONTROLS, Point
+from dissectreport.report.html.frame import Assets, Frame, model_frame, published
+from dissectreport.report.html.images import tile_width
+from dissectreport.report.html.places import Places
+from dissectreport.run.plan import rule_named
+
+
+def rows_of(table: pd.DataFrame) -> list[Any]:
+    """The rows of a table, each with its columns as attributes."""
+    return list(table.itertuples())
+
+
+def view_of(concept: str) -> str:
+    """The part of an address, after its #, that shows a layer's units of one concept."""
+    return f"c={quote(concept, safe='')}"
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many units, and different concepts, a rule calls interpretable, with intervals."""
+
+    units: float
+    units_low: float
+    units_high: float
+    of: float
+    concepts: float
+    concepts_low: float
+    concepts_high: float
+
+    @classmethod
+    def of_row(cls, row: Any) -> Count:
+        """From a row of a `controls` table."""
+        return cls(*(float(getattr(row, name)) for name in cls.__dataclass_fields__))
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, float | None]) -> Count:
+        """From a summary.json, where null stands for no number."""
+        return cls(**{name: math.nan if value is None else value for name, value in facts.items()})
+
+    @property
+    def known(self) -> bool:
+        """Whether anything could be counted: without a concept that can be tested there is no number, not 0."""
+        return not math.isnan(self.units)
+
+    def as_share(self) -> Point:
+        """Share of the layer's units."""
+        return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)
+
+    def as_concepts(self) -> Point:
+        """Number of different concepts."""
+        return Point(self.concepts, self.concepts_low, self.concepts_high)
+
+
+def interpretable_labels(layer: Layer) -> pd.DataFrame:
+    """The labels that the rule calls interpretable, one a unit and category: sky and blue are not rivals."""
+    return layer.labels[layer.labels["interpretable"].astype(bool)]
+
+
+def counts(layer: Layer, category: str = "") -> dict[str, Count]:
+    """The counts of a layer by control, in the order in which readers meet them."""
+    rows = layer.controls[layer.controls["category"] == category]
+    found = {row.control: Count.of_row(row) for row in rows_of(rows)}
+    return {name: found[name] for name in (*CONTROLS, *found) if name in found}
+
+
+def beyond_chance(layer: Layer) -> int:
+    """Units that the rule calls interpretable and that beat chance as well."""
+    return int((layer.table["interpretable"].astype(bool) & layer.table["beats_chance"].astype(bool)).sum())
+
+
+def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, Count]], ...]:
+    """The counts of the labels within each category, with its mark."""
+    found = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
+    return tuple((category, mark, by_control) for category, mark, by_control in found if by_control)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What builds the pages of one model: what was found, where it goes, what it looks like."""
+
+    dissection: Dissection
+    places: Places
+    assets: Assets
+    drawing: Drawing = PLAIN
+
+    @property
+    def wording(self) -> Wording:
+        """What may be said under the rule."""
+        return wording(self.dissection.provenance)
+
+    @property
+    def edge(self) -> str:
+        """What lies beyond the border of a map under the rule: 'clamp' or 'zero'."""
+        return rule_named(self.dissection.provenance.rule).edge
+
+    @property
+    def tile(self) -> int:
+        """The width of an image in a strip, whose height is always the same."""
+        return tile_width(self.dissection.pictures.pixels)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories of the vocabulary, in its order."""
+        return tuple(c for c in dict.fromkeys(self.dissection.vocabulary["category"]) if c != "-")
+
+    def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
+        """The surroundings of one of the model's pages."""
+        around = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
+        return published(around, self.drawing.base_url, self.places.card)
+
+
+def leading_units(layer: Layer) -> pd.DataFrame:
+    """The layer's table with the surest units first: interpretable, then by the lower end of the excess."""
+    order = layer.table.assign(set_aside=~layer.table["interpretable"])
+    return order.sort_values(["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable")
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """Nested facts as pairs of words."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in facts.items():
+        words = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{words}, ")
+        else:
+            pairs.append((words, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return tuple(pairs)
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def core(facts: Mapping[str, Any]) -> Pairs:
+    """The facts that are single values."""
+    return flat({name: value for name, value in facts.items() if not isinstance(value, Mapping)})
+
+
+def cards(kind: str, facts: Mapping[str, Any]) -> tuple[tuple[str, Pairs], ...]:
+    """The facts that are collections, each under its own heading."""
+    nested = ((name, value) for name, value in facts.items() if isinstance(value, Mapping) and value)
+    return tuple((f"{kind} {name}".replace("_", " "), flat(value)) for name, value in nested)

@@ -1,0 +1,130 @@
+"""How a site is drawn: how much of what was found it shows, and under which address it will be published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+
+from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Pictures
+from dissectreport.errors import BadOption, UnknownName
+from dissectreport.report.html import images
+
+SITE_LIMIT = 1000
+"""Most megabytes of one model's files: GitHub Pages publishes no site above 1 GB."""
+CAP = 25
+"""Most megabytes of a report as one file, which mail still takes."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much of a dissection a site shows."""
+
+    name: str
+    left_out: str
+    """What it does not show, as every page says it; '' where it shows all."""
+    every_example: bool = True
+    """Whether units show images from the middle and at random, beside those where they fire most."""
+    side: int = 0
+    """Most pixels along a side of an image; 0 for the images' own size."""
+    quality: int = images.QUALITY
+    """Quality of strips and images, of 100."""
+    unit_pages: bool = True
+
+    @property
+    def picture_quality(self) -> int:
+        """Quality of images that are shown by themselves, which bear less than strips."""
+        return self.quality + 8
+
+
+_FEW = Detail("few examples", "images from the middle and at random", every_example=False)
+_SMALL = replace(
+    _FEW, name="small images", left_out=f"{_FEW.left_out}, and pixels of larger images", side=images.TILE, quality=45
+)
+_CARDS = replace(
+    _SMALL, name="no unit pages", left_out=f"{_SMALL.left_out}, and the page of each unit", unit_pages=False
+)
+DETAILS = (Detail("all", ""), _FEW, _SMALL, _CARDS)
+"""From everything down: every step leaves out what the one before does, and more."""
+
+
+def detail_named(name: str) -> Detail:
+    """The step of this name."""
+    found = {each.name: each for each in DETAILS}
+    if name not in found:
+        raise UnknownName.of("detail", name, found)
+    return found[name]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What changes a site beside what was found."""
+
+    detail: Detail = DETAILS[0]
+    fit: bool = False
+    """Whether less is shown, step by step, where all would be larger than the limit."""
+    base_url: str = ""
+    """The address of the published site, which ends in '/'; '' for the one that the site holds already, if it holds
+    any, and `NOWHERE` for pages free of any absolute address."""
+
+    @property
+    def steps(self) -> Sequence[Detail]:
+        """The details to try, in order."""
+        first = DETAILS.index(self.detail)
+        return DETAILS[first:] if self.fit else DETAILS[first : first + 1]
+
+
+NOWHERE = "none"
+"""What takes a site's address away again."""
+PLAIN = Drawing()
+
+
+def checked_address(given: str) -> str:
+    """The address of a site that will be published, ended by '/'; '' and `NOWHERE` stay as they are."""
+    if given == NOWHERE:
+        return given
+    parts = urlsplit(given)
+    if given and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise BadOption(
+            f"--base-url is the address of the published site, like https://name.github.io/project/, not {given!r}"
+        )
+    return quote(given.rstrip("/"), safe=":/@[]%~+,;=!$&'()*") + "/" if given else ""
+
+
+def lessened(found: Dissection, detail: Detail) -> Dissection:
+    """The dissection with as much of its pictures as `detail` shows, and the words that tell so."""
+    if not detail.left_out:
+        return found
+    layers = found.layers if detail.every_example else tuple(_with_top(layer) for layer in found.layers)
+    kept = _shown(found.pictures, layers)
+    pixels = kept.pixels
+    if detail.side:
+        pixels = np.stack([images.picture(image, detail.side) for image in pixels])
+    causes = found.interventions
+    if causes is not None and not detail.unit_pages:
+        causes = replace(causes, unit_pictures={})
+    note = f"To stay within a size, these pages leave out {detail.left_out}."
+    return replace(
+        found,
+        layers=layers,
+        pictures=Pictures(kept.numbers, pixels),
+        notes=(*found.notes, note),
+        interventions=causes,
+    )
+
+
+def _with_top(layer: Layer) -> Layer:
+    shown = layer.examples
+    top = shown.kind == "top"
+    few = Examples(shown.kind[top], shown.samples[:, top], shown.peaks[:, top], shown.maps[:, top])
+    return replace(layer, examples=few)
+
+
+def _shown(pictures: Pictures, layers: Sequence[Layer]) -> Pictures:
+    """The pictures that examples and the page to look up show, and those at the head of pages."""
+    used = np.concatenate([part for one in layers for part in (one.examples.samples.reshape(-1), one.lookup.samples)])
+    kept = np.isin(pictures.numbers, used)
+    kept[: images.HEAD] = True
+    return Pictures(pictures.numbers[kept], pictures.pixels[kept])

@@ -1,0 +1,106 @@
+"""A model in a few numbers: what the first page of a site shows of it, and its summary.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from dissectreport.analysis.comparison.profiles import Training, training_of
+from dissectreport.report.common.model import (
+    Site,
+    beyond_chance,
+    counts,
+    counts_by_category,
+)
+from dissectreport.report.common.site_options import DETAILS
+from dissectreport.report.html.numbers import compact
+from dissectreport.report.html.places import COMPARE
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the first page of the site says about a model; also its summary.json."""
+
+    model: str
+    home: str
+    assets: tuple[str, ...]
+    rule: str
+    samples: int
+    scoring: int
+    segmenter: str
+    concepts: int
+    units: int
+    interpretable: int
+    beside: str
+    """How many of those also beat chance, in words, where the rule does not ask for it."""
+    images: str
+    band: str
+    layers: tuple[Mapping[str, Any], ...]
+    tells: bool = True
+    """Whether there were images enough to tell which units are interpretable."""
+    title: str = ""
+    """What the model calls itself; '' in a summary that was written before there was one."""
+    reads: bool = False
+    """Whether it reads images instead of making them."""
+    seed: int = 1
+    detail: str = DETAILS[0].name
+    """How much of what was found its pages show."""
+    base_url: str = ""
+    """Where its pages say that they are published."""
+    compare: str = ""
+    """The file from which the model is compared with others; '' in a summary that was written before there was one."""
+    trained: str = ""
+    """How long it was trained, where its card tells."""
+    grid: int = 0
+    """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
+    digest: str = ""
+    """SHA-256 of the file that it was imported from; '' where it was measured."""
+
+
+def summary(site: Site) -> Summary:
+    """The model in a few numbers."""
+    facts, layers = site.dissection.provenance, site.dissection.layers
+    named = pd.concat([layer.interpretable["concept"] for layer in layers])
+    return Summary(
+        model=site.dissection.model,
+        home=site.places.home,
+        assets=site.assets.files,
+        rule=facts.rule,
+        samples=facts.samples,
+        scoring=facts.scoring,
+        segmenter=str(facts.segmenter.get("name", "")),
+        concepts=int(named.nunique()),
+        units=sum(layer.units for layer in layers),
+        interpretable=len(named),
+        beside=site.wording.also(len(named), sum(map(beyond_chance, layers))),
+        images=site.wording.images,
+        band=site.places.image("band"),
+        layers=tuple(
+            {
+                "layer": layer.name,
+                "units": layer.units,
+                **{k: asdict(c) for k, c in counts(layer).items()},
+                "categories": {c: asdict(found["measured"]) for c, _, found in counts_by_category(site, layer)},
+            }
+            for layer in layers
+        ),
+        tells=site.dissection.tells,
+        title=site.dissection.title,
+        reads=bool(facts.reads),
+        seed=facts.seed,
+        detail=site.drawing.detail.name,
+        base_url=site.drawing.base_url,
+        compare=site.places.data(COMPARE, "js"),
+        trained=trained_words(training_of(facts.generator)),
+        grid=facts.grid,
+    )
+
+
+def trained_words(facts: Training) -> str:
+    """How long a model was trained: '151k images'."""
+    told = ((facts.images, "images"), (facts.steps, "steps"))
+    return next((f"{compact(value)} {what}" for value, what in told if not math.isnan(value)), "")

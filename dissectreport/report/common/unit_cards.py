@@ -1,0 +1,87 @@
+"""A unit among others: its strip, its label and the figures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.report.common.model import (
+    Site,
+    interpretable_labels,
+    rows_of,
+)
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.frame import Frame, Link
+from dissectreport.report.html.numbers import Agreement
+
+STRIP = 6
+"""Images in the strip of a unit card."""
+
+
+Labels = Mapping[int, list[Any]]
+"""Rows of the `labels` table by unit."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A unit among others."""
+
+    unit: int
+    href: str
+    strip: str
+    concept: str
+    category: str
+    mark: str
+    agreement: Agreement
+    tail: float
+    level: float
+    interpretable: bool
+    state: str
+    also: tuple[str, ...]
+    """Its interpretable labels in other categories."""
+
+    @property
+    def words(self) -> str:
+        """What the unit is called."""
+        return self.concept or "no label"
+
+
+def labels_of(layer: Layer) -> Labels:
+    """The interpretable labels of each unit."""
+    found: dict[int, list[Any]] = {}
+    for row in rows_of(interpretable_labels(layer)):
+        found.setdefault(int(row.unit), []).append(row)
+    return found
+
+
+def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | None = None) -> Card:
+    """The card of the unit in a row of the layer's table, with its `labels` in other categories."""
+    others = (labels or {}).get(int(row.unit), [])
+    return Card(
+        unit=int(row.unit),
+        href=around.to(site.places.unit(layer.name, int(row.unit))),
+        strip=around.to(site.places.strip(layer.name, int(row.unit))),
+        concept=str(row.concept),
+        category=str(row.category),
+        mark=mark_of(str(row.category)),
+        agreement=Agreement.of(row),
+        tail=float(row.tail),
+        level=float(row.level),
+        interpretable=bool(row.interpretable),
+        state=str(row.state),
+        also=tuple(str(other.concept) for other in others if other.concept != row.concept),
+    )
+
+
+def neighbours(around: Frame, links: list[tuple[str, str]], at: int) -> Frame:
+    """`around` with links to the page before and after."""
+    before = Link(around.to(links[at - 1][0]), links[at - 1][1]) if at > 0 else None
+    after = Link(around.to(links[at + 1][0]), links[at + 1][1]) if at + 1 < len(links) else None
+    return replace(around, before=before, after=after)
+
+
+def strip_size(layer: Layer) -> int:
+    """Images in a strip: the first of the top images."""
+    return min(STRIP, int((layer.examples.kind == "top").sum()))

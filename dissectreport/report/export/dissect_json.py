@@ -1,0 +1,251 @@
+"""The reference's dissect.json (Bau et al. 2019), written from a dissection and read from old results."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.errors import BadOption
+from dissectreport.report.common.model import rows_of
+from dissectreport.report.common.unit_cards import STRIP
+from dissectreport.report.html import images
+from dissectreport.report.html.names import safe_names
+from dissectreport.report.html.strips import strip_of
+from dissectreport.version import __version__
+
+Json = dict[str, Any]
+NO_LABEL = "-"
+"""The concept of a unit without one, in the reference's words."""
+
+
+def dissect_json(found: Dissection) -> bytes:
+    """A dissection in the reference's format; it has no place for the null, intervals, controls and effects.
+
+    A ranking knows the IoU of each unit's leading concepts; that of others stands as 0.
+    """
+    facts = found.provenance
+    numbers = {str(name): number for number, name in enumerate(found.vocabulary["concept"])}
+    folders = safe_names([layer.name for layer in found.layers])
+    named = Counter(str(c) for layer in found.layers for c in layer.interpretable["concept"])
+    ranked = sorted(named, key=lambda concept: (-named[concept], numbers[concept]))
+    held = {
+        "netname": found.title,
+        "meta": {"dissectreport": __version__, "command": facts.command},
+        "default_ranking": "label",
+        "quantile_threshold": facts.rule,
+        "settings": {
+            "model": found.model,
+            "segmenter": facts.segmenter.get("name", ""),
+            "layers": [layer.name for layer in found.layers],
+            "size": facts.samples,
+            "seed": facts.seed,
+            "rule": facts.rule,
+            "thresholds": dict(facts.thresholds),
+        },
+        "iou_threshold": float(facts.thresholds.get("iou", 0.0)),
+        "segcolors": _colours(found),
+        "layers": [_layer(layer, folders[layer.name], numbers, ranked) for layer in found.layers],
+    }
+    return (json.dumps(held, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def _colours(found: Dissection) -> dict[str, str]:
+    colours = images.concept_colours(found.vocabulary).tolist()
+    names: dict[str, list[str]] = {}
+    for colour, name in zip(colours, found.vocabulary["concept"], strict=True):
+        names.setdefault(",".join(map(str, colour)), []).append(str(name))
+    return {colour: "/".join(found) for colour, found in names.items()}
+
+
+def _layer(layer: Layer, folder: str, numbers: Mapping[str, int], ranked: Sequence[str]) -> Json:
+    table = layer.table
+    labels = _labels(layer, numbers)
+    return {
+        "layer": layer.name,
+        "units": [_unit(layer, row, numbers) for row in rows_of(table)],
+        "rankings": [
+            {"name": "unit", "score": list(range(layer.units))},
+            {"name": "label", "score": _by_label(table, numbers)},
+            {"name": "max iou", "metric": "iou", "score": (-table["iou"].fillna(0.0)).tolist()},
+            *(_ranking(layer, concept) for concept in ranked),
+        ],
+        "labels": labels,
+        "interpretable": len(layer.interpretable),
+        "dirname": folder,
+    }
+
+
+def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
+    shown, unit = layer.examples, int(row.unit)
+    top = [
+        {"imgnum": int(sample), "maxact": float(peak)}
+        for kind, sample, peak in zip(shown.kind.tolist(), shown.samples[unit], shown.peaks[unit], strict=True)
+        if kind == "top"
+    ]
+    concept = str(row.concept) or NO_LABEL
+    known = {"level": float(row.level), "iou": float(row.iou)}
+    return {
+        "unit": unit,
+        "interp": bool(row.interpretable),
+        **{name: value for name, value in known.items() if not math.isnan(value)},
+        "top": top,
+        "iou_labelnum": numbers.get(concept, 0),
+        "iou_label": concept,
+        "iou_cat": str(row.category) or NO_LABEL,
+    }
+
+
+def _by_label(table: pd.DataFrame, numbers: Mapping[str, int]) -> list[int]:
+    """The place of each unit: interpretable ones first, then by how common and how good their label is."""
+    common = table["concept"].map(table["concept"].value_counts())
+    best = table["concept"].map(table.groupby("concept")["iou"].max())
+    number = table["concept"].map(lambda concept: numbers.get(str(concept), 0))
+    keys = zip(~table["interpretable"], -common, -best.fillna(0), number, -table["iou"].fillna(0), strict=True)
+    order = [at for _, at in sorted((key, at) for at, key in enumerate(keys))]
+    places = [0] * len(table)
+    for place, at in enumerate(order):
+        places[at] = place
+    return places
+
+
+def _ranking(layer: Layer, concept: str) -> Json:
+    score = [0.0] * layer.units
+    for row in rows_of(layer.pairs[layer.pairs["concept"] == concept]):
+        score[int(row.unit)] = 0.0 if math.isnan(row.iou) else -float(row.iou)
+    return {"name": f"{concept}-iou", "concept": concept, "metric": "iou", "score": score}
+
+
+def _labels(layer: Layer, numbers: Mapping[str, int]) -> list[Json]:
+    """The concepts of interpretable units, within each category the commonest first."""
+    groups = layer.interpretable.groupby(["category", "concept"], sort=False)
+    found = [
+        {"label": str(concept), "labelnum": numbers[str(concept)], "units": rows["unit"].tolist(), "cat": str(category)}
+        for (category, concept), rows in groups
+    ]
+    best = layer.interpretable.groupby("concept")["iou"].max()
+    order = list(dict.fromkeys(layer.interpretable["category"].sort_values()))
+    return sorted(found, key=lambda one: (order.index(one["cat"]), -len(one["units"]), -float(best[one["label"]])))
+
+
+def old_pictures(found: Dissection) -> dict[str, bytes]:
+    """The strips of all units under the names at which the reference's page looks for them, beside its file."""
+    folders = safe_names([layer.name for layer in found.layers])
+    return {
+        f"{folders[layer.name]}/image/{unit}-top.jpg": _jpeg(strip_of(found, layer, unit, STRIP))
+        for layer in found.layers
+        for unit in range(layer.units)
+    }
+
+
+def _jpeg(pixels: images.Bytes) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+@dataclass(frozen=True)
+class OldUnit:
+    """What an old file tells of a unit."""
+
+    unit: int
+    concept: str
+    """'' where it has none."""
+    category: str
+    iou: float
+    level: float
+    interpretable: bool
+    top: tuple[tuple[int, float], ...]
+    """Number and largest activation of the images where it fires most."""
+
+
+@dataclass(frozen=True)
+class OldLayer:
+    """What an old file tells of a layer."""
+
+    name: str
+    units: tuple[OldUnit, ...]
+    folder: str
+    """Where its images lie, beside the file."""
+
+
+@dataclass(frozen=True)
+class OldDissection:
+    """What an old file tells."""
+
+    name: str
+    layers: tuple[OldLayer, ...]
+    iou_threshold: float
+    settings: Mapping[str, Any]
+    digest: str = ""
+    """SHA-256 of the file."""
+
+
+def read_dissect_json(path: Path) -> OldDissection:
+    """What a dissect.json tells; BadOption where it is none."""
+    try:
+        content = path.read_bytes()
+        held = json.loads(content.decode("utf-8"))
+    except FileNotFoundError as error:
+        raise BadOption(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise BadOption(f"{path} cannot be read as JSON: {error}") from error
+    try:
+        found = _dissection(held, path.resolve().parent.name)
+        return replace(found, digest=hashlib.sha256(content).hexdigest())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise BadOption(f"{path} is no dissect.json of the reference implementation: {reason}") from error
+
+
+def _dissection(held: Mapping[str, Any], folder: str) -> OldDissection:
+    layers = tuple(_old_layer(layer) for layer in held["layers"])
+    names = [layer.name for layer in layers]
+    if not layers or len(set(names)) < len(names):
+        raise ValueError("it needs layers, each with a name of its own")
+    settings = held.get("settings") or {}
+    return OldDissection(folder or "imported", layers, _number(_first(held.get("iou_threshold"))), dict(settings))
+
+
+def _first(value: Any) -> Any:
+    """The reference writes a number as a list of one in some places."""
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _old_layer(held: Mapping[str, Any]) -> OldLayer:
+    name = str(held["layer"])
+    units = tuple(_old_unit(unit) for unit in held["units"])
+    if not units or len({one.unit for one in units}) < len(units):
+        raise ValueError(f"layer {name} needs units, each with a number of its own")
+    return OldLayer(name, units, str(held.get("dirname") or name))
+
+
+def _old_unit(held: Mapping[str, Any]) -> OldUnit:
+    concept = str(held.get("iou_label") or "")
+    named = concept not in ("", NO_LABEL)
+    top = tuple((int(one["imgnum"]), _number(one.get("maxact"))) for one in held.get("top") or ())
+    return OldUnit(
+        unit=int(held["unit"]),
+        concept=concept if named else "",
+        category=str(held.get("iou_cat") or "") if named else "",
+        iou=_number(held.get("iou")),
+        level=_number(held.get("level")),
+        interpretable=bool(held.get("interp", False)),
+        top=top,
+    )
+
+
+def _number(value: Any) -> float:
+    """NaN where there is none, or one that is not finite."""
+    found = math.nan if value is None else float(value)
+    return found if math.isfinite(found) else math.nan

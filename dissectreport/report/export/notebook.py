@@ -1,0 +1,331 @@
+"""A report in a notebook: its tables for pandas, its pictures, and a short view of what a cell leaves.
+
+It is made of what was measured, or of the files of a site, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+from PIL import Image
+
+from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.errors import OutputError, UnknownName
+from dissectreport.report.common.model import rows_of
+from dissectreport.report.common.summary import Summary
+from dissectreport.report.common.unit_cards import STRIP
+from dissectreport.report.html.names import safe_names
+from dissectreport.report.html.numbers import Agreement
+from dissectreport.report.html.places import TAKEN, Places
+from dissectreport.report.html.strips import strip_of
+from dissectreport.report.site.build import environment, read_summaries, tables_of
+
+_SHOWN = 6
+"""Units in the view of a layer."""
+_HEIGHT = 64
+"""Of a strip in a view, in pixels: a notebook keeps what it shows."""
+
+
+class Tables(Mapping[str, pd.DataFrame]):
+    """Tables by name, each read when it is first asked for."""
+
+    def __init__(self, of: str, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+        self._of, self._readers, self._read = of, readers, dict[str, pd.DataFrame]()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """The table; UnknownName names those that are there."""
+        if name not in self._readers:
+            raise UnknownName.of(f"table of {self._of}", name, self._readers)
+        if name not in self._read:
+            self._read[name] = self._readers[name]()
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one."""
+        return name in self._readers
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names."""
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._readers)
+
+
+@dataclass(frozen=True, repr=False)
+class Unit:
+    """One unit of a layer."""
+
+    layer: str
+    number: int
+    facts: pd.Series
+    """Its row of the layer's table `units`."""
+    labels: pd.DataFrame
+    """Its label in each category."""
+    pairs: pd.DataFrame
+    """The concepts with which it agrees most."""
+    picture: Callable[[], Image.Image]
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The images where it fires most, side by side, bright where it is on."""
+        return self.picture()
+
+    def __repr__(self) -> str:
+        return f"<unit {self.number} of {self.layer}: {self.facts['concept'] or 'no label'}>"
+
+    def _repr_html_(self) -> str:
+        return _view("unit", unit=self, row=_row(self))
+
+
+@dataclass(frozen=True, repr=False)
+class LayerReport:
+    """One layer: its tables by the names of their downloads, and its units by number."""
+
+    name: str
+    tables: Tables
+    picture: Callable[[int], Image.Image]
+
+    @property
+    def units(self) -> pd.DataFrame:
+        """One row a unit."""
+        return self.tables["units"]
+
+    @property
+    def controls(self) -> pd.DataFrame:
+        """How many units count as interpretable, measured and under each control."""
+        return self.tables["controls"]
+
+    def unit(self, number: int) -> Unit:
+        """One of its units."""
+        if number not in self.units["unit"].to_numpy():
+            raise UnknownName(f"no unit {number} in {self.name}; there are 0 to {len(self.units) - 1}")
+        facts = self.units.set_index("unit", drop=False).loc[number]
+        assert isinstance(facts, pd.Series), "a unit has one row"
+        labels, pairs = (self._rows_of(number, name) for name in ("labels", "pairs"))
+        return Unit(self.name, int(number), facts, labels, pairs, lambda: self.picture(number))
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        """One row a unit and category: its label there."""
+        return self.tables["labels"]
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """One row a unit and concept, for the concepts with which it agrees most."""
+        return self.tables["pairs"]
+
+    def _rows_of(self, number: int, name: str) -> pd.DataFrame:
+        """A unit's rows of a table; none where there is no such table, as in old results."""
+        table = self.tables[name] if name in self.tables else pd.DataFrame({"unit": []})
+        return table[table["unit"] == number].reset_index(drop=True)
+
+    def best(self, most: int = _SHOWN) -> list[Unit]:
+        """The surest units: interpretable, then by the lower end of the excess."""
+        order = self.units.sort_values(["interpretable", "excess_low", "unit"], ascending=[False, False, True])
+        return [self.unit(int(number)) for number in order["unit"].head(most)]
+
+    def __repr__(self) -> str:
+        return f"<layer {self.name}: {len(self.units)} units>"
+
+    def _repr_html_(self) -> str:
+        return _view("layer", layer=self, count=_count(self), rows=[(unit, _row(unit)) for unit in self.best()])
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What was found about one model."""
+
+    model: str
+    title: str
+    rule: str
+    samples: int
+    segmenter: str
+    layers: Mapping[str, LayerReport]
+    tables: Tables
+    """Of the whole model: concepts and layers."""
+    dissection: Dissection | None = None
+    """All that was measured; None where only a site is there."""
+
+    @property
+    def concepts(self) -> pd.DataFrame:
+        """One row a concept that occurs."""
+        return self.tables["concepts"]
+
+    def layer(self, name: str) -> LayerReport:
+        """One of its layers."""
+        if name not in self.layers:
+            raise UnknownName.of(f"layer of {self.model}", name, self.layers)
+        return self.layers[name]
+
+    def __repr__(self) -> str:
+        return f"<report of {self.title}: {', '.join(self.layers)}>"
+
+    def _repr_html_(self) -> str:
+        return _view("report", report=self, rows=[(layer, _count(layer)) for layer in self.layers.values()])
+
+
+def of_dissection(found: Dissection) -> Report:
+    """The report of what was measured."""
+    every = tables_of(found)
+    facts = found.provenance
+
+    def layer(one: Layer) -> LayerReport:
+        return LayerReport(
+            one.name, _held(every, one.name), lambda unit: Image.fromarray(strip_of(found, one, unit, STRIP))
+        )
+
+    return Report(
+        found.model,
+        found.title,
+        facts.rule,
+        facts.samples,
+        str(facts.segmenter.get("name", "")),
+        {one.name: layer(one) for one in found.layers},
+        _held(every, ""),
+        found,
+    )
+
+
+def _held(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> Tables:
+    def reader(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:
+        return lambda: table.reset_index(drop=True)
+
+    return Tables(layer or "the model", {name: reader(t) for (name, of), t in every.items() if of == layer})
+
+
+def is_site(folder: Path) -> bool:
+    """Whether a folder holds a site, or the pages of one model in it."""
+    return (folder / "summary.json").is_file() or any(folder.glob("*/summary.json"))
+
+
+def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
+    """The report of a model in a site: of `model`, or of the only one; `folder` is the site's or the model's own.
+
+    Of a model that is there under several rules that of `rule`, or that of the corrected one.
+    """
+    own = (folder / "summary.json").is_file()
+    site = folder.resolve().parent if own else folder
+    found = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
+    fitting = [one for one in found if model in ("", one.model, one.title, one.home)]
+    if not found:
+        raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
+    if not fitting:
+        raise UnknownName.of("report of", model, [one.home for one in found])
+    ruled = [one for one in fitting if one.rule == (rule or "corrected")] if len(fitting) > 1 or rule else fitting
+    if rule and not ruled:
+        raise UnknownName.of("report under rule", rule, [one.rule for one in fitting])
+    if len(ruled) != 1:
+        names = ", ".join(one.home for one in fitting)
+        raise UnknownName(f"{folder} holds several reports; choose with model=, one of {names}")
+    return _from_files(site, ruled[0])
+
+
+def _from_files(site: Path, one: Summary) -> Report:
+    names = [str(layer["layer"]) for layer in one.layers]
+    places = Places(one.home, safe_names(names, TAKEN))
+
+    def layer(name: str) -> LayerReport:
+        return LayerReport(name, _filed(site, places, name), lambda unit: _opened(site / places.strip(name, unit)))
+
+    return Report(
+        one.model,
+        one.title or one.model,
+        one.rule,
+        one.samples,
+        one.segmenter,
+        {name: layer(name) for name in names},
+        _filed(site, places, None),
+    )
+
+
+def _filed(site: Path, places: Places, layer: str | None) -> Tables:
+    """The tables of a layer that lie in a site, or those of the model."""
+    folders = sorted(places.layers.values(), key=len, reverse=True)
+    wanted = "" if layer is None else places.layers[layer]
+    found = {}
+    for path in sorted((site / places.home / "data").glob("*.json")):
+        owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
+        if owner == wanted and path.stem != "provenance":
+            found[path.stem.removeprefix(f"{owner}-")] = _reader(path)
+    return Tables(layer or "the model", found)
+
+
+def _reader(path: Path) -> Callable[[], pd.DataFrame]:
+    return lambda: _table(path)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A download as a table; null, for want of a number, becomes NaN."""
+    try:
+        table = pd.DataFrame(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"{path} cannot be read ({error}); draw the site again with `dissectreport render`"
+        ) from error
+    for name in table.columns[table.isna().all() & (len(table) > 0)]:
+        table[name] = table[name].astype(float)
+    return table
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be read ({error}); draw the site again with `dissectreport render`"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Row:
+    """A unit in a view."""
+
+    concept: str
+    category: str
+    interpretable: bool
+    agreement: Agreement
+    level: float
+    tail: float
+    strip: str
+
+
+def _row(unit: Unit) -> Row:
+    facts = unit.facts
+    return Row(
+        str(facts["concept"]),
+        str(facts["category"]),
+        bool(facts["interpretable"]),
+        Agreement.of(facts),
+        float(facts["level"]),
+        float(facts["tail"]),
+        _as_data(unit.image),
+    )
+
+
+def _count(layer: LayerReport) -> dict[str, Any]:
+    """The counts of a layer by control, all categories together."""
+    table = layer.controls
+    return {str(row.control): row for row in rows_of(table[table["category"] == ""])}
+
+
+def _as_data(strip: Image.Image) -> str:
+    small = strip.convert("RGB").resize((round(strip.width * _HEIGHT / strip.height), _HEIGHT))
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=70)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _view(kind: str, **fields: Any) -> str:
+    module = environment().get_template("notebook.html").module
+    return str(Markup(getattr(module, kind)(**fields)))

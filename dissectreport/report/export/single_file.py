@@ -1,0 +1,152 @@
+"""A report as one file that can be mailed: its main pages bound together, with all that they show.
+
+content, left_out = single_file(dissection, cap=25)
+"""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.errors import OutputError
+from dissectreport.report.common.model import Site
+from dissectreport.report.common.site_options import CAP, DETAILS, Drawing, lessened
+from dissectreport.report.export.bundle import Binding, Leaf, as_data, key_of, leaf
+from dissectreport.report.html import images
+from dissectreport.report.html.assets import load_assets, templates_folder
+from dissectreport.report.html.frame import Frame
+from dissectreport.report.html.places import Places
+from dissectreport.report.site.build import Progress, gather, render
+
+_MAILED = replace(DETAILS[-1], name="one file", left_out="what only fits into a folder", quality=images.QUALITY)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a single file shows."""
+
+    left_out: str
+    scale: float = 1.0
+    """Of pictures along a side."""
+    cards: int = 0
+    """Most units a layer; 0 for all."""
+
+
+SIZES = (
+    Size(""),
+    Size("half the pixels of pictures along each side", scale=0.5),
+    Size("half the pixels of pictures along each side, and all but the first 60 units of each layer", 0.5, 60),
+)
+"""From everything down."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """A leaf in the table of contents."""
+
+    href: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Single:
+    """The one document."""
+
+    title: str
+    description: str
+    icon: str
+    style: str
+    scripts: tuple[str, ...]
+    doors: tuple[Door, ...]
+    leaves: tuple[Leaf, ...]
+    notes: tuple[str, ...]
+    foot: str
+    command: str
+
+
+def single_file(found: Dissection, cap: int = CAP, progress: Progress | None = None) -> tuple[bytes, str]:
+    """The report as one page of at most `cap` megabytes (0: any), and what was left out to stay within them.
+
+    It holds the overview, the layers with every unit's card, concepts, causes, the segmenter and the methods; not the
+    page of each unit, nor tables to take away.
+    """
+    assets, shared = load_assets()
+    shown = replace(lessened(found, _MAILED), notes=found.notes)
+    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_MAILED))
+    files = gather(site, progress)
+    frame = site.frame(site.places.page("index"), found.title, f"What the units of {found.title} mean.")
+    sizes: list[int] = []
+    for size in SIZES:
+        content = render("single.html", _document(site, frame, files, shared, size))
+        sizes.append(len(content))
+        if not cap or len(content) <= cap * 10**6:
+            return content, size.left_out
+    raise _too_large(found.model, sizes, cap)
+
+
+def _too_large(model: str, sizes: list[int], cap: int) -> OutputError:
+    told = "; ".join(
+        f"{size / 1e6:,.1f} MB {f'without {each.left_out}' if each.left_out else 'as it is'}"
+        for each, size in zip(SIZES, sizes, strict=True)
+    )
+    return OutputError(
+        f"the report of {model} as one file takes more than the {cap:,} MB of --cap: {told}; measure fewer --layers, "
+        "give a larger --cap, or 0 for none, or send the folder that `dissectreport render` writes"
+    )
+
+
+def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapping[str, bytes], size: Size) -> Single:
+    doors = _doors(site, frame, files)
+    pages = {page: key_of(page.removeprefix(f"{site.places.home}/")) for page in _pages(site, doors)}
+
+    @cache
+    def picture(address: str) -> str:
+        return as_data(files[address], address, size.scale)
+
+    binding = Binding(pages, picture, size.cards)
+    leaves = tuple(leaf(page, files[page].decode(), binding) for page in pages)
+    left_out = (f"To stay within a size, this file leaves out {size.left_out}.",) if size.left_out else ()
+    return Single(
+        title=frame.title,
+        description=frame.description,
+        icon=as_data(shared[site.assets.icon], site.assets.icon),
+        style=_style(site, shared),
+        scripts=(shared[site.assets.site].decode(), (templates_folder() / "static" / "single.js").read_text("utf-8")),
+        doors=tuple(Door(f"#{pages[page]}", words) for page, words in doors.items()),
+        leaves=leaves,
+        notes=(*frame.notes, *left_out),
+        foot=frame.foot,
+        command=frame.command,
+    )
+
+
+def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, str]:
+    """The pages that the table of contents lists, with their words: the layers, and what a page's own menu lists."""
+    places = site.places
+    menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.menu}
+    # To look up takes scripts that hold every unit's maps.
+    listed = {page: words for page, words in menu.items() if page in files and page != places.page("lookup")}
+    first = places.page("index")
+    return {first: listed[first], **{places.layer(one.name): one.name for one in site.dissection.layers}, **listed}
+
+
+def _pages(site: Site, doors: Mapping[str, str]) -> list[str]:
+    """The pages of the document, in order: those that are listed, and each concept's after the causes."""
+    pages = list(doors)
+    if site.dissection.interventions is not None:
+        at = pages.index(site.places.page("causes")) + 1
+        pages[at:at] = [site.places.concept(concept) for concept in site.places.concepts]
+    return pages
+
+
+def _style(site: Site, shared: Mapping[str, bytes]) -> str:
+    """The style sheet with its fonts in it."""
+    style = shared[site.assets.style].decode()
+    for font in (site.assets.serif, site.assets.sans):
+        content = base64.b64encode(shared[font]).decode()
+        style = style.replace(f"url({font.removeprefix('assets/')})", f"url(data:font/woff2;base64,{content})")
+    return style

@@ -1,0 +1,1 @@
+"""The building blocks of pages: frame, assets, charts, images, numbers, links."""

@@ -1,0 +1,237 @@
+"""Charts of what units cause: how much goes with them, estimates against measurements, gains and changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from dissectreport.report.html.charts import Point, apart, linear, short
+from dissectreport.report.html.numbers import change
+from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
+
+RANDOM = "random"
+"""The control among the orders: sets of as many units, drawn at random."""
+_MARKS = {
+    "first-order": "order1",
+    "worst": "order1",
+    "alpha": "order2",
+    "greedy": "order3",
+    "IoU": "order4",
+    RANDOM: "order0",
+}
+_WORDS = {
+    "worst": "worst units",
+    "first-order": "first order",
+    "alpha": "learned mask",
+    "greedy": "greedy",
+    "IoU": "IoU",
+    RANDOM: "random",
+}
+
+
+def order_mark(order: str) -> str:
+    """The sign of a way to put units in order, also a CSS class."""
+    return _MARKS.get(order, "order1")
+
+
+def order_words(order: str) -> str:
+    """What the reader is told that an order is."""
+    return _WORDS.get(order, order)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How much of a concept goes with the first units of an order."""
+
+    order: str
+    units: tuple[int, ...]
+    points: tuple[Point, ...]
+
+
+def order_sign(order: str, x: float, y: float) -> Markup:
+    """A disc, a diamond, a triangle or a square; a ring for what is random."""
+    kind = f"order {order_mark(order)}"
+    shapes = {
+        "order2": f"M{x:.1f} {y - 5.4:.1f}l5.4 5.4l-5.4 5.4l-5.4 -5.4z",
+        "order3": f"M{x:.1f} {y - 5.2:.1f}l5 9h-10z",
+        "order4": f"M{x - 4:.1f} {y - 4:.1f}h8v8h-8z",
+    }
+    if order_mark(order) in shapes:
+        return tag("path", d=shapes[order_mark(order)], class_=kind)
+    return tag("circle", cx=x, cy=y, r=4.6, class_=kind)
+
+
+def _reach(curves: Sequence[Curve], least: float = 0.1) -> tuple[float, float]:
+    """The lowest and highest share that curves and bands reach; 0 is always among them."""
+    shown = [v for c in curves for p in c.points for v in (p.value, p.low, p.high) if not math.isnan(v)]
+    return max(min([*shown, 0.0]), -0.6), max([*shown, least])
+
+
+def _over_units(curves: Sequence[Curve], left: float, right: float) -> Callable[[float], float]:
+    """Where a number of units stands: on a square-root scale, for the first units matter most."""
+    most = max([n for c in curves for n in c.units] + [1])
+    scale = linear(0.0, math.sqrt(most), left, right)
+    return lambda units: scale(math.sqrt(units))
+
+
+def _band(curve: Curve, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
+    ends = [(n, p) for n, p in zip(curve.units, curve.points, strict=True) if not math.isnan(p.low + p.high)]
+    around = [(x(n), y(p.high)) for n, p in ends] + [(x(n), y(p.low)) for n, p in reversed(ends)]
+    return path(around, f"band {order_mark(curve.order)}") if len(ends) > 1 else Markup("")
+
+
+def removal_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
+    """Share of a concept's area that goes, over the number of units that are off; labelled at the right ends."""
+    width, height, left, right, top, bottom = 560.0, 330.0, 50.0, 118.0, 14.0, 44.0
+    low, high = _reach(curves)
+    marks = round_numbers(low, max(high, 0.1), 5)
+    y = linear(low, max(marks[-1], high) * 1.02, height - bottom, top)
+    x = _over_units(curves, left + 8, width - right - 8)
+    inside = [line(left, y(m), width - right, y(m), "grid" if abs(m) > 1e-9 else "axis") for m in marks]
+    inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
+    tried = sorted({n for curve in curves for n in curve.units})
+    inside += [text(x(n), height - bottom + 20, str(n), "middle", "tick") for n in _sparse(tried, x)]
+    inside.append(text((left + width - right) / 2, height - 5, "units that are off", "middle", "tick"))
+    inside += [_band(curve, x, y) for curve in curves]
+    ends = []
+    for curve in curves:
+        spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
+        inside.append(path(spots, f"order-line {order_mark(curve.order)}"))
+        inside += [order_sign(curve.order, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
+        if spots and not math.isnan(spots[-1][1]):
+            ends.append((spots[-1][1], curve.order))
+    for up, order in apart(ends, 19, height - bottom + 4):
+        inside.append(order_sign(order, width - right + 16, up))
+        inside.append(text(width - right + 28, up + 4, order_words(order), class_=f"end ink-{order_mark(order)}"))
+    return drawing(width, height, title, description, name, *inside)
+
+
+def _round(value: float) -> str:
+    """A round share as per cent."""
+    return f"{100 * value:.3g} %".replace("-", "−")
+
+
+def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17.0) -> list[int]:
+    """The numbers whose words have room beside those before them."""
+    kept: list[int] = []
+    for number in numbers:
+        if not kept or x(number) - x(kept[-1]) >= gap:
+            kept.append(number)
+    return kept
+
+
+def small_curves(name: str, title: str, description: str, curves: Sequence[Curve], high: float) -> Markup:
+    """The same without words, to stand in a row of a table; `high` is the share at the top."""
+    width, height, pad = 168.0, 62.0, 5.0
+    low = _reach(curves)[0]
+    y = linear(low, max(high, 0.1), height - pad, pad)
+    x = _over_units(curves, pad, width - pad)
+    inside = [line(0, y(0), width, y(0), "axis")]
+    inside += [line(0, y(m), width, y(m), "grid") for m in (0.5, 1.0) if m <= high]
+    inside += [_band(curve, x, y) for curve in curves]
+    for curve in curves:
+        spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
+        inside.append(path(spots, f"order-line {order_mark(curve.order)}"))
+        if spots and not math.isnan(spots[-1][1]):
+            inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.order)))
+    return drawing(width, height, title, description, name, *inside)
+
+
+def _end(order: str) -> str:
+    return f"order {order_mark(order)}"
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A unit whose effect was estimated and measured."""
+
+    unit: int
+    estimate: float
+    exact: Point
+
+
+def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named: int = 5) -> Markup:
+    """Measured effect of single units over its estimate, with whiskers; the dotted line is where both agree."""
+    width, height, left, right, top, bottom = 560.0, 330.0, 56.0, 20.0, 26.0, 44.0
+    every = [v for d in dots for v in (d.estimate, d.exact.value) if not math.isnan(v)]
+    low, high = min([*every, 0.0]), max([*every, 0.01])
+    low, high = low - 0.05 * (high - low), high + 0.08 * (high - low)
+    x, y = linear(low, high, left, width - right), linear(low, high, height - bottom, top)
+    marks = round_numbers(low, high, 5)
+    inside = [line(left, y(m), width - right, y(m), "grid" if abs(m) > 1e-9 else "axis") for m in marks]
+    inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
+    inside += [text(x(m), height - bottom + 20, _round(m), "middle", "tick") for m in marks]
+    inside.append(text((left + width - right) / 2, height - 5, "estimated, to first order", "middle", "tick"))
+    inside.append(text(0, 12, "measured", class_="tick"))
+    inside.append(path([(x(low), y(low)), (x(high), y(high))], "agreed"))
+    for dot in dots:
+        at, ends = x(dot.estimate), [min(max(v, low), high) for v in (dot.exact.low, dot.exact.high)]
+        inside.append(line(at, y(ends[0]), at, y(ends[1]), "whisker order1 soft"))
+    inside += [tag("circle", cx=x(d.estimate), cy=y(d.exact.value), r=4.4, class_="order order1") for d in dots]
+    largest = sorted(dots, key=lambda d: (-d.exact.value, d.unit))[:named]
+    placed: list[tuple[float, float]] = []
+    for dot in largest:
+        at, up = x(dot.estimate), y(dot.exact.value)
+        if all(abs(at - a) > 34 or abs(up - b) > 15 for a, b in placed):
+            placed.append((at, up))
+            side = "end" if at > width - right - 60 else "start"
+            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name halo"))
+    return drawing(width, height, title, description, name, *inside)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A row of a bar chart: a figure, perhaps beside another one."""
+
+    name: str
+    point: Point
+    beside: float = math.nan
+    """Where the tick stands, e.g. what random units do."""
+    mark: str = "quiet"
+    lead: bool = False
+    words: str = ""
+    """The figure in words, at the end of the row."""
+
+
+def bars(
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[Amount],
+    told: Callable[[float], str] = change,
+    most: float = math.inf,
+) -> Markup:
+    """Bars to both sides of zero with whiskers, a tick across each for comparison; `most` cuts the scale."""
+    width, row, left, right, top = 560.0, 27.0, 112.0, 84.0, 8.0
+    height = top + row * len(rows) + 34
+    shown = [v for r in rows for v in (r.point.value, r.point.low, r.point.high, r.beside) if not math.isnan(v)]
+    low, high = max(min([*shown, 0.0]), -most), min(max([*shown, 0.0]), most)
+    if high - low <= 0:
+        low, high = 0.0, 1.0
+    x = linear(low, high, left, width - right)
+    floor = height - 30
+    marks = round_numbers(low, high, 4)
+    inside = [line(x(m), top, x(m), floor, "grid" if abs(m) > 1e-9 else "axis") for m in marks]
+    inside += [text(x(m), floor + 18, told(m), "middle", "tick") for m in marks]
+    for i, one in enumerate(rows):
+        up = top + row * i + row / 2
+        inside.append(text(left - 12, up + 4, short(one.name), "end", "name lead" if one.lead else "name"))
+        inside += _amount(one, up, lambda value: x(min(max(value, low), high)))
+        inside.append(text(width - right + 10, up + 4, one.words or told(one.point.value), class_="tick"))
+    return drawing(width, height, title, description, name, *inside)
+
+
+def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
+    """The bar, its whisker and its tick."""
+    drawn = []
+    if not math.isnan(one.point.value):
+        start, end = sorted((x(0.0), x(one.point.value)))
+        drawn.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
+    if not math.isnan(one.point.low + one.point.high):
+        drawn.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
+    if not math.isnan(one.beside):
+        drawn.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "null"))
+    return drawn

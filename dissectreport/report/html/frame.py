@@ -1,0 +1,150 @@
+"""What every page has: title, navigation, neighbours, notes and a foot."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.report.html.images import TILE, tile_width
+from dissectreport.report.html.names import link
+from dissectreport.report.html.places import COMPARING, Places
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address with the words that stand for it."""
+
+    href: str
+    words: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Where style, scripts and plotly lie, from the top of the site."""
+
+    style: str
+    serif: str
+    sans: str
+    site: str
+    units: str
+    unit: str
+    lookup: str
+    causes: str
+    icon: str
+    compare: str
+    index: str
+    review: str
+    preference: str
+    plotly: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The surroundings of a page."""
+
+    here: str
+    """The page's own address from the top of the site."""
+    title: str
+    description: str
+    home: str
+    """Link to the first page of the site."""
+    style: str
+    icon: str
+    favicon: str
+    plotly: str
+    scripts: tuple[str, ...]
+    menu: tuple[Link, ...] = ()
+    crumbs: tuple[Link, ...] = ()
+    before: Link | None = None
+    after: Link | None = None
+    up: Link | None = None
+    keys: tuple[str, str] = ("k ArrowLeft", "j ArrowRight")
+    """Keys that lead to the page before and after."""
+    notes: tuple[str, ...] = ()
+    foot: str = ""
+    command: str = ""
+    tile: int = TILE
+    """Width of one of the model's images in a strip."""
+    published: str = ""
+    """The page's full address where the site will be published; '' where none was told."""
+    card: str = ""
+    """The full address of the image that other sites show beside a link to the page; '' where there is none."""
+
+    def to(self, there: str) -> str:
+        """The relative address of `there`."""
+        return link(self.here, there)
+
+
+def frame(here: str, title: str, description: str, assets: Assets, scripts: tuple[str, ...] = ()) -> Frame:
+    """The surroundings of a page that belongs to no model."""
+    return Frame(
+        here=here,
+        title=title,
+        description=description,
+        home=link(here, "index.html"),
+        style=link(here, assets.style),
+        icon=link(here, assets.icon),
+        favicon=link(here, "favicon.ico"),
+        plotly=link(here, assets.plotly),
+        scripts=tuple(link(here, s) for s in (assets.site, *scripts)),
+    )
+
+
+def published(around: Frame, base_url: str, card: str = "") -> Frame:
+    """The frame with full addresses, where `base_url` tells that of the site."""
+    if not base_url:
+        return around
+    return replace(around, published=full_address(base_url, around.here), card=card and full_address(base_url, card))
+
+
+def full_address(base_url: str, place: str) -> str:
+    """The address on the published site of a file; a folder stands for the page that it shows first."""
+    return base_url + quote(re.sub(r"(^|/)index\.html$", r"\1", place))
+
+
+def model_frame(
+    here: str,
+    title: str,
+    description: str,
+    assets: Assets,
+    dissection: Dissection,
+    places: Places,
+    scripts: tuple[str, ...] = (),
+    current: str = "",
+) -> Frame:
+    """The surroundings of a page of one model; `current` names its entry in the menu."""
+    facts = dissection.provenance
+    causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
+    artifacts = {} if dissection.artifacts is None else {"artifacts": places.page("artifacts")}
+    real = {} if dissection.reality is None else {"real images": places.page("real")}
+    entries = {
+        "overview": places.page("index"),
+        "concepts": places.page("concepts"),
+        **causes,
+        **artifacts,
+        "look up": places.page("lookup"),
+        **real,
+        "segmenter": places.page("trust"),
+        "methods & data": places.page("methods"),
+        "compare": f"{COMPARING}#m={places.home}",
+    }
+    foot = (
+        f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"
+        f" · segmenter {facts.segmenter.get('name', 'unnamed')}"
+    )
+    return replace(
+        frame(here, title, description, assets, scripts),
+        menu=tuple(Link(link(here, there), words, words == current) for words, there in entries.items()),
+        notes=dissection.notes,
+        foot=foot,
+        command=facts.command,
+        tile=tile_width(dissection.pictures.pixels),
+    )

@@ -1,0 +1,142 @@
+"""Where every page and file of a model lies in the site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.report.html.names import safe_name, safe_names
+
+PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
+CARD = "card.jpg"
+"""The image that other sites show beside a link to a model."""
+CARD_ENDS = ("index.html#u=", "")
+"""What stands before and after a unit's number in the address of its card, within the layer's folder."""
+TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
+"""Names in a model's folder that no layer can have."""
+COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
+"""The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+OLD = "dissect.json"
+"""What stands for the rule of imported results."""
+FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
+"""Names at the top of a site that no model can have."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The addresses of one model's files, from the top of the site."""
+
+    home: str
+    """The model's folder."""
+    layers: dict[str, str]
+    """The folder of each layer within it."""
+    concepts: dict[str, str] = field(default_factory=dict)
+    """The name of the page of each concept that was studied by turning units off and on."""
+    unit_pages: bool = True
+    """Whether every unit has a page of its own; without, its card on the page of its layer stands for it."""
+
+    @classmethod
+    def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
+        """The places of a model, where others have `occupied` some folders: folder -> the model that has it.
+
+        A model that is there under another rule goes beside itself, under its name and the rule's.
+        """
+        taken = occupied or {}
+        name = dissection.model
+        if taken.get(safe_name(name, FIRST_OF_SITE)) == name:
+            name = f"{name}-{dissection.provenance.rule}"
+        home = safe_name(name, [*FIRST_OF_SITE, *taken])
+        found = dissection.interventions
+        studied = [] if found is None else [str(concept) for concept in found.concepts["concept"]]
+        layers = safe_names([layer.name for layer in dissection.layers], TAKEN)
+        return cls(home, layers, safe_names(studied), unit_pages)
+
+    def page(self, name: str) -> str:
+        """A page of the model, e.g. 'methods'."""
+        return f"{self.home}/{name}.html"
+
+    def layer(self, layer: str) -> str:
+        """The page of a layer."""
+        return f"{self.home}/{self.layers[layer]}/index.html"
+
+    def layer_table(self, layer: str) -> str:
+        """The page with all numbers of a layer."""
+        return f"{self.home}/{self.layers[layer]}/table.html"
+
+    def review(self, layer: str) -> str:
+        """The contact sheet on which a layer's units are marked by eye."""
+        return f"{self.home}/{self.layers[layer]}/review.html"
+
+    @property
+    def edits_marked(self) -> str:
+        """The units that a person marked, as a file that can be applied."""
+        return f"{self.home}/edits-marked.json"
+
+    @property
+    def edits(self) -> str:
+        """The repair as a file."""
+        return f"{self.home}/edits.json"
+
+    def unit(self, layer: str, unit: int) -> str:
+        """The page of a unit, or its card."""
+        return f"{self.home}/{self.layers[layer]}/{str(unit).join(self.unit_ends)}"
+
+    @property
+    def unit_ends(self) -> tuple[str, str]:
+        """What stands before and after a unit's number in its address within the layer's folder."""
+        return ("unit-", ".html") if self.unit_pages else CARD_ENDS
+
+    def concept(self, concept: str) -> str:
+        """The page of a concept that was studied."""
+        return f"{self.home}/concepts/{self.concepts[concept]}.html"
+
+    def original(self, sample: int) -> str:
+        """One image as the model makes it, beside those that are made with units off or on."""
+        return f"{self.home}/concepts/img/{sample}.webp"
+
+    def changed(self, concept: str, at: int, kind: str, suffix: str = "webp") -> str:
+        """A picture of one concept: `kind` of picture number `at`."""
+        return f"{self.home}/concepts/img/{self.concepts[concept]}-{at}-{kind}.{suffix}"
+
+    def unit_changed(self, layer: str, unit: int, at: int, kind: str) -> str:
+        """A picture made without one unit: `kind` of picture number `at`."""
+        return f"{self.home}/{self.layers[layer]}/img/{unit}-{at}-{kind}.webp"
+
+    def repaired(self, kind: str, at: int, part: str, suffix: str = "webp") -> str:
+        """A picture of a repair: `part` of picture number `at` of the worst or random ones."""
+        return f"{self.home}/img/artifact-{kind}-{at}-{part}.{suffix}"
+
+    def strip(self, layer: str, unit: int) -> str:
+        """A unit's strip of six images."""
+        return f"{self.home}/{self.layers[layer]}/img/{unit}.webp"
+
+    def veil(self, layer: str, unit: int) -> str:
+        """The see-through overlay of all of a unit's examples, side by side."""
+        return f"{self.home}/{self.layers[layer]}/img/{unit}.png"
+
+    def picture(self, sample: int) -> str:
+        """One generated image."""
+        return f"{self.home}/img/{sample}.webp"
+
+    def image(self, name: str) -> str:
+        """Another image of the model."""
+        return f"{self.home}/img/{name}.webp"
+
+    @property
+    def card(self) -> str:
+        """The image that other sites show beside a link to this model."""
+        return f"{self.home}/{CARD}"
+
+    def blind(self, name: str) -> str:
+        """A picture of the preference page, by a name that tells nothing."""
+        return f"{self.home}/img/pair-{name}.webp"
+
+    def lookup(self, layer: str, sample: int) -> str:
+        """The script with every unit's map over one image."""
+        return f"{self.home}/lookup/{self.layers[layer]}-{sample}.js"
+
+    def data(self, name: str, kind: str, layer: str | None = None) -> str:
+        """A download."""
+        stem = f"{self.layers[layer]}-{name}" if layer is not None else name
+        return f"{self.home}/data/{stem}.{kind}"

@@ -1,0 +1,17 @@
+"""A unit's images side by side under their veils, from what was measured."""
+
+from __future__ import annotations
+
+from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.report.html import images
+from dissectreport.run.plan import rule_named
+
+
+def strip_of(found: Dissection, layer: Layer, unit: int, most: int) -> images.Bytes:
+    """(height, width, 3) at most `most` of the images where the unit fires most, bright where it is on."""
+    shown = layer.examples
+    top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][:most]
+    width = images.tile_width(found.pictures.pixels)
+    level = float(layer.table["level"].iloc[unit])
+    veils = images.veil(shown.maps[unit, top], level, rule_named(found.provenance.rule).edge, width)
+    return images.veiled([images.tiles(found.pictures.of(int(shown.samples[unit, i]))) for i in top], veils)

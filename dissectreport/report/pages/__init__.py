@@ -1,0 +1,1 @@
+"""The pages of a dissection: overview, layers, units, concepts, look-up, segmenter, real images, methods."""

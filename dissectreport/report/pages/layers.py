@@ -1,0 +1,216 @@
+"""The page of a layer with a card for every unit, and the page of its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.report.common.model import (
+    Count,
+    Site,
+    beyond_chance,
+    counts,
+    counts_by_category,
+    interpretable_labels,
+    leading_units,
+    rows_of,
+    view_of,
+)
+from dissectreport.report.common.plotly_figures import Figure, agreement_scatter
+from dissectreport.report.common.unit_cards import Card, Labels, card, labels_of, neighbours, strip_size
+from dissectreport.report.common.wording import Wording
+from dissectreport.report.html import charts
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.frame import Frame, Link
+from dissectreport.report.html.numbers import Agreement, count
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A unit that says nothing, and why."""
+
+    unit: int
+    href: str
+    state: str
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    """A layer and all of its units."""
+
+    frame: Frame
+    model: str
+    layer: str
+    units: int
+    size: str
+    wording: Wording
+    beside: str
+    """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
+    scoring: int
+    counts: Mapping[str, Count]
+    chart: Markup
+    bars: tuple[charts.BarGroup, ...]
+    by_category: tuple[tuple[str, str, Mapping[str, Count]], ...]
+    """Category, its mark and the counts of the labels within it, by control."""
+    cards: tuple[Card, ...]
+    data: Mapping[str, Any]
+    categories: tuple[tuple[str, str], ...]
+    concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    set_aside: tuple[SetAside, ...]
+    table: str
+    review: str
+    """Where its units can be marked by eye; '' where the network makes no images."""
+    scatter: Figure
+    per_strip: int
+
+
+def layer_page(site: Site, layer: Layer) -> LayerPage:
+    """The bar chart of concepts and a card for every unit."""
+    found, places = site.dissection, site.places
+    here = places.layer(layer.name)
+    title = f"{layer.name} · {found.title}"
+    around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
+    listed = [(places.layer(one.name), one.name) for one in found.layers]
+    around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
+    home = Link(around.to(places.page("index")), found.title)
+    around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
+    labels = labels_of(layer)
+    cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
+    groups = _bar_groups(site, layer)
+    named = interpretable_labels(layer)
+    categories = {*named["category"], *layer.table["category"]}
+    return LayerPage(
+        frame=around,
+        model=found.title,
+        layer=layer.name,
+        units=layer.units,
+        size=f"{layer.height} × {layer.width}",
+        wording=site.wording,
+        beside=site.wording.also(len(layer.interpretable), beyond_chance(layer)),
+        scoring=found.provenance.scoring,
+        counts=counts(layer),
+        chart=_bars_chart(layer, groups),
+        bars=groups,
+        by_category=counts_by_category(site, layer),
+        cards=cards,
+        data=_sorting(cards, labels),
+        categories=tuple((c, mark_of(c)) for c in site.categories if c in categories),
+        concepts=_options(site, named),
+        set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
+        table=around.to(places.layer_table(layer.name)),
+        review="" if found.provenance.reads else around.to(places.review(layer.name)),
+        scatter=agreement_scatter(layer, site.categories),
+        per_strip=strip_size(layer),
+    )
+
+
+def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    groups = []
+    for category in site.categories:
+        number = named.loc[named["category"] == category, "concept"].value_counts().sort_index()
+        if len(number):
+            groups.append((category, tuple((str(c), int(n)) for c, n in number.items())))
+    return tuple(groups)
+
+
+def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
+    """What the page's script sorts, filters and fills cards by, card by card in the order of the page."""
+    return {
+        "unit": [c.unit for c in cards],
+        "labels": [_all_labels(c, labels.get(c.unit, [])) for c in cards],
+        "sure": [int(c.interpretable) for c in cards],
+        "state": [c.state for c in cards],
+    }
+
+
+def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
+    """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
+    counted = {(str(r.concept), str(r.category)) for r in others}
+    own = [(one.concept, one.category, one.agreement, one.level)] if one.concept else []
+    more = [
+        (str(r.concept), str(r.category), Agreement.of(r), float(r.level)) for r in others if r.concept != one.concept
+    ]
+    return [
+        [concept, category, *_figures(agreement, level), int((concept, category) in counted)]
+        for concept, category, agreement, level in own + more
+    ]
+
+
+def _figures(a: Agreement, level: float) -> list[float | None]:
+    """IoU, its interval, null, lift, excess and its lower end, and the level, with the digits that a card shows."""
+    shown = (a.iou, a.low, a.high, a.null, a.lift, a.excess, a.excess_low)
+    short = None if math.isnan(level) else float(f"{level:.3g}")
+    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
+
+
+def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
+    good, overall = interpretable_labels(layer), layer.interpretable
+    groups = []
+    for category in site.categories:
+        number = good.loc[good["category"] == category, "concept"].value_counts()
+        leading = overall.loc[overall["category"] == category, "concept"].value_counts()
+        ordered = sorted(((str(c), int(n)) for c, n in number.items()), key=lambda pair: (-pair[1], pair[0]))
+        bars = tuple(charts.Bar(c, n, min(int(leading.get(c, 0)), n), f"#{view_of(c)}") for c, n in ordered)
+        if bars:
+            heading, controls = _heading(counts(layer, category))
+            groups.append(charts.BarGroup(category, mark_of(category), heading, controls, bars))
+    return tuple(groups)
+
+
+def _heading(found: Mapping[str, Count]) -> tuple[str, str]:
+    """'31 units [29, 34]', and the controls: 'rotated 28 · untrained 3 · null 0'."""
+    own = found["measured"]
+    head = f"{count(own.units)} units [{count(own.units_low)}, {count(own.units_high)}]"
+    rest = (f"{name} {count(one.units)}" for name, one in found.items() if name != "measured")
+    return head, " · ".join(rest)
+
+
+def _bars_chart(layer: Layer, groups: tuple[charts.BarGroup, ...]) -> Markup:
+    leading = ", ".join(f"{bar.concept} {bar.units}" for group in groups for bar in group.bars[:3])
+    return charts.concept_bars(
+        "chart-bars",
+        f"Interpretable units of {layer.name} per concept, by category",
+        f"Columns, one a concept; most frequent: {leading or 'none'}. The table below has the numbers.",
+        groups,
+    )
+
+
+@dataclass(frozen=True)
+class TablePage:
+    """All numbers of a layer's units."""
+
+    frame: Frame
+    model: str
+    layer: str
+    wording: Wording
+    rows: tuple[tuple[Card, Any], ...]
+    downloads: tuple[tuple[str, str, str], ...]
+    columns: Mapping[str, str]
+
+
+def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
+    """The layer's table as a page; `names` are the tables that can be downloaded."""
+    places = site.places
+    title = f"Numbers of {layer.name} · {site.dissection.title}"
+    around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
+    up = Link(around.to(places.layer(layer.name)), layer.name)
+    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.title), up))
+    rows = tuple((card(site, around, layer, row), row) for row in rows_of(layer.table))
+    downloads = tuple(
+        (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name))) for n in names
+    )
+    return TablePage(
+        around,
+        site.dissection.title,
+        layer.name,
+        site.wording,
+        rows,
+        downloads,
+        site.wording.dictionary(),
+    )

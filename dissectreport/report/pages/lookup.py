@@ -1,0 +1,112 @@
+"""The reverse look-up: from a point of an image to the units that fire there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.report.common.model import Site
+from dissectreport.report.common.unit_cards import strip_size
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.frame import Frame, Link
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A unit that fires over much of an image."""
+
+    unit: int
+    href: str
+    concept: str
+    mark: str
+    where: str
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """An image, and the units of each layer that fire in it."""
+
+    sample: int
+    picture: str
+    layers: tuple[tuple[str, tuple[Fired, ...]], ...]
+
+
+@dataclass(frozen=True)
+class LookupPage:
+    """Choose an image, click a point, see the units."""
+
+    frame: Frame
+    model: str
+    images: tuple[LookedUp, ...]
+    layers: tuple[Link, ...]
+    data: Mapping[str, Any]
+
+
+def lookup_page(site: Site) -> LookupPage:
+    """The reverse look-up with its list for those without scripts."""
+    found, places = site.dissection, site.places
+    around = site.frame(
+        places.page("lookup"),
+        f"Look up · {found.title}",
+        "Which units fire at a point of an image.",
+        site.assets.lookup,
+        current="look up",
+    )
+    samples = [int(s) for s in found.layers[0].lookup.samples]
+    images = tuple(
+        LookedUp(
+            sample,
+            around.to(places.picture(sample)),
+            tuple((layer.name, _strongest(site, around, layer, sample)) for layer in found.layers),
+        )
+        for sample in samples
+    )
+    layers = tuple(Link(around.to(places.layer(layer.name)), layer.name) for layer in found.layers)
+    data = {"layers": [_lookup_layer(site, around, layer) for layer in found.layers]}
+    return LookupPage(around, found.title, images, layers, data)
+
+
+def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
+    _, units, height, width = layer.lookup.maps.shape
+    return {
+        "name": layer.name,
+        "folder": around.to(site.places.layer(layer.name)).removesuffix("index.html"),
+        "unit": site.places.unit_ends,
+        "scripts": {int(s): around.to(site.places.lookup(layer.name, int(s))) for s in layer.lookup.samples},
+        "shape": [units, height, width],
+        "strip": site.tile * strip_size(layer),
+        "concepts": [str(c) for c in layer.table["concept"]],
+        "marks": [mark_of(str(c)) for c in layer.table["category"]],
+        "sure": [bool(i) for i in layer.table["interpretable"]],
+    }
+
+
+def _strongest(site: Site, around: Frame, layer: Layer, sample: int, most: int = 5) -> tuple[Fired, ...]:
+    at = list(layer.lookup.samples).index(sample)
+    maps = layer.lookup.maps[at]
+    mean = maps.reshape(len(maps), -1).mean(1)
+    table = layer.table.set_index("unit")
+    usable = np.array([bool(table.at[u, "interpretable"]) for u in range(len(maps))])
+    order = np.argsort(-(mean + 1000 * usable), kind="stable")[:most]
+    return tuple(
+        Fired(
+            unit=int(u),
+            href=around.to(site.places.unit(layer.name, int(u))),
+            concept=str(table.at[u, "concept"]),
+            mark=mark_of(str(table.at[u, "category"])),
+            where=_where(maps[u]),
+        )
+        for u in order
+    )
+
+
+def _where(map_: np.ndarray[Any, Any]) -> str:
+    """The part of the image in which a map is highest, in words."""
+    row, column = np.unravel_index(int(map_.argmax()), map_.shape)
+    down = ("top", "middle", "bottom")[int(3 * row / map_.shape[0])]
+    across = ("left", "centre", "right")[int(3 * column / map_.shape[1])]
+    return f"{down} {across}"

@@ -1,0 +1,1 @@
+"""Assembling and writing the site: only files that changed, and only files that are ours."""

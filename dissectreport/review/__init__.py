@@ -1,0 +1,1 @@
+"""Files that people export from pages: units marked by eye, and blind preferences."""

@@ -1,0 +1,152 @@
+"""Blind choices between images before and after a repair: what the preference page exports, of one person or more.
+
+for line in lines([read_choices(path) for path in paths]):
+    print(line)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dissectreport.errors import BadOption
+from dissectreport.review.marked_units import parsed, read_words
+
+Z = 1.959963984540054
+"""Deviations that hold 95 % of a normal distribution."""
+KINDS = ("before", "after", "tie")
+WOULD_DO = "give files that the preference page exported"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What one person chose."""
+
+    name: str
+    """Of the file."""
+    about: Mapping[str, str]
+    """model, identity and edit: what may be added up has the same."""
+    chosen: Mapping[int, str]
+    """By sample 'before', 'after' or 'tie'."""
+    browser: str = ""
+    """The number that the browser drew for a person, so that nobody is counted twice; '' where unknown."""
+    again: int = 0
+    """How often the person had ended, and so seen the solution, before these choices."""
+
+    def count(self, kind: str) -> int:
+        """How often one of `KINDS` was chosen."""
+        return sum(one == kind for one in self.chosen.values())
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """How often the image after an edit was preferred, by one person or several, with its interval.
+
+    Choices of several people about the same pair are alike, so pairs are the sample: the interval is that of Wilson
+    for as many choices as there are pairs.
+    """
+
+    after: int
+    decided: int
+    """Choices that are no ties."""
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, people: Sequence[Choices]) -> Preferred:
+        """What some people chose together."""
+        decided = [(sample, kind) for one in people for sample, kind in one.chosen.items() if kind != "tie"]
+        after, pairs = sum(kind == "after" for _, kind in decided), len({sample for sample, _ in decided})
+        share = after / len(decided) if decided else 0.0
+        return cls(after, len(decided), *wilson(share * pairs, pairs))
+
+    def told(self) -> str:
+        """The share of decided choices that fell on the image after the edit, with its interval."""
+        if not self.decided:
+            return "nothing decided"
+        share = self.after / self.decided
+        return f"{share:.0%} after [{self.low:.0%}, {self.high:.0%}] of {self.decided} decided"
+
+    def verdict(self) -> str:
+        """What follows."""
+        if self.low > 0.5:
+            return "The images after the edit are preferred."
+        if self.high < 0.5:
+            return "The images before the edit are preferred."
+        return "No preference can be told."
+
+
+def read_choices(path: Path) -> Choices:
+    """The choices in a file; BadOption says what is wrong with it."""
+    found = parsed(path, read_words(path), WOULD_DO)
+    if not isinstance(found, dict) or not isinstance(found.get("choices"), list):
+        raise BadOption(f"{path} holds no choices; {WOULD_DO}")
+    if found.get("kind") != "preference":
+        raise BadOption(f"{path} holds other choices: its kind is not 'preference'; {WOULD_DO}")
+    if not found["choices"]:
+        raise BadOption(f"{path} holds no choice yet; {WOULD_DO} after some")
+    chosen = [_chosen(path, one) for one in found["choices"]]
+    twice = [sample for sample, number in Counter(sample for sample, _ in chosen).items() if number > 1]
+    if twice:
+        raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
+    about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
+    told = json.dumps(found, sort_keys=True).encode()
+    browser = str(found.get("person") or found.get("seed") or hashlib.sha256(told).hexdigest())
+    again = found.get("again", 0)
+    return Choices(str(path), about, dict(chosen), browser, again if type(again) is int and again > 0 else 0)
+
+
+def _chosen(path: Path, one: Any) -> tuple[int, str]:
+    if not isinstance(one, dict) or one.get("chosen") not in KINDS or type(one.get("sample")) is not int:
+        raise BadOption(f"{path}: {repr(one)[:60]} is no choice; each has a sample, and chosen: before, after or tie")
+    return one["sample"], one["chosen"]
+
+
+def lines(people: Sequence[Choices]) -> Iterator[str]:
+    """A line for each person and, of several, what all of them say."""
+    seen: dict[str, Choices] = {}
+    for one in people:
+        known = seen.setdefault(one.browser, one) if one.browser else one
+        if known is not one:
+            raise BadOption(f"{one.name} and {known.name} hold choices of one person; give each person's choices once")
+    for one in people[1:]:
+        different = [name for name in one.about if one.about[name] != people[0].about[name]]
+        if different:
+            given, first = (who.about[different[0]] for who in (one, people[0]))
+            raise BadOption(
+                f"{one.name} is about another {different[0]} ({given[:60]}) than {people[0].name} ({first[:60]}); "
+                "choices about the same repair can be added up"
+            )
+    for one in people:
+        if one.again:
+            yield f"caution: {one.name} was chosen after the solution had been seen, so that it is not blind"
+    width = max(len(one.name) for one in people)
+    for one in people:
+        counts = "  ".join(f"{kind} {one.count(kind):4}" for kind in ("after", "before", "tie"))
+        yield f"{one.name:{width}}  {counts}  {Preferred.of([one]).told()}"
+    together = Preferred.of(people)
+    if len(people) > 1:
+        for_after = sum(one.count("after") > one.count("before") for one in people)
+        yield f"{len(people)} people together: {together.told()}, the interval over pairs, for these people"
+        yield f"{for_after} of {len(people)} people chose after more often than before"
+    yield together.verdict()
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927).
+
+    >>> [round(end, 4) for end in wilson(8, 10)]
+    [0.4902, 0.9433]
+    """
+    if not trials:
+        return 0.0, 1.0
+    share, extra = successes / trials, Z * Z / trials
+    middle = (share + extra / 2) / (1 + extra)
+    reach = Z / (1 + extra) * math.sqrt(share * (1 - share) / trials + extra / trials / 4)
+    return middle - reach if successes else 0.0, middle + reach if successes < trials else 1.0

@@ -1,0 +1,1 @@
+"""How a run is divided: the plan, shards, budgets, and the engine that runs shards in processes."""

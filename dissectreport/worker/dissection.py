@@ -1,0 +1,67 @@
+"""The pass of a dissection under the `corrected` rule: the counts of a shard.
+
+A pass is one small make(plan) -> work(shard). It depends on its plan and its shard alone, so shards can be made
+anywhere, in any order, and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.joint import Joint
+from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import Thresholds
+from dissectreport.worker import counting
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import observe, samples_of
+
+
+def make_counts(
+    source: Source, plan: Plan, readings: Sequence[Reading], thresholds: dict[str, Thresholds]
+) -> Callable[[Shard], dict[str, dict[str, Any]]]:
+    """The one pass over generator and segmenter: every reading's counts of a shard, by statistic."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+    concepts = len(models.segmenter.vocabulary)
+
+    def work(shard: Shard) -> dict[str, dict[str, Any]]:
+        maps, labels = observe(models, plan, plan.seed, readings, shard)
+        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), concepts)
+        coarse = masks
+        if plan.null_grid != plan.grid:
+            coarse = counting.Masks.of(counting.on_grid(labels, plan.null_grid), concepts)
+        counts: dict[str, dict[str, Any]] = {}
+        for reading in readings:
+            # Taken out, so that a reading's activations can be forgotten once they are counted.
+            read, threshold = maps.pop(reading), thresholds[reading.key]
+            if source.untrained is not None or reading.rotation is not None:
+                chance = counting.chance(read, coarse, threshold, plan.null_grid, edge, pretend=False)
+                counts[reading.key] = {"chance": chance}
+                continue
+            joint, chance = _joint_and_chance(read, masks, coarse, threshold, plan, edge)
+            counts[reading.key] = {
+                "joint": joint,
+                "chance": chance,
+                "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
+                "cross": counting.cross(read, threshold),
+                "areas": counting.areas(masks, shard.first),
+            }
+        return counts
+
+    return work
+
+
+def _joint_and_chance(
+    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: str
+) -> tuple[Joint, Chance]:
+    """Joint counts on the plan's grid, and those of chance on its coarse one; together where the two are the same."""
+    if coarse is masks:
+        return counting.joint_and_chance(maps, masks, thresholds, plan.grid, edge)
+    return (
+        counting.joint(maps, masks, thresholds, plan.grid, edge),
+        counting.chance(maps, coarse, thresholds, plan.null_grid, edge),
+    )

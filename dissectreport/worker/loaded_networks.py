@@ -1,0 +1,245 @@
+"""The networks of a worker: loaded once, and checked at every call, since they may be anybody's code."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from dissectreport import plugins
+from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
+from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
+from dissectreport.models.base import Generator, ImageModel
+from dissectreport.models.image_folder import open_folder
+from dissectreport.networks import hooks
+from dissectreport.networks.latents import latents
+from dissectreport.run import engine
+from dissectreport.run.plan import Shard
+from dissectreport.segmenters.base import Segmenter
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which networks a worker loads, and where they run."""
+
+    generator: str
+    segmenter: str
+    untrained: int | None = None
+    """Seed of random weights that replace the generator's, or None."""
+    device: str = "cpu"
+    threads: int = 1
+    weights: str = ""
+    """A file with the generator's weights; '' for those that it finds by itself."""
+    reference: str = ""
+    """A folder of real images, '' for the generator's own."""
+    broken: tuple[str, ...] = ()
+    """Images that the generator is to leave out, where it reads images."""
+    features: str = ""
+    """The network in whose features images are compared; '' for what the segmenter tells."""
+
+    def models(self) -> Models:
+        """The networks, loaded."""
+        keep_memory()
+        torch.set_num_threads(self.threads)
+        threadpool_limits(self.threads, user_api="blas")
+        # Tensor cores would round float32 to ten bits, and levels with it.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        return kept_models(self) if engine.in_worker() else Models(self)
+
+
+@lru_cache(maxsize=1)
+def kept_models(source: Source) -> Models:
+    """The networks of a worker process, which loads them once for all passes of a run."""
+    return Models(source)
+
+
+def keep_memory() -> None:
+    """Let this process keep what it frees, where the C library can be told so.
+
+    glibc hands the memory of large tensors back and asks for it anew at every step, a tenth of the time of a pass.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(TRIM_THRESHOLD, 1 << 30)
+        mallopt(MMAP_THRESHOLD, 1 << 25)
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""glibc's numbers of the two settings, the second of which it takes up to 32 MB."""
+
+
+@dataclass
+class Models:
+    """The networks of a worker, loaded when first used."""
+
+    source: Source
+    _own: Tensor | None = None
+    """The generator's own real images, once they were asked for."""
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return torch.device(self.source.device)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator that is measured."""
+        found, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
+        if self.source.broken and isinstance(found, ImageModel):
+            found = found.without(self.source.broken)
+        bare = found if seed is None else untrained(found, seed)
+        assert bare is not None, "a control is measured only where it can be made"
+        return bare.to(self.device)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """The segmenter that names its pixels."""
+        return plugins.segmenter(self.source.segmenter).to(self.device)
+
+    @cached_property
+    def features(self) -> FeatureNetwork:
+        """The network in whose features images are compared."""
+        if self.source.features:
+            return plugins.features(self.source.features).to(self.device)
+        return SegmenterFeatures.of(self.segmenter, self.generator.image_size, self.device)
+
+    def latents(self, seed: int, first: int, count: int) -> Tensor:
+        """(count, *latent_shape) latents on the device."""
+        return latents_of(self.generator, seed, first, count).to(self.device)
+
+    def drawn(self, count: int) -> Tensor | None:
+        """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference, else the generator's own, or None."""
+        if not self.source.reference:
+            return self.generator.training_like_images(count)
+        return open_folder(self.source.reference, self.generator.image_size).first(count)
+
+    def described(self, images: Tensor) -> Tensor:
+        """(n, d) checked features of (n, 3, h, w) images, with gradients."""
+        network, n = self.features, len(images)
+        found = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        if not isinstance(found, Tensor) or tuple(found.shape) != (n, network.dimension):
+            shape = tuple(getattr(found, "shape", ()))
+            raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
+        return found.float()
+
+    def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
+        """The shard's part of `of` real images: their places, and (n, 3, h, w) in [-1, 1]; broken ones are left out."""
+        if self.source.reference:
+            return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
+        who = f"generator {self.generator.name!r} failed to give {of} real images"
+        part = getattr(self.generator, "training_like_from", None)
+        if part is not None:
+            images: Tensor = answered(ModelError, who, lambda: part(shard.first, min(shard.count, of - shard.first)))
+            return list(range(shard.first, shard.first + len(images))), images
+        if self._own is None or len(self._own) < of:
+            self._own = answered(ModelError, who, lambda: self.generator.training_like_images(of))
+        assert self._own is not None, "asked only where there are real images"
+        images = self._own[shard.first : shard.first + shard.count]
+        return list(range(shard.first, shard.first + len(images))), images
+
+    def labels(self, images: Tensor) -> Tensor:
+        """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
+        name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
+        labels = self._asked("labels", lambda: self.segmenter(images))
+        if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
+            raise SegmenterError(
+                f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
+                f"it must return whole numbers of shape ({n}, slots, height, width)"
+            )
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= concepts:
+            wrong = low if low < 0 else high
+            raise SegmenterError(f"segmenter {name!r} returned label {wrong}; its vocabulary has 0 to {concepts - 1}")
+        return labels.long()
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
+        sure = self._asked("confidence", lambda: self.segmenter.confidence(images))
+        if sure.ndim != 3 or len(sure) != len(images):
+            raise SegmenterError(
+                f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
+                f"{len(images)} images; it must return ({len(images)}, height, width)"
+            )
+        return sure
+
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, k, h, w) checked probabilities of k concepts, with gradients."""
+        segmenter: Any = self.segmenter
+        found = self._asked("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        if found.ndim != 4 or found.shape[:2] != (len(images), len(concepts)):
+            raise SegmenterError(
+                f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(found.shape)} for {len(images)} "
+                f"images and {len(concepts)} concepts; it must return ({len(images)}, {len(concepts)}, height, width)"
+            )
+        return found
+
+    def _asked(self, what: str, ask: Callable[[], object]) -> Tensor:
+        """What the segmenter answers, which may be anybody's code."""
+        name = self.segmenter.name
+        answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
+        if not isinstance(answer, Tensor):
+            raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
+        return answer
+
+    def images(self, z: Tensor, first: int) -> Tensor:
+        """(n, 3, h, w) checked images of latents, the first of which belongs to sample `first`."""
+        images = self.made(z, lambda: self.generator(z))
+        name, (height, width) = self.generator.name, self.generator.image_size
+        if not isinstance(images, Tensor):
+            raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
+        if images.ndim != 4 or images.shape[:2] != (len(z), 3):
+            raise ModelError(f"{name!r} made images of shape {tuple(images.shape)}; need ({len(z)}, 3, h, w)")
+        if tuple(images.shape[2:]) != (height, width):
+            raise ModelError(
+                f"{name!r} declares image_size ({height}, {width}), but makes images of "
+                f"{images.shape[2]} x {images.shape[3]}; set image_size=({images.shape[2]}, {images.shape[3]})"
+            )
+        hooks.check_finite("output", images, first)
+        return images
+
+    def made(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
+        """What the generator, which may be anybody's code, makes of latents."""
+        who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
+        return answered(ModelError, who, ask)
+
+
+def without_broken(source: Source, count: int) -> Models:
+    """The networks; those that read images of a folder without images that are broken among the first `count`."""
+    models = source.models()
+    if not isinstance(models.generator, ImageModel):
+        return models
+    return replace(source, broken=models.generator.validated([(1, count)]).unreadable()).models()
+
+
+def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:
+    """(count, *latent_shape) latents of samples `first` to `first + count`: the generator's own where it draws them."""
+    draw = getattr(generator, "latents", None)
+    if draw is None:
+        return latents(seed, first, count, generator.latent_shape)
+    who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
+    found: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
+    return found
+
+
+def untrained(generator: Generator, seed: int) -> Generator | None:
+    """The generator with random weights, which may be made by anybody's code; None where it cannot be made."""
+    who = f"generator {generator.name!r} cannot be made anew with random weights"
+    return answered(ModelError, who, lambda: generator.untrained(seed))
+
+
+def pick_device(name: str) -> str:
+    """'cpu', 'cuda' or 'mps' for `name`, which may be 'auto'; BadOption where it is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+    if not there.get(name, False):
+        usable = ", ".join(kind for kind, found in there.items() if found)
+        raise BadOption(f"--device {name} is not usable here; usable: auto, {usable}")
+    return name

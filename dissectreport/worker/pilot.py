@@ -1,0 +1,73 @@
+"""The two passes of the pilot: the range of every unit's activations, and their histogram on the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.stats.base import Floats
+from dissectreport.stats.histogram import Histogram
+from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
+from dissectreport.worker import counting
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import Arrays, pilot_maps
+
+
+def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
+    """The pass that finds the extremes of every unit over a few batches of the pilot, with room to spare."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+
+    def work(shard: Shard) -> dict[str, Arrays]:
+        maps = pilot_maps(models, plan, readings, shard)
+        return {reading.key: _extremes(maps[reading], edge) for reading in readings}
+
+    return work
+
+
+def _extremes(maps: Tensor, edge: str) -> Arrays:
+    """Every unit's smallest and largest activation once laid out on a grid, and the shape of its layer."""
+    flat = maps.transpose(0, 1).flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    if edge == "zero":
+        low, high = low.clamp(max=0), high.clamp(min=0)
+    shape = np.array(maps.shape[1:], np.int64)
+    return {"low": low.double().cpu().numpy(), "high": high.double().cpu().numpy(), "shape": shape}
+
+
+def make_pilot(
+    source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, Arrays]
+) -> Callable[[Shard], dict[str, Histogram]]:
+    """The pass that counts activations in even cells on the grid."""
+    models, edge, count = source.models(), rule_named(plan.rule).edge, RULE_THRESHOLDS[plan.rule].cells
+    even = {key: even_cells(found["low"], found["high"], count) for key, found in ranges.items()}
+
+    def work(shard: Shard) -> dict[str, Histogram]:
+        maps = pilot_maps(models, plan, readings, shard)
+        return {r.key: histogram(maps[r], *even[r.key], count, plan.grid, edge) for r in readings}
+
+    return work
+
+
+def even_cells(low: Floats, high: Floats, count: int = CELLS) -> tuple[Floats, Floats]:
+    """Lower end and width of `count` cells for activations between `low` and `high` (units,), with room.
+
+    Large activations are the interesting ones, so more room is left above. A unit that never varied gets a
+    width that keeps its one value in the lowest cell.
+    """
+    spread = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1))
+    start = low - 0.02 * spread
+    return start, (1.25 * spread) / count
+
+
+def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: str) -> Histogram:
+    """Pixels by unit and even cell of (n, units, h, w) activations laid out on the grid."""
+    counts = []
+    for unit in range(maps.shape[1]):
+        one = slice(unit, unit + 1)
+        cell = next(counting.cells(maps[:, one], low[one], width[one], count, grid, edge))
+        counts.append(torch.bincount(cell, minlength=count).cpu().numpy())
+    return Histogram(low, width, np.stack(counts))

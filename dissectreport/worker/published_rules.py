@@ -1,0 +1,72 @@
+"""The passes of the published rules: counts at exact thresholds, on the reference's grid and with its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.stats.categories import numbered
+from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import ExactThresholds
+from dissectreport.worker import counting
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import observe, samples_of
+
+ThresholdsByKey = Mapping[str, ExactThresholds]
+Work = Callable[[Shard], dict[str, dict[str, Any]]]
+
+
+def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresholds: ThresholdsByKey) -> Work:
+    """The pass over the samples of the choosing seed that the search for thresholds and labels rests on."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+    vocabulary = models.segmenter.vocabulary
+    category = numbered([concept.category for concept in vocabulary.concepts])
+
+    def work(shard: Shard) -> dict[str, dict[str, Any]]:
+        maps, labels = observe(models, plan, plan.pilot_seed, readings, shard)
+        counts: dict[str, dict[str, Any]] = {}
+        for reading in readings:
+            read, threshold, laid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
+            masks = counting.Masks.of(laid, len(vocabulary), least=0)
+            counts[reading.key] = {
+                "joint": counting.joint(read, masks, threshold, plan.grid, edge),
+                "categories": counting.categories(read, laid, category, threshold, plan.grid, edge),
+                "ends": counting.ends(read, masks, threshold, plan.grid, edge),
+            }
+        return counts
+
+    return work
+
+
+def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresholds: ThresholdsByKey) -> Work:
+    """The pass over the samples that are judged: every reading's counts of a shard, by statistic."""
+    models, edge = source.models(), rule_named(plan.rule).edge
+    vocabulary = models.segmenter.vocabulary
+    category = numbered([concept.category for concept in vocabulary.concepts])
+
+    def work(shard: Shard) -> dict[str, dict[str, Any]]:
+        maps, labels = observe(models, plan, plan.seed, readings, shard)
+        counts: dict[str, dict[str, Any]] = {}
+        for reading in readings:
+            read, threshold, laid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
+            masks = counting.Masks.of(laid, len(vocabulary))
+            joint, chance = counting.joint_and_chance(read, masks, threshold, plan.grid, edge)
+            counts[reading.key] = {
+                "joint": joint,
+                "chance": chance,
+                "categories": counting.categories(read, laid, category, threshold, plan.grid, edge),
+                "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
+                "cross": counting.cross(read, threshold),
+                "areas": counting.areas(masks, shard.first),
+            }
+        return counts
+
+    return work
+
+
+def labels_on_grid(labels: Tensor, plan: Plan, reading: Reading) -> Tensor:
+    """(n, slots, grid, grid) labels on the plan's grid; the next image's where the reading is shifted."""
+    return counting.on_grid(labels, plan.grid).roll(-reading.shift, 0)

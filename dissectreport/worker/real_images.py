@@ -1,0 +1,44 @@
+"""The passes over real images: their segmentation to look at, and the areas of their concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from dissectreport.run.plan import Plan, Shard
+from dissectreport.stats.areas import Areas
+from dissectreport.worker import counting
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.observing import Arrays
+from dissectreport.worker.pictures import segmented
+
+
+def make_drawn(source: Source, count: int) -> Callable[[Shard], Arrays]:
+    """The pass that segments real images, or those like what the generator was trained on; nothing without any."""
+    models = source.models()
+
+    def work(_shard: Shard) -> Arrays:
+        images = models.drawn(count)
+        return {} if images is None else segmented(models, images.to(models.device))
+
+    return work
+
+
+def make_real_areas(source: Source, plan: Plan, of: int) -> Callable[[Shard], dict[str, Areas]]:
+    """The pass that counts, in each of `of` real images, the pixels of every concept, as in generated ones."""
+    models = source.models()
+
+    def work(shard: Shard) -> dict[str, Areas]:
+        places, images = models.real(shard, of)
+        samples = np.array(places, np.int64)
+        if not places:
+            return {"areas": Areas(samples, samples, np.zeros((0, 0), np.int64), plan.grid**2)}
+        with torch.no_grad():
+            labels = torch.cat([models.labels(part.to(models.device)) for part in torch.split(images, plan.batch)])
+        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
+        return {"areas": replace(counting.areas(masks, shard.first), samples=samples)}
+
+    return work

@@ -1,0 +1,1 @@
+"""What several test modules share: example dissections, sites, browsers, servers, oracles and tiny checkpoints."""

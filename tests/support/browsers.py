@@ -1,0 +1,64 @@
+"""A page in a real browser, and what every page must hold to there."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response
+
+
+@contextmanager
+def open_page(browser: Browser, folder: Path, name: str, **options: Any) -> Iterator[Page]:
+    """A page from the folder; whatever reaches outside it, or complains, fails the test."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(8000)
+    trouble: list[str] = []
+    here = folder.as_uri()
+
+    def guard(route: Any) -> None:
+        inside = route.request.url.startswith((here, "data:", "blob:"))
+        if not inside:
+            trouble.append(f"reached for {route.request.url}")
+        (route.continue_ if inside else route.abort)()
+
+    context.route("**/*", guard)
+    page = context.new_page()
+    page.on("console", lambda message: trouble.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+    page.goto(f"{here}/{name}")
+    yield page
+    context.close()
+    assert trouble == []
+
+
+WIDTHS = (390, 768, 1440)
+"""Of a phone, a tablet and a desktop, in pixels."""
+
+
+def assert_fits(page: Page) -> None:
+    """Nothing of the page lies outside the screen at any width, the widest at last."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def assert_no_violation(page: Page) -> None:
+    """Nothing that axe finds, however slight, in light and in dark."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == [], theme
+
+
+def compressed_size(answer: Response) -> int:
+    """Bytes of an answer as a web server that compresses text sends them."""
+    body, kind = answer.body(), answer.headers.get("content-type", "")
+    return len(gzip.compress(body, 6)) if kind.startswith(TEXT) else len(body)
+
+
+TEXT = ("text/", "application/json", "image/svg", "application/javascript")

@@ -1,0 +1,154 @@
+"""Imports point one way, and every library has its owner: read from the source, and tried without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def _load() -> ModuleType:
+    """tools/architecture.py, which is no part of any package."""
+    spec = spec_from_file_location("architecture", Path(__file__).parents[1] / "tools" / "architecture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+architecture = _load()
+ROOT, PACKAGE = architecture.ROOT, architecture.PACKAGE
+
+WITHOUT_TORCH = ("analysis", "cache", "cli", "files", "publish", "report", "review", "run", "stats")
+"""Parts that work where torch is not installed."""
+
+ONE_OWNER = {
+    "filelock": "checkpoints",
+    "ghp_import": "publish",
+    "jinja2": "report",
+    "markupsafe": "report",
+    "platformdirs": "files",
+    "plotly": "report",
+    "ray": "run",
+    "rich": "cli",
+    "typer": "cli",
+    "watchfiles": "publish",
+}
+"""Libraries that one part alone may import."""
+
+DISTRIBUTIONS = {"PIL": "pillow", "ghp_import": "ghp-import"}
+"""Where a library is installed under another name than it is imported."""
+
+each_source = pytest.mark.parametrize("path", architecture.sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+
+
+def called(path: Path, name: str) -> list[ast.Call]:
+    """The calls of a function or method of this name."""
+    calls = [node for node in ast.walk(architecture.tree(path)) if isinstance(node, ast.Call)]
+    return [
+        call
+        for call in calls
+        if (isinstance(call.func, ast.Name) and call.func.id == name)
+        or (isinstance(call.func, ast.Attribute) and call.func.attr == name)
+    ]
+
+
+def test_every_part_has_its_place_in_the_order() -> None:
+    assert sorted(architecture.ORDER) == architecture.parts()
+
+
+@pytest.mark.parametrize("package", architecture.INNER)
+def test_every_inner_part_has_its_place_in_the_order(package: str) -> None:
+    assert sorted(architecture.INNER[package]) == sorted(architecture.edges(package))
+
+
+def test_imports_go_down_the_order() -> None:
+    assert architecture.upward(architecture.ORDER, architecture.edges()) == []
+
+
+@pytest.mark.parametrize("package", architecture.INNER)
+def test_imports_go_down_the_order_within(package: str) -> None:
+    assert architecture.upward(architecture.INNER[package], architecture.edges(package)) == []
+
+
+def test_an_upward_import_and_a_cycle_are_found() -> None:
+    found = {"top": {"middle", "low"}, "middle": {"low"}, "low": {"middle"}}
+    assert architecture.upward(("top", "middle", "low"), found) == ["low -> middle"]
+
+
+def test_report_knows_no_network_and_networks_know_no_report() -> None:
+    found = architecture.edges()
+    assert not {"worker", "models", "segmenters", "networks", "cache"} & found["report"]
+    assert not {"worker", "models", "segmenters", "networks", "cache"} & found["analysis"]
+    assert not {"report", "analysis", "cache"} & found["worker"]
+
+
+def test_every_part_says_what_it_is_for() -> None:
+    nameless = [part for part in architecture.ORDER if not architecture.described(part)]
+    nameless += [
+        f"{package}.{part}"
+        for package, inner in architecture.INNER.items()
+        for part in inner
+        if not architecture.described(package, part)
+    ]
+    assert nameless == []
+
+
+def test_the_tables_of_the_document_are_those_of_the_source() -> None:
+    assert architecture.written() == architecture.DOCUMENT.read_text(encoding="utf-8"), (
+        "run: python tools/architecture.py --write"
+    )
+
+
+@pytest.mark.parametrize("library", ONE_OWNER)
+def test_a_library_is_imported_by_its_owner_alone(library: str) -> None:
+    assert set(architecture.owners().get(library, [])) <= {ONE_OWNER[library]}
+
+
+@each_source
+def test_only_networks_hook_into_networks(path: Path) -> None:
+    nodes = ast.walk(architecture.tree(path))
+    hooks = [node.attr for node in nodes if isinstance(node, ast.Attribute) and "_hook" in node.attr]
+    assert not hooks or architecture.part(path) == "networks"
+
+
+@each_source
+def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
+    evaluating = [call for name in ("eval", "exec") for call in called(path, name) if isinstance(call.func, ast.Name)]
+    assert not evaluating
+    assert "pickle" not in architecture.imported(path)
+
+
+@each_source
+def test_torch_loads_weights_only(path: Path) -> None:
+    loads = [call for call in called(path, "load") if ast.unparse(call.func) == "torch.load"]
+    assert all("weights_only=True" in ast.unparse(call) for call in loads)
+
+
+def test_every_imported_library_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [needed for name, extra in project["optional-dependencies"].items() if name != "dev" for needed in extra]
+    declared = {requirement.split(">")[0] for requirement in [*project["dependencies"], *extras]}
+    declared |= {"ray", "huggingface_hub"}  # the latter comes with transformers
+    assert {DISTRIBUTIONS.get(name, name) for name in architecture.owners()} <= declared
+
+
+def test_reports_are_drawn_without_torch() -> None:
+    """Every module of the parts that need no torch is imported where there is none."""
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in architecture.sources()
+        if architecture.part(path) in WITHOUT_TORCH
+    ]
+    assert len(modules) > 50
+    code = "import sys; sys.modules['torch'] = None\nfrom importlib import import_module\n"
+    code += f"for module in {modules}: import_module(module)"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert tried.returncode == 0, tried.stderr
