@@ -7,6 +7,7 @@ to please. Neither is seen by the generator.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 
 import torch
@@ -70,7 +71,12 @@ class Judge:
     def __init__(self, segmenter: UNetSegmenter, held_out: Tensor) -> None:
         self.segmenter = segmenter
         self.random_features = RandomFeatures()
-        self.real = self._describe(as_images(held_out))
+        self.held_out = held_out
+
+    @cached_property
+    def real(self) -> Described:
+        """What is seen in the held-out drawings."""
+        return self._describe(as_images(self.held_out))
 
     def __call__(self, generator: ProgressiveGenerator, count: int) -> dict[str, float | dict[str, float]]:
         """Kernel distances of `count` generated images, and each object's and part's share of its real area."""
