@@ -33,7 +33,7 @@ class Recipe:
     batch: int = 16
     autoencoder_data: int = 20_000
     data: int = 100_000
-    autoencoder_images: int = 80_000
+    autoencoder_images: int = 60_000
     adversarial_images: tuple[int, ...] = (500_000, 300_000, 300_000)
     """Images of each adversarial stage, the smallest size first."""
     autoencoder_rate: float = 5e-3
