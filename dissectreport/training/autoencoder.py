@@ -24,10 +24,10 @@ SCALES = 4
 
 def multiscale_error(images: Tensor, wanted: Tensor, scales: int = SCALES) -> Tensor:
     """The mean absolute difference at full size, half, a quarter and so on, summed."""
-    errors = []
-    for _ in range(scales):
-        errors.append((images - wanted).abs().mean())
+    errors = [(images - wanted).abs().mean()]
+    for _ in range(scales - 1):
         images, wanted = functional.avg_pool2d(images, 2), functional.avg_pool2d(wanted, 2)
+        errors.append((images - wanted).abs().mean())
     return torch.stack(errors).sum()
 
 
