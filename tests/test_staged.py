@@ -19,11 +19,11 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.training import staged
 from dissectreport.training.adversarial import AdversarialStage, first_stage
 from dissectreport.training.autoencoder import AutoencoderStage, divergence, multiscale_error
+from dissectreport.training.evaluation import RandomFeatures
 from dissectreport.training.growth import grow_generator
 from dissectreport.training.heads import Heads, Projection
-from dissectreport.training.judge import RandomFeatures
 from dissectreport.training.quality import distance
-from dissectreport.training.recipes import Recipe, as_images, batch_of, chance_of, load_pixels, smaller
+from dissectreport.training.recipes import Recipe, downsample, load_pixels, sample_batch, step_random, to_images
 from dissectreport.training.trunk import Trunk, grow_trunk
 
 TINY = Recipe(
@@ -34,8 +34,8 @@ TINY = Recipe(
     data=8,
     autoencoder_images=16,
     adversarial_images=(16, 16),
-    settling=1,
-    fitting=2,
+    warmup_steps=1,
+    growth_steps=2,
     penalty_interval=2,
 )
 
@@ -52,8 +52,10 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def habits(drawings: Path) -> staged.Habits:
-    return staged.Habits(drawings, judge_every=1000, judged=20, held_out=20, log_every=1, compile_networks=False)
+def options(drawings: Path) -> staged.RunOptions:
+    return staged.RunOptions(
+        drawings, evaluate_every=1000, evaluated=20, held_out=20, log_every=1, compile_networks=False
+    )
 
 
 def tensors_in(state: object) -> Iterator[Tensor]:
@@ -66,10 +68,12 @@ def tensors_in(state: object) -> Iterator[Tensor]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, habits: staged.Habits, stage: str) -> None:
-    staged.train(tmp_path / "whole", TINY, habits, (stage, 16))
-    staged.train(tmp_path / "parts", TINY, habits, (stage, 8))
-    staged.train(tmp_path / "parts", TINY, habits, (stage, 16))
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
+    tmp_path: Path, options: staged.RunOptions, stage: str
+) -> None:
+    staged.train(tmp_path / "whole", TINY, options, (stage, 16))
+    staged.train(tmp_path / "parts", TINY, options, (stage, 8))
+    staged.train(tmp_path / "parts", TINY, options, (stage, 16))
     one, other = (
         torch.load(staged.checkpoint(tmp_path / name, stage), weights_only=True) for name in ("whole", "parts")
     )
@@ -79,16 +83,16 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, habits:
     assert all(torch.equal(first, second) for first, second in pairs)
 
 
-def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(tmp_path: Path, habits: staged.Habits) -> None:
-    staged.train(tmp_path, TINY, habits, ("autoencoder", 8))
+def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(tmp_path: Path, options: staged.RunOptions) -> None:
+    staged.train(tmp_path, TINY, options, ("autoencoder", 8))
     path = staged.checkpoint(tmp_path, "autoencoder")
     path.with_suffix(".unfinished").write_bytes(b"half a st")
-    staged.train(tmp_path, TINY, habits, ("autoencoder", 16))
+    staged.train(tmp_path, TINY, options, ("autoencoder", 16))
     assert torch.load(path, weights_only=True)["progress"]["images"] == 16
 
 
-def test_a_run_leaves_its_curve_samples_and_generators_that_load(tmp_path: Path, habits: staged.Habits) -> None:
-    staged.train(tmp_path, TINY, replace(habits, judge_every=8))
+def test_a_run_leaves_its_curve_samples_and_generators_that_load(tmp_path: Path, options: staged.RunOptions) -> None:
+    staged.train(tmp_path, TINY, replace(options, evaluate_every=8))
     points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [point["stage"] for point in points] == [name for name in STAGES for _ in range(2)]
     assert points[-1]["segmenter_distance"] > 0 < points[-1]["random_distance"]
@@ -98,23 +102,23 @@ def test_a_run_leaves_its_curve_samples_and_generators_that_load(tmp_path: Path,
     assert embedded("generator_0000016", tmp_path / "adversarial-16").image_size == (16, 16)
 
 
-def test_training_goes_on_where_a_longer_stage_is_asked_for(tmp_path: Path, habits: staged.Habits) -> None:
-    staged.train(tmp_path, TINY, habits, ("autoencoder", 16))
+def test_training_goes_on_where_a_longer_stage_is_asked_for(tmp_path: Path, options: staged.RunOptions) -> None:
+    staged.train(tmp_path, TINY, options, ("autoencoder", 16))
     longer = replace(TINY, autoencoder_images=24, batch=2)
-    staged.train(tmp_path, longer, habits, ("autoencoder", 24))
+    staged.train(tmp_path, longer, options, ("autoencoder", 24))
     state = torch.load(staged.checkpoint(tmp_path, "autoencoder"), weights_only=True)
     assert state["progress"]["images"] == 24
     assert state["progress"]["step"] == 6, "only the lengths of the stages may change: the batch is still 4"
 
 
-def test_no_label_reaches_the_training(tmp_path: Path, habits: staged.Habits) -> None:
+def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOptions) -> None:
     unlabelled = tmp_path / "drawings"
     unlabelled.mkdir()
-    for path in habits.drawings.glob("*.npz"):
+    for path in options.drawings.glob("*.npz"):
         with numpy.load(path) as file:
             numpy.savez(unlabelled / path.name, image=file["image"])
-    for name, folder in (("with", habits.drawings), ("without", unlabelled)):
-        staged.train(tmp_path / name, TINY, replace(habits, drawings=folder))
+    for name, folder in (("with", options.drawings), ("without", unlabelled)):
+        staged.train(tmp_path / name, TINY, replace(options, drawings=folder))
     one, other = (
         torch.load(staged.checkpoint(tmp_path / name, "adversarial-32"), weights_only=True)
         for name in ("with", "without")
@@ -125,12 +129,12 @@ def test_no_label_reaches_the_training(tmp_path: Path, habits: staged.Habits) ->
 
 def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
-        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=1600, adversarial_images=(1600,), settling=10
+        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=1600, adversarial_images=(1600,), warmup_steps=10
     )
-    pixels = smaller(torch.from_numpy(draw_many(0, range(200), 32, "churches").image), 16)
-    held_out = smaller(torch.from_numpy(draw_many(HELD_OUT_SEED, range(200), 32, "churches").image), 16)
+    pixels = downsample(torch.from_numpy(draw_many(0, range(200), 32, "churches").image), 16)
+    held_out = downsample(torch.from_numpy(draw_many(HELD_OUT_SEED, range(200), 32, "churches").image), 16)
     features = RandomFeatures()
-    real = features(as_images(held_out))
+    real = features(to_images(held_out))
 
     def distance_of(generator: ProgressiveGenerator) -> float:
         latents = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
@@ -139,8 +143,8 @@ def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
 
     def learn(stage: AutoencoderStage | AdversarialStage) -> None:
         while stage.progress.images < stage.planned:
-            random = chance_of(0, stage.progress.step)
-            stage.advance(batch_of(pixels, recipe.batch, random), random)
+            random = step_random(0, stage.progress.step)
+            stage.advance(sample_batch(pixels, recipe.batch, random), random)
 
     first = AutoencoderStage(recipe, compile_networks=False)
     untrained = distance_of(first.average)
@@ -156,9 +160,9 @@ def test_the_settling_discriminators_leave_the_generator_alone() -> None:
     stage = first_stage(TINY, AutoencoderStage(TINY, compile_networks=False), compile_networks=False)
     before = [value.clone() for value in stage.generator.parameters()]
     images = torch.zeros(4, 3, 16, 16)
-    stage.advance(images, chance_of(0, 0))
+    stage.advance(images, step_random(0, 0))
     assert all(torch.equal(one, other) for one, other in zip(before, stage.generator.parameters(), strict=True))
-    stage.advance(images, chance_of(0, 1))
+    stage.advance(images, step_random(0, 1))
     assert not all(torch.equal(one, other) for one, other in zip(before, stage.generator.parameters(), strict=True))
 
 
@@ -231,7 +235,7 @@ def test_the_error_counts_every_scale() -> None:
 
 
 def test_rates_fall_to_a_tenth_over_the_last_fifth() -> None:
-    shares = [Recipe().rate_share(images, 1000) for images in (0, 800, 900, 990, 1000)]
+    shares = [Recipe().learning_rate_factor(images, 1000) for images in (0, 800, 900, 990, 1000)]
     assert shares == pytest.approx([1, 1, 0.5, 0.1, 0.1])
 
 
@@ -248,7 +252,7 @@ def test_the_export_loads_and_its_card_says_how_the_generator_began(tmp_path: Pa
     small = ["--sizes", "8,8,8,8,4", "--channels", "4,4,4", "--batch", "4", "--data", "8", "--autoencoder-data", "8"]
     lengths = ["--autoencoder-images", "8", "--adversarial-images", "8,8"]
     shared = ["--out", str(tmp_path), "--drawings", str(drawings), "--threads", "1"]
-    staged.main(["train", *shared, *small, *lengths, "--no-compile", "--held-out", "20", "--settling", "0"])
+    staged.main(["train", *shared, *small, *lengths, "--no-compile", "--held-out", "20", "--warmup_steps", "0"])
     weights = tmp_path / "churches_pgan.safetensors"
     staged.main(["export", *shared, "--weights", str(weights), "--count", "20"])
     assert embedded("churches_pgan", tmp_path).image_size == (32, 32)

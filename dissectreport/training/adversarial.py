@@ -1,4 +1,4 @@
-"""The adversarial stages: heads on the frozen encoder judge shapes, a discriminator of pixels judges detail.
+"""The adversarial stages: heads on the frozen encoder score shapes, a pixel discriminator scores detail.
 
 The pixels' loss is the relativistic one with gradient penalties on drawings and on generated images (Huang et al.
 2024), that of the heads the hinge loss. A share of every batch is generated from the encoder's latents of the
@@ -18,7 +18,7 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.training.autoencoder import AutoencoderStage, multiscale_error
 from dissectreport.training.growth import grow_generator, with_coarse_layers
 from dissectreport.training.heads import Heads, Projection
-from dissectreport.training.recipes import Progress, Recipe, compiled, follow, set_rates
+from dissectreport.training.recipes import Progress, Recipe, maybe_compile, set_learning_rate, update_average
 from dissectreport.training.trunk import Trunk, grow_trunk
 
 LARGEST_RATIO = 1e4
@@ -47,9 +47,9 @@ class AdversarialStage:
         torch.manual_seed(recipe.seed + 1)
         self.heads = Heads(len(encoder.channels))
         self.discriminator = discriminator
-        self._generate = compiled(self.generator, compile_networks)
-        self._project = compiled(self.projection, compile_networks)
-        self._discriminate = compiled(self.discriminator, compile_networks)
+        self._generate = maybe_compile(self.generator, compile_networks)
+        self._project = maybe_compile(self.projection, compile_networks)
+        self._discriminate = maybe_compile(self.discriminator, compile_networks)
         self.optimisers = {
             "generator": _adam(self.generator),
             "heads": _adam(self.heads),
@@ -58,7 +58,7 @@ class AdversarialStage:
 
     def advance(self, images: Tensor, random: torch.Generator) -> dict[str, float]:
         """One step on drawings (n, 3, size, size) in [-1, 1]; the losses by name."""
-        self._set_rates()
+        self._set_learning_rates()
         with torch.no_grad():
             features, mixed = self._project(images)
         latents = self._latents(features, len(images), random)
@@ -67,22 +67,22 @@ class AdversarialStage:
         seen = generated.detach().requires_grad_()
         by_heads, losses = self._teach_heads(seen, images, features, mixed)
         by_pixels, loss = self._teach_discriminator(seen.detach().requires_grad_(), images)
-        if self.progress.step >= self.recipe.settling:
+        if self.progress.step >= self.recipe.warmup_steps:
             self._teach_generator(generated, by_heads + by_pixels)
             self.progress.images += len(images)
-            follow(self.average, self.generator, self.progress.images, len(images))
+            update_average(self.average, self.generator, self.progress.images, len(images))
         self.progress.step += 1
         return {**losses, "pixels": loss}
 
-    def _set_rates(self) -> None:
-        share = self.recipe.rate_share(self.progress.images, self.planned)
+    def _set_learning_rates(self) -> None:
+        share = self.recipe.learning_rate_factor(self.progress.images, self.planned)
         rates = {
-            "generator": self.recipe.generator_rate,
-            "heads": self.recipe.heads_rate,
-            "discriminator": self.recipe.discriminator_rate,
+            "generator": self.recipe.generator_learning_rate,
+            "heads": self.recipe.heads_learning_rate,
+            "discriminator": self.recipe.discriminator_learning_rate,
         }
         for name, rate in rates.items():
-            set_rates(self.optimisers[name], share * rate)
+            set_learning_rate(self.optimisers[name], share * rate)
 
     def _latents(self, features: list[Tensor], count: int, random: torch.Generator) -> Tensor:
         """(count, z) latents: the first ones from the encoder's posterior of the drawings, the others from N(0, 1)."""
@@ -94,7 +94,7 @@ class AdversarialStage:
         return latents
 
     def _known(self, count: int) -> int:
-        return round(self.recipe.reconstructed * count)
+        return round(self.recipe.reconstruction_share * count)
 
     def _teach_heads(
         self, seen: Tensor, images: Tensor, features: list[Tensor], mixed: list[Tensor]
@@ -110,9 +110,9 @@ class AdversarialStage:
         self.heads.requires_grad_(True)
         known = self._known(len(seen))
         error = torch.zeros(())
-        if known and self.recipe.reconstruction:
+        if known and self.recipe.reconstruction_weight:
             error = _difference(seen, images, features_seen, features, known)
-        total = wanted + self.recipe.reconstruction * error
+        total = wanted + self.recipe.reconstruction_weight * error
         (gradient,) = torch.autograd.grad(total, seen)
         return gradient, {"heads": loss.item(), "error": error.item()}
 
@@ -131,7 +131,7 @@ class AdversarialStage:
         assert seen.grad is not None
         gradient = seen.grad * -margin.detach().exp().clamp(max=LARGEST_RATIO).view(-1, 1, 1, 1)
         if self.progress.step % self.recipe.penalty_interval == 0:
-            weight = self.recipe.penalty / 2 * self.recipe.penalty_interval
+            weight = self.recipe.penalty_weight / 2 * self.recipe.penalty_interval
             slopes = self._slope(images) + self._slope(seen.detach())
             (weight * slopes).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -188,9 +188,9 @@ def first_stage(recipe: Recipe, before: AutoencoderStage, *, compile_networks: b
 def next_stage(recipe: Recipe, before: AdversarialStage, images: Tensor, *, compile_networks: bool) -> AdversarialStage:
     """The stage at twice the size, grown from the one before with the help of some drawings, (n, 3, size, size)."""
     size = 2 * before.size
-    generator = grow_generator(before.generator, recipe.generator_channels(size), recipe.seed, recipe.fitting)
+    generator = grow_generator(before.generator, recipe.generator_channels(size), recipe.seed, recipe.growth_steps)
     torch.manual_seed(recipe.seed + 3)
-    discriminator = grow_trunk(before.discriminator, recipe.trunk_channels(size), images, recipe.fitting)
+    discriminator = grow_trunk(before.discriminator, recipe.trunk_channels(size), images, recipe.growth_steps)
     encoder = before.projection.encoder
     stage = AdversarialStage(recipe, generator, encoder, discriminator, compile_networks=compile_networks)
     with_coarse_layers(stage.average, before.average)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.training.heads import posterior
-from dissectreport.training.recipes import Progress, Recipe, compiled, follow, set_rates
+from dissectreport.training.recipes import Progress, Recipe, maybe_compile, set_learning_rate, update_average
 from dissectreport.training.trunk import Trunk
 
 SCALES = 4
@@ -51,28 +51,28 @@ class AutoencoderStage:
         torch.manual_seed(recipe.seed)
         self.encoder = Trunk(self.size, recipe.trunk_channels(self.size), 2 * recipe.sizes[0])
         self.average = deepcopy(self.generator).requires_grad_(False)
-        self._generate = compiled(self.generator, compile_networks)
-        self._encode = compiled(self.encoder, compile_networks)
+        self._generate = maybe_compile(self.generator, compile_networks)
+        self._encode = maybe_compile(self.encoder, compile_networks)
         parameters = [*self.generator.parameters(), *self.encoder.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, recipe.autoencoder_rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(parameters, recipe.autoencoder_learning_rate, betas=(0.9, 0.99))
 
     def advance(self, images: Tensor, random: torch.Generator) -> dict[str, float]:
         """One step on drawings (n, 3, size, size) in [-1, 1]; reconstruction error and divergence."""
         recipe, progress = self.recipe, self.progress
-        set_rates(self.optimiser, recipe.autoencoder_rate * self._rate_share())
+        set_learning_rate(self.optimiser, recipe.autoencoder_learning_rate * self._learning_rate_factor())
         mean, spread = posterior(self._encode(images))
         noise = torch.randn(mean.shape, generator=random)
         error = multiscale_error(self._generate(mean + noise * spread), images)
         nats = divergence(mean, spread)
         self.optimiser.zero_grad()
-        (error + recipe.divergence * min(1.0, progress.step / 500) * nats).backward()  # type: ignore[no-untyped-call]
+        (error + recipe.kl_weight * min(1.0, progress.step / 500) * nats).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         progress.step += 1
         progress.images += len(images)
-        follow(self.average, self.generator, progress.images, len(images))
+        update_average(self.average, self.generator, progress.images, len(images))
         return {"error": error.item(), "nats": nats.item()}
 
-    def _rate_share(self) -> float:
+    def _learning_rate_factor(self) -> float:
         """Half a cosine from one down to a tenth."""
         done = min(1.0, self.progress.images / self.planned)
         return 0.1 + 0.9 * 0.5 * (1 + cos(pi * done))

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from dissectreport.models.proggan import ProgressiveGenerator
-from dissectreport.training.recipes import chance_of
+from dissectreport.training.recipes import step_random
 
 
 def grow_generator(small: ProgressiveGenerator, sizes: Sequence[int], seed: int, steps: int) -> ProgressiveGenerator:
@@ -21,12 +21,12 @@ def grow_generator(small: ProgressiveGenerator, sizes: Sequence[int], seed: int,
     for number, block in enumerate(new):
         with torch.no_grad():
             weight = block.get_parameter("conv.weight")
-            weight.copy_(torch.randn(weight.shape, generator=chance_of(seed + 1, number)))
+            weight.copy_(torch.randn(weight.shape, generator=step_random(seed + 1, number)))
     optimiser = torch.optim.Adam([value for block in new for value in block.parameters()], 0.02)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = 0.02 * (1 - step / steps)
         with torch.no_grad():
-            features = torch.randn(4, small.latent_size, 1, 1, generator=chance_of(seed, step))
+            features = torch.randn(4, small.latent_size, 1, 1, generator=step_random(seed, step))
             for block in list(grown)[:-3]:
                 features = block(features)
             wanted = functional.interpolate(list(small)[-1](features), scale_factor=2.0, mode="bilinear")

@@ -33,7 +33,7 @@ class Projection(nn.Module):
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """(n, 3, h, w) -> the encoder's features and the mixed ones, (n, channels, h', w') each, the finest first.
 
-        Images that are larger than the encoder's are made smaller first.
+        Images larger than the encoder's are downsampled first.
         """
         while images.shape[2] > self.encoder.size:
             images = functional.avg_pool2d(images, 2)

@@ -36,22 +36,22 @@ class Recipe:
     autoencoder_images: int = 60_000
     adversarial_images: tuple[int, ...] = (500_000, 300_000, 300_000)
     """Images of each adversarial stage, the smallest size first."""
-    autoencoder_rate: float = 5e-3
-    divergence: float = 1e-3
+    autoencoder_learning_rate: float = 5e-3
+    kl_weight: float = 1e-3
     """The weight of the Kullback-Leibler divergence, in nats, beside the reconstruction error."""
-    generator_rate: float = 2e-3
-    discriminator_rate: float = 2e-3
-    heads_rate: float = 5e-4
-    penalty: float = 1.0
+    generator_learning_rate: float = 2e-3
+    discriminator_learning_rate: float = 2e-3
+    heads_learning_rate: float = 5e-4
+    penalty_weight: float = 1.0
     """The weight of both gradient penalties, on drawings (R1) and on generated images (R2)."""
     penalty_interval: int = 8
-    settling: int = 100
+    warmup_steps: int = 100
     """Steps at the start of an adversarial stage in which only the discriminators learn."""
-    reconstructed: float = 0.25
+    reconstruction_share: float = 0.25
     """The share of a batch whose latents come from the encoder, so that they also have a drawing to match."""
-    reconstruction: float = 0.5
+    reconstruction_weight: float = 0.5
     """The weight of the error of these images."""
-    fitting: int = 250
+    growth_steps: int = 250
     """Steps in which the layers that a stage adds learn to repeat what the stage before shows."""
 
     @property
@@ -72,8 +72,8 @@ class Recipe:
         """The channels of encoder and discriminator at a size."""
         return self.channels[-(size.bit_length() - 3) :]
 
-    def rate_share(self, images: int, planned: int) -> float:
-        """The factor on all rates of an adversarial stage: one, and falling to a tenth over the last fifth."""
+    def learning_rate_factor(self, images: int, planned: int) -> float:
+        """The factor on all learning rates of an adversarial stage: 1, falling to 0.1 over the last fifth."""
         left = (planned - images) / max(1.0, 0.2 * planned)
         return min(1.0, max(0.1, left))
 
@@ -107,13 +107,13 @@ class Stage(Protocol):
         """Go on from a state."""
 
 
-def chance_of(seed: int, step: int) -> torch.Generator:
+def step_random(seed: int, step: int) -> torch.Generator:
     """The chances of one step, so that a run that was stopped goes on as if it had not been."""
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
 def load_pixels(folder: Path, recipe: Recipe, count: int, size: int) -> Tensor:
-    """The first `count` drawings of the recipe's series, (n, size, size, 3) uint8, made smaller where they must be."""
+    """The first `count` drawings of the recipe's series, (n, size, size, 3) uint8, downsampled where necessary."""
     shards = cached_drawings(folder, recipe.seed, count, recipe.size, recipe.subject)
     if size == recipe.size:
         return torch.from_numpy(load_images(folder, recipe.seed, count, recipe.size, recipe.subject))
@@ -121,7 +121,7 @@ def load_pixels(folder: Path, recipe: Recipe, count: int, size: int) -> Tensor:
     first = 0
     for shard in shards:
         images = _shard(shard)
-        pixels[first : first + len(images)] = smaller(images, size)
+        pixels[first : first + len(images)] = downsample(images, size)
         first += len(images)
     return pixels
 
@@ -131,38 +131,38 @@ def _shard(path: Path) -> Tensor:
         return torch.from_numpy(file["image"])
 
 
-def smaller(pixels: Tensor, size: int) -> Tensor:
+def downsample(pixels: Tensor, size: int) -> Tensor:
     """(n, h, w, 3) uint8 -> (n, size, size, 3) uint8, every pixel the mean of a square."""
     images = functional.adaptive_avg_pool2d(pixels.permute(0, 3, 1, 2).float(), size)
     return images.round().byte().permute(0, 2, 3, 1).contiguous()
 
 
-def batch_of(pixels: Tensor, count: int, random: torch.Generator) -> Tensor:
+def sample_batch(pixels: Tensor, count: int, random: torch.Generator) -> Tensor:
     """(count, 3, h, w) drawings in [-1, 1] chosen from (n, h, w, 3) uint8, half of them mirrored."""
     chosen = pixels[torch.randint(len(pixels), (count,), generator=random)]
-    images = as_images(chosen)
+    images = to_images(chosen)
     mirrored = torch.rand(count, 1, 1, 1, generator=random) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
 
-def as_images(pixels: Tensor) -> Tensor:
+def to_images(pixels: Tensor) -> Tensor:
     """(n, h, w, 3) uint8 -> (n, 3, h, w) in [-1, 1]."""
     return pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1
 
 
-def follow(average: nn.Module, network: nn.Module, images: int, batch: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, images: int, batch: int) -> None:
     """Move the average towards the network: it forgets half in 10 thousand images, sooner at first."""
     half_life = min(10_000.0, 1000 + 0.1 * images)
     with torch.no_grad():
         torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - 0.5 ** (batch / half_life))
 
 
-def set_rates(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Give all parameters this learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
-def compiled(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
+def maybe_compile(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
     """The function, compiled where wanted: that takes a minute, a C++ compiler, and then much less time a step."""
     return torch.compile(function, dynamic=False) if wanted else function

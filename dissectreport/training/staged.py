@@ -23,14 +23,15 @@ import torch
 from torch import Tensor
 
 from dissectreport.drawings.dataset import HELD_OUT_SEED, SHARD, SUBJECTS
+from dissectreport.files import write
 from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 from dissectreport.segmenters.unet import WEIGHTS, UNetSegmenter, load_unet
 from dissectreport.training.adversarial import AdversarialStage, first_stage, next_stage
 from dissectreport.training.autoencoder import AutoencoderStage
+from dissectreport.training.evaluation import Evaluator
 from dissectreport.training.generator import numbers, sheet
-from dissectreport.training.judge import Judge
 from dissectreport.training.quality import assess
-from dissectreport.training.recipes import Progress, Recipe, Stage, as_images, batch_of, chance_of, load_pixels
+from dissectreport.training.recipes import Progress, Recipe, Stage, load_pixels, sample_batch, step_random, to_images
 from dissectreport.training.weights import write_weights
 
 AUTOENCODER = AutoencoderStage.name
@@ -40,31 +41,31 @@ SEGMENTERS = {"churches": "scenes"}
 
 
 @dataclass(frozen=True)
-class Habits:
-    """What a run does beside computing: it decides nothing of the result."""
+class RunOptions:
+    """Settings of a run that do not change its result."""
 
     drawings: Path
     segmenter: Path | None = None
-    """Weights of the segmenter that judges; those of the package where there are none given."""
+    """Weights of the segmenter used for evaluation; by default those of the package."""
     save_every: float = 240.0
     """Seconds."""
-    judge_every: int = 10_000
-    judged: int = 500
+    evaluate_every: int = 10_000
+    evaluated: int = 500
     held_out: int = 1000
     log_every: int = 50
     compile_networks: bool = True
 
 
-def train(out: Path, recipe: Recipe, habits: Habits, stop_at: tuple[str, int] | None = None) -> None:
+def train(out: Path, recipe: Recipe, options: RunOptions, stop_at: tuple[str, int] | None = None) -> None:
     """Go through the stages that are not finished in `out`, or until a stage has seen so many images."""
     out.mkdir(parents=True, exist_ok=True)
-    recipe = recorded(out, recipe)
+    recipe = load_recipe(out, recipe)
     stage: Stage | None = None
     for name in stage_names(recipe):
-        stage = opened(out, name, recipe, habits, stage)
+        stage = open_stage(out, name, recipe, options, stage)
         if stage.progress.images < stage.planned:
             limit = min(stage.planned, stop_at[1]) if stop_at and stop_at[0] == name else stage.planned
-            advance(out, stage, recipe, habits, limit)
+            advance(out, stage, recipe, options, limit)
         if stop_at and stop_at[0] == name:
             return
 
@@ -74,7 +75,7 @@ def stage_names(recipe: Recipe) -> list[str]:
     return [AUTOENCODER, *(f"adversarial-{size}" for size in recipe.stage_sizes)]
 
 
-def recorded(out: Path, recipe: Recipe) -> Recipe:
+def load_recipe(out: Path, recipe: Recipe) -> Recipe:
     """The recipe that the run in `out` began with; only the lengths of its stages may have changed since."""
     path = out / "recipe.json"
     if path.exists():
@@ -93,10 +94,10 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
     return Recipe(**given)
 
 
-def opened(out: Path, name: str, recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
+def open_stage(out: Path, name: str, recipe: Recipe, options: RunOptions, before: Stage | None) -> Stage:
     """A stage as it was left, or as it begins after the one before it."""
     path = checkpoint(out, name)
-    stage = begun(replace(recipe, fitting=0) if path.exists() else recipe, habits, before)
+    stage = new_stage(replace(recipe, growth_steps=0) if path.exists() else recipe, options, before)
     if path.exists():
         state = torch.load(path, weights_only=True)
         stage.load(state["stage"])
@@ -104,15 +105,15 @@ def opened(out: Path, name: str, recipe: Recipe, habits: Habits, before: Stage |
     return stage
 
 
-def begun(recipe: Recipe, habits: Habits, before: Stage | None) -> Stage:
+def new_stage(recipe: Recipe, options: RunOptions, before: Stage | None) -> Stage:
     """A stage before its first step."""
     if before is None:
-        return AutoencoderStage(recipe, compile_networks=habits.compile_networks)
+        return AutoencoderStage(recipe, compile_networks=options.compile_networks)
     if isinstance(before, AutoencoderStage):
-        return first_stage(recipe, before, compile_networks=habits.compile_networks)
+        return first_stage(recipe, before, compile_networks=options.compile_networks)
     assert isinstance(before, AdversarialStage)
-    images = as_images(load_pixels(habits.drawings, recipe, min(SHARD, recipe.data), 2 * before.size))
-    return next_stage(recipe, before, images, compile_networks=habits.compile_networks)
+    images = to_images(load_pixels(options.drawings, recipe, min(SHARD, recipe.data), 2 * before.size))
+    return next_stage(recipe, before, images, compile_networks=options.compile_networks)
 
 
 def checkpoint(out: Path, name: str) -> Path:
@@ -120,23 +121,23 @@ def checkpoint(out: Path, name: str) -> Path:
     return out / name / "checkpoint.pt"
 
 
-def advance(out: Path, stage: Stage, recipe: Recipe, habits: Habits, limit: int) -> None:
+def advance(out: Path, stage: Stage, recipe: Recipe, options: RunOptions, limit: int) -> None:
     """Train a stage until it has seen `limit` images."""
     (out / stage.name).mkdir(exist_ok=True)
     count = recipe.autoencoder_data if stage.name == AUTOENCODER else recipe.data
-    pixels = load_pixels(habits.drawings, recipe, count, stage.size)
-    judge = judge_of(recipe, habits, stage.size)
+    pixels = load_pixels(options.drawings, recipe, count, stage.size)
+    evaluator = make_evaluator(recipe, options, stage.size)
     saved = time.monotonic()
     while stage.progress.images < limit:
         before = stage.progress.images
         losses = timed_step(stage, pixels, recipe)
-        if stage.progress.step % habits.log_every == 0:
-            tell(out / "log.jsonl", stage, losses)
-        if stage.progress.images // habits.judge_every > before // habits.judge_every:
-            assess_progress(out, stage, judge, habits)
+        if stage.progress.step % options.log_every == 0:
+            append_record(out / "log.jsonl", stage, losses)
+        if stage.progress.images // options.evaluate_every > before // options.evaluate_every:
+            evaluate(out, stage, evaluator, options)
             save(out, stage)
             saved = time.monotonic()
-        elif time.monotonic() - saved >= habits.save_every:
+        elif time.monotonic() - saved >= options.save_every:
             save(out, stage)
             saved = time.monotonic()
     save(out, stage)
@@ -145,31 +146,29 @@ def advance(out: Path, stage: Stage, recipe: Recipe, habits: Habits, limit: int)
 def timed_step(stage: Stage, pixels: Tensor, recipe: Recipe) -> dict[str, float]:
     """One step of a stage, its time added to the stage's."""
     clock, processor = time.monotonic(), time.process_time()
-    random = chance_of(recipe.seed, stage.progress.step)
-    losses = stage.advance(batch_of(pixels, recipe.batch, random), random)
+    random = step_random(recipe.seed, stage.progress.step)
+    losses = stage.advance(sample_batch(pixels, recipe.batch, random), random)
     stage.progress.seconds += time.monotonic() - clock
     stage.progress.processor_seconds += time.process_time() - processor
     return losses
 
 
-def judge_of(recipe: Recipe, habits: Habits, size: int) -> Judge:
-    """The judge of generators of this size."""
+def make_evaluator(recipe: Recipe, options: RunOptions, size: int) -> Evaluator:
+    """The evaluator of generators of this size."""
     held_out = replace(recipe, seed=HELD_OUT_SEED)
-    return Judge(segmenter_of(recipe, habits), load_pixels(habits.drawings, held_out, habits.held_out, size))
+    return Evaluator(segmenter_of(recipe, options), load_pixels(options.drawings, held_out, options.held_out, size))
 
 
-def segmenter_of(recipe: Recipe, habits: Habits) -> UNetSegmenter:
-    """The segmenter that judges."""
+def segmenter_of(recipe: Recipe, options: RunOptions) -> UNetSegmenter:
+    """The segmenter in whose features generators are evaluated."""
     packaged = WEIGHTS / f"{SEGMENTERS.get(recipe.subject, recipe.subject)}.safetensors"
-    return load_unet(recipe.subject, SUBJECTS[recipe.subject].words, habits.segmenter or packaged)
+    return load_unet(recipe.subject, SUBJECTS[recipe.subject].words, options.segmenter or packaged)
 
 
-def assess_progress(out: Path, stage: Stage, judge: Judge, habits: Habits) -> None:
+def evaluate(out: Path, stage: Stage, evaluator: Evaluator, options: RunOptions) -> None:
     """Add a point to the curve, and write samples and the averaged generator as it is now."""
-    judged = judge(stage.average, habits.judged)
-    tell(
-        out / "curve.jsonl", stage, {**judged, "images_compared": habits.judged, "segmenter": judge.segmenter.identity}
-    )
+    compared = {"images_compared": options.evaluated, "segmenter": evaluator.segmenter.identity}
+    append_record(out / "curve.jsonl", stage, evaluator(stage.average, options.evaluated) | compared)
     name = f"{stage.progress.images:07d}"
     sheet(samples(stage.average), columns=8).save(out / stage.name / f"samples_{name}.png")
     about = {"stage": stage.name, "images": stage.progress.images}
@@ -183,7 +182,7 @@ def samples(generator: ProgressiveGenerator) -> Tensor:
     return torch.cat([generator(part) for part in torch.split(latents, 8)])
 
 
-def tell(path: Path, stage: Stage, values: Mapping[str, Any]) -> None:
+def append_record(path: Path, stage: Stage, values: Mapping[str, Any]) -> None:
     """Add a line about a stage to a file of JSON lines."""
     progress = stage.progress
     known = {
@@ -206,17 +205,10 @@ def save(out: Path, stage: Stage) -> None:
     unfinished.replace(path)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
 # --- commands -----------------------------------------------------------------------------------------------
 
 
-def export(out: Path, weights: Path, habits: Habits, count: int = 1000) -> None:
+def export(out: Path, weights: Path, options: RunOptions, count: int = 1000) -> None:
     """Write the averaged generator of the last stage that has begun in `out`, and its card beside it."""
     recipe = recipe_of(json.loads((out / "recipe.json").read_text()))
     paths = {name: checkpoint(out, name) for name in stage_names(recipe)}
@@ -232,7 +224,7 @@ def export(out: Path, weights: Path, habits: Habits, count: int = 1000) -> None:
         "images": sum(state["progress"]["images"] for state in states.values()),
         "stages": {name: state["progress"] for name, state in states.items()},
         "recipe": asdict(recipe),
-        **assess(generator, segmenter_of(recipe, habits), count),
+        **assess(generator, segmenter_of(recipe, options), count),
     }
     write_weights(weights, generator.state_dict(), card)
 
@@ -245,8 +237,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for field in fields(Recipe):
         kind = numbers if isinstance(field.default, tuple) else type(field.default)
         training.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
-    training.add_argument("--judge-every", type=int, default=Habits.judge_every, help="images between two points")
-    training.add_argument("--held-out", type=int, default=Habits.held_out, help="drawings to compare with")
+    training.add_argument(
+        "--evaluate-every", type=int, default=RunOptions.evaluate_every, help="images between two points"
+    )
+    training.add_argument("--held-out", type=int, default=RunOptions.held_out, help="drawings to compare with")
     training.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     exporting = commands.add_parser("export", help="write weights and card")
     exporting.add_argument("--weights", type=Path, required=True, help="the .safetensors file to write")
@@ -254,19 +248,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for command in (training, exporting):
         command.add_argument("--out", type=Path, required=True, help="folder of the run")
         command.add_argument("--drawings", type=Path, help="folder of drawings, filled where they are missing")
-        command.add_argument("--segmenter", type=Path, help="weights of the segmenter that judges")
+        command.add_argument("--segmenter", type=Path, help="weights of the segmenter used for evaluation")
         command.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    habits = Habits(options.drawings or options.out / "drawings", options.segmenter)
-    if options.command == "export":
-        export(options.out, options.weights, habits, options.count)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    options = RunOptions(given.drawings or given.out / "drawings", given.segmenter)
+    if given.command == "export":
+        export(given.out, given.weights, options, given.count)
         return
-    habits = replace(
-        habits, judge_every=options.judge_every, held_out=options.held_out, compile_networks=options.compile
+    options = replace(
+        options,
+        evaluate_every=given.evaluate_every,
+        held_out=given.held_out,
+        compile_networks=given.compile,
     )
-    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-    train(options.out, recipe, habits)
+    train(given.out, Recipe(**{field.name: getattr(given, field.name) for field in fields(Recipe)}), options)
 
 
 if __name__ == "__main__":

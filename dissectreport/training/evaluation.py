@@ -17,7 +17,7 @@ from torch.nn import functional
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.segmenters.unet import UNetSegmenter
 from dissectreport.training.quality import count_concepts, distance
-from dissectreport.training.recipes import as_images
+from dissectreport.training.recipes import to_images
 
 BATCH = 20
 FEATURES_SEED = 77
@@ -65,7 +65,7 @@ class Described:
     pixels: Tensor
 
 
-class Judge:
+class Evaluator:
     """Compares a generator with held-out drawings of its size, (n, size, size, 3) uint8."""
 
     def __init__(self, segmenter: UNetSegmenter, held_out: Tensor) -> None:
@@ -76,7 +76,7 @@ class Judge:
     @cached_property
     def real(self) -> Described:
         """What is seen in the held-out drawings."""
-        return self._describe(as_images(self.held_out))
+        return self._describe(to_images(self.held_out))
 
     def __call__(self, generator: ProgressiveGenerator, count: int) -> dict[str, float | dict[str, float]]:
         """Kernel distances of `count` generated images, and each object's and part's share of its real area."""
