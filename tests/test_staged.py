@@ -252,7 +252,7 @@ def test_the_export_loads_and_its_card_says_how_the_generator_began(tmp_path: Pa
     small = ["--sizes", "8,8,8,8,4", "--channels", "4,4,4", "--batch", "4", "--data", "8", "--autoencoder-data", "8"]
     lengths = ["--autoencoder-images", "8", "--adversarial-images", "8,8"]
     shared = ["--out", str(tmp_path), "--drawings", str(drawings), "--threads", "1"]
-    staged.main(["train", *shared, *small, *lengths, "--no-compile", "--held-out", "20", "--warmup_steps", "0"])
+    staged.main(["train", *shared, *small, *lengths, "--no-compile", "--held-out", "20", "--warmup-steps", "0"])
     weights = tmp_path / "churches_pgan.safetensors"
     staged.main(["export", *shared, "--weights", str(weights), "--count", "20"])
     assert embedded("churches_pgan", tmp_path).image_size == (32, 32)
