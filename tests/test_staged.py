@@ -68,9 +68,7 @@ def tensors_in(state: object) -> Iterator[Tensor]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
-    tmp_path: Path, options: staged.RunOptions, stage: str
-) -> None:
+def test_a_stopped_run_continues_as_if_uninterrupted(tmp_path: Path, options: staged.RunOptions, stage: str) -> None:
     staged.train(tmp_path / "whole", TINY, options, (stage, 16))
     staged.train(tmp_path / "parts", TINY, options, (stage, 8))
     staged.train(tmp_path / "parts", TINY, options, (stage, 16))
@@ -131,13 +129,13 @@ def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
         sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=1600, adversarial_images=(1600,), warmup_steps=10
     )
-    pixels = downsample(torch.from_numpy(draw_many(0, range(200), 32, "churches").image), 16)
-    held_out = downsample(torch.from_numpy(draw_many(HELD_OUT_SEED, range(200), 32, "churches").image), 16)
+    pixels = downsample(torch.from_numpy(draw_many(0, range(100), 32, "churches").image), 16)
+    held_out = downsample(torch.from_numpy(draw_many(HELD_OUT_SEED, range(100), 32, "churches").image), 16)
     features = RandomFeatures()
     real = features(to_images(held_out))
 
     def distance_of(generator: ProgressiveGenerator) -> float:
-        latents = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+        latents = torch.randn(100, 32, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             return distance(features(generator(latents).clamp(-1, 1)), real).value
 
