@@ -1,13 +1,17 @@
-# The targets, by name: make help
+# The targets by name: make help
 #
-# Variables: PYTHON (3.11 or newer; found when not given), VENV (the environment; an existing one keeps its torch),
-# TORCH (what pip installs as torch, see tools/install.sh), PYTEST (arguments for pytest), SUBJECT (scenes or rooms: what
-# training draws), RECIPE (arguments for training; the cards say which were used).
+# Variables:
+#   PYTHON   the interpreter to start from, 3.11 or newer; the first one on the path when not given
+#   VENV     the environment; one that exists keeps its torch
+#   TORCH    what pip installs as torch; see tools/install.sh
+#   PYTEST   arguments for pytest
+#   SUBJECT  what training draws: scenes or rooms
+#   RECIPE   arguments for training; the cards beside the weights say which were used
 
 VENV ?= .venv
 PYTHON ?=
 TORCH ?=
-PYTEST ?= -n auto --maxprocesses=8 --dist loadfile
+PYTEST ?= -n auto --maxprocesses=8 --dist loadfile --durations=20
 SUBJECT ?= scenes
 RECIPE ?=
 
@@ -15,45 +19,56 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format format-check lint lint-web format-web types demo-check bench train-generator train-in-stages train-segmenter clean
+.PHONY: help demo test check format coverage mutants test-quick test-demo lint lint-web format-web types bench train-generator \
+	train-in-stages train-segmenter clean
 
-help:  ## this list
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
 		printf '  make %-16s %s\n' "$$name" "$$does"; done
 
-demo: $(VENV)/.ready  ## set up, dissect the embedded generator and say where the site is
+demo: $(VENV)/.ready  ## install the program, dissect the embedded generator, and print where the site is
 	$(BIN)/dissectreport build scenes_pgan
 
-test: $(VENV)/.ready-dev  ## set up what the tests need, and pass them
+test: check  ## everything that a change must pass, as CI runs it: make check, then all tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: format-check lint types test  ## format, lint, types and tests: what every change passes
+check: lint lint-web types  ## without running tests: format, lint, types, scripts and templates
 
-format: $(VENV)/.ready-dev  ## write all Python files in the house format
+format: $(VENV)/.ready-dev format-web  ## format all Python files, scripts and templates
 	$(BIN)/ruff format .
 
-format-check: $(VENV)/.ready-dev
-	$(BIN)/ruff format --check .
+coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails below 90% for the whole package
+	rm -f .coverage .coverage.*
+	COVERAGE_FILE="$(CURDIR)/.coverage" $(BIN)/python -m coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python tools/coverage_report.py
 
-lint: $(VENV)/.ready-dev  ## ruff
-	$(BIN)/ruff check .
+mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (an hour; by hand, not in CI)
+	$(BIN)/python tools/mutants.py
 
-lint-web: $(VENV)/.ready-dev  ## scripts (oxlint, oxfmt) and templates (djlint): linted, and formatted as the tools would
-	sh tools/web.sh check $(BIN)
+test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
+	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo"
 
-format-web: $(VENV)/.ready-dev  ## write all scripts and templates in the house format
-	sh tools/web.sh format $(BIN)
-
-types: $(VENV)/.ready-dev  ## mypy --strict
-	$(BIN)/mypy
-
-demo-check: $(VENV)/.ready-dev  ## only the tests that build a whole site, end to end (VNU_JAR=vnu.jar validates its pages too)
+test-demo: $(VENV)/.ready-dev  ## build a whole site and check it (VNU_JAR=vnu.jar validates its pages too)
 	$(BIN)/python -m pytest -m demo
 
-bench: $(VENV)/.ready-dev  ## time the slow parts, one line each
+lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+lint-web: $(VENV)/.ready-dev  ## scripts (oxlint, oxfmt) and templates (djlint): format and lint
+	sh tools/web.sh check $(BIN)
+
+format-web: $(VENV)/.ready-dev  ## format scripts and templates
+	sh tools/web.sh format $(BIN)
+
+types: $(VENV)/.ready-dev  ## Python: types, by mypy
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready-dev  ## measure time and memory of the slow parts (see benchmarks/README.md)
 	for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
-train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours), and keep its weights
+train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hours) and save its weights
 	$(BIN)/python -m dissectreport.training.generator train --out training/$(SUBJECT)_pgan --subject $(SUBJECT) $(RECIPE)
 	$(BIN)/python -m dissectreport.training.generator export --out training/$(SUBJECT)_pgan \
 		--weights dissectreport/models/weights/$(SUBJECT)_pgan.safetensors
@@ -63,13 +78,13 @@ train-in-stages: $(VENV)/.ready  ## train a generator of churches in stages (a d
 	$(BIN)/python -m dissectreport.training.staged export --out training/churches_pgan \
 		--weights training/churches_pgan/churches_pgan.safetensors
 
-train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour), and keep its weights
+train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour) and save its weights
 	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)
 	$(BIN)/python -m dissectreport.training.segmenter export --out training/$(SUBJECT) \
 		--weights dissectreport/segmenters/weights/$(SUBJECT).safetensors
 
-clean:  ## remove the environment and what tools left behind
-	rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+clean:  ## remove the environment and the caches of tools
+	rm -rf "$(VENV)" .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist mutants
 
 $(VENV)/.ready: pyproject.toml tools/install.sh
 	@$(INSTALL)

@@ -26,8 +26,8 @@ from torch import nn
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.models.embedded import scenes_pgan
 from dissectreport.models.network_generator import NetworkGenerator
-from dissectreport.pipeline import steps
-from dissectreport.pipeline.prepare import Options
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.repair import artifact_units
 from dissectreport.report.artifacts.summary import BESIDE
 
 LAYER, AFTER, HIT, NOISE = "layer6", "layer7", 5, 1.5
@@ -70,7 +70,7 @@ def examined(model: str, budget: str, cache: Path) -> Artifacts:
         controls=False,
         interventions=False,
     )
-    return steps.artifacts(asked)[0]
+    return artifact_units(asked)[0]
 
 
 def marked(cache: Path) -> Path:

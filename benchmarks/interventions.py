@@ -11,8 +11,9 @@ from functools import partial
 import torch
 from common import processor_seconds, write
 
-from dissectreport.run.plan import PAIR, Aim, Shard
-from dissectreport.worker.interventions import Bench, gradients, make_judge
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.worker.interventions import EditedModel, gradients, make_ablations
 from dissectreport.worker.loaded_networks import Source
 
 LAYER, UNITS, CONCEPTS = "layer6", 24, 8
@@ -20,13 +21,13 @@ SOURCE = Source("scenes_pgan", "scenes")
 
 
 if __name__ == "__main__":
-    aim = Aim("", "", LAYER, tuple(range(1, CONCEPTS + 1)), (1,), 1, "float32")
-    bench = Bench(SOURCE.models(), aim)
-    segmenter = bench.models.segmenter
-    module = bench.models.generator.module
+    key = InterventionKey("", "", LAYER, tuple(range(1, CONCEPTS + 1)), (1,), 1, "float32")
+    model = EditedModel(SOURCE.models(), key)
+    segmenter = model.networks.segmenter
+    module = model.networks.generator.module
     children = dict(module.named_children())
     after = list(children)[list(children).index(LAYER) + 1 :]
-    at = bench.open(aim.judging_seed, 0, PAIR)
+    at = model.open(key.held_out_seed, 0, EDIT_BATCH)
 
     def tail(activations: torch.Tensor) -> torch.Tensor:
         """What follows the layer, called by hand."""
@@ -44,14 +45,14 @@ if __name__ == "__main__":
         for concept in range(1, concepts + 1):
             torch.autograd.grad(shares[:, concept].sum(), leaf, retain_graph=True)
 
-    judge = make_judge(SOURCE, aim, [(unit,) for unit in range(UNITS)])
+    judge = make_ablations(SOURCE, key, [(unit,) for unit in range(UNITS)])
     floor = UNITS * processor_seconds(forward, 5)
-    spent = processor_seconds(lambda: judge(Shard(0, 0, PAIR)), 2)
+    spent = processor_seconds(lambda: judge(Shard(0, 0, EDIT_BATCH)), 2)
     rows = [{"what": "exact ablation", "number": UNITS, "floor s": floor, "spent s": spent, "ratio": spent / floor}]
     for concepts in (1, 4, CONCEPTS):
         floor = processor_seconds(partial(estimate, concepts), 3)
-        chosen = aim.concepts[:concepts]
-        spent = processor_seconds(lambda: list(gradients(bench, at, at.activations, chosen)), 3)  # noqa: B023
+        chosen = key.concepts[:concepts]
+        spent = processor_seconds(lambda: list(gradients(model, at, at.activations, chosen)), 3)  # noqa: B023
         row = {"what": "first order", "number": concepts, "floor s": floor, "spent s": spent, "ratio": spent / floor}
         rows.append(row)
     write("interventions", rows)

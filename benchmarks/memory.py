@@ -12,12 +12,13 @@ from common import write
 CODE = """
 import json, resource, sys
 from pathlib import Path
-from dissectreport import pipeline
+import dissectreport
+from dissectreport.pipeline.render import load_dissection
 small = dict(pilot=96, workers=2, interventions=False, artifacts=False, cache=Path(sys.argv[2]))
-options = pipeline.Options("planted", samples=int(sys.argv[1]), **small)
-pipeline.measure(options)
+options = dissectreport.Options("planted", samples=int(sys.argv[1]), **small)
+dissectreport.measure(options)
 measured = sum(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-pipeline.load("planted", cache=options.cache)
+load_dissection("planted", cache=options.cache)
 analysed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([measured, analysed]))
 """

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dissectreport import plugins
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import hooks
-from dissectreport.run.plan import SHARD
+from dissectreport.run.shards import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, Thresholds
 from dissectreport.worker import counting

@@ -1,21 +1,46 @@
 """Network dissection of image generators, published as a static site (Bau et al. 2019 and 2020).
 
+dissectreport.build(dissectreport.Options("scenes_pgan", quick=True), Path("site"))   # or measure, then render
 report = dissectreport.load("scenes_pgan")   # or the folder of a site
-report.layer("layer6").units                 # a pandas table, one row a unit
-report.layer("layer6").unit(3).image         # the images where it fires most
+report.layer("layer6").units                 # a pandas table, one row for each unit
+report.layer("layer6").unit(3).image         # the images with the unit's highest activations
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from dissectreport.pipeline.build import build as build
+    from dissectreport.pipeline.measure import measure as measure
+    from dissectreport.pipeline.options import Options as Options
+    from dissectreport.pipeline.render import render as render
     from dissectreport.report.export.notebook import Report
 
-__all__ = ["load"]
+__all__ = ["Options", "build", "load", "measure", "render"]
+
+HOMES = {
+    "Options": "dissectreport.pipeline.options",
+    "build": "dissectreport.pipeline.build",
+    "measure": "dissectreport.pipeline.measure",
+    "render": "dissectreport.pipeline.render",
+}
+"""Where public names are defined; they are imported when first used, so that `import dissectreport` is fast."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in HOMES:
+        raise AttributeError(f"module 'dissectreport' has no attribute {name!r}")
+    value: object = getattr(import_module(HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *HOMES])
 
 
 def load(
@@ -27,14 +52,16 @@ def load(
     samples: int = 0,
     layers: tuple[str, ...] = (),
 ) -> Report:
-    """The tables and pictures of a report: of a model that was measured, by name, or of a site, by its folder.
+    """The tables and images of a report: of a measured model, by its name, or of a site, by its folder.
 
-    Of several models in a site, `model` chooses, by name or folder; of several rules `rule`, by default the corrected
-    one; of several runs in the cache, the newest that fits is taken.
+    Of several models in a site, `model` chooses, by name or folder; of several rules `rule`, by default `corrected`;
+    of several runs in the cache, the newest that fits is taken.
     """
-    from dissectreport.pipeline import steps
+    from dissectreport.pipeline.render import load_dissection
     from dissectreport.report.export import notebook
 
     if notebook.is_site(Path(what)):
         return notebook.of_site(Path(what), model, rule)
-    return notebook.of_dissection(steps.load(str(what), rule or "corrected", cache, samples=samples, layers=layers))
+    return notebook.of_dissection(
+        load_dissection(str(what), rule or "corrected", cache, samples=samples, layers=layers)
+    )

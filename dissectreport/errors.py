@@ -1,16 +1,16 @@
 """Errors that a person can act on: what was wrong, what was given, what would do.
 
 DissectReportError
-├── UnknownName      a model, layer, segmenter or rule that does not exist (nearest names offered)
+├── UnknownName      a model, layer, segmenter or rule that does not exist (similar names are offered)
 ├── BadOption        an option whose value cannot work
 ├── WeightsError     weights that are broken, truncated, or of another architecture
 ├── ModelError       a generator that does not do what a generator does
-├── FolderError      a folder of images that cannot be read, or holds none
+├── FolderError      a folder of images that cannot be read, or is empty
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
-├── FeaturesError    a feature network that does not tell features, or features that are missing
+├── FeaturesError    a feature network that gives no features, or is not installed
 ├── CacheError       a cache that cannot be used or trusted
 ├── MergeError       counts that were not measured the same way
-└── OutputError      a place that cannot be written
+└── OutputError      a file or folder that cannot be written
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Answer = TypeVar("Answer")
 
 
 class DissectReportError(Exception):
-    """The root of everything that is shown to the user as one line."""
+    """The base of all errors that are shown to the user as one line."""
 
 
 class UnknownName(DissectReportError):
-    """A name that nothing answers to."""
+    """A name that does not exist."""
 
     @classmethod
     def of(cls, kind: str, given: str, known: Iterable[str]) -> UnknownName:
-        """The error for `given`, offering the nearest of the `known` names."""
+        """The error for `given`, offering the most similar of the `known` names."""
         names = list(known)
         near = get_close_matches(given, names, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}"
@@ -51,7 +51,7 @@ class ModelError(DissectReportError):
 
 
 class FolderError(DissectReportError):
-    """A folder of images that cannot be read, holds none, or holds too few."""
+    """A folder of images that cannot be read, or has too few images."""
 
 
 class SegmenterError(DissectReportError):
@@ -59,7 +59,7 @@ class SegmenterError(DissectReportError):
 
 
 class FeaturesError(DissectReportError):
-    """A feature network that does not tell features, or features that are missing."""
+    """A feature network that gives no features, or is not installed."""
 
 
 class CacheError(DissectReportError):
@@ -71,11 +71,11 @@ class MergeError(DissectReportError):
 
 
 class OutputError(DissectReportError):
-    """A place that cannot be written."""
+    """A file or folder that cannot be written."""
 
 
 def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer]) -> Answer:
-    """What code that may be anybody's answers; whatever it raises becomes one line, begun by `who`."""
+    """The result of code that may be anybody's; whatever it raises becomes one line that begins with `who`."""
     try:
         return ask()
     except DissectReportError:

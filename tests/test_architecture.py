@@ -35,8 +35,6 @@ ONE_OWNER = {
     "jinja2": "report",
     "markupsafe": "report",
     "platformdirs": "files",
-    "plotly": "report",
-    "ray": "run",
     "rich": "cli",
     "typer": "cli",
     "watchfiles": "publish",
@@ -109,7 +107,7 @@ def test_the_tables_of_the_document_are_those_of_the_source() -> None:
 
 @pytest.mark.parametrize("library", ONE_OWNER)
 def test_a_library_is_imported_by_its_owner_alone(library: str) -> None:
-    assert set(architecture.owners().get(library, [])) <= {ONE_OWNER[library]}
+    assert architecture.owners()[library] == [ONE_OWNER[library]]
 
 
 @each_source
@@ -136,7 +134,7 @@ def test_every_imported_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [needed for name, extra in project["optional-dependencies"].items() if name != "dev" for needed in extra]
     declared = {requirement.split(">")[0] for requirement in [*project["dependencies"], *extras]}
-    declared |= {"ray", "huggingface_hub"}  # the latter comes with transformers
+    declared |= {"huggingface_hub"}  # comes with transformers
     assert {DISTRIBUTIONS.get(name, name) for name in architecture.owners()} <= declared
 
 

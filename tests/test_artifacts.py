@@ -18,23 +18,29 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport.analysis.artifacts import selection as diagnosis
+from dissectreport.analysis.artifacts.plan import artifact_plan, matched_units
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
-from dissectreport.analysis.artifacts.selection import Compared, Effects, SingleEffects, SingleUnits
+from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.interventions.tables import ceiling, spearman
 from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
 from dissectreport.cli.app import app
+from dissectreport.cli.printing import artifact_lines
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError
 from dissectreport.models import planted
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
-from dissectreport.pipeline.artifacts import Design, _beside, matched, tried
-from dissectreport.pipeline.interventions import random_sets
-from dissectreport.pipeline.prepare import Options, Silent, prepare
+from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.pipeline.artifacts import repair_sizes, selected_from
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.repair import artifact_units
+from dissectreport.pipeline.reporter import Silent
+from dissectreport.pipeline.tasks import Task
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_beside_list, sentence
 from dissectreport.report.common import commands
@@ -43,18 +49,20 @@ from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.numbers import plain
 from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import CHECKUPS, GROUPS, Checkup, Examination, Shard
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
+from dissectreport.run.plan import ArtifactKey
+from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Scale
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.interventions import Bench
+from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
 from tests.support.sites import broken_links
 
 N, D = 60, 4
-SHIPPED = dict(CHECKUPS)
-TINY = Checkup(
+SHIPPED = dict(ARTIFACT_BUDGETS)
+TINY = ArtifactBudget(
     "tiny",
     real=480,
     side=320,
@@ -78,23 +86,23 @@ TINY = Checkup(
 
 
 @pytest.fixture(scope="module")
-def sides() -> Compared:
+def sides() -> RealismSides:
     random = np.random.default_rng(0)
-    return Compared(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
+    return RealismSides(random.standard_normal((N, D)), random.standard_normal((N + 7, D)) + 0.5)
 
 
 def kernel(one: np.ndarray, other: np.ndarray) -> float:
     return float((one @ other / D + 1) ** 3)
 
 
-def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: Compared) -> None:
+def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: RealismSides) -> None:
     rows = np.random.default_rng(1).standard_normal((3, D))
     wanted = [
         np.mean([kernel(row, other) for other in sides.real])
         - np.mean([kernel(row, other) for other in sides.generated])
         for row in rows
     ]
-    assert np.allclose(sides.nearness(rows), wanted)
+    assert np.allclose(sides.scores(rows), wanted)
 
 
 def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) -> float:
@@ -108,7 +116,7 @@ def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) 
 
 @pytest.mark.parametrize("images", [45, 13])
 def test_the_fall_of_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_out_of_both_sides(
-    sides: Compared, images: int
+    sides: RealismSides, images: int
 ) -> None:
     variants = np.random.default_rng(2).standard_normal((images, 3, D))
     found = Effects.of(variants, sides.real)
@@ -148,19 +156,19 @@ FOUR = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
 
 
 def test_a_unit_whose_estimate_has_the_wrong_sign_can_be_an_artifact_unit_and_a_control_cannot() -> None:
-    found = diagnosis.verdict(effects_of([0.0, 0.3, 0.3, 0.3]), FOUR, distance=1.0)
+    found = diagnosis.judge_units(effects_of([0.0, 0.3, 0.3, 0.3]), FOUR, distance=1.0)
     assert np.isnan(found.q[2]) and not found.artifact.any(), "none does more than the control"
-    found = diagnosis.verdict(effects_of([0.0, 0.3, 0.0, 0.3]), FOUR, distance=1.0)
+    found = diagnosis.judge_units(effects_of([0.0, 0.3, 0.0, 0.3]), FOUR, distance=1.0)
     assert found.artifact.tolist() == [False, True, False, True]
     assert found.listed(FOUR) == (1, 3)
 
 
-def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Compared) -> None:
+def test_without_control_units_none_is_asked_to_do_more_than_they(sides: RealismSides) -> None:
     lone = SingleUnits(np.arange(4), ("leading", "leading", "leading", "bottom"))
     told = effects_of([0.0, 0.3, 0.3, 0.3])
     for name in ("beyond", "beyond_low", "beyond_high"):
         getattr(told, name)[:] = np.nan
-    assert diagnosis.verdict(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
+    assert diagnosis.judge_units(told, lone, distance=1.0).artifact.tolist() == [False, True, True, True]
     rows = np.random.default_rng(1).standard_normal((60, 3, D))
     effects = Effects.of(rows, sides.real)
     assert np.isnan(effects.beyond([]).value).all() and np.isnan(effects.beyond([]).interval()).all()
@@ -168,20 +176,20 @@ def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Compare
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
     first = Nearing(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
-    design = Design.of(first, Checkup("some", leading=3, control=2, bottom=2))
+    design = artifact_plan(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
     assert design.leading == () and design.bottom == (6, 7)
     assert set(design.control) == {4, 5}, "those of nearest activation"
 
 
 def test_an_artifact_unit_takes_one_per_cent_of_a_distance_that_there_is() -> None:
     tests = effects_of([0.0, 0.3, 0.0, 0.3])
-    assert not diagnosis.verdict(tests, FOUR, distance=31.0).artifact.any()
-    assert not diagnosis.verdict(tests, FOUR, distance=-0.1).artifact.any(), "nothing to take away"
+    assert not diagnosis.judge_units(tests, FOUR, distance=31.0).artifact.any()
+    assert not diagnosis.judge_units(tests, FOUR, distance=-0.1).artifact.any(), "nothing to take away"
 
 
 def test_only_units_that_were_tested_further_can_be_artifact_units() -> None:
     tests = effects_of([0.0, 0.3, 0.0, 0.3], images=[64, 192, 192, 64])
-    assert diagnosis.verdict(tests, FOUR, distance=1.0).listed(FOUR) == (1,)
+    assert diagnosis.judge_units(tests, FOUR, distance=1.0).listed(FOUR) == (1,)
 
 
 def test_units_on_which_no_image_depends_are_no_tests_among_others() -> None:
@@ -190,9 +198,9 @@ def test_units_on_which_no_image_depends_are_no_tests_among_others() -> None:
     value, moves = [0.0, 0.3, 0.0, *[0.0] * 17], [True, True, True, *[False] * 17]
     tests = effects_of(value, moves=moves)
     tests.p[1] = 0.01
-    assert diagnosis.verdict(tests, tested, distance=1.0).q[1] == pytest.approx(0.02)
+    assert diagnosis.judge_units(tests, tested, distance=1.0).q[1] == pytest.approx(0.02)
     tests.moves[:] = True
-    assert diagnosis.verdict(tests, tested, distance=1.0).q[1] == pytest.approx(0.19)
+    assert diagnosis.judge_units(tests, tested, distance=1.0).q[1] == pytest.approx(0.19)
 
 
 def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alone() -> None:
@@ -209,7 +217,7 @@ def test_a_repair_ablates_no_control_no_marked_unit_and_none_that_does_harm_alon
     assert tested.finalists(effects, 1, marked=(14, 15)).tolist() == [1, 2, 4, 5]
 
 
-def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Compared) -> None:
+def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: RealismSides) -> None:
     random = np.random.default_rng(9)
     rows, further = random.standard_normal((40, 5, D)), random.standard_normal((60, 3, D))
     rows[:, 0] += 1
@@ -232,10 +240,10 @@ def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Co
 
 
 def test_the_sizes_of_a_repair_end_with_all_that_it_may_ablate() -> None:
-    assert tried((2, 5, 10, 20), 24) == [2, 5, 10, 20]
-    assert tried((2, 5, 10, 20), 7) == [2, 5, 7]
-    assert tried((2, 5), 1) == [1]
-    assert tried((2, 5), 0) == []
+    assert repair_sizes((2, 5, 10, 20), 24) == [2, 5, 10, 20]
+    assert repair_sizes((2, 5, 10, 20), 7) == [2, 5, 7]
+    assert repair_sizes((2, 5), 1) == [1]
+    assert repair_sizes((2, 5), 0) == []
 
 
 def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None:
@@ -259,13 +267,13 @@ def test_random_subsets_have_as_much_of_the_concept() -> None:
 
 def test_controls_have_the_mean_activation_of_leading_units() -> None:
     strength = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
-    assert sorted(matched(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
-    assert matched(strength, [0, 1], [4], 2) == (4,)
+    assert sorted(matched_units(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
+    assert matched_units(strength, [0, 1], [4], 2) == (4,)
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
     first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
-    design = Design.of(first, Checkup("some", leading=5, control=1, bottom=2))
+    design = artifact_plan(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
     assert design.leading == (0, 2, 6)
     assert design.bottom == (5, 4)
     assert design.control[0] in (1, 3)
@@ -276,26 +284,30 @@ def change(value: float, error: float = 0.01) -> Halved:
     return Halved(np.array(value), np.array(value) + error * np.tile([1.0, -1.0], 19))
 
 
+def size_changes(values: dict[int, float]) -> diagnosis.SizeChanges:
+    return diagnosis.SizeChanges(change(1.0), {size: change(value) for size, value in values.items()})
+
+
 def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
-    assert diagnosis.chosen_size({2: change(-0.2), 5: change(-0.295), 10: change(-0.3)}) == 5
-    assert diagnosis.chosen_size({2: change(-0.005), 5: change(0.1)}) == 0, "no fall is sure"
-    assert diagnosis.chosen_size({}) == 0
+    assert size_changes({2: -0.2, 5: -0.295, 10: -0.3}).selected_size() == 5
+    assert size_changes({2: -0.005, 5: 0.1}).selected_size() == 0, "no fall is sure"
+    assert size_changes({}).selected_size() == 0
 
 
 def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
-    exam = Examination("", "", "", "mixed", 1, "float32")
-    bench = Bench(source.models(), exam)
-    made = diagnose.make_generated(source, exam, 9)(Shard(0, 0, 120)).values
-    real = diagnose.make_real(source, exam, [])(Shard(0, 0, 120)).values
-    sides = diagnose.Sides(real, made, Scale.of(real))
-    found = diagnose.make_nearing(source, exam, sides)(Shard(0, 0, 8))
+    key = ArtifactKey("", "", "", "mixed", 1, "float32")
+    model = EditedModel(source.models(), key)
+    made = diagnose.make_generated(source, key, 9)(Shard(0, 0, 120)).values
+    real = diagnose.make_real(source, key, [])(Shard(0, 0, 120)).values
+    sides = diagnose.RealismSets(real, made, Scale.of(real))
+    found = diagnose.make_realism_effects(source, key, sides)(Shard(0, 0, 8))
     assert found.images == 8
-    nearness = sides.witness(bench.models.device)
-    at = bench.open(exam.choosing_seed, 0, 8)
+    nearness = sides.witness(model.networks.device)
+    at = model.open(key.selection_seed, 0, 8)
     leaf = at.activations.clone().requires_grad_()
-    nearness(bench.features(bench.images(at, leaf))).sum().backward()
+    nearness(model.features(model.images(at, leaf))).sum().backward()
     assert leaf.grad is not None
     wanted = -(at.activations * leaf.grad).sum((0, 2, 3)).double().numpy()
     assert np.allclose(found.effect, wanted, rtol=1e-4, atol=1e-5)
@@ -323,9 +335,9 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 @pytest.fixture(scope="module")
 def found(options: Options, monkeypatch_module: pytest.MonkeyPatch) -> Artifacts:
-    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
-    steps.measure(options)
-    artifacts = steps.load("planted", cache=options.cache).artifacts
+    monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
+    dissectreport.measure(options)
+    artifacts = load_dissection("planted", cache=options.cache).artifacts
     assert artifacts is not None
     return artifacts
 
@@ -402,7 +414,7 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
 
 def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
     choice = found.choice.set_index("units")
-    assert choice.index.tolist() == tried(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
+    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
     assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
 
 
@@ -417,9 +429,9 @@ def test_a_second_run_takes_everything_from_the_cache(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    for name in ("make_real", "make_generated", "make_nearing", "make_ablated", "make_portraits"):
+    for name in ("make_real", "make_generated", "make_realism_effects", "make_ablated", "make_repair_examples"):
         monkeypatch.setattr(diagnose, name, lambda *_: never)
-    again, edits, none = steps.artifacts(options)
+    again, edits, none = artifact_units(options)
     assert none is None
     assert edits is not None
     assert again.units.equals(found.units)
@@ -428,7 +440,7 @@ def test_a_second_run_takes_everything_from_the_cache(
 def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifacts, tmp_path: Path) -> None:
     marked = tmp_path / "marked.json"
     marked.write_text(json.dumps({"layer": "features", "units": list(TRUTH.artifacts)}))
-    again, _, theirs = steps.artifacts(Options(**{**vars(options), "artifact_units": marked}))
+    again, _, theirs = artifact_units(Options(**{**vars(options), "artifact_units": marked}))
     table = again.quality.set_index(["set", "units", "measure"])["value"]
     assert again.reviewed == TRUTH.artifacts and again.layer == "features"
     assert theirs is not None and theirs.units == TRUTH.artifacts and theirs.values == (0.0,) * len(TRUTH.artifacts)
@@ -442,9 +454,9 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("nonsense", "is no JSON"),
+        ("nonsense", "is not JSON"),
         ('{"units": []}', "marks no unit as an artifact"),
-        ('{"units": [1.5]}', "1.5 is no number of a unit"),
+        ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
             '{"layer": "mixed", "units": [1]}',
             "is about layer mixed, which is not measured; add it to --layers features",
@@ -458,24 +470,24 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
     marked = tmp_path / "marked.json"
     marked.write_text(content)
     with pytest.raises(BadOption, match=says):
-        prepare(Options(**{**vars(options), "artifact_units": marked}))
+        dissectreport.measure(Options(**{**vars(options), "artifact_units": marked}))
 
 
-def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: Compared) -> None:
+def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:
     """Nor any control unit: all few units are suspected, and none does anything."""
     rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
     tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
     places = tested.finalists(Effects.of(rows, sides.real), 8)
     found = SingleEffects.of(rows, rows[:, :1], tested, places, sides.real)
     assert not len(places) and not found.moves.any() and tested.worst(found) == ()
-    told = diagnosis.verdict(found, tested, distance=1.0)
+    told = diagnosis.judge_units(found, tested, distance=1.0)
     assert told.q.tolist() == [1, 1, 1] and not told.artifact.any()
 
 
 def test_marked_units_are_no_controls() -> None:
     effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
     first = Nearing(effect, np.ones(10), np.array(1.0))
-    design = Design.of(first, Checkup("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
+    design = artifact_plan(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
 
@@ -486,9 +498,9 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     """Everything that decides the list as it is; only what scores a repair is less."""
     shipped = SHIPPED[budget]
     less = {"scored": 100, "weighed": 100, "random_scored": 100, "random_sets": 1, "dissected": 96, "sizes": (2,)}
-    monkeypatch.setitem(CHECKUPS, budget, replace(shipped, **less))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, budget, replace(shipped, **less))
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
-    found, *_ = steps.artifacts(Options(**{**vars(options), **asked}))
+    found, *_ = artifact_units(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
     assert set(found.candidates[:2]) == set(TRUTH.artifacts)
     table = found.units.set_index("unit")
@@ -506,12 +518,12 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
         monkeypatch.setattr(planted, "load", lambda: parted)
     small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
     asked = Options(**{**vars(options), "cache": tmp_path})
-    monkeypatch.setitem(CHECKUPS, "quick", small)
-    steps.measure(asked)
-    before = steps.load("planted", cache=tmp_path).artifacts
-    monkeypatch.setitem(CHECKUPS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
-    steps.measure(replace(asked, samples=144))
-    after = steps.load("planted", cache=tmp_path, samples=96).artifacts
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", small)
+    dissectreport.measure(asked)
+    before = load_dissection("planted", cache=tmp_path).artifacts
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
+    dissectreport.measure(replace(asked, samples=144))
+    after = load_dissection("planted", cache=tmp_path, samples=96).artifacts
     assert before is not None and after is not None and (before.real, before.against_itself) == (250, 100)
     for name in ("units", "quality", "curve", "choice", "agreement", "images"):
         pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
@@ -562,13 +574,13 @@ class Told(Silent):
 def test_what_was_measured_on_another_grid_is_not_measured_again(
     options: Options, monkeypatch_module: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch_module.setitem(CHECKUPS, "quick", TINY)
+    monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
-    steps.measure(coarse)
+    dissectreport.measure(coarse)
     told = Told()
     again = {"samples": None, "pilot": Options("").pilot, "cache": tmp_path}
-    steps.artifacts(Options(**{**vars(options), **again}), told)
-    assert "testing single units" in told.tasks
+    artifact_units(Options(**{**vars(options), **again}), told)
+    assert Task.TESTING in told.tasks
     assert not {task for task in told.tasks if task.startswith(("counting", "pilot"))}
 
 
@@ -640,20 +652,22 @@ def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
 ) -> None:
     lines: list[str] = []
 
-    class Ear(steps.Silent):
+    class Ear(Silent):
         def say(self, line: str) -> None:
             lines.append(line)
 
     folder = some_folder(tmp_path / "few", sound)
     for number in range(broken):
         (folder / f"broken{number}.png").write_bytes(b"no image")
-    record = steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear())
+    record = dissectreport.measure(
+        Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear()
+    )
     assert not record.artifacts
     assert any(line.startswith(f"no artifact units: {told} real images; artifact units need") for line in lines)
     left_out = [line for line in lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
     assert left_out, "one line with a count"
     with pytest.raises(FolderError, match=f"{told} real images"):
-        steps.artifacts(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
+        artifact_units(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
     if told == sound + broken:
         assert not (tmp_path / "other").exists(), "before anything is measured"
 
@@ -666,26 +680,26 @@ def test_units_are_chosen_beside_other_real_images_than_those_that_score(found: 
     rest = reference.without(150)
     assert rest.first == 150 and np.array_equal(rest.features, reference.features[150:])
     assert reference.without(151) is reference
-    assert _beside(rest) != _beside(Reference(rest.features, rest.scale)), "as many, but others"
+    assert selected_from(rest) != selected_from(Reference(rest.features, rest.scale)), "as many, but others"
 
 
 @pytest.mark.parametrize("error", [ModelError("no"), FeaturesError("no")])
 def test_arithmetic_that_a_network_does_not_know_is_infinitely_far(
     options: Options, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def described(self: Bench, images: Any) -> Any:
-        if self.aim.precision == "bfloat16":
+    def described(self: EditedModel, images: Any) -> Any:
+        if self.key.precision == "bfloat16":
             raise error
         return torch.randn(len(images), D)
 
-    monkeypatch.setattr(Bench, "features", described)
+    monkeypatch.setattr(EditedModel, "features", described)
     source = Source("planted", "planted")
-    exam = Examination("planted", "f", "r", "features", 1, "auto")
-    assert diagnose.drift(source, exam) == math.inf
+    key = ArtifactKey("planted", "f", "r", "features", 1, "auto")
+    assert diagnose.drift(source, key) == math.inf
 
 
 def sentence_of(found: Artifacts, options: Options) -> str:
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     return sentence(found, next(layer for layer in whole.layers if layer.name == found.layer))
 
 
@@ -696,7 +710,7 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     assert none.startswith(f"No repair is recommended: on the {TINY.weighed} images that choose a size")
     untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no suspected unit of features")
-    assert list(steps.artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
+    assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
 
 
 def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
@@ -728,7 +742,7 @@ def test_the_most_that_noise_allows_is_the_root_of_the_reliability() -> None:
 @pytest.fixture(scope="module")
 def site(options: Options, found: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    steps.render("planted", out, cache=options.cache)
+    dissectreport.render("planted", out, cache=options.cache)
     return out / "planted"
 
 
@@ -738,13 +752,13 @@ def words_of(path: Path) -> str:
 
 def test_the_page_begins_with_whether_repair_helps(site: Path, found: Artifacts) -> None:
     words = words_of(site / "artifacts.html")
-    assert "Turning off 2 of 24 units of features, the worst of" in words
-    assert "brings images nearer to real ones" in words
+    assert "The repair ablates 2 of the 24 units of features, the highest-ranked of" in words
+    assert "It lowers KID: a change of −" in words
     table = found.quality.set_index(["set", "units", "measure"])["value"]
     for name, units in (("before", 0), ("worst", 2), ("real", 0)):
         assert plain(float(table[name, units, "kernel_distance"])) in words
     assert found.features in words
-    assert "The Fréchet distance of features of length 144 needs 1,000 images on each side" in words
+    assert "FID is not computed: with 144 features it needs at least 1,000 images on each side" in words
 
 
 def test_the_repair_can_be_taken_from_the_page(site: Path, found: Artifacts) -> None:
@@ -761,7 +775,9 @@ def test_every_picture_and_link_of_the_page_is_there(site: Path) -> None:
 
 def test_listed_units_say_so_and_others_do_not(site: Path) -> None:
     for unit in (*TRUTH.artifacts, 0):
-        assert ("An artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (unit in TRUTH.artifacts)
+        assert ("This is an artifact unit" in words_of(site / "features" / f"unit-{unit}.html")) == (
+            unit in TRUTH.artifacts
+        )
     assert "Artifact units" in words_of(site / "index.html")
 
 
@@ -777,14 +793,14 @@ def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site
 
 
 def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
-    layer = steps.load("planted", cache=options.cache).layers[0]
+    layer = load_dissection("planted", cache=options.cache).layers[0]
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
     none = replace(found, listed=())
     assert listed_sentence(none).startswith("None of the")
-    assert "surely bring images nearer to real ones, but" in listed_sentence(none)
+    assert "significantly lower KID, but by less than 1%" in listed_sentence(none)
     unsure = replace(none, units=found.units.assign(q=1.0))
-    assert "none alone surely brings images nearer" in listed_sentence(unsure)
-    assert "no repair is recommended" in list(steps.artifact_lines(replace(found, chosen=0)))[-1]
+    assert "ablating one alone never lowers KID significantly" in listed_sentence(unsure)
+    assert "no repair is recommended" in list(artifact_lines(replace(found, chosen=0)))[-1]
 
 
 def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
@@ -793,40 +809,40 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     before = found.quality["set"] == "before"
     other = replace(found, quality=found.quality.assign(low=found.quality["low"].where(~before, -0.1)))
     assert curves(found) and not curves(other)
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     write_site(replace(whole, artifacts=other), tmp_path)
-    assert "is not surely above 0" in words_of(tmp_path / "planted" / "artifacts.html")
+    assert "is not significantly above 0" in words_of(tmp_path / "planted" / "artifacts.html")
 
 
 def test_reference_images_that_were_left_out_are_counted_on_the_page(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(CHECKUPS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
     folder = some_folder(tmp_path / "real", 210)
     (folder / "0000.png").write_bytes(b"no image")
-    steps.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
-    found = steps.load("planted", cache=tmp_path / "cache").artifacts
+    dissectreport.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))
+    found = load_dissection("planted", cache=tmp_path / "cache").artifacts
     assert found is not None and found.real == 210
-    assert "1 real image could not be read and took no part." in found.notes
+    assert "1 real image could not be read: left out." in found.notes
     assert any(note.startswith("There are 100 images on each side.") for note in found.notes)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "says"), [(-0.3, 0.1, "do not tell whether"), (0.1, 0.3, "farther from real ones")]
+    ("low", "high", "says"), [(-0.3, 0.1, "the change of KID is not significant"), (0.1, 0.3, "it raises KID")]
 )
 def test_what_the_scoring_images_do_not_confirm_is_not_said(
     options: Options, found: Artifacts, low: float, high: float, says: str
 ) -> None:
-    layer = steps.load("planted", cache=options.cache).layers[0]
+    layer = load_dissection("planted", cache=options.cache).layers[0]
     other = replace(found, quality=found.quality.assign(change_low=low, change_high=high))
-    assert any("do not confirm that this helps" in line for line in steps.artifact_lines(other))
-    assert not any("do not confirm that this helps" in line for line in steps.artifact_lines(found))
+    assert any("do not confirm that this helps" in line for line in artifact_lines(other))
+    assert not any("do not confirm that this helps" in line for line in artifact_lines(found))
     assert says in sentence(other, layer)
-    assert "brings images nearer to real ones" not in sentence(other, layer)
+    assert "It lowers KID" not in sentence(other, layer)
 
 
 def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options, found: Artifacts) -> None:
-    bare = replace(steps.load("planted", cache=options.cache), artifacts=None)
+    bare = replace(load_dissection("planted", cache=options.cache), artifacts=None)
     assets, _ = load_assets()
     around = Site(bare, Places.of(bare), assets).frame("planted/index.html", "", "")
     assert "artifacts" not in [entry.words for entry in around.menu]
@@ -834,8 +850,8 @@ def test_a_dissection_without_artifacts_does_not_speak_of_them(options: Options,
 
 
 def test_the_budget_of_the_paper_scores_enough_images_for_its_features() -> None:
-    assert not too_few_for_covariance(CHECKUPS["paper"].scored, 2048)
-    assert all(one.real >= 2 * one.scored for one in CHECKUPS.values())
+    assert not too_few_for_covariance(ARTIFACT_BUDGETS["paper"].scored, 2048)
+    assert all(one.real >= 2 * one.scored for one in ARTIFACT_BUDGETS.values())
 
 
 def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -852,16 +868,16 @@ def test_the_benchmark_corrupts_what_leaves_five_units_and_nothing_else(monkeypa
 
 
 def test_commands_on_pages_are_of_the_run(options: Options, found: Artifacts) -> None:
-    whole = steps.load("planted", cache=options.cache)
+    whole = load_dissection("planted", cache=options.cache)
     words = "dissectreport build ./my.toml --layers a,b --artifact-layer b --no-artifacts --weights 'a b.pt'"
     assert whole.artifacts is not None
     other = replace(whole, artifacts=replace(whole.artifacts, command=words))
-    assert commands.repairing(other, "edits.json") == (
+    assert commands.repair_with(other, "edits.json") == (
         "dissectreport repair ./my.toml --weights 'a b.pt' --edits edits.json"
     )
-    assert commands.trying(other, "marks.json") == (
+    assert commands.measure_again_with(other, "marks.json") == (
         "dissectreport build ./my.toml --layers a,b --weights 'a b.pt' --artifact-units marks.json"
     )
     for wrong in ("", "sh -c 'x", "rm -r x"):
         plain = replace(whole, artifacts=None, provenance=replace(whole.provenance, command=wrong))
-        assert commands.repairing(plain, "e.json") == "dissectreport repair planted --edits e.json"
+        assert commands.repair_with(plain, "e.json") == "dissectreport repair planted --edits e.json"

@@ -13,7 +13,7 @@ import pytest
 from dissectreport.analysis import assemble
 from dissectreport.analysis.dissection.concepts import position_only
 from dissectreport.analysis.dissection.iclr2019_search import search
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint
@@ -76,7 +76,7 @@ def test_of_units_that_a_published_rule_names_those_that_beat_chance_are_counted
 
     layers = [layer("one", [True, True, False], [True, False, True]), layer("two", [True], [True])]
     (sentence,) = assemble._beside(rule_named("pnas2020"), layers)
-    assert "of the 3 units" in sentence and " 2 also beat chance (1 of 2 in one, 1 of 1 in two)" in sentence
+    assert "2 of the 3 interpretable units also match better than chance (1 of 2 in one, 1 of 1 in two)" in sentence
     assert assemble._beside(rule_named("corrected"), layers) == ()
 
 

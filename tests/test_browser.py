@@ -16,7 +16,7 @@ from dissectreport.publish.serve import server
 from dissectreport.report.html import images
 from dissectreport.report.html.numbers import share, times
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.run.rules import RULES
 from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import under_rule, widened
@@ -168,8 +168,8 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         before = nums.text_content(), gauge.inner_html()
         page.select_option("#c", concept)
         assert nums.locator("data.iou").evaluate("e => e.value") == f"{one.iou:.4f}"
-        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] null {share(one.null)}"
-        more = f"excess {share(one.excess)}level {float(f'{one.level:.3g}'):g}lift {times(one.lift)}"
+        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] chance {share(one.null)}"
+        more = f"chance-corrected {share(one.excess)}threshold {float(f'{one.level:.3g}'):g}lift {times(one.lift)}"
         assert nums.text_content() == told + more
         assert name.text_content() == concept
         assert page.locator(f"#u{unit} .overall").text_content() == f"overall label {overall}"
@@ -270,7 +270,7 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         after = page.inner_text("#cut-out")
         assert before != after
         assert "pixels on" in after
-        assert "null" in after
+        assert "chance level" in after
         assert "[" in after
         assert [page.locator(f".ex-{kind} canvas").count() for kind in ("top", "middle", "random")] == [8, 4, 4]
         expect(page.locator(".ex-random .veil").first).to_be_hidden()

@@ -16,10 +16,12 @@ from playwright.sync_api import Browser, Page, expect
 from dissectreport.report.artifacts.preference_page import Pairs, name_of, preference_images, preference_page
 from dissectreport.report.common.model import Site
 from dissectreport.report.html.assets import load_assets
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.places import Places
 from dissectreport.report.pages.real_images import real_page
-from dissectreport.report.pages.real_images_chart import Held, fraction, ratios
-from dissectreport.report.site.build import preference_files, write_site
+from dissectreport.report.pages.real_images_chart import RatioRow, fraction, ratios
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.pages import preference_files
 from dissectreport.review.marked_units import read_marks
 from dissectreport.review.preferences import Preferred, read_choices
 from tests.support.browsers import open_page
@@ -29,7 +31,7 @@ from tests.support.sites import broken_links
 SHEET = "planted/layer1/review.html"
 BLIND = "planted/preference.html"
 REAL = "planted/real.html"
-EDIT = "5 units of <layer1> switched off"
+EDIT = "5 units of <layer1> ablated"
 
 
 def made_site() -> Site:
@@ -103,13 +105,13 @@ def test_units_are_marked_by_keys_undone_kept_and_exported(chromium: Browser, fo
     assert read_marks(path, ["layer1"], "drawn-shapes-1") == ("layer1", (0, 7))
     with open_page(chromium, folder, SHEET) as page:
         page.set_input_files("#import", path)
-        expect(page.locator("#answer")).to_have_text(f"5 marks taken from {path.name}.")
+        expect(page.locator("#answer")).to_have_text(f"5 marks imported from {path.name}.")
         assert page.locator("#u7").get_attribute("data-mark") == "artifact"
         path.write_text(json.dumps({**held, "layer": "layer2"}))
         page.set_input_files("#import", path)
         expect(page.locator("#answer")).to_contain_text("marks of another layer (layer2")
         page.set_input_files("#import", {"name": "a.json", "mimeType": "text/plain", "buffer": b"no"})
-        expect(page.locator("#answer")).to_contain_text("a.json is no JSON")
+        expect(page.locator("#answer")).to_contain_text("a.json is not JSON")
 
 
 @pytest.mark.browser
@@ -147,7 +149,7 @@ def test_without_scripts_the_sheet_is_a_plain_contact_sheet(chromium: Browser, f
         assert page.locator(".sheet-card img").count() == 12
         expect(page.locator("#marking")).to_be_hidden()
     with open_page(chromium, folder, BLIND, java_script_enabled=False) as page:
-        expect(page.locator(".note").first).to_contain_text("Choosing needs scripts")
+        expect(page.locator(".note").first).to_contain_text("This page needs scripts")
 
 
 def clicked(page: Page, brightest: dict[str, bool]) -> str:
@@ -179,7 +181,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
         expect(page.locator("#result")).to_be_visible()
         words = page.inner_text("#told").replace("\u00a0", " ")
         assert words.startswith(
-            "The image after the edit was preferred in 8 of 8 decided pairs (1 without a preference): 100 %"
+            "The image after the edit was preferred in 8 of 8 decided pairs (1 without a preference): 100%"
         )
         assert words.endswith("The images after the edit are preferred.")
         assert page.locator("#revealed .chosen figcaption").all_text_contents() == ["after · chosen"] * 8
@@ -194,7 +196,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
     assert [found.count(kind) for kind in ("after", "before", "tie")] == [8, 0, 1]
     assert found.about == {"model": "planted", "identity": "drawn-shapes-1", "edit": EDIT}
     low = re.search(r"\[(\d+)", Preferred.of([found]).told())
-    assert low is not None and f"[{low[1]} %" in words
+    assert low is not None and f"[{low[1]}%" in words
     held = json.loads(path.read_text())
     assert {c["sample"] for c in held["choices"]} == {int(s) for i, s in enumerate(pairs.samples) if i != 2}
 
@@ -219,7 +221,7 @@ def test_a_repair_that_changes_nothing_has_a_page_that_says_so() -> None:
     same = site.dissection.pictures.pixels[:3]
     files = preference_files(site, Pairs(same, same, np.arange(3), EDIT))
     assert list(files) == ["planted/preference.html"]
-    assert "The repair changes no image." in files["planted/preference.html"].decode()
+    assert "The repair does not change any image." in files["planted/preference.html"].decode()
 
 
 def test_names_are_escaped() -> None:
@@ -233,11 +235,11 @@ def test_what_is_left_out_leads_the_page_and_links_to_the_units_that_make_it() -
     found = site.dissection.reality
     assert found is not None
     page = real_page(site, found)
-    assert [row.concept for row in page.rows] == list(found.table["concept"])
+    assert [row.concept.name for row in page.rows] == list(found.table["concept"])
     assert page.rows[0].ratio.value == 0 and page.rows[0].verdict == "less"
     less = sum(row.verdict == "less" for row in page.rows)
-    assert page.answer.startswith(f"{less} of ")
-    tree = next(row for row in page.rows if row.concept == "tree")
+    assert page.answer.startswith(f"Compared with real images, {less} of ")
+    tree = next(row for row in page.rows if row.concept.name == "tree")
     assert tree.causes == "concepts/tree.html"
     assert any(row.units for row in page.rows)
 
@@ -246,18 +248,18 @@ def test_without_real_images_there_is_no_page_and_the_segmenters_page_says_so(tm
     made = example_dissection(units=6, layers=1)
     write_site(replace(made, trust=made.trust[1:]), tmp_path)
     assert not (tmp_path / REAL).exists()
-    assert "The model brings no real images" in (tmp_path / "planted/trust.html").read_text()
+    assert "There are no real images for this model" in (tmp_path / "planted/trust.html").read_text()
 
 
 def test_the_scale_of_ratios_is_one_of_doublings() -> None:
-    assert [fraction(step) for step in (-3, 0, 1)] == ["1/8", "as much", "2×"]
+    assert [fraction(step) for step in (-3, 0, 1)] == ["1/8", "equal", "2×"]
     from dissectreport.report.html.charts import Point
 
     nan = float("nan")
     rows = [
-        Held("none", "object", Point(0.0, nan, nan), 0.1, 0.0, True),
-        Held("half", "part", Point(0.5, 0.4, 0.6), 0.1, 0.05, True),
-        Held("only generated", "part", Point(float("inf"), nan, nan), 0.0, 0.05, False),
+        RatioRow(Concept("none", "object"), Point(0.0, nan, nan), 0.1, 0.0, True),
+        RatioRow(Concept("half", "part"), Point(0.5, 0.4, 0.6), 0.1, 0.05, True),
+        RatioRow(Concept("only generated", "part"), Point(float("inf"), nan, nan), 0.0, 0.05, False),
     ]
     drawn = str(ratios("r", "t", "d", rows))
     assert drawn.count("<circle") == 1 and drawn.count("<path") == 2 and "nan" not in drawn and "inf" not in drawn

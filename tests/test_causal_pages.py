@@ -54,7 +54,10 @@ def rows(path: Path, caption: str) -> list[list[str]]:
     found = re.findall(rf'(?:<caption class="sr">|aria-label="){re.escape(caption)}.*?<tbody>(.*?)</tbody>', text, re.S)
     cut = re.findall(r"<tr.*?>(.*?)</tr>", found[0], re.S)
     return [
-        [unescape(re.sub(r"<.*?>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)]
+        [
+            re.sub(r"\s+", " ", unescape(re.sub(r"<.*?>", "", cell, flags=re.S))).strip()
+            for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
+        ]
         for row in cut
     ]
 
@@ -77,9 +80,11 @@ def test_without_interventions_nothing_speaks_of_causes(tmp_path: Path) -> None:
 
 def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, found: Interventions) -> None:
     table = found.removal.set_index(["concept", "order", "units"])
-    names = {"first order": "first-order", "learned mask": "alpha"}
+    names = {"gradient × activation": "first-order", "learned mask": "alpha"}
     for concept in found.concepts["concept"]:
-        told = rows(site / "planted" / "concepts" / f"{concept}.html", "Removed by order, beside random units")
+        told = rows(
+            site / "planted" / "concepts" / f"{concept}.html", "Area removed by ranking method, beside random units"
+        )
         assert len(told) == (found.removal["concept"] == concept).sum()
         for order, units, *numbers in told:
             plain = order.replace(" best", "")
@@ -98,12 +103,12 @@ def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, 
     number = good.groupby("units")["concept"].nunique()
     few, most = sorted(best["units"].unique())
     words = page_text(site / "planted" / "causes.html")
-    assert f"For {number.get(most, 0)} of 3 concepts, turning off the best {most} of 12 units removes" in words
-    assert f"For {number.get(few) or 'none of them'}, {few} units are enough." in words
+    assert f"For {number.get(most, 0)} of 3 studied concepts, ablating the best {most} of 12 units removes" in words
+    assert f"{few} units are enough for {number.get(few) or 'none'} of them." in words
 
 
 def test_the_twin_of_the_curves_holds_every_point(site: Path, found: Interventions) -> None:
-    told = rows(site / "planted" / "concepts" / "tree.html", "Area removed, by order and number of units")
+    told = rows(site / "planted" / "concepts" / "tree.html", "Area removed, by ranking method and number of units")
     curves = found.curves[found.curves["concept"] == "tree"]
     assert [row[0] for row in told] == [str(n) for n in sorted(curves["units"].unique())]
     cells = {cell for row in told for cell in row[1:]}
@@ -131,7 +136,7 @@ def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventi
         one = side.loc[name]
         assert [before, after, moved] == [percent(one.before), percent(one.after), change(one.change)]
     context = found.context[found.context["concept"] == "door"].replace({"ground": {"": "nothing"}}).set_index("ground")
-    grounds = rows(page, "Pixels gained per insertion, by what stood there")
+    grounds = rows(page, "Pixels gained per insertion, by context")
     assert [row[0] for row in grounds] == context["gain"].sort_values(ascending=False).index.tolist()
     for name, _, won, _, random, _ in grounds:
         assert [won, random] == [gain(context.loc[name, "gain"]), gain(context.loc[name, "random_gain"])]
@@ -165,18 +170,18 @@ def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path,
     assert exact.any() and not exact.all()
     for unit, measured in exact.items():
         words = page_text(site / "planted" / "layer2" / f"unit-{unit}.html")
-        assert "What it causes" in words
-        assert ("It was not turned off by itself." in words) == (not measured)
-        assert ("Turning off this unit alone" in words) == measured
-    assert "What it causes" not in page_text(site / "planted" / "layer1" / "unit-1.html")
+        assert "Causal effects" in words
+        assert ("This unit was not ablated by itself." in words) == (not measured)
+        assert ("Ablating this unit alone" in words) == measured
+    assert "Estimated, not measured" not in page_text(site / "planted" / "layer1" / "unit-1.html")
     shown = Page((site / "planted" / "layer2" / "unit-0.html").read_text("utf-8"))
-    assert sum("unit 0 off" in e[1].get("alt", "") for e in shown.elements) == len(found.unit_pictures[0].samples)
+    assert sum("unit 0 ablated" in e[1].get("alt", "") for e in shown.elements) == len(found.unit_pictures[0].samples)
 
 
 def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_explained(
     site: Path, found: Interventions
 ) -> None:
-    explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of interventions")[2]
+    explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of causal effects")[2]
     for name in ("concepts", "effects", "agreement", "orders", "curves", "removal", "side", "context"):
         path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
         with path.open(newline="") as file:
@@ -266,10 +271,10 @@ def test_a_published_rule_has_the_same_pages(rule: str, dissection: Dissection, 
 
 def test_removals_changes_and_gains_are_honest_at_both_ends() -> None:
     values = (0, 0.0004, -0.0004, 0.031, -0.031, 0.71, 0.9999, 1, -1.2, math.nan)
-    told = ["0 %", "<0.1 %", ">−0.1 %", "3.1 %", "−3.1 %", "71 %", ">99.9 %", "100 %", "−120 %", "–"]
+    told = ["0%", "<0.1%", ">−0.1%", "3.1%", "−3.1%", "71%", ">99.9%", "100%", "−120%", "–"]
     assert [removed(v) for v in values] == told
-    assert [change(v) for v in (0, 0.12, -0.71, math.nan)] == ["0 %", "+12 %", "−71 %", "–"]
-    assert [gain(v) for v in (0, 61.0, -1.5, 0.01, 1234, math.nan)] == ["0", "+61", "−1.5", "+<0.1", "+1\u202f234", "–"]
+    assert [change(v) for v in (0, 0.12, -0.71, math.nan)] == ["0%", "+12%", "−71%", "–"]
+    assert [gain(v) for v in (0, 61.0, -1.5, 0.01, 1234, math.nan)] == ["0", "+61", "−1.5", "+<0.1", "+1,234", "–"]
 
 
 def test_charts_of_nothing_can_be_drawn() -> None:

@@ -175,10 +175,10 @@ BROKEN = {
     "missing": (lambda path: None, "w.pth", "there is no such file"),
     "a folder": (Path.mkdir, "w.pth", "cannot be read: Is a directory"),
     "empty": (Path.touch, "w.pth", "is empty"),
-    "cut torch": (cut(as_torch), "w.pth", "cut short: the directory at its end is missing"),
-    "cut old torch": (cut(as_old_torch), "w.pth", "damaged, or was cut short"),
-    "cut safetensors": (cut(as_safetensors), "w.safetensors", "no safetensors file, or was cut short"),
-    "cut arrays": (cut(as_arrays), "w.npz", "cut short"),
+    "cut torch": (cut(as_torch), "w.pth", "truncated: the directory at its end is missing"),
+    "cut old torch": (cut(as_old_torch), "w.pth", "damaged, or was truncated"),
+    "cut safetensors": (cut(as_safetensors), "w.safetensors", "not a safetensors file, or was truncated"),
+    "cut arrays": (cut(as_arrays), "w.npz", "truncated"),
     "page": (bytes_of(b"\n<!DOCTYPE html><html><body>404</body></html>"), "w.pth", "is a web page"),
     "bare page": (bytes_of(b"<HTML><head>Moved</head></HTML>"), "w.safetensors", "is a web page"),
     "pointer": (bytes_of(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), "w.pth", "git-lfs pointer"),
@@ -186,29 +186,33 @@ BROKEN = {
     "gzip": (bytes_of(gzip.compress(b"weights")), "w.pth", "compressed with gzip"),
     "zip": (zip_of("readme.txt"), "w.zip", "zip archive of other files"),
     "program": (zip_of("w/data.pkl", "w/constants.pkl", "w/code/w.py"), "w.pt", "a program .TorchScript."),
-    "text": (bytes_of(b"hello, world\n"), "w.pth", "of no kind that can be read"),
-    "text, named safetensors": (bytes_of(b"hello, world\n"), "w.safetensors", "is no safetensors file"),
-    "a network": (lambda path: torch.save(nn.Sequential(nn.Linear(1, 1)), path), "w.pth", "holds a whole network"),
+    "text": (bytes_of(b"hello, world\n"), "w.pth", "no format that can be read"),
+    "text, named safetensors": (bytes_of(b"hello, world\n"), "w.safetensors", "is not a safetensors file"),
+    "a network": (lambda path: torch.save(nn.Sequential(nn.Linear(1, 1)), path), "w.pth", "contains a whole network"),
     "an old network": (
         lambda path: torch.save(nn.Linear(1, 1), path, _use_new_zipfile_serialization=False),
         "w.pth",
-        r"holds a whole network \(torch.nn.modules.linear.Linear\)",
+        r"contains a whole network \(torch.nn.modules.linear.Linear\)",
     ),
     "a network of one's own": (lambda path: torch.save(Coat(), path), "w.pth", r"test_checkpoints\.Coat"),
-    "code": (lambda path: torch.save({"a": torch.zeros(1), "b": Runs()}, path), "w.pth", "wants to run"),
+    "code": (lambda path: torch.save({"a": torch.zeros(1), "b": Runs()}, path), "w.pth", "would run"),
     "code among options": (
         lambda path: torch.save({"args": argparse.Namespace(a=Runs())}, path),
         "w.pth",
-        "wants to run (?!argparse)",
+        "would run (?!argparse)",
     ),
-    "plain pickle": (lambda path: path.write_bytes(pickle.dumps(some())), "w.pkl", "wants to run torch"),
+    "plain pickle": (lambda path: path.write_bytes(pickle.dumps(some())), "w.pkl", "would run torch"),
     "arrays of objects": (
         lambda path: np.savez(path, a=np.array([{}], dtype=object)),
         "w.npz",
-        "no array of numbers",
+        "something other than arrays of numbers",
     ),
-    "words": (lambda path: np.savez(path, a=np.array(["x"])), "w.npz", "no array of numbers"),
-    "a list": (lambda path: torch.save([torch.zeros(1)], path), "w.pth", "holds a list, not a table of tensors"),
+    "words": (lambda path: np.savez(path, a=np.array(["x"])), "w.npz", "something other than arrays of numbers"),
+    "a list": (
+        lambda path: torch.save([torch.zeros(1)], path),
+        "w.pth",
+        "contains a list instead of a table",
+    ),
     "stylegan3": (
         bytes_of(naming("torch_utils.persistence", "_reconstruct_persistent_obj", 4)),
         "w.pkl",
@@ -234,7 +238,7 @@ def test_the_wrong_file_is_refused_whatever_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     as_torch(path)
     with pytest.raises(WeightsError, match=r"not the file that its card describes .* not 7e701dd5…\).*; try another"):
-        read_tensors(path, "7e701dd5", cure="try another")
+        read_tensors(path, "7e701dd5", remedy="try another")
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -243,7 +247,7 @@ def test_code_in_weights_does_not_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(globals(), "RAN", str(ran))
     path = tmp_path / "w.pth"
     torch.save({"b": Runs()}, path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(WeightsError, match="code in weights is never run"):
+    with pytest.raises(WeightsError, match="code in weight files is never run"):
         read_tensors(path)
     assert not ran.exists()
     torch.load(path, weights_only=False)

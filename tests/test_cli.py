@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
+from dissectreport.cli.progress import LogReporter
+from dissectreport.pipeline.schedule import Pace, Schedule
+from dissectreport.pipeline.tasks import STEPS, Step, Task
 from tests.support.processes import accept_ctrl_c
 
-PROGRAM = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "dissectreport"]
 SMALL = [
     "--layers",
     "features",
@@ -35,12 +39,126 @@ def run(*words, **more):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli.app import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "heavy = {'torch', 'numpy', 'pandas', 'plotly', 'PIL', 'jinja2'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def commands():
+    """Every command by its words, those of groups too."""
+    top = get_command(app).commands
+    groups = {name: group.commands for name, group in top.items() if hasattr(group, "commands")}
+    return {name: each for name, each in top.items() if name not in groups} | {
+        f"{group} {name}": each for group, members in groups.items() for name, each in members.items()
+    }
+
+
+def test_build_and_measure_share_their_options():
+    build, measure = ({each.name: each for each in commands()[name].params} for name in ("build", "measure"))
+    site = {"out", "site_limit", "fit", "base_url"}
+    assert set(build) == set(measure) | site and not site & set(measure)
+    for name, parameter in measure.items():
+        assert parameter.opts == build[name].opts and parameter.help == build[name].help
+
+
+def test_options_stand_in_panels():
+    text = run("build", "--help", env={"COLUMNS": "200"}).stdout
+    panels = ["What is measured", "Interventions", "Artifact units", "Machine", "Site"]
+    places = [text.index(f"─ {panel} ─") for panel in panels]
+    assert places == sorted(places)
+    assert places[1] < text.index("--concepts") < places[2] < text.index("--features") < places[3]
+    assert places[3] < text.index("--offline") < places[4] < text.index("--base-url")
+
+
+def test_summaries_of_commands_fit_a_narrow_terminal():
+    summaries = {name: each.help.split("\n")[0] for name, each in commands().items()}
+    assert all(0 < len(summary) < 45 for summary in summaries.values()), summaries
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("build scenes_pgan_", ["scenes_pgan_early"]),
+        ("build planted --segmenter scenes+col", ["scenes+colour"]),
+        ("build planted --rule icl", ["iclr2019"]),
+        ("measure planted --budget p", ["paper"]),
+    ],
+)
+def test_a_shell_completes_names(words, offered):
+    asked = {
+        "_DISSECTREPORT_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"dissectreport {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    result = CliRunner().invoke(app, [], prog_name="dissectreport", env=asked)
+    assert result.stdout.split() == offered
+
+
+def test_layers_are_completed_from_what_was_measured(tmp_path):
+    from dissectreport.cli import completion
+
+    assert run("measure", "planted", *SMALL, "--cache", tmp_path).exit_code == 0
+    command = commands()["build"]
+    context = command.make_context("build", ["planted", "--cache", str(tmp_path)])
+    complete = completion.of("layers")
+    assert complete(context, "fea") == ["features"] and complete(context, "mixed,fea") == ["mixed,features"]
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_log_numbers_its_steps_and_gets_a_line_a_minute_at_most(capsys):
+    clock = Clock()
+    reporter = LogReporter(clock)
+    reporter.begin(Schedule({Task.COUNTING: 100.0, Task.ABLATION: 100.0, Task.PAGES: 40.0}))
+    for clock.now in range(0, 100, 10):
+        reporter.progress(Task.COUNTING, int(clock.now), 100, "samples")
+    clock.now = 125.0
+    reporter.progress(Task.ABLATION, 1, 4, "batches")
+    reporter.progress("downloading a.pth", 1, 2, "MB")
+    assert capsys.readouterr().err.splitlines() == [
+        "step 1 of 3: measuring units: counting units and concepts, 0 of 100 samples; about 4 min left",
+        "step 1 of 3: measuring units: counting units and concepts, 60 of 100 samples; about 3 min left",
+        "step 2 of 3: ablating units: ablating sets of units, 1 of 4 batches; about 2 min left",
+    ]
+
+
+def test_what_is_left_follows_the_pace_so_far():
+    clock = Clock()
+    pace = Pace(Schedule({Task.COUNTING: 100.0, Task.PAGES: 100.0}), clock)
+    pace.update(Task.COUNTING, 0, 10)
+    assert pace.left == pytest.approx(200)
+    clock.now = 100.0
+    pace.update(Task.COUNTING, 5, 10)
+    assert pace.step == (1, Step.UNITS)
+    assert pace.left == pytest.approx(150 * 110 / 60), "twice as slow as estimated, damped by ten seconds of trust"
+    pace.update(Task.PAGES, 100, 100)
+    assert pace.left == 0
+
+
+def test_what_was_counted_in_an_earlier_run_does_not_count_as_fast():
+    clock = Clock()
+    pace = Pace(Schedule({Task.COUNTING: 100.0, Task.PAGES: 100.0}), clock)
+    pace.update(Task.COUNTING, 50, 100)
+    clock.now = 25.0
+    pace.update(Task.COUNTING, 75, 100)
+    assert pace.left == pytest.approx(125)
+
+
+def test_every_task_of_a_step_is_of_that_step_alone():
+    tasks = [task for tasks in STEPS.values() for task in tasks]
+    assert len(tasks) == len(set(tasks)) and list(STEPS) == list(Step)
+    assert tasks == [task for task in Task if task not in (Task.EDITING, Task.REPAIR)]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +185,7 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
     where = ["--cache", tmp_path / "cache", "--out", tmp_path / "site"]
     large = ["--segmenter", "planted", "--site-limit", "1"]
@@ -77,11 +196,12 @@ def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
     assert run("render", "planted", *where, "--site-limit", "0").exit_code == 0
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("measure", "planted", *SMALL, *cache).exit_code == 0
     nothing = run("export", "planted", *cache)
-    assert nothing.exit_code == 1 and "say what to write: --single-file" in nothing.stderr
+    assert nothing.exit_code == 1 and "nothing to write: give --single-file" in nothing.stderr
     missing = run("export", "scenes_pgan", *cache, "--single-file", tmp_path / "none.html")
     assert missing.exit_code == 1 and "no measurement under rule corrected of 'scenes_pgan'" in missing.stderr
     small = run("export", "planted", *cache, "--single-file", tmp_path / "small.html", "--samples", "48")
@@ -107,19 +227,23 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tm
     assert result.exit_code == 1 and "cannot write" in result.stderr and not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
-    assert "32 samples, 24 units in 1 layer" in result.stderr and "to measure with 1 at a time" in result.stderr
-    assert "MB of cache" in result.stderr and "before" not in result.stderr
+    assert "32 samples, 24 units in 1 layer" in result.stderr and "steps with 1 worker on cpu" in result.stderr
+    assert "MB of cache" in result.stderr and "before" not in result.stderr.splitlines()[0]
     more = run("build", "planted", *SMALL, "--samples", "48", "--cache", tmp_path / "cache", "--out", tmp_path / "site")
-    assert "48 samples, 24 units in 1 layer, and controls, 32 samples of it counted before: about" in more.stderr
+    assert "48 samples, 24 units in 1 layer, and controls, 32 samples of it measured before: about" in more.stderr
     again = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
-    assert "counted before, so that only what is missing is measured" in again.stderr
-    assert (tmp_path / "site" / "index.html").exists() and "index.html" in result.stdout
+    assert "measured before: only what is missing is measured" in again.stderr
+    last = result.stdout.splitlines()
+    assert last[0].startswith("finished in ") and "new or changed" in last[0]
+    assert last[1] == f"open first: {tmp_path / 'site' / 'index.html'}" and (tmp_path / "site" / "index.html").exists()
     assert "\x1b" not in result.output
 
 
+@pytest.mark.slow
 def test_the_steps_on_their_own_do_what_build_does(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("build", "planted", *SMALL, *cache, "--out", tmp_path / "one").exit_code == 0
@@ -145,6 +269,7 @@ def test_the_cache_is_listed_verified_and_cleared(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
+@pytest.mark.slow
 def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("measure", "planted", *SMALL, *cache).exit_code == 0
@@ -153,9 +278,9 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     assert listed[0].startswith("planted  corrected  16 samples of features") and listed[0].endswith("newest")
     assert listed[1].startswith("planted  corrected  32 samples of features") and not listed[1].endswith("newest")
     newest = run("render", "planted", *cache, "--out", tmp_path / "newest")
-    assert "drawing the run of 16 samples of features" in newest.stderr and "one of 2" in newest.stderr
+    assert "using the run of 16 samples of features" in newest.stderr and "one of 2" in newest.stderr
     large = run("render", "planted", "--samples", "32", *cache, "--out", tmp_path / "large")
-    assert "drawing the run of 32 samples of features" in large.stderr
+    assert "using the run of 32 samples of features" in large.stderr
     assert '"samples": 32' in (tmp_path / "large" / "planted" / "summary.json").read_text()
     missing = run("render", "planted", "--samples", "48", "--layers", "mixed", *cache, "--out", tmp_path / "none")
     assert missing.exit_code == 1 and missing.stderr.count("\n") == 1
@@ -166,6 +291,7 @@ def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_too_few_images_are_no_finding(tmp_path):
     few = [
         "--layers",
@@ -181,7 +307,7 @@ def test_too_few_images_are_no_finding(tmp_path):
     ]
     result = run("build", "planted", *few, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
     assert result.exit_code == 0, result.output
-    assert "5 samples are too few to tell which units agree with a concept; raise --samples" in result.stderr
+    assert "5 samples are too few to judge which units match a concept; raise --samples" in result.stderr
     for name in ("index.html", "planted/index.html", "planted/features/index.html", "planted/features/unit-3.html"):
         text = (tmp_path / "site" / name).read_text()
         assert "Cannot tell: too few images" in text, name
@@ -203,6 +329,7 @@ def test_models_lists_what_can_be_named():
     assert all(name in listed for name in ("planted", "scenes_pgan", "scenes_pgan_early", "scenes", "colour"))
 
 
+@pytest.mark.slow
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
     process = subprocess.Popen(

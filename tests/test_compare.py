@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,39 +18,45 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from dissectreport.analysis.comparison.differences import (
-    Chosen,
-    Scale,
-    apart_from_zero,
-    changes,
-    comparable,
     difference,
     distinct,
-    kept,
-    only,
-    outwards,
-    shared_concepts,
+    is_significant,
+    rounded_outwards,
     total,
-    trend,
 )
-from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, profile_of
+from dissectreport.analysis.comparison.pairs import (
+    KeptLabels,
+    LayerPair,
+    ModelPair,
+    checkpoint_series,
+    training_progress,
+)
+from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, Training, profile_of
 from dissectreport.analysis.dissection.corrected_rule import UnitLabels
 from dissectreport.analysis.dissection.units import Words, counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
-from dissectreport.report.compare.data import CALL, read_sited
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
+from dissectreport.report.compare.arrangement import Subject
+from dissectreport.report.compare.live_files import CALL, FOLDER
+from dissectreport.report.compare.profile_files import Sited, read_sited
+from dissectreport.report.compare.scales import round_up, scales_of
 from dissectreport.report.compare.sentences import (
-    effect_changes,
-    intervals,
-    labels,
-    more,
-    summary,
-    tenths,
-    warnings,
-    whole,
+    Sentence,
+    by_chance,
+    layer_sentences,
+    model_sentences,
+    pairing,
+    training_sentence,
 )
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.compare.site_models import SiteModels
+from dissectreport.report.compare.warnings import layer_warnings, model_warnings
+from dissectreport.report.compare.wording import signed, tenths, thousandths
+from dissectreport.report.html.numbers import count
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import Page, broken_links, contents, ious_without_context
 from tests.support.variants import (
@@ -82,19 +89,34 @@ def site(one: Dissection, two: Dissection, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-def chosen(*made: Dissection, layer: int = 0) -> list[Chosen]:
-    profiles = [profile_of(each) for each in made]
-    return [Chosen(each, each.layers[layer]) for each in profiles]
+def layers_of(one: Dissection, other: Dissection, layer: int = 0) -> LayerPair:
+    """Two dissections by one of their layers each."""
+    profiles = profile_of(one), profile_of(other)
+    return LayerPair(ModelPair(*profiles), *(profile.layers[layer] for profile in profiles))
+
+
+def statements(pair: LayerPair) -> tuple[Sentence, ...]:
+    """All that is said of a pair."""
+    names = (ONE, TWO)
+    return (*layer_sentences(pair, names), *model_sentences(pair.models, names), *by_chance(pair))
+
+
+def words(pair: LayerPair) -> list[str]:
+    return [sentence.words for sentence in statements(pair)]
+
+
+def caveats(pair: LayerPair) -> tuple[str, ...]:
+    return (*model_warnings(pair.models, (ONE, TWO)), *layer_warnings(pair, (ONE, TWO)))
 
 
 def test_an_interval_of_a_difference_holds_the_truth_as_often_as_it_says() -> None:
     random, n = np.random.default_rng(0), 40
     for p, q in ((0.1, 0.3), (0.5, 0.5), (0.05, 0.9)):
-        held = []
+        covered = []
         for a, b in zip(random.binomial(n, p, 1500), random.binomial(n, q, 1500), strict=True):
-            found = difference(wilson(a, n), wilson(b, n))
-            held.append(found.low <= q - p <= found.high)
-        assert 0.93 < np.mean(held) < 0.99
+            estimate = difference(wilson(a, n), wilson(b, n))
+            covered.append(estimate.low <= q - p <= estimate.high)
+        assert 0.93 < np.mean(covered) < 0.99
 
 
 def wilson(k: int, n: int) -> Estimate:
@@ -107,23 +129,23 @@ def wilson(k: int, n: int) -> Estimate:
 
 def test_a_difference_keeps_the_skew_of_the_intervals_and_turns_with_its_sign() -> None:
     a, b = Estimate(10, 7, 10), Estimate(4, 2, 5)
-    found = difference(b, a)
-    assert (found.value, found.low, found.high) == (6, 6 - math.sqrt(10), 6 + 2)
+    there = difference(b, a)
+    assert (there.value, there.low, there.high) == (6, 6 - math.sqrt(10), 6 + 2)
     back = difference(a, b)
-    assert (back.value, back.low, back.high) == (-found.value, -found.high, -found.low)
+    assert (back.value, back.low, back.high) == (-there.value, -there.high, -there.low)
 
 
-def test_a_difference_with_nothing_known_is_not_called_none() -> None:
+def test_a_difference_with_nothing_known_is_not_significant() -> None:
     unknown = Estimate(3, math.nan, math.nan)
     assert not difference(unknown, Estimate(1, 0, 2)).known
-    assert not apart_from_zero(difference(Estimate(1, 1, 1), unknown))
+    assert not is_significant(difference(Estimate(1, 1, 1), unknown))
 
 
 @given(st.floats(-50, 50), st.floats(0, 9), st.floats(0, 9), st.sampled_from([1.0, 0.1]))
 def test_rounding_never_makes_an_interval_narrower(value: float, down: float, up: float, step: float) -> None:
-    found = outwards(Estimate(value, value - down, value + up), step)
-    assert found.low <= value - down and found.high >= value + up
-    assert found.low > value - down - step - 1e-9 and found.high < value + up + step + 1e-9
+    rounded = rounded_outwards(Estimate(value, value - down, value + up), step)
+    assert rounded.low <= value - down and rounded.high >= value + up
+    assert rounded.low > value - down - step - 1e-9 and rounded.high < value + up + step + 1e-9
 
 
 def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) -> UnitLabels:
@@ -137,22 +159,22 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
 
 def test_units_are_counted_by_concept_in_the_measurement_and_in_every_replicate() -> None:
     vocabulary = pd.DataFrame({"concept": ["-", "sky", "tree"], "category": ["-", "object", "object"]})
-    words = Words(vocabulary, np.array([1, 2]))
+    labelled = Words(vocabulary, np.array([1, 2]))
     verdict = judged([0, 0, 1, -1], [[1, 1, 1, 0], [1, 0, 1, 1]], [[0, 0, 1, 0], [0, 0, 0, 1]])
-    _, _, table = counts_of(tally("measured", lambda among: verdict, words))
+    _, _, table = counts_of(tally("measured", lambda among: verdict, labelled))
     assert table.to_dict("records") == [
         {"control": "measured", "category": "object", "concept": "sky", "units": 2, "units_low": 2, "units_high": 2},
         {"control": "measured", "category": "object", "concept": "tree", "units": 1, "units_low": 1, "units_high": 1},
     ]
-    rows = tally("measured", lambda among: verdict, words)
+    rows = tally("measured", lambda among: verdict, labelled)
     assert rows[1]["units"] == table["units"].sum()
 
 
 def test_a_change_is_that_of_the_tables(one: Dissection, two: Dissection) -> None:
-    pair = chosen(one, two)
-    shared = shared_concepts([each.profile for each in pair])
     tables = [each.layers[0].by_concept for each in (one, two)]
-    for change in changes(*pair, shared, Scale(False)):
+    changes = layers_of(one, two).changes
+    assert len(changes) == 15
+    for change in changes:
         rows = [t[(t["control"] == "measured") & (t["concept"] == change.concept[0])] for t in tables]
         (a, a_low, a_high), (b, b_low, b_high) = (
             (0, 0, 0) if row.empty else row.iloc[0][["units", "units_low", "units_high"]] for row in rows
@@ -162,69 +184,76 @@ def test_a_change_is_that_of_the_tables(one: Dissection, two: Dissection) -> Non
         assert change.difference.high == math.ceil(b - a + math.sqrt((b_high - b) ** 2 + (a - a_low) ** 2))
 
 
-def test_what_only_one_has_is_in_no_other(one: Dissection, two: Dissection) -> None:
-    pair = chosen(one, two)
-    for at, other in ((0, 1), (1, 0)):
-        counts = [
-            {r.concept: r.units for r in each.layers[0].by_concept.itertuples() if r.control == "measured"}
-            for each in (one, two)
-        ]
-        wanted = {c for c, n in counts[at].items() if n and not counts[other].get(c)}
-        assert {found.concept[0] for found in only(pair, at)} == wanted
+def test_what_only_one_model_has_is_not_in_the_other(one: Dissection, two: Dissection) -> None:
+    counts = [
+        {r.concept: r.units for r in each.layers[0].by_concept.itertuples() if r.control == "measured"}
+        for each in (one, two)
+    ]
+    for of_other in (False, True):
+        mine, others = counts[of_other], counts[not of_other]
+        expected = {c for c, n in mine.items() if n and not others.get(c)}
+        assert {each.concept[0] for each in layers_of(one, two).exclusive(of_other)} == expected
 
 
 def test_without_a_common_vocabulary_only_shared_concepts_count(one: Dissection, two: Dissection) -> None:
-    pair = chosen(one, with_concept_renamed(two, "tree", "fir"))
-    shared = shared_concepts([each.profile for each in pair])
+    pair = layers_of(one, with_concept_renamed(two, "tree", "fir"))
+    shared = pair.models.shared
     assert ("tree", "object") not in shared and ("fir", "object") not in shared
-    told = warnings(pair, (ONE, TWO))
-    assert told[:-1] == (
-        (
-            "The vocabularies differ; compared on the 14 concepts that all share."
-            " Not in all: tree (one). Not in all: fir (two)."
-        ),
+    assert caveats(pair) == (
+        "Different vocabularies; only the 14 shared concepts are compared. Only in one: tree. Only in two: fir.",
     )
     rows = one.layers[0].by_concept
     rows = rows[(rows["control"] == "measured") & (rows["concept"] != "tree")]
-    assert total(pair[0].layer, shared).value == rows["units"].sum()
-    assert distinct(pair[0].layer, shared).value == (rows["units"] > 0).sum()
-    assert not any("tree" in s.words or "fir" in s.words for s in summary(pair, (ONE, TWO)))
-    assert any("labels of units for shared concepts" in s.words for s in summary(pair, (ONE, TWO)))
-    assert not any("interpretable units for shared" in s.words for s in summary(pair, (ONE, TWO)))
+    assert total(pair.layer, shared).value == rows["units"].sum()
+    assert distinct(pair.layer, shared).value == (rows["units"] > 0).sum()
+    said = [each.words for each in layer_sentences(pair, (ONE, TWO))]
+    assert not any("tree" in each or "fir" in each for each in said)
+    assert any("labels of units among shared concepts" in each for each in said)
+    assert not any("interpretable units among" in each or "mean IoU" in each for each in said)
 
 
-def test_what_is_not_alike_is_told(one: Dissection, two: Dissection) -> None:
+def test_what_is_not_alike_is_warned_of(one: Dissection, two: Dissection) -> None:
     facts = replace(two.provenance, scoring=900, grid=32, segmenter={"name": "other", "identity": "other-1"})
     far = under_rule(replace(two, provenance=facts), "pnas2020")
-    told = " ".join(warnings(chosen(one, far), (ONE, TWO)))
-    for words in (
-        "different rules: corrected for one and pnas2020 for two",
-        "5\u202f000 images for one and 900 images for two",
-        "segmenters: exact for one and other for two",
-        "grids of different sides: 64 for one and 32 for two",
+    said = " ".join(caveats(layers_of(one, far)))
+    for part in (
+        "Different rules: corrected for one and pnas2020 for two",
+        f"{count(5000)} images for one and 900 images for two",
+        "Different segmenters: exact for one and other for two",
+        "Grids of different size: 64 for one and 32 for two",
     ):
-        assert words in told
-    assert warnings(chosen(one, two), (ONE, TWO)) == (f"All: {one.notes[0]}",)
+        assert part in said
+    assert caveats(layers_of(one, two)) == ()
 
 
-def test_quality_of_other_features_and_units_of_other_layers_are_told(one: Dissection, two: Dissection) -> None:
-    first, other = chosen(one, two)
-    assert first.profile.causes is not None and other.profile.causes is not None
-    seen = replace(first, profile=replace(first.profile, quality=Quality("eyes, 1,000 images", ())))
-    causes = replace(other.profile.causes, layer="layer9")
-    apart = replace(other, profile=replace(other.profile, causes=causes, quality=Quality("ears, 1,000 images", ())))
-    told = " ".join(warnings([seen, apart], (ONE, TWO)))
-    assert "Quality told by different features or images: eyes, 1,000 images for one and ears, 1,000 images" in told
-    assert f"Units turned off in different layers: {first.profile.causes.layer} for one and layer9 for two" in told
-    alike = " ".join(warnings([seen, other], (ONE, TWO)))
-    assert "features" not in alike and "turned off" not in alike, "what only one has cannot be mistaken"
+def test_layers_of_different_size_are_compared_per_100_units(one: Dissection) -> None:
+    pair = layers_of(one, example_dissection(units=16, name=TWO, seed=2))
+    assert caveats(pair)[-1] == (
+        "Layers of different size: 12 units for one and 16 units for two."
+        " Differences between these two are per 100 units."
+    )
+    units = [layer.counts["measured"].units for layer in (pair.layer, pair.other_layer)]
+    assert pair.unit_change.value == pytest.approx(100 * (units[1].value / 16 - units[0].value / 12))
+    assert any("interpretable units per 100 units" in each for each in words(pair))
+
+
+def test_quality_of_other_features_and_units_of_other_layers_are_warned_of(one: Dissection, two: Dissection) -> None:
+    first, other = profile_of(one), profile_of(two)
+    assert first.causes is not None and other.causes is not None
+    seen = replace(first, quality=Quality("eyes, 1,000 images", ()))
+    apart = replace(other, causes=replace(other.causes, layer="layer9"), quality=Quality("ears, 1,000 images", ()))
+    said = " ".join(model_warnings(ModelPair(seen, apart), (ONE, TWO)))
+    assert "different features or images: eyes, 1,000 images for one and ears, 1,000 images for two" in said
+    assert f"Units were ablated in different layers: {first.causes.layer} for one and layer9 for two" in said
+    alike = model_warnings(ModelPair(seen, other), (ONE, TWO))
+    assert alike == (), "what only one has cannot be mistaken"
 
 
 def test_on_a_site_without_pages_of_units_comparisons_lead_to_their_cards(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
     for made in (one, two):
-        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     page = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
     assert "index.html#u=" in page and "/unit-" not in page
     assert not broken_links(tmp_path)
@@ -234,45 +263,45 @@ def test_variants_that_differ_in_more_than_one_thing_are_called_confounded(one: 
     base, one_more, both_more = (
         of_training(two, "drawn", 60_000, variant) for variant in ("", "pixel norm", "batch norm, pixel norm")
     )
-    told = warnings(chosen(base, one_more), (ONE, TWO))[0]
-    assert told == (
+    assert caveats(layers_of(base, one_more))[0] == (
         "Variants of one training: two was trained with pixel norm, unlike one."
-        " Each was trained once, so that chance in training is part of every difference."
+        " Each was trained once, so every difference includes chance in training."
     )
-    told = warnings(chosen(both_more, base), (ONE, TWO))[0]
-    assert "two was trained without batch norm and pixel norm, unlike one. These are confounded" in told
-    assert kept(*chosen(one, of_training(two, "drawn", 60_000, "pixel norm"))) is None, "their units do not correspond"
+    said = caveats(layers_of(both_more, base))[0]
+    assert "two was trained without batch norm and pixel norm, unlike one. These changes are confounded" in said
+    variant = layers_of(one, of_training(two, "drawn", 60_000, "pixel norm"))
+    assert variant.kept_labels() is None, "their units do not correspond"
 
 
 def test_a_concept_that_is_too_rare_for_one_is_not_compared(one: Dissection, two: Dissection) -> None:
     rare = replace(two, concepts=two.concepts.assign(tested=two.concepts["concept"] != "sky"))
-    pair = chosen(one, rare)
-    assert warnings(pair, (ONE, TWO))[0] == "Not compared, because too rare in the images of some: sky."
-    assert not any("sky" in s.words for s in summary(pair, (ONE, TWO)) if "urning off" not in s.words)
+    pair = layers_of(one, rare)
+    assert caveats(pair) == ("Not compared, because too rare in the images of one of the two: sky.",)
+    assert not any("sky" in each.words for each in layer_sentences(pair, (ONE, TWO)))
 
 
-def test_a_difference_whose_interval_includes_0_is_said_to_be_none(one: Dissection, two: Dissection) -> None:
-    found = summary(chosen(one, two, layer=1), (ONE, TWO))
+def test_a_difference_is_called_significant_where_its_interval_excludes_0(one: Dissection, two: Dissection) -> None:
     ends = re.compile(r"([+−]?[\d.]+) \[([+−]?[\d.]+), ([+−]?[\d.]+)\]")
-    number = lambda words: float(words.replace("−", "-"))  # noqa: E731
+    number = lambda text: float(text.replace("−", "-"))  # noqa: E731
     checked = 0
-    for sentence in found:
-        if sentence.kind == "told" or "Only" in sentence.words:
+    for sentence in statements(layers_of(one, two, layer=1)):
+        if sentence.kind == "fact" or "has units for" in sentence.words:
             continue
         for _, low, high in ends.findall(sentence.words):
             assert (number(low) > 0 or number(high) < 0) == (sentence.kind == "differs"), sentence.words
             checked += 1
-        assert ("not told apart" in sentence.words or "includes 0" in sentence.words) == (sentence.kind == "same")
+        none = re.search(r"[Nn]o significant difference|^None of", sentence.words) is not None
+        assert none == (sentence.kind == "same")
     assert checked >= 2
 
 
 def test_the_same_model_against_itself_differs_in_nothing(one: Dissection) -> None:
-    found = summary(chosen(one, one), ("one", "one (2)"))
-    assert not [s for s in found if s.kind == "differs"]
-    assert any("no concept surely gains or loses units: for all 15" in s.words for s in found)
+    said = statements(layers_of(one, one))
+    assert not [each for each in said if each.kind == "differs"]
+    assert any(each.words.startswith("None of 15 concepts has significantly more or fewer units") for each in said)
 
 
-def test_gained_and_lost_units_are_named_with_their_intervals(one: Dissection) -> None:
+def test_concepts_with_more_and_fewer_units_are_named_with_their_intervals(one: Dissection) -> None:
     def with_units(**units: tuple[int, int, int]) -> Dissection:
         rows = [("measured", "object", c, *figures) for c, figures in units.items()]
         table = pd.DataFrame(rows, columns=one.layers[0].by_concept.columns)
@@ -282,101 +311,126 @@ def test_gained_and_lost_units_are_named_with_their_intervals(one: Dissection) -
         with_units(tree=(2, 1, 3), sky=(9, 8, 10), hill=(1, 0, 2)),
         with_units(tree=(7, 6, 8), sky=(4, 3, 5)),
     )
-    words = [s.words for s in summary(chosen(before, after), ("early", "late"))]
-    assert "From early to late, one concept gains units: tree +5 [+3, +7]." in words
-    assert "From early to late, one concept loses units: sky −5 [−7, −3]." in words
-    assert "For the other 13 of 15 concepts, the interval of the difference includes 0." in words
-    assert "Only early has units for hill 1 [0, 2], but so few that their intervals include 0." in words
+    said = words(layers_of(before, after))
+    assert "two has significantly more units than one for one concept: tree +5 [+3, +7]." in said
+    assert "two has significantly fewer units than one for one concept: sky −5 [−7, −3]." in said
+    assert "For the other 13 of 15 concepts, there is no significant difference." in said
+    assert (
+        "one has units for hill 1 [0, 2], where two has none, but so few that the difference is not significant."
+    ) in said
+
+
+def sited(*made: Dissection) -> SiteModels:
+    """Some dissections as the models of a site that was never written."""
+    profiles = [profile_of(each) for each in made]
+    folders = [{layer.name: layer.name for layer in profile.layers} for profile in profiles]
+    ends = ("unit-", ".html")
+    return SiteModels(
+        {f"m{i}": Sited(f"m{i}", 128, p, f, ends, "") for i, (p, f) in enumerate(zip(profiles, folders, strict=True))}
+    )
+
+
+def subject(*made: Dissection, layers: tuple[str, ...] = ()) -> Subject:
+    site = sited(*made)
+    return Subject.of(site, list(site.sited), layers or ("layer1",) * len(made))
 
 
 def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> None:
     made = [of_training(one, "run", images) for images in (90_000, 1_000, 40_000)]
-    found = trend(chosen(*made, of_training(one, "another", 5)))
-    assert found is not None
-    assert (found.told, found.at, found.far) == ("images", (1, 2, 0), (1_000, 40_000, 90_000))
-    by_two_layers = [*chosen(*made), *chosen(*made[:2], layer=1)]
-    again = trend(by_two_layers)
-    assert again is not None and again.at == (1, 2, 0), "a line over training stays in one layer"
-    assert trend(chosen(made[0], of_training(one, "run", 1_000, "without noise"))) is None
-    assert trend(chosen(example_dissection(units=6, layers=1), example_dissection(units=6, layers=1))) is None
-    told = [s.words for s in summary(chosen(*made), ("a", "b", "c"))]
-    assert any(w.startswith("Over 3 checkpoints of one training, from 1\u202f000 to 90\u202f000 images") for w in told)
+    chosen = subject(*made, of_training(one, "another", 5))
+    assert [member.place for member, _ in chosen.checkpoints] == [1, 2, 0]
+    assert [trend.progress for _, trend in chosen.checkpoints] == [1_000, 40_000, 90_000]
+    assert chosen.training is not None
+    assert chosen.training.words.startswith(f"From {count(1000)} to {count(90000)} training images, the number of")
+    two_layers = subject(*made, *made[:2], layers=("layer1",) * 3 + ("layer2",) * 2)
+    assert [m.place for m, _ in two_layers.checkpoints] == [1, 2, 0], "a line over training stays in one layer"
+    assert not subject(made[0], of_training(one, "run", 1_000, "without noise")).checkpoints
+    plain = example_dissection(units=6, layers=1)
+    assert not subject(plain, plain).checkpoints
 
 
 def test_a_line_over_training_keeps_to_one_rule_one_segmenter_and_a_point_a_checkpoint(one: Dissection) -> None:
     early, late = (of_training(one, "run", images) for images in (1_000, 90_000))
-    assert trend(chosen(early, under_rule(early, "pnas2020"))) is None, "one checkpoint under two rules"
-    found = trend(chosen(early, under_rule(late, "pnas2020"), early, late))
-    assert found is not None and (found.at, found.far) == ((0, 3), (1_000, 90_000))
+    assert not subject(early, under_rule(early, "pnas2020")).checkpoints, "one checkpoint under two rules"
+    chosen = subject(early, under_rule(late, "pnas2020"), early, late)
+    assert [member.place for member, _ in chosen.checkpoints] == [0, 3]
     seen = replace(late, provenance=replace(late.provenance, segmenter={"name": "other", "identity": "other-1"}))
-    assert trend(chosen(early, seen)) is None
-    assert kept(*chosen(early, seen)) is None and kept(*chosen(early, under_rule(late, "pnas2020"))) is None
-    assert kept(*chosen(early, late)) is not None
+    assert not subject(early, seen).checkpoints
+    assert layers_of(early, seen).kept_labels() is None
+    assert layers_of(early, under_rule(late, "pnas2020")).kept_labels() is None
+    assert layers_of(early, late).kept_labels() is not None
+    assert training_sentence(layers_of(late, early)) is None, "a training does not run backwards"
+    plain = profile_of(example_dissection(units=6, layers=1))
+    assert checkpoint_series(plain, plain.layers[0]) == (), "of no training that is named"
+    unknown = replace(plain, training=Training("run", "", math.nan, math.nan))
+    assert checkpoint_series(unknown, unknown.layers[0]) == () and training_progress(unknown) is None
+    assert training_progress(replace(plain, training=Training("run", "", math.nan, 7.0))) == (7.0, "steps")
 
 
-def test_whose_images_have_to_do_with_each_other_is_told(one: Dissection, two: Dissection) -> None:
+def test_whose_images_correspond_is_said(one: Dissection, two: Dissection) -> None:
+    def said(a: Dissection, b: Dissection) -> str:
+        return pairing(ModelPair(profile_of(a), profile_of(b)))
+
     early, late = (of_training(made, "run", 9) for made in (one, two))
     other = of_training(two, "another", 9)
     moved = replace(other, provenance=replace(other.provenance, seed=5))
-    assert "same latents of one training. What an odd" in intervals(chosen(early, late))
+    assert "same latents of one training. A paired" in said(early, late)
     seen = replace(late, provenance=replace(late.provenance, segmenter={"name": "other", "identity": "other-1"}))
-    assert "same latents of one training. What an odd" in intervals(chosen(early, seen)), "the images are the same ones"
-    assert "unrelated images in other trainings" in intervals(chosen(early, other))
-    assert "They used different latents" in intervals(chosen(early, moved))
-    assert "Others are independent" in intervals(chosen(early, late, other))
+    assert "same latents of one training. A paired" in said(early, seen), "the images are the same ones"
+    assert "unrelated images in different trainings" in said(early, other)
+    assert "different latents" in said(early, moved)
     plain = example_dissection(units=6, layers=1, name="own")
-    assert "same latents of one training" in intervals(chosen(plain, under_rule(plain, "pnas2020"))), "one model"
+    assert "same latents of one training" in said(plain, under_rule(plain, "pnas2020")), "one model"
+    assert [m.place for m in subject(early, other, late).with_same_images] == [0, 2]
 
 
-def test_without_any_shared_concept_nothing_is_said_to_be_alike(
-    one: Dissection, two: Dissection, tmp_path: Path
-) -> None:
+def test_without_any_shared_concept_nothing_is_compared(one: Dissection, two: Dissection, tmp_path: Path) -> None:
     other = two
     for concept in two.vocabulary["concept"]:
         other = other if concept == "-" else with_concept_renamed(other, concept, f"a {concept}")
-    pair = chosen(one, other)
-    assert not total(pair[0].layer, ()).known and not distinct(pair[0].layer, ()).known
-    words = [s.words for s in summary(pair, (ONE, TWO))]
-    assert "The units of one and two do not compare: no concept can be a label in all models." in words
-    assert not any("not told apart" in each or "differences with" in each for each in words)
+    pair = layers_of(one, other)
+    assert not total(pair.layer, ()).known and not distinct(pair.layer, ()).known
+    assert not pair.unit_change.known and not pair.concept_change.known
+    said = words(pair)
+    assert "The units of one and two cannot be compared: no concept can be a label in both models." in said
+    assert not any("significant difference" in each or "differences compared" in each for each in said)
     for made in (one, other):
         write_site(made, tmp_path)
     text = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
-    assert "No concept can be a label in all models." in text
+    assert "The vocabularies have no concept in common." in text and "No shared concept has units." in text
     assert not re.search(r"\bnan\b", re.sub(r'"data:[^"]*"', "", text), re.IGNORECASE)
 
 
-def test_what_is_not_told_apart_has_its_interval_and_all_differences_are_counted(
+def test_what_does_not_differ_has_its_interval_and_all_differences_are_counted(
     one: Dissection, two: Dissection
 ) -> None:
-    pair = chosen(with_quality(one, 0.2), with_quality(two, 0.195))
-    words = [s.words for s in summary(pair, (ONE, TWO))]
-    assert "one and two are not told apart by kernel distance: −0.005 [−0.019, +0.009]." in words
-    causes = [each for each in words if "urning off a concept's leading" in each]
-    assert causes and all("of layer2, each model's by its best order" in each for each in causes)
-    effects = effect_changes(*pair)
+    pair = layers_of(with_quality(one, 0.2), with_quality(two, 0.195))
+    said = words(pair)
+    assert "No significant difference in kernel distance between one and two: −0.005 [−0.019, +0.009]." in said
+    causes = [each for each in said if "blating the leading" in each]
+    assert causes and all("units of layer2" in each for each in causes)
+    effects = pair.models.effect_changes
     assert sum(each.count("points") for each in causes) == len(effects)
-    differences = len(comparable(pair)) + 2 + 1 + len(effects) + 1
-    assert any(each.startswith(f"Of {differences} differences with 95 % intervals, about 1 would") for each in words)
+    differences = len(pair.models.comparable) + 2 + 1 + len(effects) + 1
+    assert said[-1] == (f"Of {differences} differences compared here, about 1 would be significant by chance alone.")
 
 
-def test_how_well_units_agree_is_compared_by_a_mean_with_its_interval(one: Dissection, two: Dissection) -> None:
+def test_how_well_units_match_is_compared_by_a_mean_with_its_interval(one: Dissection, two: Dissection) -> None:
     def with_mean(made: Dissection, mean: float) -> Dissection:
         ends = {"mean_iou": mean, "mean_iou_low": mean - 0.03, "mean_iou_high": mean + 0.04}
         return replace(made, layers=(replace(made.layers[0], controls=made.layers[0].controls.assign(**ends)),))
 
-    words = [s.words for s in summary(chosen(with_mean(one, 0.2), with_mean(two, 0.3)), (ONE, TWO))]
     assert (
-        "Interpretable units of two agree better with their labels than those of one, by mean IoU:"
-        " +0.100 [+0.050, +0.150]." in words
-    )
-    words = [s.words for s in summary(chosen(with_mean(one, 0.2), with_mean(two, 0.22)), (ONE, TWO))]
-    assert any(w.startswith("one and two are not told apart by the mean IoU") for w in words)
+        "The interpretable units of two match their labels significantly better than those of one, by mean IoU:"
+        " +0.100 [+0.050, +0.150]."
+    ) in words(layers_of(with_mean(one, 0.2), with_mean(two, 0.3)))
+    said = words(layers_of(with_mean(one, 0.2), with_mean(two, 0.22)))
+    assert any(each.startswith("No significant difference in the mean IoU") for each in said)
     other = with_concept_renamed(with_mean(two, 0.3), "tree", "fir")
-    assert not any("mean IoU" in s.words for s in summary(chosen(with_mean(one, 0.2), other), (ONE, TWO)))
+    assert not any("mean IoU" in each for each in words(layers_of(with_mean(one, 0.2), other)))
 
 
-def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_random(one: Dissection) -> None:
+def test_units_that_keep_their_label_are_counted_against_shuffled_labels(one: Dissection) -> None:
     def with_labels(names: list[str]) -> Dissection:
         table = one.layers[0].table.assign(
             concept=names, category="object", interpretable=[name != "" for name in names]
@@ -386,32 +440,63 @@ def test_units_that_keep_their_concept_are_counted_against_labels_dealt_out_at_r
     ours = ["sky"] * 5 + ["tree"] * 3 + ["house", "house", "", "sky"]
     theirs = ["sky"] * 4 + ["tree"] * 5 + ["", "sky", "house"]
     first, second = with_labels(ours), of_training(with_labels(theirs), "drawn", 60_000)
-    found = kept(*chosen(first, second))
     pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
     random = np.random.default_rng(0)
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    dealt = np.array([(a == random.permutation(b)).sum() for _ in range(20_000)])
-    assert found is not None and (found.both, found.same) == (len(pairs), sum(x == y for x, y in pairs))
-    assert found.low == max(math.floor(dealt.mean() - 2 * dealt.std()), 0)
-    assert found.high == min(math.ceil(dealt.mean() + 2 * dealt.std()), len(pairs))
-    assert kept(*chosen(first, example_dissection(units=12, name=TWO))) is None, (
-        "units of another training do not correspond"
+    shuffled = np.array([(a == random.permutation(b)).sum() for _ in range(20_000)])
+    assert layers_of(first, second).kept_labels() == KeptLabels(
+        both=len(pairs),
+        same=sum(x == y for x, y in pairs),
+        low=max(math.floor(shuffled.mean() - 2 * shuffled.std()), 0),
+        high=min(math.ceil(shuffled.mean() + 2 * shuffled.std()), len(pairs)),
     )
-    assert kept(*chosen(first, first)) is None
+    assert layers_of(first, example_dissection(units=12, name=TWO)).kept_labels() is None, "of another training"
+    assert layers_of(first, first).kept_labels() is None
 
 
-def test_models_of_one_name_are_told_apart(one: Dissection, two: Dissection) -> None:
+def test_models_of_one_name_have_different_names_on_a_site(one: Dissection, two: Dissection) -> None:
     twin = replace(two, provenance=replace(two.provenance, generator=one.provenance.generator))
-    assert labels(chosen(one, twin), ("one", "two")) == ("one (one)", "one (two)")
-    assert labels(chosen(one, under_rule(one, "pnas2020")), ("one", "one-2")) == ("one (corrected)", "one (pnas2020)")
-    (first,), (second,) = chosen(one), chosen(one, layer=1)
-    assert labels([first, second], ("one", "one")) == ("one layer1", "one layer2")
-    assert labels([first, first], ("one", "one")) == ("one", "one (2)")
+    assert list(sited(one, twin).names.values()) == ["one (m0)", "one (m1)"]
+    assert list(sited(one, under_rule(one, "pnas2020"), two).names.values()) == [
+        "one (corrected)",
+        "one (pnas2020)",
+        "two",
+    ]
+    assert subject(one, two).labels == ("one", "two")
+    assert subject(one, two, layers=("layer1", "layer2")).labels == ("one layer1", "two layer2")
+
+
+def test_models_are_compared_by_the_layer_with_most_labels_that_all_have(one: Dissection, two: Dissection) -> None:
+    def led(*made: Dissection) -> list[str]:
+        site = sited(*made)
+        return [member.profile.name for member in Subject.of(site, list(site.sited), ("",) * len(made)).members]
+
+    labels = [layer.counts["measured"].concepts.value for layer in profile_of(one).layers]
+    assert led(one, two) == [f"layer{1 + int(np.argmax(labels))}"] * 2
+    assert led(one, replace(two, layers=two.layers[1:])) == ["layer2", "layer2"]
+    moved = replace(two, layers=tuple(replace(layer, name=f"own {layer.name}") for layer in two.layers))
+    assert led(one, moved)[1].startswith("own ")
+
+
+def test_all_models_of_a_site_fit_its_axes_and_another_rarely_changes_them(one: Dissection, two: Dissection) -> None:
+    profiles = [profile_of(one), profile_of(two)]
+    scales = scales_of(profiles)
+    for profile in profiles:
+        for layer in profile.layers:
+            counts = layer.counts["measured"]
+            assert counts.units.high / layer.units <= scales.interpretable and counts.concepts.high <= scales.labels
+            for (_, category), units in layer.concepts.items():
+                assert units.measured.high / layer.units <= scales.units[category]
+            assert all(iou <= scales.iou for iou, _, _ in layer.spread)
+    assert scales.of(profiles[0]) == scales_of([*profiles, profiles[0]]).of(profiles[0])
+    assert [round_up(value) for value in (0.05, 0.051, 0.21, 7, 1.0, 99)] == [0.05, 0.06, 0.3, 8, 1.0, 100]
 
 
 def test_numbers_have_their_sign_and_halves_go_up() -> None:
-    assert [more(whole, v) for v in (3, -3, 0, math.nan)] == ["+3", "−3", "0", "–"]
+    assert [signed(v, count) for v in (3, -3, 0, math.nan)] == ["+3", "−3", "0", "–"]
     assert [tenths(v) for v in (6.25, 6.24, -0.05, math.nan)] == ["6.3", "6.2", "0.0", "–"]
+    assert [thousandths(v) for v in (0.0005, -0.2, math.nan)] == ["0.001", "−0.200", "–"]
+    assert [signed(v, thousandths) for v in (0.25, -0.0001)] == ["+0.250", "0.000"]
 
 
 def close(a: Any, b: Any) -> bool:
@@ -429,33 +514,86 @@ def close(a: Any, b: Any) -> bool:
 def test_what_is_kept_beside_a_model_is_what_was_found(one: Dissection, site: Path) -> None:
     kept: Profile = read_sited(site, ONE).profile
     assert close(profile_of(one), kept)
-    assert (site / ONE / "data" / "compare.js").stat().st_size < 30_000
+    assert (site / ONE / "data" / "compare.json").stat().st_size < 30_000
 
 
 def test_quality_is_compared_where_it_was_measured_and_left_out_where_not(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
-    pair = chosen(with_quality(one, 0.2), with_quality(two, 0.1))
-    words = [s.words for s in summary(pair, (ONE, TWO))]
-    assert "The images of two are better than those of one by kernel distance: −0.100 [−0.114, −0.086]." in words
-    assert not any("kernel" in s.words for s in summary(chosen(one, with_quality(two, 0.1)), (ONE, TWO)))
+    said = words(layers_of(with_quality(one, 0.2), with_quality(two, 0.1)))
+    assert (
+        "The images of two are significantly better than those of one by kernel distance: −0.100 [−0.114, −0.086]."
+    ) in said
+    assert not any("kernel" in each for each in words(layers_of(one, with_quality(two, 0.1))))
     for made in (with_quality(one, 0.2), with_quality(two, 0.1)):
         write_site(made, tmp_path)
     text = write_comparison(tmp_path, [ONE, TWO]).index.read_text("utf-8")
     assert "0.200 [0.190, 0.210]" in text and "−0.100 [−0.114, −0.086]" in text
 
 
-def test_another_model_changes_its_own_files_and_two_more(one: Dissection, two: Dissection, tmp_path: Path) -> None:
+def changed_files(out: Path, before: dict[Path, int]) -> set[str]:
+    """The files of a site that were written since."""
+    after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    return {str(path.relative_to(out)) for path in after if before.get(path) != after[path]}
+
+
+def times(out: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+
+def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
+    one: Dissection, two: Dissection, tmp_path: Path
+) -> None:
     write_site(one, tmp_path)
     write_site(two, tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
-    third = example_dissection(units=6, layers=1, name="three", seed=2)
-    written = write_site(third, tmp_path)
-    after = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
-    changed = {str(p.relative_to(tmp_path)) for p in after if before.get(p) != after[p]}
+    before = times(tmp_path)
+    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), tmp_path)
+    changed = changed_files(tmp_path, before)
     own = {name for name in changed if name.startswith("three/")}
-    assert changed - own == {"index.html", "compare.html"}
-    assert written.changed == len(own) - 1 + 2, "the ledger of its folder is not counted"
+    compared = {name for name in changed if name.startswith(f"{FOLDER}/three/")}
+    assert compared == {
+        f"{FOLDER}/three/{name}"
+        for name in ("model.js", "layers/layer1.js", "against/one.js", "against/two.js", "against/three.js")
+    }
+    against = {f"{FOLDER}/{home}/against/three.js" for home in (ONE, TWO)}
+    assert changed - own - compared == {"index.html", "compare.html", f"{FOLDER}/manifest.json"} | against
+    assert written.changed == len(own) - 1 + 2 + len(compared) + len(against), "ledgers are not counted"
+    before = times(tmp_path)
+    write_site(example_dissection(units=6, layers=1, name="three", seed=2), tmp_path)
+    others = {name for name in changed_files(tmp_path, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
+    drawn = {f"{FOLDER}/{home}/layers/layer{number}.js" for home in (ONE, TWO) for number in (1, 2)}
+    assert others - drawn == against, "wider axes change what was drawn, and no other pair"
+
+
+def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissection, tmp_path: Path) -> None:
+    for made in (one, two):
+        write_site(made, tmp_path)
+    (tmp_path / FOLDER / "own.txt").write_text("of the user", "utf-8")
+    shutil.rmtree(tmp_path / TWO)
+    write_site(one, tmp_path)
+    left = {path.relative_to(tmp_path / FOLDER).as_posix() for path in (tmp_path / FOLDER).rglob("*") if path.is_file()}
+    assert left == {
+        "manifest.json",
+        "own.txt",
+        *(f"one/{name}.js" for name in ("model", "layers/layer1", "layers/layer2", "against/one")),
+    }
+
+
+def test_a_pair_is_computed_again_after_a_run_that_died(one: Dissection, two: Dissection, tmp_path: Path) -> None:
+    for made in (one, two):
+        write_site(made, tmp_path)
+    whole = contents(tmp_path)
+    ledger = tmp_path / FOLDER / "manifest.json"
+    digests = json.loads(ledger.read_text("utf-8"))["files"]
+    ledger.write_text(json.dumps({"files": {**digests, "two/against/one.js": ""}}), "utf-8")
+    (tmp_path / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
+    (tmp_path / FOLDER / "one/against/two.js").unlink()
+    before = times(tmp_path)
+    write_site(two, tmp_path)
+    assert contents(tmp_path) == whole
+    assert changed_files(tmp_path, before) == {
+        f"{FOLDER}/{name}" for name in ("manifest.json", "two/against/one.js", "one/against/two.js")
+    }
 
 
 def test_a_model_under_another_rule_stands_beside_itself(tmp_path: Path) -> None:
@@ -481,7 +619,7 @@ def test_the_fixed_page_is_one_file_that_says_what_was_computed(one: Dissection,
     text = written.index.read_text("utf-8")
     page = Page(text)
     items = [page.text(i).strip() for i, e in enumerate(page.elements) if e[0] == "li" and e[2] and "differs" in text]
-    for sentence in summary(chosen(one, two, layer=1), (ONE, TWO)):
+    for sentence in statements(layers_of(one, two, layer=1)):
         assert sentence.words in items
     sources = [e[1][a] for e in page.elements for a in ("src",) if a in e[1]]
     sources += [e[1]["href"] for e in page.elements if e[0] == "link"]
@@ -522,8 +660,9 @@ def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == ["site"]
     assert re.fullmatch(r"[\w.-]+", written.index.name)
     assert broken_links(out.resolve()) == []
-    held = (out / strange / "data" / "compare.js").read_text("utf-8")
-    assert "\u2028" not in held and json.loads(held.removeprefix(CALL).removesuffix(");\n"))["home"] == strange
+    text = (out / FOLDER / strange / "model.js").read_text("utf-8")
+    name, part = json.loads(f"[{text.removeprefix(CALL).removesuffix(f');{chr(10)}')}]")
+    assert "\u2028" not in text and name == f"{strange}/model" and part["notes"] == [HOSTILE]
 
 
 def test_a_model_called_like_the_page_that_compares_does_not_take_its_place(tmp_path: Path) -> None:
@@ -541,6 +680,7 @@ def test_a_model_called_like_the_page_that_compares_does_not_take_its_place(tmp_
         ([ONE] * 7, [], BadOption, "not 7"),
         ([ONE, "tow"], [], UnknownName, "did you mean two"),
         ([ONE, TWO], ["layer9"], UnknownName, "layer on the pages of one: 'layer9'; did you mean layer"),
+        ([ONE, ONE], ["layer1"], BadOption, "one with layer1 is named twice; name another model, or other --layers"),
         ([ONE, TWO], ["layer1"] * 3, BadOption, "one layer for all models, or 2 of them, not 3"),
     ],
 )
@@ -579,9 +719,9 @@ def test_a_site_that_is_empty_or_of_another_version_is_told(one: Dissection, tmp
     with pytest.raises(OutputError, match="there is no model in"):
         write_comparison(tmp_path, [ONE, TWO])
     write_site(one, tmp_path)
-    file = tmp_path / ONE / "data" / "compare.js"
-    file.write_text(file.read_text("utf-8").replace('"version":1', '"version":0'), "utf-8")
-    with pytest.raises(OutputError, match=r"cannot be read \(version 0\); draw one again"):
+    file = tmp_path / ONE / "data" / "compare.json"
+    file.write_text(file.read_text("utf-8").replace('"version":2', '"version":0'), "utf-8")
+    with pytest.raises(OutputError, match=r"cannot be read \(version 0\); render one again"):
         write_comparison(tmp_path, [ONE, ONE])
 
 

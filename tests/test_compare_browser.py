@@ -11,10 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.analysis.comparison.profiles import Estimate
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
-from dissectreport.report.compare.charts import Row, rows
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
+from dissectreport.report.compare.charts import Lane, Row, lane, row_axis, rows_chart
+from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.html.assets import style_alone
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 from tests.support.browsers import assert_fits, assert_no_violation, open_page
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import of_training, under_rule, with_concept_renamed, with_hostile_names, with_quality
@@ -38,7 +41,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     variant = of_training(
         example_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm"
     )
-    measured = (with_quality(early, 0.2), with_quality(late, 0.1))
+    middle = of_training(example_dissection(units=12, name="middle", seed=5), "drawn", 40_000)
+    measured = (with_quality(early, 0.2), with_quality(late, 0.1), middle)
     for made in (*measured, other, under_rule(early, "pnas2020"), with_hostile_names(one), variant, apart):
         write_site(made, out)
     return out
@@ -57,7 +61,7 @@ def ready(page: Page) -> None:
     page.wait_for_selector("#summary li")
 
 
-def told(page: Page) -> dict[str, Any]:
+def content(page: Page) -> dict[str, Any]:
     """All that a page says: sentences, warnings, and the tables behind its charts."""
     texts = "found => found.map(e => e.textContent.trim().replace(/\\s+/g, ' '))"
     parts: dict[str, Any] = {
@@ -78,9 +82,9 @@ def told(page: Page) -> dict[str, Any]:
             "rows => rows.map(row => Array.from(row.cells).map(cell => cell.textContent.trim()))"
         )
     parts["drawn"] = page.locator("figure svg").evaluate_all(
-        """found => found.map(svg => Array.from(svg.querySelectorAll("line, rect, circle, path")).map(e =>
+        """found => found.map(svg => Array.from(svg.querySelectorAll("g[transform], line, rect, circle, path")).map(e =>
             e.tagName + " " + e.getAttribute("class") + " " +
-            ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "width", "height", "d"]
+            ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "width", "height", "d", "transform"]
                 .map(name => (e.getAttribute(name) || "").replace(/-?[0-9.]+/g, v => Math.round(v))).join(" ")))"""
     )
     return parts
@@ -96,7 +100,9 @@ def told(page: Page) -> dict[str, Any]:
         ("one/layer1", "one-pnas2020/layer1", "three/layer3", "two/layer1"),
         ("one/layer1", "one-pnas2020/layer1"),
         ("one/layer1", "apart/layer1"),
-        ("one/layer1", "two/layer1", "one/layer1", "one-pnas2020/layer1"),
+        ("one/layer1", "two/layer1", "one/layer2", "one-pnas2020/layer1"),
+        ("middle/layer1", "two/layer1", "one/layer1"),
+        ("one/layer1", "one/layer2"),
     ],
 )
 def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
@@ -106,20 +112,22 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
     page_of = fixed(many, *(home for home, _ in pairs), layers=tuple(layer for _, layer in pairs))
     with open_page(chromium, many, page_of, java_script_enabled=False) as page:
         assert page.locator(".js:visible").count() == 0
-        wanted = told(page)
+        wanted = content(page)
     with open_page(chromium, many, address(*layers)) as page:
         ready(page)
-        found = told(page)
+        found = content(page)
     found["headings"] = [
         words for words in found["headings"] if words not in ("Keep this page", "Kept comparisons", "Models")
     ]
     found["warnings"] = [words for words in found["warnings"] if "needs scripts" not in words]
     for part, words in wanted.items():
         assert found[part] == words, part
-    if "three/layer1" in layers or "three/layer3" in layers:
-        assert not any("%" in cell for row in wanted["depth"] for cell in row), "labels a unit are no shares of units"
+    differ = {"three", "apart"} & {home for home, _ in pairs}
+    assert bool(differ) == any("vocabularies differ" in words for words in wanted["figures"])
+    three_checkpoints = len({"one", "middle", "two"} & {home for home, _ in pairs}) == 3
+    assert three_checkpoints == any("training images" in words for words in wanted["summary"])
     if "apart/layer1" in layers:
-        assert wanted["concepts"] == [] and "do not compare" in " ".join(wanted["summary"])
+        assert wanted["concepts"] == [] and "cannot be compared" in " ".join(wanted["summary"])
     else:
         assert len(wanted["summary"]) > 4 and len(wanted["concepts"]) > 8
 
@@ -176,14 +184,16 @@ def reach(page: Page, wanted: str) -> None:
 
 def test_words_at_the_end_of_a_row_lie_within_the_chart(chromium: Browser) -> None:
     words = "−26.5 [−30.9, −22.1]"
-    row = Row("sky", (Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.3)), (0.1, 0.1), words, True)
+    parts = [lane(Estimate(value, value - 0.1, value + 0.1), 0.1, 0.0, 1.0) for value in (0.5, 0.2)]
+    row = Row("sky", (Lane(0, parts[0], "", False), Lane(1, parts[1], words, True)))
+    axis = row_axis(0.0, 1.0, str)
     page = chromium.new_page()
-    page.set_content(f"<style>{style_alone().decode()}</style>{rows('one', 'Rows', 'A row.', [row], str)}")
+    page.set_content(f"<style>{style_alone().decode()}</style>{rows_chart('one', 'Rows', 'A row.', [row], axis)}")
     right, width = page.locator(f"text='{words}'").evaluate(
         "e => [e.getBBox().x + e.getBBox().width, e.ownerSVGElement.viewBox.baseVal.width]"
     )
     page.close()
-    assert width - 30 < right <= width
+    assert width - 40 < right <= width
 
 
 def shown(page: Page) -> list[str]:
@@ -200,14 +210,14 @@ def test_the_address_keeps_the_choice_and_the_back_button_undoes_it(chromium: Br
         expect(page.locator("[data-focus=layer-1]")).to_be_focused()
         page.select_option("[data-focus=rule-0]", label="pnas2020")
         page.wait_for_url("**/compare.html#m=one-pnas2020/layer1**")
-        expect(page.locator("#notes")).to_contain_text("Judged by different rules")
+        expect(page.locator("#notes")).to_contain_text("Different rules")
         chosen = shown(page)
         page.reload()
         ready(page)
         assert shown(page) == chosen == ["one", "pnas2020", "layer1", "two", "corrected", "layer2"]
         page.go_back()
         page.wait_for_url("**/compare.html#m=one/layer1&m=two/layer2**")
-        expect(page.locator("#notes")).not_to_contain_text("different rules")
+        expect(page.locator("#notes")).not_to_contain_text("Different rules")
         assert shown(page) == ["one", "corrected", "layer1", "two", "corrected", "layer2"]
 
 
@@ -229,15 +239,15 @@ def test_models_are_added_up_to_six_by_key_and_removed(chromium: Browser, many: 
         expect(page.locator("#notes")).to_contain_text("8 models were asked for; these are the first 6.")
 
 
-def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, many: Path) -> None:
+def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browser, many: Path) -> None:
     with open_page(chromium, many, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.select_option("#concept", label=page.locator("#concept option").nth(1).inner_text())
-        page.wait_for_url("**&c=*/*")
-        concept = page.locator("#concept").input_value().split("\n")[0]
+        page.wait_for_url("**&c=*")
+        concept = page.locator("#concept").input_value().split("/")[1]
         cards = page.locator("#best .rival img[width='768']")
         assert cards.count() == 2
-        assert all(concept in str(one.get_attribute("alt")) for one in cards.all())
+        assert concept in page.locator("#concept option:checked").inner_text()
         for card in page.locator("#best .nums").all():
             assert card.locator("data.iou").count() == card.locator(".ci").count() == card.locator(".null").count() == 1
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
@@ -248,7 +258,7 @@ def test_a_concept_is_shown_by_its_surest_unit_in_each_model(chromium: Browser, 
 
 def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
     for made in (example_dissection(units=12, name="one"), example_dissection(units=12, name="two", seed=1)):
-        write_site(lessened(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(made, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     with open_page(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()
@@ -268,10 +278,10 @@ def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:
 def test_figures_that_are_gone_are_told(chromium: Browser, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "site"
     shutil.copytree(many, out)
-    (out / "two" / "data" / "compare.js").write_text('dissectreport.profile({"version":0,"home":"two"});\n', "utf-8")
+    (out / FOLDER / "two" / "model.js").write_text("/* damaged */", "utf-8")
     with open_page(chromium, out, address("one", "two", "three")) as page:
         ready(page)
-        expect(page.locator("#notes")).to_contain_text("The figures of two cannot be read")
+        expect(page.locator("#notes")).to_contain_text("The data of two cannot be read")
         assert page.locator("#chosen li").count() == 2
 
 
@@ -299,15 +309,15 @@ def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path
 def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Path) -> None:
     with open_page(chromium, many, "index.html") as page:
         rows = page.locator("#models-table tbody tr:not([hidden])")
-        assert rows.count() == 7
+        assert rows.count() == 8
         page.fill("#q", "pnas")
         assert rows.count() == 1
-        assert page.inner_text("#shown") == "1 of 7 models"
+        assert page.inner_text("#shown") == "1 of 8 models"
         page.reload()
         assert rows.count() == 1
         page.fill("#q", "")
         page.get_by_role("button", name="interpretable").click()
-        shares = [float(words.split(" %")[0]) for words in page.locator("#models-table td b").all_inner_texts()]
+        shares = [float(words.split("%")[0]) for words in page.locator("#models-table td b").all_inner_texts()]
         assert shares == sorted(shares, reverse=True)
         for name in ("two", "three"):
             page.get_by_role("checkbox", name=re.compile(f"Compare {name}, ")).check()
@@ -323,7 +333,7 @@ def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Pat
 
 def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> None:
     with open_page(chromium, many, "index.html", java_script_enabled=False) as page:
-        assert page.locator("#models-table tbody tr").count() == 7
+        assert page.locator("#models-table tbody tr").count() == 8
         assert page.locator(".js:visible").count() == 0
         page.locator("p.key a").click()
         expect(page.locator("#models")).to_be_visible()

@@ -294,6 +294,7 @@ def test_areas_and_places_of_concepts_are_those_of_their_masks():
     assert np.array_equal(masks.by_pixel, shown.sum(0).reshape(len(masks.concepts), -1))
     areas = counting.areas(masks, 96)
     assert areas.samples.tolist() == [96, 97, 98, 99] and areas.grid == GRID**2
+    assert areas.concepts is masks.concepts
     assert np.array_equal(areas.pixels, masks.by_image) and areas.samples.dtype == np.int64
 
 
@@ -380,3 +381,29 @@ def test_huge_shards_are_counted_in_double_precision():
     assert counting.exact(few) and not counting.exact(many)
     assert counting.precise(torch.tensor([3])).dtype == torch.float64
     assert counting.whole(torch.tensor([2.9999, 7.0])).tolist() == [3, 7]
+
+
+def test_counts_are_made_where_the_activations_are_whatever_the_default_device():
+    maps, labels = some_maps(), some_labels()
+    exact = exact_thresholds(maps)
+    low, width = pilot.even_cells(*(np.full(2, v) for v in (-3.0, 3.0)))
+    even = Thresholds.of(Histogram(low, width, np.random.default_rng(0).integers(0, 50, (2, CELLS))))
+
+    def everything():
+        masks = counting.Masks.of(labels, CONCEPTS)
+        return [
+            *counting.joint_and_chance(maps, masks, even, GRID, "clamp"),
+            counting.joint(maps, masks, even, GRID, "clamp"),
+            counting.chance(maps, masks, exact, GRID, "zero"),
+            counting.categories(maps, labels, np.array([0, 0, 0, 1, 1, 1, 1]), exact, GRID, "clamp"),
+            counting.ends(maps, masks, exact, GRID, "clamp"),
+            counting.cross(maps, exact),
+            counting.areas(masks, 0),
+        ]
+
+    here = everything()
+    with torch.device("meta"):
+        elsewhere = everything()
+    for one, other in zip(here, elsewhere, strict=True):
+        for name, value in one.arrays().items():
+            assert np.array_equal(value, other.arrays()[name]), name

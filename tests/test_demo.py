@@ -1,4 +1,4 @@
-"""The main job on the embedded model: a whole site, measured, drawn, and opened. Run by `make demo-check`."""
+"""The main job on the embedded model: a whole site, measured, drawn, and opened. Run by `make test-demo`."""
 
 import os
 import shutil
@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from dissectreport.pipeline import steps
+import dissectreport
 from dissectreport.pipeline.prepare import SAMPLES
+from dissectreport.pipeline.render import load_dissection
 from tests.support.browsers import assert_fits, assert_no_violation, open_page
 from tests.support.sites import broken_links
 
@@ -20,9 +21,9 @@ def demo(tmp_path_factory):
     """The default build of the embedded model: its tables and its site."""
     folder = tmp_path_factory.mktemp("demo")
     started = time.monotonic()
-    steps.build(steps.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
+    dissectreport.build(dissectreport.Options("scenes_pgan", cache=folder / "cache"), folder / "site")
     print(f"built in {time.monotonic() - started:.0f} s")  # noqa: T201 - what one runs this test to see
-    return steps.load("scenes_pgan", cache=folder / "cache"), folder / "site"
+    return load_dissection("scenes_pgan", cache=folder / "cache"), folder / "site"
 
 
 def counted(layer, control):

@@ -19,7 +19,8 @@ from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError
 from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.export.imported import write_imported
-from dissectreport.report.site.build import write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
 from tests.support.dissections import example_dissection
 from tests.support.sites import Page, broken_links, contents, pages
 from tests.support.variants import HOSTILE
@@ -101,9 +102,9 @@ def test_old_results_stand_in_a_site_beside_others(dissection: Dissection, old: 
     text = (tmp_path / "church" / "layer1" / "index.html").read_text()
     cards = [a for _, a, _, _ in Page(text).elements if a.get("class", "").startswith("card")]
     assert len(cards) == 8
-    assert text.count("no interval, no null") == int(dissection.layers[0].table["iou"].notna().sum())
+    assert text.count("no interval, no chance level") == int(dissection.layers[0].table["iou"].notna().sum())
     for page in pages(tmp_path / "church"):
-        assert "does not tell the IoU that chance would give, nor any interval" in page.read_text()
+        assert "but no chance level and no interval" in page.read_text()
     picture = Image.open(tmp_path / "church" / "layer1" / "img" / "1.webp")
     before = Image.open(old.parent / "layer1" / "image" / "1-top.jpg")
     assert picture.size == (6 * 128, 128)

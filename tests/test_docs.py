@@ -42,6 +42,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
     for name, code in {**named("own-gan.md", "python"), **named("own-gan.md", "toml")}.items():
         (place / name).write_text(code)

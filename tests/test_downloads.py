@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 
 from dissectreport.checkpoints import reporting
-from dissectreport.checkpoints.downloads import OFFLINE, RemoteFile, RetryPolicy, fetch, fetch_any, folder, offline
+from dissectreport.checkpoints.downloads import (
+    OFFLINE,
+    RemoteFile,
+    RetryPolicy,
+    downloads_folder,
+    fetch,
+    fetch_any,
+    offline,
+)
 from dissectreport.errors import OutputError, WeightsError
 from tests.support.servers import Page, Server, closed_port, serving
 
@@ -94,7 +102,7 @@ def test_after_a_broken_connection_only_the_rest_is_sent(tmp_path: Path, page: P
 
 def test_a_later_run_goes_on_where_an_earlier_one_stopped(tmp_path: Path) -> None:
     with serving(net_pth=Page(CONTENT, breaks=[600_000, 0, 0, 0])) as server:
-        with pytest.raises(WeightsError, match="broke off"):
+        with pytest.raises(WeightsError, match="interrupted"):
             fetch(remote(server), tmp_path, retry=HASTY)
         assert left(tmp_path) == {f"{NAME}.part", f"{NAME}.part.json"}
         have = (tmp_path / f"{NAME}.part").stat().st_size
@@ -219,7 +227,7 @@ def test_a_server_that_does_not_go_on_is_left_after_the_timeout(tmp_path: Path) 
     with serving(net_pth=slow) as stuck, serving(net_pth=Page(CONTENT)) as good:
         hasty = RetryPolicy(timeout=0.2, pause=0.0)
         assert fetch(remote(stuck, good), tmp_path / "one", retry=hasty).read_bytes() == CONTENT
-        with pytest.raises(WeightsError, match=r"broke off: no answer for 0\.2 s"):
+        with pytest.raises(WeightsError, match=r"interrupted: no answer for 0\.2 s"):
             fetch(remote(stuck), tmp_path / "two", retry=hasty)
 
 
@@ -263,6 +271,7 @@ def test_two_threads_bring_a_file_once(tmp_path: Path) -> None:
     assert waited == [f"another process is downloading {NAME}; waiting for it"]
 
 
+@pytest.mark.slow
 def test_two_processes_bring_a_file_once(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom dissectreport.checkpoints.downloads import RemoteFile, fetch\n"
@@ -275,6 +284,7 @@ def test_two_processes_bring_a_file_once(tmp_path: Path) -> None:
     assert len(server.asked) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_keep_others_waiting(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom dissectreport.checkpoints.downloads import RemoteFile, fetch\n"
@@ -382,9 +392,9 @@ def test_downloads_lie_in_the_cache_folder_unless_the_environment_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert folder() == tmp_path / "dissectreport" / "weights"
+    assert downloads_folder() == tmp_path / "dissectreport" / "weights"
     monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path / "mine"))
-    assert folder() == tmp_path / "mine"
+    assert downloads_folder() == tmp_path / "mine"
 
 
 class Room:

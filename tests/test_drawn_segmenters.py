@@ -181,7 +181,7 @@ def test_weights_without_a_card_load_and_change_the_identity(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "card", "message"),
     [
-        (b"nothing", None, "no safetensors file"),
+        (b"nothing", None, "not a safetensors file"),
         (b"nothing", '{"sha256": "0"}', "not the file that its card describes"),
         (b"nothing", "{", "is not JSON"),
         (b"nothing", "{}", "gives no sha256"),

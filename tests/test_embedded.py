@@ -139,10 +139,10 @@ def empty_card(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (truncate, "changed or cut short"),
-        (tamper, "changed or cut short"),
-        (truncate_and_describe, "no safetensors file"),
-        (pickle_instead, "no safetensors file"),
+        (truncate, "changed or truncated"),
+        (tamper, "changed or truncated"),
+        (truncate_and_describe, "not a safetensors file"),
+        (pickle_instead, "not a safetensors file"),
         (another_architecture, "not a Progressive GAN"),
         (a_missing_layer, "layer2.wscale.b is missing"),
         (remove_weights, "cannot be read"),

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from dissectreport.errors import DissectReportError
 from dissectreport.run import engine
 from dissectreport.run.parallel import in_threads, in_turn
 
@@ -46,6 +47,24 @@ def test_only_some_shards_carry_the_work_and_the_rest_is_done_all_the_same(monke
         found = sorted(workers.run(partial(make_product, 2), range(12)))
     assert [product for _, (product, _) in found] == [2 * n for n in range(12)]
     assert told.count(True) < len(told), "sent with every shard"
+
+
+def make_death() -> Callable[[int], int]:
+    """Work that ends its process at the third shard, as the system does when memory runs out."""
+    return lambda shard: os._exit(3) if shard == 2 else shard
+
+
+def test_a_worker_that_dies_is_one_line_that_says_what_would_do() -> None:
+    with engine.Workers(2) as workers, pytest.raises(DissectReportError, match=r"died unexpectedly.*--workers 1"):
+        list(workers.run(make_death, range(4)))
+
+
+def test_one_worker_works_in_this_process_and_starts_none() -> None:
+    with engine.Workers(1) as workers:
+        assert [*workers.run(partial(make_product, 3), range(3))] == [(n, (3 * n, os.getpid())) for n in range(3)]
+        workers.warm("math")
+        assert workers.pool is None
+    assert not engine.in_worker()
 
 
 @pytest.mark.parametrize("spread", [in_turn, in_threads])

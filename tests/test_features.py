@@ -14,7 +14,7 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.errors import FeaturesError, WeightsError
 from dissectreport.features.base import SegmenterFeatures
-from dissectreport.features.inception import Inception, InceptionFeatures, fitted, load, mean_inside
+from dissectreport.features.inception import Inception, InceptionFeatures, load, mean_pool, preprocessed
 from dissectreport.models.planted import load as planted
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import colour
@@ -136,13 +136,13 @@ def test_weights_that_do_not_fit_or_are_not_here_are_refused(tmp_path: Path, mon
 
 
 def test_the_mean_leaves_out_the_border() -> None:
-    assert torch.allclose(mean_inside(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
+    assert torch.allclose(mean_pool(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
 
 
 def test_images_are_fitted_as_bytes_of_299_pixels() -> None:
-    assert fitted(torch.full((1, 3, 64, 48), -1.0)).shape == (1, 3, 299, 299)
-    assert torch.equal(fitted(torch.full((1, 3, 299, 299), -1.0)).unique(), torch.tensor([-1.0]))
-    assert torch.allclose(fitted(torch.full((1, 3, 64, 48), 1.0)), torch.tensor(127 / 128))
+    assert preprocessed(torch.full((1, 3, 64, 48), -1.0)).shape == (1, 3, 299, 299)
+    assert torch.equal(preprocessed(torch.full((1, 3, 299, 299), -1.0)).unique(), torch.tensor([-1.0]))
+    assert torch.allclose(preprocessed(torch.full((1, 3, 64, 48), 1.0)), torch.tensor(127 / 128))
 
 
 # --- networks of transformers ---

@@ -315,10 +315,10 @@ def test_files_of_other_kinds_are_told_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "there is no folder .*photos; name one with images"),
-        (lambda path: path.write_text("x"), "photos is a file; name the folder that it lies in"),
+        (lambda path: None, "there is no folder .*photos; name a folder with images"),
+        (lambda path: path.write_text("x"), "photos is a file; name the folder that contains it"),
         (lambda path: path.mkdir(), "there is no image in .*photos; images are jpg, jpeg, png"),
-        (lambda path: (path.mkdir(), (path / "a.heic").touch()), r"no image in .*photos, but 1 file .* \(\.heic\)"),
+        (lambda path: (path.mkdir(), (path / "a.heic").touch()), r"no image in .*photos .1 file .* \(\.heic\)"),
     ],
 )
 def test_a_folder_that_cannot_serve_is_one_line(tmp_path: Path, make: object, words: str) -> None:
@@ -344,7 +344,7 @@ def test_a_folder_without_permission_is_one_line_and_one_inside_is_told(
     closed = "closed"
     assert [one.name for one in open_folder(tmp_path, SIZE).skipped] == ["closed"]
     closed = tmp_path.name
-    with pytest.raises(FolderError, match="cannot be read: Permission denied; name one with images"):
+    with pytest.raises(FolderError, match="cannot be read: Permission denied; name a folder with images"):
         open_folder(tmp_path, SIZE)
 
 
@@ -356,7 +356,7 @@ def test_a_bomb_is_skipped_and_reported_without_a_warning(tmp_path: Path, recwar
             PngImagePlugin.putchunk(file, b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
             PngImagePlugin.putchunk(file, b"IDAT", b"")
     bomb, large = open_folder(tmp_path, SIZE).notes()
-    assert "1 of 3 files" in bomb and "bomb.png (too many pixels to be opened without danger)" in bomb
+    assert "1 of 3 files" in bomb and "bomb.png (too many pixels to be opened safely)" in bomb
     assert "1 of 2 images is of another shape" in large
     assert not recwarn.list
 

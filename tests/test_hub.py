@@ -16,7 +16,7 @@ import torch
 
 from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
-from dissectreport.pipeline.prepare import Silent
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.segmenters import ade20k, hub, words
 from dissectreport.segmenters.hub import HubCheckpoint, Preprocessor, load_checkpoint, quiet, size_within
 from tests.support.tiny_checkpoints import BUILT, pictures, save, segformer, transformers
@@ -95,7 +95,7 @@ def test_what_is_not_in_the_cache_is_told_in_one_line_that_says_what_would_do(ca
     ("name", "message"),
     [
         ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
-        ("RepositoryNotFoundError", "the hub has none of this name"),
+        ("RepositoryNotFoundError", "the hub has no such repository"),
         ("RevisionNotFoundError", "it has no revision 'v2'"),
         ("LocalEntryNotFoundError", "cannot be reached"),
         ("HFValidationError", "neither a folder nor owner/name"),
@@ -182,7 +182,7 @@ def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with reporting_to(Ear()):
         load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
         load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
-    assert lines == ["fetching owner/name@v2 from huggingface.co; later runs find it in its cache"]
+    assert lines == ["downloading owner/name@v2 from huggingface.co; later runs find it in its cache"]
 
 
 def test_code_of_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_code_of_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None
     (tmp_path / "mine.py").write_text("raise SystemExit('it ran')\n")
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match="code of its own, which is never run"):
+    with pytest.raises(WeightsError, match="it contains code, which is never run"):
         ade20k.load(str(tmp_path))
 
 
@@ -206,7 +206,7 @@ def test_code_of_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None
             lambda place: segformer(decoder_hidden_size=24).config.save_pretrained(place),
             "weights do not fit its config",
         ),
-        (lambda place: (place / "config.json").write_text('{"model_type": "bert"}'), "of bert does not name pixels"),
+        (lambda place: (place / "config.json").write_text('{"model_type": "bert"}'), "of bert does not segment images"),
     ],
 )
 def test_a_broken_folder_gives_one_line(

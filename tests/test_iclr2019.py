@@ -10,13 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dissectreport
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.cache import store
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
-from dissectreport.run.plan import Plan, Reading, rule_named
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reporter import Silent
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks
@@ -202,7 +205,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
 
 
 def test_a_whole_run_finds_what_the_reference_found(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -214,8 +217,8 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
         workers=1,
         cache=cache,
     )
-    steps.measure(options)
-    dissection = steps.load(options.model, "iclr2019", cache)
+    dissectreport.measure(options)
+    dissection = load_dissection(options.model, "iclr2019", cache)
     table = dissection.layers[0].table
     label = fixture()["unit_label"]
     assert dissection.provenance.grid == GRID
@@ -228,7 +231,7 @@ def test_a_whole_run_finds_what_the_reference_found(cache):
 
 
 def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_offs(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -239,8 +242,8 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
         workers=1,
         cache=cache,
     )
-    written = steps.build(options, cache / "site")
-    dissection = steps.load("planted", "iclr2019", cache)
+    written = dissectreport.build(options, cache / "site")
+    dissection = load_dissection("planted", "iclr2019", cache)
     assert written.index.exists()
     assert dissection.provenance.grid == 32
     assert dissection.provenance.thresholds == {"iou": 0.05, "iqr": 0.01}
@@ -249,13 +252,13 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
     assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == len(layer.interpretable)
-    (sentence,) = [note for note in dissection.notes if "also beat chance" in note]
+    (sentence,) = [note for note in dissection.notes if "also match better than chance" in note]
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
-    assert f"of the {counts['measured']} units that it calls interpretable, {both} also beat chance" in sentence
+    assert f"{both} of the {counts['measured']} interpretable units also match better than chance" in sentence
 
 
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
-    options = steps.Options(
+    options = dissectreport.Options(
         "tests.support.reference_models:generator",
         interventions=False,
         artifacts=False,
@@ -267,20 +270,20 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
         workers=1,
         cache=cache,
     )
-    first = steps.measure(options)
+    first = dissectreport.measure(options)
     heard = []
 
-    class Ear(steps.Silent):
+    class Ear(Silent):
         def progress(self, task, done, total, unit):
             heard.append(task)
 
-    assert steps.measure(options, Ear()) == first
+    assert dissectreport.measure(options, Ear()) == first
     assert not heard
     searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
     before = searched_in.path("levels").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
-    assert steps.measure(options, Ear()) == first
+    assert dissectreport.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
     assert searched_in.path("levels").read_bytes() == before
 

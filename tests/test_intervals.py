@@ -12,7 +12,7 @@ from dissectreport.analysis.common.halves import Halved, whole_and_halves
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.analysis.real_images import ConceptShares, apart, logarithm, two_sided
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 
 seeds = st.integers(0, 2**32 - 1)

@@ -20,13 +20,17 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import edits
 from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.interventions import as_set, random_sets
-from dissectreport.run.plan import BUDGETS, Aim, Shard, blocks_of, cell_of
+from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.records.interventions import as_set
+from dissectreport.run.budgets import INTERVENTION_BUDGETS
+from dissectreport.run.patches import patch_box, patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import Shard
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
 from dissectreport.worker import orderings
-from dissectreport.worker.interventions import Bench, pixels_by_image
+from dissectreport.worker.interventions import EditedModel, pixels_by_image
 from dissectreport.worker.loaded_networks import Source
 from tests.support.planted_oracle import edited as slowly_edited
 from tests.support.planted_oracle import features, has
@@ -34,25 +38,24 @@ from tests.support.planted_oracle import inserted as slowly_inserted
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
-QUICK = BUDGETS["quick"]
+QUICK = INTERVENTION_BUDGETS["quick"]
 LEARNING = replace(QUICK, alpha_train=12, alpha_held=6, alpha_steps=20)
 
 
-def aim(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> Aim:
+def key(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> InterventionKey:
     numbers = tuple(number_of(name) for name in concepts)
     grounds = tuple(number_of(name) for name in ("sky", "grass", "house", "tree"))
-    return Aim("planted", "planted", layer, numbers, grounds, 1, precision)
+    return InterventionKey("planted", "planted", layer, numbers, grounds, 1, precision)
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(SOURCE.models(), aim())
+def model() -> EditedModel:
+    return EditedModel(SOURCE.models(), key())
 
 
 def judged(*sets: tuple[str, ...], count: int = 16) -> Paired:
     units = [as_set(UNIT[name] for name in names) for names in sets]
-    found: Paired = intervene.make_judge(SOURCE, aim(), units)(Shard(0, 0, count))["paired"]
-    return found
+    return intervene.make_ablations(SOURCE, key(), units)(Shard(0, 0, count))[0]
 
 
 # --- only the tail runs again ---
@@ -177,13 +180,13 @@ def test_edits_are_made_one_after_another() -> None:
 
 
 def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
-    assert blocks_of(16, 32) == (8, 8)
-    assert blocks_of(4, 1) == (4, 1)
+    assert patch_grid(16, 32) == (8, 8)
+    assert patch_grid(4, 1) == (4, 1)
     for side in (4, 8, 16, 32):
-        rows, columns = blocks_of(side, side)
+        rows, columns = patch_grid(side, side)
         inside = inside_patches(torch.arange(rows * columns), side, side)
         assert (inside.sum(0) == 1).all(), "places cover the map, and do not overlap"
-        top, left, height, width = cell_of(columns + 1, side, side)
+        top, left, height, width = patch_box(columns + 1, side, side)
         rows_inside = inside[columns + 1, 0].any(1).nonzero().flatten()
         assert rows_inside[0] == round(top * side)
         assert len(rows_inside) == round(height * side)
@@ -203,7 +206,7 @@ def test_a_pixel_counts_once_for_a_concept_that_stands_in_two_slots() -> None:
 @pytest.mark.parametrize("name", ["ball", "grass", "window"])
 def test_ablating_the_unit_that_paints_a_concept_removes_exactly_its_area(name: str) -> None:
     generator = load()
-    z = latents(aim().judging_seed, 0, 16, generator.latent_shape)
+    z = latents(key().held_out_seed, 0, 16, generator.latent_shape)
     with torch.no_grad():
         labels = SOURCE.models().labels(generator(z))
         edited = SOURCE.models().labels(slowly_edited(generator, z, (name,)))
@@ -235,12 +238,12 @@ def test_what_was_behind_comes_to_light_so_side_effects_add_up() -> None:
 
 def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     generator = load()
-    where = aim(("window",))
-    planting = intervene.Planting(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
-    found = intervene.make_context(SOURCE, where, planting)(Shard(0, 0, 48))
+    where = key(("window",))
+    plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
+    found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
     house = found.grounds == number_of("house")
     assert house.sum() >= 10
-    z = latents(where.judging_seed, 0, 48, generator.latent_shape)
+    z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
     for row in range(len(found.samples)):
         sample, place = int(found.samples[row]), int(found.places[row])
         one = z[sample : sample + 1]
@@ -254,43 +257,43 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     assert on_wall > 10 * max(abs(elsewhere), 0.1)
 
 
-def test_the_ground_is_what_stood_at_the_middle_of_the_place() -> None:
+def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
     labels = torch.zeros(1, 2, 64, 64, dtype=torch.int64)
     labels[0, 1, 4::8, 4::8] = 3
     labels[0, 0, 12, 4] = 2
-    found = intervene.grounds_of(labels, (3,), (8, 8))
+    found = intervene.contexts_at(labels, (3,), (8, 8))
     assert found.tolist() == [[3] * 64]
-    assert intervene.grounds_of(labels, (2, 3), (8, 8))[0, 8] == 3
-    assert intervene.grounds_of(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
+    assert intervene.contexts_at(labels, (2, 3), (8, 8))[0, 8] == 3
+    assert intervene.contexts_at(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
 
 
 # --- first order ---
 
 
-def test_first_order_effects_are_the_derivative_of_scaling_a_unit(bench: Bench) -> None:
-    at = bench.open(3, 0, 4)
+def test_first_order_effects_are_the_derivative_of_scaling_a_unit(model: EditedModel) -> None:
+    at = model.open(3, 0, 4)
     concepts = [number_of(name) for name in OBJECTS]
-    found = intervene.first_order(bench, at, at.activations, concepts)
+    found = intervene.first_order(model, at, at.activations, concepts)
     for unit in (UNIT["ball"], UNIT["crown"], UNIT["roof1"], UNIT["ball_mirror"]):
         scale = torch.ones(1, requires_grad=True)
         maps = at.activations.clone()
         scaled = torch.cat([maps[:, :unit], maps[:, unit : unit + 1] * scale, maps[:, unit + 1 :]], 1)
-        shares = bench.probabilities(bench.images(at, scaled), concepts)
+        shares = model.probabilities(model.images(at, scaled), concepts)
         for row in range(len(concepts)):
             (slope,) = torch.autograd.grad(shares[:, row].sum(), scale, retain_graph=True)
             assert found.effect[row, unit] == pytest.approx(float(slope), abs=1e-3, rel=1e-4)
 
 
-def test_units_without_outgoing_weight_have_no_first_order_effect(bench: Bench) -> None:
-    at = bench.open(3, 0, 8)
-    found = intervene.first_order(bench, at, at.activations, [number_of(name) for name in OBJECTS])
+def test_units_without_outgoing_weight_have_no_first_order_effect(model: EditedModel) -> None:
+    at = model.open(3, 0, 8)
+    found = intervene.first_order(model, at, at.activations, [number_of(name) for name in OBJECTS])
     for name in ("ball_mirror", "crown_duplicate", "position_only", "always_on", "dead", *NOISE):
         assert np.abs(found.effect[:, UNIT[name]]).max() < 1e-5, name  # of thousands of pixels
 
 
-def test_the_unit_that_draws_a_concept_leads_its_first_order_order(bench: Bench) -> None:
-    at = bench.open(3, 0, 16)
-    found = intervene.first_order(bench, at, at.activations, [number_of("grass"), number_of("ball")])
+def test_the_unit_that_draws_a_concept_leads_its_first_order_order(model: EditedModel) -> None:
+    at = model.open(3, 0, 16)
+    found = intervene.first_order(model, at, at.activations, [number_of("grass"), number_of("ball")])
     assert found.effect.argmax(1).tolist() == [UNIT["grass"], UNIT["ball"]]
 
 
@@ -305,7 +308,7 @@ def test_a_network_that_does_not_know_bfloat16_does_not_agree_in_it(monkeypatch:
     whole = models.generator.module.forward
     models.generator.module.forward = only_floats  # type: ignore[method-assign]
     monkeypatch.setattr(Source, "models", lambda source: models)
-    assert intervene.half_agrees(source, replace(aim(), layer="layer4")) == 0
+    assert intervene.half_agrees(source, replace(key(), layer="layer4")) == 0
 
 
 @pytest.mark.parametrize(
@@ -317,10 +320,10 @@ def test_a_network_that_does_not_know_bfloat16_does_not_agree_in_it(monkeypatch:
     ],
 )
 def test_probabilities_of_anybodys_segmenter_are_checked(answer: Callable[[], object], line: str) -> None:
-    bench = Bench(SOURCE.models(), aim())
-    object.__setattr__(bench.models.segmenter, "probabilities", lambda images, concepts: answer())
+    model = EditedModel(SOURCE.models(), key())
+    object.__setattr__(model.networks.segmenter, "probabilities", lambda images, concepts: answer())
     with pytest.raises(SegmenterError, match=line):
-        bench.probabilities(torch.zeros(2, 3, 32, 32), (1,))
+        model.probabilities(torch.zeros(2, 3, 32, 32), (1,))
 
 
 def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
@@ -332,64 +335,64 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 
     models = SOURCE.models()
     models.__dict__["segmenter"] = Cut()
-    bench = Bench(models, aim())
-    at = bench.open(3, 0, 2)
+    model = EditedModel(models, key())
+    at = model.open(3, 0, 2)
     with pytest.raises(ModelError, match="gradient of 'ball' does not reach layer 'features'"):
-        intervene.first_order(bench, at, at.activations, [number_of("ball")])
+        intervene.first_order(model, at, at.activations, [number_of("ball")])
 
 
 # --- orders ---
 
 
-def lesson(bench: Bench, concept: str) -> orderings.Lesson:
+def inputs(model: EditedModel, concept: str) -> orderings.OrderingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
-    where = replace(bench.aim, concepts=(number_of(concept),))
-    found = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
+    where = replace(model.key, concepts=(number_of(concept),))
+    presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
     first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
-    score, place = found["rows"]["score"][:, 0], found["rows"]["place"][:, 0]
-    order = np.argsort(-score, kind="stable")
-    present = order[score[order] > 0]
+    share, patch = patches.share[:, 0], patches.patch[:, 0]
+    order = np.argsort(-share, kind="stable")
+    present = order[share[order] > 0]
     # By agreement the mirror leads, and the four units of the roof, none of which looks like one, are nowhere.
     start = np.random.RandomState(5).rand(len(UNITS)) / 2
     start[UNIT["ball_mirror"]] = 1
     start[[UNIT[name] for name in ROOF]] = 0.1
-    return orderings.Lesson(
+    return orderings.OrderingInputs(
         0,
         start,
-        found["presence"].concept_means()[0],
+        presence.concept_means()[0],
         present,
-        place[present],
-        np.bincount(place[present], minlength=64).astype(float),
+        patch[present],
+        np.bincount(patch[present], minlength=64).astype(float),
         np.argsort(-first.effect[0], kind="stable"),
     )
 
 
 @pytest.mark.parametrize("concept", ["roof", "ball"])
-def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(bench: Bench, concept: str) -> None:
+def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(model: EditedModel, concept: str) -> None:
     budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = orderings.learn_alpha(bench, budget, lesson(bench, concept), number_of(concept))
+    weight, _, losses = orderings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
     leading = set(np.argsort(-weight)[: len(causes)].tolist())
     assert leading == causes
     assert np.isfinite(losses).all()
     assert weight[UNIT["ball_mirror"]] < weight[list(causes)].min()
 
 
-def test_greedy_takes_every_unit_that_draws_a_concept_together_first(bench: Bench) -> None:
+def test_greedy_takes_every_unit_that_draws_a_concept_together_first(model: EditedModel) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
-    order = orderings.greedy(bench, budget, lesson(bench, "roof"), number_of("roof"))
+    order = orderings.greedy(model, budget, inputs(model, "roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
-def test_candidates_where_the_concept_stands_already_gain_nothing(bench: Bench) -> None:
-    one = lesson(bench, "ball")
-    places, gains = orderings.candidates(bench, replace(QUICK, alpha_tries=40), one, number_of("ball"))
+def test_candidates_where_the_concept_stands_already_gain_nothing(model: EditedModel) -> None:
+    one = inputs(model, "ball")
+    places, gains = orderings.candidates(model, replace(QUICK, alpha_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
     assert (gains > 0).any()
     for (sample, place), gain in zip(places, gains, strict=True):
-        at = orderings.open_samples(bench, [int(sample)])
-        labels = bench.labels(bench.images(at, at.activations))
+        at = orderings.open_samples(model, [int(sample)])
+        labels = model.labels(model.images(at, at.activations))
         row, column = divmod(int(place), 8)
         if has(labels, "ball")[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].any():
             assert gain == 0
@@ -415,22 +418,22 @@ def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int,
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
 
 
-def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(bench: Bench) -> None:
-    one = lesson(bench, "ball")
-    few = replace(one, present=one.present[:12], places=one.places[:12])
-    _, penalty, losses = orderings.learn_alpha(
-        bench, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
+def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
+    one = inputs(model, "ball")
+    few = replace(one, present=one.present[:12], patches=one.patches[:12])
+    _, penalty, losses = orderings.learn_mask(
+        model, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
     )
     assert np.isfinite(losses).all() and penalty in QUICK.penalties
-    none = replace(one, present=one.present[:1], places=one.places[:1])
-    weight, penalty, _ = orderings.learn_alpha(bench, QUICK, none, number_of("ball"))
+    none = replace(one, present=one.present[:1], patches=one.patches[:1])
+    weight, penalty, _ = orderings.learn_mask(model, QUICK, none, number_of("ball"))
     assert np.isnan(penalty) and np.array_equal(weight, one.start)
 
 
-def test_an_optimisation_that_diverges_says_so(bench: Bench) -> None:
-    broken = replace(lesson(bench, "ball"), constant=np.full(len(UNITS), np.nan))
+def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
+    broken = replace(inputs(model, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        orderings.learn_alpha(bench, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
+        orderings.learn_mask(model, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---
@@ -454,7 +457,7 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
         before = random.randint(50, 200, 3)
         after = random.randint(0, 100, (2, 3))
         parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = causal.Removed.of(np.array([[3, 0], [1, 2]]), parts)
+    removed = causal.Removed.of([(2,), (0, 1)], parts)
     found = removed[(2,)]
     whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
     assert np.allclose(found.value, 1 - whole[1] / whole[0])
@@ -481,17 +484,17 @@ def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of
     assert len(random_sets(strength, leading, 2, 10)) == 6, "there are no more"
 
 
-def test_places_are_drawn_once_an_image_and_rare_grounds_as_often_as_common_ones() -> None:
+def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:
     ground = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
-    where = replace(aim(), grounds=(1, 2))
-    planting = intervene.Planting((), (), (1.0, 1.0), 3)
-    places, stood = intervene.drawn_places(ground, where, planting, 0)
+    where = replace(key(), contexts=(1, 2))
+    plan = intervene.InsertionPlan((), (), (1.0, 1.0), 3)
+    places, stood = intervene.sample_patches(ground, where, plan, 0)
     assert all(len(set(row)) == 3 for row in places.tolist())
     assert 0.35 < (stood[:, 0] == 2).mean() < 0.65
-    every, _ = intervene.drawn_places(ground[:4], where, replace(planting, tries=64), 0)
+    every, _ = intervene.sample_patches(ground[:4], where, replace(plan, tries=64), 0)
     assert [sorted(row) for row in every.tolist()] == [list(range(64))] * 4
 
 
 def test_the_planted_answers_are_those_of_the_layer_that_is_edited() -> None:
-    assert TRUTH.layer == aim().layer
+    assert TRUTH.layer == key().layer
     assert features(load(), latents(0, 0, 1, load().latent_shape)).shape[1] == len(UNITS)

@@ -77,9 +77,10 @@ def test_perfect_agreement_that_chance_gives_too_is_worth_nothing():
     assert float(chance_corrected_iou(1.0, 1.0)) == 0
 
 
-def test_lift_is_the_ratio_to_chance_and_not_a_number_without_any():
+def test_lift_is_the_ratio_to_chance_and_silently_not_a_number_without_any():
+    with np.errstate(all="raise"):
+        assert np.isnan(lift(np.array([0.5, 0.0]), np.zeros(2))).all()
     assert lift(np.array([0.5, 0.5, 0.0]), np.array([0.25, 0.0, 0.0])).tolist()[0] == 2
-    assert np.isnan(lift(np.array([0.5, 0.0]), np.zeros(2))).all()
 
 
 @given(counts=overlaps(), share=st.floats(0, 1))

@@ -43,17 +43,17 @@ def test_what_the_page_exports_and_plainer_forms_are_read(tmp_path: Path, words:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("{units: 3}", "is no JSON"),
-        ("seven", "is no JSON"),
+        ("{units: 3}", "is not JSON"),
+        ("seven", "is not JSON"),
         ("", "marks no unit"),
         (" \n", "marks no unit"),
         ('{"layer": "layer4", "units": []}', "marks no unit"),
-        ('{"layer": "layer4"}', "holds no units"),
-        ("3.5", "holds no units"),
+        ('{"layer": "layer4"}', "contains no units"),
+        ("3.5", "contains no units"),
         ('{"units": 3}', "units are 3"),
-        ('{"units": ["3"]}', "'3' is no number of a unit"),
-        ('{"units": [true]}', "True is no number of a unit"),
-        ("[-1]", "-1 is no number of a unit"),
+        ('{"units": ["3"]}', "'3' is not a valid unit index"),
+        ('{"units": [true]}', "True is not a valid unit index"),
+        ("[-1]", "-1 is not a valid unit index"),
         ('{"layer": 4, "units": [1]}', "the layer is 4"),
         ('{"layer": "layre4", "units": [1]}', "did you mean layer4"),
         ('{"layer": "layer4", "identity": "xyz", "units": [1]}', "another version of the model"),
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_there_or_is_no_text_is_told_of(tmp_path: Path) -> No
     with pytest.raises(DissectReportError, match=r"cannot read .*No such file"):
         read_marks(tmp_path / "missing.json")
     (tmp_path / "image.json").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(DissectReportError, match="it is no text"):
+    with pytest.raises(DissectReportError, match="it is not text"):
         read_marks(tmp_path / "image.json")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.pipeline.prepare import identity
+from dissectreport.pipeline.provenance import identity
 from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS
@@ -251,9 +251,9 @@ def test_names_joined_by_plus_are_merged() -> None:
     [
         ("scenes+", SegmenterError, "means 'scenes', ''"),
         ("+", SegmenterError, "means '', ''"),
-        ("scenes+scenes", BadOption, "each once; not scenes"),
+        ("scenes+scenes", BadOption, "cannot merge scenes"),
         ("scenes+color", UnknownName, "did you mean colour"),
-        ("./a+b.py:load", SegmenterError, "rename a file that has a"),
+        ("./a+b.py:load", SegmenterError, "rename a file with a"),
     ],
 )
 def test_what_cannot_be_merged_gives_one_line(name: str, error: type[Exception], message: str) -> None:

@@ -14,7 +14,7 @@ from dissectreport.networks.edits import Edit, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.stats.features import Scale
-from dissectreport.worker.realism import Nearness, Neighbours, Witness
+from dissectreport.worker.realism import Neighbours, RealismScore, Witness
 
 N, D = 60, 5
 
@@ -27,7 +27,7 @@ def sets() -> tuple[Tensor, Tensor, Scale]:
     return torch.from_numpy(real), torch.from_numpy(generated), Scale.of(real)
 
 
-def both(sets: tuple[Tensor, Tensor, Scale]) -> tuple[Nearness, Nearness]:
+def both(sets: tuple[Tensor, Tensor, Scale]) -> tuple[RealismScore, RealismScore]:
     real, generated, scale = sets
     return Witness.of(real, generated, scale), Neighbours.of(real, scale)
 

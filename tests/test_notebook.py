@@ -88,10 +88,10 @@ def test_views_are_small_and_show_no_iou_without_its_null_and_interval(measured:
     for name, view in views.items():
         html = view._repr_html_()
         assert len(html) < 40_000, name
-        assert html.count("IoU <b>") == html.count(", null ") == html.count("], null"), name
+        assert html.count("IoU <b>") == html.count(", chance ") == html.count("], chance "), name
         assert len(repr(view)) < 80
     dead = layer.unit(3)
-    assert "no agreement measured" in dead._repr_html_() and "no label" in repr(dead)
+    assert "no IoU measured" in dead._repr_html_() and "no label" in repr(dead)
 
 
 def test_hostile_names_are_escaped_in_views() -> None:

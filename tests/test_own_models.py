@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport import plugins
 from dissectreport.cache import records
 from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
@@ -28,10 +29,11 @@ from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat, range_warning
 from dissectreport.networks import edits, hooks
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
-from dissectreport.pipeline.preflight import look_over
-from dissectreport.pipeline.prepare import prepare, reproduce
-from dissectreport.pipeline.steps import Options
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.preflight import preflight
+from dissectreport.pipeline.prepare import prepare
+from dissectreport.pipeline.provenance import reproduce
+from dissectreport.pipeline.render import load_dissection
 from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''
@@ -221,7 +223,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
     built = run.invoke(app, ["build", "mine.toml", *words])
     assert built.exit_code == 0, built.output
-    found = steps.load("mine.toml", cache=Path("cache"))
+    found = load_dissection("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
         ("main.2", 32),
         ("main.5", 16),
@@ -269,7 +271,7 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
     monkeypatch.chdir(place)
     for address, name, units in (("first/mine.toml", "mine", 6), ("./second/mine.toml", "mine (second)", 5)):
         for model in (address, name):
-            found = steps.load(model, cache=place / "cache")
+            found = load_dissection(model, cache=place / "cache")
             assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
     homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
     assert len(homes) == 2 and "mine" in homes
@@ -344,8 +346,8 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    steps.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
-    found = steps.load(name, cache=place / "cache")
+    dissectreport.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
+    found = load_dissection(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
 
@@ -420,19 +422,19 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert len(generator.latents(1, 0, 20)) == 20  # type: ignore[attr-defined]
-    assert [finding for finding in look_over(Source(name, "colour")) if finding.wrong] == []
+    assert [finding for finding in preflight(Source(name, "colour")) if finding.wrong] == []
 
 
 def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
-    first = steps.measure(options)
+    first = dissectreport.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
-    second = steps.measure(options)
+    second = dissectreport.measure(options)
     assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
     assert second.drawn != first.drawn
 
@@ -443,7 +445,7 @@ def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build
     torch.save(made("Seer").state_dict(), "seer.pth")
     words = 'weights = "seer.pth"\nimages = { folder = "photos", size = [32, 32] }\n'
     name = write(photographs.parent, f'network = "./net.py:Seer"\n{words}')
-    assert [finding for finding in look_over(Source(name, "colour"), 8) if finding.wrong] == []
+    assert [finding for finding in preflight(Source(name, "colour"), 8) if finding.wrong] == []
     assert CliRunner().invoke(app, ["layers", name]).exit_code == 0
 
 
@@ -451,7 +453,7 @@ def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build
     ("words", "line"),
     [
         ('images = { folder = "photos" }', "images needs a folder and a size"),
-        ('images = { folder = "photos", size = [32, 32] }\nlatent = 3', "reads images has no latent"),
+        ('images = { folder = "photos", size = [32, 32] }\nlatent = 3', "takes images has no latent"),
         ('images = { folder = "photos", size = [32, 32], centre = 1 }', "no key of images in mine.toml: 'centre'"),
         ('images = { folder = "gone", size = [32, 32] }', "gone"),
         ('images = { folder = "photos", size = [32, 32], mean = 0.5 }', "mean must be a list of numbers"),
@@ -469,7 +471,7 @@ def test_images_that_cannot_be_read_are_one_line(photographs: Path, words: str, 
 
 def test_one_normal_latent_is_given_as_it_is() -> None:
     z = latents(1, 0, 5, (7,))
-    (given,), keywords = Inputs.normal((7,)).made(z)
+    (given,), keywords = Inputs.normal((7,)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert torch.equal(given, z)
     assert keywords == {}
@@ -477,7 +479,7 @@ def test_one_normal_latent_is_given_as_it_is() -> None:
 
 def test_uniform_noise_is_uniform() -> None:
     z = latents(1, 0, 20_000, (1,))
-    (given,), _ = Inputs((Noise((1,), "uniform", low=-2, high=3),)).made(z)
+    (given,), _ = Inputs((Noise((1,), "uniform", low=-2, high=3),)).arguments_from(z)
     assert isinstance(given, Tensor)
     ordered = (np.sort(given.numpy()[:, 0]) + 2) / 5
     even = (np.arange(20_000) + 0.5) / 20_000
@@ -486,7 +488,7 @@ def test_uniform_noise_is_uniform() -> None:
 
 def test_truncated_noise_is_the_middle_of_the_normal_distribution() -> None:
     z = latents(1, 0, 20_000, (1,))
-    (given,), _ = Inputs((Noise((1,), "truncated", bound=1.0),)).made(z)
+    (given,), _ = Inputs((Noise((1,), "truncated", bound=1.0),)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert given.abs().max() <= 1
     ordered = np.sort(given.numpy()[:, 0].astype(float))
@@ -497,7 +499,7 @@ def test_truncated_noise_is_the_middle_of_the_normal_distribution() -> None:
 
 def test_noise_on_the_sphere_has_its_radius() -> None:
     z = latents(1, 0, 50, (3, 2, 2))
-    (given,), _ = Inputs((Noise((3, 2, 2), "sphere", scale=2.0),)).made(z)
+    (given,), _ = Inputs((Noise((3, 2, 2), "sphere", scale=2.0),)).arguments_from(z)
     assert isinstance(given, Tensor)
     assert torch.allclose(given.flatten(1).norm(dim=1), torch.full((50,), 2.0))
     assert torch.allclose(
@@ -508,19 +510,19 @@ def test_noise_on_the_sphere_has_its_radius() -> None:
 def test_labels_are_all_equally_often_and_a_pure_function_of_the_sample() -> None:
     inputs = Inputs((Noise((8,)), ClassLabels(10, name="c")))
     assert inputs.latent_shape == (9,)
-    _, keywords = inputs.made(latents(1, 0, 10_000, (9,)))
+    _, keywords = inputs.arguments_from(latents(1, 0, 10_000, (9,)))
     labels = keywords["c"]
     assert isinstance(labels, Tensor)
     assert labels.dtype == torch.int64
     assert (np.abs(np.bincount(labels.numpy(), minlength=10) - 1000) < 120).all()
-    _, later = inputs.made(latents(1, 500, 3, (9,)))
+    _, later = inputs.arguments_from(latents(1, 500, 3, (9,)))
     assert torch.equal(later["c"], labels[500:503])
 
 
 def test_a_one_hot_label_says_the_same_as_its_number() -> None:
     z = latents(1, 0, 100, (1,))
-    (numbers,), _ = Inputs((ClassLabels(4, only=(0, 3)),)).made(z)
-    (rows,), _ = Inputs((ClassLabels(4, "one-hot", only=(0, 3)),)).made(z)
+    (numbers,), _ = Inputs((ClassLabels(4, only=(0, 3)),)).arguments_from(z)
+    (rows,), _ = Inputs((ClassLabels(4, "one-hot", only=(0, 3)),)).arguments_from(z)
     assert isinstance(numbers, Tensor)
     assert isinstance(rows, Tensor)
     assert set(numbers.tolist()) == {0, 3}
@@ -531,13 +533,13 @@ def test_a_one_hot_label_says_the_same_as_its_number() -> None:
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: Noise((3,), "gaussian"), "distribution 'gaussian' of a latent; there are normal"),
-        (lambda: Noise(()), "shape .* needs one or more"),
+        (lambda: Noise((3,), "gaussian"), "unknown distribution 'gaussian'; choose one of normal"),
+        (lambda: Noise(()), "shape .* give one or more"),
         (lambda: Noise((3,), "uniform", low=1, high=1), "low must be below"),
         (lambda: ClassLabels(0), "0 classes"),
         (lambda: ClassLabels(3, only=(3,)), "class 3 is not among 3 classes"),
         (lambda: ClassLabels(3, "one_hot"), "encoding 'one_hot'"),
-        (lambda: Inputs((Constant(1),)), "at least one latent or label"),
+        (lambda: Inputs((Constant(1),)), "none of the inputs is a latent or a label"),
         (lambda: Inputs((Noise((1,), name="z"), ClassLabels(2, name="z"))), "both called 'z'"),
     ],
 )
@@ -572,23 +574,27 @@ def test_a_grey_image_can_be_shown_as_three_channels() -> None:
         (
             OutputFormat(),
             (torch.ones(1, 3, 2, 2), torch.ones(1, 8)),
-            r"returns a tuple instead of images \(it holds \(1, 3, 2, 2\), \(1, 8\)\)",
+            r"returns a tuple instead of images \(it contains \(1, 3, 2, 2\), \(1, 8\)\)",
         ),
         (
             OutputFormat(),
             {"sample": torch.ones(1, 3, 2, 2)},
-            "returns a dict instead of images .it has 'sample'.; say which",
+            "returns a dict instead of images .it has 'sample'.; name the part",
         ),
         (OutputFormat(take="image"), {"sample": torch.ones(1)}, "dict without a part 'image' .it has 'sample'."),
         (OutputFormat(), torch.ones(2, 12), r"returns shape \(2, 12\); images are"),
         (
             OutputFormat(),
             torch.ones(2, 1, 4, 4),
-            r"1 channel, not 3; for grey images say output = \{ channels = \[0, 0, 0\]",
+            r"1 channel, not 3; for grey images, set output = \{ channels = \[0, 0, 0\]",
         ),
-        (OutputFormat(), torch.ones(2, 16, 4, 4), r"16 channels, not 3; say which of them are red, green and blue"),
+        (
+            OutputFormat(),
+            torch.ones(2, 16, 4, 4),
+            r"16 channels, not 3; give the channels that are red, green and blue",
+        ),
         (OutputFormat(), torch.ones(2, 8, 8, 3), r"8 channels, not 3; .*permute"),
-        (OutputFormat(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; there are 0 to 3"),
+        (OutputFormat(channels=(0, 1, 5)), torch.ones(2, 4, 8, 8), "no channel 5; they have channels 0 to 3"),
     ],
 )
 def test_outputs_that_are_no_images_are_one_line_that_says_what_would_do(
@@ -612,8 +618,8 @@ def test_a_range_that_can_hardly_be_right_is_doubted() -> None:
 def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
-    with pytest.raises(ModelError, match=r"'mine': its pixels go from .* say output = \{ range = \[0, 1\] \}"):
-        steps.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
+    with pytest.raises(ModelError, match=r"'mine': its pixels range from .* set output = \{ range = \[0, 1\] \}"):
+        dissectreport.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
 
 
 # --- which layers ---
@@ -680,14 +686,14 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
             UnknownName,
             "no key in mine.toml: 'networks'; did you mean network",
         ),
-        ("latent = 20", BadOption, "say either network .* or family"),
-        ('family = "progressive gan"\nlatent = 20', BadOption, "say weights"),
+        ("latent = 20", BadOption, "give either network .* or family"),
+        ('family = "progressive gan"\nlatent = 20', BadOption, "add weights"),
         (
             'family = "stylegan"\nweights = "g.pth"',
             UnknownName,
             "no family in mine.toml: 'stylegan'; there are",
         ),
-        ('network = "./net.py:Dcgan"', BadOption, "say what goes in: latent"),
+        ('network = "./net.py:Dcgan"', BadOption, "describe what the network takes: latent"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
         (
             'network = "./net.py:Dcgan"\nlatent = { shape = 20, mean = 0 }',
@@ -703,17 +709,17 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         (
             'network = "./net.py:Dcgan"\narguments = { depth = 3 }\nlatent = 20',
             ModelError,
-            "could not be made with .*depth",
+            "failed with arguments .*depth",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [19, 1, 1]',
             ModelError,
-            "failed on two inputs .19 × 1 × 1 numbers, normal.; say in latent or inputs what it takes",
+            "failed on two inputs .19 × 1 × 1 numbers, normal.; describe in latent or inputs what it takes",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = ["main.4x"]',
             UnknownName,
-            "no layer that can be read",
+            "no measurable layer",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = "main.4"',
@@ -724,13 +730,13 @@ def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> No
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { range = 255 }',
             BadOption,
-            "range must be what is black",
+            "range must be the values of black",
         ),
         ('network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\noutput = { scale = 2 }', UnknownName, "no key of output"),
         (
             'network = "./net.py:Dcgan"\nlatent = 20\noutput = { take = [1] }',
             BadOption,
-            "take must be a key or a place",
+            "take must be a key or an index",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = { shape = 20, scale = "1" }',
@@ -820,14 +826,16 @@ def test_other_weights_than_the_described_ones_have_another_checksum(place: Path
     described = plugins.generator(name)
     assert plugins.generator(name, "other.pth").identity != described.identity
     (place / "mlp.pth").write_bytes((place / "other.pth").read_bytes())
-    with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file whose sha256 mine.toml tells"):
+    with pytest.raises(WeightsError, match=r"mlp.pth is not the file .* give the file with the sha256 of mine.toml"):
         plugins.generator(name)
 
 
 def test_a_network_that_cannot_take_weights_is_one_line(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Lazy"\nweights = "mlp.pth"\nlatent = 6\n')
-    with pytest.raises(ModelError, match=r"mine.toml: the network cannot be given its weights: RuntimeError") as raised:
+    with pytest.raises(
+        ModelError, match=r"mine.toml: the weights cannot be loaded into the network: RuntimeError"
+    ) as raised:
         plugins.generator(name)
     assert "\n" not in str(raised.value)
 
@@ -866,11 +874,11 @@ def test_weights_that_lie_in_a_part_under_a_prefix_are_found() -> None:
             {"g": {"w": torch.ones(1)}, "d": {}},
             "",
             "",
-            "no tensors at the top of this file; it has the parts g, d: say part",
+            "no tensors at the top of this file; it has the parts g, d: set part",
         ),
         ({"g": {"w": torch.ones(1)}}, "ema", "", "no part 'ema' in this file; it has the parts g"),
         ({"g": 3}, "g", "", "part 'g' is a int"),
-        ({"w": torch.ones(1)}, "", "net.", "no tensor's name begins with 'net.'; they are w"),
+        ({"w": torch.ones(1)}, "", "net.", "no tensor's name begins with 'net.'; the names are w"),
     ],
 )
 def test_a_checkpoint_without_the_weights_says_what_it_has(
@@ -886,7 +894,7 @@ def test_a_checkpoint_without_the_weights_says_what_it_has(
         (lambda w: w.pop("bias"), "bias is missing"),
         (lambda w: w.update(extra=torch.ones(1)), "extra is unknown"),
         (lambda w: w.update(bias=torch.ones(3)), r"bias has shape \(3,\) instead of \(2,\)"),
-        (lambda w: [w.update({f"net.{k}": w.pop(k)}) for k in list(w)], r"and 3 more.*say prefix = 'net.'"),
+        (lambda w: [w.update({f"net.{k}": w.pop(k)}) for k in list(w)], r"and 3 more.*set prefix = 'net.'"),
     ],
 )
 def test_weights_must_fit_exactly(change: Callable[[dict[str, Tensor]], object], line: str) -> None:
@@ -939,7 +947,7 @@ def test_check_says_what_is_wrong_in_plain_words(place: Path, body: str, line: s
         f"        x = self.block(z)[:, :, None, None].expand(-1, 3, 8, 8)\n        {body}\n        return x.tanh()\n"
     )
     name = write(place, 'network = "./odd.py:Odd"\nlatent = 4\n')
-    findings = list(look_over(Source(name, "colour")))
+    findings = list(preflight(Source(name, "colour")))
     assert [str(finding) for finding in findings if finding.wrong and line in finding.words]
     assert CliRunner().invoke(app, ["check", name, "--segmenter", "colour"]).exit_code == 1
 
@@ -950,10 +958,10 @@ def test_check_tells_that_no_gradient_comes_through(place: Path) -> None:
     for network, expected in (("Bytes", "no gradient of what the segmenter finds"), ("Mlp", "can be edited")):
         kept = words if network == "Bytes" else words.replace("255", "1")
         name = write(place, f'network = "./net.py:{network}"\n{kept}')
-        assert [finding for finding in look_over(Source(name, "./tone.py:Bright"), 4) if expected in finding.words]
+        assert [finding for finding in preflight(Source(name, "./tone.py:Bright"), 4) if expected in finding.words]
 
 
 def test_check_finds_nothing_wrong_with_what_is_right() -> None:
-    findings = list(look_over(Source("planted", "planted")))
+    findings = list(preflight(Source("planted", "planted")))
     assert [finding.verdict for finding in findings] == ["ok"] * len(findings)
     assert any("24 units of 8 × 8; 1 never change" in finding.words for finding in findings), "the dead unit"

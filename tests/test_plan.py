@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,19 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.run.plan import (
-    BUDGETS,
-    GROUPS,
-    RULES,
-    SEEDS,
-    Plan,
-    Reading,
-    blocks_of,
-    budget_named,
-    cell_of,
-    rule_named,
-    shards,
-)
+from dissectreport.run.budgets import INTERVENTION_BUDGETS, budget_named
+from dissectreport.run.patches import patch_box, patch_grid
+from dissectreport.run.plan import SEEDS, ArtifactKey, InterventionKey, Plan, Reading
+from dissectreport.run.rules import RULES, rule_named
+from dissectreport.run.shards import GROUPS, shards
 
 PLAN = Plan("generator", "segmenter")
 
@@ -48,7 +41,7 @@ def test_a_run_of_no_samples_is_refused() -> None:
 
 @pytest.mark.parametrize("named", [rule_named, budget_named])
 def test_names_lead_to_their_values_and_others_are_refused_with_the_nearest(named) -> None:  # type: ignore[no-untyped-def]
-    for name, value in (RULES if named is rule_named else BUDGETS).items():
+    for name, value in (RULES if named is rule_named else INTERVENTION_BUDGETS).items():
         assert named(name) is value and value.name == name
     with pytest.raises(UnknownName, match="corrected" if named is rule_named else "default"):
         named("correctd" if named is rule_named else "defalt")
@@ -82,7 +75,7 @@ def test_chance_is_counted_on_no_finer_grid_than_64_but_by_a_published_rule_on_i
 def test_a_published_rule_has_a_grid_of_its_own_and_ours_that_of_the_plan() -> None:
     assert rule_named("iclr2019").grid(256) == 128 and rule_named("pnas2020").grid(256) == 64
     assert rule_named("pnas2020").grid(2) == 1
-    assert rule_named("corrected").grid(256) == PLAN.grid and not rule_named("corrected").reference
+    assert rule_named("corrected").grid(256) == PLAN.grid and not rule_named("corrected").is_published
 
 
 def test_every_field_of_a_plan_is_among_the_facts_that_name_its_counts() -> None:
@@ -98,10 +91,37 @@ def test_readings_are_named_by_what_is_read() -> None:
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
 def test_patches_tile_the_image_row_by_row(height: int, width: int) -> None:
-    rows, columns = blocks_of(height, width)
+    rows, columns = patch_grid(height, width)
     assert (rows, columns) == (min(8, height), min(8, width))
-    corners = [cell_of(patch, height, width) for patch in range(rows * columns)]
+    corners = [patch_box(patch, height, width) for patch in range(rows * columns)]
     assert all((tall, wide) == (1 / rows, 1 / columns) for _, _, tall, wide in corners)
     assert [(top, left) for top, left, _, _ in corners] == [
         (r / rows, c / columns) for r in range(rows) for c in range(columns)
     ]
+
+
+INTERVENTION = InterventionKey("generator", "segmenter", "layer4", (3, 1), (5,), 7, "float32")
+ARTIFACT = ArtifactKey("generator", "features", "reference", "layer4", 7, "float32")
+
+
+def test_no_two_uses_of_a_run_share_a_seed() -> None:
+    plan = replace(PLAN, seed=7)
+    seeds = [
+        *(plan.seed, plan.pilot_seed, INTERVENTION.selection_seed, INTERVENTION.held_out_seed),
+        *(ARTIFACT.generated_seed, ARTIFACT.selection_seed, ARTIFACT.testing_seed, ARTIFACT.scoring_seed),
+    ]
+    assert seeds == [*range(7, 7 + SEEDS)]
+
+
+@pytest.mark.parametrize("key", [INTERVENTION, ARTIFACT], ids=lambda key: type(key).__name__)
+def test_keys_come_back_from_json_and_their_facts_hold_every_field(key: InterventionKey | ArtifactKey) -> None:
+    assert type(key).from_json(json.loads(json.dumps(key.to_json()))) == key
+    assert set(key.facts()) == {"format", *vars(key)} and json.dumps(key.facts())
+    assert replace(key, layer="layer5").facts() != key.facts()
+    with pytest.raises(TypeError):
+        type(key).from_json(key.to_json() | {"unknown": 1})
+
+
+def test_budgets_come_back_from_json() -> None:
+    for budget in INTERVENTION_BUDGETS.values():
+        assert type(budget).from_json(json.loads(json.dumps(budget.to_json()))) == budget

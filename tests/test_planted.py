@@ -369,7 +369,7 @@ def test_other_sizes_show_the_same_scene(z: Tensor, size: int) -> None:
 
 
 def test_an_impossible_size_is_refused() -> None:
-    with pytest.raises(BadOption, match="it can be 16, 32"):
+    with pytest.raises(BadOption, match="choose 16, 32"):
         load(image_size=50)
 
 

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dissectreport
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.models import planted
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline import steps
-from dissectreport.run.plan import rule_named
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.run.rules import rule_named
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
@@ -183,7 +184,7 @@ def test_counts_of_any_split_merge_to_the_same_bits(shown, cuts, order):
 
 
 def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
-    options = steps.Options(
+    options = dissectreport.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -194,8 +195,8 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
         workers=1,
         cache=cache,
     )
-    written = steps.build(options, cache / "site")
-    dissection = steps.load("planted", "pnas2020", cache)
+    written = dissectreport.build(options, cache / "site")
+    dissection = load_dissection("planted", "pnas2020", cache)
     (layer,) = dissection.layers
     result = scored(shown, cut(shown[0]))
     verdict, rows = result.judge(), np.arange(UNITS)
@@ -210,13 +211,12 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
     assert counts["measured"] == layer.table["interpretable"].sum()
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
-    assert any(f"{both} also beat chance" in note for note in dissection.notes)
+    assert any(note.startswith("Scored by the rule") and f" {both} of the " in note for note in dissection.notes)
 
 
 def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
-    from dissectreport.pipeline import steps
 
-    options = steps.Options(
+    options = dissectreport.Options(
         "planted",
         interventions=False,
         artifacts=False,
@@ -226,8 +226,8 @@ def test_counts_within_a_category_have_intervals_of_their_own(tmp_path):
         cache=tmp_path,
         workers=1,
     )
-    steps.measure(options)
-    rows = steps.load("planted", "pnas2020", tmp_path).layers[0].controls
+    dissectreport.measure(options)
+    rows = load_dissection("planted", "pnas2020", tmp_path).layers[0].controls
     rows = rows[(rows["control"] == "measured") & (rows["category"] != "")]
     # The planted units are far from the cut-off: resampling the images hardly changes how many pass.
     assert (rows["units"] - rows["units_low"] <= 3).all()

@@ -73,17 +73,17 @@ def test_one_choice_more_that_differs_tells_no_more() -> None:
 
 def test_one_persons_earlier_and_later_choices_are_not_two_people(tmp_path: Path) -> None:
     paths = [exported(tmp_path, "early.json", "aab", seed=7), exported(tmp_path, "late.json", "aabab", seed=7)]
-    with pytest.raises(BadOption, match=r"late.json and .*early.json hold choices of one person"):
+    with pytest.raises(BadOption, match=r"late.json and .*early.json contain choices of the same person"):
         list(lines([read_choices(path) for path in paths]))
 
 
 def test_who_began_again_is_the_same_person_and_no_longer_blind(tmp_path: Path) -> None:
     first = exported(tmp_path, "first.json", "aab", seed=7, person=7, again=0)
     second = exported(tmp_path, "second.json", "aaa", seed=8, person=7, again=1)
-    with pytest.raises(BadOption, match="hold choices of one person"):
+    with pytest.raises(BadOption, match="contain choices of the same person"):
         list(lines([read_choices(first), read_choices(second)]))
     told = list(lines([read_choices(second)]))
-    assert told[0] == f"caution: {second} was chosen after the solution had been seen, so that it is not blind"
+    assert told[0] == f"caution: {second} was chosen after the solution had been seen, so it is not blind"
     assert not any(line.startswith("caution") for line in lines([read_choices(first)]))
     assert read_choices(exported(tmp_path, "odd.json", "a", again="often")).again == 0
 
@@ -96,7 +96,7 @@ def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
     assert told[0].endswith("ann.json  after    7  before    1  tie    1  88% after [53%, 98%] of 8 decided")
     assert told[2].startswith("2 people together: 69% after [36%, 90%] of 13 decided")
     assert told[3] == "1 of 2 people chose after more often than before"
-    assert told[4] == "No preference can be told."
+    assert told[4] == "There is no significant preference."
 
 
 def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
     ("words", "told"),
     [
         ("nothing", "is no JSON"),
-        ('{"layer": "layer4", "units": [1]}', "holds no choices"),
-        ('{"choices": [{"sample": 1, "chosen": "after"}]}', "holds other choices: its kind is not 'preference'"),
+        ('{"layer": "layer4", "units": [1]}', "contains no choices"),
+        ('{"choices": [{"sample": 1, "chosen": "after"}]}', "contains other choices: its kind is not 'preference'"),
         (json.dumps({**ABOUT, "choices": []}), "no choice yet"),
-        (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "left"}]}), "is no choice"),
+        (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "left"}]}), "is not a choice"),
         (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "tie"}] * 2}), "sample 1 was chosen twice"),
     ],
 )

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import OutputError, UnknownName
-from dissectreport.pipeline import steps
 from dissectreport.publish import github_pages
 from dissectreport.publish.github_pages import pages_address
-from dissectreport.report.common.site_options import DETAILS, Drawing, lessened
-from dissectreport.report.site.build import read_summaries, write_comparison, write_site
+from dissectreport.report.common.site_options import DETAILS, Drawing, with_detail
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection
 from tests.support.sites import broken_links, contents
 
@@ -189,7 +190,7 @@ def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
         write_site(each, tmp_path)
     page = write_comparison(tmp_path, ["one", "two"]).index
     for each in made:
-        write_site(lessened(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
+        write_site(with_detail(each, DETAILS[-1]), tmp_path, drawing=Drawing(DETAILS[-1]))
     assert not list(tmp_path.glob("*/*/unit-*.html")) and "#u=" in page.read_text("utf-8")
     assert not broken_links(tmp_path)
 
@@ -219,14 +220,14 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         def progress(self, *words: Any) -> None:
             pass
 
-    monkeypatch.setattr(steps, "render", render)
+    monkeypatch.setattr(github_pages, "render", render)
     github_pages.fit(site, 900, None, Ear())
     assert said == []
     github_pages.fit(site, 1, None, Ear())
     assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
     said = [line for line in said if "left out" in line]
-    lessened_models = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
-    assert lessened_models == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
+    with_detail_models = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
+    assert with_detail_models == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
     assert {one.model: one.detail for one in read_summaries(site)} == {
         "a": "no unit pages",
         "b": "no unit pages",

@@ -10,8 +10,8 @@ from dissectreport.analysis.artifacts import quality
 from dissectreport.analysis.artifacts.quality import (
     MEASURES,
     Comparison,
+    ImageSet,
     Reference,
-    Side,
     frechet_distance,
     judge,
     too_few_for_covariance,
@@ -33,7 +33,7 @@ def some_sets(n=N, d=D, seed=0):
 @pytest.fixture(scope="module")
 def judged():
     real, generated = some_sets()
-    return judge(real=Side(real), generated=Side(generated))
+    return judge(real=ImageSet(real), generated=ImageSet(generated))
 
 
 # --- slow and obvious ---
@@ -86,7 +86,7 @@ def test_neighbourhoods_are_those_counted_one_by_one(judged, row):
 
 def test_the_frechet_distance_over_a_half_is_that_of_its_rows():
     real, generated = some_sets(1000)
-    found = judge(real=Side(real), generated=Side(generated)).measures["frechet_distance"]
+    found = judge(real=ImageSet(real), generated=ImageSet(generated)).measures["frechet_distance"]
     for row in (1, 2, 38):
         kept = whole_and_halves(1000)[row]
         normals = [(x.mean(0), np.cov(x.T)) for x in (real[kept], generated[kept])]
@@ -96,7 +96,7 @@ def test_the_frechet_distance_over_a_half_is_that_of_its_rows():
 def test_images_compared_in_small_blocks_give_the_same_figures(judged, monkeypatch):
     monkeypatch.setattr(quality, "ROWS", 7)
     real, generated = some_sets()
-    again = judge(real=Side(real), generated=Side(generated))
+    again = judge(real=ImageSet(real), generated=ImageSet(generated))
     for name, figure in judged.measures.items():
         assert np.allclose(again.measures[name].halves, figure.halves, rtol=1e-12)
 
@@ -112,7 +112,7 @@ def test_the_frechet_distance_of_independent_features_is_that_of_their_deviation
 
 def test_a_copy_of_the_real_images_is_perfect():
     real, _ = some_sets(1000)
-    copy = judge(real=Side(real), generated=Side(real.copy()))
+    copy = judge(real=ImageSet(real), generated=ImageSet(real.copy()))
     values = {name: figure.value for name, figure in copy.estimates().items()}
     assert values["precision"] == values["recall"] == values["coverage"] == 1
     assert values["density"] == pytest.approx(1.2)
@@ -122,7 +122,7 @@ def test_a_copy_of_the_real_images_is_perfect():
 def test_equal_images_are_within_each_others_reach_whatever_the_rounding():
     # Six copies of every image: the fifth nearest is at distance zero.
     rows = np.repeat(np.random.default_rng(0).standard_normal((40, 168)) * 1e3, 6, axis=0)
-    found = judge(real=Side(rows), generated=Side(rows[np.random.default_rng(1).permutation(len(rows))]))
+    found = judge(real=ImageSet(rows), generated=ImageSet(rows[np.random.default_rng(1).permutation(len(rows))]))
     assert found.estimates()["precision"].value == found.estimates()["coverage"].value == 1
 
 
@@ -134,7 +134,7 @@ def test_the_kernel_distance_of_two_halves_of_one_set_is_about_zero():
 
 
 def test_roles_are_named_and_swapping_them_swaps_precision_and_recall(judged):
-    real, generated = (Side(images) for images in some_sets())
+    real, generated = (ImageSet(images) for images in some_sets())
     with pytest.raises(TypeError):
         judge(real, generated)
     swapped = judge(real=generated, generated=real).estimates()
@@ -168,7 +168,7 @@ def test_distances_agree_with_torchmetrics():
     for metric in (frechet.set_dtype(torch.float64), kernel):
         for features, real in zip(sets, (True, False), strict=True):
             metric.update(torch.from_numpy(features).view(-1, 3, 2, 2), real=real)
-    ours = judge(real=Side(sets[0]), generated=Side(sets[1])).estimates()
+    ours = judge(real=ImageSet(sets[0]), generated=ImageSet(sets[1])).estimates()
     assert ours["frechet_distance"].value == pytest.approx(float(frechet.compute()), rel=1e-8)
     assert ours["kernel_distance"].value == pytest.approx(float(kernel.compute()[0]), rel=1e-8)
 
@@ -196,7 +196,9 @@ def test_the_interval_of_a_share_stays_within_zero_and_one():
 
 
 def test_intervals_cover_the_expected_figure_about_as_often_as_they_say():
-    judged = [judge(real=Side(r), generated=Side(g)) for r, g in (some_sets(160, seed=seed) for seed in range(60))]
+    judged = [
+        judge(real=ImageSet(r), generated=ImageSet(g)) for r, g in (some_sets(160, seed=seed) for seed in range(60))
+    ]
     for name in ("kernel_distance", "precision", "recall", "density", "coverage"):
         found = [one.estimates()[name] for one in judged]
         middle = np.mean([estimate.value for estimate in found])
@@ -208,14 +210,14 @@ def test_a_paired_change_is_known_better_than_its_two_ends(judged):
     real, generated = some_sets()
     moved = generated.copy()
     moved[::3] -= 0.2
-    after = judge(real=Side(real), generated=Side(moved))
+    after = judge(real=ImageSet(real), generated=ImageSet(moved))
     change, ends = after.change_from(judged), (after.estimates(), judged.estimates())
     for name, found in change.items():
         assert found.value == pytest.approx(ends[0][name].value - ends[1][name].value)
     width = {name: found.high - found.low for name, found in change.items()}
     assert width["kernel_distance"] < 0.5 * (ends[1]["kernel_distance"].high - ends[1]["kernel_distance"].low)
     assert change["kernel_distance"].high < 0
-    assert set(judged.change_from(judged).values()) == {quality.Estimate(0, 0, 0)}
+    assert set(judged.change_from(judged).values()) == {quality.IntervalEstimate(0, 0, 0)}
 
 
 # --- what is asked for, and what is told ---
@@ -243,7 +245,7 @@ def test_too_few_images_for_a_covariance_are_told_how_many_it_needs(judged):
 )
 def test_sets_that_cannot_be_compared_are_refused_in_a_line(real, generated, words):
     with pytest.raises(BadOption, match=words) as refused:
-        judge(real=Side(real), generated=Side(generated))
+        judge(real=ImageSet(real), generated=ImageSet(generated))
     assert "\n" not in str(refused.value)
 
 

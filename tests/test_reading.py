@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport import plugins
 from dissectreport.cache import store
 from dissectreport.cache.records import Record
@@ -23,9 +24,12 @@ from dissectreport.models.base import ImageModel
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel
 from dissectreport.networks import hooks
-from dissectreport.pipeline import prepare, steps
-from dissectreport.pipeline.on_demand import Wish
-from dissectreport.pipeline.steps import Options
+from dissectreport.pipeline import prepare
+from dissectreport.pipeline.on_demand import EditRequest, intervene
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.provenance import reproduce
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan
 from dissectreport.segmenters import colour
 from dissectreport.worker.loaded_networks import Models, Source
@@ -104,7 +108,7 @@ def reader(folder: Path) -> Any:
     return made
 
 
-class Heard(steps.Silent):
+class Heard(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -129,7 +133,7 @@ def dissected(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     cut(painted / "0007.png")
     heard, cache = Heard(), tmp_path_factory.mktemp("cache")
     address = model(painted)
-    steps.measure(Options(address, cache=cache, grid=SIDE, workers=1, device="cpu"), heard)
+    dissectreport.measure(Options(address, cache=cache, grid=SIDE, workers=1, device="cpu"), heard)
     return cache, heard.lines, address
 
 
@@ -163,7 +167,7 @@ def test_units_are_read_of_normalised_images(small: Path) -> None:
 def test_a_normalisation_that_cannot_be_is_refused(
     small: Path, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    with pytest.raises(ModelError, match="'colours' is normalised by three means and three positive standard"):
+    with pytest.raises(ModelError, match="'colours' needs three means and three positive standard"):
         replace(reader(small), mean=mean, std=std)
 
 
@@ -202,7 +206,9 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
     victim = open_folder(folder, (SIDE, SIDE)).order(1)[2]
     whole = reader(folder).latents(1, 0, 8)
     cut(folder / victim)
-    job: Any = prepare.settled(prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard())
+    job: Any = prepare.without_unreadable_images(
+        prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard()
+    )
     assert job.source.broken == (victim,) and job.generator.unreadable() == (victim,)
     generators: list[Any] = [job.generator, Models(job.source).generator]
     for draw in (each.latents for each in generators):
@@ -217,10 +223,10 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
 
 def test_by_default_as_many_are_measured_as_there_are_and_it_is_said(small: Path) -> None:
     heard = Heard()
-    job = prepare.settled(prepare.prepare(Options(model(small), device="cpu")), heard)
+    job = prepare.without_unreadable_images(prepare.prepare(Options(model(small), device="cpu")), heard)
     assert job.samples == 20 and job.plan.pilot == 20
-    assert "all 20 images are measured; 1,248 would be, if there were as many" in heard.lines
-    assert "--samples 20" in prepare.reproduce(job)
+    assert "measuring all 20 images; the default is 1,248" in heard.lines
+    assert "--samples 20" in reproduce(job)
     assert prepare.prepare(Options("planted", device="cpu")).samples == 1248
 
 
@@ -236,14 +242,14 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     cut(folder / "0003.png")
     heard = Heard()
     with pytest.raises(BadOption, match="has 11 images, beside 1 that cannot be read; --samples at most 11, not 12"):
-        prepare.settled(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
+        prepare.without_unreadable_images(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
     assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
-    assert prepare.settled(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
+    assert prepare.without_unreadable_images(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
 
 
 @pytest.mark.parametrize("rule", ["pnas2020", "iclr2019"])
 def test_published_rules_take_what_is_there_too(small: Path, rule: str) -> None:
-    job = prepare.settled(prepare.prepare(Options(model(small), rule=rule, device="cpu")), Heard())
+    job = prepare.without_unreadable_images(prepare.prepare(Options(model(small), rule=rule, device="cpu")), Heard())
     assert (job.samples, job.plan.pilot) == (20, 20)
 
 
@@ -260,7 +266,7 @@ def test_a_folder_of_broken_files_is_refused_in_one_line(tmp_path: Path) -> None
 
 def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissected, painted: Path) -> None:
     cache, _, address = dissected
-    found = steps.load(address, cache=cache)
+    found = load_dissection(address, cache=cache)
     table = found.layers[0].table
     assert table["concept"].tolist() == list(PAINTS) and table["interpretable"].all()
     folder = open_folder(painted, (SIDE, SIDE))
@@ -280,13 +286,13 @@ def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissecte
     _, lines, _ = dissected
     (skipped,) = (line for line in lines if "skipped:" in line)
     assert skipped.startswith("painted: 2 of 241 files cannot be read and are skipped: 0007.png (")
-    assert "all 239 images are measured; 1,248 would be, if there were as many" in lines
+    assert "measuring all 239 images; the default is 1,248" in lines
     assert any("no interventions: colours reads images and makes none" in line for line in lines)
 
 
 def test_its_pages_speak_of_images_that_are_read(dissected, tmp_path: Path, painted: Path) -> None:
     cache, _, address = dissected
-    steps.render(address, tmp_path, cache=cache)
+    dissectreport.render(address, tmp_path, cache=cache)
     (home,) = (path.parent for path in tmp_path.glob("*/trust.html"))
     trust, methods, overview = ((home / f"{name}.html").read_text() for name in ("trust", "methods", "index"))
     assert "<h2>Images that the network reads</h2>" in trust and "generated" not in trust
@@ -301,7 +307,7 @@ def test_its_pages_speak_of_images_that_are_read(dissected, tmp_path: Path, pain
 
 def test_the_pictures_that_are_shown_are_those_of_the_folder(dissected, painted: Path) -> None:
     cache, _, address = dissected
-    pictures = steps.load(address, cache=cache).pictures
+    pictures = load_dissection(address, cache=cache).pictures
     folder = open_folder(painted, (SIDE, SIDE)).without(["page.jpg", "0007.png"])
     wanted = folder.read([folder.order(1)[number] for number in pictures.numbers])
     shown = torch.from_numpy(pictures.pixels).permute(0, 3, 1, 2) / 127.5 - 1
@@ -311,8 +317,8 @@ def test_the_pictures_that_are_shown_are_those_of_the_folder(dissected, painted:
 def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: Path) -> None:
     with pytest.raises(ModelError, match="colours reads images and makes none"):
         prepare.prepare(Options(model(small), device="cpu", concepts=("red",)))
-    with pytest.raises(ModelError, match="colours reads images and makes none; there is nothing to turn its units off"):
-        steps.intervene(Options(model(small), device="cpu", workers=1), Wish((0,), "colours"))
+    with pytest.raises(ModelError, match="colours reads images and makes none, so its units cannot be ablated"):
+        intervene(Options(model(small), device="cpu", workers=1), EditRequest((0,), "colours"))
 
 
 # --- real images beside a generator ---
@@ -323,7 +329,7 @@ PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False
 
 def beside(cache: Path, reference: Path | None) -> tuple[Record, list[str]]:
     heard = Heard()
-    return steps.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
+    return dissectreport.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
 
 
 def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Path) -> None:
@@ -333,11 +339,11 @@ def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Pa
     assert record.reference == {"folder": "photos & more", "images": 14, "unreadable": 1}
     assert "photos & more: 1 of 15 files cannot be read and is skipped: page.jpg (not an image)" in lines
     assert "photos & more: 14 of 14 images are smaller than 64 x 64 and enlarged" in lines
-    real, made = steps.load("planted", cache=tmp_path / "cache").trust
+    real, made = load_dissection("planted", cache=tmp_path / "cache").trust
     assert (real.source, made.source) == ("real", "generated")
     wanted = open_folder(folder, (64, 64)).first(12)
     assert np.abs(real.images.transpose(0, 3, 1, 2) / 127.5 - 1 - wanted.numpy()).max() <= 1 / 127.5 + 1e-6
-    steps.render("planted", tmp_path / "site", cache=tmp_path / "cache")
+    dissectreport.render("planted", tmp_path / "site", cache=tmp_path / "cache")
     page = (tmp_path / "site" / "planted" / "trust.html").read_text()
     assert "<h2>Real images</h2>" in page and 'alt="real image 1 of 12: ' in page
     assert "12 of 14 images of the folder photos &amp; more; 1 could not be read." in page
@@ -360,7 +366,7 @@ def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(cache.rglob("*.npz"))) == len(before) + 2 * 2, "what is shown of each reference, and its areas"
     again, _ = beside(cache, None)
-    assert again.drawn == own.drawn and steps.load("planted", cache=cache).trust[0].source == "drawn"
+    assert again.drawn == own.drawn and load_dissection("planted", cache=cache).trust[0].source == "drawn"
 
 
 def test_real_images_that_were_kept_among_the_pictures_are_still_shown(tmp_path: Path) -> None:
@@ -368,7 +374,7 @@ def test_real_images_that_were_kept_among_the_pictures_are_still_shown(tmp_path:
     held = store.Store(tmp_path / "measurements" / record.drawn).load("drawn")
     store.Store(tmp_path / "measurements" / record.pictures).save("drawn", held)
     replace(record, drawn="").save(tmp_path)
-    shown = steps.load("planted", cache=tmp_path).trust[0]
+    shown = load_dissection("planted", cache=tmp_path).trust[0]
     assert shown.source == "drawn" and np.array_equal(shown.images, held["images"])
 
 
@@ -385,7 +391,7 @@ def test_a_relative_reference_is_told_as_it_was_given(tmp_path: Path, monkeypatc
     paint(tmp_path / "data" / "real", 1)
     monkeypatch.chdir(tmp_path)
     job = prepare.prepare(Options("planted", reference=Path("data/real"), device="cpu"))
-    assert "--reference data/real" in prepare.reproduce(job) and Path(job.source.reference).is_absolute()
+    assert "--reference data/real" in reproduce(job) and Path(job.source.reference).is_absolute()
 
 
 def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> None:
@@ -403,5 +409,5 @@ def test_a_generator_with_few_latents_is_asked_for_no_more(tmp_path: Path) -> No
         def __call__(self, z: Tensor) -> Tensor:
             return self.own(z)
 
-    samples, plan = prepare.sized(Plan("a", "b"), Options("few"), Few())
+    samples, plan = prepare.resolve_samples(Plan("a", "b"), Options("few"), Few())
     assert (samples, plan.pilot) == (10, 10)

@@ -11,13 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import dissectreport
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.real_images import COLUMNS, Reality
-from dissectreport.cache.reader import flat, read_stat, shard_name
+from dissectreport.cache.reader import packed_stats, read_stats, shard_name
 from dissectreport.cache.store import Store
-from dissectreport.pipeline import steps
-from dissectreport.run.plan import Plan, Shard, shards
+from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reporter import Silent
+from dissectreport.run.plan import Plan
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.worker.loaded_networks import Models, Source
@@ -143,8 +146,8 @@ def test_broken_images_of_a_folder_are_left_out_and_the_others_keep_their_places
     assert found.samples.tolist() == [i for i in range(7) if i != place]
     store = Store.open(tmp_path / "cache", {"kind": "real areas"})
     for shard, part in zip(shards(7, 3), counted(source, 7, 3), strict=True):
-        store.save(shard_name(shard), flat({"areas": part}))
-    again = merge_all(stat for _, stat in read_stat(store, shards(7, 3), "areas"))
+        store.save(shard_name(shard), packed_stats(part))
+    again = merge_all(stat for _, stat in read_stats(store, shards(7, 3), Areas))
     assert (again.pixels == found.pixels).all() and (again.concepts == found.concepts).all()
 
 
@@ -165,7 +168,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-class Heard(steps.Silent):
+class Heard(Silent):
     """A listener that remembers what was said."""
 
     def __init__(self) -> None:
@@ -177,8 +180,8 @@ class Heard(steps.Silent):
 
 def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_its(cache: Path, tmp_path: Path) -> None:
     heard = Heard()
-    steps.measure(steps.Options("planted", cache=cache, **SMALL), heard)
-    own = steps.load("planted", cache=cache).reality
+    dissectreport.measure(dissectreport.Options("planted", cache=cache, **SMALL), heard)
+    own = load_dissection("planted", cache=cache).reality
     assert own is not None and (own.real, own.generated) == (64, 64)
     assert not any("real images" in line for line in heard.lines)
     photos = tmp_path / "photos"
@@ -186,8 +189,8 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
     rng = np.random.default_rng(0)
     for number in range(5):
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(photos / f"{number}.png")
-    steps.measure(steps.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
-    given = steps.load("planted", cache=cache).reality
+    dissectreport.measure(dissectreport.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
+    given = load_dissection("planted", cache=cache).reality
     assert given is not None and (given.real, given.generated) == (5, 64)
 
 
@@ -199,6 +202,6 @@ def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path)
         "    return replace(planted.load(), training_like=no_training_like_images)\n"
     )
     heard = Heard()
-    steps.measure(steps.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
+    dissectreport.measure(dissectreport.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
     assert any(line.startswith("no comparison with real images: planted brings none") for line in heard.lines)
-    assert steps.load(f"{mine}:load", cache=cache).reality is None
+    assert load_dissection(f"{mine}:load", cache=cache).reality is None

@@ -185,7 +185,7 @@ def test_a_folder_without_a_site_is_one_line(tmp_path: Path) -> None:
 def test_the_command_says_where_the_site_is_and_leaves_quietly(site: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        program = [sys.executable, "-c", "from dissectreport.cli import main; main()"]
+        program = [sys.executable, "-c", "from dissectreport.cli.app import main; main()"]
         process = subprocess.Popen(
             [*program, "serve", str(site), "--port", str(port)],
             stderr=subprocess.PIPE,

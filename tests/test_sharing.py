@@ -14,11 +14,20 @@ from PIL import Image
 from dissectreport import __version__
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
-from dissectreport.report.common.site_options import DETAILS, NOWHERE, Drawing, checked_address, detail_named, lessened
+from dissectreport.report.common.site_options import (
+    DETAILS,
+    NOWHERE,
+    Drawing,
+    checked_address,
+    detail_named,
+    with_detail,
+)
 from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
 from dissectreport.report.export.imported import write_imported
 from dissectreport.report.html.citation import licence_of
-from dissectreport.report.site.build import Written, write_comparison, write_site
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.fixed_comparison import write_comparison
+from dissectreport.report.site.writing import Written
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page, broken_links, contents, pages
@@ -138,7 +147,7 @@ def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Di
         sizes.append(drawn(found, out, detail.name).bytes)
         assert broken_links(out.resolve()) == [], detail.name
         text = (out / "planted" / "methods.html").read_text()
-        assert detail.left_out in text and ("To stay within a size" in text) == bool(detail.left_out)
+        assert detail.left_out in text and ("To limit the size of the site" in text) == bool(detail.left_out)
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(DETAILS)
     assert not list((tmp_path / "no unit pages").rglob("unit-*.html"))
     assert not list((tmp_path / "no unit pages" / "planted").glob("layer*/img/*-off.webp")), "only unit pages show them"
@@ -147,7 +156,7 @@ def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Di
 
 
 def test_less_detail_keeps_every_picture_that_is_shown(dissection: Dissection) -> None:
-    few = lessened(dissection, detail_named("few examples"))
+    few = with_detail(dissection, detail_named("few examples"))
     assert set(few.layers[0].examples.kind) == {"top"}
     assert len(few.pictures.numbers) < len(dissection.pictures.numbers)
     for layer in few.layers:

@@ -21,7 +21,7 @@ from dissectreport.report.common.model import Site
 from dissectreport.report.export import single_file as single
 from dissectreport.report.export.bundle import key_of
 from dissectreport.report.export.single_file import SIZES, single_file
-from dissectreport.report.site.build import gather
+from dissectreport.report.site.gather import gather
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page as Parsed
@@ -64,7 +64,7 @@ def test_its_pages_are_reached_by_the_address_and_the_back_button(chromium: Brow
         page.click(".top nav a:text-is('layer2')")
         assert shown(page) == ["layer2"] and page.url.endswith("#layer2:")
         assert page.locator(".top nav a[aria-current=page]").all_text_contents() == ["layer2"]
-        page.click(".top nav a:text-is('causes')")
+        page.click(".top nav a:text-is('causal effects')")
         page.locator(".leaf:not([hidden]) th[scope=row] a").first.click()
         assert "#concepts:" in page.url
         page.go_back()
@@ -170,7 +170,7 @@ def test_what_is_too_large_shrinks_step_by_step_and_is_refused_at_last(monkeypat
     less, half = single_file(found, 1)
     assert (nothing, half) == ("", SIZES[1].left_out)
     assert len(whole) > 10**6 >= len(less)
-    assert half in less.decode() and "To stay within a size" not in whole.decode()
+    assert half in less.decode() and "To limit its size" not in whole.decode()
     monkeypatch.setattr(single, "SIZES", (SIZES[0], SIZES[2]))
     content, few = single_file(found, 1)
     cards = [

@@ -29,7 +29,8 @@ from dissectreport.report.html.numbers import percent, share, times
 from dissectreport.report.html.places import Places
 from dissectreport.report.site import writing
 from dissectreport.report.site.build import write_site
-from dissectreport.run.plan import RULES
+from dissectreport.report.site.gather import gather
+from dissectreport.run.rules import RULES
 from tests.support.dissections import example_dissection
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages
@@ -83,11 +84,11 @@ def test_no_iou_stands_without_its_null_and_its_interval(site: Path) -> None:
 
 
 def test_the_check_of_ious_notices_a_bare_one() -> None:
-    assert ious_without_context(Page('<p><data class="iou" value="0.4">.40</data></p>'))
+    assert ious_without_context(Page('<p><data class="iou" value="0.4">0.40</data></p>'))
     assert ious_without_context(
-        Page('<p class="agree"><data class="iou" value="0.4">.40</data><i class="ci">[.3, .5]</i></p>')
+        Page('<p class="agree"><data class="iou" value="0.4">0.40</data><i class="ci">[0.3, 0.5]</i></p>')
     )
-    assert ious_without_context(Page("<p>IoU .40</p>"))
+    assert ious_without_context(Page("<p>IoU 0.40</p>"))
 
 
 def test_hostile_names_break_neither_pages_nor_folders(dissection: Dissection, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_the_trust_page_tells_how_well_the_segmenter_finds_each_concept(site: Pa
     for row in dissection.concepts.itertuples():
         listed = f"</i>{row.concept}</th>" in finds
         assert listed == (row.trained == row.trained)
-        assert listed or re.search(rf"Its card says nothing of [^.]*{row.concept}", finds)
+        assert listed or re.search(rf"Its card has no value for [^.]*{row.concept}", finds)
 
 
 def test_every_image_has_an_alternative_text(site: Path) -> None:
@@ -264,6 +265,7 @@ def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection
     assert write_site(large, tmp_path / "site", limit=0).bytes > 10**6
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +293,6 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     from dissectreport.report.site import build as module
 
     gathered = {}
-    gather = module.gather
     monkeypatch.setattr(module, "gather", lambda site, *_: gathered[id(site.dissection)])
     for one in (old, new):
         places = Places.of(one)
@@ -349,19 +350,19 @@ def test_a_layer_without_interpretable_units_can_be_drawn(tmp_path: Path) -> Non
 def test_numbers_are_honest_at_both_ends() -> None:
     assert [share(v) for v in (0, 0.0004, 0.42, 0.9999, 1, -0.03, math.nan)] == [
         "0",
-        "<.01",
-        ".42",
-        ">.99",
+        "<0.01",
+        "0.42",
+        ">0.99",
         "1",
-        "−.03",
+        "−0.03",
         "–",
     ]
     assert [percent(v) for v in (0, 0.00001, 0.031, 0.9999, 1)] == [
-        "0 %",
-        "<0.01 %",
-        "3.1 %",
-        ">99.9 %",
-        "100 %",
+        "0%",
+        "<0.01%",
+        "3.1%",
+        ">99.9%",
+        "100%",
     ]
     assert times(math.nan) == "–"
     assert times(5.52) == "5.5×"
@@ -396,7 +397,7 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
             found.loc[(name, category)] for name in ("measured", "rotated", "untrained", "null")
         )
         assert f">{own.units} units [{own.units_low}, {own.units_high}]<" in text
-        assert f">rotated {rotated.units} · untrained {untrained.units} · null {null.units}<" in text
+        assert f">random directions {rotated.units} · untrained {untrained.units} · chance level {null.units}<" in text
         assert own.units == (layer.labels["interpretable"] & (layer.labels["category"] == category)).sum()
 
 
@@ -405,24 +406,24 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
     told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
     rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
     wanted = [
-        f"rotated {by['rotated']} · untrained {by['untrained']} · null {by['null']}"
+        f"random directions {by['rotated']} · untrained {by['untrained']} · chance level {by['null']}"
         for controls in rows
         for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
     ]
     assert told == wanted
 
 
-HALVES = re.compile(r"scoring half|choosing half|the rest chose|images scored|not tested|doubt|chance does not explain")
+HALVES = re.compile(r"scoring half|choosing half|selection images|\d held-out images|not tested|used for selection")
 """What is true under the corrected rule alone."""
 
 
 @pytest.mark.parametrize(
     ("rotated", "interval", "verdict"),
     [
-        (426, (-9, 30), "By count, units cannot be told from random directions."),
-        (426, (3, 20), "By count, units are hardly distinguishable from random directions."),
-        (200, (190, 260), "By count, units do better than random directions."),
-        (470, (-40, -20), "By count, units do worse than random directions."),
+        (426, (-9, 30), "By this count, single units are no more interpretable than random directions."),
+        (426, (3, 20), "By this count, single units are only slightly more interpretable than random directions."),
+        (200, (190, 260), "By this count, single units are more interpretable than random directions."),
+        (470, (-40, -20), "By this count, single units are less interpretable than random directions."),
     ],
 )
 def test_units_are_compared_with_random_directions_by_the_interval_of_the_difference(
@@ -430,7 +431,9 @@ def test_units_are_compared_with_random_directions_by_the_interval_of_the_differ
 ) -> None:
     counts, found = against_directions(437, rotated, 480, *interval)
     assert found == verdict
-    assert counts.startswith(f"437 interpretable units, against {rotated} of 480 random directions: a difference of")
+    assert counts.startswith(
+        f"437 of 480 units are interpretable, and {rotated} of 480 random directions: a difference of"
+    )
 
 
 def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
@@ -442,9 +445,9 @@ def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection:
         for layer, n, m in zip(dissection.layers, units, rotated, strict=True)
     )
     write_site(replace(dissection, layers=layers), tmp_path)
-    text = (tmp_path / "planted" / "index.html").read_text("utf-8")
+    text = page_text(tmp_path / "planted" / "index.html")
     more = int(sum(units) - sum(rotated))
-    assert f"a difference of +{more} [+{more}, +{more}] over resampled images." in text, (
+    assert f"a difference of +{more} [+{more}, +{more}] (95% bootstrap interval over images)." in text, (
         "what all replicates share is no uncertainty"
     )
 
@@ -452,8 +455,9 @@ def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection:
 def test_the_overview_says_how_many_units_position_alone_beats(site: Path, dissection: Dissection) -> None:
     tables = [layer.interpretable for layer in dissection.layers]
     below, units = sum(int((t["iou"] < t["position_only"]).sum()) for t in tables), sum(map(len, tables))
-    text = (site / "planted" / "index.html").read_text("utf-8")
-    assert f"{below} of the {units} interpretable units have a smaller IoU with their label than the best mask" in text
+    text = page_text(site / "planted" / "index.html")
+    share_below = f"{below} of the {units} interpretable units ({percent(below / units)})"
+    assert f"{share_below} have a smaller IoU with their label than the position-only baseline" in text
 
 
 def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:
@@ -470,11 +474,14 @@ def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: 
         if best is not None:
             assert f"{best.layer} unit {best.unit}</a>" in row
             assert f'value="{best.iou:.4f}"' in row
-            assert f">{share(best.excess)} <span" in row
+            assert re.search(rf">\s*{share(best.excess)}\s*<span", row)
             overall = next(la for la in dissection.layers if la.name == best.layer).table["concept"][best.unit]
             assert ("overall label" in row) == (overall != concept)
     shown, leading = good["concept"].nunique(), pd.concat([la.interpretable for la in dissection.layers])["concept"]
-    assert f"{shown} concepts have units so; {leading.nunique()} of them are some unit's overall label" in text
+    assert (
+        f"{shown} concepts have such units; {leading.nunique()} of them are the overall label of a unit"
+        in page_text(site / "planted" / "concepts.html")
+    )
 
 
 def test_units_that_fire_at_opposite_places_stand_apart(dissection: Dissection, tmp_path: Path) -> None:
@@ -482,9 +489,9 @@ def test_units_that_fire_at_opposite_places_stand_apart(dissection: Dissection, 
     turned = one.correlated.assign(correlation=[0.5, -0.5] * (len(one.correlated) // 2))
     write_site(replace(dissection, layers=(replace(one, correlated=turned), *rest)), tmp_path)
     text = (tmp_path / "planted" / one.name / "unit-1.html").read_text("utf-8")
-    same, opposite = text.split("Fires at the same places</h2>")[1].split("Fires at opposite places</h2>")
-    assert "correlation .50" in same and "−" not in "".join(re.findall("correlation [^<]*", same))
-    assert "correlation −.50" in opposite and "correlation .50" not in opposite
+    same, opposite = text.split("Positively correlated units</h2>")[1].split("Negatively correlated units</h2>")
+    assert "correlation 0.50" in same and "−" not in "".join(re.findall("correlation [^<]*", same))
+    assert "correlation −0.50" in opposite and "correlation 0.50" not in opposite
 
 
 def test_a_model_is_called_what_it_calls_itself(dissection: Dissection, tmp_path: Path) -> None:
@@ -510,7 +517,8 @@ def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection
     write_site(made, tmp_path)
     for path in pages(tmp_path):
         assert not HALVES.search(page_text(path)), (path, HALVES.search(page_text(path)))
-        assert not re.search(r"agrees? with [a-z ]+ beyond chance", page_text(path)), path
+        claims = re.findall(r"Matches [a-z ]+ better than chance|units match a concept better", page_text(path))
+        assert not claims, path
     labelled = [len(layer.interpretable) for layer in made.layers]
     beats = [int((layer.table["interpretable"] & layer.table["beats_chance"]).sum()) for layer in made.layers]
     cut = share(RULES[rule].interpretable["iou"])
@@ -518,20 +526,20 @@ def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection
         page_text(tmp_path / "planted" / "index.html"),
         page_text(tmp_path / "planted" / "layer1" / "index.html"),
     )
-    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in home
-    assert f"Of the {labelled[0]} units, {beats[0]} also beat chance." in layer1
+    assert f"{sum(beats)} of the {sum(labelled)} labelled units also match" in home
+    assert f"{beats[0]} of the {labelled[0]} labelled units also match" in layer1
     assert f"have an IoU above {cut}" in home and f"have an IoU above {cut}" in layer1
-    assert f"Of the {sum(labelled)} units, {sum(beats)} also beat chance." in page_text(tmp_path / "index.html")
+    assert f"{sum(beats)} of the {sum(labelled)} labelled units also" in page_text(tmp_path / "index.html")
     methods = page_text(tmp_path / "planted" / "methods.html")
-    assert ("the same 10 000 images" if rule == "pnas2020" else "On 10 000 images of another seed") in methods
+    assert ("the same 10,000 images" if rule == "pnas2020" else "on 10,000 images of another seed") in methods
     assert "All 15 concepts that occur were tested" in methods
 
 
 def test_the_corrected_rule_says_what_it_held_out(site: Path) -> None:
     methods = page_text(site / "planted" / "methods.html")
-    assert "5 000 images then chose each unit's level and concept, and the other 5 000 scored them" in methods
-    assert "its excess is at least .04 and its q-value below .05" in methods
-    assert "also beat chance" not in page_text(site / "planted" / "index.html")
+    assert "chosen on 5,000 selection images. All scores come from the other 5,000 held-out images" in methods
+    assert "its chance-corrected IoU is at least 0.04 and its q-value is below 0.05" in methods
+    assert "also match" not in page_text(site / "planted" / "index.html")
 
 
 def test_a_page_that_shows_an_untested_concept_says_why(dissection: Dissection, tmp_path: Path) -> None:
@@ -539,7 +547,7 @@ def test_a_page_that_shows_an_untested_concept_says_why(dissection: Dissection, 
     rare = replace(layer, pairs=layer.pairs.assign(tested=layer.pairs["concept"] != "sun"))
     concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
     write_site(replace(dissection, layers=(rare,), concepts=concepts), tmp_path)
-    why = "A concept in fewer than 20 images of either half is not tested"
+    why = "A concept is tested only if it occurs in at least 20 selection images and 20 held-out images."
     assert "sun not tested" in page_text(tmp_path / "planted" / "concepts.html")
     assert why in page_text(tmp_path / "planted" / "concepts.html")
     for unit in range(layer.units):
@@ -552,10 +560,13 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
     text = (site / "planted" / "concepts.html").read_text("utf-8")
     figure = json.loads(re.findall(r'id="plot-heatmap-data">(.*?)</script>', text, re.DOTALL)[0])["data"][0]
     table = re.findall(r'id="heatmap-table">(.*?)</table>', text, re.DOTALL)[0]
-    rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2])
+    rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], re.DOTALL)
     assert len(rows) == len(figure["y"]) > 5
     for row, concept, excess, units in zip(rows, figure["y"], figure["z"], figure["text"], strict=True):
-        cells = [re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)]
+        cells = [
+            re.sub(r"\s+", " ", re.sub(r"<.*?>", "", cell)).strip()
+            for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)
+        ]
         assert f"</i>{concept}</th>" in row
         told = ["–" if v is None else f"{share(v)} {n}" for v, n in zip(excess, units, strict=True)]
         assert cells == [words.replace(" 1 units", " 1 unit") for words in told]
@@ -563,10 +574,10 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
 
 def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
     from dissectreport.report.common.model import Site
+    from dissectreport.report.common.rendering import render
     from dissectreport.report.html.assets import load_assets
     from dissectreport.report.html.places import Places
     from dissectreport.report.pages.layers import layer_page
-    from dissectreport.report.site.build import render
 
     made = example_dissection(units=512, layers=1)
     assets, shared = load_assets()

@@ -15,6 +15,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
+from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
@@ -102,10 +103,17 @@ def some_insertions(random, units):
     return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, units, 2))
 
 
+def some_concept_patches(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    return ConceptPatches(samples, random.random((n, units)), whole(random, n, units), 64)
+
+
 EVERY = {
     Areas: some_areas,
     Categories: some_categories,
     Chance: some_chance,
+    ConceptPatches: some_concept_patches,
     Cross: some_cross,
     Ends: some_ends,
     Features: some_features,
@@ -152,6 +160,17 @@ def test_any_split_and_any_order_give_the_same_bits(kind, seed, order):
 def test_arrays_hold_everything(kind, seed):
     stat = EVERY[kind](np.random.default_rng(seed), UNITS)
     same(stat, kind.from_arrays({name: np.asarray(value) for name, value in stat.arrays().items()}))
+
+
+def retyped(array):
+    """The same numbers in another type, as a file may keep them."""
+    return array.astype(np.uint64 if array.dtype.kind == "i" else np.longdouble)
+
+
+@every_statistic
+def test_arrays_of_other_types_come_back_as_those_of_the_statistic(kind):
+    stat = EVERY[kind](np.random.default_rng(4), UNITS)
+    same(stat, kind.from_arrays({name: retyped(np.asarray(value)) for name, value in stat.arrays().items()}))
 
 
 @every_statistic
@@ -253,6 +272,22 @@ def test_the_union_of_numbers_rises_and_holds_each_once(seed):
     assert union(one, other).dtype == np.int64
 
 
+def test_patches_of_some_concepts_are_theirs():
+    patches = some_concept_patches(np.random.default_rng(0), 4)
+    kept = patches.keeping(np.array([2, 0]))
+    assert np.array_equal(kept.share, patches.share[:, [2, 0]]) and np.array_equal(kept.patch, patches.patch[:, [2, 0]])
+    assert kept.samples is patches.samples and kept.patches == 64
+
+
+def test_gains_are_of_a_concepts_own_set_or_of_the_random_sets_behind_those_of_the_concepts():
+    # Two concepts and three random sets: sets 0 and 1 are the concepts' own.
+    insertions = Insertions(np.arange(3), np.arange(3), np.arange(3), np.arange(3 * 5 * 2).reshape(3, 5, 2))
+    for concept in (0, 1):
+        assert insertions.own_gains(concept).tolist() == [insertions.gains[row, concept, concept] for row in range(3)]
+        wanted = [[insertions.gains[row, one, concept] for one in (2, 3, 4)] for row in range(3)]
+        assert insertions.random_gains(concept).tolist() == wanted
+
+
 def test_merging_nothing_is_an_error_and_one_alone_is_itself():
     alone = some_areas(np.random.default_rng(0), 3)
     assert merge_all([alone]) is alone
@@ -286,12 +321,12 @@ def chance_of_sizes(sizes, observed, shifted, crossed):
 
 
 def test_what_is_expected_by_chance_is_divided_by_the_other_images_of_each_shard():
-    chance = chance_of_sizes([1, 3, 5], [4, 10, 20], [4, 7, 9], [4, 40, 100])
+    chance = chance_of_sizes([1, 2, 5], [4, 10, 20], [4, 7, 9], [6, 41, 100])
     assert chance.seen().item() == 34
     assert chance.seen(shifted=True).item() == 20
     # A shard of one image has no other to be paired with.
-    assert chance.expected().item() == (40 - 10) / 2 + (100 - 20) / 4
-    assert chance.expected(shifted=True).item() == (40 - 7) / 2 + (100 - 9) / 4
+    assert chance.expected().item() == (41 - 10) / 1 + (100 - 20) / 4
+    assert chance.expected(shifted=True).item() == (41 - 7) / 1 + (100 - 9) / 4
 
 
 def test_shares_of_areas_are_of_the_grid():
@@ -364,6 +399,14 @@ def test_features_that_never_vary_have_a_scale_all_the_same():
     assert Scale.of(np.ones((5, 2)))(np.full((1, 2), 3.0)).tolist() == [[2 / FLOOR, 2 / FLOOR]]
 
 
+def test_features_of_single_precision_are_scaled_in_double():
+    real = (np.random.default_rng(1).standard_normal((50, 3)) + 9).astype(np.float32)
+    single, double = Scale.of(real), Scale.of(real.astype(np.float64))
+    assert np.array_equal(single.mean, double.mean) and np.array_equal(single.deviation, double.deviation)
+    fine = replace(single, mean=single.mean + 1e-12)
+    assert np.array_equal(fine(real), fine(real.astype(np.float64))) and fine(real).dtype == np.float64
+
+
 def test_the_published_scale_changes_nothing():
     features = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
     assert np.array_equal(Scale.published(2)(features), features.astype(np.float64))
@@ -394,7 +437,7 @@ def test_sums_add_name_by_name_come_back_from_arrays_and_refuse_other_shapes(pla
 
 
 def test_the_mean_activation_where_a_concept_is_weighs_by_its_share_and_is_zero_where_it_is_not():
-    activation, share = np.array([[6.0, 3.0], [0.0, 0.0]]), np.array([1.5, 0.0])
+    activation, share = np.array([[2.0, 1.0], [0.0, 0.0]]), np.array([0.5, 0.0])
     presence = Presence(activation, share, np.array([1.0, 2.0]), np.float64(4))
     assert presence.concept_means().tolist() == [[4, 2], [0, 0]]
     kept = presence.keeping(np.array([1]))

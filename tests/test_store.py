@@ -57,7 +57,7 @@ def test_a_truncated_file_is_noticed(place, keep):
     place.save("a", {"counts": np.random.default_rng(0).integers(0, 1000, 4096)})
     whole = place.path("a").read_bytes()
     place.path("a").write_bytes(whole[: int(len(whole) * keep)])
-    assert not place.sound("a")
+    assert not place.is_intact("a")
     with pytest.raises(CacheError, match="damaged"):
         place.load("a")
 
@@ -67,7 +67,7 @@ def test_a_flipped_bit_in_the_data_is_noticed(place):
     content = bytearray(place.path("a").read_bytes())
     content[len(content) // 2] ^= 1
     place.path("a").write_bytes(bytes(content))
-    assert not place.sound("a")
+    assert not place.is_intact("a")
 
 
 def test_a_missing_file_is_told_with_what_would_do(place):

@@ -377,7 +377,8 @@ def test_weights_that_do_not_fit_are_refused(
 
 def test_a_folder_without_weights_is_told_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightsError, match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*downloaded"
+        WeightsError,
+        match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*download the published",
     ):
         load(f"weights={tmp_path}")
 
@@ -422,7 +423,7 @@ def test_names_that_come_with_the_weights_are_used(tmp_path: Path) -> None:
     [
         ("{", "does not name the classes"),
         ("[]", "does not name the classes"),
-        ('{"object": [1]}', "a list of names is wanted"),
+        ('{"object": [1]}', "expected a list of names"),
         (published(lambda held: held["object"].pop()), "names 335 classes of category 'object'.*has 336"),
         (published(lambda held: held["object_part"]["sky"].append("sun")), "names 428 classes of category 'part'"),
         (published(lambda held: held["object"].__setitem__(2, "heaven")), "names 425 classes of category 'part'"),

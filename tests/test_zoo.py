@@ -15,6 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport import plugins
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.catalogue import read_catalogue
@@ -24,7 +25,7 @@ from dissectreport.cli.app import app
 from dissectreport.errors import WeightsError
 from dissectreport.models import published
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
-from dissectreport.pipeline import steps
+from dissectreport.pipeline.render import load_dissection
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
 from tests.support.servers import Page, closed_port, serving
 
@@ -208,7 +209,7 @@ def test_the_list_says_what_is_here_what_it_takes_and_its_licence(downloads: Pat
 
 def test_the_list_fits_a_terminal_and_needs_no_torch(downloads: Path) -> None:
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom dissectreport.cli.app import app\n"
         "said = CliRunner().invoke(app, ['models']).stdout\nassert 'torch' not in sys.modules\nprint(said)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -244,8 +245,8 @@ def test_a_model_is_downloaded_measured_and_needs_no_network_again(tmp_path: Pat
     ear = Ear()
     with serving(church_pth=Page(CHURCH)) as server, reporting.reporting_to(ear):
         model = catalogue(tmp_path, server.address, first=closed_port())
-        options = steps.Options(model, cache=tmp_path / "cache", **SMALL)
-        record = steps.measure(options, ear)
+        options = dissectreport.Options(model, cache=tmp_path / "cache", **SMALL)
+        record = dissectreport.measure(options, ear)
         assert [asked.path for asked in server.asked] == ["/church.pth"]
     assert ear.lines[:2] == [
         f"downloading church.pth from {url.removeprefix('http://')}" for url in (ear_first(tmp_path), server.address)
@@ -260,9 +261,9 @@ def test_a_model_is_downloaded_measured_and_needs_no_network_again(tmp_path: Pat
         "verified": True,
     }
     assert record.generator["licence"] == "not stated; made up" and record.generator["dataset"] == "none"
-    again = steps.measure(options)
+    again = dissectreport.measure(options)
     assert again.generator == record.generator and again.layers == record.layers
-    found = steps.load(model, cache=tmp_path / "cache")
+    found = load_dissection(model, cache=tmp_path / "cache")
     assert len(found.layers[0].table) == 8
 
 
@@ -352,18 +353,18 @@ def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) 
     assert "dataset" not in found.facts and found.facts["licence"] == "that of the given file"
     assert len(ear.lines) == 2, "each line once"
     assert "is not the church.pth that was published as church_pgan" in ear.lines[0]
-    assert "draws 8 x 8 pixels, not the 16 of church_pgan" in ear.lines[1]
+    assert "makes images of 8 x 8 pixels; those of church_pgan have 16" in ear.lines[1]
 
 
 def test_a_measurement_with_a_given_file_lies_under_the_name_of_the_model(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(weights(seed=5))
     model = catalogue(tmp_path, closed_port())
-    options = steps.Options(model, cache=tmp_path / "cache", weights=str(path), **SMALL, controls=False)
-    record = steps.measure(options)
+    options = dissectreport.Options(model, cache=tmp_path / "cache", weights=str(path), **SMALL, controls=False)
+    record = dissectreport.measure(options)
     assert record.model == model and record.generator["weights"]["file"] == "mine.pth"
     assert f"--weights {path}" in record.command
-    assert steps.load(model, cache=tmp_path / "cache").layers
+    assert load_dissection(model, cache=tmp_path / "cache").layers
 
 
 @pytest.mark.parametrize("kind", [*KINDS, PROGRESSIVE])

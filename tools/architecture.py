@@ -37,6 +37,7 @@ ORDER = (
     "checkpoints",
     "files",
     "review",
+    "records",
     "stats",
     "run",
     "version",

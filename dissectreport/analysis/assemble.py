@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_GROUPS
 from dissectreport.analysis.dissection.units import Counted, Units, examine
 from dissectreport.analysis.interventions.tables import Study, interventions, study
 from dissectreport.analysis.real_images import reality
@@ -20,10 +20,19 @@ from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
+from dissectreport.records.reader import Reader, S
+from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
-from dissectreport.run.plan import BATCH, SHARD, Budget, Plan, Rule, Shard, rule_named
+from dissectreport.run.plan import Plan
+from dissectreport.run.rules import Rule, rule_named
+from dissectreport.run.shards import BATCH, SHARD, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
+from dissectreport.stats.categories import Categories
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.cross import Cross
+from dissectreport.stats.joint import Joint
+from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
 
 if TYPE_CHECKING:
@@ -32,44 +41,28 @@ if TYPE_CHECKING:
 Arrays = dict[str, Any]
 
 
-class Reader(Protocol):
-    """Where counts come from, by the names under which a record remembers them."""
-
-    def stats(self, folder: str, samples: int, shard: int, name: str) -> Iterator[tuple[Shard, Any]]:
-        """Each shard with one of its statistics, in order; nothing where `folder` is ''."""
-
-    def arrays(self, folder: str, name: str, prefix: str = "") -> Arrays:
-        """The arrays called `name` in a folder."""
-
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
-
-    def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
-        """The devices on which a folder's shards were measured."""
-
-
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
     """All that was found about a measured model; `spread` judges its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
     first = record.layers[0].counts
-    areas = merge_all(stat for _, stat in source.stats(first, "areas"))
+    areas = merge_all(stat for _, stat in source.stats(first, Areas))
     if not len(areas.concepts):
         raise SegmenterError(
             f"segmenter {record.segmenter['name']!r} found no concept in {record.samples:,} images of {record.model}; "
             "choose another with --segmenter, or look at the images"
         )
     halves = seen_by_half(source.chances(first))
-    judging = unsplit(halves) if source.rule.reference else halves
+    judging = unsplit(halves) if source.rule.is_published else halves
     concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
-    judged = _published if source.rule.reference else _corrected
+    judged = _published if source.rule.is_published else _corrected
     each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
     by_layer = {layer.name: found for layer, found in spread(each, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
-    repair = _artifacts(record, reader, units, areas, vocabulary)
+    repair, causes = _artifacts(record, reader, units, areas, vocabulary), record.interventions
     return Dissection(
         record.model,
         _provenance(record, plan, source, devices),
@@ -79,7 +72,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
         (*_notes(record, devices), *_beside(source.rule, units)),
-        interventions(record.interventions, reader, vocabulary, record.mixed_devices) if record.interventions else None,
+        None if causes is None else interventions(causes, reader, vocabulary, record.mixed_devices),
         repair,
         None if repair is None else repair.figures,
         source.reality(areas, vocabulary),
@@ -89,21 +82,23 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
 def _artifacts(
     record: Record, reader: Reader, units: Sequence[Units], areas: Areas, vocabulary: pd.DataFrame
 ) -> Artifacts | None:
-    facts = record.artifacts
-    if not facts:
+    found = record.artifacts
+    if found is None:
         return None
-    layer = next(one for one in units if one.counted.name == facts["exam"]["layer"])
+    layer = next(one for one in units if one.counted.name == found.key.layer)
     numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
     concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
     levels = layer.table["level"].to_numpy(np.float64)
-    return artifacts(facts, reader, Dissected(concepts, levels, layer.counted.peaks, areas))
+    return artifacts(found, reader, Dissected(concepts, levels, layer.counted.peaks, areas))
 
 
-def what_to_study(record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: Budget) -> Study:
+def what_to_study(
+    record: Record, reader: Reader, layer: str, wanted: Sequence[str], budget: InterventionBudget
+) -> Study:
     """What the dissection of a layer says about the concepts to intervene on."""
     source = _Source(record, Plan(**record.plan), reader)
     held = next(each for each in record.layers if each.name == layer)
-    areas = merge_all(stat for _, stat in source.stats(held.counts, "areas"))
+    areas = merge_all(stat for _, stat in source.stats(held.counts, Areas))
     vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     return study(source.counted(held), areas, vocabulary, wanted, budget)
 
@@ -137,19 +132,19 @@ class _Source:
         self.record, self.plan, self.reader = record, plan, reader
         self.rule = rule_named(plan.rule)
 
-    def stats(self, folder: str, name: str) -> Iterator[tuple[Shard, Any]]:
-        return self.reader.stats(folder, self.record.samples, self.plan.shard, name)
+    def stats(self, folder: str, kind: type[S]) -> Iterator[tuple[Shard, S]]:
+        return self.reader.stats(folder, self.record.samples, self.plan.shard, kind)
 
-    def chances(self, folder: str) -> Iterator[tuple[int, Any]]:
-        return ((shard.group, stat) for shard, stat in self.stats(folder, "chance"))
+    def chances(self, folder: str) -> Iterator[tuple[int, Chance]]:
+        return ((shard.group, stat) for shard, stat in self.stats(folder, Chance))
 
-    def categories(self, folder: str) -> Iterator[tuple[int, Any]]:
-        return ((shard.group, stat) for shard, stat in self.stats(folder, "categories"))
+    def categories(self, folder: str) -> Iterator[tuple[int, Categories]]:
+        return ((shard.group, stat) for shard, stat in self.stats(folder, Categories))
 
     def counted(self, layer: LayerRecord) -> Counted:
         arrays = self.reader.arrays(layer.levels, "levels")
-        by_half: list[list[Any]] = [[], []]
-        for shard, stat in self.stats(layer.counts, "joint"):
+        by_half: list[list[Joint]] = [[], []]
+        for shard, stat in self.stats(layer.counts, Joint):
             held = by_half[shard.group % 2]
             held[:] = [held[0].merge(stat)] if held else [stat]
         halves = [held[0] for held in by_half if held]
@@ -161,9 +156,9 @@ class _Source:
             RULE_THRESHOLDS[self.rule.name].read(arrays),
             partial(self.chances, layer.counts),
             whole,
-            whole if self.rule.reference else halves[-1],
-            merge_all(stat for _, stat in self.stats(layer.counts, "cross")),
-            merge_all(stat for _, stat in self.stats(layer.counts, "peaks")),
+            whole if self.rule.is_published else halves[-1],
+            merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
+            merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
             partial(self.chances, layer.rotated),
             partial(self.chances, layer.untrained),
             self.plan.null_grid**2,
@@ -202,13 +197,13 @@ class _Source:
         held = self.record.real
         if not held:
             return None
-        real = merge_all(stat for _, stat in self.reader.stats(held["folder"], held["images"], SHARD, "areas"))
+        real = self.reader.total(held["folder"], held["images"], SHARD, Areas)
         return reality(real, generated, vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""
         record = self.record
-        real = self.reader.arrays(record.drawn or record.pictures, "drawn")
+        real = self.reader.arrays(record.drawn, "drawn")
         made = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
         found = [
             ("real" if record.reference else "drawn", real),
@@ -259,9 +254,9 @@ def ranked(maps: Any, histogram: Any, edges: Any) -> Any:
 
 
 def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str, ...]) -> Provenance:
-    groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, "peaks")]
-    counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, "peaks")]
-    halved = not source.rule.reference
+    groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, Peaks)]
+    counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, Peaks)]
+    halved = not source.rule.is_published
     scoring = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
         record.model,
@@ -290,35 +285,40 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(f"Samples measured on {' and '.join(devices)} were merged; such counts differ in the last bits.")
     if record.generator.get("repeats") is False:
         notes.append(
-            "The network gives other images the second time for the same latents: something in it is random, such as"
-            " noise or dropout. Another run gives other numbers, and images shown here cannot be made again."
+            "The network does not reproduce its images from the same latents: it uses random noise or dropout. Another"
+            " run gives different numbers, and the images shown here cannot be generated again."
         )
     if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
         notes.append(
-            f"Only {record.samples:,} samples: too few to tell which units agree with a concept beyond chance, and for"
-            f" intervals to mean anything. At least {fewest} are needed; a thousand or more give narrow intervals."
+            f"Only {record.samples:,} samples: too few to tell which units match a concept better than chance, and"
+            f" too few for meaningful intervals. At least {fewest} are needed; 1,000 or more give narrow intervals."
         )
     elif record.samples < 1000:
-        notes.append(f"Only {record.samples:,} samples: intervals are wide, and rare concepts say little.")
+        notes.append(
+            f"Only {record.samples:,} samples: intervals are wide, and results for rare concepts are unreliable."
+        )
     if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
-        notes.append("There is no untrained control: the model does not say how it is made anew with random weights.")
+        notes.append(
+            "There is no untrained control: the model does not define how to initialise it with random weights."
+        )
     if record.reads and rule_named(record.rule).searches:
         notes.append(
-            "Levels and labels were searched for on images of the folder whose images scored them: where some are the"
-            " same, IoU, p and q are optimistic."
+            "Thresholds and labels were searched for on images of the same folder that scored them. Where the "
+            "same images"
+            " were used for both, IoU, p and q are optimistic."
         )
     return tuple(notes)
 
 
 def _beside(rule: Rule, units: list[Units]) -> tuple[str, ...]:
     """For a published rule, how many of the units that it calls interpretable also beat chance."""
-    if not rule.reference:
+    if not rule.is_published:
         return ()
     counts = [(each.table["interpretable"], each.table["beats_chance"], each.counted.name) for each in units]
     layers = [(int((named & beats).sum()), int(named.sum()), layer) for named, beats, layer in counts]
     each = ", ".join(f"{both} of {named} in {layer}" for both, named, layer in layers)
     sentence = (
-        f"Judged by the rule {rule.name} on all samples: of the {sum(named for _, named, _ in layers)} units "
-        f"that it calls interpretable, {sum(both for both, _, _ in layers)} also beat chance ({each})."
+        f"Scored by the rule {rule.name} on all samples: {sum(both for both, _, _ in layers)} of the "
+        f"{sum(named for _, named, _ in layers)} interpretable units also match better than chance ({each})."
     )
     return (sentence,)

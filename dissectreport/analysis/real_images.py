@@ -1,9 +1,8 @@
-"""Real against generated: what a generator leaves out, concept by concept (after Bau et al. 2019, Seeing What a GAN
-Cannot Generate).
+"""Real against generated images: which concepts a generator leaves out.
 
-The same segmenter counts pixels in real and in generated images. Image i of either side is in group i modulo 20. The
-error of a side's mean is a jackknife over its groups; the two sides are independent, so that errors of a difference,
-and of the logarithm of a ratio, add in squares.
+After Bau et al. 2019, Seeing What a GAN Cannot Generate. The same segmenter counts pixels in real and in generated
+images. Image i of either side is in group i modulo 20. The error of a side's mean is a jackknife over its groups. The
+two sides are independent, so the errors of a difference, and of the logarithm of a ratio, add in squares.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES, Q
 from dissectreport.analysis.results.real_images import Reality
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, spread, union
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError
-from dissectreport.run.plan import Shard, shards
+from dissectreport.records.reader import S, Stored, V
+from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import Stat
+from dissectreport.stats.base import Stat, merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
+from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
@@ -23,21 +27,23 @@ from dissectreport.stats.joint import Joint
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 
-STATS: Mapping[str, type[Stat]] = {
-    "joint": Joint,
-    "chance": Chance,
-    "peaks": Peaks,
-    "features": Features,
-    "cross": Cross,
-    "areas": Areas,
-    "categories": Categories,
-    "ends": Ends,
-    "presence": Presence,
-    "first": FirstOrder,
-    "nearing": Nearing,
-    "paired": Paired,
-    "insertions": Insertions,
+NAMES: Mapping[type[Stat], str] = {
+    Joint: "joint",
+    Chance: "chance",
+    Peaks: "peaks",
+    Features: "features",
+    Cross: "cross",
+    Areas: "areas",
+    Categories: "categories",
+    Ends: "ends",
+    Presence: "presence",
+    ConceptPatches: "patches",
+    FirstOrder: "first",
+    Nearing: "nearing",
+    Paired: "paired",
+    Insertions: "insertions",
 }
+"""By kind of statistic its name in the file of a shard, which holds at most one of each kind."""
 
 
 def shard_name(shard: Shard) -> str:
@@ -45,63 +51,88 @@ def shard_name(shard: Shard) -> str:
     return f"samples-{shard.first:07d}-{shard.count:04d}"
 
 
-def sound(place: Store, name: str, say: Callable[[str], None]) -> bool:
-    """Whether arrays are there and undamaged; damaged ones are told of, dropped, and so made again."""
-    if place.has(name) and not place.sound(name):
-        say(f"{place.path(name)} was damaged; it is measured again")
-        place.drop(name)
-    return place.has(name)
+def is_intact(store: Store, name: str, say: Callable[[str], None]) -> bool:
+    """Whether arrays are there and undamaged; damaged ones are reported and dropped, so that they are made again."""
+    if store.has(name) and not store.is_intact(name):
+        say(f"{store.path(name)} was damaged; it is measured again")
+        store.drop(name)
+    return store.has(name)
 
 
-def flat(stats: Mapping[str, Any]) -> dict[str, Any]:
+def packed_stats(*stats: Stat) -> dict[str, NDArray[Any]]:
     """The arrays of several statistics under names like 'joint.total'."""
-    return {f"{name}.{key}": value for name, stat in stats.items() for key, value in stat.arrays().items()}
+    return {f"{NAMES[type(stat)]}.{key}": value for stat in stats for key, value in stat.arrays().items()}
 
 
-def read_stat(place: Store, wanted: Sequence[Shard], name: str) -> Iterator[tuple[Shard, Any]]:
+def read_stats(store: Store, wanted: Sequence[Shard], kind: type[S]) -> Iterator[tuple[Shard, S]]:
     """Each shard with one of its statistics, in order of shards."""
+    prefix = f"{NAMES[kind]}."
     for shard in wanted:
-        arrays = place.load(shard_name(shard), prefix=f"{name}.")
+        arrays = store.load(shard_name(shard), prefix=prefix)
         if not arrays:
-            raise CacheError(
-                f"{place.path(shard_name(shard))} holds no {name}; `dissectreport measure` measures it again"
-            )
-        yield (
-            shard,
-            STATS[name].from_arrays({key.removeprefix(f"{name}."): value for key, value in arrays.items()}),
-        )
+            path = store.path(shard_name(shard))
+            raise CacheError(f"{path} holds no {NAMES[kind]}; `dissectreport measure` measures it again")
+        yield shard, kind.from_arrays({key.removeprefix(prefix): value for key, value in arrays.items()})
 
 
-def devices(place: Store, wanted: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
+def save(store: Store, value: Stored, name: str = "") -> None:
+    """Write a value under its usual name, or another."""
+    store.save(name or value.FILE, value.arrays())
+
+
+def read(store: Store, kind: type[V], name: str = "") -> V:
+    """The value of a kind in a store, under its usual name or another; CacheError where it is not there."""
+    name = name or kind.FILE
+    try:
+        return kind.from_arrays(store.load(name))
+    except KeyError as error:
+        raise CacheError(
+            f"{store.path(name)} was written by another version of dissectreport and lacks {error}; "
+            "`dissectreport measure` makes it again"
+        ) from error
+
+
+def devices(store: Store, wanted: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
     """The devices on which the shards were measured; more than one is refused unless it was asked for."""
-    found = sorted({str(place.load(shard_name(s), prefix="device")["device"]) for s in wanted})
+    found = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in wanted})
     if len(found) > 1 and not mixed:
         raise CacheError(
-            f"{place.folder} holds shards of different devices ({', '.join(found)}), which differ in the last bits; "
+            f"{store.folder} holds shards of different devices ({', '.join(found)}), which differ in the last bits; "
             "merge them with --mixed-devices, or measure again with --device and another --cache"
         )
     return tuple(found)
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Counts by the names under which a record remembers them."""
+class CacheReader:
+    """Reads the stores under a folder by their names; see `records.reader.Reader`."""
 
     folder: Path
 
-    def stats(self, folder: str, samples: int, shard: int, name: str) -> Iterator[tuple[Shard, Any]]:
+    def stats(self, folder: str, samples: int, shard: int, kind: type[S]) -> Iterator[tuple[Shard, S]]:
         """Each shard with one of its statistics, in order; nothing where `folder` is ''."""
         if folder:
-            yield from read_stat(Store(self.folder / folder), shards(samples, shard), name)
+            yield from read_stats(self._store(folder), shards(samples, shard), kind)
 
-    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
+    def total(self, folder: str, samples: int, shard: int, kind: type[S]) -> S:
+        """The same statistic of all shards, merged."""
+        return merge_all(stat for _, stat in self.stats(folder, samples, shard, kind))
+
+    def read(self, folder: str, kind: type[V], name: str = "") -> V:
+        """The value of a kind in a folder, under its usual name or another; CacheError where it is not there."""
+        return read(self._store(folder), kind, name)
+
+    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, NDArray[Any]]:
         """The arrays called `name` in a folder."""
-        return Store(self.folder / folder).load(name, prefix=prefix)
+        return self._store(folder).load(name, prefix=prefix)
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
-        return Store(self.folder / folder).names()
+        """The names in a folder, sorted."""
+        return self._store(folder).names()
 
     def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
         """The devices on which a folder's shards were measured."""
-        return devices(Store(self.folder / folder), shards(samples, shard), mixed)
+        return devices(self._store(folder), shards(samples, shard), mixed)
+
+    def _store(self, folder: str) -> Store:
+        return Store(self.folder / folder)

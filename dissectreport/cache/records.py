@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from dissectreport.cache.store import fingerprint, read_json
 from dissectreport.errors import CacheError, UnknownName
 from dissectreport.files import write
+from dissectreport.records.artifacts import ArtifactRecord
+from dissectreport.records.interventions import InterventionRecord
 from dissectreport.run.plan import FORMAT
 
-VERSION = 1
+VERSION = 2
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 
@@ -51,12 +54,10 @@ class Record:
     folders: tuple[str, ...]
     """Every store folder that the measurement made or used."""
     mixed_devices: bool = False
-    interventions: Mapping[str, Any] = field(default_factory=dict)
-    """What the interventions were and where they lie; empty where none were made."""
-    artifacts: Mapping[str, Any] = field(default_factory=dict)
-    """What was looked for artifact units and where it lies; empty where nothing was."""
+    interventions: InterventionRecord | None = None
+    artifacts: ArtifactRecord | None = None
     drawn: str = ""
-    """Where real images as the segmenter sees them lie; '' for among the pictures, as earlier versions kept them."""
+    """Where real images as the segmenter sees them lie."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `unreadable`; empty without one."""
     reads: Mapping[str, Any] = field(default_factory=dict)
@@ -97,6 +98,23 @@ class Record:
             f" (seed {asked['seed']}, segmenter {asked['segmenter']}, grid {asked['grid']}{bare})"
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """The record as values of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The record that `to_json` gave; TypeError, KeyError or ValueError for other values."""
+        interventions, artifacts = value["interventions"], value["artifacts"]
+        typed = {
+            "layers": tuple(LayerRecord(**layer) for layer in value["layers"]),
+            "folders": tuple(value["folders"]),
+            "vocabulary": tuple((concept, category) for concept, category in value["vocabulary"]),
+            "interventions": interventions and InterventionRecord.from_json(interventions),
+            "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
+        }
+        return cls(**{**value, **typed})
+
     def save(self, cache: Path) -> None:
         """Remember this run as the newest of its model and rule."""
         others = {path: one for path, one in _readable(cache).items() if one.identifies == self.identifies}
@@ -108,14 +126,15 @@ class Record:
         kept = replace(self, folders=tuple(sorted(folders)), run=run if 0 < run == newest else newest + 1)
         # Those of an earlier run of the same plan hold until new ones are made.
         before = [one for one in same.values() if one.plan == self.plan]
-        if not kept.interventions:
-            kept = replace(kept, interventions=next((one.interventions for one in before if one.interventions), {}))
-        if not kept.artifacts:
+        if kept.interventions is None:
+            earlier = (one.interventions for one in before if one.interventions is not None)
+            kept = replace(kept, interventions=next(earlier, None))
+        if kept.artifacts is None:
             # Not beside other real images than those that the pages show.
-            alike = [one.artifacts for one in before if one.artifacts and one.reference == kept.reference]
-            kept = replace(kept, artifacts=next(iter(alike), {}))
+            alike = (one.artifacts for one in before if one.artifacts and one.reference == kept.reference)
+            kept = replace(kept, artifacts=next(alike, None))
         path = place(cache, self)
-        write(path, json.dumps({"version": VERSION, "format": FORMAT, **asdict(kept)}, indent=1).encode())
+        write(path, json.dumps({"version": VERSION, "format": FORMAT, **kept.to_json()}, indent=1).encode())
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
 
@@ -208,7 +227,7 @@ def remove(cache: Path, model: str) -> None:
 
 
 def _paths(cache: Path, model: str, rule: str) -> list[Path]:
-    """Files that may hold runs of a model and rule; one without settings in its name is of an earlier version."""
+    """Files that may hold runs of a model and rule; those of the first versions have no settings in their names."""
     folder, stem = cache / "records", _stem(model, rule)
     return [*folder.glob(f"{stem}.json"), *sorted(folder.glob(f"{stem}--*.json"))]
 
@@ -242,13 +261,19 @@ def unreadable(cache: Path) -> list[str]:
 
 
 def _read(path: Path) -> Record:
-    held = read_json(path)
-    if (held.pop("version", None), held.pop("format", None)) != (VERSION, FORMAT):
-        raise CacheError(f"{path} was written by another version of dissectreport; run `dissectreport measure` again")
+    value = read_json(path)
+    written = value.pop("version", None), value.pop("format", None)
+    if written != (VERSION, FORMAT):
+        model = shlex.quote(str(value.get("model", "MODEL")))
+        raise CacheError(
+            f"{path} has format {_dotted(*written)} of another version of dissectreport, and this one reads "
+            f"{_dotted(VERSION, FORMAT)}; run `dissectreport measure {model}` again"
+        )
     try:
-        held["layers"] = tuple(LayerRecord(**layer) for layer in held["layers"])
-        held["folders"] = tuple(held["folders"])
-        held["vocabulary"] = tuple((concept, category) for concept, category in held["vocabulary"])
-        return Record(**held)
+        return Record.from_json(value)
     except (TypeError, KeyError, ValueError) as error:
         raise CacheError(f"{path} is damaged ({error}); run `dissectreport measure` again") from error
+
+
+def _dotted(version: object, counts: object) -> str:
+    return f"{version}.{counts}"

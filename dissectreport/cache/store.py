@@ -33,11 +33,11 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """The SHA-256 of arrays: names, types, shapes and bytes."""
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for name in sorted(arrays):
         value = np.ascontiguousarray(arrays[name])
-        found.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
-    return found.hexdigest()
+        total.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
+    return total.hexdigest()
 
 
 def canonical(value: Any) -> str:
@@ -89,7 +89,7 @@ class Store:
         except DAMAGE as error:
             raise CacheError(f"{path} is damaged ({error}); `dissectreport measure` measures it again") from error
 
-    def sound(self, name: str) -> bool:
+    def is_intact(self, name: str) -> bool:
         """Whether the arrays called `name` can be read: every checksum of the file is right."""
         try:
             with zipfile.ZipFile(self.path(name)) as file:

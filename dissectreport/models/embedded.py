@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.weight_files import read_card, read_tensors
 from dissectreport.models.network_generator import NetworkGenerator
-from dissectreport.models.proggan import ProgressiveGenerator, as_processors_like, from_state_dict
+from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 
 WEIGHTS = Path(__file__).parent / "weights"
 REINSTALL = "reinstall the package"
@@ -56,7 +57,7 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
     """The generator of `folder`/`name`.safetensors, checked against the card beside it."""
     card = read_card(folder / f"{name}.json", REINSTALL)
     tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
-    network = as_processors_like(from_state_dict(tensors, plain=not card.get("pixel_norm", True)))
+    network = channels_last(from_state_dict(tensors, plain=not card.get("pixel_norm", True)))
     subject = str(card.get("subject", "scenes"))
     return NetworkGenerator(
         name=name,
@@ -76,7 +77,7 @@ def untrained(trained: ProgressiveGenerator, seed: int) -> nn.Module:
     """A Progressive GAN of the same sizes with random weights."""
     network = ProgressiveGenerator(trained.sizes, plain=trained.plain)
     network.initialise(seed)
-    return as_processors_like(network)
+    return channels_last(network)
 
 
 def held_out_drawings(count: int, size: int, subject: str = "scenes", first: int = 0) -> Tensor:

@@ -202,7 +202,7 @@ class ImageFolder:
             unreadable(self.skipped, len(self.files)) if self.skipped else "",
             of_other_kinds(self.others) if self.others else "",
             f"{share(small, len(headers))} smaller than {height} x {width} and enlarged" if small else "",
-            f"{share(other, len(headers))} not of the shape {height} x {width} and cropped" if other else "",
+            f"{share(other, len(headers))} of another shape than {height} x {width} and cropped" if other else "",
         )
         return tuple(f"{self.name}: {line}" for line in notes if line)
 

@@ -3,7 +3,7 @@
     generator = from_state_dict(torch.load("church.pth", weights_only=True))
     images = generator(torch.randn(4, 512))                     # (4, 3, 256, 256), nominally in [-1, 1]
 
-Every block normalises its input first, so what a layer returns, where units are read, is not yet normalised.
+Every block first normalises its input. So the output of a layer, where units are measured, is not yet normalised.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import sqrt
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +19,14 @@ from torch.nn import functional
 from dissectreport.checkpoints.state_dicts import load_exactly
 from dissectreport.models.proggan_names import one_network, output_name, resolution_of, sizes_of, with_current_names
 
-Network = TypeVar("Network", bound=nn.Module)
-
 
 def normalise_pixels(features: Tensor) -> Tensor:
-    """(n, channels, h, w) features with a mean square of one over the channels of every pixel."""
+    """(n, channels, h, w) features, scaled so that the mean square over channels is one at every pixel (pixel norm)."""
     return features * torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
 class WeightScale(nn.Module):
-    """Multiplies by a constant that depends on the convolution before it, then adds a learned bias."""
+    """Multiplies by a constant that depends on the preceding convolution, then adds a learned bias."""
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
@@ -38,15 +35,15 @@ class WeightScale(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels, h, w) -> the same shape."""
-        # Both in one go: maps are wide, and reading them takes longer than the arithmetic.
+        # One operation instead of two, because reading the maps takes longer than the arithmetic.
         return torch.add(self.b.view(1, -1, 1, 1), features, alpha=self.scale)
 
 
 class UpsamplingConv(nn.Conv2d):
-    """A 3x3 convolution of features made twice as large by repeating each, without making them so.
+    """Nearest upsampling by 2, then a 3x3 convolution, as one operation that takes half the time.
 
-    The nine products of a pixel meet at most four different features, so their weights are added first: that is a
-    transposed convolution with a 4x4 kernel ("fused scale" of Karras et al. 2018), in half the time.
+    The nine products of an output pixel have at most four different features, so weights are summed first. That gives a
+    transposed convolution with a 4x4 kernel ("fused scale" of Karras et al. 2018).
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -58,7 +55,7 @@ class UpsamplingConv(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Pixel norm unless it is `plain`, nearest upsampling where there is any, convolution, scale, leaky rectifier."""
+    """Pixel norm (unless `plain`), nearest upsampling (if `upsampling` > 1), convolution, scale, leaky ReLU."""
 
     def __init__(
         self, channels_in: int, channels_out: int, kernel: int, padding: int, upsampling: int, *, plain: bool = False
@@ -76,7 +73,7 @@ class Block(nn.Module):
 
 
 class OutputLayer(nn.Module):
-    """Pixel norm unless it is `plain`, and a 1x1 convolution to red, green and blue; values may leave [-1, 1]."""
+    """Pixel norm (unless `plain`), and a 1x1 convolution to RGB; values may exceed [-1, 1]."""
 
     def __init__(self, channels_in: int, *, plain: bool = False) -> None:
         super().__init__()
@@ -92,10 +89,10 @@ class OutputLayer(nn.Module):
 
 
 class ProgressiveGenerator(nn.Sequential):
-    """Blocks `layer1` to `layerN`, two a resolution from 4x4 on, then `output_RxR`.
+    """Blocks `layer1` to `layerN`, two for each resolution from 4x4 on, then `output_RxR`.
 
-    `sizes` are the channels of the latent, then of each resolution from 4x4 on. A `plain` one has no pixel norm, as
-    the first of the training variants that GAN Dissection compares (section 4.2).
+    `sizes` are the channels of the latent, then of each resolution from 4x4 on. A `plain` generator has no pixel norm,
+    like the first training variant in GAN Dissection (section 4.2).
     """
 
     def __init__(self, sizes: Sequence[int], *, plain: bool = False) -> None:
@@ -110,11 +107,11 @@ class ProgressiveGenerator(nn.Sequential):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The names of the blocks in the order in which they run, the output not among them."""
+        """The names of the blocks in the order in which they run, without the output."""
         return tuple(name for name, _ in self.named_children())[:-1]
 
     def initialise(self, seed: int) -> None:
-        """Draw all weights from N(0, 1), biases zero: the network before any training."""
+        """Draw all weights from N(0, 1) and set biases to zero, as before training."""
         random = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, value in self.named_parameters():
@@ -131,23 +128,17 @@ class ProgressiveGenerator(nn.Sequential):
 
 
 def shapes(sizes: Sequence[int]) -> list[tuple[int, int, int, int, int]]:
-    """Channels in and out, kernel, padding and upsampling of every block: two blocks a resolution."""
-    made = [(sizes[0], sizes[1], 4, 3, 1), (sizes[1], sizes[1], 3, 1, 1)]
+    """Input channels, output channels, kernel, padding and upsampling of every block; two blocks a resolution."""
+    blocks = [(sizes[0], sizes[1], 4, 3, 1), (sizes[1], sizes[1], 3, 1, 1)]
     for before, after in pairwise(sizes[1:]):
-        made += [(before, after, 3, 1, 2), (after, after, 3, 1, 1)]
-    return made
-
-
-def as_processors_like(network: Network) -> Network:
-    """The network with its channels last: it draws twice as fast on a processor."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+        blocks += [(before, after, 3, 1, 2), (after, after, 3, 1, 1)]
+    return blocks
 
 
 def from_state_dict(content: Mapping[str, object], *, plain: bool = False) -> ProgressiveGenerator:
-    """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit.
+    """The generator with these weights, which must fit exactly, in evaluation mode.
 
-    They may be named in any of the ways of `proggan_names`; they do not tell whether it is `plain`.
+    Tensors may have the names of any scheme in `proggan_names`. They do not show whether the generator is `plain`.
     """
     tensors = with_current_names(one_network(content))
     generator = ProgressiveGenerator(sizes_of(tensors), plain=plain)

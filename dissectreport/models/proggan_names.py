@@ -1,10 +1,10 @@
-"""The ways in which files name the tensors of a Progressive GAN, and their one current way.
+"""The naming schemes of Progressive GAN weights, and their conversion to the current one.
 
     current     layer1.conv.weight, layer1.wscale.b … output_256x256.conv.weight (GAN Dissection)
     older       features.0.conv.weight, features.0.wscale.b … output.conv.weight; wscale.scale is a constant
     TensorFlow  4x4/Dense/weight, 8x8/Conv0_up/bias … ToRGB_lod0/weight (Karras et al., exported as arrays)
 
-Each of them may lie in a table `state_dict`, and behind a prefix such as `module.`.
+Each may be in a table `state_dict`, and names may have a prefix such as `module.`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dissectreport.checkpoints.weight_files import tensors_of
 from dissectreport.errors import WeightsError
 
 FIRST = ("layer1.conv.weight", "features.0.conv.weight", "4x4/Dense/weight")
-"""The tensor by which each way of naming is known."""
-OF_TRAINING = re.compile(r"lod|ToRGB_lod[1-9]\d*/(weight|bias)")
-"""TensorFlow's variables that are used at lower resolutions only."""
+"""The tensor by which each scheme is recognised."""
+TRAINING_ONLY = re.compile(r"lod|ToRGB_lod[1-9]\d*/(weight|bias)")
+"""TensorFlow's variables that are used only while training at lower resolutions."""
 TENSORFLOW = re.compile(r"(\d+)x\1/(Dense|Conv|Conv0_up|Conv0|Conv1)/(weight|bias)")
 
 
 def resolution_of(sizes: Sequence[int]) -> int:
-    """Height and width of the images of a generator with these channels: latent, then each resolution from 4x4 on."""
+    """Image size of a generator with these channels: of the latent, then of each resolution from 4x4 on."""
     return int(2 ** len(sizes))
 
 
@@ -35,25 +35,25 @@ def output_name(sizes: Sequence[int]) -> str:
 
 
 def one_network(content: Mapping[str, object]) -> dict[str, Tensor]:
-    """The tensors of the one Progressive GAN in a file, without the prefix that all of them have.
+    """The tensors of the only Progressive GAN in a file, without their common prefix.
 
-    What has another prefix belongs to other networks, and is left out.
+    Tensors with another prefix belong to other networks, and are dropped.
     """
     tensors = {name.removesuffix(":0"): value for name, value in tensors_of(content).items()}
     prefixes = {name.removesuffix(first) for name in tensors for first in FIRST if name.endswith(first)}
     if not prefixes:
-        raise WeightsError(f"not a Progressive GAN: among its tensors is none of {', '.join(FIRST)}")
+        raise WeightsError(f"not a Progressive GAN: it has no tensor {' or '.join(FIRST)}")
     if len(prefixes) > 1:
         raise WeightsError(
-            f"these weights are of several Progressive GANs, named {' and '.join(map(repr, sorted(prefixes)))}; "
-            "keep the tensors of one (of Karras et al.'s, Gs is the average that draws best)"
+            f"these weights belong to several Progressive GANs, named {' and '.join(map(repr, sorted(prefixes)))}; "
+            "keep the tensors of one (in files of Karras et al., Gs makes the best images)"
         )
     (prefix,) = prefixes
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under their current names, laid out as convolutions are; the constant `wscale.scale` dropped."""
+    """The tensors with current names, in the layout of convolutions, without the constant `wscale.scale`."""
     if FIRST[2] in tensors:
         return _from_tensorflow(tensors)
     if FIRST[1] in tensors:
@@ -75,8 +75,8 @@ def _from_older_name(name: str, output: str) -> str:
 
 
 def _from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    kept = {name: value for name, value in tensors.items() if not OF_TRAINING.fullmatch(name)}
-    resolution = max(int(found[1]) for name in kept if (found := TENSORFLOW.fullmatch(name)))
+    kept = {name: value for name, value in tensors.items() if not TRAINING_ONLY.fullmatch(name)}
+    resolution = max(int(match[1]) for name in kept if (match := TENSORFLOW.fullmatch(name)))
     return {
         _from_tensorflow_name(name, resolution): _as_convolution(name, value) if name.endswith("/weight") else value
         for name, value in kept.items()
@@ -88,31 +88,31 @@ def _from_tensorflow_name(name: str, resolution: int) -> str:
     kind = {"weight": "conv.weight", "bias": "wscale.b"}.get(kind, kind)
     if scope == "ToRGB_lod0":
         return f"output_{resolution}x{resolution}.{kind}"
-    if not (found := TENSORFLOW.fullmatch(name)):
+    if not (match := TENSORFLOW.fullmatch(name)):
         return name
-    second = 0 if found[2] in ("Dense", "Conv0", "Conv0_up") else 1
-    return f"layer{2 * int(found[1]).bit_length() - 5 + second}.{kind}"
+    second = 0 if match[2] in ("Dense", "Conv0", "Conv0_up") else 1
+    return f"layer{2 * int(match[1]).bit_length() - 5 + second}.{kind}"
 
 
 def _as_convolution(name: str, value: Tensor) -> Tensor:
-    """A weight of TensorFlow as (out, in, h, w); it is (in, 16 * out), (h, w, out, in) or (h, w, in, out) there."""
+    """A weight of TensorFlow, of shape (in, 16 * out), (h, w, out, in) or (h, w, in, out), as (out, in, h, w)."""
     axes = 2 if "/Dense/" in name else 4
     if value.dim() != axes or (axes == 2 and value.shape[1] % 16):
         raise WeightsError(f"{name} has shape {tuple(value.shape)}; it should have {axes} axes")
-    if axes == 2:  # It gives all pixels of 4 x 4 at once, as a padded 4x4 convolution does, seen from the other end.
+    if axes == 2:  # A linear map to 4 x 4 pixels equals a padded, flipped 4x4 convolution.
         return value.view(value.shape[0], -1, 4, 4).permute(1, 0, 2, 3).flip(2, 3).contiguous()
-    if "/Conv0_up/" in name:  # Written for a transposed convolution.
+    if "/Conv0_up/" in name:  # The weight of a transposed convolution.
         return value.permute(2, 3, 0, 1).flip(2, 3).contiguous()
     return value.permute(3, 2, 0, 1).contiguous()
 
 
 def sizes_of(tensors: Mapping[str, Tensor], name: str = "layer{}.conv.weight", first: int = 1) -> tuple[int, ...]:
-    """The channels of the generator that these weights belong to: latent, then each resolution from 4x4 on.
+    """The channels of the generator with these weights: of the latent, then of each resolution from 4x4 on.
 
-    Its blocks' weights are called `name`, numbered from `first` on.
+    The weights of blocks are called `name`, numbered from `first` on.
     """
     pattern = re.escape(name).replace(r"\{\}", r"(\d+)")
-    numbers = sorted(int(found[1]) for key in tensors if (found := re.fullmatch(pattern, key)))
+    numbers = sorted(int(match[1]) for key in tensors if (match := re.fullmatch(pattern, key)))
     expected = range(first, first + len(numbers) + len(numbers) % 2)
     missing = [number for number in expected if number not in numbers]
     if missing:

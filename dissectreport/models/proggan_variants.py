@@ -1,10 +1,10 @@
-"""The Progressive GANs of the training variants in Table 1 of Karras et al. (2018), and any of them by its tensors.
+"""The training variants in Table 1 of Karras et al. (2018), and recognition of a variant by its tensors.
 
     generator = from_state_dict(read_tensors(Path("wgangp-beaa509a.pth")))
     images = generator(torch.randn(4, 128))                     # (4, 3, 128, 128) in [-1, 1]
 
-They have the Progressive GAN's blocks, two a resolution, and its upsampling; they differ in how features and weights
-are kept in bounds. Their layers are called features.0 to features.11, and features.3 is the layer4 of the others.
+They have the blocks and the upsampling of the Progressive GAN, but normalise features and weights differently. Their
+layers are features.0 to features.11; features.3 corresponds to layer4 of the Progressive GAN.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from dissectreport.models.proggan_names import one_network, resolution_of, sizes
 
 @dataclass(frozen=True)
 class Variant:
-    """How a training variant keeps features and weights in bounds."""
+    """How a training variant normalises features and weights."""
 
-    words: str
+    description: str
     norm: str
-    """"batch" after each convolution, or pixel norm of the latent: in the "first" block alone, or in "every" block."""
+    """"batch": batch norm after each convolution; "first": pixel norm of the latent only; "every": in every block."""
     scaled: bool = False
-    """A learned scale after each convolution, and normalised pixels before the last."""
+    """Whether a learned scale follows each convolution, and pixel norm precedes the output."""
 
 
 KINDS = {
@@ -42,7 +42,7 @@ KINDS = {
     "pixel_norm": Variant("a Progressive GAN with pixel norm and learned scales", "every", scaled=True),
 }
 PROGRESSIVE = "progressive"
-"""The kind of the networks of `proggan`."""
+"""The kind of the networks in `proggan`."""
 
 
 class LearnedScale(nn.Module):
@@ -59,14 +59,14 @@ class LearnedScale(nn.Module):
 
 
 class VariantBlock(nn.Module):
-    """Pixel norm where there is any, nearest upsampling where there is any, convolution, scale, leaky rectifier."""
+    """Pixel norm and nearest upsampling (both optional), convolution, scale, leaky ReLU."""
 
-    def __init__(self, kind: Variant, number: int, shape: tuple[int, int, int, int, int]) -> None:
+    def __init__(self, variant: Variant, number: int, shape: tuple[int, int, int, int, int]) -> None:
         super().__init__()
         channels_in, channels_out, kernel, padding, self.upsampling = shape
-        self.normed = kind.norm == "every" or number == 0
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=not kind.scaled)
-        self.wscale = LearnedScale(channels_out) if kind.scaled else nn.Identity()
+        self.normed = variant.norm == "every" or number == 0
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=not variant.scaled)
+        self.wscale = LearnedScale(channels_out) if variant.scaled else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, h', w')."""
@@ -76,7 +76,7 @@ class VariantBlock(nn.Module):
 
 
 class BatchNormBlock(nn.Module):
-    """Nearest upsampling where there is any, convolution, batch norm, rectifier."""
+    """Nearest upsampling (optional), convolution, batch norm, ReLU."""
 
     def __init__(self, shape: tuple[int, int, int, int, int]) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class BatchNormBlock(nn.Module):
 
 
 class VariantOutput(nn.Module):
-    """A 1x1 convolution to red, green and blue, cut off at -1 and 1."""
+    """A 1x1 convolution to RGB, clamped to [-1, 1]."""
 
-    def __init__(self, kind: Variant, channels_in: int) -> None:
+    def __init__(self, variant: Variant, channels_in: int) -> None:
         super().__init__()
-        self.normed = kind.scaled
-        self.conv = nn.Conv2d(channels_in, 3, 1, bias=not kind.scaled)
-        self.wscale = LearnedScale(3) if kind.scaled else nn.Identity()
+        self.normed = variant.scaled
+        self.conv = nn.Conv2d(channels_in, 3, 1, bias=not variant.scaled)
+        self.wscale = LearnedScale(3) if variant.scaled else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, 3, h, w) in [-1, 1]."""
@@ -110,51 +110,51 @@ def upsampled(features: Tensor, factor: int) -> Tensor:
     return functional.interpolate(features, scale_factor=float(factor), mode="nearest") if factor > 1 else features
 
 
-def draw(block: nn.Module, gain: float, random: torch.Generator) -> None:
-    """Draw the weights of a block; where it has a scale, the variance is in that, and the weights are N(0, 1)."""
+def initialise_block(block: nn.Module, gain: float, random: torch.Generator) -> None:
+    """Initialise the weights of a block; a learned scale gets the standard deviation, and its weights are N(0, 1)."""
     conv, scale = block.get_submodule("conv"), getattr(block, "wscale", None)
     assert isinstance(conv, nn.Conv2d), "every block has a convolution"
-    spread = gain / sqrt(prod(conv.weight.shape[1:]))
+    deviation = gain / sqrt(prod(conv.weight.shape[1:]))
     values = torch.randn(conv.weight.shape, generator=random)
     with torch.no_grad():
         if isinstance(scale, LearnedScale):
-            scale.scale.fill_(spread)
-        conv.weight.copy_(values if isinstance(scale, LearnedScale) else values * spread)
+            scale.scale.fill_(deviation)
+        conv.weight.copy_(values if isinstance(scale, LearnedScale) else values * deviation)
         if conv.bias is not None:
             conv.bias.zero_()
 
 
 class VariantGenerator(nn.Module):
-    """A generator of one of the KINDS; `sizes` are the channels of the latent, then of each resolution from 4x4 on."""
+    """A generator of one of KINDS; `sizes` are the channels of the latent, then of each resolution from 4x4 on."""
 
     def __init__(self, kind: str, sizes: Sequence[int]) -> None:
         super().__init__()
         self.kind, self.sizes = kind, tuple(sizes)
         self.latent_size, self.resolution = self.sizes[0], resolution_of(self.sizes)
-        how = KINDS[kind]
+        variant = KINDS[kind]
         self.features = nn.Sequential(
             *(
-                BatchNormBlock(shape) if how.norm == "batch" else VariantBlock(how, number, shape)
+                BatchNormBlock(shape) if variant.norm == "batch" else VariantBlock(variant, number, shape)
                 for number, shape in enumerate(shapes(self.sizes))
             )
         )
-        self.output = VariantOutput(how, self.sizes[-1])
+        self.output = VariantOutput(variant, self.sizes[-1])
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The names of the blocks in the order in which they run, the output not among them."""
+        """The names of the blocks in the order in which they run, without the output."""
         return tuple(f"features.{number}" for number in range(len(self.features)))
 
     def extra_repr(self) -> str:
-        """The kind: two kinds have the same parts, and an identity is made of parts and tensors."""
+        """The kind. Two kinds have the same modules and tensors, and must have different identities."""
         return self.kind
 
     def initialise(self, seed: int) -> None:
-        """Draw all weights with the variance of He et al. (2015), biases zero: the network before any training."""
+        """Initialise weights as He et al. (2015) and set biases to zero, as before training."""
         random = torch.Generator().manual_seed(seed)
         for block in self.features:
-            draw(block, sqrt(2), random)
-        draw(self.output, 1.0, random)
+            initialise_block(block, sqrt(2), random)
+        initialise_block(self.output, 1.0, random)
 
     def forward(self, z: Tensor) -> Tensor:
         """(n, z) or (n, z, 1, 1) latents -> (n, 3, h, w) images in [-1, 1]."""
@@ -166,26 +166,26 @@ AnyGenerator = ProgressiveGenerator | VariantGenerator
 
 
 def new(kind: str, sizes: Sequence[int]) -> AnyGenerator:
-    """A generator of this kind, its weights still to be given."""
+    """A generator of this kind with arbitrary weights."""
     return ProgressiveGenerator(sizes) if kind == PROGRESSIVE else VariantGenerator(kind, sizes)
 
 
 def from_state_dict(content: Mapping[str, object], kind: str = "") -> AnyGenerator:
-    """The generator that these weights belong to, in evaluation mode; every tensor must be there and fit.
+    """The generator with these weights, which must fit exactly, in evaluation mode.
 
-    `kind` is PROGRESSIVE or one of KINDS; '' tells it from the tensors, where they tell it.
+    `kind` is PROGRESSIVE or one of KINDS; with '' it is recognised by the tensors, or a WeightsError is raised.
     """
     tensors = one_network(content)
     kind = kind or kind_of(tensors)
     if kind == PROGRESSIVE:
         return proggan.from_state_dict(tensors)
     generator = VariantGenerator(kind, sizes_of(tensors, "features.{}.conv.weight", first=0))
-    load_exactly(generator, tensors, KINDS[kind].words)
+    load_exactly(generator, tensors, KINDS[kind].description)
     return generator.eval()
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str:
-    """The one kind of Progressive GAN whose tensors have these names and shapes."""
+    """The kind of Progressive GAN whose tensors have these names and shapes; a WeightsError if two kinds have."""
     if "features.0.norm.weight" in tensors:
         return "batch_norm"
     if "features.0.conv.bias" in tensors:
@@ -199,6 +199,6 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _narrows_early(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether it makes 128 pixels and has fewer channels at 16x16 than at 8x8, as the variants do and others do not."""
+    """Whether images have 128 pixels, and 16x16 has fewer channels than 8x8: true for the variants only."""
     sizes = sizes_of(tensors, "features.{}.conv.weight", first=0)
     return resolution_of(sizes) == 128 and sizes[3] < sizes[2]

@@ -14,10 +14,10 @@ from typing import Any
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.catalogue import WEIGHTS_OPTION, CatalogueEntry, read_catalogue
 from dissectreport.checkpoints.downloads import RemoteFile
+from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
 from dissectreport.errors import WeightsError
 from dissectreport.models.network_generator import NetworkGenerator
-from dissectreport.models.proggan import as_processors_like
 from dissectreport.models.proggan_variants import AnyGenerator, from_state_dict, new
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
 def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGenerator:
     """The Progressive GAN of a catalogue entry, with published weights or with those of a file."""
     checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
-    network = as_processors_like(from_state_dict(checkpoint.content, entry.extra["kind"]))
+    network = channels_last(from_state_dict(checkpoint.content, entry.extra["kind"]))
     resolution = network.resolution
     if weights and resolution != entry.extra.get("resolution", resolution):
         reporting.say(
@@ -64,7 +64,7 @@ def untrained(network: AnyGenerator, seed: int) -> AnyGenerator:
     """A network of the same kind and sizes with random weights."""
     made = new(getattr(network, "kind", "progressive"), network.sizes)
     made.initialise(seed)
-    return as_processors_like(made.eval())
+    return channels_last(made.eval())
 
 
 def _default(network: AnyGenerator, wanted: list[str]) -> tuple[str, ...]:

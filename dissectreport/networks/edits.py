@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dissectreport.errors import ModelError
 from dissectreport.networks.hooks import EnoughRead, ImageNetwork, as_map, submodule
-from dissectreport.run.plan import blocks_of
+from dissectreport.run.patches import patch_grid
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def edited(activations: Tensor, edits: Sequence[Edit]) -> Tensor:
 
 def inside_patches(patches: Tensor, height: int, width: int) -> Tensor:
     """(n,) numbers of patches, row by row -> (n, 1, height, width) True inside."""
-    rows, columns = blocks_of(height, width)
+    rows, columns = patch_grid(height, width)
     down = torch.arange(height, device=patches.device) * rows // height
     across = torch.arange(width, device=patches.device) * columns // width
     numbers = down[:, None] * columns + across[None]

@@ -1,449 +1,410 @@
-"""The passes that find artifact units in one layer and score the repair, in order, on the driver."""
+"""The passes that search one layer for artifact units and score a repair, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dissectreport.analysis.artifacts import selection as diagnosis
-from dissectreport.analysis.artifacts.quality import Quality, Reference, too_few_for_covariance
-from dissectreport.analysis.artifacts.selection import Compared, Effects, SingleEffects, SingleUnits
-from dissectreport.analysis.results import artifacts
-from dissectreport.cache import store
-from dissectreport.cache.reader import flat, read_stat, shard_name, sound
-from dissectreport.cache.store import Store
+from dissectreport.analysis.artifacts.plan import artifact_plan
+from dissectreport.analysis.artifacts.quality import Reference, too_few_for_covariance
+from dissectreport.analysis.artifacts.selection import (
+    Effects,
+    Qualities,
+    RealismSides,
+    SingleEffects,
+    SingleUnits,
+    SizeChanges,
+    judge_units,
+)
+from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.cache.reader import save
+from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import FolderError
-from dissectreport.pipeline.interventions import as_set, random_sets
-from dissectreport.pipeline.prepare import Examining, Job, Listener, too_few_real
-from dissectreport.run import engine
-from dissectreport.run.plan import DIAGNOSES, FEWEST_REAL, PAIR, SHARD, Checkup, Examination, Shard, shards
-from dissectreport.stats.base import Floats, merge_all
+from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.pipeline.pass_runner import PassRunner
+from dissectreport.pipeline.precision import HalfPrecision, choose_precision
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.provenance import reproduce
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.requests import ArtifactRequest, too_few_real
+from dissectreport.pipeline.tasks import Task
+from dissectreport.records.artifacts import (
+    ArtifactPlan,
+    ArtifactRecord,
+    FeatureFolder,
+    RandomSets,
+    RepairPictures,
+    ShownUnits,
+    Units,
+)
+from dissectreport.records.interventions import as_set
+from dissectreport.run.budgets import FEWEST_REAL
+from dissectreport.run.engine import Make, Workers
+from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
+from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
+from dissectreport.stats.base import Floats
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, Scale
 
-Units = tuple[int, ...]
+if TYPE_CHECKING:
+    from dissectreport.worker.artifacts import RepairExample
 
 DRIFT = 0.05
-"""Most that bfloat16 may move features, beside how far images differ, to be used."""
+"""Most that bfloat16 may move features, in units of how far images differ, to be used."""
 SHOWN = 5
 """Worst units that are shown where neither a repair nor an artifact unit was found."""
-ROUNDING = 1e-6
-"""Share of the largest estimate up to which another may be rounding alone."""
+
+FeatureRows = NDArray[np.float32]
+"""(n, d) features of images, or (n, sets, d) with each of several sets of units ablated."""
 
 
 @dataclass(frozen=True)
-class Design:
-    """Which units are ablated one by one, decided on choosing latents alone."""
+class MeasuredFeatures:
+    """Features of images, and where they lie."""
 
-    estimate: Floats
-    """(units,) fall of the kernel distance to first order, for an image."""
-    strength: Floats
-    """(units,) mean absolute activation."""
-    leading: Units
-    """Those of largest estimate, as far as it is surely above 0: among them artifact units are looked for."""
-    control: Units
-    bottom: Units
-    marked: Units = ()
-    """Those marked by hand that are none of the others."""
-
-    @classmethod
-    def of(cls, first: Nearing, checkup: Checkup, marked: Units = ()) -> Design:
-        """The design that first-order effects suggest, and the marked units."""
-        estimate, strength = (diagnosis.FALL * first.effect / first.images, first.strength / first.images)
-        order = np.argsort(-estimate, kind="stable").tolist()
-        leading = [unit for unit in order[: checkup.leading] if estimate[unit] > ROUNDING * estimate.max(initial=0)]
-        rest = order[len(leading) :]
-        bottom = rest[max(0, len(rest) - checkup.bottom) :]
-        others = [unit for unit in rest if unit not in {*bottom, *marked}]
-        control = matched(strength, leading or bottom, others, checkup.control)
-        more = tuple(unit for unit in marked if unit not in {*leading, *control, *bottom})
-        return cls(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom), more)
-
-    @property
-    def tested(self) -> SingleUnits:
-        """Every unit that is ablated by itself."""
-        return SingleUnits.of(vars(self))
-
-    def arrays(self) -> dict[str, Any]:
-        """The design as arrays, for the analysis."""
-        return {name: np.asarray(value) for name, value in vars(self).items()}
+    rows: FeatureRows
+    at: FeatureFolder
 
 
-def tried(sizes: Sequence[int], units: int) -> list[int]:
+@dataclass(frozen=True)
+class ScoredRepair:
+    """What the repair does on held-out latents, by size."""
+
+    worst: MeasuredFeatures
+    """(n, 1 + sizes, d), the first without any edit."""
+    marked: MeasuredFeatures | None
+    """(n, 2, d) without and with the marked units ablated; None where none were marked."""
+    random: MeasuredFeatures
+    """(m, 1 + sets, d) without and with random sets ablated, of the first latents."""
+    random_sets: str
+    quality: str
+    marked_quality: str
+    """Folders of the `RandomSets`, and of the `Qualities` with the worst and the marked units ablated; '' for none."""
+
+
+def repair_sizes(sizes: Sequence[int], units: int) -> list[int]:
     """The sizes of a repair that are tried: no larger than the units that it may ablate, all of these at most."""
     return sorted({min(size, units) for size in sizes} - {0})
 
 
-def _beside(reference: Reference) -> tuple[int, int]:
-    """Which real images those are: what is told beside others has another place."""
-    return reference.first, len(reference.features)
-
-
-def matched(strength: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
-    """Of `others` those whose mean activation is nearest to that of some leading units, drawn at random."""
-    left, chosen = list(others), []
-    for unit in np.random.RandomState(0).permutation(list(leading))[:count].tolist():
-        if left:
-            nearest = min(left, key=lambda other: (abs(strength[other] - strength[unit]), other))
-            left.remove(nearest)
-            chosen.append(nearest)
-    return tuple(chosen)
-
-
-@dataclass(frozen=True)
-class Random:
-    """Where the random sets lie."""
-
-    features: Store
-    sets: Store
-    """How many units each has, whether it stands beside the marked units, and its mean activation over theirs."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scoring latents without any edit and with the worst units ablated."""
-
-    rows: Features
-    """(n, 1 + sizes, d), the first without any edit."""
-    sizes: tuple[int, ...]
-    found: Mapping[str, Quality]
-    """By 'before', 'worst <size>', 'review' and 'real'."""
-    place: Store
-    random: Random
-    quality_at: tuple[str, ...]
-    chosen: int
-    """How many units the repair ablates."""
-    distance: float
-    """The kernel distance without any edit, of the latents that choose that."""
-    weighed_at: str
-    marked_at: str
-    """Where the features without the marked units lie; '' without any."""
-
-    @property
-    def images(self) -> int:
-        """Images on each side."""
-        return len(self.rows.values)
-
-
-class Diagnosing:
+class ArtifactPasses:
     """The search for artifact units of one job in one layer."""
 
-    def __init__(self, job: Job, wish: Examining, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.wish, self.checkup, self.workers, self.listener = job, wish, wish.checkup, workers, listener
-        self.cache = job.options.cache / "measurements"
-        self.folders: set[str] = set()
-        self.left_out = 0
+    def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, reporter: Reporter) -> None:
+        self.job, self.request, self.budget, self.reporter = job, request, request.budget, reporter
+        self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         given = job.reference
-        self.exam = Examination(
-            job.plan.generator,
-            wish.network.identity,
-            given.identity if given is not None else f"drawn by {job.plan.generator}",
-            wish.layer,
-            job.plan.seed,
-            job.options.precision,
-            job.plan.torch,
+        self.key = ArtifactKey(
+            generator=job.plan.generator,
+            features=request.network.identity,
+            reference=given.identity if given is not None else f"drawn by {job.plan.generator}",
+            layer=request.layer,
+            seed=job.plan.seed,
+            precision=job.options.precision,
+            torch=job.plan.torch,
         )
 
-    def run(self) -> dict[str, Any]:
-        """All passes; returns what a record keeps of them."""
-        drifted = self._settle_precision()
-        real, real_at = self._real()
-        side, side_at = self._generated(self.exam.side_seed, self.checkup.side)
-        dissected = min(self.checkup.dissected, self.job.samples)
-        _, dissected_at = self._generated(self.job.plan.seed, dissected)
-        published = self.wish.network.published
-        scale = Scale.published(real.shape[1]) if published else Scale.of(real)
-        reference = Reference.of(real, scale)
-        # What is chosen beside some real images is scored beside others, where there are enough.
-        count = min(self.checkup.scored, len(real))
-        choosing = reference.without(count)
-        first = self._first_order(real, side, choosing)
-        design, design_at = self._design(first)
-        tests, tests_at = self._test(design, choosing)
-        order = design.tested.worst(tests)
-        scored = self._score(order, reference, choosing, design, count)
-        near = Compared(reference.features, scale(side)).nearness(scale(scored.rows.values[:, 0]))
-        pictures_at = self._pictures(design, tests, order, scored, near)
-        for line in self._lines(scored.images, real.shape):
-            self.listener.say(line)
-        return {
-            "exam": asdict(self.exam),
-            "checkup": asdict(self.checkup),
-            "features": {"name": self.wish.network.name, "published": published},
-            "reference": self._words(),
-            "drift": drifted,
-            "counts": {
-                "real": len(real),
-                "choosing": len(choosing.features),
-                "left_out": self.left_out,
-                "dissected": dissected,
-                "scored": scored.images,
-            },
-            "reviewed": list(self.wish.reviewed),
-            "real": real_at,
-            "side": side_at,
-            "dissected": dissected_at,
-            "design": design_at,
-            "tests": tests_at,
-            "weighed": scored.weighed_at,
-            "scored": scored.place.folder.name,
-            "marked": scored.marked_at,
-            "random": scored.random.features.folder.name,
-            "random_sets": scored.random.sets.folder.name,
-            "quality": list(scored.quality_at),
-            "pictures": pictures_at,
-        }
+    def run(self) -> ArtifactRecord:
+        """All passes; what a record keeps of them."""
+        drift = self._choose_precision()
+        names, left_out = self._real_names()
+        real = self._describe_real(names)
+        generated = self._describe_generated(self.key.generated_seed, self.budget.side, Task.SIDE_FEATURES)
+        dissected = self._describe_generated(
+            self.job.plan.seed, min(self.budget.dissected, self.job.samples), Task.FEATURES
+        )
+        reference = self._reference(real.rows)
+        # Units are selected beside some real images and scored beside others, where there are enough.
+        scored_images = min(self.budget.scored, len(real.rows))
+        selection = reference.without(scored_images)
+        plan, plan_at = self._plan_tests(real.rows, generated.rows, selection)
+        tested = SingleUnits.of(plan)
+        tests, tests_at = self._test_single_units(tested, selection)
+        order = tested.worst(tests)
+        sizes = repair_sizes(self.budget.sizes, len(order))
+        scored = self._score_repair(order, sizes, plan, reference, scored_images)
+        changes, changes_at = self._select_size(order, sizes, selection)
+        realism = RealismSides(reference.features, reference.scale(generated.rows))
+        before = realism.scores(reference.scale(scored.worst.rows[:, 0]))
+        shown = self._shown_units(tested, tests, order, changes)
+        pictures = self._make_pictures(shown, plan, self._worst_samples(before), scored_images)
+        self._report_few(scored_images, real.rows.shape)
+        return ArtifactRecord(
+            key=self.key,
+            budget=self.budget,
+            features=self.request.network.name,
+            is_published=self.request.network.published,
+            reference=self._reference_words(),
+            drift=drift,
+            real_images=len(real.rows),
+            selection_images=len(selection.features),
+            left_out=left_out,
+            marked=self.request.marked,
+            real=real.at,
+            generated=generated.at,
+            dissected=dissected.at,
+            scored=scored.worst.at,
+            marked_scored=scored.marked.at if scored.marked else None,
+            random_scored=scored.random.at,
+            plan=plan_at,
+            tests=tests_at,
+            size_changes=changes_at,
+            random_sets=scored.random_sets,
+            quality=scored.quality,
+            marked_quality=scored.marked_quality,
+            pictures=pictures,
+            command=self.job.options.command or reproduce(self.job),
+        )
 
-    def _words(self) -> str:
+    # --- what is said ---
+
+    def _reference_words(self) -> str:
         given = self.job.reference
         return f"the images of {given.name}" if given is not None else "images like those that it was trained on"
 
-    def _lines(self, scored: int, real: tuple[int, ...]) -> list[str]:
-        """What a person should know of the numbers of images."""
-        found = []
-        if scored < self.checkup.scored:
-            found.append(
-                f"{real[0]:,} real images, so that as many generated ones are scored; {self.checkup.scored:,} would be"
+    def _report_few(self, scored: int, real: tuple[int, ...]) -> None:
+        """Report what a person should know of the numbers of images."""
+        if scored < self.budget.scored:
+            self.reporter.say(
+                f"{real[0]:,} real images, so that as many generated ones are scored; {self.budget.scored:,} would be"
             )
-        return [*found, *filter(None, [too_few_for_covariance(scored, real[1])])]
+        if note := too_few_for_covariance(scored, real[1]):
+            self.reporter.say(note)
 
-    # --- passes ---
+    # --- precision ---
 
-    def _settle_precision(self) -> float:
-        """Turn 'auto' into the arithmetic that is used; returns how far bfloat16 drifts, 0 where it is not used."""
-        from dissectreport.worker import artifacts as diagnose
-        from dissectreport.worker import interventions as intervene
+    def _choose_precision(self) -> float:
+        """Settle the precision; how far bfloat16 moves features, 0 where it is not used."""
+        from dissectreport.worker.interventions import half_is_fast
 
-        asked = self.exam.precision
-        if asked == "float32" or (asked == "auto" and not intervene.half_is_fast(self.job.source.device)):
-            self.exam = replace(self.exam, precision="float32")
-            return 0.0
-        self.exam = replace(self.exam, precision="bfloat16")
-        place = self._store("drift of features")
-        if not self._sound(place, "drift"):
-            place.save("drift", {"drift": np.array(diagnose.drift(self.job.source, self.exam))})
-        drifted = float(place.load("drift")["drift"])
-        if asked == "auto" and not drifted <= DRIFT:
-            self.exam = replace(self.exam, precision="float32")
-            return 0.0
-        return drifted
+        asked = self.key.precision
+        is_fast = asked == "auto" and half_is_fast(self.job.source.device)
+        precision = choose_precision(asked, is_fast, lambda: self._drift() <= DRIFT)
+        self.key = replace(self.key, precision=precision)
+        return self._drift() if precision == "bfloat16" else 0.0
 
-    def _real(self) -> tuple[Any, dict[str, Any]]:
-        """(N, d) features of real images, and where they lie: `folder`, `wanted` images, `shard` in each file."""
-        from dissectreport.worker.artifacts import make_real
+    def _drift(self) -> float:
+        """How far bfloat16 moves features, measured once."""
+        from dissectreport.worker import artifacts as worker
 
-        names = self._names()
-        known = {name: getattr(self.exam, name) for name in ("features", "reference", "precision", "torch")}
-        place = self._opened({"kind": "real features", "format": DIAGNOSES, **known, "names": store.fingerprint(names)})
-        given = names["names"]
-        # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
-        apart = given or getattr(self.job.generator, "training_like_from", None) is not None
-        count = len(given) or self.checkup.real
-        size = SHARD if apart else count
-        at = {"folder": place.folder.name, "wanted": count, "shard": size}
-        wanted = shards(count, size)
-        make = partial(make_real, self.job.source, self.exam, given)
-        return self._features(place, make, wanted, "describing real images").values, at
+        key = replace(self.key, precision="bfloat16")
+        store = self.runner.open("drift of features", key.facts())
+        return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(worker.drift(self.job.source, key))).value
 
-    def _names(self) -> dict[str, list[str]]:
-        """The names of the real images that are read, in the folder's own order; none for a generator's own."""
+    # --- features of whole images ---
+
+    def _real_names(self) -> tuple[list[str], int]:
+        """The names of the real images that are read, in the folder's own order, and how many could not be.
+
+        No names for a generator's own images.
+        """
         given = self.job.reference
         if given is None:
-            return {"names": []}
-        count = min(self.checkup.real, len(given.files))
-        sifted = given.validated([(0, count)])
-        self.left_out = len(sifted.undecodable)
-        if sifted.undecodable:
-            self.listener.say(sifted.undecodable_note())
-        names = sifted.order(0)[:count]
+            return [], 0
+        count = min(self.budget.real, len(given.files))
+        readable = given.validated([(0, count)])
+        if readable.undecodable:
+            self.reporter.say(readable.undecodable_note())
+        names = list(readable.order(0)[:count])
         if len(names) < FEWEST_REAL:
             raise FolderError(too_few_real(len(names)))
-        return {"names": list(names)}
+        return names, len(readable.undecodable)
 
-    def _generated(self, seed: int, count: int) -> tuple[Any, str]:
-        """(count, d) features of generated images of a seed, and where they lie."""
+    def _describe_real(self, names: Sequence[str]) -> MeasuredFeatures:
+        """The features of real images: of those in the folder by name, else of the generator's own."""
+        from dissectreport.worker.artifacts import make_real
+
+        facts = self._key_facts("features", "reference", "precision", "torch")
+        store = self.runner.open("real features", {**facts, "names": fingerprint({"names": names})})
+        # A generator that cannot begin in the middle draws from the first image on every time: its own at once.
+        in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
+        count = len(names) or self.budget.real
+        make = partial(make_real, self.job.source, self.key, names)
+        return self._describe(store, make, count, SHARD if in_shards else count, Task.REAL_FEATURES)
+
+    def _describe_generated(self, seed: int, count: int, task: Task) -> MeasuredFeatures:
+        """The features of generated images of a seed."""
         from dissectreport.worker.artifacts import make_generated
 
-        known = {name: getattr(self.exam, name) for name in ("generator", "features", "precision", "torch")}
-        place = self._opened({"kind": "generated features", "format": DIAGNOSES, **known, "seed": seed})
-        make = partial(make_generated, self.job.source, self.exam, seed)
-        rows = self._features(place, make, shards(count, SHARD), "describing generated images")
-        return rows.values, place.folder.name
+        facts = self._key_facts("generator", "features", "precision", "torch")
+        store = self.runner.open("generated features", {**facts, "seed": seed})
+        make = partial(make_generated, self.job.source, self.key, seed)
+        return self._describe(store, make, count, SHARD, task)
 
-    def _first_order(self, real: Any, side: Any, choosing: Reference) -> Nearing:
-        from dissectreport.worker.artifacts import Sides, make_nearing
+    def _reference(self, real: FeatureRows) -> Reference:
+        """The real images, on the scale on which images are compared."""
+        is_published = self.request.network.published
+        return Reference.of(real, Scale.published(real.shape[1]) if is_published else Scale.of(real))
 
-        place = self._store("nearing", sides=[*_beside(choosing), len(side)])
-        make = partial(make_nearing, self.job.source, self.exam, Sides(real[choosing.first :], side, choosing.scale))
-        wanted = shards(self.checkup.gradients, PAIR)
-        self._fill(place, make, wanted, shard_name, "first-order nearness", lambda found: flat({"nearing": found}))
-        found: Nearing = merge_all(stat for _, stat in read_stat(place, wanted, "nearing"))
-        return found
+    # --- single units ---
 
-    def _design(self, first: Nearing) -> tuple[Design, str]:
-        design = Design.of(first, self.checkup, self.wish.reviewed)
-        place = self._store("artifact design", design=store.digest(design.arrays()))
-        place.save("design", design.arrays())
-        return design, place.folder.name
+    def _plan_tests(self, real: FeatureRows, generated: FeatureRows, selection: Reference) -> tuple[ArtifactPlan, str]:
+        """Which units are ablated one by one, by gradient × activation of the realism score, and where that lies."""
+        from dissectreport.worker.artifacts import RealismSets, make_realism_effects
 
-    def _test(self, design: Design, reference: Reference) -> tuple[SingleEffects, str]:
-        """What single units do, the worst and the control units on further latents too, and where that lies."""
-        checkup, tested, seed = self.checkup, design.tested, self.exam.testing_seed
-        sets = [(), *((unit,) for unit in tested.units.tolist())]
-        found, place = self._ablated(sets, seed, checkup.tested, "testing single units")
-        rows, real = reference.scale(found.values), reference.features
-        places = tested.finalists(Effects.of(rows, real), checkup.finalists, self.wish.reviewed)
-        sets = [(), *((unit,) for unit in tested.units[places].tolist())]
-        more, beside = self._ablated(sets, seed, checkup.retested, "testing some further", checkup.tested)
-        facts = [place.folder.name, beside.folder.name, *_beside(reference), list(tested.roles)]
-        kept = self._store("tests", of=facts, images=[checkup.tested, checkup.retested])
-        tests = SingleEffects.of(rows, reference.scale(more.values), tested, places, real)
-        kept.save("tests", vars(tests))
+        store = self._store("realism effects", sides=[*selected_from(selection), len(generated)])
+        sets = RealismSets(real[selection.first :], generated, selection.scale)
+        make = partial(make_realism_effects, self.job.source, self.key, sets)
+        wanted = shards(self.budget.gradients, EDIT_BATCH)
+        self.runner.count(store, make, wanted, Task.ARTIFACT_GRADIENTS)
+        plan = artifact_plan(self.runner.total(store, wanted, Nearing), self.budget, self.request.marked)
+        return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
+
+    def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:
+        """What single units do, the best and the control units on further latents too, and where that lies."""
+        budget, seed, real = self.budget, self.key.testing_seed, selection.features
+        singles = [(), *((unit,) for unit in tested.units.tolist())]
+        first, store = self._ablate(singles, seed, budget.tested, Task.TESTING)
+        rows = selection.scale(first.rows)
+        finalists = tested.finalists(Effects.of(rows, real), budget.finalists, self.request.marked)
+        singles = [(), *((unit,) for unit in tested.units[finalists].tolist())]
+        more, beside = self._ablate(singles, seed, budget.retested, Task.RETESTING, budget.tested)
+        tests = SingleEffects.of(rows, selection.scale(more.rows), tested, finalists, real)
+        facts = [store.folder.name, beside.folder.name, *selected_from(selection), list(tested.roles)]
+        kept = self._store("tests", of=facts, images=[budget.tested, budget.retested])
+        save(kept, tests)
         return tests, kept.folder.name
 
-    def _ablated(
-        self, sets: Sequence[Units], seed: int, count: int, task: str, first: int = 0
-    ) -> tuple[Features, Store]:
-        """The features of some of a seed's latents, from the `first` on, without each set of units."""
-        from dissectreport.worker.artifacts import make_ablated
+    # --- the repair ---
 
-        place = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
-        make = partial(make_ablated, self.job.source, self.exam, sets, seed)
-        # Small shards, for each is described once a set.
-        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, PAIR)]
-        return self._features(place, make, wanted, task), place
-
-    def _weigh(self, order: Units, sizes: Sequence[int], reference: Reference) -> tuple[int, float, str]:
-        """How many of the worst units the repair ablates, and the distance without any edit, by testing latents."""
+    def _score_repair(
+        self, order: Units, sizes: Sequence[int], plan: ArtifactPlan, reference: Reference, count: int
+    ) -> ScoredRepair:
+        """The quality of held-out images without any edit, with the worst, marked and random units ablated."""
+        seed = self.key.scoring_seed
         sets = [(), *(as_set(order[:size]) for size in sizes)]
-        exam, checkup = self.exam, self.checkup
-        first = checkup.tested + checkup.retested
-        rows, place = self._ablated(sets, exam.testing_seed, checkup.weighed, "choosing a size", first)
-        facts = [place.folder.name, *_beside(reference)]
-        kept = self._store("weighed", of=facts, first=first, images=checkup.weighed)
-        if not self._sound(kept, "changes"):
-            before, changes = diagnosis.kernel_changes(reference, rows.values)
-            kept.save("changes", diagnosis.packed_changes(before, dict(zip(sizes, changes, strict=True))))
-        told = kept.load("changes")
-        return diagnosis.chosen_size(diagnosis.unpacked_changes(told)), float(told["distance"][0]), kept.folder.name
+        worst, store = self._ablate(sets, seed, count, Task.SCORING)
+        quality = self._judge(reference, worst.rows, sizes, store)
+        marked, marked_quality = None, ""
+        if units := self.request.marked:
+            marked, store = self._ablate([(), as_set(units)], seed, count, Task.SCORING_MARKED)
+            marked_quality = self._judge(reference, marked.rows, [len(units)], store)
+        random, random_sets_at = self._score_random_sets(order, sizes, plan, count)
+        return ScoredRepair(worst, marked, random, random_sets_at, quality, marked_quality)
 
-    def _score(self, order: Units, reference: Reference, choosing: Reference, design: Design, count: int) -> Scored:
-        sizes = tried(self.checkup.sizes, len(order))
-        sets = [(), *(as_set(order[:size]) for size in sizes)]
-        names = ["before", *(f"worst {size}" for size in sizes)]
-        rows, place = self._ablated(sets, self.exam.scoring_seed, count, "scoring the repair")
-        found, quality_at = self._judged(reference, rows, names, place)
-        marked_at, judged_at = "", [quality_at]
-        if self.wish.reviewed:
-            theirs = [(), as_set(self.wish.reviewed)]
-            more, beside = self._ablated(theirs, self.exam.scoring_seed, count, "scoring the reviewed units")
-            judged, at = self._judged(reference, more, ["before", "review"], beside)
-            found, marked_at = found | judged, beside.folder.name
-            judged_at.append(at)
-        random = self._random(order, sizes, design, count)
-        chosen, distance, weighed_at = self._weigh(order, sizes, choosing)
-        told = (chosen, distance, weighed_at, marked_at)
-        return Scored(rows, tuple(sizes), found, place, random, tuple(judged_at), *told)
+    def _judge(self, reference: Reference, rows: FeatureRows, sizes: Sequence[int], features: Store) -> str:
+        """Where the quality without and with units ablated lies, computed once."""
+        facts = [features.folder.name, self.key.reference, len(reference.features)]
+        store = self._store("quality", of=facts, images=len(rows), sizes=list(sizes))
+        self.runner.once(store, Qualities, lambda: Qualities.of(reference, rows, sizes))
+        return store.folder.name
 
-    def _judged(
-        self, reference: Reference, rows: Features, names: Sequence[str], place: Store
-    ) -> tuple[dict[str, Quality], str]:
-        """The quality of every variant, told once, and where it lies."""
-        facts = [place.folder.name, self.exam.reference, len(reference.features)]
-        kept = self._store("judged", of=facts, images=len(rows.values), names=list(names))
-        if not self._sound(kept, "quality"):
-            kept.save("quality", diagnosis.packed(diagnosis.qualities(reference, rows.values, names)))
-        return diagnosis.unpacked(kept.load("quality")), kept.folder.name
+    def _score_random_sets(
+        self, order: Units, sizes: Sequence[int], plan: ArtifactPlan, count: int
+    ) -> tuple[MeasuredFeatures, str]:
+        """The features without random sets of other units, on the first held-out latents; and where the sets lie.
 
-    def _random(self, order: Units, sizes: Sequence[int], design: Design, count: int) -> Random:
-        """The features without random sets of other units, of like mean activation, on the first scoring latents.
-
-        What else may be off in a larger repair can be among them: they are random, and not known to be harmless.
+        Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
-        wanted = [(False, size, order[:size]) for size in sizes]
-        if self.wish.reviewed:
-            wanted.append((True, len(self.wish.reviewed), self.wish.reviewed))
-        sets: list[Units] = [()]
-        review, activation = [], []
-        for marked, size, beside in wanted:
-            theirs = design.strength[list(beside)].mean()
-            for units in random_sets(design.strength, np.array([beside]), size, self.checkup.random_sets, beside):
-                sets.append(units)
-                review.append(marked)
-                activation.append(design.strength[list(units)].mean() / theirs if theirs > 0 else np.nan)
-        fewer = min(self.checkup.random_scored, count)
-        _, place = self._ablated(sets, self.exam.scoring_seed, fewer, "scoring random sets")
-        sizes_of = np.array([len(units) for units in sets[1:]], np.int64)
-        told = {"sizes": sizes_of, "review": np.array(review, bool), "activation": np.array(activation, np.float64)}
-        # The same sets can stand beside others: the words about them have a place of their own.
-        kept = self._store("random sets", of=place.folder.name, told=store.digest(told))
-        kept.save("random", told)
-        return Random(place, kept)
+        sets, described = random_sets_beside(order, sizes, self.request.marked, plan.strength, self.budget.random_sets)
+        fewer = min(self.budget.random_scored, count)
+        features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, Task.SCORING_RANDOM)
+        # The same sets can stand beside others, so that these facts have a place of their own.
+        return features, self.runner.keep("random sets", {**self.key.facts(), "of": store.folder.name}, described)
 
-    def _pictures(self, design: Design, tests: SingleEffects, order: Units, scored: Scored, near: Floats) -> str:
-        from dissectreport.worker.artifacts import Portrait, make_portraits
+    def _select_size(self, order: Units, sizes: Sequence[int], selection: Reference) -> tuple[SizeChanges, str]:
+        """What every size of the repair does on further test latents, which select one; and where that lies."""
+        sets = [(), *(as_set(order[:size]) for size in sizes)]
+        first = self.budget.tested + self.budget.retested
+        features, store = self._ablate(sets, self.key.testing_seed, self.budget.weighed, Task.CHOOSING, first)
+        facts = [store.folder.name, *selected_from(selection)]
+        kept = self._store("size changes", of=facts, first=first, images=self.budget.weighed)
+        changes = self.runner.once(kept, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
+        return changes, kept.folder.name
 
-        tested = design.tested
-        found = diagnosis.verdict(tests, tested, scored.distance)
-        listed = found.listed(tested)
-        suspected = set(tested.places(*artifacts.SUSPECTED).tolist())
-        by_effect = tuple(int(tested.units[place]) for place in found.order if int(place) in suspected)
-        # Where no unit does good, one stands for all: nobody is asked to judge several that do harm.
-        shown = order[: scored.chosen] or listed or order[:SHOWN] or by_effect[:1]
-        worst = scored.rows.samples[np.argsort(near, kind="stable")[: self.checkup.worst]].tolist()
+    # --- pictures ---
+
+    def _shown_units(self, tested: SingleUnits, tests: SingleEffects, order: Units, changes: SizeChanges) -> ShownUnits:
+        """The units of the repair, else the artifact units, else the worst ones."""
+        verdict = judge_units(tests, tested, changes.kernel_distance)
+        listed = verdict.listed(tested)
+        suspected = set(tested.places(*SUSPECTED).tolist())
+        by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
+        # Where no unit helps, one stands for all: nobody is asked to judge several that do harm.
+        shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
+        return ShownUnits(shown, as_set(listed or shown))
+
+    def _worst_samples(self, realism: Floats) -> Units:
+        """The held-out latents of lowest realism score."""
+        return tuple(np.argsort(realism, kind="stable")[: self.budget.worst].tolist())
+
+    def _make_pictures(self, shown: ShownUnits, plan: ArtifactPlan, worst: Units, scored: int) -> str:
+        """Images before and after the repair, the worst ones, random ones, and pairs for a blind comparison."""
+        from dissectreport.worker.artifacts import make_repair_examples
+
         # Images that nothing else is made of: what was seen beside its solution is no longer blind.
-        further = range(scored.images, scored.images + self.checkup.worst + self.checkup.pairs)
-        random, pairs = further[: self.checkup.worst], further[self.checkup.worst :]
-        suspects = as_set(listed or shown)
-        means = tuple(design.strength[list(suspects)].tolist())
-        portraits = [
-            Portrait("worst", tuple(worst), as_set(shown), suspects, means),
-            Portrait("random", tuple(random), as_set(shown), suspects, means),
-            Portrait("pairs", tuple(pairs), as_set(shown), ()),
+        further = range(scored, scored + self.budget.worst + self.budget.pairs)
+        random, pairs = further[: self.budget.worst], further[self.budget.worst :]
+        examples = [
+            self._example(RepairPictures.WORST, worst, shown, plan),
+            self._example(RepairPictures.RANDOM, random, shown, plan),
+            self._example(RepairPictures.PAIRS, pairs, replace(shown, heat=()), plan),
         ]
-        place = self._store("repaired pictures", portraits=[asdict(portrait) for portrait in portraits])
-        make = partial(make_portraits, self.job.source, self.exam)
-        self._fill(place, make, portraits, lambda p: p.name, "pictures of the repair", dict)
-        place.save("shown", {"units": np.array(shown, np.int64), "suspects": np.array(suspects, np.int64)})
-        return place.folder.name
+        store = self._store("repaired pictures", examples=[asdict(example) for example in examples])
+        make = partial(make_repair_examples, self.job.source, self.key)
+        task = Task.REPAIR_PICTURES
+        self.runner.save_values(store, make, examples, lambda example: example.name, task, "sets")
+        save(store, shown)
+        return store.folder.name
+
+    def _example(self, name: str, samples: Sequence[int], shown: ShownUnits, plan: ArtifactPlan) -> RepairExample:
+        from dissectreport.worker.artifacts import RepairExample
+
+        means = tuple(plan.strength[list(shown.heat)].tolist())
+        return RepairExample(name, tuple(samples), as_set(shown.ablated), shown.heat, means)
 
     # --- stores ---
 
-    def _store(self, kind: str, **more: Any) -> Store:
-        return self._opened({"kind": kind, **self.exam.facts(), **more})
+    def _key_facts(self, *names: str) -> dict[str, Any]:
+        """The part of the key on which features of whole images depend."""
+        return {"format": ARTIFACTS_FORMAT, **{name: getattr(self.key, name) for name in names}}
 
-    def _opened(self, facts: Mapping[str, Any]) -> Store:
-        place = Store.open(self.cache, facts)
-        self.folders.add(place.folder.name)
-        return place
+    def _store(self, kind: str, **more: object) -> Store:
+        return self.runner.open(kind, {**self.key.facts(), **more})
 
-    def _features(self, place: Store, make: Any, wanted: Sequence[Shard], task: str) -> Features:
-        """The rows of all shards, those that are missing described first."""
-        self._fill(place, make, wanted, shard_name, task, lambda found: flat({"features": found}))
-        rows: Features = merge_all(stat for _, stat in read_stat(place, wanted, "features"))
-        return rows
+    def _ablate(
+        self, sets: Sequence[Units], seed: int, count: int, task: Task, first: int = 0
+    ) -> tuple[MeasuredFeatures, Store]:
+        """The features of some of a seed's latents, from the `first` on, without each set of units."""
+        from dissectreport.worker.artifacts import make_ablated
 
-    def _fill(
-        self,
-        place: Store,
-        make: Any,
-        wanted: Sequence[Any],
-        name: Callable[[Any], str],
-        task: str,
-        arrays: Callable[[Any], Mapping[str, Any]],
-    ) -> None:
-        """Run a pass over the items that its store lacks; the device of each is remembered."""
-        device = np.array(self.job.source.device)
-        missing = [item for item in wanted if not self._sound(place, name(item))]
-        done, total = len(wanted) - len(missing), len(wanted)
-        for item, found in self.workers.run(make, missing):
-            place.save(name(item), {**arrays(found), "device": device})
-            done += 1
-            self.listener.progress(task, done, total, "batches")
+        store = self._store("ablated features", sets=[list(units) for units in sets], latents=seed)
+        make = partial(make_ablated, self.job.source, self.key, sets, seed)
+        # Small shards, for each is described once a set.
+        return self._describe(store, make, count, EDIT_BATCH, task, first), store
 
-    def _sound(self, place: Store, name: str) -> bool:
-        return sound(place, name, self.listener.say)
+    def _describe(
+        self, store: Store, make: Make[Shard, Features], count: int, size: int, task: Task, first: int = 0
+    ) -> MeasuredFeatures:
+        """The features of all shards; those that are missing are computed."""
+        wanted = [replace(shard, first=shard.first + first) for shard in shards(count, size)]
+        self.runner.count(store, make, wanted, task)
+        rows = self.runner.total(store, wanted, Features).values
+        return MeasuredFeatures(rows, FeatureFolder(store.folder.name, count, size))
+
+
+def selected_from(selection: Reference) -> tuple[int, int]:
+    """Which real images those are, for the cache key: beside others, effects are other ones."""
+    return selection.first, len(selection.features)
+
+
+def random_sets_beside(
+    order: Units, sizes: Sequence[int], marked: Units, strength: Floats, count: int
+) -> tuple[list[Units], RandomSets]:
+    """Random sets of units of similar mean activation beside every size of the repair, and beside the marked units."""
+    wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
+    sets: list[Units] = []
+    is_marked, activation = [], []
+    for beside_marked, beside in wanted:
+        own = strength[list(beside)].mean()
+        for units in random_sets(strength, np.array([beside]), len(beside), count, beside):
+            sets.append(units)
+            is_marked.append(beside_marked)
+            activation.append(strength[list(units)].mean() / own if own > 0 else np.nan)
+    lengths = np.array([len(units) for units in sets], np.int64)
+    return sets, RandomSets(lengths, np.array(is_marked, bool), np.array(activation, np.float64))

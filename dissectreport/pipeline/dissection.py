@@ -1,30 +1,40 @@
-"""The passes of one measurement, in order. Nothing here knows how anything is counted."""
+"""The passes of one dissection, in order. Nothing here knows how anything is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissectreport.cache import store
-from dissectreport.cache.reader import flat, read_stat, shard_name, sound
+from dissectreport.cache.reader import packed_stats, shard_name
 from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, called, source_of
-from dissectreport.cache.store import Store
-from dissectreport.errors import ModelError, answered, counted
-from dissectreport.pipeline.prepare import Job, Listener, identity, reproduce, versions
+from dissectreport.cache.store import Store, digest
+from dissectreport.errors import ModelError, answered
+from dissectreport.pipeline.pass_runner import PassRunner
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.provenance import identity, reproduce, versions
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
-from dissectreport.run.plan import FORMAT, SHARD, Plan, Reading, Rule, Shard, rule_named, shards
-from dissectreport.stats.base import merge_all
-from dissectreport.stats.categories import numbered
+from dissectreport.run.plan import FORMAT, Plan, Reading
+from dissectreport.run.rules import Rule, rule_named
+from dissectreport.run.shards import SHARD, Shard, shards
+from dissectreport.stats.categories import Categories, numbered
+from dissectreport.stats.ends import Ends
 from dissectreport.stats.histogram import Histogram
+from dissectreport.stats.joint import Joint
+from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, ExactThresholds
 
 if TYPE_CHECKING:
+    from dissectreport.models.base import Generator
     from dissectreport.worker.loaded_networks import Source
 
+LEVELS = "levels"
+"""The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
 UNTRAINED = 1
@@ -38,43 +48,25 @@ REAL = 528
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Seconds of one core, beside the networks, for the estimate alone."""
+class CountFolders:
+    """Where the thresholds and the counts of a reading lie; '' where it was not measured."""
 
-    spot: float
-    """To count one unit at one pixel, null included."""
-    shard: float
-    """To add up, pack and write one unit of one shard, whatever its samples."""
-    pilot: float
-    """To find the level of one unit at one pixel of the pilot."""
+    levels: str = ""
+    counts: str = ""
 
 
-COSTS = {
-    "corrected": Cost(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": Cost(5e-8, 1.2e-3, 9e-9),
-    "pnas2020": Cost(3e-8, 8e-4, 9e-9),
-}
-PICTURES = 1000
-"""Images that are made once more to be shown, about."""
-KEPT = 230
-"""Bytes kept of one unit and concept in one shard, after compression: for the estimate alone."""
+class DissectionPasses:
+    """The passes of one dissection, in order."""
 
-
-class Measurement:
-    """The passes of one job, in order."""
-
-    def __init__(self, job: Job, workers: engine.Workers, listener: Listener) -> None:
-        self.job, self.workers, self.listener = job, workers, listener
-        self.cache = job.options.cache / "measurements"
-        self.repeats = True
-        self.folders: set[str] = set()
-        self.readings = [Reading(layer) for layer in job.layers]
+    def __init__(self, job: Job, workers: engine.Workers, reporter: Reporter, repeats: bool = True) -> None:
+        self.job, self.workers, self.reporter, self.repeats = job, workers, reporter, repeats
+        self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.rule = rule_named(job.plan.rule)
+        self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
         self.rotated = [Reading(layer, ROTATION) for layer in controlled]
         # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
-        self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.reference else []
-        self.untrained = [Reading(layer) for layer in controlled]
+        self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
 
     @cached_property
     def real(self) -> int:
@@ -83,119 +75,137 @@ class Measurement:
 
     def run(self) -> Record:
         """All passes; the record is saved when everything that it names is there."""
-        from dissectreport.worker.loaded_networks import untrained
-
         job = self.job
-        bare_network = untrained(job.generator, UNTRAINED) if self.untrained else None
-        if self.untrained and bare_network is None:
-            self.untrained = []
-            self.listener.say(f"no untrained control: {job.generator.name} has no `reinitialise`")
-        self._announce()
-        readings = [*self.readings, *self.rotated, *self.shifted]
-        measured = self._counted(job.source, job.plan, readings, "units")
-        bare: dict[Reading, tuple[str, str]] = {}
-        if bare_network is not None:
-            source = replace(job.source, untrained=UNTRAINED)
-            plan = replace(job.plan, generator=f"untrained {identity(bare_network, job.options.model)}")
-            bare = self._counted(source, plan, self.untrained, "untrained control")
-        pictures = self._pictures({r.layer: measured[r][1] for r in self.readings})
-        drawn = self._drawn()
-        real = self._real()
-        layers = [
-            LayerRecord(
-                reading.layer,
-                *measured[reading],
-                measured.get(Reading(reading.layer, ROTATION), ("", ""))[1],
-                bare.get(reading, ("", ""))[1],
-                measured.get(Reading(reading.layer, shift=1), ("", ""))[1],
-            )
-            for reading in self.readings
-        ]
-        record = self._record(tuple(layers), pictures, drawn, real)
+        control = self._untrained_control()
+        measured = self._count(job.source, job.plan, [*self.readings, *self.rotated, *self.shifted])
+        untrained = self._count_untrained(control) if control is not None else {}
+        pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
+        drawn = self._segment_real_images()
+        real = self._count_real_images()
+        layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
+        record = self._record(layers, pictures, drawn, real)
         record.save(job.options.cache)
         return record
 
-    def _announce(self) -> None:
-        """Say what the run will cost."""
-        from dissectreport.worker.first_batch import CLOSE, networks_cost
+    # --- before anything is measured ---
 
-        job, plan, samples = self.job, self.job.plan, self.job.samples
-        batch = min(plan.batch, samples)
-        known = self._known()
-        if known != samples:
-            self.workers.warm("dissectreport.worker.dissection")
-        first = networks_cost(job.source, job.layers, plan.seed, batch)
-        networks = (1 + bool(self.untrained)) * (first.generator + first.segmenter)
-        units = first.units * (1 + bool(self.rotated) + bool(self.untrained) + bool(self.shifted))
-        cost, spots = COSTS[plan.rule], units * plan.grid**2
-        counting = networks + spots * cost.spot + units * cost.shard / plan.shard
-        pilot = (1 + bool(self.untrained)) * first.generator + spots * cost.pilot
-        pictures = min(samples, PICTURES) * (first.generator + first.segmenter)
-        passes = samples + (plan.pilot if self.rule.searches else 0)
-        real = self.real * first.segmenter
-        total = (passes * counting + plan.pilot * pilot + pictures + real) / job.workers
-        # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-        disk = units * samples / plan.shard * KEPT * first.concepts
-        controls = ", and controls" if self.rotated else ""
-        later = {"interventions": job.intervention, "artifact units": job.examining}
-        more = f" ({', '.join([name for name, wish in later.items() if wish is not None] + ['drawing'])} come after)"
-        layers = f"{counted(len(job.layers), 'layer')}{controls}"
-        size = f"{counted(samples, 'sample')}, {counted(first.units, 'unit')} in {layers}"
-        workers = f"{job.workers} at a time on {job.source.device}{more}"
-        if known == samples:
-            self.listener.say(f"{size}: counted before, so that only what is missing is measured{more}")
-        else:
-            before = f", {known:,} samples of it counted before" if known else ""
-            total, disk = ((1 - known / samples) * each for each in (total, disk))
-            self.listener.say(
-                f"{size}{before}: about {spoken(total)} to measure with {workers}, and {disk / 1e6:,.0f} MB of cache"
-            )
-        self.repeats = first.unlike <= CLOSE
-        if not self.repeats:
-            self.listener.say(
-                f"caution: {job.generator.name} gives other images the second time for the same latents: something in"
-                " it is random, such as noise or dropout, so that no number can be repeated; see `dissectreport check`"
-            )
+    def _untrained_control(self) -> Generator | None:
+        """The generator with random weights; None where no controls are wanted, or it cannot be made."""
+        from dissectreport.worker.loaded_networks import untrained
 
-    def _known(self) -> int:
-        """Samples of the first layer's units that were counted before; 0 where its levels are not known."""
+        if not self.job.options.controls:
+            return None
+        control = untrained(self.job.generator, UNTRAINED)
+        if control is None:
+            name = self.job.generator.name
+            self.reporter.say(f"no untrained control: {name} has no `reinitialise`")
+        return control
+
+    def known_samples(self) -> int:
+        """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
         reading, plan = self.readings[0], self.job.plan
         levels = self._levels_store(plan, reading)
-        if self.rule.searches or not self._sound(levels, "levels"):
+        if self.rule.searches or not self.runner.is_intact(levels, LEVELS):
             return 0
         counts = self._counts_store(plan, reading, self._read_levels(levels))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
 
-    def _levels_store(self, plan: Plan, reading: Reading) -> Store:
-        """Where the levels of a reading lie, on which no segmenter has a say."""
-        return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+    # --- thresholds ---
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
-        """Where the counts of a reading at these levels lie."""
-        return self._store("counts", plan, reading=asdict(reading), levels=store.digest(levels.arrays()))
+    def _find_levels(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
+        """For each reading the store of the thresholds at which it is counted."""
+        unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
+        from_pilot = self._levels_of_pilot(source, plan, unshifted)
+        stores = {r: from_pilot[replace(r, shift=0)] for r in readings}
+        return self._search_levels(source, plan, stores) if self.rule.searches else stores
 
-    def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
-        return self._opened({"kind": kind, **plan.facts(), **more})
+    def _levels_of_pilot(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
+        """For each reading the store of thresholds of a pilot, which runs where they are not known yet."""
+        stores = {r: self._levels_store(plan, r) for r in readings}
+        missing = [r for r in readings if not self.runner.is_intact(stores[r], LEVELS)]
+        if missing:
+            ranges = self._ranges(source, plan, missing)
+            histograms = self._histograms(source, plan, missing, ranges)
+            for reading in missing:
+                arrays = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key]).arrays()
+                stores[reading].save(LEVELS, {**arrays, "shape": ranges[reading.key]["shape"]})
+        return stores
 
-    def _opened(self, facts: Mapping[str, Any]) -> Store:
-        place = Store.open(self.cache, facts)
-        self.folders.add(place.folder.name)
-        return place
+    def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
+        """By reading the least and the largest activation of every unit over a part of the pilot."""
+        from dissectreport.worker.pilot import make_range
 
-    def _counted(
-        self, source: Source, plan: Plan, readings: Sequence[Reading], what: str
-    ) -> dict[Reading, tuple[str, str]]:
-        """For each reading the folders of its levels and of its counts, all samples counted."""
-        places = self._levels(source, plan, readings, what)
-        levels = {r: self._read_levels(place) for r, place in places.items()}
+        parts = shards(plan.pilot, plan.shard)
+        first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
+        ranges: dict[str, dict[str, Any]] = {}
+        for _, result in sorted_by_shard(self.workers.run(partial(make_range, source, plan, readings), first)):
+            for key, ends in result.items():
+                known = ranges.setdefault(key, ends)
+                known["low"] = np.minimum(known["low"], ends["low"])
+                known["high"] = np.maximum(known["high"], ends["high"])
+        return ranges
+
+    def _histograms(
+        self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, dict[str, Any]]
+    ) -> dict[str, Histogram]:
+        """By reading the activations of every unit over the pilot."""
+        from dissectreport.worker.pilot import make_pilot
+
+        parts = shards(plan.pilot, plan.shard)
+        make = partial(make_pilot, source, plan, readings, ranges)
+        sums: dict[str, Histogram] = {}
+        for _, counts in self.runner.results(make, parts, parts, _task(source, Task.PILOT, Task.CONTROL_PILOT)):
+            for key, histogram in counts.items():
+                sums[key] = sums[key].merge(histogram) if key in sums else histogram
+        return sums
+
+    def _search_levels(self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store]) -> dict[Reading, Store]:
+        """For each reading the store of the threshold and label that were searched for among those of the pilot."""
+        from dissectreport.worker import published_rules
+
+        levels = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
+        stores = {
+            r: self._store("search", plan, reading=asdict(r), levels=digest(levels[r].arrays())) for r in of_pilot
+        }
+        task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
+        self._fill(published_rules.make_search, source, plan, levels, stores, plan.pilot, task)
+        for reading, store in stores.items():
+            if not self.runner.is_intact(store, LEVELS):
+                self._save_searched(store, levels[reading], of_pilot[reading])
+        return stores
+
+    def _save_searched(self, store: Store, levels: ExactThresholds, of_pilot: Store) -> None:
+        """Save the threshold of every unit that has most of one label's mutual information."""
+        from dissectreport.analysis.dissection.iclr2019_search import search
+
+        wanted = shards(self.job.plan.pilot, self.job.plan.shard)
+        joint, ends = self.runner.total(store, wanted, Joint), self.runner.total(store, wanted, Ends)
+        categories = self.runner.total(store, wanted, Categories)
+        category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
+        result = search(joint, ends, categories, category, levels.cuts)
+        shape = of_pilot.load(LEVELS)["shape"]
+        store.save(LEVELS, {**levels.around(result.own).arrays(), "order": result.ratio, "shape": shape})
+
+    # --- counts ---
+
+    def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
+        """For each reading the folders of its thresholds and of its counts, all samples counted."""
+        found = self._find_levels(source, plan, readings)
+        levels = {r: self._read_levels(store) for r, store in found.items()}
         stores = {r: self._counts_store(plan, r, levels[r]) for r in readings}
-        samples = self.job.samples
-        self._fill(_counting(self.rule), source, plan, levels, stores, samples, f"counting {what}")
-        for reading, place in stores.items():
-            # A published rule's controls are judged at levels of their own, which their counts bring along.
-            if self.rule.reference and not self._sound(place, "levels"):
-                place.save("levels", places[reading].load("levels"))
-        return {r: (places[r].folder.name, stores[r].folder.name) for r in readings}
+        task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
+        self._fill(_counting(self.rule), source, plan, levels, stores, self.job.samples, task)
+        for reading, store in stores.items():
+            # A published rule's controls are judged at thresholds of their own, which their counts bring along.
+            if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
+                store.save(LEVELS, found[reading].load(LEVELS))
+        return {r: CountFolders(found[r].folder.name, stores[r].folder.name) for r in readings}
+
+    def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
+        """The same for the untrained generator."""
+        source = replace(self.job.source, untrained=UNTRAINED)
+        name = f"untrained {identity(control, self.job.options.model)}"
+        return self._count(source, replace(self.job.plan, generator=name), self.readings)
 
     def _fill(
         self,
@@ -209,112 +219,50 @@ class Measurement:
     ) -> None:
         """Run a pass over those of the samples' shards that a reading's store lacks."""
         wanted = shards(samples, plan.shard)
-        missing = {s: [r for r in stores if not self._sound(stores[r], shard_name(s))] for s in wanted}
+        missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in wanted}
         for needed, group in grouped(missing).items():
             make = partial(make_pass, source, plan, needed, {r.key: levels[r] for r in needed})
-            for shard, found in self._run(make, group, task, wanted):
+            for shard, stats in self.runner.results(make, group, wanted, task):
                 for reading in needed:
-                    device = np.array(source.device)
-                    stores[reading].save(shard_name(shard), {**flat(found[reading.key]), "device": device})
+                    self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
 
-    def _read_levels(self, place: Store) -> AnyThresholds:
-        return RULE_THRESHOLDS[self.rule.name].read(place.load("levels"))
+    # --- images ---
 
-    def _levels(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
-        """For each reading the store of the levels at which it is counted."""
-        unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
-        cut = self._cut(source, plan, unshifted, what)
-        places = {r: cut[replace(r, shift=0)] for r in readings}
-        return self._searched(source, plan, places, what) if self.rule.searches else places
-
-    def _searched(self, source: Source, plan: Plan, cut: Mapping[Reading, Store], what: str) -> dict[Reading, Store]:
-        """For each reading the store of the level and label that were searched for among the levels given."""
-        from dissectreport.analysis.dissection.iclr2019_search import search
-        from dissectreport.worker import published_rules
-
-        levels = {r: ExactThresholds.from_arrays(place.load("levels")) for r, place in cut.items()}
-        digests = {r: store.digest(level.arrays()) for r, level in levels.items()}
-        stores = {r: self._store("search", plan, reading=asdict(r), levels=digests[r]) for r in cut}
-        task = f"searching levels, {what}"
-        self._fill(published_rules.make_search, source, plan, levels, stores, plan.pilot, task)
-        category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
-        for reading, place in stores.items():
-            if self._sound(place, "levels"):
-                continue
-            joint, ends, categories = (
-                merge_all(stat for _, stat in self._read_samples(place, plan.pilot, name))
-                for name in ("joint", "ends", "categories")
-            )
-            found = search(joint, ends, categories, category, levels[reading].cuts)
-            shape = cut[reading].load("levels")["shape"]
-            level = levels[reading].around(found.own)
-            place.save("levels", {**level.arrays(), "order": found.ratio, "shape": shape})
-        return stores
-
-    def _cut(self, source: Source, plan: Plan, readings: Sequence[Reading], what: str) -> dict[Reading, Store]:
-        """For each reading the store of levels cut from a pilot, which runs where they are not known yet."""
-        from dissectreport.worker.pilot import make_pilot, make_range
-
-        stores = {r: self._levels_store(plan, r) for r in readings}
-        missing = [r for r in readings if not self._sound(stores[r], "levels")]
-        if not missing:
-            return stores
-        parts = shards(plan.pilot, plan.shard)
-        first = parts if self.rule.reference else parts[: max(1, len(parts) // 8)]
-        ranges: dict[str, dict[str, Any]] = {}
-        shapes: dict[str, Any] = {}
-        for _, found in sorted_by_shard(self.workers.run(partial(make_range, source, plan, missing), first)):
-            for key, ends in found.items():
-                known = ranges.setdefault(key, ends)
-                known["low"] = np.minimum(known["low"], ends["low"])
-                known["high"] = np.maximum(known["high"], ends["high"])
-                shapes[key] = ends["shape"]
-        sums: dict[str, Histogram] = {}
-        make = partial(make_pilot, source, plan, missing, ranges)
-        for _, counts in self._run(make, parts, f"pilot, {what}", parts):
-            for key, histogram in counts.items():
-                sums[key] = sums[key].merge(histogram) if key in sums else histogram
-        for reading in missing:
-            arrays = RULE_THRESHOLDS[plan.rule].of(sums[reading.key]).arrays()
-            stores[reading].save("levels", {**arrays, "shape": shapes[reading.key]})
-        return stores
-
-    def _pictures(self, counts: Mapping[str, str]) -> str:
+    def _make_pictures(self, counts: Mapping[str, str]) -> str:
         """The folder of the shown images, maps and segmentations, all made."""
         from dissectreport.analysis.dissection.units import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
-        job = self.job
-        wanted = {}
-        for layer, name in counts.items():
-            peaks = merge_all(stat for _, stat in self._read(name, "peaks"))
-            wanted[layer] = examples(peaks)[1]
+        job, wanted = self.job, shards(self.job.samples, self.job.plan.shard)
+        peaks = {
+            layer: self.runner.total(Store(self.runner.cache / name), wanted, Peaks) for layer, name in counts.items()
+        }
+        by_layer = {layer: examples(found)[1] for layer, found in peaks.items()}
         pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
-        samples = np.unique(np.concatenate([*(w.flatten() for w in wanted.values()), *chosen]))
-        shown = ShownSamples(samples, wanted, *chosen)
-        place = self._store("pictures", job.plan, shown=store.digest({"samples": samples, **wanted}))
-        parts = shards(len(samples), SHARD)
-        missing = [s for s in parts if not self._sound(place, shard_name(s))]
-        make = partial(make_pictures, job.source, job.plan, shown)
-        for shard, found in self._run(make, missing, "pictures", parts):
-            place.save(shard_name(shard), found)
-        return place.folder.name
+        samples = np.unique(np.concatenate([*(each.flatten() for each in by_layer.values()), *chosen]))
+        store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
+        make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
+        self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
+        return store.folder.name
 
-    def _drawn(self) -> str:
+    def _real_facts(self) -> dict[str, Any]:
+        """What numbers of real images depend on, beside the pass."""
+        job, plan = self.job, self.job.plan
+        images = plan.generator if job.reference is None else job.reference.identity
+        return {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "torch": plan.torch}
+
+    def _segment_real_images(self) -> str:
         """The folder of real images as the segmenter sees them: of the reference, or of the generator's own."""
         from dissectreport.worker.real_images import make_drawn
 
-        job, plan = self.job, self.job.plan
-        images = plan.generator if job.reference is None else job.reference.identity
-        facts = {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "count": TRUST, "torch": plan.torch}
-        place = self._opened({"kind": "drawn", **facts})
-        if not self._sound(place, "drawn"):
-            for _, found in self.workers.run(partial(make_drawn, job.source, TRUST), [Shard(0, 0, 1)]):
-                place.save("drawn", found)
-        return place.folder.name
+        store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
+        if not self.runner.is_intact(store, "drawn"):
+            for _, arrays in self.workers.run(partial(make_drawn, self.job.source, TRUST), [Shard(0, 0, 1)]):
+                store.save("drawn", arrays)
+        return store.folder.name
 
-    def _real(self) -> Mapping[str, Any]:
+    def _count_real_images(self) -> Mapping[str, Any]:
         """Where the areas of concepts in real images lie, and how many images were asked for; empty without any."""
         from dissectreport.models.base import makes_images
         from dissectreport.worker.real_images import make_real_areas
@@ -322,48 +270,51 @@ class Measurement:
         job, plan, count = self.job, self.job.plan, self.real
         if not count:
             if makes_images(job.generator):
-                self.listener.say(
-                    f"no comparison with real images: {job.generator.name} brings none; --reference FOLDER gives some"
+                self.reporter.say(
+                    f"no comparison with real images: {job.generator.name} has none of its own; add --reference FOLDER"
                 )
             return {}
-        images = plan.generator if job.reference is None else job.reference.identity
-        facts = {
-            "format": FORMAT,
-            "images": images,
-            "segmenter": plan.segmenter,
-            "grid": plan.grid,
-            "torch": plan.torch,
-        }
-        place = self._opened({"kind": "real areas", **facts})
-        parts = shards(count, SHARD)
-        missing = [s for s in parts if not self._sound(place, shard_name(s))]
+        store = self.runner.open("real areas", {**self._real_facts(), "grid": plan.grid})
         make = partial(make_real_areas, job.source, plan, count)
-        for shard, found in self._run(make, missing, "concepts in real images", parts):
-            place.save(shard_name(shard), flat(found))
-        return {"folder": place.folder.name, "images": count}
+        for shard, stats in self.runner.results(
+            make,
+            self.runner.missing(store, parts := shards(count, SHARD), shard_name),
+            parts,
+            Task.REAL_CONCEPTS,
+        ):
+            store.save(shard_name(shard), packed_stats(*stats.values()))
+        return {"folder": store.folder.name, "images": count}
 
-    def _run(
-        self, make: engine.Make[Shard, Any], missing: Sequence[Shard], task: str, wanted: Sequence[Shard]
-    ) -> Iterator[tuple[Shard, Any]]:
-        """Run a pass over those of the wanted shards that are missing, telling the listener after each."""
-        total = sum(shard.count for shard in wanted)
-        done = total - sum(shard.count for shard in missing)
-        if not missing:
-            return
-        self.listener.progress(task, done, total, "samples")
-        for shard, found in self.workers.run(make, missing):
-            yield shard, found
-            done += shard.count
-            self.listener.progress(task, done, total, "samples")
+    # --- stores ---
 
-    def _sound(self, place: Store, name: str) -> bool:
-        return sound(place, name, self.listener.say)
+    def _levels_store(self, plan: Plan, reading: Reading) -> Store:
+        """Where the thresholds of a reading lie, which do not depend on the segmenter."""
+        return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _read(self, folder: str, stat: str) -> Iterator[tuple[Shard, Any]]:
-        return self._read_samples(Store(self.cache / folder), self.job.samples, stat)
+    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
+        """Where the counts of a reading at these thresholds lie."""
+        return self._store("counts", plan, reading=asdict(reading), levels=digest(levels.arrays()))
 
-    def _read_samples(self, place: Store, samples: int, stat: str) -> Iterator[tuple[Shard, Any]]:
-        return read_stat(place, shards(samples, self.job.plan.shard), stat)
+    def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
+        return self.runner.open(kind, {**plan.facts(), **more})
+
+    def _read_levels(self, store: Store) -> AnyThresholds:
+        return RULE_THRESHOLDS[self.rule.name].read(store.load(LEVELS))
+
+    # --- the record ---
+
+    def _layer_record(
+        self, layer: str, measured: Mapping[Reading, CountFolders], untrained: Mapping[Reading, CountFolders]
+    ) -> LayerRecord:
+        nothing = CountFolders()
+        return LayerRecord(
+            name=layer,
+            levels=measured[Reading(layer)].levels,
+            counts=measured[Reading(layer)].counts,
+            rotated=measured.get(Reading(layer, ROTATION), nothing).counts,
+            untrained=untrained.get(Reading(layer), nothing).counts,
+            shifted=measured.get(Reading(layer, shift=1), nothing).counts,
+        )
 
     def _record(self, layers: tuple[LayerRecord, ...], pictures: str, drawn: str, real: Mapping[str, Any]) -> Record:
         from dissectreport.models.base import ImageModel
@@ -382,21 +333,20 @@ class Measurement:
             **({} if self.repeats else {"repeats": False}),
         }
         facts = getattr(job.segmenter, "facts", {})
-        segmenter = {"name": job.segmenter.name, "identity": job.segmenter.identity, **facts}
         return Record(
-            model,
-            options.rule,
-            asdict(job.plan),
-            job.samples,
-            layers,
-            pictures,
-            tuple((c.name, c.category) for c in job.segmenter.vocabulary.concepts),
-            generator,
-            segmenter,
-            versions(),
-            options.command or reproduce(job),
-            tuple(sorted(self.folders)),
-            options.mixed_devices,
+            model=model,
+            rule=options.rule,
+            plan=asdict(job.plan),
+            samples=job.samples,
+            layers=layers,
+            pictures=pictures,
+            vocabulary=tuple((c.name, c.category) for c in job.segmenter.vocabulary.concepts),
+            generator=generator,
+            segmenter={"name": job.segmenter.name, "identity": job.segmenter.identity, **facts},
+            versions=versions(),
+            command=options.command or reproduce(job),
+            folders=tuple(sorted(self.runner.folders)),
+            mixed_devices=options.mixed_devices,
             drawn=drawn,
             real=real,
             reference={} if job.reference is None else job.reference.description(),
@@ -418,12 +368,17 @@ def real_images(job: Job) -> int:
     return min(REAL, job.samples) if one is not None else 0
 
 
+def _task(source: Source, trained: Task, control: Task) -> Task:
+    """The task of the trained generator, or of its untrained control."""
+    return trained if source.untrained is None else control
+
+
 def _counting(rule: Rule) -> Callable[..., Any]:
     """The pass that counts under a rule."""
     from dissectreport.worker import dissection as measure
     from dissectreport.worker import published_rules
 
-    return published_rules.make_counts if rule.reference else measure.make_counts
+    return published_rules.make_counts if rule.is_published else measure.make_counts
 
 
 def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...], list[Shard]]:
@@ -438,14 +393,3 @@ def grouped(missing: Mapping[Shard, list[Reading]]) -> dict[tuple[Reading, ...],
 def sorted_by_shard(results: Iterable[tuple[Shard, Any]]) -> list[tuple[Shard, Any]]:
     """Results in order of their shards."""
     return sorted(results, key=lambda pair: pair[0].number)
-
-
-def spoken(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    >>> spoken(42), spoken(200), spoken(9000)
-    ('42 s', '3 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

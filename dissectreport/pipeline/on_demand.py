@@ -1,51 +1,64 @@
-"""One change that a person asks for: some units of a layer turned off or on, and what it did to every concept."""
+"""One edit on demand: some units of a layer are ablated or inserted, and every concept is counted before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.interventions.tables import changes
+from dissectreport import files
+from dissectreport.analysis.interventions.tables import causal_sets, changes
+from dissectreport.cache import records
+from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, ModelError, UnknownName
-from dissectreport.pipeline.prepare import Job, Listener, Options, bare, check_concepts, cores
+from dissectreport.pipeline.loading import middle
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.prepare import Job, prepare
+from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.requests import check_concepts
+from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
-from dissectreport.run.plan import FEWEST, PAIR, Aim, Budget, Plan, Shard, blocks_of, shards
+from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 
 if TYPE_CHECKING:
-    from dissectreport.models.edits import Edits
+    from dissectreport.worker.interventions import EditOutcome
 
 MODES = ("ablate", "insert")
 VALUES = ("zero", "mean", "resample", "quantile")
 SHOWN = 8
-"""Images kept of a change."""
-LEVELLED = 64
-"""Choosing latents from which means and quantiles of activations are taken."""
+"""Images kept of an edit."""
+ACTIVATION_SAMPLES = 64
+"""Selection latents from which means and quantiles of activations are taken."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for, in the words of the command line."""
+class EditOptions:
+    """The edit that is asked for, in the words of the command line."""
 
     units: tuple[int, ...]
     layer: str
+    """'' for the middle one."""
     mode: str = "ablate"
     value: str = ""
-    """zero, mean, resample, quantile or a number; '' for zero where units are turned off, quantile where on."""
+    """zero, mean, resample, quantile or a number; '' for zero in ablation, quantile in insertion."""
     at: str = "everywhere"
-    """'everywhere', or places like '3,4' of the 8 x 8, several separated by spaces."""
-    samples: int = FEWEST
+    """'everywhere', or patches like '3,4' of the 8 x 8, several separated by spaces."""
+    samples: int = FEWEST_LATENTS
     concepts: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a change did."""
+class EditResult:
+    """What an edit changed."""
 
     table: pd.DataFrame
     """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*."""
@@ -55,80 +68,109 @@ class Outcome:
     samples: int
 
 
-def try_out(job: Job, wish: Wish, precision: str, listener: Listener) -> Outcome:
-    """Make the change on judging latents and count every concept with and without it."""
+def intervene(options: Options, request: EditOptions, reporter: Reporter | None = None) -> EditResult:
+    """Ablate or insert some units of a model, and count every concept with and without.
+
+    Where the request names no units, those are taken that remove its first concept best, of a model that was measured.
+    """
+    job = prepare(replace(options, interventions=False))
+    request = request if request.layer else replace(request, layer=middle(job.layers))
+    if not request.units and request.concepts:
+        request = replace(request, units=causal_units(options, request))
+    precision = "float32" if options.precision == "auto" else options.precision
+    return count_edit(job, request, precision, reporter or Silent())
+
+
+def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
+    """The causal units of a concept, from what was measured."""
+    runs = records.runs(options.cache, options.model, options.rule)
+    # A newer run without interventions does not hide what an older one measured.
+    record = next((run for run in runs if run.interventions is not None), None)
+    reader = CacheReader(options.cache / "measurements")
+    known = {}
+    if record is not None and record.interventions is not None:
+        known = causal_sets(record.interventions, record.vocabulary, reader, request.layer)
+    if request.concepts[0] not in known:
+        raise UnknownName.of(f"causal units in {request.layer} of", request.concepts[0], known)
+    return known[request.concepts[0]]
+
+
+def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
+    """Make the edit on held-out latents, and count every concept with and without it."""
+    from dissectreport.worker.interventions import EditRequest, make_edits
+
+    check_edit(job, request)
+    plan = job.plan
+    key = InterventionKey(plan.generator, plan.segmenter, request.layer, (), (), plan.seed, precision, plan.torch)
+    _, height, width = shape_of(job, request.layer)
+    places = places_of(request.at, patch_grid(height, width))
+    with engine.Workers(job.workers) as workers:
+        edit = EditRequest(request.units, activations_of(job, key, request, workers), places)
+        parts: dict[Shard, EditOutcome] = {}
+        wanted = shards(request.samples, EDIT_BATCH)
+        for shard, outcome in workers.run(partial(make_edits, job.source, key, edit, SHOWN), wanted):
+            parts[shard] = outcome
+            reporter.progress(Task.EDITING, len(parts), len(wanted), "batches")
+    return _result(job, request, [(shard, parts[shard]) for shard in wanted])
+
+
+def _result(job: Job, request: EditOptions, ordered: Sequence[tuple[Shard, EditOutcome]]) -> EditResult:
+    concepts = [(concept.name, concept.category) for concept in job.segmenter.vocabulary.concepts]
+    vocabulary = pd.DataFrame(concepts, columns=["concept", "category"])
+    table = changes([(shard, outcome.paired) for shard, outcome in ordered], vocabulary, request.concepts)
+    before, after = (np.concatenate([getattr(outcome, name) for _, outcome in ordered]) for name in ("before", "after"))
+    return EditResult(table, before, after, request.samples)
+
+
+def save_pictures(result: EditResult, out: Path) -> None:
+    """Write the images before the edit, and below them the same after it."""
+    from dissectreport.report.html.images import sheet
+
+    files.write(out, sheet([result.before, result.after]))
+
+
+def check_edit(job: Job, request: EditOptions) -> None:
+    """Refuse an edit that cannot be made."""
     from dissectreport.models.base import makes_images
-    from dissectreport.worker.first_batch import layer_shape
-    from dissectreport.worker.interventions import Request, make_edits
 
     if not makes_images(job.generator):
-        raise ModelError(f"{job.generator.name} reads images and makes none; there is nothing to turn its units off in")
-    aim = Aim(job.plan.generator, job.plan.segmenter, wish.layer, (), (), job.plan.seed, precision, job.plan.torch)
-    if wish.layer not in job.generator.layers:
-        raise UnknownName.of(f"layer of {job.options.model}", wish.layer, job.generator.layers)
-    units, height, width = layer_shape(job.generator, wish.layer)
-    check_units(wish, units)
-    places = places_of(wish.at, blocks_of(height, width))
-    check_concepts(wish.concepts, job.segmenter)
-    with engine.Workers(job.workers) as workers:
-        values = values_of(job, aim, wish, workers)
-        request = Request(wish.units, values, places)
-        parts: dict[Shard, Mapping[str, Any]] = {}
-        wanted = shards(wish.samples, PAIR)
-        for shard, found in workers.run(partial(make_edits, job.source, aim, request, SHOWN), wanted):
-            parts[shard] = found
-            listener.progress("editing", len(parts), len(wanted), "batches")
-    ordered = [(shard, parts[shard]) for shard in wanted]
-    vocabulary = pd.DataFrame(
-        [(c.name, c.category) for c in job.segmenter.vocabulary.concepts], columns=["concept", "category"]
-    )
-    table = changes([(shard, found["paired"]) for shard, found in ordered], vocabulary, wish.concepts)
-    shown = [[found[name] for _, found in ordered if name in found] for name in ("before", "after")]
-    return Outcome(table, np.concatenate(shown[0]), np.concatenate(shown[1]), wish.samples)
+        raise ModelError(f"{job.generator.name} reads images and makes none, so its units cannot be ablated")
+    if request.layer not in job.generator.layers:
+        raise UnknownName.of(f"layer of {job.options.model}", request.layer, job.generator.layers)
+    check_units(request, shape_of(job, request.layer)[0])
+    check_concepts(request.concepts, job.segmenter)
 
 
-def repaired_images(
-    options: Options, edits: Edits, samples: int, other_weights: bool, listener: Listener
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Sample numbers with their edited images (height, width, 3), in order of batches as they finish."""
-    from dissectreport.models.edits import repaired
-    from dissectreport.worker.artifacts import make_repaired
+def shape_of(job: Job, layer: str) -> tuple[int, int, int]:
+    """Units, height and width of a layer."""
+    from dissectreport.worker.first_batch import layer_shape
 
-    generator, source = bare(options)
-    if not 0 <= options.seed < 2**32:
-        raise BadOption(f"--seed must be between 0 and {2**32 - 1}, not {options.seed}")
-    with repaired(generator, edits, other_weights):
-        pass  # Refused here, before workers start.
-    wanted, done = shards(samples, Plan.batch), 0
-    with engine.Workers(options.workers or (cores() if source.device == "cpu" else 1)) as workers:
-        make = partial(make_repaired, source, edits, options.seed, other_weights)
-        for shard, found in workers.run(make, wanted):
-            yield from enumerate(found["images"], shard.first)
-            done += shard.count
-            listener.progress("repairing", done, samples, "images")
+    return layer_shape(job.generator, layer)
 
 
-def check_units(wish: Wish, units: int) -> None:
+def check_units(request: EditOptions, units: int) -> None:
     """Refuse an empty set, and units that the layer does not have."""
-    if not wish.units:
+    if not request.units:
         raise BadOption(
-            "no units were named: give --units 3,5,8, or the --concept of a model that was built, for its causal set"
+            "no units were named: give --units 3,5,8, or the --concept of a model that was built, for its causal units"
         )
-    wrong = [unit for unit in wish.units if not 0 <= unit < units]
+    wrong = [unit for unit in request.units if not 0 <= unit < units]
     if wrong:
-        raise BadOption(f"unit {wrong[0]} is not in {wish.layer}, whose units are 0 to {units - 1}")
-    if wish.samples < FEWEST:
-        raise BadOption(f"--samples must be at least {FEWEST}, not {wish.samples}: no printed area rests on fewer")
-    if wish.mode not in MODES:
-        raise BadOption(f"--mode is {' or '.join(MODES)}, not {wish.mode}")
+        raise BadOption(f"unit {wrong[0]} is not in {request.layer}, whose units are 0 to {units - 1}")
+    if request.samples < FEWEST_LATENTS:
+        raise BadOption(
+            f"--samples must be at least {FEWEST_LATENTS}, not {request.samples}: no printed area rests on fewer"
+        )
+    if request.mode not in MODES:
+        raise BadOption(f"--mode is {' or '.join(MODES)}, not {request.mode}")
 
 
 def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
-    """Numbers of the places in words like '3,4 5,6' (row, column); () for 'everywhere'."""
+    """Numbers of the patches in words like '3,4 5,6' (row, column); () for 'everywhere'."""
     if at == "everywhere":
         return ()
     rows, columns = blocks
-    found = []
+    places = []
     for words in at.split():
         parts = words.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
@@ -136,28 +178,28 @@ def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
         row, column = (int(part) for part in parts)
         if row >= rows or column >= columns:
             raise BadOption(f"--at {words} is outside: rows are 0 to {rows - 1} and columns 0 to {columns - 1}")
-        found.append(row * columns + column)
-    return tuple(found)
+        places.append(row * columns + column)
+    return tuple(places)
 
 
-def values_of(job: Job, aim: Aim, wish: Wish, workers: engine.Workers) -> tuple[float, ...]:
-    """The activation of every unit; () for those of other latents."""
-    value = wish.value or ("zero" if wish.mode == "ablate" else "quantile")
+def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers: engine.Workers) -> tuple[float, ...]:
+    """The activation that each unit is set to; () for those of other latents."""
+    value = request.value or ("zero" if request.mode == "ablate" else "quantile")
     if value == "zero":
-        return (0.0,) * len(wish.units)
+        return (0.0,) * len(request.units)
     if value == "resample":
         return ()
     if value in VALUES:
         from dissectreport.worker.interventions import make_levels
 
-        make = partial(make_levels, job.source, aim, Budget.quantile)
-        ((_, levels),) = workers.run(make, [Shard(0, 0, LEVELLED)])
-        known = levels["mean" if value == "mean" else "upper"]
-        return tuple(float(known[unit]) for unit in wish.units)
+        make = partial(make_levels, job.source, key, InterventionBudget.quantile)
+        ((_, levels),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
+        known = levels.mean if value == "mean" else levels.upper
+        return tuple(float(known[unit]) for unit in request.units)
     try:
         number = float(value)
     except ValueError:
         raise BadOption(f"--value is {', '.join(VALUES)} or a number, not {value!r}") from None
     if not np.isfinite(number):
         raise BadOption(f"--value must be a finite number, not {value}")
-    return (number,) * len(wish.units)
+    return (number,) * len(request.units)

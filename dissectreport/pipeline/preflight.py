@@ -1,28 +1,30 @@
-"""What a person asks of a model before measuring it: which layers it has, and whether all is well with it."""
+"""What a person wants to know of a model before measuring it: its layers, and whether anything is wrong with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.networks import edits, hooks
-from dissectreport.run.plan import BATCH
-from dissectreport.worker.first_batch import CLOSE, check_look, networks_cost
+from dissectreport.pipeline.options import NetworkOptions, Options
+from dissectreport.pipeline.prepare import prepare
+from dissectreport.run.shards import BATCH
+from dissectreport.worker.costs import networks_cost
+from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
 
 GOOD, LOOK, WRONG = "ok", "look", "wrong"
 RARE = 1e-3
-"""Share of pixels below which a concept is hardly there."""
+"""Share of pixels below which a concept is not worth naming."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     verdict: str
     """ok; look, where a person should; or wrong, where a measurement would be stopped or mean nothing."""
@@ -37,27 +39,43 @@ class Finding:
         return f"{self.verdict:<5}  {self.words}"
 
 
+@dataclass(frozen=True)
+class LayerRow:
+    """One part of a model that runs."""
+
+    layer: str
+    kind: str
+    shape: str
+    """The shape of its output in words, or why its units cannot be read."""
+    units: int
+    """0 where they cannot be read."""
+    parameters: int
+    read: bool
+    """Whether a build that names no layers reads it."""
+
+
+def layer_rows(options: NetworkOptions) -> list[LayerRow]:
+    """Every part of a model that runs, in order."""
+    models = without_broken(Source(options.model, "", weights=options.weights), 2)
+    parts, _ = traced(models, 2)
+    generator = models.generator
+    return [
+        LayerRow(
+            part.name,
+            part.kind,
+            shape_words(part),
+            part.units if part.name in generator.layers else 0,
+            part.parameters,
+            part.name in generator.default_layers,
+        )
+        for part in parts
+    ]
+
+
 def traced(models: Models, count: int) -> tuple[tuple[hooks.ModuleTrace, ...], Tensor]:
     """Every part of the generator's network that runs, and the images of `count` latents."""
     z = models.latents(1, 0, count)
     return models.made(z, lambda: hooks.trace_modules(models.generator, z))
-
-
-def layer_rows(model: str, weights: str = "") -> list[dict[str, Any]]:
-    """A row for every part of a model that runs: its shape, units and parameters, and whether a build reads it."""
-    models = without_broken(Source(model, "", weights=weights), 2)
-    parts, _ = traced(models, 2)
-    return [
-        {
-            "layer": part.name,
-            "kind": part.kind,
-            "shape": shape_words(part),
-            "units": part.units if part.name in models.generator.layers else 0,
-            "parameters": part.parameters,
-            "read": part.name in models.generator.default_layers,
-        }
-        for part in parts
-    ]
 
 
 def shape_words(part: hooks.ModuleTrace) -> str:
@@ -68,12 +86,17 @@ def shape_words(part: hooks.ModuleTrace) -> str:
     return size or f"returns a {part.returned}"
 
 
-def look_over(source: Source, samples: int = BATCH) -> Iterator[Finding]:
-    """What a few samples tell of a model and its segmenter, in plain words; a wrong finding that ends it comes last."""
+def check(options: Options) -> Iterator[Finding]:
+    """What a few samples show of the model and the segmenter that the options name."""
+    return preflight(prepare(replace(options, interventions=False)).source)
+
+
+def preflight(source: Source, samples: int = BATCH) -> Iterator[Finding]:
+    """What a few samples show of a model and its segmenter; a wrong finding that ends it comes last."""
     try:
         models = without_broken(source, samples)
-        for look in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
-            yield from look(models, samples)
+        for examine in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
+            yield from examine(models, samples)
     except DissectReportError as problem:
         yield Finding(WRONG, str(problem))
 
@@ -82,7 +105,7 @@ def _images(models: Models, samples: int) -> Iterator[Finding]:
     generator = models.generator
     shape = " × ".join(map(str, generator.latent_shape))
     yield Finding(GOOD, f"{generator.name}: {_parameters(models):,} parameters, latents of {shape} numbers")
-    images = _drawn(models, samples)
+    images = _generated(models, samples)
     check_look(generator, images)
     outside = float((images.abs() > 1).float().mean())
     height, width = images.shape[2:]
@@ -94,7 +117,7 @@ def _images(models: Models, samples: int) -> Iterator[Finding]:
 
 
 def _repeats(models: Models, samples: int) -> Iterator[Finding]:
-    images, again = _drawn(models, samples), _drawn(models, samples)
+    images, again = _generated(models, samples), _generated(models, samples)
     if not torch.equal(images, again):
         off = float((images - again).abs().max())
         yield Finding(
@@ -103,7 +126,7 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
             "is random, such as noise or dropout; fix it, or nothing can be repeated",
         )
         return
-    alone = torch.cat([_drawn(models, 1, first) for first in range(min(samples, 3))])
+    alone = torch.cat([_generated(models, 1, first) for first in range(min(samples, 3))])
     off = float((alone - images[: len(alone)]).abs().max())
     if off > CLOSE:
         yield Finding(
@@ -136,41 +159,39 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
             yield Finding(WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer")
         else:
             dead = f"; {still} never change in these {samples} images" if still else ""
-            flat_words = (
-                "; a unit without extent tells that something is there, not where" if height * width == 1 else ""
-            )
+            flat_words = "; units of one cell say that something is there, but not where" if height * width == 1 else ""
             yield Finding(LOOK if still > units / 4 else GOOD, f"{words}{dead}{flat_words}")
 
 
 def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
-    labels = models.labels(_drawn(models, samples))
+    labels = models.labels(_generated(models, samples))
     concepts = models.segmenter.vocabulary.concepts
     shares = {number: float((labels == number).any(1).float().mean()) for number in range(1, len(concepts))}
-    found = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
-    if not found:
+    present = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
+    if not present:
         yield Finding(WRONG, f"segmenter {models.segmenter.name} names nothing in {samples} images; choose another")
         return
-    common = [f"{name} {share:.0%}" for share, name in found if share >= RARE][:8]
+    common = [f"{name} {share:.0%}" for share, name in present if share >= RARE][:8]
     unnamed = float((labels == 0).all(1).float().mean())
     yield Finding(
         GOOD if unnamed < 0.5 else LOOK,
-        f"segmenter {models.segmenter.name} finds {len(found)} of {len(concepts) - 1} concepts: {', '.join(common)}"
+        f"segmenter {models.segmenter.name} finds {len(present)} of {len(concepts) - 1} concepts: {', '.join(common)}"
         + (f"; {unnamed:.0%} of the pixels have no name" if unnamed >= 0.01 else ""),
     )
 
 
 def _gradient(models: Models, samples: int) -> Iterator[Finding]:
     if not getattr(models.generator, "makes_images", True):
-        yield Finding(GOOD, "it reads images, so there is nothing to turn off: no interventions")
+        yield Finding(GOOD, "it reads images and makes none, so there will be no interventions")
         return
     if not hasattr(models.segmenter, "probabilities"):
         name = models.segmenter.name
-        yield Finding(LOOK, f"segmenter {name} tells no probabilities, so there will be no interventions")
+        yield Finding(LOOK, f"segmenter {name} gives no probabilities, so there will be no interventions")
         return
     names = models.generator.default_layers
     layer = names[(len(names) - 1) // 2]
     at = edits.run_prefix(models.generator, layer, models.latents(1, 0, 1))
-    whole = _drawn(models, 1)
+    whole = _generated(models, 1)
     with torch.no_grad():
         off = float((at.images(at.activations) - whole).abs().max())
     if off > CLOSE:
@@ -202,14 +223,14 @@ def _control(models: Models, samples: int) -> Iterator[Finding]:
     elif bare.identity == models.generator.identity:
         raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
     else:
-        yield Finding(GOOD, "it can be made anew with random weights, for the untrained control")
+        yield Finding(GOOD, "it can be made with random weights, for the untrained control")
 
 
 def _time(models: Models, samples: int) -> Iterator[Finding]:
-    cost = networks_cost(models.source, models.generator.default_layers, 1, min(samples, BATCH))
+    cost = networks_cost(models, models.generator.default_layers, 1, min(samples, BATCH))
     yield Finding(
         GOOD,
-        f"an image takes {_spoken(cost.generator)} to draw and {_spoken(cost.segmenter)} to segment; "
+        f"an image takes {_spoken(cost.generator)} to generate and {_spoken(cost.segmenter)} to segment; "
         f"a build reads {counted(cost.units, 'unit')}",
     )
 
@@ -218,7 +239,7 @@ def _spoken(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "under 1 ms"
 
 
-def _drawn(models: Models, samples: int, first: int = 0) -> Tensor:
+def _generated(models: Models, samples: int, first: int = 0) -> Tensor:
     with torch.no_grad():
         return models.images(models.latents(1, first, samples), first)
 

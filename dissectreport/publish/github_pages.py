@@ -10,12 +10,13 @@ from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
+from dissectreport.cache.records import Wanted
 from dissectreport.errors import CacheError, OutputError, UnknownName
-from dissectreport.pipeline import steps
-from dissectreport.pipeline.steps import Listener, Wanted
+from dissectreport.pipeline.render import render
+from dissectreport.pipeline.reporter import Reporter
 from dissectreport.report.common.site_options import DETAILS, Drawing, detail_named
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.site.build import read_summaries
+from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
 
 BUDGET = 900
@@ -54,7 +55,7 @@ def publish(site: Path, target: Target, message: str = "", history: bool = True)
                 no_history=not history,
                 cname=target.domain or None,
             )
-    except (GhpError, OSError, TypeError) as error:  # of a failed import it tells bytes to a text stream
+    except (GhpError, OSError, TypeError) as error:  # a failed import writes bytes to a text stream
         raise OutputError(f"git could not import {site} into the branch {target.branch}: {error}") from error
     pushed = _git(target.repository, "push", *([] if history else ["--force"]), target.remote, target.branch)
     if pushed.returncode:
@@ -63,7 +64,7 @@ def publish(site: Path, target: Target, message: str = "", history: bool = True)
 
 
 def check_installed() -> None:
-    """Refuse to go on without ghp-import."""
+    """Refuse to continue without ghp-import."""
     try:
         import ghp_import  # noqa: F401
     except ImportError:
@@ -71,14 +72,14 @@ def check_installed() -> None:
 
 
 def check_site(site: Path) -> list[Summary]:
-    """The models of a site; anything that is no site of ours is refused, lest a wrong folder become public."""
-    found = read_summaries(site) if site.is_dir() else []
-    if not found or not (site / "index.html").is_file():
+    """The models of a site; any other folder is refused, lest a wrong one become public."""
+    models = read_summaries(site) if site.is_dir() else []
+    if not models or not (site / "index.html").is_file():
         raise OutputError(
-            f"{site} holds no site of dissectreport (an index.html, and a folder with a summary.json for each model); "
+            f"{site} is not a site of dissectreport (an index.html, and a folder with a summary.json for each model); "
             "give the folder that `dissectreport build` wrote"
         )
-    return found
+    return models
 
 
 def check_size(site: Path, budget: int) -> int:
@@ -112,8 +113,8 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def fit(site: Path, budget: int, cache: Path | None, listener: Listener) -> None:
-    """Draw the models of a site anew with less, the largest first, step by step until it takes `budget` megabytes.
+def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None:
+    """Write the models of a site again with less, the largest first, step by step until it takes `budget` megabytes.
 
     A model whose measurements are not in the cache stays as it is.
     """
@@ -126,12 +127,12 @@ def fit(site: Path, budget: int, cache: Path | None, listener: Listener) -> None
                 continue
             drawing = Drawing(detail, base_url=one.base_url)
             try:
-                steps.render(one.model, site, one.rule, cache, listener, _run_of(one), 0, drawing)
+                render(one.model, site, one.rule, cache, reporter, _run_of(one), 0, drawing)
             except (UnknownName, CacheError) as error:
-                listener.say(f"{one.model} stays as it is: {error}")
+                reporter.say(f"{one.model} stays as it is: {error}")
                 fixed.add(one.home)
             else:
-                listener.say(f"{one.title or one.model}: left out {detail.left_out}; the site takes {_total(site)}")
+                reporter.say(f"{one.title or one.model}: left out {detail.left_out}; the site takes {_total(site)}")
 
 
 def _total(site: Path) -> str:
@@ -144,13 +145,14 @@ def _run_of(one: Summary) -> Wanted:
 
 
 def target(repository: Path, remote: str = "origin", branch: str = "gh-pages", replace: bool = False) -> Target:
-    """The branch of a remote of the repository at a folder, after a look at what is there now.
+    """The branch of a remote of the repository at a folder, after checking what is there now.
 
-    A branch that holds something else than a site of ours is refused, unless it may be replaced.
+    A branch that contains anything else than a site is refused, unless it may be replaced.
     """
     if _git(repository, "rev-parse", "--git-dir").returncode:
         raise OutputError(
-            f"{repository.resolve()} is in no Git repository; go to the one whose branch {branch} is to hold the site"
+            f"{repository.resolve()} is not in a Git repository; go to the one whose branch {branch} "
+            "will contain the site"
         )
     url = _address_of(repository, remote)
     _check_branch(repository, branch)
@@ -159,20 +161,20 @@ def target(repository: Path, remote: str = "origin", branch: str = "gh-pages", r
     if _is_foreign(names) and not replace:
         some = ", ".join([*names[:3], *("…" for _ in names[3:4])])
         raise OutputError(
-            f"the branch {branch} of {remote} holds something else ({some}), "
-            "which publishing would remove; choose another --branch, or say --replace"
+            f"the branch {branch} of {remote} contains something else ({some}), "
+            "which publishing would remove; choose another --branch, or add --replace"
         )
     domain = _git(repository, "show", f"{there}:CNAME").stdout.strip() if "CNAME" in names else ""
     return Target(repository, remote, branch, f"https://{domain}/" if domain else pages_address(url), domain)
 
 
 def _address_of(repository: Path, remote: str) -> str:
-    found = _git(repository, "remote", "get-url", "--push", "--", remote)
-    if found.returncode:
+    address = _git(repository, "remote", "get-url", "--push", "--", remote)
+    if address.returncode:
         others = _git(repository, "remote").stdout.split()
         do = f"choose one with --remote: {', '.join(others)}" if others else f"add one: git remote add {remote} ADDRESS"
         raise OutputError(f"the repository at {repository.resolve()} has no remote {remote!r}; {do}")
-    return found.stdout.strip()
+    return address.stdout.strip()
 
 
 def _check_branch(repository: Path, branch: str) -> None:
@@ -230,5 +232,5 @@ def _git(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
     """What git said last, on one line."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
-    return next(iter(telling), next(iter(lines), f"status {done.returncode}")).removeprefix("fatal: ")
+    reasons = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    return next(iter(reasons), next(iter(lines), f"status {done.returncode}")).removeprefix("fatal: ")

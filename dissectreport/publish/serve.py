@@ -1,6 +1,6 @@
-"""Shows a site to this machine alone, and shows it anew when its files change.
+"""Shows a site on this machine alone, and reloads its pages when files change.
 
-The files stay as they are: what a page needs to notice changes is added while it is served.
+The files stay as they are: the script that notices changes is added while a page is served.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dissectreport.errors import OutputError
 
 LOOPBACK = "127.0.0.1"
 TRIES = 20
-"""Ports that are tried, from the one that was asked for."""
+"""Ports that are tried, from the given one on."""
 CHANGES = "/.changes"
-"""Where a page hears of changes."""
+"""Where a page listens for changes."""
 SCRIPT = '<script>new EventSource("{address}?{number}").onmessage=function(){{location.reload()}}</script>\n'
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -37,9 +37,9 @@ TYPES = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
-"""What the files of a site are, whatever this machine's own tables say."""
+"""Types of the files of a site, whatever this machine's own tables say."""
 SECONDS = 1.0
-"""Between two looks at the files, where nothing tells of their changes."""
+"""Between two looks at the files, where no library reports their changes."""
 HEARTBEAT = 15.0
 """Seconds after which a page that is gone is noticed."""
 
@@ -53,8 +53,8 @@ class Changes:
         self.number = 0
         self.happened = threading.Condition()
 
-    def tell(self) -> None:
-        """They changed."""
+    def notify(self) -> None:
+        """Report that they changed."""
         with self.happened:
             self.number += 1
             self.happened.notify_all()
@@ -67,7 +67,7 @@ class Changes:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of the site, never kept by the browser; nothing for who calls this machine by another name."""
+    """Files of the site, never cached by the browser; requests under another host name are refused."""
 
     def __init__(self, *words: object, changes: Changes | None, **more: object) -> None:
         self.changes = changes
@@ -82,9 +82,9 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def send_head(self) -> BytesIO | IO[bytes] | None:  # type: ignore[override]
-        """The head of an answer; a page gets what listens for changes."""
+        """The head of an answer; a page gets the script that listens for changes."""
         if not self._is_meant():
-            self.send_error(HTTPStatus.FORBIDDEN, "this address is for this machine alone")
+            self.send_error(HTTPStatus.FORBIDDEN, "this address is for this machine only")
             return None
         path = Path(self.translate_path(self.path))
         if path.is_dir() and self.path.split("?")[0].endswith("/"):
@@ -108,7 +108,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_error(HTTPStatus.NOT_FOUND, "no such page")
 
     def end_headers(self) -> None:
-        """Every answer is to be asked for again the next time."""
+        """Forbid caching."""
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
@@ -121,7 +121,7 @@ class Handler(SimpleHTTPRequestHandler):
         return name in (LOOPBACK, "localhost")
 
     def _send_changes(self, changes: Changes, seen: int) -> None:
-        """Tell a page that shows the files after `seen` changes of those that follow, as long as it is open."""
+        """Notify a page that shows the files after `seen` changes of those that follow, as long as it is open."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -143,7 +143,7 @@ class Server(ThreadingHTTPServer):
 def server(site: Path, port: int, changes: Changes | None) -> Server:
     """A server on the first free port from `port` on, or on any free one where that is 0."""
     if not (site / "index.html").is_file():
-        raise OutputError(f"{site} has no index.html to show; give the folder that `dissectreport build` wrote")
+        raise OutputError(f"{site} has no index.html; give the folder that `dissectreport build` wrote")
     handler = partial(Handler, directory=str(site), changes=changes)
     last = min(port + TRIES, 65536) if port else 1
     for tried in range(port, last):
@@ -156,18 +156,18 @@ def server(site: Path, port: int, changes: Changes | None) -> Server:
 
 
 def watching() -> tuple[Watch, str]:
-    """How changes are noticed, and what is to be said about it."""
+    """How changes are noticed, and a line about it for the user."""
     try:
         from watchfiles import watch
     except ImportError:
         return (
-            looking,
-            f"looking for changes every {SECONDS:g} s; pip install watchfiles notices them at once",
+            polling,
+            f"checking for changes every {SECONDS:g} s; `pip install watchfiles` notices them at once",
         )
     return lambda site, stop: watch(site, stop_event=stop, raise_interrupt=False), ""
 
 
-def looking(site: Path, stop: threading.Event) -> Iterator[object]:
+def polling(site: Path, stop: threading.Event) -> Iterator[object]:
     """A value each time the files have changed, and are the same again at the next look: writing takes a while."""
     shown = seen = _state(site)
     while not stop.wait(SECONDS):
@@ -180,21 +180,21 @@ def looking(site: Path, stop: threading.Event) -> Iterator[object]:
 
 def _state(site: Path) -> dict[str, tuple[int, int]]:
     """Size and time of every file."""
-    found = {}
+    state = {}
     for folder, _, names in os.walk(site):
         for name in names:
             with suppress(OSError):  # it was there a moment ago
                 facts = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - thousands of files, every second
-                found[f"{folder}/{name}"] = (facts.st_size, facts.st_mtime_ns)
-    return found
+                state[f"{folder}/{name}"] = (facts.st_size, facts.st_mtime_ns)
+    return state
 
 
 def follow(site: Path, changes: Changes, watch: Watch, stop: threading.Event) -> threading.Thread:
-    """Tell `changes` of every change of the files, in a thread of its own, until `stop`."""
+    """Notify `changes` of every change of the files, in a thread of its own, until `stop`."""
 
     def run() -> None:
         for _ in watch(site, stop):
-            changes.tell()
+            changes.notify()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -213,7 +213,7 @@ def serve(site: Path, port: int, reload: bool, say: Callable[[str], None]) -> No
             follow(site, changes, watch, stop)
             if words:
                 say(words)
-        say(f"{site} is at http://{LOOPBACK}:{at}/ for this machine alone; Ctrl-C stops")
+        say(f"{site} is at http://{LOOPBACK}:{at}/ for this machine only; Ctrl-C stops")
         try:
             answering.serve_forever()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Blind choices between images before and after a repair: what the preference page exports, of one person or more.
+"""Blind choices between images before and after a repair: what the preference page exports, from one person or more.
 
 for line in lines([read_choices(path) for path in paths]):
     print(line)
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dissectreport.errors import BadOption
-from dissectreport.review.marked_units import parsed, read_words
+from dissectreport.review.marked_units import parsed, read_text
 
 Z = 1.959963984540054
-"""Deviations that hold 95 % of a normal distribution."""
+"""Standard deviations on each side that contain 95% of a normal distribution."""
 KINDS = ("before", "after", "tie")
-WOULD_DO = "give files that the preference page exported"
+ACCEPTED = "give files that the preference page exported"
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Choices:
     """What one person chose."""
 
     name: str
-    """Of the file."""
+    """The name of the file."""
     about: Mapping[str, str]
-    """model, identity and edit: what may be added up has the same."""
+    """model, identity and edit: choices can be added up where these are the same."""
     chosen: Mapping[int, str]
     """By sample 'before', 'after' or 'tie'."""
     browser: str = ""
-    """The number that the browser drew for a person, so that nobody is counted twice; '' where unknown."""
+    """A random number for each person, so that nobody is counted twice; '' where unknown."""
     again: int = 0
-    """How often the person had ended, and so seen the solution, before these choices."""
+    """How often the person had finished, and so seen the solution, before these choices."""
 
     def count(self, kind: str) -> int:
         """How often one of `KINDS` was chosen."""
@@ -48,13 +48,13 @@ class Choices:
 class Preferred:
     """How often the image after an edit was preferred, by one person or several, with its interval.
 
-    Choices of several people about the same pair are alike, so pairs are the sample: the interval is that of Wilson
-    for as many choices as there are pairs.
+    Choices of several people about the same pair are correlated, so pairs are the sample: the interval is that of
+    Wilson for as many choices as there are pairs.
     """
 
     after: int
     decided: int
-    """Choices that are no ties."""
+    """Choices that are not ties."""
     low: float
     high: float
 
@@ -66,45 +66,47 @@ class Preferred:
         share = after / len(decided) if decided else 0.0
         return cls(after, len(decided), *wilson(share * pairs, pairs))
 
-    def told(self) -> str:
-        """The share of decided choices that fell on the image after the edit, with its interval."""
+    def summary(self) -> str:
+        """The share of decided choices for the image after the edit, with its interval."""
         if not self.decided:
-            return "nothing decided"
+            return "no decided choice"
         share = self.after / self.decided
         return f"{share:.0%} after [{self.low:.0%}, {self.high:.0%}] of {self.decided} decided"
 
     def verdict(self) -> str:
-        """What follows."""
+        """The conclusion."""
         if self.low > 0.5:
             return "The images after the edit are preferred."
         if self.high < 0.5:
             return "The images before the edit are preferred."
-        return "No preference can be told."
+        return "There is no significant preference."
 
 
 def read_choices(path: Path) -> Choices:
     """The choices in a file; BadOption says what is wrong with it."""
-    found = parsed(path, read_words(path), WOULD_DO)
-    if not isinstance(found, dict) or not isinstance(found.get("choices"), list):
-        raise BadOption(f"{path} holds no choices; {WOULD_DO}")
-    if found.get("kind") != "preference":
-        raise BadOption(f"{path} holds other choices: its kind is not 'preference'; {WOULD_DO}")
-    if not found["choices"]:
-        raise BadOption(f"{path} holds no choice yet; {WOULD_DO} after some")
-    chosen = [_chosen(path, one) for one in found["choices"]]
+    content = parsed(path, read_text(path), ACCEPTED)
+    if not isinstance(content, dict) or not isinstance(content.get("choices"), list):
+        raise BadOption(f"{path} contains no choices; {ACCEPTED}")
+    if content.get("kind") != "preference":
+        raise BadOption(f"{path} contains other choices: its kind is not 'preference'; {ACCEPTED}")
+    if not content["choices"]:
+        raise BadOption(f"{path} contains no choice yet; {ACCEPTED} after some")
+    chosen = [_chosen(path, one) for one in content["choices"]]
     twice = [sample for sample, number in Counter(sample for sample, _ in chosen).items() if number > 1]
     if twice:
-        raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {WOULD_DO}, unchanged")
-    about = {name: str(found.get(name, "")) for name in ("model", "identity", "edit")}
-    told = json.dumps(found, sort_keys=True).encode()
-    browser = str(found.get("person") or found.get("seed") or hashlib.sha256(told).hexdigest())
-    again = found.get("again", 0)
+        raise BadOption(f"{path}: sample {twice[0]} was chosen twice; {ACCEPTED}, unchanged")
+    about = {name: str(content.get(name, "")) for name in ("model", "identity", "edit")}
+    text = json.dumps(content, sort_keys=True).encode()
+    browser = str(content.get("person") or content.get("seed") or hashlib.sha256(text).hexdigest())
+    again = content.get("again", 0)
     return Choices(str(path), about, dict(chosen), browser, again if type(again) is int and again > 0 else 0)
 
 
 def _chosen(path: Path, one: Any) -> tuple[int, str]:
     if not isinstance(one, dict) or one.get("chosen") not in KINDS or type(one.get("sample")) is not int:
-        raise BadOption(f"{path}: {repr(one)[:60]} is no choice; each has a sample, and chosen: before, after or tie")
+        raise BadOption(
+            f"{path}: {repr(one)[:60]} is not a choice; each has a sample, and chosen: before, after or tie"
+        )
     return one["sample"], one["chosen"]
 
 
@@ -114,32 +116,34 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
     for one in people:
         known = seen.setdefault(one.browser, one) if one.browser else one
         if known is not one:
-            raise BadOption(f"{one.name} and {known.name} hold choices of one person; give each person's choices once")
+            raise BadOption(
+                f"{one.name} and {known.name} contain choices of the same person; give each person's choices once"
+            )
     for one in people[1:]:
         different = [name for name in one.about if one.about[name] != people[0].about[name]]
         if different:
             given, first = (who.about[different[0]] for who in (one, people[0]))
             raise BadOption(
                 f"{one.name} is about another {different[0]} ({given[:60]}) than {people[0].name} ({first[:60]}); "
-                "choices about the same repair can be added up"
+                "only choices about the same repair can be added up"
             )
     for one in people:
         if one.again:
-            yield f"caution: {one.name} was chosen after the solution had been seen, so that it is not blind"
+            yield f"caution: {one.name} was chosen after the solution had been seen, so it is not blind"
     width = max(len(one.name) for one in people)
     for one in people:
         counts = "  ".join(f"{kind} {one.count(kind):4}" for kind in ("after", "before", "tie"))
-        yield f"{one.name:{width}}  {counts}  {Preferred.of([one]).told()}"
+        yield f"{one.name:{width}}  {counts}  {Preferred.of([one]).summary()}"
     together = Preferred.of(people)
     if len(people) > 1:
         for_after = sum(one.count("after") > one.count("before") for one in people)
-        yield f"{len(people)} people together: {together.told()}, the interval over pairs, for these people"
+        yield f"{len(people)} people together: {together.summary()}, the interval over pairs, for these people"
         yield f"{for_after} of {len(people)} people chose after more often than before"
     yield together.verdict()
 
 
 def wilson(successes: float, trials: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927).
+    """The 95% interval of a share (Wilson 1927).
 
     >>> [round(end, 4) for end in wilson(8, 10)]
     [0.4902, 0.9433]

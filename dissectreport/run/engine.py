@@ -63,7 +63,7 @@ class Workers:
                     yield shard, found
         except BrokenProcessPool as error:
             raise DissectReportError(
-                "a worker process ended without a word (out of memory?); "
+                "a worker process died unexpectedly (out of memory?); "
                 "run again with --workers 1, finished shards are kept"
             ) from error
         finally:

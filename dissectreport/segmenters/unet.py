@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dissectreport.checkpoints.state_dicts import load_exactly
+from dissectreport.checkpoints.state_dicts import channels_last, load_exactly
 from dissectreport.checkpoints.weight_files import read_card, read_checkpoint, tensors_of
 from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
@@ -22,7 +22,6 @@ REMEDY = "give another file, or reinstall the package"
 SIZE = 128
 ConceptNames: TypeAlias = Mapping[str, tuple[str, ...]]
 """The names of the learned concepts by category: object, part, material."""
-Network = TypeVar("Network", bound=nn.Module)
 CHANNELS = (40, 64, 96, 128)
 
 
@@ -105,12 +104,6 @@ def first_argmax(logits: Tensor) -> Tensor:
 def class_counts(words: ConceptNames) -> list[int]:
     """The number of classes of each learned category, "nothing" included."""
     return [1 + len(names) for names in words.values()]
-
-
-def channels_last(network: Network) -> Network:
-    """The same network with channels-last weights, which are faster on a CPU."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 class UNetSegmenter:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.state_dicts import load_exactly
+from dissectreport.checkpoints.state_dicts import channels_last, load_exactly
 
 PARTS = ("encoder", "decoder")
 """The two files of weights."""
@@ -249,6 +249,5 @@ def network_of(tensors: Mapping[str, Mapping[str, Tensor]]) -> UnifiedNetwork:
         encoder, decoder = Encoder(), Decoder()
     for part, module in zip(PARTS, (encoder, decoder), strict=True):
         load_exactly(module, tensors[part], f"the {part} of upp-resnet50-upernet")
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        module.float().eval().requires_grad_(False)
+        channels_last(module).float().eval().requires_grad_(False)
     return UnifiedNetwork(encoder, decoder)

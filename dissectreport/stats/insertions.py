@@ -21,7 +21,8 @@ class Insertions(Counts):
     grounds: Ints
     """(m,) the context concept: what stood at the middle of the patch."""
     gains: Ints
-    """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units."""
+    """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units: first the
+    causal set of each concept, then random ones."""
 
     def merge(self, other: Self) -> Self:
         """The rows of both; refused when they are of different sets of units or concepts."""
@@ -29,3 +30,11 @@ class Insertions(Counts):
         parts = [np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()]
         order = np.argsort(parts[0], kind="stable")
         return type(self)(*(part[order] for part in parts))
+
+    def own_gains(self, concept: int) -> Ints:
+        """(m,) pixels of one of the concepts gained by inserting its own causal set."""
+        return self.gains[:, concept, concept]
+
+    def random_gains(self, concept: int) -> Ints:
+        """(m, random sets) pixels of one of the concepts gained by inserting random sets."""
+        return self.gains[:, self.gains.shape[2] :, concept]

@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.drawings.dataset import SUBJECTS, load_images
 from dissectreport.models.proggan import (
     Block,
@@ -34,7 +35,7 @@ from dissectreport.models.proggan import (
     from_state_dict,
     normalise_pixels,
 )
-from dissectreport.segmenters.unet import channels_last, load_unet
+from dissectreport.segmenters.unet import load_unet
 from dissectreport.training.discriminator import Discriminator
 from dissectreport.training.quality import assess
 from dissectreport.training.weights import write_weights

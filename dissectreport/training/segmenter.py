@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.drawings.brush import Drawing
 from dissectreport.drawings.dataset import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
-from dissectreport.segmenters.unet import ConceptNames, UNet, channels_last, class_counts
+from dissectreport.segmenters.unet import ConceptNames, UNet, class_counts
 from dissectreport.training.jitter import brighten, jitter, turn_hue
 from dissectreport.training.precision import mixed_precision
 from dissectreport.training.weights import write_weights

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +20,13 @@ from torch.nn import functional
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
 from dissectreport.networks.hooks import check_finite
-from dissectreport.run.plan import PAIR, Aim, Shard, blocks_of
+from dissectreport.records.interventions import EditedPictures, Units
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import Ints, merge_all
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
@@ -30,12 +34,9 @@ from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.observing import samples_of
 from dissectreport.worker.pictures import as_bytes
 
-Arrays = dict[str, NDArray[Any]]
-Units = tuple[int, ...]
 
-
-class Aimed(Protocol):
-    """Which layer is edited, in which arithmetic."""
+class EditKey(Protocol):
+    """Which layer is edited, and in which precision."""
 
     @property
     def layer(self) -> str:
@@ -46,48 +47,48 @@ class Aimed(Protocol):
         """'float32' or 'bfloat16'."""
 
     @property
-    def choosing_seed(self) -> int:
-        """The seed of the latents on which orders are made."""
+    def selection_seed(self) -> int:
+        """The seed of the latents on which units are ranked."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """The networks of a worker, set up for edits of one layer."""
+class EditedModel:
+    """The networks of a worker, ready for edits of one layer."""
 
-    models: Models
-    aim: Aimed
+    networks: Models
+    key: EditKey
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The arithmetic of the aim."""
-        half = self.aim.precision == "bfloat16"
-        return torch.autocast(self.models.device.type, torch.bfloat16, enabled=half)
+        """The arithmetic in the precision of the key."""
+        half = self.key.precision == "bfloat16"
+        return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
 
     def open(self, seed: int, first: int, count: int) -> Prefix:
         """The network run up to the layer on some latents."""
-        z = self.models.latents(seed, first, count)
+        z = self.networks.latents(seed, first, count)
         return self.open_on(z, first)
 
     def open_on(self, z: Tensor, first: int) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
-            found = self.models.made(z, lambda: run_prefix(self.models.generator, self.aim.layer, z))
-        check_finite(self.aim.layer, found.activations, first)
+            found = self.networks.made(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
+        check_finite(self.key.layer, found.activations, first)
         return found
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations."""
         with self.autocast():
-            return self.models.made(at.z, lambda: at.images(activations)).float()
+            return self.networks.made(at.z, lambda: at.images(activations)).float()
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers."""
         with torch.no_grad(), self.autocast():
-            return self.models.labels(images)
+            return self.networks.labels(images)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, d) float32 features of images, with gradients where they are wanted."""
         with self.autocast():
-            return self.models.described(images)
+            return self.networks.described(images)
 
     def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
@@ -96,12 +97,12 @@ class Bench:
 
     def areas(self, at: Prefix, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
-        return pixels_by_image(self.labels_at(at, activations), len(self.models.segmenter.vocabulary))
+        return pixels_by_image(self.labels_at(at, activations), len(self.networks.segmenter.vocabulary))
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) probability of each of k concepts, with gradients."""
         with self.autocast():
-            return self.models.probabilities(images, concepts).float()
+            return self.networks.probabilities(images, concepts).float()
 
 
 def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
@@ -118,7 +119,7 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
     return found.cpu().numpy()
 
 
-def parts_of(shard: Shard, size: int = PAIR) -> Iterator[tuple[int, int]]:
+def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:
     """First sample and number of each batch of a shard."""
     for first in range(shard.first, shard.first + shard.count, size):
         yield first, min(size, shard.first + shard.count - first)
@@ -136,13 +137,13 @@ def half_is_fast(device: str) -> bool:
     return device == "cpu" and ask is not None and bool(ask())
 
 
-def half_agrees(source: Source, aim: Aim) -> float:
+def half_agrees(source: Source, key: InterventionKey) -> float:
     """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
 
     def labels(precision: str) -> Tensor:
-        bench = Bench(source.models(), Aim(**{**vars(aim), "precision": precision}))
-        at = bench.open(aim.choosing_seed, 0, PAIR)
-        return bench.labels_at(at, at.activations)
+        model = EditedModel(source.models(), replace(key, precision=precision))
+        at = model.open(key.selection_seed, 0, EDIT_BATCH)
+        return model.labels_at(at, at.activations)
 
     whole = labels("float32")
     try:
@@ -151,31 +152,28 @@ def half_agrees(source: Source, aim: Aim) -> float:
         return 0.0
 
 
-# --- choosing latents: where concepts are, and first-order effects ---------------------------------------------
+# --- selection latents: where concepts are, and gradient × activation ------------------------------------------
 
 
-def make_search(source: Source, aim: Aim) -> Callable[[Shard], dict[str, Any]]:
+def make_search(source: Source, key: InterventionKey) -> Callable[[Shard], tuple[Presence, ConceptPatches]]:
     """The pass that finds where the studied concepts are, and what the units do there."""
-    bench = Bench(source.models(), aim)
-    concepts = torch.tensor(aim.concepts)
+    model = EditedModel(source.models(), key)
+    concepts = torch.tensor(key.concepts)
 
-    def work(shard: Shard) -> dict[str, Any]:
-        sums: Presence | None = None
-        rows: dict[str, list[NDArray[Any]]] = {"score": [], "place": []}
-        for first, count in parts_of(shard):
-            at = bench.open(aim.choosing_seed, first, count)
-            labels = bench.labels_at(at, at.activations)
+    def work(shard: Shard) -> tuple[Presence, ConceptPatches]:
+        sums: list[Presence] = []
+        rows: list[ConceptPatches] = []
+        for first, count in batches_of(shard):
+            at = model.open(key.selection_seed, first, count)
+            labels = model.labels_at(at, at.activations)
             # (n, k, h, w) whether a pixel shows each studied concept
             mask = torch.stack([(labels == c).any(1) for c in concepts.to(labels.device)], 1).float()
-            more = _presence(at.activations, mask)
-            sums = more if sums is None else sums.merge(more)
-            pooled = functional.adaptive_avg_pool2d(mask, blocks_of(*at.activations.shape[2:])).flatten(2)
-            score, place = pooled.max(2)
-            rows["score"].append(score.cpu().double().numpy())
-            rows["place"].append(place.cpu().numpy())
-        assert sums is not None, "no shard is empty"
-        joined = {name: np.concatenate(found) for name, found in rows.items()}
-        return {"presence": sums, "rows": {**joined, "places": np.array(pooled.shape[2])}}
+            sums.append(_presence(at.activations, mask))
+            pooled = functional.adaptive_avg_pool2d(mask, patch_grid(*at.activations.shape[2:])).flatten(2)
+            share, patch = (values.cpu() for values in pooled.max(2))
+            samples = np.arange(first, first + count, dtype=np.int64)
+            rows.append(ConceptPatches(samples, share.double().numpy(), patch.numpy(), pooled.shape[2]))
+        return merge_all(sums), merge_all(rows)
 
     return work
 
@@ -191,270 +189,301 @@ def _presence(activations: Tensor, mask: Tensor) -> Presence:
     )
 
 
-def make_gradients(source: Source, aim: Aim) -> Callable[[Shard], FirstOrder]:
-    """The pass that estimates the effect of every unit on every studied concept to first order.
+def make_gradients(source: Source, key: InterventionKey) -> Callable[[Shard], FirstOrder]:
+    """The pass that estimates the effect of every unit on every studied concept by gradient × activation.
 
-    Ablating a unit changes a concept's soft area by about -Σ activation × gradient: one forward, and one backward
-    pass a concept, tell it for all units at once.
+    Ablating a unit changes a concept's soft area by about -Σ activation × gradient: one forward pass, and one backward
+    pass for each concept, give it for all units at once.
     """
-    bench = Bench(source.models(), aim)
+    model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> FirstOrder:
-        found: FirstOrder | None = None
-        for first, count in parts_of(shard):
-            at = bench.open(aim.choosing_seed, first, count)
-            more = first_order(bench, at, at.activations, aim.concepts)
-            found = more if found is None else found.merge(more)
-        assert found is not None, "no shard is empty"
-        return found
+        batches = (model.open(key.selection_seed, first, count) for first, count in batches_of(shard))
+        return merge_all(first_order(model, at, at.activations, key.concepts) for at in batches)
 
     return work
 
 
-def first_order(bench: Bench, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
-    """The sums of activation × gradient of each concept's soft area, at (edited) activations."""
+def first_order(model: EditedModel, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> FirstOrder:
+    """The sums of gradient × activation of each concept's soft area, at (edited) activations."""
     effect, area = [], []
-    for total, gradient in gradients(bench, at, activations, concepts):
+    for total, gradient in gradients(model, at, activations, concepts):
         effect.append((activations * gradient.float()).sum((2, 3)).cpu().double().sum(0).numpy())
         area.append(total)
     return FirstOrder(np.stack(effect), np.array(area))
 
 
-def gradients(bench: Bench, at: Prefix, activations: Tensor, concepts: Sequence[int]) -> Iterator[tuple[float, Tensor]]:
+def gradients(
+    model: EditedModel, at: Prefix, activations: Tensor, concepts: Sequence[int]
+) -> Iterator[tuple[float, Tensor]]:
     """For each concept its soft area in pixels over all images, and the gradient (n, units, h, w) of it."""
     leaf = activations.detach().requires_grad_()
     with torch.enable_grad():
-        shares = bench.probabilities(bench.images(at, leaf), concepts)
+        shares = model.probabilities(model.images(at, leaf), concepts)
         for number, concept in enumerate(concepts):
             area = shares[:, number].sum()
             (gradient,) = (
                 torch.autograd.grad(area, leaf, retain_graph=True, allow_unused=True) if area.requires_grad else (None,)
             )
             if gradient is None or not bool(torch.isfinite(gradient).all()):
-                raise ModelError(unreachable(bench, concept))
+                raise ModelError(unreachable(model, concept))
             yield float(area.detach()), gradient
 
 
-def unreachable(bench: Bench, concept: int) -> str:
+def unreachable(model: EditedModel, concept: int) -> str:
     """One line for a layer that a concept's gradient does not reach."""
-    name = bench.models.segmenter.vocabulary.concepts[concept].name
+    name = model.networks.segmenter.vocabulary.concepts[concept].name
     return (
-        f"the gradient of {name!r} does not reach layer {bench.aim.layer!r}: the segmenter or the network between "
+        f"the gradient of {name!r} does not reach layer {model.key.layer!r}: the segmenter or the network between "
         "them passes none (or one that is not finite); choose other --concepts, or another --intervention-layer"
     )
 
 
-# --- judging latents ------------------------------------------------------------------------------------------
+# --- held-out latents -----------------------------------------------------------------------------------------
 
 
-def make_judge(source: Source, aim: Aim, sets: Sequence[Units]) -> Callable[[Shard], dict[str, Any]]:
-    """The pass that ablates each set of units, everywhere and to zero, and counts every concept."""
-    bench = Bench(source.models(), aim)
+def make_ablations(
+    source: Source, key: InterventionKey, sets: Sequence[Units]
+) -> Callable[[Shard], tuple[Paired, Areas]]:
+    """The pass that ablates each set of units, everywhere, and counts every concept."""
+    model = EditedModel(source.models(), key)
 
-    def work(shard: Shard) -> dict[str, Any]:
+    def work(shard: Shard) -> tuple[Paired, Areas]:
         before, after, pixels = [], [], 0
-        for first, count in parts_of(shard):
-            at = bench.open(aim.judging_seed, first, count)
-            labels = bench.labels_at(at, at.activations)
+        for first, count in batches_of(shard):
+            at = model.open(key.held_out_seed, first, count)
+            labels = model.labels_at(at, at.activations)
             pixels = labels.shape[2] * labels.shape[3]
-            before.append(pixels_by_image(labels, len(bench.models.segmenter.vocabulary)))
-            after.append(np.stack([bench.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
+            before.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
+            after.append(np.stack([model.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
         every = np.concatenate(before)
         numbers = np.arange(every.shape[1])
-        return {
-            "paired": Paired(shard.count, pixels, every.sum(0), np.sum(after, 0)),
-            "areas": Areas(samples_of(shard), numbers, every, pixels),
-        }
+        paired = Paired(shard.count, pixels, every.sum(0), np.sum(after, 0))
+        return paired, Areas(samples_of(shard), numbers, every, pixels)
 
     return work
 
 
 @dataclass(frozen=True)
-class Planting:
-    """Sets of units to switch on, and how often each ground is drawn."""
+class InsertionPlan:
+    """Sets of units to insert, and how often patches of each context are sampled."""
 
     sets: tuple[Units, ...]
+    """Those of the studied concepts in their order, then random ones."""
     values: tuple[tuple[float, ...], ...]
     """The activation of each unit of each set."""
     frequency: tuple[float, ...]
-    """For each ground of the aim the share of images with it; rarer ones are drawn more often where they are."""
+    """For each context of the key the share of images with it; rarer ones are sampled more often where they are."""
     tries: int
-    """Places in each image, all different."""
+    """Patches in each image, all different."""
 
 
-def make_context(source: Source, aim: Aim, planting: Planting) -> Callable[[Shard], Insertions]:
-    """The pass that switches sets of units on at places whose middle shows one of the grounds."""
-    bench = Bench(source.models(), aim)
-    concepts = list(aim.concepts)
+def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -> Callable[[Shard], Insertions]:
+    """The pass that inserts sets of units at patches whose middle shows one of the contexts."""
+    model = EditedModel(source.models(), key)
+    concepts = list(key.concepts)
 
     def work(shard: Shard) -> Insertions:
         found: list[Insertions] = []
-        for first, count in parts_of(shard):
-            at = bench.open(aim.judging_seed, first, count)
+        for first, count in batches_of(shard):
+            at = model.open(key.held_out_seed, first, count)
             shape = tuple(at.activations.shape[2:])
-            labels = bench.labels_at(at, at.activations)
-            before = pixels_by_image(labels, len(bench.models.segmenter.vocabulary))[:, concepts]
-            ground = grounds_of(labels, aim.grounds, blocks_of(*shape))
-            places, stood = drawn_places(ground, aim, planting, first)
-            for turn in range(places.shape[1]):
-                rows = np.flatnonzero(stood[:, turn] > 0)
+            labels = model.labels_at(at, at.activations)
+            before = pixels_by_image(labels, len(model.networks.segmenter.vocabulary))[:, concepts]
+            contexts = contexts_at(labels, key.contexts, patch_grid(*shape))
+            patches, context = sample_patches(contexts, key, plan, first)
+            for turn in range(patches.shape[1]):
+                rows = np.flatnonzero(context[:, turn] > 0)
                 if not len(rows):
                     continue
-                where = inside_patches(torch.from_numpy(places[:, turn]).to(labels.device), *shape)
+                where = inside_patches(torch.from_numpy(patches[:, turn]).to(labels.device), *shape)
                 gains = [
-                    bench.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
-                    for units, values in zip(planting.sets, planting.values, strict=True)
+                    model.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
+                    for units, values in zip(plan.sets, plan.values, strict=True)
                 ]
-                found.append(Insertions(first + rows, places[rows, turn], stood[rows, turn], np.stack(gains, 1)[rows]))
-        empty = np.zeros((0, len(planting.sets), len(concepts)), np.int64)
+                found.append(
+                    Insertions(first + rows, patches[rows, turn], context[rows, turn], np.stack(gains, 1)[rows])
+                )
+        empty = np.zeros((0, len(plan.sets), len(concepts)), np.int64)
         nothing = np.zeros(0, np.int64)
         return merge_all([Insertions(nothing, nothing, nothing, empty), *found])
 
     return work
 
 
-def grounds_of(labels: Tensor, grounds: Sequence[int], blocks: tuple[int, int]) -> Ints:
-    """(n, slots, h, w) -> (n, places) the ground at the middle of every place, 0 for none of them."""
+def contexts_at(labels: Tensor, contexts: Sequence[int], grid: tuple[int, int]) -> Ints:
+    """(n, slots, h, w) -> (n, patches) the context at the middle of every patch, 0 for none of them."""
     rows, columns = (
-        ((torch.arange(count) + 0.5) * side / count).long()
-        for count, side in zip(blocks, labels.shape[2:], strict=True)
+        ((torch.arange(count) + 0.5) * side / count).long() for count, side in zip(grid, labels.shape[2:], strict=True)
     )
     middle = labels[:, :, rows][:, :, :, columns].flatten(2)
-    known = torch.isin(middle, torch.tensor(list(grounds), device=labels.device))
+    known = torch.isin(middle, torch.tensor(list(contexts), device=labels.device))
     return torch.where(known, middle, 0).amax(1).cpu().numpy()
 
 
-def drawn_places(ground: Ints, aim: Aim, planting: Planting, first: int) -> tuple[Ints, Ints]:
-    """(n, tries) different places, rare grounds more often, and what stood there, 0 for unused."""
-    rarity = np.zeros(1 + max(aim.grounds, default=0))
-    rarity[list(aim.grounds)] = [1 / max(share, 1e-6) for share in planting.frequency]
-    tries = min(planting.tries, ground.shape[1])
-    places = np.zeros((len(ground), tries), np.int64)
-    stood = np.zeros_like(places)
-    for image, held in enumerate(ground):
-        random = np.random.RandomState([aim.judging_seed, first + image])
-        known = np.flatnonzero(held > 0)
-        if len(known):
-            weight = rarity[held[known]] / np.bincount(held)[held[known]]
-            count = min(tries, len(known))
-            drawn = random.choice(known, count, replace=False, p=weight / weight.sum())
-            places[image, :count], stood[image, :count] = drawn, held[drawn]
-    return places, stood
+def sample_patches(contexts: Ints, key: InterventionKey, plan: InsertionPlan, first: int) -> tuple[Ints, Ints]:
+    """(n, patches) -> (n, tries) different patches, those of rare contexts more often, and their contexts, or 0."""
+    rarity = np.zeros(1 + max(key.contexts, default=0))
+    rarity[list(key.contexts)] = [1 / max(share, 1e-6) for share in plan.frequency]
+    tries = min(plan.tries, contexts.shape[1])
+    patches = np.zeros((len(contexts), tries), np.int64)
+    context = np.zeros_like(patches)
+    for image, row in enumerate(contexts):
+        random = np.random.RandomState([key.held_out_seed, first + image])
+        usable = np.flatnonzero(row > 0)
+        if len(usable):
+            weight = rarity[row[usable]] / np.bincount(row)[row[usable]]
+            count = min(tries, len(usable))
+            chosen = random.choice(usable, count, replace=False, p=weight / weight.sum())
+            patches[image, :count], context[image, :count] = chosen, row[chosen]
+    return patches, context
 
 
 # --- pictures -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Showing:
+class ConceptExample:
     """What is shown of one concept, or of one unit."""
 
     name: str
     units: Units
     samples: tuple[int, ...]
-    """Judging latents to show with the units ablated."""
+    """Held-out latents to show with the units ablated."""
     concept: int = 0
     """The concept whose heat map is drawn; 0 for none."""
     values: tuple[float, ...] = ()
-    """Activations to which the units are switched on."""
-    planted: tuple[tuple[int, int], ...] = ()
-    """(sample, place) at which they are."""
+    """Activations to which the units are set when they are inserted."""
+    inserted: tuple[tuple[int, int], ...] = ()
+    """(sample, patch) at which they are."""
 
 
-def make_showing(source: Source, aim: Aim) -> Callable[[Showing], Arrays]:
+def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[ConceptExample], EditedPictures]:
     """The pass that makes the pictures of a concept or a unit."""
-    bench = Bench(source.models(), aim)
+    model = EditedModel(source.models(), key)
 
-    def judging(samples: Sequence[int]) -> Prefix:
-        z = torch.cat([bench.models.latents(aim.judging_seed, sample, 1) for sample in samples])
-        return bench.open_on(z, samples[0])
-
-    def work(showing: Showing) -> Arrays:
-        at = judging(showing.samples)
-        with torch.no_grad():
-            images = [bench.images(at, a) for a in (at.activations, Edit(showing.units)(at.activations))]
-        found: Arrays = {
-            "samples": np.array(showing.samples, np.int64),
-            "before": as_bytes(images[0]),
-            "after": as_bytes(images[1]),
-            "seen_before": bench.labels(images[0]).cpu().numpy().astype(np.int16),
-            "seen_after": bench.labels(images[1]).cpu().numpy().astype(np.int16),
-        }
-        if showing.concept:
-            found["heat"] = heat(bench, at, showing)
-        if showing.planted:
-            there = judging([sample for sample, _ in showing.planted])
-            places = torch.tensor([place for _, place in showing.planted], device=there.activations.device)
-            where = inside_patches(places, *there.activations.shape[2:])
-            edit = Edit(showing.units, torch.tensor(showing.values), where)
-            with torch.no_grad():
-                found["planted_before"] = as_bytes(bench.images(there, there.activations))
-                found["planted_after"] = as_bytes(bench.images(there, edit(there.activations)))
-        return found
+    def work(example: ConceptExample) -> EditedPictures:
+        at = open_held_out(model, key, example.samples)
+        before, after = image_pair(model, at, Edit(example.units)(at.activations))
+        inserted = insertion_pair(model, key, example) if example.inserted else [as_bytes(before[:0])] * 2
+        return EditedPictures(
+            units=example.units,
+            samples=np.array(example.samples, np.int64),
+            before=as_bytes(before),
+            after=as_bytes(after),
+            labels_before=model.labels(before).cpu().numpy().astype(np.int16),
+            labels_after=model.labels(after).cpu().numpy().astype(np.int16),
+            heat=heat_map(model, at, example) if example.concept else np.zeros((0, 0, 0), np.float32),
+            inserted=np.array(example.inserted, np.int64).reshape(-1, 2),
+            inserted_before=inserted[0],
+            inserted_after=inserted[1],
+        )
 
     return work
 
 
-def heat(bench: Bench, at: Prefix, showing: Showing) -> NDArray[np.float32]:
-    """(n, h, w) pixels of the concept gained by switching the units on in each cell, to first order."""
-    ((_, gradient),) = gradients(bench, at, at.activations, [showing.concept])
-    chosen = list(showing.units)
-    values = torch.tensor(showing.values, device=gradient.device).view(1, -1, 1, 1)
+def open_held_out(model: EditedModel, key: InterventionKey, samples: Sequence[int]) -> Prefix:
+    """The network run up to the layer on some held-out latents."""
+    z = torch.cat([model.networks.latents(key.held_out_seed, sample, 1) for sample in samples])
+    return model.open_on(z, samples[0])
+
+
+def image_pair(model: EditedModel, at: Prefix, changed: Tensor) -> list[Tensor]:
+    """(n, 3, height, width) images without and with changed activations."""
+    with torch.no_grad():
+        return [model.images(at, activations) for activations in (at.activations, changed)]
+
+
+def insertion_pair(model: EditedModel, key: InterventionKey, example: ConceptExample) -> list[NDArray[np.uint8]]:
+    """(m, height, width, 3) images without and with the units inserted at each patch."""
+    at = open_held_out(model, key, [sample for sample, _ in example.inserted])
+    patches = torch.tensor([patch for _, patch in example.inserted], device=at.activations.device)
+    where = inside_patches(patches, *at.activations.shape[2:])
+    changed = Edit(example.units, torch.tensor(example.values), where)(at.activations)
+    return [as_bytes(images) for images in image_pair(model, at, changed)]
+
+
+def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray[np.float32]:
+    """(n, h, w) pixels of the concept gained by inserting the units in each cell, by gradient × activation."""
+    ((_, gradient),) = gradients(model, at, at.activations, [example.concept])
+    chosen = list(example.units)
+    values = torch.tensor(example.values, device=gradient.device).view(1, -1, 1, 1)
     gained = ((values - at.activations[:, chosen]) * gradient[:, chosen]).sum(1)
     return gained.float().cpu().numpy()
 
 
-def make_edits(source: Source, aim: Aim, request: Request, shown: int) -> Callable[[Shard], dict[str, Any]]:
-    """The pass of one change that a person asked for: every concept's pixels, and the first `shown` images."""
-    bench = Bench(source.models(), aim)
+@dataclass(frozen=True)
+class EditOutcome:
+    """What one change that a person asked for did to a shard."""
 
-    def work(shard: Shard) -> dict[str, Any]:
-        at = bench.open(aim.judging_seed, shard.first, shard.count)
-        following = at if request.values else bench.open(aim.judging_seed, shard.first + 1, shard.count)
+    paired: Paired
+    """Every concept's pixels."""
+    before: NDArray[np.uint8]
+    """(k, height, width, 3) the first images of the run, as far as they are in this shard."""
+    after: NDArray[np.uint8]
+
+
+def make_edits(
+    source: Source, key: InterventionKey, request: EditRequest, shown: int
+) -> Callable[[Shard], EditOutcome]:
+    """The pass of one change that a person asked for; the first `shown` images are kept."""
+    model = EditedModel(source.models(), key)
+
+    def work(shard: Shard) -> EditOutcome:
+        at = model.open(key.held_out_seed, shard.first, shard.count)
+        following = at if request.values else model.open(key.held_out_seed, shard.first + 1, shard.count)
         changed = edited(at.activations, request.edits(at, following))
-        labels = bench.labels_at(at, at.activations)
-        before, after = pixels_by_image(labels, len(bench.models.segmenter.vocabulary)), bench.areas(at, changed)
+        labels = model.labels_at(at, at.activations)
+        before, after = pixels_by_image(labels, len(model.networks.segmenter.vocabulary)), model.areas(at, changed)
         pixels = labels.shape[2] * labels.shape[3]
-        found: dict[str, Any] = {"paired": Paired(shard.count, pixels, before.sum(0), after.sum(0)[None])}
         kept = max(0, min(shard.count, shown - shard.first))
-        if kept:
-            with torch.no_grad():
-                for name, activations in (("before", at.activations), ("after", changed)):
-                    found[name] = as_bytes(bench.images(at, activations)[:kept])
-        return found
+        paired = Paired(shard.count, pixels, before.sum(0), after.sum(0)[None])
+        if not kept:
+            return EditOutcome(paired, *[np.zeros((0, *model.networks.generator.image_size, 3), np.uint8)] * 2)
+        return EditOutcome(paired, *[as_bytes(images[:kept]) for images in image_pair(model, at, changed)])
 
     return work
 
 
 @dataclass(frozen=True)
-class Request:
+class EditRequest:
     """A change that a person asks for."""
 
     units: Units
     values: tuple[float, ...] = ()
     """Activations to set; () to take over those of the next latent."""
-    places: Units = ()
-    """Numbers of places, row by row; () for everywhere."""
+    patches: Units = ()
+    """Numbers of patches, row by row; () for everywhere."""
 
     def edits(self, at: Prefix, following: Prefix) -> list[Edit]:
-        """The edits of activations, one a place; `following` has the next latents."""
+        """The edits of activations, one for each patch; `following` has the next latents."""
         kept = following.activations[:, list(self.units)]
         values = torch.tensor(self.values) if self.values else kept
-        if not self.places:
+        if not self.patches:
             return [Edit(self.units, values)]
         shape = at.activations.shape[2:]
-        where = [inside_patches(torch.tensor([place], device=kept.device), *shape) for place in self.places]
+        where = [inside_patches(torch.tensor([patch], device=kept.device), *shape) for patch in self.patches]
         return [Edit(self.units, values, inside) for inside in where]
 
 
-def make_levels(source: Source, aim: Aim, share: float) -> Callable[[Shard], Arrays]:
-    """The pass that finds each unit's mean activation, and the one that the given share of its cells stays below."""
-    bench = Bench(source.models(), aim)
+@dataclass(frozen=True)
+class UnitLevels:
+    """Activations to which units can be set."""
 
-    def work(shard: Shard) -> Arrays:
-        at = bench.open(aim.choosing_seed, shard.first, shard.count)
+    mean: Floats
+    """(units,) mean activation."""
+    upper: Floats
+    """(units,) activation that the given share of cells does not exceed."""
+
+
+def make_levels(source: Source, key: InterventionKey, share: float) -> Callable[[Shard], UnitLevels]:
+    """The pass that finds each unit's mean activation, and the one that the given share of its cells stays below."""
+    model = EditedModel(source.models(), key)
+
+    def work(shard: Shard) -> UnitLevels:
+        at = model.open(key.selection_seed, shard.first, shard.count)
         maps = at.activations.transpose(0, 1).flatten(1).cpu().double()
         kept = max(1, round(maps.shape[1] * (1 - share)))
-        return {"mean": maps.mean(1).numpy(), "upper": maps.topk(kept).values[:, -1].numpy()}
+        return UnitLevels(maps.mean(1).numpy(), maps.topk(kept).values[:, -1].numpy())
 
     return work

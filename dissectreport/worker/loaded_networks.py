@@ -21,7 +21,7 @@ from dissectreport.models.image_folder import open_folder
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.run import engine
-from dissectreport.run.plan import Shard
+from dissectreport.run.shards import Shard
 from dissectreport.segmenters.base import Segmenter
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.networks import hooks
-from dissectreport.run.plan import Plan, Reading, Shard
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models
 
 Arrays = dict[str, NDArray[Any]]

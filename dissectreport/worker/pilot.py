@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS

@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from dissectreport.run.plan import Plan, Reading, Shard, rule_named
+from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import Shard
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import ExactThresholds

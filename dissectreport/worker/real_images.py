@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dissectreport.run.plan import Plan, Shard
+from dissectreport.run.plan import Plan
+from dissectreport.run.shards import Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source

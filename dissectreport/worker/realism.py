@@ -1,16 +1,16 @@
-"""How near an image is to real ones in the features of a network, with gradients, so that units can be asked about it.
+"""The realism score of an image in the features of a network, with gradients, so that units can be compared by it.
 
-    nearness = Witness.of(real, generated, scale)      # features (N, d), (M, d), as they come from the network
-    nearness(features)                                 # (n,) of features (n, d); larger is nearer
+    score = Witness.of(real, generated, scale)      # features (N, d), (M, d), as they come from the network
+    score(features)                                 # (n,) of features (n, d); higher is closer to real images
 
-`Witness` leads. What ablating a unit does to its mean over generated images is what it does to the kernel distance,
-to first order; where generated images are as dense as real ones it is level, so it rewards being like real images and
-not being plain. `Neighbours`, the distance to the nearest real images, rewards the plain: of the planted generator it
-says that removing balls, which real images have too, brings nine tenths of what removing a blotch does; the witness
-says a hundredth. On layer6 of scenes_pgan first-order effects of 38 units agree with exact ones over 200 latents for
-both (rank correlation .94; .87 between halves of the latents). Of these, the ten best units by the witness take 23 %
-of the kernel distance of other latents when ablated together, the ten best by neighbours 7 %; ten random units add 13
-or 32 %.
+`Witness` is the score that is used. The change of its mean over generated images when a unit is ablated is half the
+fall of the kernel distance, to first order; where generated images are as dense as real ones it is flat, so it
+rewards images for being like real ones, and not for being plain. `Neighbours`, the distance to the nearest real
+images, rewards plain images: in the planted generator, removing balls, which real images have too, gains nine tenths
+of what removing a blotch does; by the witness it gains a hundredth. In layer6 of scenes_pgan estimates by gradient ×
+activation of 38 units agree with exact effects over 200 latents for both (rank correlation 0.94; 0.87 between halves
+of the latents). Of these, ablating the ten best units by the witness removes 23% of the kernel distance of other
+latents, and the ten best by neighbours 7%; ten random units add 13 or 32%.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SAME = 1e-6
 """Squared distance below which images count as equal."""
 
 
-class Nearness(Protocol):
-    """A smooth figure of every image that is larger the nearer it is to real ones."""
+class RealismScore(Protocol):
+    """A smooth figure of every image that is higher the closer it is to real ones."""
 
     def __call__(self, features: Tensor) -> Tensor:
         """(n, d) features as they come from the network -> (n,), differentiable."""
@@ -96,7 +96,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, real: Tensor, scale: Scale) -> Neighbours:
-        """The nearness to real features as they come from the network."""
+        """The score beside real features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real))
 

@@ -14,7 +14,7 @@
     const off = Number(slide.value);
     compare.style.setProperty("--off", off + "%");
     flip.setAttribute("aria-pressed", off === 100);
-    slide.setAttribute("aria-valuetext", off + " % of the image with the units off");
+    slide.setAttribute("aria-valuetext", off + "% of the image with the units ablated");
   };
   const choose = (number, keep) => {
     at = number;
@@ -40,11 +40,16 @@
   compare.querySelectorAll("[data-wipe]").forEach((stage) => {
     const follow = (event) => {
       const box = stage.getBoundingClientRect();
-      slide.value = 100 - 100 * (event.clientX - box.left) / box.width;
+      slide.value = 100 - (100 * (event.clientX - box.left)) / box.width;
       show();
     };
-    stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); follow(event); });
-    stage.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+    stage.addEventListener("pointerdown", (event) => {
+      stage.setPointerCapture(event.pointerId);
+      follow(event);
+    });
+    stage.addEventListener("pointermove", (event) => {
+      if (event.buttons) follow(event);
+    });
   });
 
   const asked = () => {
@@ -53,7 +58,10 @@
     if (number >= 0) choose(number, false);
     return number >= 0;
   };
-  window.addEventListener("hashchange", () => { if (asked()) compare.scrollIntoView({ block: "start" }); });
-  if (asked()) compare.scrollIntoView({ block: "start" }); else choose(0, false);
+  window.addEventListener("hashchange", () => {
+    if (asked()) compare.scrollIntoView({ block: "start" });
+  });
+  if (asked()) compare.scrollIntoView({ block: "start" });
+  else choose(0, false);
   show();
 })(window.dissectreport);

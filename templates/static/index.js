@@ -29,7 +29,9 @@
   const choose = () => {
     link.href = start + (chosen.length ? "#" + chosen.map((home) => "m=" + home).join("&") : "");
     link.textContent = chosen.length ? "Compare " + chosen.length + " chosen" : "Compare models";
-    boxes.forEach((box) => { box.disabled = !box.checked && chosen.length >= most; });
+    boxes.forEach((box) => {
+      box.disabled = !box.checked && chosen.length >= most;
+    });
   };
   boxes.forEach((box) => {
     box.checked = false;
@@ -41,7 +43,11 @@
   field("search").addEventListener("submit", (event) => event.preventDefault());
   field("q").addEventListener("input", () => {
     const words = field("q").value;
-    history.replaceState(null, "", words ? "#" + new URLSearchParams({ q: words }) : location.pathname + location.search);
+    history.replaceState(
+      null,
+      "",
+      words ? "#" + new URLSearchParams({ q: words }) : location.pathname + location.search,
+    );
     search(words);
   });
   addEventListener("hashchange", read);

@@ -12,16 +12,24 @@
   const maps = new Map();
   const state = { sample: Number(thumbs[0] ? thumbs[0].dataset.sample : 0), layer: 0, x: 0.5, y: 0.5 };
 
-  app.found = (layer, sample, words) => maps.set(layer + "/" + sample, Uint8Array.from(atob(words), (c) => c.charCodeAt(0)));
-  const load = (layer, sample) => new Promise((resolve, reject) => {
-    const key = layer.name + "/" + sample;
-    if (maps.has(key)) { resolve(maps.get(key)); return; }
-    const script = document.createElement("script");
-    script.src = layer.scripts[sample];
-    script.onload = () => resolve(maps.get(key));
-    script.onerror = reject;
-    document.head.append(script);
-  });
+  app.found = (layer, sample, words) =>
+    maps.set(
+      layer + "/" + sample,
+      Uint8Array.from(atob(words), (c) => c.charCodeAt(0)),
+    );
+  const load = (layer, sample) =>
+    new Promise((resolve, reject) => {
+      const key = layer.name + "/" + sample;
+      if (maps.has(key)) {
+        resolve(maps.get(key));
+        return;
+      }
+      const script = document.createElement("script");
+      script.src = layer.scripts[sample];
+      script.addEventListener("load", () => resolve(maps.get(key)));
+      script.addEventListener("error", reject);
+      document.head.append(script);
+    });
 
   const glow = (codes, shape, unit) => {
     const [, rows, columns] = shape;
@@ -57,7 +65,8 @@
     sign.setAttribute("aria-hidden", "true");
     name.append(sign, layer.concepts[unit] || "no label");
     const small = document.createElement("small");
-    small.textContent = "unit " + unit + " · in its top " + ((256 - rank) / 2.56).toFixed(rank > 250 ? 1 : 0) + " % here";
+    small.textContent =
+      "unit " + unit + " · top " + ((256 - rank) / 2.56).toFixed(rank > 250 ? 1 : 0) + "% of its activations";
     words.append(name, small);
     const strip = document.createElement("img");
     strip.src = layer.folder + "img/" + unit + ".webp";
@@ -78,18 +87,30 @@
     const layer = data.layers[state.layer];
     pin.style.left = 100 * state.x + "%";
     pin.style.top = 100 * state.y + "%";
-    load(layer, state.sample).then((codes) => {
-      const [units, rows, columns] = layer.shape;
-      const at = Math.min(rows - 1, Math.floor(state.y * rows)) * columns + Math.min(columns - 1, Math.floor(state.x * columns));
-      const ranked = Array.from({ length: units }, (_, unit) => [codes[unit * rows * columns + at], unit]);
-      ranked.sort((a, b) => b[0] - a[0] || layer.sure[b[1]] - layer.sure[a[1]] || a[1] - b[1]);
-      list.replaceChildren(...ranked.slice(0, 10).map(([rank, unit]) => row(layer, codes, unit, rank)));
-      const high = ranked.filter(([rank]) => rank >= 243).length;
-      document.getElementById("where").textContent = high + " of " + units + " units of " + layer.name + " are in their top 5 % here.";
-    }, () => app.say("the maps could not be loaded"));
+    load(layer, state.sample).then(
+      (codes) => {
+        const [units, rows, columns] = layer.shape;
+        const at =
+          Math.min(rows - 1, Math.floor(state.y * rows)) * columns +
+          Math.min(columns - 1, Math.floor(state.x * columns));
+        const ranked = Array.from({ length: units }, (_, unit) => [codes[unit * rows * columns + at], unit]);
+        ranked.sort((a, b) => b[0] - a[0] || layer.sure[b[1]] - layer.sure[a[1]] || a[1] - b[1]);
+        list.replaceChildren(...ranked.slice(0, 10).map(([rank, unit]) => row(layer, codes, unit, rank)));
+        const high = ranked.filter(([rank]) => rank >= 243).length;
+        document.getElementById("where").textContent =
+          high + " of " + units + " units of " + layer.name + " have one of their top 5% activations here.";
+      },
+      () => app.say("the maps could not be loaded"),
+    );
   };
   const write = () => {
-    const words = "#" + new URLSearchParams({ image: state.sample, layer: data.layers[state.layer].name, at: state.x.toFixed(3) + "," + state.y.toFixed(3) });
+    const words =
+      "#" +
+      new URLSearchParams({
+        image: state.sample,
+        layer: data.layers[state.layer].name,
+        at: state.x.toFixed(3) + "," + state.y.toFixed(3),
+      });
     history.replaceState(null, "", words);
   };
   const choose = () => {
@@ -118,8 +139,20 @@
     show();
     write();
   };
-  thumbs.forEach((thumb) => thumb.addEventListener("click", () => { state.sample = Number(thumb.dataset.sample); choose(); write(); }));
-  layers.forEach((layer, i) => layer.addEventListener("click", () => { state.layer = i; choose(); write(); }));
+  thumbs.forEach((thumb) =>
+    thumb.addEventListener("click", () => {
+      state.sample = Number(thumb.dataset.sample);
+      choose();
+      write();
+    }),
+  );
+  layers.forEach((layer, i) =>
+    layer.addEventListener("click", () => {
+      state.layer = i;
+      choose();
+      write();
+    }),
+  );
   stage.addEventListener("click", (event) => {
     const box = stage.getBoundingClientRect();
     move((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);

@@ -12,20 +12,37 @@
       localStorage.setItem("dissectreport-try", "1");
       localStorage.removeItem("dissectreport-try");
       return true;
-    } catch (error) { return false; }
+    } catch {
+      return false;
+    }
   })();
   const drawn = () => Math.floor(Math.random() * 4294967296);
   /* who begins again is the same person, and no longer blind: both are told with the choices */
   const fresh = (before) => {
     const seed = drawn();
-    return { seed: seed, person: before ? before.person : seed, again: before ? before.again + Number(before.ended) : 0, pairs: data.key, choices: [], ended: false };
+    return {
+      seed: seed,
+      person: before ? before.person : seed,
+      again: before ? before.again + Number(before.ended) : 0,
+      pairs: data.key,
+      choices: [],
+      ended: false,
+    };
   };
   const read = () => {
     try {
       const found = JSON.parse(app.remember(key));
       /* choices between other pictures are of no use here */
-      if (found && found.pairs === data.key && Array.isArray(found.choices) && found.choices.length <= data.pairs.length) return { person: found.seed, again: 0, ...found };
-    } catch (error) { /* begun anew */ }
+      if (
+        found &&
+        found.pairs === data.key &&
+        Array.isArray(found.choices) &&
+        found.choices.length <= data.pairs.length
+      )
+        return { person: found.seed, again: 0, ...found };
+    } catch {
+      /* begun anew */
+    }
     return fresh();
   };
 
@@ -51,27 +68,51 @@
   const address = (pair, side) => data.folder + data.pairs[pair][side] + ".webp";
   const repaired = (pair) => (atob(data.key).charCodeAt(pair >> 3) >> (7 - (pair & 7))) & 1;
   /* a choice is kept as what was clicked: 0 for left, 1 for right, "tie" */
-  const opened = () => state.choices.map((choice, at) => {
-    const { pair, sides } = deal[at];
-    return { pair: pair, sample: data.samples[pair], chosen: choice === "tie" ? "tie" : sides[choice] === repaired(pair) ? "after" : "before" };
-  });
+  const opened = () =>
+    state.choices.map((choice, at) => {
+      const { pair, sides } = deal[at];
+      return {
+        pair: pair,
+        sample: data.samples[pair],
+        chosen: choice === "tie" ? "tie" : sides[choice] === repaired(pair) ? "after" : "before",
+      };
+    });
 
   const wilson = (successes, trials) => {
     const share = successes / trials;
-    const extra = Z * Z / trials;
+    const extra = (Z * Z) / trials;
     const middle = (share + extra / 2) / (1 + extra);
-    const reach = Z / (1 + extra) * Math.sqrt(share * (1 - share) / trials + extra / trials / 4);
+    const reach = (Z / (1 + extra)) * Math.sqrt((share * (1 - share)) / trials + extra / trials / 4);
     return [successes ? middle - reach : 0, successes < trials ? middle + reach : 1];
   };
-  const percent = (share) => (100 * share).toFixed(0) + "\u00a0%";
+  const percent = (share) => (100 * share).toFixed(0) + "%";
   const sentence = (number) => {
     const decided = number.after + number.before;
     const ties = number.tie ? " (" + number.tie + " without a preference)" : "";
     if (!decided) return "Nothing was decided" + ties + ".";
     const [low, high] = wilson(number.after, decided);
-    const verdict = low > 0.5 ? "The images after the edit are preferred." : high < 0.5 ? "The images before the edit are preferred." : "No preference can be told.";
-    return "The image after the edit was preferred in " + number.after + " of " + decided + " decided pairs" + ties + ": " +
-      percent(number.after / decided) + " [" + percent(low) + ", " + percent(high) + "]. " + verdict;
+    const verdict =
+      low > 0.5
+        ? "The images after the edit are preferred."
+        : high < 0.5
+          ? "The images before the edit are preferred."
+          : "No significant preference.";
+    return (
+      "The image after the edit was preferred in " +
+      number.after +
+      " of " +
+      decided +
+      " decided pairs" +
+      ties +
+      ": " +
+      percent(number.after / decided) +
+      " [" +
+      percent(low) +
+      ", " +
+      percent(high) +
+      "]. " +
+      verdict
+    );
   };
 
   const image = (pair, side, words) => {
@@ -83,7 +124,10 @@
   };
   const row = (one) => {
     const item = document.createElement("li");
-    [["before", 1 - repaired(one.pair)], ["after", repaired(one.pair)]].forEach(([words, side]) => {
+    [
+      ["before", 1 - repaired(one.pair)],
+      ["after", repaired(one.pair)],
+    ].forEach(([words, side]) => {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       caption.textContent = words + (one.chosen === words ? " · chosen" : "");
@@ -96,14 +140,16 @@
   const result = () => {
     const every = opened();
     const number = { before: 0, after: 0, tie: 0 };
-    every.forEach((one) => { number[one.chosen] += 1; });
+    every.forEach((one) => {
+      number[one.chosen] += 1;
+    });
     field("told").textContent = sentence(number);
     const decided = number.after + number.before;
     field("bar").hidden = !decided;
     if (decided) {
       const [low, high] = wilson(number.after, decided);
       const [bar, span] = field("bar").children;
-      bar.style.width = 100 * number.after / decided + "%";
+      bar.style.width = (100 * number.after) / decided + "%";
       span.style.left = 100 * low + "%";
       span.style.width = 100 * (high - low) + "%";
     }
@@ -114,21 +160,35 @@
   const show = () => {
     const at = state.choices.length;
     const over = state.ended || at === deal.length;
-    ["blind", "doing", "hint"].forEach((id) => { field(id).hidden = over; });
+    ["blind", "doing", "hint"].forEach((id) => {
+      field(id).hidden = over;
+    });
     field("result").hidden = !over;
     field("progress").value = at;
     field("chosen").textContent = at + " of " + deal.length;
     field("back").disabled = !at;
-    if (over) { result(); return; }
+    if (over) {
+      result();
+      return;
+    }
     const { pair, sides } = deal[at];
-    [["left", 0], ["right", 1]].forEach(([id, side]) => {
+    [
+      ["left", 0],
+      ["right", 1],
+    ].forEach(([id, side]) => {
       field(id).src = address(pair, sides[side]);
       field(id).alt = id + " image of pair " + (at + 1);
     });
     /* the next pair is there when it is wanted */
-    if (at + 1 < deal.length) deal[at + 1].sides.forEach((side) => { new Image().src = address(deal[at + 1].pair, side); });
+    if (at + 1 < deal.length)
+      deal[at + 1].sides.forEach((side) => {
+        new Image().src = address(deal[at + 1].pair, side);
+      });
   };
-  const keep = () => { app.remember(key, JSON.stringify(state)); show(); };
+  const keep = () => {
+    app.remember(key, JSON.stringify(state));
+    show();
+  };
   const finish = () => {
     state.ended = true;
     keep();
@@ -138,17 +198,42 @@
   const choose = (what) => {
     if (state.ended || state.choices.length === deal.length) return;
     state.choices.push(what === "tie" ? "tie" : Number(what));
-    if (state.choices.length === deal.length) { finish(); return; }
+    if (state.choices.length === deal.length) {
+      finish();
+      return;
+    }
     keep();
     app.say("pair " + (state.choices.length + 1) + " of " + deal.length);
   };
-  document.querySelectorAll("[data-choose]").forEach((button) => button.addEventListener("click", () => choose(button.dataset.choose)));
-  field("back").addEventListener("click", () => { if (!state.ended && state.choices.length) { state.choices.pop(); keep(); } });
+  document
+    .querySelectorAll("[data-choose]")
+    .forEach((button) => button.addEventListener("click", () => choose(button.dataset.choose)));
+  field("back").addEventListener("click", () => {
+    if (!state.ended && state.choices.length) {
+      state.choices.pop();
+      keep();
+    }
+  });
   field("end").addEventListener("click", finish);
-  field("again").addEventListener("click", () => { state = fresh(state); deal = dealt(state.seed); keep(); field("main").focus(); });
+  field("again").addEventListener("click", () => {
+    state = fresh(state);
+    deal = dealt(state.seed);
+    keep();
+    field("main").focus();
+  });
   field("export").addEventListener("click", () => {
     const choices = opened().map((one) => ({ sample: one.sample, chosen: one.chosen }));
-    const words = { kind: "preference", model: data.model, identity: data.identity, edit: data.edit, pairs: data.pairs.length, seed: state.seed, person: state.person, again: state.again, choices: choices };
+    const words = {
+      kind: "preference",
+      model: data.model,
+      identity: data.identity,
+      edit: data.edit,
+      pairs: data.pairs.length,
+      seed: state.seed,
+      person: state.person,
+      again: state.again,
+      choices: choices,
+    };
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(words, null, 1) + "\n"], { type: "application/json" }));
     link.download = data.file;

@@ -8,7 +8,7 @@
   const shows = Array.from(document.querySelectorAll("[data-show]"));
   const key = ["review", data.model, data.layer, data.identity].join("|");
   let marks = new Map();
-  let past = [];
+  const past = [];
   let current = -1;
   let show = "";
   let exported = true;
@@ -18,23 +18,33 @@
       localStorage.setItem("dissectreport-try", "1");
       localStorage.removeItem("dissectreport-try");
       return true;
-    } catch (error) { return false; }
+    } catch {
+      return false;
+    }
   })();
-  const valid = (found) => Object.entries(found || {})
-    .map(([unit, mark]) => [Number(unit), mark])
-    .filter(([unit, mark]) => data.units.includes(unit) && KINDS.includes(mark));
+  const valid = (found) =>
+    Object.entries(found || {})
+      .map(([unit, kind]) => [Number(unit), kind])
+      .filter(([unit, kind]) => data.units.includes(unit) && KINDS.includes(kind));
   const read = () => {
-    try { marks = new Map(valid(JSON.parse(app.remember(key) || "{}"))); } catch (error) { marks = new Map(); }
+    try {
+      marks = new Map(valid(JSON.parse(app.remember(key) || "{}")));
+    } catch {
+      marks = new Map();
+    }
   };
-  const plain = () => Object.fromEntries(data.units.filter((unit) => marks.has(unit)).map((unit) => [unit, marks.get(unit)]));
-  const count = (kind) => Array.from(marks.values()).filter((mark) => mark === kind).length;
+  const plain = () =>
+    Object.fromEntries(data.units.filter((unit) => marks.has(unit)).map((unit) => [unit, marks.get(unit)]));
+  const count = (kind) => Array.from(marks.values()).filter((each) => each === kind).length;
   const fits = (i) => !show || (show === "unmarked" ? !marks.has(data.units[i]) : marks.get(data.units[i]) === show);
 
   const draw = () => {
     cards.forEach((card, i) => {
-      const mark = marks.get(data.units[i]) || "";
-      card.dataset.mark = mark;
-      card.querySelectorAll("[data-mark-as]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.markAs === mark));
+      const kind = marks.get(data.units[i]) || "";
+      card.dataset.mark = kind;
+      card
+        .querySelectorAll("[data-mark-as]")
+        .forEach((button) => button.setAttribute("aria-pressed", button.dataset.markAs === kind));
       /* the one in hand stays in sight until another is taken */
       card.hidden = !fits(i) && i !== current;
     });
@@ -43,7 +53,12 @@
     field("marked").textContent = marks.size + " of " + cards.length + " marked";
     shows.forEach((chip) => {
       chip.setAttribute("aria-pressed", chip.dataset.show === show);
-      const number = chip.dataset.show === "" ? cards.length : chip.dataset.show === "unmarked" ? cards.length - marks.size : count(chip.dataset.show);
+      const number =
+        chip.dataset.show === ""
+          ? cards.length
+          : chip.dataset.show === "unmarked"
+            ? cards.length - marks.size
+            : count(chip.dataset.show);
       chip.querySelector("small").textContent = number;
     });
     field("undo").disabled = !past.length;
@@ -63,14 +78,20 @@
     cards[i].scrollIntoView({ block: "center" });
   };
   const step = (by) => {
-    for (let i = current + by; i >= 0 && i < cards.length; i += by) if (fits(i)) { point(i); return true; }
+    for (let i = current + by; i >= 0 && i < cards.length; i += by)
+      if (fits(i)) {
+        point(i);
+        return true;
+      }
     return false;
   };
-  const told = (i) => "unit " + data.units[i] + " " + (marks.get(data.units[i]) || "unmarked") + ", " + field("marked").textContent;
+  const told = (i) =>
+    "unit " + data.units[i] + " " + (marks.get(data.units[i]) || "unmarked") + ", " + field("marked").textContent;
   const mark = (i, kind, onward) => {
     const unit = data.units[i];
     past.push([unit, marks.get(unit)]);
-    if (marks.get(unit) === kind && !onward) marks.delete(unit); else marks.set(unit, kind);
+    if (marks.get(unit) === kind && !onward) marks.delete(unit);
+    else marks.set(unit, kind);
     keep();
     app.say(told(i));
     if (onward && !step(1)) point(i);
@@ -82,7 +103,8 @@
   const undo = () => {
     if (!past.length) return;
     const [unit, before] = past.pop();
-    if (before) marks.set(unit, before); else marks.delete(unit);
+    if (before) marks.set(unit, before);
+    else marks.delete(unit);
     keep();
     point(data.units.indexOf(unit));
     app.say("undone: " + told(current));
@@ -91,7 +113,11 @@
   /* leaving and coming back as a file */
   const leave = () => {
     const units = data.units.filter((unit) => marks.get(unit) === "artifact");
-    const words = JSON.stringify({ model: data.model, layer: data.layer, identity: data.identity, units: units, marks: plain() }, null, 1);
+    const words = JSON.stringify(
+      { model: data.model, layer: data.layer, identity: data.identity, units: units, marks: plain() },
+      null,
+      1,
+    );
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([words + "\n"], { type: "application/json" }));
     link.download = data.file;
@@ -100,28 +126,51 @@
     exported = true;
     app.say(units.length + " artifact units exported");
   };
-  const answer = (words) => { field("answer").textContent = words; app.say(words); };
+  const answer = (words) => {
+    field("answer").textContent = words;
+    app.say(words);
+  };
   const come = (name, words) => {
     let found = null;
-    try { found = JSON.parse(words); } catch (error) { answer(name + " is no JSON: choose a file that this page exported."); return; }
+    try {
+      found = JSON.parse(words);
+    } catch {
+      answer(name + " is not JSON: choose a file that this page exported.");
+      return;
+    }
     const strange = ["model", "layer", "identity"].find((fact) => !found || found[fact] !== data[fact]);
     if (strange) {
       const [given, wanted] = [found && found[strange], data[strange]].map((word) => String(word).slice(0, 40));
-      answer(name + " holds marks of another " + (strange === "identity" ? "version of the model" : strange) + " (" + given + "; this page is of " + wanted + ").");
+      answer(
+        name +
+          " contains marks of another " +
+          (strange === "identity" ? "version of the model" : strange) +
+          " (" +
+          given +
+          "; this page is of " +
+          wanted +
+          ").",
+      );
       return;
     }
     const fresh = new Map(valid(found.marks));
-    if (!fresh.size) { answer(name + " holds no marks."); return; }
-    fresh.forEach((mark, unit) => { past.push([unit, marks.get(unit)]); marks.set(unit, mark); });
+    if (!fresh.size) {
+      answer(name + " contains no marks.");
+      return;
+    }
+    fresh.forEach((kind, unit) => {
+      past.push([unit, marks.get(unit)]);
+      marks.set(unit, kind);
+    });
     keep();
-    answer(fresh.size + " marks taken from " + name + ".");
+    answer(fresh.size + " marks imported from " + name + ".");
   };
   field("import").addEventListener("change", (event) => {
     const file = event.target.files[0];
     if (!file) return;
     const reader = new FileReader();
-    reader.onload = () => come(file.name, reader.result);
-    reader.onerror = () => answer(file.name + " cannot be read.");
+    reader.addEventListener("load", () => come(file.name, reader.result));
+    reader.addEventListener("error", () => answer(file.name + " cannot be read."));
     reader.readAsText(file);
     event.target.value = "";
   });
@@ -137,7 +186,8 @@
       image.width = data.tile;
       image.height = 128;
       image.src = data.folder + sample + ".webp";
-      image.alt = "unit " + data.units[i] + ", image " + (at + 1) + " of " + data.samples[i].length + ", without its mask";
+      image.alt =
+        "unit " + data.units[i] + ", image " + (at + 1) + " of " + data.samples[i].length + ", without its mask";
       row.append(image);
     });
     card.querySelector(".strip").after(row);
@@ -155,18 +205,44 @@
   });
 
   cards.forEach((card, i) => {
-    card.addEventListener("focusin", () => { if (current !== i) { current = i; cards.forEach((c, j) => c.classList.toggle("here", j === i)); } });
-    card.querySelectorAll("[data-mark-as]").forEach((button) => button.addEventListener("click", () => mark(i, button.dataset.markAs, false)));
+    card.addEventListener("focusin", () => {
+      if (current !== i) {
+        current = i;
+        cards.forEach((c, j) => c.classList.toggle("here", j === i));
+      }
+    });
+    card
+      .querySelectorAll("[data-mark-as]")
+      .forEach((button) => button.addEventListener("click", () => mark(i, button.dataset.markAs, false)));
   });
-  document.querySelectorAll("[data-take]").forEach((button) => button.addEventListener("click", () => take(button.dataset.take)));
-  document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => step(Number(button.dataset.step))));
-  shows.forEach((chip) => chip.addEventListener("click", () => { show = chip.dataset.show === show ? "" : chip.dataset.show; point(-1); }));
-  field("only").addEventListener("click", () => { show = show === "unmarked" ? "" : "unmarked"; point(-1); });
+  document
+    .querySelectorAll("[data-take]")
+    .forEach((button) => button.addEventListener("click", () => take(button.dataset.take)));
+  document
+    .querySelectorAll("[data-step]")
+    .forEach((button) => button.addEventListener("click", () => step(Number(button.dataset.step))));
+  shows.forEach((chip) =>
+    chip.addEventListener("click", () => {
+      show = chip.dataset.show === show ? "" : chip.dataset.show;
+      point(-1);
+    }),
+  );
+  field("only").addEventListener("click", () => {
+    show = show === "unmarked" ? "" : "unmarked";
+    point(-1);
+  });
   field("undo").addEventListener("click", undo);
   field("export").addEventListener("click", leave);
   field("lost").hidden = kept;
-  addEventListener("beforeunload", (event) => { if (!kept && marks.size && !exported) event.preventDefault(); });
-  addEventListener("storage", (event) => { if (event.key === "dissectreport-" + key) { read(); draw(); } });
+  addEventListener("beforeunload", (event) => {
+    if (!kept && marks.size && !exported) event.preventDefault();
+  });
+  addEventListener("storage", (event) => {
+    if (event.key === "dissectreport-" + key) {
+      read();
+      draw();
+    }
+  });
   read();
   draw();
 })(window.dissectreport);

@@ -4,18 +4,25 @@
   const leaves = Array.from(document.querySelectorAll(".leaf"));
   const doors = Array.from(document.querySelectorAll(".top nav a"));
   const asked = () => {
-    try { return document.getElementById(decodeURIComponent(location.hash.slice(1))); } catch (error) { return null; }
+    try {
+      return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    } catch {
+      return null;
+    }
   };
   const show = () => {
     const target = asked();
     const leaf = (target && target.closest(".leaf")) || leaves[0];
-    leaves.forEach((each) => { each.hidden = each !== leaf; });
+    leaves.forEach((each) => {
+      each.hidden = each !== leaf;
+    });
     doors.forEach((door) => {
       if (door.getAttribute("href") === "#" + leaf.id) door.setAttribute("aria-current", "page");
       else door.removeAttribute("aria-current");
     });
     document.title = leaf.dataset.title + " · dissectreport";
-    if (target && target !== leaf) target.scrollIntoView(); else scrollTo(0, 0);
+    if (target && target !== leaf) target.scrollIntoView();
+    else scrollTo(0, 0);
   };
 
   const filters = new Map();
@@ -34,11 +41,16 @@
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       cards.forEach((card) => {
         const text = (" " + card.querySelector(".cap").textContent + " ").toLowerCase();
-        card.hidden = !words.every((word) => /^\d+$/.test(word) ? card.id.endsWith("-u" + word) : text.includes(word));
+        card.hidden = !words.every((word) =>
+          /^\d+$/.test(word) ? card.id.endsWith("-u" + word) : text.includes(word),
+        );
       });
     };
     field.addEventListener("input", filter);
-    filters.set(leaf, (words) => { field.value = words; filter(); });
+    filters.set(leaf, (words) => {
+      field.value = words;
+      filter();
+    });
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");

@@ -9,24 +9,39 @@ window.dissectreport = window.dissectreport || {};
     try {
       if (value === undefined) return localStorage.getItem("dissectreport-" + key);
       localStorage.setItem("dissectreport-" + key, value);
-    } catch (error) { /* private windows keep nothing */ }
+    } catch {
+      /* private windows keep nothing */
+    }
     return null;
   };
-  app.say = (words) => { document.getElementById("said").textContent = words; };
-  /* numbers as the pages print them: no leading zero, 0 and 1 only if they are exact */
-  app.share = (v) => v === null ? "–" : v === 0 || v === 1 ? String(v) : Math.abs(v) < 0.005 ? "<.01"
-    : v < 1 && v >= 0.995 ? ">.99" : v.toFixed(2).replace("0.", ".").replace("-", "−");
-  app.times = (v) => v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×";
+  app.say = (words) => {
+    document.getElementById("said").textContent = words;
+  };
+  /* numbers as the pages write them: two decimals, 0 and 1 only if they are exact */
+  app.share = (v) =>
+    v === null
+      ? "–"
+      : v === 0 || v === 1
+        ? String(v)
+        : Math.abs(v) < 0.005
+          ? "<0.01"
+          : v < 1 && v >= 0.995
+            ? ">0.99"
+            : v.toFixed(2).replace("-", "−");
+  app.times = (v) => (v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×");
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
 
   /* light and dark */
-  app.isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  all("[data-theme-toggle]").forEach((button) => button.addEventListener("click", () => {
-    root.dataset.theme = app.isDark() ? "light" : "dark";
-    app.remember("theme", root.dataset.theme);
-    app.say(root.dataset.theme + " theme");
-    document.dispatchEvent(new Event("themechange"));
-  }));
+  app.isDark = () =>
+    root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  all("[data-theme-toggle]").forEach((button) =>
+    button.addEventListener("click", () => {
+      root.dataset.theme = app.isDark() ? "light" : "dark";
+      app.remember("theme", root.dataset.theme);
+      app.say(root.dataset.theme + " theme");
+      document.dispatchEvent(new Event("themechange"));
+    }),
+  );
 
   /* keyboard: data-shortcut in the page is the only list of keys */
   const help = document.getElementById("help");
@@ -46,22 +61,25 @@ window.dissectreport = window.dissectreport || {};
     words.textContent = element.dataset.help || element.getAttribute("aria-label") || element.textContent;
     row.append(term, words);
   });
-  all("[data-help-toggle]").forEach((button) => button.addEventListener("click", () => help.open ? help.close() : help.showModal()));
+  all("[data-help-toggle]").forEach((button) =>
+    button.addEventListener("click", () => (help.open ? help.close() : help.showModal())),
+  );
+  const typing = "input:not([type=range]):not([type=checkbox]), select, textarea";
+  const usesArrows = "[role=application], [type=range], .plot, .scroll, .plotly-host";
+  /* whether a key is a shortcut here, and not typed or used by what has the focus */
+  const isShortcut = ({ key, target }) => {
+    if (target.matches(typing) || (help.open && key !== "?")) return false;
+    return key.startsWith("Arrow") ? !target.closest(usesArrows) : keysOn.checked;
+  };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const typing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
-    if (typing) {
-      if (event.key === "Escape") event.target.blur();
-      return;
-    }
-    const arrows = event.key.startsWith("Arrow");
-    if (arrows && event.target.closest("[role=application], [type=range], .plot, .scroll, .plotly-host")) return;
-    if (!arrows && !keysOn.checked) return;
-    if (help.open && event.key !== "?") return;
+    if (event.key === "Escape" && event.target.matches(typing)) event.target.blur();
+    if (!isShortcut(event)) return;
     const hit = all("[data-shortcut]").find((e) => e.dataset.shortcut.split(" ").includes(event.key));
     if (!hit) return;
     event.preventDefault();
-    if (hit.matches("input, select")) hit.focus(); else hit.click();
+    if (hit.matches("input, select")) hit.focus();
+    else hit.click();
   });
 
   /* tables: every heading sorts */
@@ -71,7 +89,7 @@ window.dissectreport = window.dissectreport || {};
     const words = (data ? data.value : cell.textContent).trim();
     if (words === "–" || words === "") return null;
     const percent = words.endsWith("%");
-    const number = parseFloat(words.replace("−", "-").replace(/[\u202f<>×]/g, ""));
+    const number = parseFloat(words.replace("−", "-").replace(/[,<>×]/g, ""));
     return /^[<>−-]?[\d.]/.test(words) && !Number.isNaN(number) ? (percent ? number / 100 : number) : words;
   };
   app.compare = (a, b, down) => {
@@ -100,13 +118,27 @@ window.dissectreport = window.dissectreport || {};
   });
 
   /* charts leave as SVG files that look the same elsewhere */
-  const kept = ["fill", "stroke", "stroke-width", "stroke-dasharray", "paint-order", "opacity", "font-family", "font-size", "font-weight", "visibility"];
+  const kept = [
+    "fill",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "paint-order",
+    "opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "visibility",
+  ];
   app.standalone = (svg) => {
     const copy = svg.cloneNode(true);
     const from = [svg, ...all("*", svg)];
     [copy, ...all("*", copy)].forEach((element, i) => {
       const style = getComputedStyle(from[i]);
-      kept.forEach((name) => { if (element.tagName !== "title" && element.tagName !== "desc") element.style.setProperty(name, style.getPropertyValue(name)); });
+      kept.forEach((name) => {
+        if (element.tagName !== "title" && element.tagName !== "desc")
+          element.style.setProperty(name, style.getPropertyValue(name));
+      });
       element.removeAttribute("class");
       if (element.tagName === "a") element.removeAttribute("href");
     });
@@ -125,15 +157,17 @@ window.dissectreport = window.dissectreport || {};
     setTimeout(() => URL.revokeObjectURL(link.href), 5000);
   };
   all("[data-save]").forEach((button) => button.addEventListener("click", () => app.save(button)));
-  all("[data-copy]").forEach((button) => button.addEventListener("click", () => {
-    const range = document.createRange();
-    range.selectNodeContents(document.getElementById(button.dataset.copy));
-    const selection = getSelection();
-    selection.removeAllRanges();
-    selection.addRange(range);
-    document.execCommand("copy");
-    app.say("copied");
-  }));
+  all("[data-copy]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const range = document.createRange();
+      range.selectNodeContents(document.getElementById(button.dataset.copy));
+      const selection = getSelection();
+      selection.removeAllRanges();
+      selection.addRange(range);
+      document.execCommand("copy");
+      app.say("copied");
+    }),
+  );
 
   /* a page's own address, with or without the words that cite it; a folder has no clipboard of its own */
   app.copy = (words, button) => {
@@ -146,44 +180,57 @@ window.dissectreport = window.dissectreport || {};
     button.focus();
     app.say("copied: " + words);
   };
-  all("[data-copy-link]").forEach((button) => button.addEventListener("click", () => {
-    const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
-    app.copy((words ? words + ", " : "") + address, button);
-  }));
+  all("[data-copy-link]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
+      app.copy((words ? words + ", " : "") + address, button);
+    }),
+  );
 
   /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */
   let plotly = null;
-  const loadPlotly = () => plotly || (plotly = new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = root.dataset.plotly;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = reject;
-    document.head.append(script);
-  }));
+  const loadPlotly = () =>
+    plotly ||
+    (plotly = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = root.dataset.plotly;
+      script.addEventListener("load", () => resolve(window.Plotly));
+      script.addEventListener("error", reject);
+      document.head.append(script);
+    }));
   const coloured = (value, style) => {
     if (typeof value === "string") {
       const name = /^var\((--[\w-]+)\)$/.exec(value);
       return name ? style.getPropertyValue(name[1]).trim() : value;
     }
     if (Array.isArray(value)) return value.map((v) => coloured(v, style));
-    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, style)]));
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, style)]));
     return value;
   };
-  const draw = (host) => loadPlotly().then((library) => {
-    const figure = coloured(app.data(host.id + "-data"), getComputedStyle(root));
-    host.dataset.drawn = "yes";
-    const name = host.id;
-    return library.react(host, figure.data, figure.layout, {
-      responsive: true, displaylogo: false, toImageButtonOptions: { format: "svg", filename: name },
-      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  const draw = (host) =>
+    loadPlotly().then((library) => {
+      const figure = coloured(app.data(host.id + "-data"), getComputedStyle(root));
+      host.dataset.drawn = "yes";
+      const name = host.id;
+      return library.react(host, figure.data, figure.layout, {
+        responsive: true,
+        displaylogo: false,
+        toImageButtonOptions: { format: "svg", filename: name },
+        modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      });
     });
-  });
-  all("[data-plot]").forEach((button) => button.addEventListener("click", () => {
-    button.disabled = true;
-    draw(document.getElementById(button.dataset.plot)).then(() => button.parentElement.remove(), () => {
-      button.disabled = false;
-      app.say("the chart library could not be loaded");
-    });
-  }));
+  all("[data-plot]").forEach((button) =>
+    button.addEventListener("click", () => {
+      button.disabled = true;
+      draw(document.getElementById(button.dataset.plot)).then(
+        () => button.parentElement.remove(),
+        () => {
+          button.disabled = false;
+          app.say("the chart library could not be loaded");
+        },
+      );
+    }),
+  );
   document.addEventListener("themechange", () => all("[data-drawn]").forEach(draw));
 })(window.dissectreport);

@@ -3,11 +3,12 @@
   "use strict";
   const examples = document.getElementById("examples");
   const mask = document.getElementById("mask");
-  if (mask) mask.addEventListener("click", () => {
-    const on = examples.classList.toggle("masked");
-    mask.setAttribute("aria-pressed", on);
-    app.say(on ? "masks shown" : "masks hidden");
-  });
+  if (mask)
+    mask.addEventListener("click", () => {
+      const on = examples.classList.toggle("masked");
+      mask.setAttribute("aria-pressed", on);
+      app.say(on ? "masks shown" : "masks hidden");
+    });
 
   const slide = document.getElementById("slide");
   if (!slide) return;
@@ -21,19 +22,21 @@
 
   const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
   /* an IoU is told with its interval; where none was computed, the excess over chance is told instead */
-  const agreement = (i) => data.low[i] === null ? ["excess", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
-  const interval = (i) => data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]";
+  const agreement = (i) =>
+    data.low[i] === null ? ["chance-corrected IoU", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
+  const interval = (i) => (data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]");
 
   /* beyond the border a rule repeats the outermost activation, or finds 0, which has a code of its own */
-  const scale = 255 / ((data.most - data.least) || 1);
+  const scale = 255 / (data.most - data.least || 1);
   const fades = data.edge === "zero";
   const beyond = -data.least * scale;
-  const weights = (source, target) => Array.from({ length: target }, (_, i) => {
-    const centre = (i + 0.5) * source / target - 0.5;
-    const at = fades ? centre : Math.min(Math.max(centre, 0), source - 1);
-    const low = Math.floor(at);
-    return [low, fades ? low + 1 : Math.min(low + 1, source - 1), at - low];
-  });
+  const weights = (source, target) =>
+    Array.from({ length: target }, (_, i) => {
+      const centre = ((i + 0.5) * source) / target - 0.5;
+      const at = fades ? centre : Math.min(Math.max(centre, 0), source - 1);
+      const low = Math.floor(at);
+      return [low, fades ? low + 1 : Math.min(low + 1, source - 1), at - low];
+    });
   const down = weights(rows, TALL);
   const across = weights(columns, WIDE);
   const veil = (canvas, number, code) => {
@@ -41,7 +44,8 @@
     const image = context.createImageData(WIDE, TALL);
     const on = new Uint8Array(WIDE * TALL);
     const base = number * rows * columns;
-    const read = (row, column) => row < 0 || column < 0 || row >= rows || column >= columns ? beyond : codes[base + row * columns + column];
+    const read = (row, column) =>
+      row < 0 || column < 0 || row >= rows || column >= columns ? beyond : codes[base + row * columns + column];
     for (let y = 0; y < TALL; y++) {
       const [a, b, t] = down[y];
       for (let x = 0; x < WIDE; x++) {
@@ -52,12 +56,24 @@
       }
     }
     const pixels = image.data;
-    const differs = (i, x, y) => (x > 1 && on[i - 2] !== on[i]) || (x < WIDE - 2 && on[i + 2] !== on[i]) ||
-      (y > 1 && on[i - 2 * WIDE] !== on[i]) || (y < TALL - 2 && on[i + 2 * WIDE] !== on[i]);
+    const differs = (i, x, y) =>
+      (x > 1 && on[i - 2] !== on[i]) ||
+      (x < WIDE - 2 && on[i + 2] !== on[i]) ||
+      (y > 1 && on[i - 2 * WIDE] !== on[i]) ||
+      (y < TALL - 2 && on[i + 2 * WIDE] !== on[i]);
     for (let i = 0; i < on.length; i++) {
       const p = 4 * i;
-      if (differs(i, i % WIDE, Math.floor(i / WIDE))) { pixels[p] = 255; pixels[p + 1] = 222; pixels[p + 2] = 58; pixels[p + 3] = 255; }
-      else if (!on[i]) { pixels[p] = 12; pixels[p + 1] = 12; pixels[p + 2] = 16; pixels[p + 3] = 178; }
+      if (differs(i, i % WIDE, Math.floor(i / WIDE))) {
+        pixels[p] = 255;
+        pixels[p + 1] = 222;
+        pixels[p + 2] = 58;
+        pixels[p + 3] = 255;
+      } else if (!on[i]) {
+        pixels[p] = 12;
+        pixels[p + 1] = 12;
+        pixels[p + 2] = 16;
+        pixels[p + 3] = 178;
+      }
     }
     context.putImageData(image, 0, 0);
   };
@@ -66,29 +82,40 @@
   const cursor = document.querySelector(".cursor-group");
   const out = document.getElementById("cut-out");
   const tell = (pairs) => {
-    out.replaceChildren(...pairs.map(([words, value]) => {
-      const span = document.createElement("span");
-      const bold = document.createElement("b");
-      bold.textContent = value;
-      span.append(words, bold);
-      return span;
-    }));
+    out.replaceChildren(
+      ...pairs.map(([words, value]) => {
+        const span = document.createElement("span");
+        const bold = document.createElement("b");
+        bold.textContent = value;
+        span.append(words, bold);
+        return span;
+      }),
+    );
   };
   const show = (redraw) => {
     const i = Number(slide.value);
-    tell([["level", data.level[i].toPrecision(3)], ["pixels on", data.on[i]], agreement(i), ["null", short(data.null[i])]]);
-    slide.setAttribute("aria-valuetext", "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", null " + short(data.null[i]));
+    tell([
+      ["threshold", data.level[i].toPrecision(3)],
+      ["on-fraction", data.on[i]],
+      agreement(i),
+      ["chance level", short(data.null[i])],
+    ]);
+    slide.setAttribute(
+      "aria-valuetext",
+      "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", chance level " + short(data.null[i]),
+    );
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");
     if (!redraw) return;
-    if (!canvases.length) pictures.forEach((picture) => {
-      const canvas = document.createElement("canvas");
-      canvas.width = WIDE;
-      canvas.height = TALL;
-      picture.append(canvas);
-      picture.querySelector(".veil").hidden = true;
-      canvases.push(canvas);
-    });
+    if (!canvases.length)
+      pictures.forEach((picture) => {
+        const canvas = document.createElement("canvas");
+        canvas.width = WIDE;
+        canvas.height = TALL;
+        picture.append(canvas);
+        picture.querySelector(".veil").hidden = true;
+        canvases.push(canvas);
+      });
     const code = (data.level[i] - data.least) * scale;
     canvases.forEach((canvas, number) => veil(canvas, number, code));
   };

@@ -13,7 +13,10 @@
   /* the label that a card shows: its own, which comes first, or the one that was asked for, with its own figures */
   let shown = cards.map(() => 0);
   let told = false;
-  const figure = (i, at) => { const label = data.labels[i][shown[i]]; return label && label[at] !== null ? label[at] : null; };
+  const figure = (i, at) => {
+    const label = data.labels[i][shown[i]];
+    return label && label[at] !== null ? label[at] : null;
+  };
   const falling = (at) => (i) => (figure(i, at) === null ? null : -figure(i, at));
   const surest = (i) => {
     const label = data.labels[i][shown[i]];
@@ -33,14 +36,20 @@
   const fromAddress = () => new URLSearchParams(location.hash.slice(1));
   const fromForm = () => {
     const state = new URLSearchParams();
-    ["q", "c", "sort", "iou", "lift"].forEach((id) => { if (field(id).value) state.set(id, field(id).value); });
-    const pressed = chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.category);
+    ["q", "c", "sort", "iou", "lift"].forEach((id) => {
+      if (field(id).value) state.set(id, field(id).value);
+    });
+    const pressed = chips
+      .filter((chip) => chip.getAttribute("aria-pressed") === "true")
+      .map((chip) => chip.dataset.category);
     if (pressed.length) state.set("cat", pressed.join(","));
     if (sure.getAttribute("aria-pressed") === "true") state.set("sure", "1");
     return state;
   };
   const toForm = (state) => {
-    ["q", "c", "sort", "iou", "lift"].forEach((id) => { field(id).value = state.get(id) || ""; });
+    ["q", "c", "sort", "iou", "lift"].forEach((id) => {
+      field(id).value = state.get(id) || "";
+    });
     const pressed = (state.get("cat") || "").split(",");
     chips.forEach((chip) => chip.setAttribute("aria-pressed", pressed.includes(chip.dataset.category)));
     sure.setAttribute("aria-pressed", state.get("sure") === "1");
@@ -55,11 +64,18 @@
   const named = (label) => (label[CONCEPT] + " " + label[CATEGORY]).toLowerCase();
   const asked = (state) => {
     const { words, categories, concept } = terms(state);
-    const of = (label) => (!concept || label[CONCEPT] === concept) && (!categories.length || categories.includes(label[CATEGORY]));
+    const of = (label) =>
+      (!concept || label[CONCEPT] === concept) && (!categories.length || categories.includes(label[CATEGORY]));
     const exactly = (label) => of(label) && words.every((word) => isNumber(word) || named(label).includes(word));
     return (i) => {
       const found = [(label) => exactly(label) && label[SURE], exactly, (label) => of(label) && label[SURE], of];
-      return Math.max(0, ...found.map((test) => data.labels[i].findIndex(test)).filter((at) => at >= 0).slice(0, 1));
+      return Math.max(
+        0,
+        ...found
+          .map((test) => data.labels[i].findIndex(test))
+          .filter((at) => at >= 0)
+          .slice(0, 1),
+      );
     };
   };
   const fits = (state) => {
@@ -69,12 +85,17 @@
       return Number.isNaN(least) || (figure(i, at) !== null && figure(i, at) >= least);
     };
     return (i) =>
-      words.every((word) => isNumber(word) ? data.unit[i] === Number(word.replace("#", ""))
-        : (data.labels[i].map(named).join(" ") + " " + data.state[i]).toLowerCase().includes(word)) &&
+      words.every((word) =>
+        isNumber(word)
+          ? data.unit[i] === Number(word.replace("#", ""))
+          : (data.labels[i].map(named).join(" ") + " " + data.state[i]).toLowerCase().includes(word),
+      ) &&
       /* the units of a concept are those that the chart counts: units that the rule calls interpretable for it */
       (!concept || data.labels[i].some((label) => label[CONCEPT] === concept && label[SURE])) &&
       (!categories.length || data.labels[i].some((label) => categories.includes(label[CATEGORY]))) &&
-      (state.get("sure") !== "1" || (told ? figure(i, SURE) : data.sure[i])) && enough("iou", IOU, i) && enough("lift", LIFT, i);
+      (state.get("sure") !== "1" || (told ? figure(i, SURE) : data.sure[i])) &&
+      enough("iou", IOU, i) &&
+      enough("lift", LIFT, i);
   };
 
   /* a card that was asked for by another of its labels shows that label's figures, all of them */
@@ -88,12 +109,17 @@
     const value = element("data", "iou", app.share(label[IOU]));
     value.value = label[IOU].toFixed(4);
     const all = element("span", "agree", "IoU ");
-    all.append(value, " ", element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
-      " ", element("span", "null", "null " + app.share(label[NULL])));
+    all.append(
+      value,
+      " ",
+      element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
+      " ",
+      element("span", "null", "chance " + app.share(label[NULL])),
+    );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
-    lift.title = "IoU divided by the null";
-    const level = element("span", "level", "level " + (label[LEVEL] === null ? "–" : label[LEVEL]));
-    return [all, element("span", "excess", "excess " + app.share(label[EXCESS])), level, lift];
+    lift.title = "IoU divided by the chance level";
+    const level = element("span", "level", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
+    return [all, element("span", "excess", "chance-corrected " + app.share(label[EXCESS])), level, lift];
   };
   const caption = (i, at) => {
     const cap = cards[i].querySelector(".cap");
@@ -136,7 +162,9 @@
     const { words, categories, concept } = terms(state);
     const before = told;
     told = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
-    next.forEach((at, i) => { if (at !== shown[i] || told !== before) fill(i, at); });
+    next.forEach((at, i) => {
+      if (at !== shown[i] || told !== before) fill(i, at);
+    });
     shown = next;
     field("others").hidden = !told;
     const fit = fits(state);
@@ -145,8 +173,11 @@
     holder.append(...order.map((i) => cards[i]));
     order = order.filter(fit);
     const visible = new Set(order);
-    cards.forEach((card, i) => { card.hidden = !visible.has(i); });
-    field("shown").textContent = order.length === cards.length ? cards.length + " units" : order.length + " of " + cards.length + " units";
+    cards.forEach((card, i) => {
+      card.hidden = !visible.has(i);
+    });
+    field("shown").textContent =
+      order.length === cards.length ? cards.length + " units" : order.length + " of " + cards.length + " units";
     field("empty").hidden = order.length > 0;
     field("clear").hidden = !fromForm().toString();
     current = -1;
@@ -177,20 +208,27 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   ["q", "iou", "lift"].forEach((id) => field(id).addEventListener("input", () => write(true)));
   ["c", "sort"].forEach((id) => field(id).addEventListener("change", () => write(false)));
-  [...chips, sure].forEach((chip) => chip.addEventListener("click", () => {
-    chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
+  [...chips, sure].forEach((chip) =>
+    chip.addEventListener("click", () => {
+      chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
+      write(false);
+    }),
+  );
+  const clear = () => {
+    toForm(new URLSearchParams());
     write(false);
-  }));
-  const clear = () => { toForm(new URLSearchParams()); write(false); };
+  };
   document.querySelectorAll("[data-clear]").forEach((button) => button.addEventListener("click", clear));
-  document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => {
-    const focused = cards.indexOf(document.activeElement);
-    if (focused >= 0) current = order.indexOf(focused);
-    const next = current + Number(button.dataset.step);
-    if (next < 0 || next >= order.length) return;
-    current = next;
-    point(order[current]);
-  }));
+  document.querySelectorAll("[data-step]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const focused = cards.indexOf(document.activeElement);
+      if (focused >= 0) current = order.indexOf(focused);
+      const next = current + Number(button.dataset.step);
+      if (next < 0 || next >= order.length) return;
+      current = next;
+      point(order[current]);
+    }),
+  );
   addEventListener("hashchange", read);
   addEventListener("popstate", read);
   read(location.hash ? new Event("load") : null);

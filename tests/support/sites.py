@@ -70,11 +70,11 @@ def broken_links(site: Path) -> list[str]:
     return wrong
 
 
-NUMBER = r"(0|1|[<>−]?\.\d+)"
+NUMBER = r"(0|1|[<>−]?0\.\d+)"
 
 
 def ious_without_context(page: Page) -> list[str]:
-    """Every IoU of a page that stands without a null and an interval, in its own box."""
+    """Every IoU of a page without an interval and a chance level in its own box."""
     wrong = []
     for number, (tag, attributes, above, _) in enumerate(page.elements):
         if not (tag == "data" and "iou" in page.classes(number)):
@@ -85,11 +85,11 @@ def ious_without_context(page: Page) -> list[str]:
             wrong.append(f"IoU {page.text(number)} stands alone")
             continue
         inside = [i for i, e in enumerate(page.elements) if box in e[2]]
-        interval = [page.text(i) for i in inside if "ci" in page.classes(i)]
-        null = [page.text(i) for i in inside if "null" in page.classes(i)]
+        interval = [page.text(i).strip() for i in inside if "ci" in page.classes(i)]
+        null = [page.text(i).strip() for i in inside if "null" in page.classes(i)]
         if len(interval) != 1 or not re.fullmatch(rf"\[{NUMBER}, {NUMBER}\]", interval[0]):
             wrong.append(f"interval {interval}")
-        if len(null) != 1 or not re.fullmatch(rf"(null )?{NUMBER}", null[0]):
+        if len(null) != 1 or not re.fullmatch(rf"(chance (level )?)?{NUMBER}", null[0]):
             wrong.append(f"null {null}")
     for number, (tag, _, above, own) in enumerate(page.elements):
         bare = re.search(r"IoU\s*[<>]?0?\.\d", "".join(own))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
-from dissectreport.run.plan import RULES, rule_named
+from dissectreport.run.rules import RULES, rule_named
 
 
 def of_training(made: Dissection, family: str, images: int, variant: str = "") -> Dissection:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.halves import Halved, whole_and_halves
 from dissectreport.errors import BadOption
-from dissectreport.run.plan import FEWEST_SCORED, GROUPS
+from dissectreport.run.budgets import FEWEST_SCORED
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import Scale
 
@@ -52,7 +53,7 @@ ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A figure and the ends of its 95 % interval."""
 
     value: float
@@ -61,7 +62,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Quality:
+class ImageQuality:
     """How near a set of images is to real ones."""
 
     images: int
@@ -71,12 +72,12 @@ class Quality:
     measures: Mapping[str, Halved]
     """By name, those of `MEASURES`; without the Fréchet distance where the images are too few for a covariance."""
 
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, IntervalEstimate]:
         """Every figure with its interval; shares stay within 0 and 1."""
         ends = {name: m.share_interval() if name in SHARES else m.interval() for name, m in self.measures.items()}
         return {name: _estimate(self.measures[name], *end) for name, end in ends.items()}
 
-    def change_from(self, before: Quality) -> dict[str, Estimate]:
+    def change_from(self, before: ImageQuality) -> dict[str, IntervalEstimate]:
         """What became of every figure, paired: image i of both sets comes from the same latent."""
         assert (self.images, self.dimension) == (before.images, before.dimension), "the same latents, before and after"
         changes = {name: after.minus(before.measures[name]) for name, after in self.measures.items()}
@@ -88,8 +89,8 @@ class Quality:
         return too_few_for_covariance(self.images, self.dimension)
 
 
-def _estimate(figure: Halved, low: Floats, high: Floats) -> Estimate:
-    return Estimate(float(figure.value), float(low), float(high))
+def _estimate(figure: Halved, low: Floats, high: Floats) -> IntervalEstimate:
+    return IntervalEstimate(float(figure.value), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,13 @@ class Comparison:
 
     features: str
     """What saw the images: numbers of different features do not compare."""
-    generated: Quality
-    real: Quality
+    generated: ImageQuality
+    real: ImageQuality
     """Real images against other real ones: what even perfect images would get."""
-    before: Quality | None = None
+    before: ImageQuality | None = None
     """The same latents without the edit."""
 
-    def changes(self) -> dict[str, Estimate]:
+    def changes(self) -> dict[str, IntervalEstimate]:
         """What the edit did to every figure; nothing without an edit."""
         return self.generated.change_from(self.before) if self.before else {}
 
@@ -113,7 +114,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Side:
+class ImageSet:
     """One of the two sets of images that are compared."""
 
     features: Floats
@@ -201,26 +202,26 @@ class Reference:
         rest = self.features[images:]
         return Reference(rest, self.scale, images) if len(rest) >= FEWEST else self
 
-    def side(self, images: int) -> Side:
+    def side(self, images: int) -> ImageSet:
         """The first real images."""
         if images > len(self.features):
             raise BadOption(
                 f"{images:,} generated images, but {len(self.features):,} real ones; as many of both are compared: "
                 f"give {images:,} real images or more, or compare {len(self.features):,}"
             )
-        return Side(self.features[:images])
+        return ImageSet(self.features[:images])
 
-    def scaled(self, features: NDArray[Any]) -> Side:
+    def scaled(self, features: NDArray[Any]) -> ImageSet:
         """Generated features (n, d), as they come from the network, as the other side."""
-        return Side(self.scale(features))
+        return ImageSet(self.scale(features))
 
-    def against_itself(self, images: int) -> Quality:
+    def against_itself(self, images: int) -> ImageQuality:
         """Real images against other real ones, `images` on each side or half of those that there are."""
         count = min(images, len(self.features) // 2)
-        return judge(real=self.side(count), generated=Side(self.features[count : 2 * count]))
+        return judge(real=self.side(count), generated=ImageSet(self.features[count : 2 * count]))
 
 
-def judge(*, real: Side, generated: Side) -> Quality:
+def judge(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
     """How near the generated images are to the real ones, by every measure that their number allows."""
     _check(real, generated)
     images, dimension = real.features.shape
@@ -228,7 +229,7 @@ def judge(*, real: Side, generated: Side) -> Quality:
     if not too_few_for_covariance(images, dimension):
         found["frechet_distance"] = frechet_distances(real=real, generated=generated)
     found |= neighbourhoods(real=real, generated=generated)
-    return Quality(images, dimension, {name: Halved.of(values) for name, values in found.items()})
+    return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in found.items()})
 
 
 def too_few_for_covariance(images: int, dimension: int) -> str:
@@ -237,12 +238,12 @@ def too_few_for_covariance(images: int, dimension: int) -> str:
     if images >= needed:
         return ""
     return (
-        f"The Fréchet distance of features of length {dimension:,} needs {needed:,} images on each side, "
+        f"FID is not computed: with {dimension:,} features it needs at least {needed:,} images on each side, "
         f"and there are {images:,}."
     )
 
 
-def _check(real: Side, generated: Side) -> None:
+def _check(real: ImageSet, generated: ImageSet) -> None:
     for name, side in (("real", real), ("generated", generated)):
         _check_rows(name, side.features)
     sizes = len(real.features), len(generated.features)
@@ -281,7 +282,7 @@ def cubed(products: Floats, dimension: int) -> Floats:
     return base * base * base
 
 
-def kernel_sums(one: Side, other: Side) -> Floats:
+def kernel_sums(one: ImageSet, other: ImageSet) -> Floats:
     """(20, 20) sums of the kernel over all pairs, by the groups of both."""
     sums = np.zeros((GROUPS, GROUPS))
     for rows in blocks(len(one.features)):
@@ -296,7 +297,7 @@ def over_halves(sums: Floats) -> Floats:
     return np.asarray(np.einsum("hg,gf,hf->h", kept, sums, kept))
 
 
-def kernel_distances(*, real: Side, generated: Side) -> Floats:
+def kernel_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
     """(39,) the unbiased distance over all images, then over each half; the sides may differ in number."""
     across = over_halves(kernel_sums(real, generated)) / (real.kept.sum(1) * generated.kept.sum(1))
     return np.asarray(real.kernels + generated.kernels - 2 * across)
@@ -305,7 +306,7 @@ def kernel_distances(*, real: Side, generated: Side) -> Floats:
 # --- Fréchet distance ----------------------------------------------------------------------------------------
 
 
-def frechet_distances(*, real: Side, generated: Side) -> Floats:
+def frechet_distances(*, real: ImageSet, generated: ImageSet) -> Floats:
     """(39,) the distance over all images, then over each half."""
     pairs = zip(real.normals(), generated.normals(), strict=True)
     return np.array([frechet_distance(*one, *other) for one, other in pairs])
@@ -327,7 +328,7 @@ def frechet_distance(mean: Floats, covariance: Floats, other_mean: Floats, other
 # --- neighbourhoods ------------------------------------------------------------------------------------------
 
 
-def neighbourhoods(*, real: Side, generated: Side) -> dict[str, Floats]:
+def neighbourhoods(*, real: ImageSet, generated: ImageSet) -> dict[str, Floats]:
     """By measure (39,) figures over all images, then over each half."""
     of_generated, of_real = within_reach(points=generated, centres=real)
     covered, _ = within_reach(points=real, centres=generated)
@@ -344,7 +345,7 @@ def mean_of(counts: NDArray[Any], kept: NDArray[np.bool_]) -> Floats:
     return np.asarray((counts * kept).sum(1) / kept.sum(1))
 
 
-def within_reach(*, points: Side, centres: Side) -> tuple[Ints, Ints]:
+def within_reach(*, points: ImageSet, centres: ImageSet) -> tuple[Ints, Ints]:
     """(39, n) how many centres have each point within reach, and (39, n) how many points each centre has."""
     of_points, of_centres = np.zeros(points.kept.shape, np.int64), np.zeros(centres.kept.shape, np.int64)
     for rows in blocks(len(points.features)):
@@ -356,7 +357,7 @@ def within_reach(*, points: Side, centres: Side) -> tuple[Ints, Ints]:
     return of_points, of_centres
 
 
-def reaches(side: Side) -> Floats:
+def reaches(side: ImageSet) -> Floats:
     """(39, n) squared distance to the fifth nearest other image that is there; -inf for those that are not."""
     found = np.full(side.kept.shape, -np.inf)
     for rows in blocks(len(side.features)):

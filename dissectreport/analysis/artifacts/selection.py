@@ -1,28 +1,35 @@
-"""From features to artifact units: what single units do to nearness, what a repair does to quality, and the rules.
+"""From features to artifact units: what single units do, which size a repair has, and the rules.
 
-Nearness is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall
-of the kernel distance to first order in the change of the images: the estimate by which units are put in order. What
-ablating a unit does is the change of the unbiased distance itself, of the same latents with and without it. Both sets
-behind it are samples, so the jackknife leaves a group out of the real images and of those tested.
+The realism score is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall of
+the kernel distance to first order: the estimate by which units are ranked. The effect of ablating a unit is the
+change of the unbiased distance itself, of the same latents with and without it. Both sets of images are samples, so
+that the jackknife leaves a group out of the real images and of those tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.analysis.artifacts.quality import Quality, Reference, Side, blocks, cubed, judge, kernel_distances
+from dissectreport.analysis.artifacts.quality import (
+    ImageQuality,
+    ImageSet,
+    Reference,
+    blocks,
+    cubed,
+    judge,
+    kernel_distances,
+)
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.results.artifacts import SUSPECTED
-from dissectreport.run.plan import GROUPS
+from dissectreport.records.artifacts import ArtifactPlan, Units
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
-
-Units = tuple[int, ...]
 
 FALL = 2.0
 """What the kernel distance falls by, for a unit of nearness gained."""
@@ -40,16 +47,16 @@ EXCITING = 20
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The two sides between which nearness is told, scaled."""
+class RealismSides:
+    """The two sets of images that the realism score compares with, scaled."""
 
     real: Floats
     """(N, d)"""
     generated: Floats
     """(M, d)"""
 
-    def nearness(self, rows: Floats) -> Floats:
-        """(n, d) scaled features -> (n,) nearness of each image."""
+    def scores(self, rows: Floats) -> Floats:
+        """(n, d) scaled features -> (n,) realism score of each image."""
         return _mean_kernels(rows, self.real) - _mean_kernels(rows, self.generated)
 
 
@@ -70,7 +77,7 @@ class _Toward:
     @classmethod
     def of(cls, rows: Floats, real: Floats) -> _Toward:
         """Of scaled features (n, d) and (N, d): mean kernel among different images, less twice that to real ones."""
-        generated, others = Side(rows), Side(real)
+        generated, others = ImageSet(rows), ImageSet(real)
         kept = np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
         count, real_count = kept @ generated.members.sum(0), kept @ others.members.sum(0)
         itself = cubed((rows**2).sum(1), rows.shape[1])
@@ -120,7 +127,7 @@ MOVED = 1e-4
 
 @dataclass(frozen=True)
 class SingleUnits:
-    """The units that are ablated by themselves, and why."""
+    """The units that are ablated one by one, and why."""
 
     units: Ints
     """(tested,)"""
@@ -128,11 +135,11 @@ class SingleUnits:
     """By unit 'leading', 'control', 'bottom' or 'marked'."""
 
     @classmethod
-    def of(cls, design: Mapping[str, Any]) -> SingleUnits:
-        """Of a design's arrays of units, by role."""
-        parts = {role: np.asarray(design[role], np.int64) for role in ("leading", "control", "bottom", "marked")}
-        roles = [role for role, units in parts.items() for _ in units]
-        return cls(np.concatenate(list(parts.values())), tuple(roles))
+    def of(cls, plan: ArtifactPlan) -> SingleUnits:
+        """The units of a plan with their roles."""
+        parts = {"leading": plan.leading, "control": plan.control, "bottom": plan.bottom, "marked": plan.marked}
+        roles = tuple(role for role, units in parts.items() for _ in units)
+        return cls(np.array([unit for units in parts.values() for unit in units], np.int64), roles)
 
     def places(self, *roles: str) -> Ints:
         """Places of the units of some roles, in order."""
@@ -164,8 +171,10 @@ class SingleEffects:
     Those that were tested further are told by the further latents alone: the first ones chose them.
     """
 
+    FILE: ClassVar[str] = "tests"
+
     images: Ints
-    """(tested,) latents that tell."""
+    """(tested,) latents behind the effect."""
     further: NDArray[np.bool_]
     """(tested,) whether they are further ones."""
     value: Floats
@@ -182,6 +191,17 @@ class SingleEffects:
     """(tested,) whether any image depends on the unit."""
     halves: Floats
     """(2, tested) the fall by each half of the latents on which all were tested: how far the fall repeats itself."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The effects as arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SingleEffects:
+        """The effects back from arrays."""
+        return cls(
+            **{**{field.name: arrays[field.name] for field in fields(cls)}, "images": arrays["images"].astype(int)}
+        )
 
     @classmethod
     def of(
@@ -216,7 +236,7 @@ def _told(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ArtifactVerdict:
     """Which of the tested units are artifact units."""
 
     q: Floats
@@ -230,7 +250,7 @@ class Verdict:
         return tuple(int(tested.units[place]) for place in self.order if self.artifact[place])
 
 
-def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdict:
+def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> ArtifactVerdict:
     """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit, of
     latents that do not score."""
     q = np.full(len(tests.p), np.nan)
@@ -247,25 +267,67 @@ def verdict(tests: SingleEffects, tested: SingleUnits, distance: float) -> Verdi
     further = suspected[tests.further[suspected]]
     rest = np.setdiff1d(np.arange(len(q)), further)
     order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
-    return Verdict(q, artifact, order)
+    return ArtifactVerdict(q, artifact, order)
 
 
 # --- repair ---------------------------------------------------------------------------------------------------
 
 
-def qualities(reference: Reference, variants: NDArray[Any], names: Sequence[str]) -> dict[str, Quality]:
-    """The quality of each variant of features (n, sets, d), by name; and 'real', that of real images."""
-    real = reference.side(len(variants))
-    found = {name: judge(real=real, generated=reference.scaled(variants[:, i])) for i, name in enumerate(names)}
-    return {**found, "real": reference.against_itself(len(variants))}
+@dataclass(frozen=True)
+class Qualities:
+    """How near the same images are to real ones, without and with units ablated."""
+
+    FILE: ClassVar[str] = "quality"
+
+    real: ImageQuality
+    """Real images against other real ones."""
+    before: ImageQuality
+    """Without any edit."""
+    ablated: Mapping[int, ImageQuality]
+    """By the number of units that are ablated."""
+
+    @classmethod
+    def of(cls, reference: Reference, variants: NDArray[Any], sizes: Sequence[int]) -> Qualities:
+        """Of features (n, 1 + sizes, d), the first without any edit."""
+        real = reference.side(len(variants))
+        before, *after = (
+            judge(real=real, generated=reference.scaled(variants[:, number])) for number in range(1 + len(sizes))
+        )
+        return cls(reference.against_itself(len(variants)), before, dict(zip(sizes, after, strict=True)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The qualities as arrays."""
+        named = {"real": self.real, "before": self.before, **{str(size): one for size, one in self.ablated.items()}}
+        found: dict[str, NDArray[Any]] = {"sizes": np.array(list(self.ablated), np.int64)}
+        for name, quality in named.items():
+            found[f"{name} images"] = np.array([quality.images, quality.dimension])
+            found[f"{name} measures"] = np.array(list(quality.measures))
+            found |= {f"{name} {measure}": packed(halved) for measure, halved in quality.measures.items()}
+        return found
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Qualities:
+        """The qualities back from arrays."""
+
+        def read(name: str) -> ImageQuality:
+            images, dimension = arrays[f"{name} images"].tolist()
+            measures = arrays[f"{name} measures"].tolist()
+            return ImageQuality(images, dimension, {each: Halved.of(arrays[f"{name} {each}"]) for each in measures})
+
+        return cls(read("real"), read("before"), {size: read(str(size)) for size in arrays["sizes"].tolist()})
+
+
+def packed(halved: Halved) -> NDArray[Any]:
+    """The figure of all images, then of each half, as one array, from which `Halved.of` makes it again."""
+    return np.concatenate([halved.value[None], halved.halves])
 
 
 def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
-    """The kernel distance without any edit, and what became of it with each set, of features (n, 1 + sets, d).
+    """The kernel distance without any edit, and its change with each set, of features (n, 1 + sets, d).
 
-    It is told to all real images of the reference, and is paired.
+    The distance is to all real images of the reference, and changes are paired.
     """
-    real = Side(reference.features)
+    real = ImageSet(reference.features)
     every = [
         Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
         for number in range(variants.shape[1])
@@ -273,48 +335,47 @@ def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved
     return every[0], [each.minus(every[0]) for each in every[1:]]
 
 
-def packed(found: Mapping[str, Quality]) -> dict[str, NDArray[Any]]:
-    """Qualities as arrays."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, quality in found.items():
-        arrays[f"{name}|size"] = np.array([quality.images, quality.dimension])
-        for measure, halved in quality.measures.items():
-            arrays[f"{name}|{measure}"] = np.concatenate([halved.value[None], halved.halves])
-    return arrays
+@dataclass(frozen=True)
+class SizeChanges:
+    """The change of the kernel distance with every size of the repair, on the latents that select one."""
 
+    FILE: ClassVar[str] = "changes"
 
-def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Quality]:
-    """Qualities back from arrays."""
-    measures: dict[str, dict[str, Halved]] = {}
-    sizes: dict[str, NDArray[Any]] = {}
-    for key, values in arrays.items():
-        name, _, measure = key.partition("|")
-        if measure == "size":
-            sizes[name] = values
-        else:
-            measures.setdefault(name, {})[measure] = Halved.of(values)
-    return {name: Quality(int(size[0]), int(size[1]), measures[name]) for name, size in sizes.items()}
+    before: Halved
+    """The kernel distance without any edit."""
+    changes: Mapping[int, Halved]
+    """By size."""
 
+    @classmethod
+    def of(cls, reference: Reference, variants: NDArray[Any], sizes: Sequence[int]) -> SizeChanges:
+        """Of features (n, 1 + sizes, d), the first without any edit."""
+        before, changes = kernel_changes(reference, variants)
+        return cls(before, dict(zip(sizes, changes, strict=True)))
 
-def packed_changes(distance: Halved, changes: Mapping[int, Halved]) -> dict[str, NDArray[Any]]:
-    """The kernel distance without any edit, and what became of it by size, as arrays."""
-    every = np.stack([np.concatenate([one.value[None], one.halves]) for one in (distance, *changes.values())])
-    return {"sizes": np.array(list(changes), np.int64), "distance": every[0], "changes": every[1:]}
+    @property
+    def kernel_distance(self) -> float:
+        """The kernel distance without any edit."""
+        return float(self.before.value)
 
+    def selected_size(self) -> int:
+        """How many units the repair ablates by `artifacts.CHOICE`; 0 where the distance surely falls with none."""
+        sure = {size: change for size, change in self.changes.items() if change.interval()[1] < 0}
+        if not sure:
+            return 0
+        best = min(sure.values(), key=lambda change: float(change.value))
+        return min(size for size, change in sure.items() if change.value <= best.value + best.error())
 
-def unpacked_changes(arrays: Mapping[str, NDArray[Any]]) -> dict[int, Halved]:
-    """The changes by size, back from arrays."""
-    sizes = arrays["sizes"].tolist()
-    return {size: Halved.of(values) for size, values in zip(sizes, arrays["changes"], strict=True)}
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The changes as arrays."""
+        every = np.stack([packed(one) for one in (self.before, *self.changes.values())])
+        return {"sizes": np.array(list(self.changes), np.int64), "before": every[0], "changes": every[1:]}
 
-
-def chosen_size(changes: Mapping[int, Halved]) -> int:
-    """How many units the repair ablates by `artifacts.CHOICE`, of changes of the kernel distance by size."""
-    sure = {size: change for size, change in changes.items() if change.interval()[1] < 0}
-    if not sure:
-        return 0
-    best = min(sure.values(), key=lambda change: float(change.value))
-    return min(size for size, change in sure.items() if change.value <= best.value + best.error())
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SizeChanges:
+        """The changes back from arrays."""
+        sizes = arrays["sizes"].tolist()
+        changes = {size: Halved.of(values) for size, values in zip(sizes, arrays["changes"], strict=True)}
+        return cls(Halved.of(arrays["before"]), changes)
 
 
 # --- the images that excite a unit most -----------------------------------------------------------------------

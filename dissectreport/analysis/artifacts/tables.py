@@ -5,37 +5,48 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.artifacts import selection as diagnosis
-from dissectreport.analysis.artifacts.quality import Quality, Reference, too_few_for_covariance
-from dissectreport.analysis.artifacts.selection import Compared, Exciting, SingleEffects, SingleUnits, Verdict
+from dissectreport.analysis.artifacts.quality import ImageQuality, Reference, too_few_for_covariance
+from dissectreport.analysis.artifacts.selection import (
+    ArtifactVerdict,
+    Exciting,
+    Qualities,
+    RealismSides,
+    SingleEffects,
+    SingleUnits,
+    SizeChanges,
+    exciting,
+    judge_units,
+    kernel_changes,
+)
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.interventions.tables import ceiling, spearman, spearman_interval
 from dissectreport.analysis.results.artifacts import Artifacts, Repaired
 from dissectreport.errors import counted
-from dissectreport.run.plan import PAIR, SHARD
+from dissectreport.records.artifacts import (
+    ArtifactPlan,
+    ArtifactRecord,
+    FeatureFolder,
+    RandomSets,
+    RepairPictures,
+    ShownUnits,
+)
+from dissectreport.records.reader import Reader
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import Features, Scale
 from dissectreport.stats.peaks import Peaks
 
+Row = dict[str, Any]
+
 FEW = 1000
 """Images on each side below which a note says so."""
-
-
-class Reader(Protocol):
-    """Where arrays come from, by folder and name."""
-
-    def stats(self, folder: str, samples: int, shard: int, name: str) -> Any:
-        """Each shard with one of its statistics, in order."""
-
-    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
-        """The arrays called `name` in a folder."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +62,27 @@ class Dissected:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Measured:
     """Everything that was measured, read."""
 
-    facts: Mapping[str, Any]
+    record: ArtifactRecord
     reference: Reference
-    sides: Compared
-    design: Mapping[str, Any]
+    realism: RealismSides
+    plan: ArtifactPlan
     tests: SingleEffects
-    verdict: Verdict
-    found: Mapping[str, Quality]
-    weighed: Mapping[str, Any]
-    """The kernel distance of the latents that choose a size, and what became of it with every size."""
+    qualities: Qualities
+    marked: Qualities | None
+    size_changes: SizeChanges
     exciting: Exciting
     dissected: Dissected
 
-    @property
+    @cached_property
+    def verdict(self) -> ArtifactVerdict:
+        return judge_units(self.tests, self.roles, self.size_changes.kernel_distance)
+
+    @cached_property
     def roles(self) -> SingleUnits:
-        return SingleUnits.of(self.design)
+        return SingleUnits.of(self.plan)
 
     @property
     def tested(self) -> Ints:
@@ -83,97 +97,77 @@ class _Found:
         return self.roles.worst(self.tests)
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(sorted(int(name.split()[1]) for name in self.found if name.startswith("worst ")))
-
-    @property
-    def changes(self) -> dict[int, Halved]:
-        """By size, on the latents that choose one."""
-        return diagnosis.unpacked_changes(self.weighed)
-
-    @property
-    def chosen(self) -> int:
-        """How many units the repair ablates."""
-        return diagnosis.chosen_size(self.changes)
-
-    @property
     def scoring(self) -> Reference:
         """The real images that score."""
-        return Reference(self.reference.features[: self.facts["counts"]["scored"]], self.reference.scale)
-
-    @property
-    def distance(self) -> float:
-        """The kernel distance without any edit, of the testing latents that choose a size."""
-        return float(self.weighed["distance"][0])
+        return Reference(self.reference.features[: self.record.scored.images], self.reference.scale)
 
 
-def artifacts(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> Artifacts:
+def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> Artifacts:
     """All that was found about artifact units, from what a record keeps of them."""
-    read = _read(facts, reader, dissected)
-    portraits = {name: reader.arrays(facts["pictures"], name) for name in ("worst", "random", "pairs")}
-    shown = reader.arrays(facts["pictures"], "shown")
-    checkup, counts = facts["checkup"], facts["counts"]
-    table = _units(read)
+    measured, budget = _read(record, reader, dissected), record.budget
+    names = (RepairPictures.WORST, RepairPictures.RANDOM, RepairPictures.PAIRS)
+    worst, random, pairs = (reader.read(record.pictures, RepairPictures, name) for name in names)
+    shown = reader.read(record.pictures, ShownUnits)
     return Artifacts(
-        layer=facts["exam"]["layer"],
-        features=facts["features"]["name"],
-        dimension=read.reference.features.shape[1],
-        reference=facts["reference"],
-        real=counts["real"],
-        beside=counts["choosing"],
-        against_itself=read.found["real"].images,
-        choosing=checkup["gradients"],
-        tested=checkup["tested"],
-        retested=checkup["retested"],
-        finalists=checkup["finalists"],
-        weighed=checkup["weighed"],
-        scored=counts["scored"],
-        random_scored=min(checkup["random_scored"], counts["scored"]),
-        random_sets=checkup["random_sets"],
-        excited=read.exciting.images,
-        dissected=counts["dissected"],
-        listed=read.verdict.listed(read.roles),
-        order=read.order,
-        candidates=read.candidates,
-        chosen=read.chosen,
-        shown=tuple(int(unit) for unit in shown["units"]),
-        reviewed=tuple(facts["reviewed"]),
-        settings=_settings(facts),
-        units=table,
-        quality=_quality(read),
-        curve=_curve(read, reader),
-        choice=_choice(read),
-        agreement=_agreement(read),
-        images=_images(read, portraits, shown["suspects"].astype(int)),
-        worst=_repaired(portraits["worst"]),
-        random=_repaired(portraits["random"]),
-        pairs=_repaired(portraits["pairs"]),
-        command=facts["command"],
-        notes=_notes(facts, read),
+        layer=record.key.layer,
+        features=record.features,
+        dimension=measured.reference.features.shape[1],
+        reference=record.reference,
+        real=record.real_images,
+        beside=record.selection_images,
+        against_itself=measured.qualities.real.images,
+        choosing=budget.gradients,
+        tested=budget.tested,
+        retested=budget.retested,
+        finalists=budget.finalists,
+        weighed=budget.weighed,
+        scored=record.scored.images,
+        random_scored=record.random_scored.images,
+        random_sets=budget.random_sets,
+        excited=measured.exciting.images,
+        dissected=record.dissected.images,
+        listed=measured.verdict.listed(measured.roles),
+        order=measured.order,
+        candidates=measured.candidates,
+        chosen=measured.size_changes.selected_size(),
+        shown=shown.ablated,
+        reviewed=record.marked,
+        settings=_settings(record),
+        units=_units(measured),
+        quality=_quality(measured),
+        curve=_curve(measured, reader),
+        choice=_choice(measured),
+        agreement=_agreement(measured),
+        images=_images(measured, {"worst": worst, "random": random}, shown.heat),
+        worst=_repaired(worst),
+        random=_repaired(random),
+        pairs=_repaired(pairs),
+        command=record.command,
+        notes=_notes(measured),
     )
 
 
-def _rows(reader: Reader, folder: str, count: int, shard: int) -> NDArray[Any]:
-    found: Features = merge_all(stat for _, stat in reader.stats(folder, count, shard, "features"))
-    return found.values
+def _features(reader: Reader, at: FeatureFolder) -> NDArray[np.float32]:
+    return reader.total(at.folder, at.images, at.shard, Features).values
 
 
-def _read(facts: Mapping[str, Any], reader: Reader, dissected: Dissected) -> _Found:
-    checkup, counts = facts["checkup"], facts["counts"]
-    real = _rows(reader, *(facts["real"][name] for name in ("folder", "wanted", "shard")))
-    scale = Scale.published(real.shape[1]) if facts["features"]["published"] else Scale.of(real)
+def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Measured:
+    real = _features(reader, record.real)
+    scale = Scale.published(real.shape[1]) if record.is_published else Scale.of(real)
     reference = Reference.of(real, scale)
-    sides = Compared(reference.features, scale(_rows(reader, facts["side"], checkup["side"], SHARD)))
-    design = reader.arrays(facts["design"], "design")
-    tests = SingleEffects(**reader.arrays(facts["tests"], "tests"))
-    found: dict[str, Quality] = {}
-    for folder in facts["quality"]:
-        found |= diagnosis.unpacked(reader.arrays(folder, "quality"))
-    weighed = reader.arrays(facts["weighed"], "changes")
-    judged = diagnosis.verdict(tests, SingleUnits.of(design), float(weighed["distance"][0]))
-    rows = scale(_rows(reader, facts["dissected"], counts["dissected"], SHARD))
-    excited = diagnosis.exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference)
-    return _Found(facts, reference, sides, design, tests, judged, found, weighed, excited, dissected)
+    rows = scale(_features(reader, record.dissected))
+    return _Measured(
+        record=record,
+        reference=reference,
+        realism=RealismSides(reference.features, scale(_features(reader, record.generated))),
+        plan=reader.read(record.plan, ArtifactPlan),
+        tests=reader.read(record.tests, SingleEffects),
+        qualities=reader.read(record.quality, Qualities),
+        marked=reader.read(record.marked_quality, Qualities) if record.marked_quality else None,
+        size_changes=reader.read(record.size_changes, SizeChanges),
+        exciting=exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference),
+        dissected=dissected,
+    )
 
 
 def _areas(dissected: Dissected, images: int) -> Ints:
@@ -184,33 +178,33 @@ def _areas(dissected: Dissected, images: int) -> Ints:
     return np.stack([columns.get(number, nothing) for number in dissected.concepts], axis=1)
 
 
-def _units(read: _Found) -> pd.DataFrame:
-    estimate, strength = read.design["estimate"], read.design["strength"]
+def _units(measured: _Measured) -> pd.DataFrame:
+    estimate, strength = measured.plan.estimate, measured.plan.strength
     units = len(estimate)
     rank = np.empty(units, np.int64)
     rank[np.argsort(-estimate, kind="stable")] = np.arange(1, units + 1)
     roles = np.full(units, "", object)
-    roles[read.tested] = read.roles.roles
+    roles[measured.tested] = measured.roles.roles
     artifact = np.zeros(units, bool)
-    artifact[read.tested] = read.verdict.artifact
-    random = read.exciting.random
+    artifact[measured.tested] = measured.verdict.artifact
+    random = measured.exciting.random
     return pd.DataFrame(
         {
             "unit": np.arange(units),
             "role": roles,
             "rank": rank,
             "estimate": estimate,
-            **_spread(read.tested, units, _of_tests(read)),
+            **_spread(measured.tested, units, _of_tests(measured)),
             "artifact": artifact,
-            "place": _places(read.order, units),
-            "repair_place": _places(read.candidates, units),
+            "place": _places(measured.order, units),
+            "repair_place": _places(measured.candidates, units),
             "strength": strength,
-            "images_on": _images_on(read.dissected),
-            "frechet": read.exciting.own,
+            "images_on": _images_on(measured.dissected),
+            "frechet": measured.exciting.own,
             "frechet_random": random.mean(1),
             "frechet_random_low": random.min(1),
             "frechet_random_high": random.max(1),
-            "frechet_ratio": read.exciting.own / random.mean(1),
+            "frechet_ratio": measured.exciting.own / random.mean(1),
         }
     )
 
@@ -227,17 +221,17 @@ def _over(values: Floats, whole: float) -> Floats:
     return values / whole if whole > 0 else np.full(len(values), np.nan)
 
 
-def _of_tests(read: _Found) -> dict[str, Floats]:
+def _of_tests(measured: _Measured) -> dict[str, Floats]:
     """Columns of the tested units."""
-    tests = read.tests
+    tests = measured.tests
     return {
         "tested_images": tests.images.astype(np.float64),
         "exact": tests.value,
         "exact_low": tests.low,
         "exact_high": tests.high,
-        "share": _over(tests.value, read.distance),
+        "share": _over(tests.value, measured.size_changes.kernel_distance),
         "p": tests.p,
-        "q": read.verdict.q,
+        "q": measured.verdict.q,
         "beyond": tests.beyond,
         "beyond_low": tests.beyond_low,
         "beyond_high": tests.beyond_high,
@@ -258,135 +252,144 @@ def _images_on(dissected: Dissected) -> Floats:
     return np.where(np.isfinite(dissected.levels), shares, np.nan)
 
 
-def _quality(read: _Found) -> pd.DataFrame:
-    sets = [("real", 0, "real"), ("before", 0, "before")]
-    sets += [("worst", size, f"worst {size}") for size in read.sizes]
-    sets += [("review", len(read.facts["reviewed"]), "review")] if "review" in read.found else []
-    rows: list[dict[str, Any]] = []
-    for name, units, key in sets:
-        quality = read.found[key]
-        paired = name not in ("real", "before")
-        changes = quality.change_from(read.found["before"]) if paired else {}
-        for measure, one in quality.estimates().items():
-            row = {"set": name, "units": units, "measure": measure, "images": quality.images}
-            row |= {"value": one.value, "low": one.low, "high": one.high}
-            row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
-            if paired:
-                change = changes[measure]
-                row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
-                row["error"] = float(quality.measures[measure].minus(read.found["before"].measures[measure]).error())
-            rows.append(row)
+def _quality(measured: _Measured) -> pd.DataFrame:
+    before, marked = measured.qualities.before, measured.marked
+    rows = _quality_rows("real", 0, measured.qualities.real) + _quality_rows("before", 0, before)
+    for size, quality in sorted(measured.qualities.ablated.items()):
+        rows += _quality_rows("worst", size, quality, before)
+    for size, quality in marked.ablated.items() if marked is not None else ():
+        rows += _quality_rows("review", size, quality, before)
     return pd.DataFrame(rows)
 
 
-def _curve(read: _Found, reader: Reader) -> pd.DataFrame:
+def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQuality | None = None) -> list[Row]:
+    """One row a measure; with the change from `before`, where that is given."""
+    rows: list[Row] = []
+    changes = quality.change_from(before) if before is not None else {}
+    for measure, one in quality.estimates().items():
+        row: Row = {"set": name, "units": units, "measure": measure, "images": quality.images}
+        row |= {"value": one.value, "low": one.low, "high": one.high}
+        row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
+        if before is not None:
+            change = changes[measure]
+            row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+            row["error"] = float(quality.measures[measure].minus(before.measures[measure]).error())
+        rows.append(row)
+    return rows
+
+
+def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, those marked, and random ones, on the same latents."""
-    facts = read.facts
-    drawn, images = reader.arrays(facts["random_sets"], "random"), facts["counts"]["scored"]
-    count = min(facts["checkup"]["random_scored"], images)
-    names = np.where(drawn["review"].astype(bool), "random_review", "random").tolist()
-    sizes, activation = drawn["sizes"].astype(int).tolist(), drawn["activation"].tolist()
-    parts = [("worst", size, 1.0) for size in read.sizes]
-    changes = _changes(read, _rows(reader, facts["scored"], images, PAIR)[:count])
-    if facts["marked"]:
-        parts.append(("review", len(facts["reviewed"]), 1.0))
-        changes += _changes(read, _rows(reader, facts["marked"], images, PAIR)[:count])
-    parts += list(zip(names, sizes, activation, strict=True))
-    changes += _changes(read, _rows(reader, facts["random"], count, PAIR))
-    rows: list[dict[str, Any]] = []
+    record = measured.record
+    random, count = reader.read(record.random_sets, RandomSets), record.random_scored.images
+    parts = [("worst", size, 1.0) for size in sorted(measured.qualities.ablated)]
+    changes = _changes(measured, _features(reader, record.scored)[:count])
+    if record.marked_scored is not None:
+        parts.append(("review", len(record.marked), 1.0))
+        changes += _changes(measured, _features(reader, record.marked_scored)[:count])
+    names = np.where(random.beside_marked, "random_review", "random").tolist()
+    parts += list(zip(names, random.sizes.tolist(), random.activation.tolist(), strict=True))
+    changes += _changes(measured, _features(reader, record.random_scored))
+    rows: list[Row] = []
     seen: Counter[tuple[str, int]] = Counter()
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
         low, high = change.interval()
-        row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
-        row |= {"real": len(read.scoring.features), "distance": distance, "change": float(change.value)}
+        row: Row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
+        row |= {"real": len(measured.scoring.features), "distance": distance, "change": float(change.value)}
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
         seen[name, size] += 1
     columns = ["set", "number", "units", "activation", "images", "real", "distance"]
     return pd.DataFrame(rows, columns=[*columns, "change", "change_low", "change_high"])
 
 
-def _changes(read: _Found, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
+def _changes(measured: _Measured, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
     """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
-    distance, changes = diagnosis.kernel_changes(read.scoring, variants)
+    distance, changes = kernel_changes(measured.scoring, variants)
     return [(float(distance.value), change) for change in changes]
 
 
-def _choice(read: _Found) -> pd.DataFrame:
-    """The change of the kernel distance with the worst units, on the latents that choose how many a repair ablates."""
-    chosen = read.chosen
-    rows: list[dict[str, Any]] = []
-    for size, change in read.changes.items():
-        row = {"units": size, "images": read.facts["checkup"]["weighed"], "real": read.facts["counts"]["choosing"]}
-        row |= {"distance": read.distance, "change": float(change.value), "chosen": size == chosen}
+def _choice(measured: _Measured) -> pd.DataFrame:
+    """The change of the kernel distance with the worst units, on the latents that select how many a repair ablates."""
+    selected, record = measured.size_changes.selected_size(), measured.record
+    rows: list[Row] = []
+    for size, change in measured.size_changes.changes.items():
+        row: Row = {"units": size, "images": record.budget.weighed, "real": record.selection_images}
+        row |= {"distance": measured.size_changes.kernel_distance, "change": float(change.value)}
+        row["chosen"] = size == selected
         low, high = change.interval()
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
     columns = ["units", "images", "real", "distance", "change", "change_low", "change_high", "chosen"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _agreement(read: _Found) -> pd.DataFrame:
-    estimate, exact = read.design["estimate"][read.tested], read.tests.halves.mean(0)
+def _agreement(measured: _Measured) -> pd.DataFrame:
+    estimate, exact = measured.plan.estimate[measured.tested], measured.tests.halves.mean(0)
     found = spearman(estimate, exact)
     low, high = spearman_interval(found, len(exact))
     row = {"tested": len(exact), "spearman": found, "spearman_low": low, "spearman_high": high}
-    return pd.DataFrame([row | {"ceiling": ceiling(spearman(*read.tests.halves))}])
+    return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
 
 
-def _images(read: _Found, portraits: Mapping[str, Mapping[str, Any]], suspects: Ints) -> pd.DataFrame:
+def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]) -> pd.DataFrame:
     parts = []
-    for kind in ("worst", "random"):
-        held = portraits[kind]
-        rows = read.reference.scale(held["features"])
-        before, after = (read.sides.nearness(rows[:, i]) for i in (0, 1))
-        on = _on(read, held["peaks"], suspects)
-        columns = {"sample": held["samples"].astype(int), "before": before, "after": after, "on": on}
-        parts.append(pd.DataFrame({"kind": kind, **columns}))
+    for kind, shown in pictures.items():
+        rows = measured.reference.scale(shown.features)
+        before, after = (measured.realism.scores(rows[:, i]) for i in (0, 1))
+        columns = {"sample": shown.samples, "before": before, "after": after}
+        parts.append(pd.DataFrame({"kind": kind, **columns, "on": _on(measured, shown.peaks, suspected)}))
     return pd.concat(parts, ignore_index=True)
 
 
-def _on(read: _Found, peaks: NDArray[Any], suspects: Ints) -> list[str]:
-    """Of peaks (images, suspects), the units that are on in each image, the strongest for its mean first."""
-    strength = np.maximum(read.design["strength"][suspects], 1e-12)
+def _on(measured: _Measured, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
+    """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
+    strength = np.maximum(measured.plan.strength[list(suspected)], 1e-12)
     found = []
     for peak in peaks:
         order = np.argsort(-peak / strength, kind="stable")
-        found.append(" ".join(str(suspects[i]) for i in order if peak[i] > read.dissected.levels[suspects[i]]))
+        on = (suspected[i] for i in order if peak[i] > measured.dissected.levels[suspected[i]])
+        found.append(" ".join(map(str, on)))
     return found
 
 
-def _repaired(held: Mapping[str, Any]) -> Repaired:
+def _repaired(pictures: RepairPictures) -> Repaired:
     nothing = np.zeros((0, 0, 0), np.float32)
-    return Repaired(held["samples"].astype(np.int64), held["before"], held["after"], held.get("heat", nothing))
+    heat = pictures.heat if pictures.heat.size else nothing
+    return Repaired(pictures.samples, pictures.before, pictures.after, heat)
 
 
-def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
-    exam = {name: facts["exam"][name] for name in ("seed", "precision")}
-    shown = {name: value for name, value in facts["checkup"].items() if name != "name"}
-    scaled = not facts["features"]["published"]
-    return {"budget": facts["checkup"]["name"], **exam, **shown, "drift": facts["drift"], "scaled": scaled}
+def _settings(record: ArtifactRecord) -> dict[str, Any]:
+    key = {"seed": record.key.seed, "precision": record.key.precision}
+    sizes = {name: value for name, value in record.budget.to_json().items() if name != "name"}
+    return {
+        "budget": record.budget.name,
+        **key,
+        **sizes,
+        "drift": record.drift,
+        "scaled": not record.is_published,
+    }
 
 
-def _notes(facts: Mapping[str, Any], read: _Found) -> tuple[str, ...]:
-    counts = facts["counts"]
-    found = [too_few_for_covariance(counts["scored"], read.reference.features.shape[1])]
-    if counts["left_out"]:
-        found.append(f"{counted(counts['left_out'], 'real image')} could not be read and took no part.")
-    if counts["choosing"] == counts["real"]:
+def _notes(measured: _Measured) -> tuple[str, ...]:
+    record, before = measured.record, measured.qualities.before.measures
+    scored, real = record.scored.images, record.real_images
+    found = [too_few_for_covariance(scored, measured.reference.features.shape[1])]
+    if record.left_out:
+        found.append(f"{counted(record.left_out, 'real image')} could not be read: left out.")
+    if record.selection_images == real:
         found.append(
-            f"There are {counts['real']:,} real images, too few to keep some apart: units were chosen beside the ones"
-            " that score, which flatters the repair a little."
+            f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
+            " images that score the repair, which makes it look slightly better."
         )
-    if not len(read.roles.places("control")):
-        found.append("The layer has too few other units for control units: units are not asked to do more than these.")
-    before = read.found["before"].measures
+    if not len(measured.roles.places("control")):
+        found.append("The layer has too few other units for control units: candidates are not compared with any.")
     if before["precision"].value == 0 and before["coverage"].value == 0:
         found.append(
-            "No generated image is as near to real ones as these are to each other: if the real images are of another"
-            " kind than what the model makes, nothing here tells much."
+            "Precision and coverage are 0: no generated image is close to a real one. If the real images are of another"
+            " kind than those the model generates, these results mean little."
         )
-    if counts["scored"] < FEW:
+    if scored < FEW:
         found.append(
-            f"There are {counts['scored']:,} images on each side. With {FEW:,} or more intervals are narrower, other"
-            " units may be found, and precision, recall and coverage are less those of a small number of images."
+            f"There are {scored:,} images on each side. With {FEW:,} or more, intervals are narrower, other"
+            " artifact units may be identified, and precision, recall and coverage depend less on the number of images."
         )
     return tuple(filter(None, found))

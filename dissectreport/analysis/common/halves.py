@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.student import quantile
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 
 

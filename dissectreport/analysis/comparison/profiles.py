@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 Concept = tuple[str, str]
 """A concept's name and category: vocabularies that say the same word of different things do not share it."""
 
 SHOWN = 6
-"""Images of a concept's best unit that are told by number."""
+"""Images of a concept's best unit whose numbers are kept."""
 FAMILY, VARIANT = "family_of_training", "variant"
 """In a model's card: the same words for all checkpoints and variants of one training, whose latents correspond; and
 what sets a variant apart, which checkpoints have in common."""
@@ -61,10 +61,10 @@ class ConceptUnits:
 
 @dataclass(frozen=True)
 class Best:
-    """The unit of a layer that agrees most surely with a concept."""
+    """The unit of a layer that matches a concept best, by the lower end of its chance-corrected IoU."""
 
     unit: int
-    sure: bool
+    interpretable: bool
     """Whether the rule calls it interpretable for the concept."""
     iou: Estimate
     null: float
@@ -103,7 +103,7 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class Effect:
-    """What turning a concept's leading units off removes of it, as shares of its area."""
+    """What ablating a concept's leading units removes of it, as shares of its area."""
 
     order: str
     units: int
@@ -116,7 +116,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Causes:
-    """What the units of one layer cause."""
+    """Causal effects of the units of one layer."""
 
     layer: str
     samples: int
@@ -125,7 +125,7 @@ class Causes:
 
 @dataclass(frozen=True)
 class Training:
-    """How long a model was trained; what is not told is NaN."""
+    """How long a model was trained; NaN where its card does not say."""
 
     family: str
     variant: str
@@ -135,7 +135,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of how good the images are."""
+    """A measure of image quality."""
 
     name: str
     estimate: Estimate
@@ -144,7 +144,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good the images are; figures of different features do not compare."""
+    """Image quality; values by different features do not compare."""
 
     features: str
     measures: tuple[Measure, ...]
@@ -188,14 +188,14 @@ def estimate(row: Any, name: str) -> Estimate:
     return Estimate(*(float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")))
 
 
-def profile_of(found: Dissection) -> Profile:
+def profile_of(dissection: Dissection) -> Profile:
     """What is kept of a model for comparisons."""
-    facts = found.provenance
-    rows = _rows(found.concepts)
-    by_rule = rule_named(facts.rule).reference  # such a rule tests every concept
+    facts = dissection.provenance
+    rows = _rows(dissection.concepts)
+    by_rule = rule_named(facts.rule).is_published  # such a rule tests every concept
     return Profile(
-        model=found.model,
-        title=found.title,
+        model=dissection.model,
+        title=dissection.title,
         rule=facts.rule,
         seed=facts.seed,
         samples=facts.samples,
@@ -205,14 +205,14 @@ def profile_of(found: Dissection) -> Profile:
         segmenter_identity=str(facts.segmenter.get("identity", "")),
         latents=tuple(int(n) for n in facts.generator.get("latent_shape", ())),
         training=training_of(facts.generator),
-        vocabulary=_vocabulary(found.vocabulary),
+        vocabulary=_vocabulary(dissection.vocabulary),
         tested=frozenset((str(r.concept), str(r.category)) for r in rows if r.tested or by_rule),
         areas={(str(r.concept), str(r.category)): estimate(r, "area") for r in rows},
-        layers=tuple(_layer(layer) for layer in found.layers),
-        causes=_causes(found),
-        quality=quality_of(found),
-        pictures=tuple(int(n) for n in found.pictures.numbers),
-        notes=found.notes,
+        layers=tuple(_layer(layer) for layer in dissection.layers),
+        causes=_causes(dissection),
+        quality=quality_of(dissection),
+        pictures=tuple(int(n) for n in dissection.pictures.numbers),
+        notes=dissection.notes,
     )
 
 
@@ -222,7 +222,7 @@ def _vocabulary(table: pd.DataFrame) -> tuple[Concept, ...]:
 
 
 def training_of(generator: Mapping[str, Any]) -> Training:
-    """What a generator's card tells of its training."""
+    """What a generator's card says about its training."""
     card = generator.get("card")
     facts = card if isinstance(card, Mapping) else {}
 
@@ -266,28 +266,28 @@ def _layer(layer: Layer) -> LayerProfile:
 
 
 def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
-    found = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
+    counts = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
     names = dict.fromkeys(
-        (concept, category) for control, concept, category in found if control in ("measured", "null")
+        (concept, category) for control, concept, category in counts if control in ("measured", "null")
     )
     return {
-        name: ConceptUnits(found.get(("measured", *name), NONE), found.get(("null", *name), NONE)) for name in names
+        name: ConceptUnits(counts.get(("measured", *name), NONE), counts.get(("null", *name), NONE)) for name in names
     }
 
 
 def _best(layer: Layer) -> dict[Concept, Best]:
-    """The surest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
-    sure = layer.labels[layer.labels["interpretable"].astype(bool)]
+    """The strongest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
+    labelled = layer.labels[layer.labels["interpretable"].astype(bool)]
     top = layer.examples.kind == "top"
-    found: dict[Concept, Best] = {}
-    for table, interpretable in ((sure, True), (layer.pairs, False)):
+    best: dict[Concept, Best] = {}
+    for table, interpretable in ((labelled, True), (layer.pairs, False)):
         ranked = table[table["excess_low"].notna()].sort_values(["excess_low", "unit"], ascending=[False, True])
         for row in _rows(ranked):
             name = (str(row.concept), str(row.category))
-            if name not in found:
+            if name not in best:
                 unit = int(row.unit)
                 samples = tuple(int(n) for n in layer.examples.samples[unit][top][:SHOWN])
-                found[name] = Best(
+                best[name] = Best(
                     unit,
                     interpretable,
                     estimate(row, "iou"),
@@ -296,16 +296,16 @@ def _best(layer: Layer) -> dict[Concept, Best]:
                     float(row.lift),
                     samples,
                 )
-    return found
+    return best
 
 
-def _causes(found: Dissection) -> Causes | None:
-    held = found.interventions
-    if held is None:
+def _causes(dissection: Dissection) -> Causes | None:
+    interventions = dissection.interventions
+    if interventions is None:
         return None
-    best = dict(held.concepts[["concept", "best"]].itertuples(index=False, name=None))
-    categories = dict(held.concepts[["concept", "category"]].itertuples(index=False, name=None))
-    rows = [row for row in _rows(held.removal) if row.order == best.get(row.concept)]
+    best = dict(interventions.concepts[["concept", "best"]].itertuples(index=False, name=None))
+    categories = dict(interventions.concepts[["concept", "category"]].itertuples(index=False, name=None))
+    rows = [row for row in _rows(interventions.removal) if row.order == best.get(row.concept)]
     most = max((int(row.units) for row in rows), default=0)
     effects = {
         (str(row.concept), str(categories[row.concept])): Effect(
@@ -314,17 +314,17 @@ def _causes(found: Dissection) -> Causes | None:
         for row in rows
         if int(row.units) == most
     }
-    return Causes(held.layer, held.samples, effects)
+    return Causes(interventions.layer, interventions.samples, effects)
 
 
-def quality_of(found: Dissection) -> Quality | None:
+def quality_of(dissection: Dissection) -> Quality | None:
     """The figures of the optional field `quality`: a table `figures` of measure, value, low, high and less_is_better,
     and the name of the `features`; None where that was not measured."""
-    held = getattr(found, "quality", None)
-    if held is None or not len(held.figures):
+    quality = getattr(dissection, "quality", None)
+    if quality is None or not len(quality.figures):
         return None
     measures = tuple(
         Measure(str(row.measure), Estimate(float(row.value), float(row.low), float(row.high)), bool(row.less_is_better))
-        for row in _rows(held.figures)
+        for row in _rows(quality.figures)
     )
-    return Quality(str(held.features), measures)
+    return Quality(str(quality.features), measures)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.dissection.corrected_rule import FEWEST_IMAGES
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints, spread, union
 from dissectreport.stats.chance import Chance

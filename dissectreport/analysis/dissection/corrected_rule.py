@@ -14,20 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import upper_tail
-from dissectreport.run.plan import GROUPS
+from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance, intersection_over_union
 
-LEAST_CORRECTED_IOU = 0.04
-Q = 0.05
-FEWEST_IMAGES = 20
-"""A concept in fewer images of either half is not tested."""
-FEWEST_GROUPS = 5
-"""With fewer groups in the scoring half nothing is tested. The ends of a 95 % bootstrap interval want more than 40
-different resamples: four groups can be drawn in 35 ways, five in 126; three often give an interval of no width."""
 REPLICATES = 100
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""

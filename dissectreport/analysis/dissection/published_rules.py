@@ -14,15 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.dissection.corrected_rule import (
-    LEAST_CORRECTED_IOU,
-    REPLICATES,
-    Groups,
-    Q,
-    Scores,
-    UnitLabels,
-)
+from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, UnitLabels
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
 from dissectreport.analysis.dissection.units import (
     Chances,
@@ -39,7 +33,7 @@ from dissectreport.analysis.dissection.units import (
     tally,
     unit_table,
 )
-from dissectreport.run.plan import Rule
+from dissectreport.run.rules import Rule
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance

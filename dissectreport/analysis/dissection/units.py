@@ -11,18 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS, FEWEST_IMAGES
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.concepts import images_of, seen_by_half
-from dissectreport.analysis.dissection.corrected_rule import (
-    FEWEST_GROUPS,
-    FEWEST_IMAGES,
-    Groups,
-    Scores,
-    UnitLabels,
-    blocks,
-    judge,
-    score,
-)
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, UnitLabels, blocks, judge, score
 from dissectreport.analysis.results.dissection import Curves, no_counts
 from dissectreport.stats.base import Floats, Ints, union
 from dissectreport.stats.chance import Chance

@@ -1,14 +1,14 @@
-"""What units cause: what is worth trying, from the dissection, and the tables, from what was tried.
+"""Causal effects: what is worth trying, from the dissection, and the tables, from what was tried.
 
 Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
-intervals are a delete-one-group jackknife over the judging latents.
+intervals are a delete-one-group jackknife over the held-out latents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,21 @@ from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.units import Counted, scored
 from dissectreport.analysis.results.interventions import ORDERS, Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.run.plan import BLOCKS, FEWEST, GROUPS, PAIR, Aim, Budget, Shard, blocks_of, cell_of
+from dissectreport.records.interventions import (
+    GRADIENT,
+    MASK,
+    AblationPlan,
+    EditedPictures,
+    InterventionRecord,
+    Units,
+    concept_file,
+    unit_file,
+)
+from dissectreport.records.reader import Reader
+from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.patches import PATCHES_PER_SIDE, patch_box, patch_grid
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.shards import EDIT_BATCH, GROUPS, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder
@@ -30,7 +44,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""Below this many judging latents with the concept a note says so."""
+"""Below this many held-out latents with the concept a note says so."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -43,12 +57,12 @@ class Study:
     concepts: tuple[int, ...]
     """Concept numbers, commonest first."""
     names: tuple[str, ...]
-    grounds: tuple[int, ...]
-    """Concepts of the leading category: what can stand where units are switched on."""
+    contexts: tuple[int, ...]
+    """Concepts of the leading category: those on which units are inserted."""
     frequency: tuple[float, ...]
-    """Share of images in which each ground covers at least a place."""
+    """Share of images in which each context covers at least a patch."""
     excess: Floats
-    """(concepts, units) agreement beyond chance on the choosing half, at each pair's best level."""
+    """(concepts, units) chance-corrected IoU on the selection half, at each pair's best threshold."""
     upper: Floats
     """(units,) activation that the wanted share of pixels does not exceed."""
 
@@ -58,7 +72,9 @@ class Study:
         return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
 
 
-def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: Budget) -> Study:
+def study(
+    counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: InterventionBudget
+) -> Study:
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
     scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
@@ -67,12 +83,12 @@ def study(counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequ
         column = np.flatnonzero(scores.concepts == number)
         if len(column):
             excess[row] = scores.chosen[:, column[0]]
-    grounds, often = chosen_grounds(areas, vocabulary, budget)
+    contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
         tuple(str(vocabulary["concept"][n]) for n in numbers),
-        grounds,
-        often,
+        contexts,
+        frequency,
         np.where(np.isfinite(excess), excess, 0.0),
         upper_levels(counted, budget.quantile),
     )
@@ -101,15 +117,17 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str
     return tuple(dict.fromkeys(found))
 
 
-def chosen_grounds(areas: Areas, vocabulary: pd.DataFrame, budget: Budget) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def chosen_contexts(
+    areas: Areas, vocabulary: pd.DataFrame, budget: InterventionBudget
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
 
     How often: the share of images in which it covers at least a place's worth of pixels.
     """
     known = np.array(numbers_in(areas, vocabulary, leading_category(vocabulary)), np.int64)
     column = np.searchsorted(areas.concepts, known)
-    room = budget.context_samples * budget.context_places // (FEWEST * 5 // 4)
-    often = (areas.pixels[:, column] * BLOCKS**2 >= areas.grid).mean(0)
+    room = budget.context_samples * budget.context_places // (FEWEST_LATENTS * 5 // 4)
+    often = (areas.pixels[:, column] * PATCHES_PER_SIDE**2 >= areas.grid).mean(0)
     order = np.argsort(-often, kind="stable")[: max(1, room)]
     return tuple(known[order].tolist()), tuple(often[order].tolist())
 
@@ -131,7 +149,7 @@ def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[i
 
 
 def upper_levels(counted: Counted, quantile: float) -> Floats:
-    """(units,) the level above which the share 1 - `quantile` of pixels lies, as nearly as levels allow."""
+    """(units,) the threshold above which the share 1 - `quantile` of pixels lies, as nearly as thresholds allow."""
     total = counted.joint.total
     above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
     column = np.abs(above - (1 - quantile)).argmin(1)
@@ -141,24 +159,11 @@ def upper_levels(counted: Counted, quantile: float) -> Floats:
 # --- after: the tables -----------------------------------------------------------------------------------------
 
 
-class Reader(Protocol):
-    """Where arrays come from, by folder and name."""
-
-    def stats(self, folder: str, samples: int, shard: int, name: str) -> Any:
-        """Each shard with one of its statistics, in order."""
-
-    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, Any]:
-        """The arrays called `name` in a folder."""
-
-    def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
-        """The devices on which a folder's shards were measured."""
-
-
 @dataclass(frozen=True)
 class Removed:
-    """Share of every concept's area that goes with each set of units: all groups, and each left out."""
+    """Share of every concept's area that ablating each set of units removes: of all groups, and with each left out."""
 
-    index: Mapping[tuple[int, ...], int]
+    index: Mapping[Units, int]
     share: Jackknife
     """(sets, concepts)"""
     before: Floats
@@ -167,15 +172,15 @@ class Removed:
     images: int
 
     @classmethod
-    def of(cls, sets: Ints, parts: Sequence[tuple[Shard, Paired]]) -> Removed:
-        """From every shard's counts."""
+    def of(cls, sets: Sequence[Units], parts: Sequence[tuple[Shard, Paired]]) -> Removed:
+        """From every shard's counts with and without each of the sets, in order."""
         groups: dict[int, Paired] = {}
         for shard, paired in parts:
             group = shard.number % GROUPS
             groups[group] = groups[group].merge(paired) if group in groups else paired
         every = list(groups.values())
         whole = merge_all(every)
-        index = {tuple(int(u) - 1 for u in row if u): number for number, row in enumerate(sets)}
+        index = {units: number for number, units in enumerate(sets)}
         without = [_share(whole.after - one.after, whole.before - one.before) for one in every]
         sizes = np.array([one.images for one in every], np.int64)
         share = Jackknife(_share(whole.after, whole.before), np.stack(without), sizes)
@@ -200,73 +205,92 @@ def _share(after: Ints, before: Ints) -> Floats:
 
 
 def interventions(
-    facts: Mapping[str, Any], reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
+    record: InterventionRecord, reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
 ) -> Interventions:
     """Everything that was found, from what a record keeps of the passes; devices are mixed only when asked."""
-    aim, budget = Aim(**_tuples(facts["aim"])), Budget(**_tuples(facts["budget"]))
-    design = reader.arrays(facts["design"], "design")
-    for name, samples in (("judged", budget.samples), ("first", budget.gradients), ("context", budget.context_samples)):
-        reader.devices(facts[name], samples, PAIR, mixed_devices)
-    judged = list(reader.stats(facts["judged"], budget.samples, PAIR, "paired"))
-    areas: Areas = merge_all(stat for _, stat in reader.stats(facts["judged"], budget.samples, PAIR, "areas"))
-    first: FirstOrder = merge_all(stat for _, stat in reader.stats(facts["first"], budget.gradients, PAIR, "first"))
-    insertions: Insertions = merge_all(
-        stat for _, stat in reader.stats(facts["context"], budget.context_samples, PAIR, "insertions")
-    )
-    tables = Tables(aim, budget, design, Removed.of(design["sets"], judged), first, vocabulary)
-    concepts = tables.concepts(areas)
-    pictures, units = _pictures(aim, design, reader, facts["pictures"], insertions, vocabulary)
+    key, budget = record.key, record.budget
+    measured = _read(record, reader, mixed_devices)
+    removed = Removed.of(measured.plan.sets(), measured.paired)
+    tables = Tables(key, budget, measured.plan, removed, measured.first, vocabulary)
+    concepts = tables.concepts(measured.areas)
+    pictures, units = _pictures(record, measured, reader, vocabulary)
     shown = next(iter(pictures.values()))
     return Interventions(
-        aim.layer,
+        key.layer,
         budget.samples,
         budget.gradients,
-        min((len(sets) for sets in tables.random().values()), default=0),
-        shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _places(shown.heat.maps),
+        min((len(sets) for sets in measured.plan.random.values()), default=0),
+        shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _patches(shown.heat.maps),
         {
-            "budget": {name: value for name, value in facts["budget"].items() if budget.learned or not learning(name)},
-            "precision": aim.precision,
-            "precision_agreement": facts["agreement"],
-            "choosing_seed": aim.choosing_seed,
-            "judging_seed": aim.judging_seed,
+            "budget": {name: value for name, value in asdict(budget).items() if budget.learned or not learning(name)},
+            "precision": key.precision,
+            "precision_agreement": record.agreement,
+            "choosing_seed": key.selection_seed,
+            "judging_seed": key.held_out_seed,
             "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
             "strength": tables.strengths(),
         },
         concepts,
         tables.effects(),
-        tables.agreement(judged),
+        tables.agreement(measured.paired),
         tables.orders(),
         tables.curves(),
         tables.removal(),
-        tables.side(areas),
-        context(aim, insertions, vocabulary),
+        tables.side(measured.areas),
+        context(key, measured.insertions, vocabulary),
         units,
         pictures,
         _notes(tables, concepts, budget),
     )
 
 
-def _notes(tables: Tables, concepts: pd.DataFrame, budget: Budget) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Measured:
+    """Everything that was measured, read."""
+
+    plan: AblationPlan
+    paired: list[tuple[Shard, Paired]]
+    areas: Areas
+    first: FirstOrder
+    insertions: Insertions
+
+
+def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _Measured:
+    budget = record.budget
+    ablations = record.ablations, budget.samples, EDIT_BATCH
+    gradients = record.gradients, budget.gradients, EDIT_BATCH
+    insertions = record.insertions, budget.context_samples, EDIT_BATCH
+    for folder in (ablations, gradients, insertions):
+        reader.devices(*folder, mixed_devices)
+    return _Measured(
+        plan=reader.read(record.plan, AblationPlan),
+        paired=list(reader.stats(*ablations, Paired)),
+        areas=reader.total(*ablations, Areas),
+        first=reader.total(*gradients, FirstOrder),
+        insertions=reader.total(*insertions, Insertions),
+    )
+
+
+def _notes(tables: Tables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """What a reader should know before believing the numbers."""
     found = [
-        f"{name} occurs in only {images} of {budget.samples:,} judging images: its effects are uncertain."
+        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
     unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
-        found.append(f"Too few images hold {', '.join(unlearned)} to learn alpha: there its order is that of IoU.")
-    if not tables.random():
+        found.append(
+            f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
+            f"units by IoU."
+        )
+    if not tables.plan.random:
         found.append("The layer has too few units for random sets of the same size.")
     return tuple(found)
 
 
-def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-
-
-def _places(maps: NDArray[np.float32]) -> int:
-    rows, columns = blocks_of(maps.shape[1], maps.shape[2])
+def _patches(maps: NDArray[np.float32]) -> int:
+    rows, columns = patch_grid(maps.shape[1], maps.shape[2])
     return rows * columns
 
 
@@ -278,9 +302,9 @@ def _number(value: float) -> float | None:
 class Tables:
     """The tables of a layer's interventions."""
 
-    aim: Aim
-    budget: Budget
-    design: Mapping[str, Any]
+    key: InterventionKey
+    budget: InterventionBudget
+    plan: AblationPlan
     removed: Removed
     first: FirstOrder
     vocabulary: pd.DataFrame
@@ -288,36 +312,22 @@ class Tables:
     @property
     def names(self) -> list[str]:
         """The studied concepts."""
-        return [str(self.vocabulary["concept"][number]) for number in self.aim.concepts]
+        return [str(self.vocabulary["concept"][number]) for number in self.key.concepts]
 
     @property
     def order_names(self) -> list[str]:
         """The orders, best known first."""
-        return [name for name in ORDERS if f"order|{name}" in self.design]
+        return [name for name in ORDERS if name in self.plan.rankings]
 
     @property
     def penalties(self) -> dict[str, float]:
         """The penalty of alpha by concept, NaN where it could not be learned; nothing where it was not to be."""
-        return dict(zip(self.names, self.design.get("learned|penalty", np.zeros(0)).tolist(), strict=False))
-
-    def order(self, name: str, k: int) -> Ints:
-        """(units,) one concept's units in an order."""
-        return np.asarray(self.design[f"order|{name}"][k], np.int64)
-
-    def sizes(self, name: str, k: int) -> list[int]:
-        """How many units of one concept's order were ablated together."""
-        best = self.design["sizes|best"] if self.design["best"][k] == name else ()
-        return sorted({int(size) for size in (*self.design[f"sizes|{name}"], *best)})
-
-    def random(self) -> dict[int, list[list[int]]]:
-        """Random sets by size."""
-        keys = [key for key in self.design if key.startswith("random|")]
-        return {int(key.removeprefix("random|")): self.design[key].tolist() for key in sorted(keys)}
+        return dict(zip(self.names, self.plan.penalties.tolist(), strict=False))
 
     def concepts(self, areas: Areas) -> pd.DataFrame:
         """One row a studied concept."""
         rows = []
-        for k, number in enumerate(self.aim.concepts):
+        for k, number in enumerate(self.key.concepts):
             column = areas.pixels[:, np.flatnonzero(areas.concepts == number)[0]]
             rows.append(
                 {
@@ -325,22 +335,22 @@ class Tables:
                     "category": str(self.vocabulary["category"][number]),
                     "area": column.sum() / (len(column) * areas.grid),
                     "images": int((column > 0).sum()),
-                    "best": str(self.design["best"][k]),
+                    "best": self.plan.best[k],
                 }
             )
         return pd.DataFrame(rows)
 
     def estimates(self) -> Floats:
-        """(concepts, units) share of the concept's area that ablating a unit removes, to first order."""
+        """(concepts, units) share of the concept's area that ablating a unit removes, by gradient × activation."""
         return np.asarray(self.first.effect / np.maximum(self.first.area, 1e-9)[:, None])
 
     def effects(self) -> pd.DataFrame:
         """One row a (concept, unit), by concept and rank."""
         parts = []
         estimates = self.estimates()
-        exact = {unit: self.removed[(unit,)] for unit in self.design["singles"].tolist()}
+        exact = {unit: self.removed[(unit,)] for unit in self.plan.singles}
         ends = {unit: one.interval() for unit, one in exact.items()}
-        for k, number in enumerate(self.aim.concepts):
+        for k, number in enumerate(self.key.concepts):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
                 pd.DataFrame(
@@ -349,7 +359,7 @@ class Tables:
                         "unit": order,
                         "rank": np.arange(1, len(order) + 1),
                         "estimate": estimates[k][order],
-                        "excess": self.design["excess"][k][order],
+                        "excess": self.plan.excess[k][order],
                         "exact": [exact[u].value[number] if u in exact else np.nan for u in order],
                         "exact_low": [ends[u][0][number] if u in ends else np.nan for u in order],
                         "exact_high": [ends[u][1][number] if u in ends else np.nan for u in order],
@@ -360,14 +370,13 @@ class Tables:
 
     def agreement(self, judged: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
         """How far the estimate's order is that of exact ablation, by concept."""
-        units = self.design["singles"].tolist()
+        units = list(self.plan.singles)
         halves = [
-            Removed.of(self.design["sets"], [(s, stat) for s, stat in judged if s.number % 2 == half])
-            for half in (0, 1)
+            Removed.of(self.plan.sets(), [(s, stat) for s, stat in judged if s.number % 2 == half]) for half in (0, 1)
         ]
         estimates = self.estimates()
         rows = []
-        for k, number in enumerate(self.aim.concepts):
+        for k, number in enumerate(self.key.concepts):
             exact = np.array([self.removed[(unit,)].value[number] for unit in units])
             split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
@@ -391,8 +400,8 @@ class Tables:
         parts = []
         for k, concept in enumerate(self.names):
             for name in self.order_names:
-                units = self.order(name, k)
-                weight = self.design["learned|alpha"][k][units] if name == "alpha" else np.full(len(units), np.nan)
+                units = self.plan.rankings[name][k]
+                weight = self.plan.masks[k][units] if name == MASK else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
                 parts.append(
                     pd.DataFrame({"concept": concept, "order": name, "place": place, "unit": units, "weight": weight})
@@ -400,35 +409,35 @@ class Tables:
         return pd.concat(parts, ignore_index=True)
 
     def curves(self) -> pd.DataFrame:
-        """What goes with more and more units of every order, and of the random sets."""
+        """What ablating more and more units of every ranking removes, and what random sets remove."""
         rows: list[dict[str, Any]] = []
-        for k, number in enumerate(self.aim.concepts):
+        for k, number in enumerate(self.key.concepts):
             for name in self.order_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
-                for size in self.sizes(name, k):
-                    one = self.removed[self.order(name, k)[:size]]
+                for size in self.plan.tried_sizes(name, k):
+                    one = self.removed[self.plan.leading(name, k, size)]
                     low, high = one.interval()
                     rows.append(_point(self.names[k], name, size, one.value[number], low[number], high[number]))
             rows.append(_point(self.names[k], "random", 0, 0.0, 0.0, 0.0))
-            for size, sets in self.random().items():
+            for size, sets in sorted(self.plan.random.items()):
                 found = np.array([self.removed[units].value[number] for units in sets])
                 rows.append(_point(self.names[k], "random", size, found.mean(), found.min(), found.max()))
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
-        """What goes with 10 and 20 units, beside what goes with random ones."""
+        """What ablating 10 and 20 units removes, beside random ones."""
         rows = []
-        random = self.random()
-        for k, number in enumerate(self.aim.concepts):
+        random = self.plan.random
+        for k, number in enumerate(self.key.concepts):
             for name in self.order_names:
-                for size in [s for s in REMOVAL if s in self.sizes(name, k) and s in random]:
+                for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
                     rows.append(self._row(k, number, name, size, random[size]))
         columns = ["concept", "order", "units", "removed", "removed_low", "removed_high"]
         columns += ["random", "random_low", "random_high", "beyond", "beyond_low", "beyond_high"]
         return pd.DataFrame(rows, columns=columns)
 
-    def _row(self, k: int, number: int, name: str, size: int, sets: list[list[int]]) -> dict[str, Any]:
-        one, mean = self.removed[self.order(name, k)[:size]], self.removed.mean(sets)
+    def _row(self, k: int, number: int, name: str, size: int, sets: Sequence[Units]) -> dict[str, Any]:
+        one, mean = self.removed[self.plan.leading(name, k, size)], self.removed.mean(sets)
         beyond = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
         every = [self.removed[units].value[number] for units in sets]
         (low, high), (beyond_low, beyond_high) = one.interval(), beyond.interval()
@@ -451,10 +460,10 @@ class Tables:
         """What else changes with the best order's units."""
         rows = []
         total = self.removed.images * self.removed.pixels
-        for k in range(len(self.aim.concepts)):
-            name = str(self.design["best"][k])
-            size = int(self.design["inserted"])
-            one = self.removed[self.order(name, k)[:size]]
+        for k in range(len(self.key.concepts)):
+            name = self.plan.best[k]
+            size = self.plan.causal_size
+            one = self.removed[self.plan.leading(name, k, size)]
             low, high = one.interval()
             for other in areas.concepts[areas.pixels.sum(0) > 0].tolist():
                 before = self.removed.before[other] / total
@@ -476,13 +485,13 @@ class Tables:
 
     def strengths(self) -> dict[str, dict[str, float]]:
         """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
-        strength = self.design["strength"]
+        strength = self.plan.strength
         found: dict[str, dict[str, float]] = {}
-        for size, sets in self.random().items():
-            leading = [float(strength[self.order("first-order", k)[:size]].mean()) for k in range(len(self.names))]
+        for size, sets in sorted(self.plan.random.items()):
+            leading = [float(strength[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))]
             found[str(size)] = {
                 "first-order": float(np.mean(leading)),
-                "random": float(np.mean([strength[units].mean() for units in sets])),
+                "random": float(np.mean([strength[list(units)].mean() for units in sets])),
             }
         return found
 
@@ -516,7 +525,7 @@ def ceiling(within: float) -> float:
 
 
 def spearman_interval(found: float, n: int) -> tuple[float, float]:
-    """95 % interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
+    """95% interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
     if n < 4 or np.isnan(found):
         return float("nan"), float("nan")
     centre = np.arctanh(np.clip(found, -0.9999999, 0.9999999))
@@ -524,23 +533,22 @@ def spearman_interval(found: float, n: int) -> tuple[float, float]:
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
 
 
-def context(aim: Aim, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """One row a (concept, ground) with enough images: pixels gained, beside random units at the same places."""
+def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
+    """One row a (concept, context) with enough images: pixels gained, beside random units at the same patches."""
     rows = []
-    group = insertions.samples // PAIR % GROUPS
-    for k, number in enumerate(aim.concepts):
-        for ground in aim.grounds:
-            there = insertions.grounds == ground
-            if len(np.unique(insertions.samples[there])) < FEWEST:
+    group = insertions.samples // EDIT_BATCH % GROUPS
+    for k, number in enumerate(key.concepts):
+        for around in key.contexts:
+            there = insertions.grounds == around
+            if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
-            own = insertions.gains[:, k, k]
-            sets = insertions.gains[:, len(aim.concepts) :, k]
+            own, sets = insertions.own_gains(k), insertions.random_gains(k)
             random = sets.mean(1) if sets.shape[1] else np.full(len(sets), np.nan)
             gain, chance = (_mean(values[there], group[there]) for values in (own, random))
             rows.append(
                 {
                     "concept": str(vocabulary["concept"][number]),
-                    "ground": str(vocabulary["concept"][ground]),
+                    "ground": str(vocabulary["concept"][around]),
                     "insertions": int(there.sum()),
                     **_ends("gain", gain),
                     **_ends("random_gain", chance),
@@ -566,72 +574,64 @@ def _ends(name: str, jack: Jackknife) -> dict[str, float]:
 
 
 def _pictures(
-    aim: Aim,
-    design: Mapping[str, Any],
-    reader: Reader,
-    folder: str,
-    insertions: Insertions,
-    vocabulary: pd.DataFrame,
+    record: InterventionRecord, measured: _Measured, reader: Reader, vocabulary: pd.DataFrame
 ) -> tuple[dict[str, ConceptPictures], dict[int, Ablated]]:
-    found = {}
-    for k, number in enumerate(aim.concepts):
-        held = reader.arrays(folder, f"concept-{k:04d}")
-        height, width = held["heat"].shape[1:]
-        found[str(vocabulary["concept"][number])] = ConceptPictures(
-            _ablated(held),
-            _inserted(held, insertions, k, vocabulary, (height, width)),
-            Heat(held["samples"], held["heat"]),
+    concepts = {}
+    for k, number in enumerate(record.key.concepts):
+        pictures = reader.read(record.pictures, EditedPictures, concept_file(k))
+        concepts[str(vocabulary["concept"][number])] = ConceptPictures(
+            _ablated(pictures),
+            _inserted(pictures, measured.insertions, k, vocabulary),
+            Heat(pictures.samples, pictures.heat),
         )
-    units = {int(unit): _ablated(reader.arrays(folder, f"unit-{unit:05d}")) for unit in design["singles"]}
-    return found, units
+    units = {
+        unit: _ablated(reader.read(record.pictures, EditedPictures, unit_file(unit))) for unit in measured.plan.singles
+    }
+    return concepts, units
 
 
-def _ablated(held: Mapping[str, Any]) -> Ablated:
-    units = tuple(int(unit) for unit in held["units"])
-    names = ("samples", "before", "after", "seen_before", "seen_after")
-    return Ablated(units, *(held[name] for name in names))
+def _ablated(pictures: EditedPictures) -> Ablated:
+    return Ablated(
+        pictures.units,
+        pictures.samples,
+        pictures.before,
+        pictures.after,
+        pictures.labels_before,
+        pictures.labels_after,
+    )
 
 
-def _inserted(
-    held: Mapping[str, Any], insertions: Insertions, k: int, vocabulary: pd.DataFrame, shape: tuple[int, int]
-) -> Inserted:
-    units = tuple(int(unit) for unit in held["units"])
-    planted = held.get("planted", np.zeros((0, 2), np.int64)).astype(np.int64)
+def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: pd.DataFrame) -> Inserted:
     rows = [
-        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == place))[0])
-        for sample, place in planted
+        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == patch))[0])
+        for sample, patch in pictures.inserted
     ]
-    size = held["before"].shape[1:]
-    none = np.zeros((0, *size), np.uint8)
+    height, width = pictures.heat.shape[1:]
+    boxes = [patch_box(patch, height, width) for patch in pictures.inserted[:, 1].tolist()]
     return Inserted(
-        units,
-        planted[:, 0],
-        np.array([cell_of(int(place), *shape) for _, place in planted], np.float32).reshape(-1, 4),
+        pictures.units,
+        pictures.inserted[:, 0],
+        np.array(boxes, np.float32).reshape(-1, 4),
         tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
-        insertions.gains[rows, k, k],
-        held.get("planted_before", none),
-        held.get("planted_after", none),
+        insertions.own_gains(k)[rows],
+        pictures.inserted_before,
+        pictures.inserted_after,
     )
 
 
 def causal_sets(
-    facts: Mapping[str, Any], vocabulary: Sequence[tuple[str, str]], reader: Reader, layer: str
-) -> dict[str, tuple[int, ...]]:
+    record: InterventionRecord, vocabulary: Sequence[tuple[str, str]], reader: Reader, layer: str
+) -> dict[str, Units]:
     """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
-    if facts["aim"]["layer"] != layer:
+    if record.key.layer != layer:
         return {}
-    design = reader.arrays(facts["design"], "design")
-    count = int(design["inserted"])
-    found = {}
-    for k, number in enumerate(facts["aim"]["concepts"]):
-        leading = design[f"order|{design['best'][k]}"][k][:count]
-        found[vocabulary[number][0]] = tuple(sorted(int(unit) for unit in leading))
-    return found
+    plan = reader.read(record.plan, AblationPlan)
+    return {vocabulary[number][0]: plan.causal_set(k) for k, number in enumerate(record.key.concepts)}
 
 
 def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
     """What one change did to every concept that occurs, the largest first, those asked for before all."""
-    removed = Removed.of(np.array([[1]]), parts)
+    removed = Removed.of([(0,)], parts)
     share = removed[(0,)]
     low, high = share.interval()
     whole = merge_all(paired for _, paired in parts)

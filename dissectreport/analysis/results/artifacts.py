@@ -14,84 +14,91 @@ import pandas as pd
 from numpy.typing import NDArray
 
 RULE = (
-    "Of the units of largest and of smallest estimate those that do most good alone are tested on further latents, and "
-    "one of these is an artifact unit if on those latents ablating it alone surely brings images nearer to the real "
-    "ones (q < .05 after Benjamini-Hochberg over all of these units on which any image depends), by at least one per "
-    "cent of the kernel distance, and surely by more than ablating one of the control units does on average (lower end "
-    "of the interval above 0, over images; the control units, a few of like mean activation, are taken as they are)."
+    "Candidates are the units with the largest and the smallest estimates. The best of them are tested on "
+    "further latents. "
+    "A candidate is an artifact unit if ablating it alone there lowers KID significantly (q below 0.05 after "
+    "Benjamini-Hochberg over all candidates that affect any image), by at least 1%, and by significantly more "
+    "than ablating "
+    "a control unit does on average (interval of the difference above 0)."
 )
 CHOICE = (
-    "The repair ablates the fewest of the sizes tried with which the kernel distance surely falls, to within one "
-    "standard error of the most that it falls with any of them; none where it surely falls with none. That is told by "
-    "latents on which nothing else is chosen or scored. Units come in the order of what each does alone, those that "
-    "were tested further first; what one does alone need not be sure."
+    "The repair ablates the smallest number of units that lowers KID significantly and to within one standard "
+    "error of the "
+    "best number tried. If no number does, no repair is recommended. This choice uses latents on which nothing else is "
+    "chosen or scored. Units are ranked by what each does alone, those that were tested further first; the effect of a "
+    "single unit need not be significant."
 )
 
 MARKED = "The units that a person marked as artifacts."
 """What edits of marked units are by."""
 
 COLUMNS: Mapping[str, str] = {
-    "role": "why the unit was ablated by itself: leading by an estimate above 0, control of like mean activation, "
-    "bottom by the smallest estimate, which may be wrong, marked by hand; empty if it was not",
-    "rank": "place of the unit among all by estimate, 1 first",
-    "estimate": "fall of the kernel distance by ablating the unit, to first order; on the choosing latents",
-    "tested_images": "testing latents behind exact: further ones alone for the units that do most good on the first, "
-    "for the control and for the marked ones",
-    "exact": "fall of the kernel distance by ablating the unit alone, of the same testing latents with and without it; "
+    "role": "why the unit was ablated alone: leading (estimate above 0), bottom (smallest estimates, which may "
+    "be wrong), "
+    "control (similar mean activation), marked by hand; empty if it was not",
+    "rank": "rank of the unit by estimate, 1 is the largest",
+    "estimate": "first-order estimate of exact, on the selection latents",
+    "tested_images": "number of test latents behind exact; only further ones for the best candidates, the "
+    "control and the "
+    "marked units",
+    "exact": "decrease of KID by ablating only this unit, on the same test latents with and without it; "
     "empty if not tested",
-    "exact_low": "lower end of the 95 % interval of exact",
-    "exact_high": "upper end of the 95 % interval of exact",
-    "share": "exact as a share of the kernel distance without any edit, of the testing images that choose a size",
+    "exact_low": "lower end of the 95% interval of exact",
+    "exact_high": "upper end of the 95% interval of exact",
+    "share": "exact divided by the KID without edit, on the images used to choose the size of the repair",
     "p": "one-sided p-value of exact > 0",
-    "q": "p after Benjamini-Hochberg over the suspected units, leading and bottom, on which any image depends; 1 for "
-    "suspected ones on which none does, empty for others",
-    "beyond": "exact less the mean exact of the control units",
-    "beyond_low": "lower end of the 95 % interval of beyond",
-    "beyond_high": "upper end of the 95 % interval of beyond",
+    "q": "p after Benjamini-Hochberg over the candidates (leading and bottom) that affect any image; 1 for "
+    "candidates that affect none, empty for others",
+    "beyond": "exact minus the mean exact of the control units",
+    "beyond_low": "lower end of the 95% interval of beyond",
+    "beyond_high": "upper end of the 95% interval of beyond",
     "artifact": "whether the unit is an artifact unit by the rule",
-    "place": "place among all units that were tested: suspected ones tested further, then others, by falling exact; "
+    "place": "rank among the tested units: candidates tested further, then the others, by decreasing exact; "
     "empty if not tested",
-    "repair_place": "the same place among the suspected units that alone bring images nearer: a repair of k units "
-    "ablates the first k; empty for others",
-    "strength": "mean absolute activation of the unit; on the choosing latents",
-    "images_on": "share of images in which the unit is on anywhere; shown, never scored",
-    "frechet": "Fréchet distance to the real images of the twentieth of images that excite the unit most",
-    "frechet_random": "mean of the same over random subsets of as many images, with as much of the unit's concept",
-    "frechet_random_low": "least of the random subsets",
-    "frechet_random_high": "most of the random subsets",
-    "frechet_ratio": "frechet / frechet_random: above 1 where what excites the unit is less like real images",
-    "set": "what was ablated: 'before' nothing, 'worst' the worst units by exact, 'random' as many others of like "
-    "mean activation, whatever these do alone, 'review' the units of the file that was given, "
-    "'random_review' as many random ones beside these; "
-    "'real' is real images against other real ones",
-    "activation": "mean activation of the units of a random set over that of the units that it stands beside",
+    "repair_place": "rank among the candidates that lower KID when ablated alone: a repair of k units ablates "
+    "the first k; "
+    "empty for others",
+    "strength": "mean absolute activation of the unit, on the selection latents",
+    "images_on": "share of images in which the unit is on anywhere; for information only",
+    "frechet": "Fréchet distance to the real images of the 5% of images with the unit's highest activations",
+    "frechet_random": "mean of the same over random subsets of the same size that contain as much of the unit's "
+    "concept",
+    "frechet_random_low": "smallest of the random subsets",
+    "frechet_random_high": "largest of the random subsets",
+    "frechet_ratio": "frechet / frechet_random: above 1 where the top images are less realistic",
+    "set": "what was ablated: 'before' nothing, 'worst' the highest-ranked units by exact, 'random' as many "
+    "other units "
+    "of similar mean activation, 'review' the units marked by hand, 'random_review' as many random units; "
+    "'real' is real images against other real images",
+    "activation": "mean activation of the units of a random set, divided by that of the units it is compared with",
     "number": "number of the random set, from 0",
     "units": "units that were ablated together",
     "images": "images on the generated side",
     "real": "images on the real side",
     "measure": "kernel_distance, frechet_distance, precision, recall, density or coverage",
-    "distance": "the kernel distance of the same images without any edit",
-    "value": "the measure",
-    "low": "lower end of its 95 % interval",
-    "high": "upper end of its 95 % interval",
-    "change": "the measure less the same without any edit, paired by latents",
-    "change_low": "lower end of the 95 % interval of change",
-    "change_high": "upper end of the 95 % interval of change",
+    "distance": "KID of the same images without edit",
+    "value": "value of the measure",
+    "low": "lower end of its 95% interval",
+    "high": "upper end of its 95% interval",
+    "change": "value minus the value without edit, paired by latents",
+    "change_low": "lower end of the 95% interval of change",
+    "change_high": "upper end of the 95% interval of change",
     "error": "standard error of change",
-    "chosen": "whether the repair ablates so many",
-    "sample": "number of the scoring latent; random ones are beyond those that are scored",
+    "chosen": "whether the repair ablates this number of units",
+    "sample": "number of the held-out latent; random images come from further latents, which are not scored",
     "kind": "'worst', or 'random'",
-    "before": "nearness of the image to the real ones, kernel to real less kernel to generated",
-    "after": "the same after the edit that is shown",
-    "on": "artifact units, or those that are off in the pictures where there are none, that are on anywhere in the "
-    "image, the strongest for its mean activation first",
+    "before": "realism score of the image: mean kernel to real images minus mean kernel to generated images",
+    "after": "the same after the edit",
+    "on": "artifact units (or, if there are none, the ablated units) that are on anywhere in the image, the "
+    "strongest relative to its mean activation first",
     "tested": "units that were ablated one by one",
-    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one, exact by the "
-    "latents on which all were",
-    "spearman_low": "lower end of its 95 % interval",
-    "spearman_high": "upper end of its 95 % interval",
-    "ceiling": "about the most that a perfect estimate could reach: the square root of the reliability of exact, which "
-    "is the rank correlation between two halves of the latents on which all were tested, stepped up",
+    "spearman": "rank correlation of estimate and exact over the units that were ablated one by one, on the latents "
+    "on which all of them were tested",
+    "spearman_low": "lower end of its 95% interval",
+    "spearman_high": "upper end of its 95% interval",
+    "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
+    "of exact, "
+    "the rank correlation between two halves of the latents, extrapolated to all of them",
 }
 """What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
 

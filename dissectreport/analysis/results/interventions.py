@@ -14,52 +14,58 @@ import pandas as pd
 from numpy.typing import NDArray
 
 ORDERS: Mapping[str, str] = {
-    "first-order": "by activation times gradient of the concept's area, the effect to first order",
-    "alpha": "by the learned continuous mask of Bau et al. 2019",
-    "greedy": "one unit at a time, the one that removes most beside those already off",
-    "IoU": "by agreement beyond chance, as in the dissection",
+    "first-order": "first-order estimate of the effect of ablating the unit: activation times gradient of the "
+    "concept's area",
+    "alpha": "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
+    "greedy": "one unit at a time, always the one that removes most in addition to those already ablated",
+    "IoU": "chance-corrected IoU of the unit with the concept, as in the dissection",
 }
-"""The ways in which units are put in order for a concept, best known first."""
+"""How units are ranked for a concept, best known method first."""
 
 COLUMNS: Mapping[str, str] = {
-    "best": "the order whose 20 leading units (or all, where there are fewer) remove most on choosing latents",
-    "units": "units that were turned off together; in the table of agreement, units that were turned off one by one",
-    "order": "how the units were put in order: first-order, alpha, greedy or IoU; 'random' for the control",
-    "estimate": "share of the concept's area that ablating the unit removes, to first order; on the choosing latents",
-    "rank": "place of the unit among all by estimate, 1 first",
-    "exact": "share of the concept's area that ablating the unit removes, judging latents; empty if not measured",
-    "exact_low": "lower end of the 95 % interval of exact",
-    "exact_high": "upper end of the 95 % interval of exact",
+    "best": "ranking method whose first 20 units (or all, if there are fewer) remove most on the selection latents",
+    "units": "number of units ablated together; in the table of agreement, number of units ablated one by one",
+    "order": "ranking method: first-order (gradient × activation), alpha (learned mask), greedy or IoU; "
+    "'random' for the control",
+    "estimate": "first-order estimate of exact, on the selection latents",
+    "rank": "rank of the unit by estimate, 1 is the largest",
+    "exact": "share of the concept's area removed by ablating only this unit, on held-out latents; empty if not "
+    "measured",
+    "exact_low": "lower end of the 95% interval of exact",
+    "exact_high": "upper end of the 95% interval of exact",
     "spearman": "rank correlation of estimate and exact over the units that were ablated one by one",
-    "spearman_low": "lower end of its 95 % interval",
-    "spearman_high": "upper end of its 95 % interval",
-    "ceiling": "about the most that a perfect estimate could reach: the square root of the reliability of exact, which "
-    "is the rank correlation between two halves of the judging latents, stepped up to all of them",
-    "place": "place in the order, 1 first",
-    "weight": "the learned weight of the unit in the order alpha, between 0 and 1",
-    "removed": "share of the concept's area that goes when the units are ablated together; negative if it grows",
-    "removed_low": "lower end of the 95 % interval of removed over latents; of 'random', the least of the random sets",
-    "removed_high": "upper end of the 95 % interval of removed over latents; of 'random', the most of the random sets",
-    "random": "mean of removed over random sets of as many units",
-    "random_low": "least of the random sets",
-    "random_high": "most of the random sets",
+    "spearman_low": "lower end of its 95% interval",
+    "spearman_high": "upper end of its 95% interval",
+    "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
+    "of exact, "
+    "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
+    "place": "rank, 1 is the best",
+    "weight": "weight of the unit in the learned mask, between 0 and 1",
+    "removed": "share of the concept's area removed by ablating the units together; negative if it grows",
+    "removed_low": "lower end of the 95% interval of removed over latents; of 'random', the smallest of the "
+    "random sets",
+    "removed_high": "upper end of the 95% interval of removed over latents; of 'random', the largest of the "
+    "random sets",
+    "random": "mean of removed over random sets of the same size",
+    "random_low": "smallest of the random sets",
+    "random_high": "largest of the random sets",
     "beyond": "removed minus random",
-    "beyond_low": "lower end of the 95 % interval of beyond over latents",
-    "beyond_high": "upper end of the 95 % interval of beyond over latents",
+    "beyond_low": "lower end of the 95% interval of beyond over latents",
+    "beyond_high": "upper end of the 95% interval of beyond over latents",
     "other": "another concept of the vocabulary",
-    "before": "share of all pixels that show the concept before",
-    "after": "share of all pixels that show the concept after",
+    "before": "area of the concept, as a share of all pixels, before the ablation",
+    "after": "the same after the ablation",
     "change": "(after - before) / before",
-    "change_low": "lower end of the 95 % interval of change",
-    "change_high": "upper end of the 95 % interval of change",
-    "ground": "concept that stood at the middle of the place where units were switched on",
-    "insertions": "places tried, each in another image or another part of it",
+    "change_low": "lower end of the 95% interval of change",
+    "change_high": "upper end of the 95% interval of change",
+    "ground": "context: concept at the centre of the patch before the insertion; empty for none",
+    "insertions": "number of insertions, each in another image or at another patch",
     "gain": "pixels of the concept gained per insertion, over the whole image",
-    "gain_low": "lower end of the 95 % interval of gain",
-    "gain_high": "upper end of the 95 % interval of gain",
-    "random_gain": "the same for random units at the same places",
-    "random_gain_low": "lower end of its 95 % interval",
-    "random_gain_high": "upper end of its 95 % interval",
+    "gain_low": "lower end of the 95% interval of gain",
+    "gain_high": "upper end of the 95% interval of gain",
+    "random_gain": "the same for random units at the same patches",
+    "random_gain_low": "lower end of its 95% interval",
+    "random_gain_high": "upper end of its 95% interval",
 }
 """What every column of every table of interventions means, where `dissection.COLUMNS` does not say."""
 

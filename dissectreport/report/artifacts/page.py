@@ -26,9 +26,9 @@ from dissectreport.report.causes.summary import point_of
 from dissectreport.report.common import commands
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
 from dissectreport.report.common.unit_cards import Card, card, strip_size
-from dissectreport.report.html import effect_charts as causal_charts
 from dissectreport.report.html import images
 from dissectreport.report.html.charts import Point
+from dissectreport.report.html.effect_charts import Curve, removal_curves
 from dissectreport.report.html.frame import Frame
 
 CARDS = 12
@@ -79,7 +79,7 @@ class ArtifactsPage:
     frame: Frame
     command: str
     """The command that makes repaired images."""
-    found: Artifacts
+    artifacts: Artifacts
     layer: str
     layer_href: str
     units: int
@@ -89,7 +89,7 @@ class ArtifactsPage:
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
     weighed: tuple[Any, ...]
-    """By size of the repair what became of the kernel distance on the latents that choose one."""
+    """The change of KID by size of the repair, on the latents that choose a size."""
     activation: str
     """How strong the units of random sets are beside the worst ones."""
     before: Point
@@ -99,7 +99,7 @@ class ArtifactsPage:
     measures: tuple[str, ...]
     rows: tuple[QualityRow, ...]
     chart: Markup
-    curves: tuple[causal_charts.Curve, ...]
+    curves: tuple[Curve, ...]
     counts: tuple[int, ...]
     suspects: tuple[Suspect, ...]
     cards: tuple[Suspect, ...]
@@ -120,86 +120,86 @@ class ArtifactsPage:
     """Where images before and after are compared blindly."""
 
 
-def artifacts_page(site: Site, found: Artifacts) -> ArtifactsPage:
+def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     """Whether repair helps, which units are suspected, and the worst images."""
-    layer = next(one for one in site.dissection.layers if one.name == found.layer)
-    around = site.frame(
+    layer = next(one for one in site.dissection.layers if one.name == artifacts.layer)
+    frame = site.frame(
         site.places.page("artifacts"),
         f"Artifact units · {site.dissection.title}",
-        f"Units of {layer.name} that keep images away from real ones, and what turning them off does.",
-        current="artifacts",
+        f"Units of {layer.name} that cause artifacts, and the effect of ablating them.",
+        current="artifact units",
     )
-    measures, rows = quality_rows(found)
-    suspects = _suspects(site, found, around, layer)
+    measures, rows = quality_rows(artifacts)
+    suspects = _suspects(site, artifacts, frame, layer)
     listed = tuple(one for one in suspects if one.artifact)
-    listed = listed or tuple(one for one in suspects if one.card.unit in found.shown)
-    drawn = curves(found)
-    before, after = figure_of(found, "before", 0), figure_of(found, *_leading(found))
+    listed = listed or tuple(one for one in suspects if one.card.unit in artifacts.shown)
+    shares = curves(artifacts)
+    before, after = figure_of(artifacts, "before", 0), figure_of(artifacts, *_leading(artifacts))
     return ArtifactsPage(
-        frame=around,
-        command=commands.repairing(site.dissection, "edits.json"),
-        found=found,
+        frame=frame,
+        command=commands.repair_with(site.dissection, "edits.json"),
+        artifacts=artifacts,
         layer=layer.name,
-        layer_href=around.to(site.places.layer(layer.name)),
+        layer_href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
-        answer=sentence(found, layer),
-        listed=listed_sentence(found),
-        beside_list=repair_beside_list(found),
-        reviewed=reviewed_sentence(found),
-        weighed=tuple(rows_of(found.choice)),
-        activation=activation(found.curve[found.curve["set"] == "random"]),
+        answer=sentence(artifacts, layer),
+        listed=listed_sentence(artifacts),
+        beside_list=repair_beside_list(artifacts),
+        reviewed=reviewed_sentence(artifacts),
+        weighed=tuple(rows_of(artifacts.choice)),
+        activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),
         before=before.value,
         after=after.value,
         change=after.change,
-        real=figure_of(found, "real", 0).value,
+        real=figure_of(artifacts, "real", 0).value,
         measures=tuple(NAMES[name] for name in measures),
         rows=rows,
         chart=Markup()
-        if not drawn
-        else causal_charts.removal_curves(
+        if not shares
+        else removal_curves(
             "chart-repair",
-            "How much of the kernel distance goes with how many units",
-            "Share of the kernel distance to real images that goes, against the number of worst units that are off,"
-            " with 95 % bands; grey, random units. The table below has the numbers.",
-            [cut_off(curve) for curve in drawn],
+            "KID by number of ablated units",
+            "Share of KID that is removed, against the number of highest-ranked units that are ablated, with 95% bands;"
+            " random units in grey. The table below has the numbers.",
+            [cut_off(curve) for curve in shares],
         ),
-        curves=drawn,
-        counts=tuple(sorted({n for curve in drawn for n in curve.units})),
+        curves=shares,
+        counts=tuple(sorted({n for curve in shares for n in curve.units})),
         suspects=suspects,
         cards=listed[:CARDS],
         per_strip=strip_size(layer),
-        agreement=rows_of(found.agreement)[0],
-        worst=_shown(site, found, around, "worst", found.worst),
-        random=_shown(site, found, around, "random", found.random),
+        agreement=rows_of(artifacts.agreement)[0],
+        worst=_shown(site, artifacts, frame, "worst", artifacts.worst),
+        random=_shown(site, artifacts, frame, "random", artifacts.random),
         rule=RULE,
         choice=CHOICE,
-        settings=flat(found.settings),
-        downloads=downloads(site, around, layer),
-        review=around.to(site.places.review(layer.name)),
-        edits=around.to(site.places.edits) if found.chosen else "",
-        edits_marked=around.to(site.places.edits_marked) if found.reviewed else "",
-        preference=around.to(site.places.page("preference")),
+        settings=flat(artifacts.settings),
+        downloads=downloads(site, frame, layer),
+        review=frame.to(site.places.review(layer.name)),
+        edits=frame.to(site.places.edits) if artifacts.chosen else "",
+        edits_marked=frame.to(site.places.edits_marked) if artifacts.reviewed else "",
+        preference=frame.to(site.places.page("preference")),
     )
 
 
-def cut_off(curve: causal_charts.Curve, least: float = -0.6) -> causal_charts.Curve:
-    """The curve as it is drawn: random units can do harm without bound."""
+def cut_off(curve: Curve, least: float = -0.6) -> Curve:
+    """The curve as it is drawn: random units can increase KID without bound."""
     points = (Point(*(max(value, least) for value in (p.value, p.low, p.high))) for p in curve.points)
-    return causal_charts.Curve(curve.order, curve.units, tuple(points))
+    return Curve(curve.order, curve.units, tuple(points))
 
 
-def _leading(found: Artifacts) -> tuple[str, int]:
-    """The set of images that the page's figures are of: the repair's, or as the model makes them."""
-    return ("worst", found.chosen) if found.chosen else ("before", 0)
+def _leading(artifacts: Artifacts) -> tuple[str, int]:
+    """The set of images behind the page's figures: after the repair, or without any edit."""
+    return ("worst", artifacts.chosen) if artifacts.chosen else ("before", 0)
 
 
-def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tuple[Suspect, ...]:
+def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> tuple[Suspect, ...]:
     """Every unit that was tested, worst first."""
-    table, rows = rows_of(layer.table), {int(row.unit): row for row in rows_of(found.units)}
-    turns = {unit: number for number, unit in enumerate(found.candidates, 1)}
+    table, rows = rows_of(layer.table), {int(row.unit): row for row in rows_of(artifacts.units)}
+    turns = {unit: number for number, unit in enumerate(artifacts.candidates, 1)}
     return tuple(
         Suspect(
-            card=card(site, around, layer, table[unit]),
+            card=card(site, frame, layer, table[unit]),
             place=int(row.place),
             turn=turns.get(unit, 0),
             role=str(row.role),
@@ -214,29 +214,29 @@ def _suspects(site: Site, found: Artifacts, around: Frame, layer: Layer) -> tupl
             ratio=float(row.frechet_ratio),
             frechet=Point(float(row.frechet), float(row.frechet_random_low), float(row.frechet_random_high)),
         )
-        for unit, row in ((unit, rows[unit]) for unit in found.order)
+        for unit, row in ((unit, rows[unit]) for unit in artifacts.order)
     )
 
 
-def _shown(site: Site, found: Artifacts, around: Frame, kind: str, held: Repaired) -> tuple[Shown, ...]:
-    near = {int(row.sample): row for row in rows_of(found.images) if row.kind == kind}
+def _shown(site: Site, artifacts: Artifacts, frame: Frame, kind: str, repaired: Repaired) -> tuple[Shown, ...]:
+    near = {int(row.sample): row for row in rows_of(artifacts.images) if row.kind == kind}
     return tuple(
         Shown(
             sample,
-            around.to(site.places.repaired(kind, i, "before")),
-            around.to(site.places.repaired(kind, i, "after")),
-            around.to(site.places.repaired(kind, i, "heat", "png")),
+            frame.to(site.places.repaired(kind, i, "before")),
+            frame.to(site.places.repaired(kind, i, "after")),
+            frame.to(site.places.repaired(kind, i, "heat", "png")),
             float(near[sample].before),
             float(near[sample].after),
             tuple(str(near[sample].on).split()),
         )
-        for i, sample in enumerate(held.samples.tolist())
+        for i, sample in enumerate(repaired.samples.tolist())
     )
 
 
 @dataclass(frozen=True)
 class RepairTeaser:
-    """What the model's first page tells of artifact units."""
+    """Artifact units on the model's first page."""
 
     answer: str
     listed: str
@@ -246,27 +246,29 @@ class RepairTeaser:
     sample: int
 
 
-def repair_teaser(site: Site, around: Frame) -> RepairTeaser | None:
-    """The worst image before and after; None where nothing was looked for."""
-    found = site.dissection.artifacts
-    if found is None:
+def repair_teaser(site: Site, frame: Frame) -> RepairTeaser | None:
+    """The worst image before and after; None where artifact units were not identified."""
+    artifacts = site.dissection.artifacts
+    if artifacts is None:
         return None
-    layer = next(one for one in site.dissection.layers if one.name == found.layer)
-    first = _shown(site, found, around, "worst", found.worst)[0]
-    href = around.to(site.places.page("artifacts"))
-    return RepairTeaser(sentence(found, layer), listed_sentence(found), href, first.before, first.after, first.sample)
+    layer = next(one for one in site.dissection.layers if one.name == artifacts.layer)
+    first = _shown(site, artifacts, frame, "worst", artifacts.worst)[0]
+    href = frame.to(site.places.page("artifacts"))
+    return RepairTeaser(
+        sentence(artifacts, layer), listed_sentence(artifacts), href, first.before, first.after, first.sample
+    )
 
 
 def artifact_images(site: Site) -> dict[str, bytes]:
     """Every picture of the page of artifact units, by its address from the top of the site."""
-    found = site.dissection.artifacts
-    if found is None:
+    artifacts = site.dissection.artifacts
+    if artifacts is None:
         return {}
     files: dict[str, bytes] = {}
-    limit = float(max(held.heat.max(initial=0) for held in (found.worst, found.random)))
-    for kind, held in (("worst", found.worst), ("random", found.random)):
-        for i in range(len(held.samples)):
-            files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(held.before[i]), quality=84)
-            files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(held.after[i]), quality=84)
-            files[site.places.repaired(kind, i, "heat", "png")] = images.heat(held.heat[i], limit)
+    limit = float(max(repaired.heat.max(initial=0) for repaired in (artifacts.worst, artifacts.random)))
+    for kind, repaired in (("worst", artifacts.worst), ("random", artifacts.random)):
+        for i in range(len(repaired.samples)):
+            files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(repaired.before[i]), quality=84)
+            files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(repaired.after[i]), quality=84)
+            files[site.places.repaired(kind, i, "heat", "png")] = images.heat(repaired.heat[i], limit)
     return files

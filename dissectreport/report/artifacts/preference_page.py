@@ -1,7 +1,7 @@
-"""Which looks better, before or after a repair? Pairs of images in an order and on sides that give nothing away.
+"""Blind preference: which image looks better, before or after a repair? Order and sides reveal nothing.
 
-A picture is called by the hash of its bytes, and the two of a pair are listed in the order of these; which one is
-repaired stands in one row of bits, which the page's script reads when all has been chosen.
+A picture is named by the hash of its bytes, and the two of a pair are listed in the order of these names. Which one is
+repaired is stored in one row of bits, which the page's script reads after the last choice.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Pairs:
     """The same latents without and with an edit."""
 
     before: NDArray[np.uint8]
-    """(n, h, w, 3) as the model makes them."""
+    """(n, h, w, 3) without edit."""
     after: NDArray[np.uint8]
     """(n, h, w, 3) with the edit."""
     samples: NDArray[np.int64]
     """(n,) numbers of the latents."""
     edit: str
-    """The edit in words, as 'units 3, 17 of layer4 switched off': choices about the same can be added up."""
+    """The edit in words, as 'units 3, 17 of layer4 ablated': choices about the same edit can be added up."""
     repair: bool = True
     """Whether the edit is a repair that is recommended."""
 
@@ -49,11 +49,11 @@ class Pairs:
         return tuple(i for i, (before, after) in enumerate(self.files) if before != after)
 
 
-def pairs_of(found: Artifacts) -> Pairs:
+def pairs_of(artifacts: Artifacts) -> Pairs:
     """Random images before and after the repair, or after the edit that is shown where none is recommended."""
-    units = f"unit{'s' * (len(found.shown) > 1)} {', '.join(map(str, sorted(found.shown)))}"
-    edit = f"{units} of {found.layer} switched off"
-    return Pairs(found.pairs.before, found.pairs.after, found.pairs.samples, edit, bool(found.chosen))
+    units = f"unit{'s' * (len(artifacts.shown) > 1)} {', '.join(map(str, sorted(artifacts.shown)))}"
+    edit = f"{units} of {artifacts.layer} ablated"
+    return Pairs(artifacts.pairs.before, artifacts.pairs.after, artifacts.pairs.samples, edit, bool(artifacts.chosen))
 
 
 def _picture(pixels: NDArray[np.uint8]) -> bytes:
@@ -61,7 +61,7 @@ def _picture(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def name_of(picture: bytes) -> str:
-    """A name that tells nothing."""
+    """A name that does not reveal which picture it is."""
     return hashlib.sha256(picture).hexdigest()[:16]
 
 
@@ -81,26 +81,26 @@ class PreferencePage:
 
 def preference_page(site: Site, pairs: Pairs) -> PreferencePage:
     """The page with what its script needs to know."""
-    found, places = site.dissection, site.places
+    dissection, places = site.dissection, site.places
     here = places.page("preference")
-    title = f"Before or after · {found.title}"
-    around = site.frame(here, title, "Which of two images looks better?", site.assets.preference)
-    around = replace(around, crumbs=(Link(around.to(places.page("index")), found.title),))
+    title = f"Before or after · {dissection.title}"
+    frame = site.frame(here, title, "Which of two images looks better?", site.assets.preference)
+    frame = replace(frame, crumbs=(Link(frame.to(places.page("index")), dissection.title),))
     listed = [pairs.files[i] for i in pairs.different]
     named = [sorted((name_of(before), name_of(after))) for before, after in listed]
     bits = [names[1] == name_of(after) for names, (_, after) in zip(named, listed, strict=True)]
     data = {
-        "model": found.model,
-        "identity": str(found.provenance.generator.get("identity", "")),
+        "model": dissection.model,
+        "identity": str(dissection.provenance.generator.get("identity", "")),
         "edit": pairs.edit,
         "file": f"{places.home}-preference.json",
-        "folder": around.to(places.blind("x")).removesuffix("x.webp"),
+        "folder": frame.to(places.blind("x")).removesuffix("x.webp"),
         "pairs": named,
         "samples": [int(pairs.samples[i]) for i in pairs.different],
         "key": base64.b64encode(np.packbits(np.array(bits, np.bool_)).tobytes()).decode(),
     }
     return PreferencePage(
-        around, found.title, pairs.edit, pairs.repair, len(named), len(pairs.files) - len(named), data
+        frame, dissection.title, pairs.edit, pairs.repair, len(named), len(pairs.files) - len(named), data
     )
 
 

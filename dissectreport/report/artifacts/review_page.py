@@ -1,4 +1,4 @@
-"""The contact sheet of a layer, on which a person marks units that draw artifacts."""
+"""The contact sheet of a layer, on which a person marks units that cause artifacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReviewPage:
 
     frame: Frame
     command: str
-    """The command that tries out the marked units."""
+    """The command that tests the marked units."""
     layer: str
     per_strip: int
     cards: tuple[Card, ...]
@@ -32,28 +32,28 @@ class ReviewPage:
 
 def review_page(site: Site, layer: Layer) -> ReviewPage:
     """The contact sheet with what its script needs to know."""
-    found, places = site.dissection, site.places
-    title = f"Review {layer.name} by eye · {found.title}"
-    around = site.frame(
-        places.review(layer.name), title, f"Mark the units of {layer.name} that draw artifacts.", site.assets.review
+    dissection, places = site.dissection, site.places
+    title = f"Review of {layer.name} · {dissection.title}"
+    frame = site.frame(
+        places.review(layer.name), title, f"Mark the units of {layer.name} that cause artifacts.", site.assets.review
     )
-    up = Link(around.to(places.layer(layer.name)), layer.name)
-    around = replace(around, crumbs=(Link(around.to(places.page("index")), found.title), up), keys=("[", "]"))
-    listed = [(places.review(one.name), one.name) for one in found.layers]
-    around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
-    data = _data(site, around, layer)
+    up = Link(frame.to(places.layer(layer.name)), layer.name)
+    frame = replace(frame, crumbs=(Link(frame.to(places.page("index")), dissection.title), up), keys=("[", "]"))
+    listed = [(places.review(one.name), one.name) for one in dissection.layers]
+    frame = neighbours(frame, listed, [name for _, name in listed].index(layer.name))
+    data = _data(site, frame, layer)
     return ReviewPage(
-        around,
-        commands.trying(found, data["file"]),
+        frame,
+        commands.measure_again_with(dissection, data["file"]),
         layer.name,
         strip_size(layer),
-        tuple(card(site, around, layer, row) for row in rows_of(layer.table)),
+        tuple(card(site, frame, layer, row) for row in rows_of(layer.table)),
         KINDS,
         data,
     )
 
 
-def _data(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
+def _data(site: Site, frame: Frame, layer: Layer) -> Mapping[str, Any]:
     top = [i for i, kind in enumerate(layer.examples.kind.tolist()) if kind == "top"][: strip_size(layer)]
     folder = site.places.layers[layer.name]
     return {
@@ -63,6 +63,6 @@ def _data(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
         "file": f"{site.places.home}-{folder}-marks.json",
         "units": [int(unit) for unit in layer.table["unit"]],
         "samples": layer.examples.samples[:, top].tolist(),
-        "folder": around.to(site.places.picture(0)).removesuffix("0.webp"),
+        "folder": frame.to(site.places.picture(0)).removesuffix("0.webp"),
         "tile": site.tile,
     }

@@ -1,4 +1,4 @@
-"""What the tables of artifact units say, in rows and in sentences."""
+"""The tables of artifact units, as rows and as sentences."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from dissectreport.analysis.artifacts.selection import SURE
 from dissectreport.analysis.results.artifacts import CHOICE, COLUMNS, MARKED, RULE, Artifacts
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
+from dissectreport.report.html import numbers
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import RANDOM, Curve
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import count, plain, removed
+from dissectreport.report.html.numbers import count, listing, plain, plural, removed, with_interval
 
 TABLES = ("units", "quality", "curve", "choice", "agreement", "images")
 """The tables of artifact units that can be downloaded."""
 NAMES = {
-    "kernel_distance": "kernel distance (KID)",
-    "frechet_distance": "Fréchet distance",
+    "kernel_distance": "KID",
+    "frechet_distance": "FID",
     "precision": "precision",
     "recall": "recall",
     "density": "density",
@@ -44,7 +45,7 @@ class Cell:
     change: Point
     """Against the same latents without any edit; NaN where nothing was edited."""
     better: bool
-    """Whether it is surely better than without any edit."""
+    """Whether it is significantly better than without any edit."""
     worse: bool
 
 
@@ -58,32 +59,32 @@ class QualityRow:
     images: int
 
 
-def quality_rows(found: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRow, ...]]:
+def quality_rows(artifacts: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRow, ...]]:
     """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
-    measures = tuple(name for name in NAMES if (found.quality["measure"] == name).any())
-    sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(found.quality)))
+    measures = tuple(name for name in NAMES if (artifacts.quality["measure"] == name).any())
+    sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(artifacts.quality)))
     sets = [one for one in sets if one[0] != "real"] + [one for one in sets if one[0] == "real"]
-    return measures, tuple(_quality_row(found, one, units, measures) for one, units in sets)
+    return measures, tuple(_quality_row(artifacts, one, units, measures) for one, units in sets)
 
 
-def _quality_row(found: Artifacts, name: str, units: int, measures: tuple[str, ...]) -> QualityRow:
-    held = found.quality[(found.quality["set"] == name) & (found.quality["units"] == units)]
-    rows = {str(row.measure): row for row in rows_of(held)}
+def _quality_row(artifacts: Artifacts, name: str, units: int, measures: tuple[str, ...]) -> QualityRow:
+    quality = artifacts.quality[(artifacts.quality["set"] == name) & (artifacts.quality["units"] == units)]
+    rows = {str(row.measure): row for row in rows_of(quality)}
     return QualityRow(
         _set_words(name, units),
-        name == "worst" and units == found.chosen,
+        name == "worst" and units == artifacts.chosen,
         tuple(_cell(measure, rows[measure]) if measure in rows else None for measure in measures),
-        int(held["images"].iloc[0]),
+        int(quality["images"].iloc[0]),
     )
 
 
 def _set_words(name: str, units: int) -> str:
     words = {
-        "before": "as the model makes them",
-        "worst": f"without the {units} worst units",
-        "review": f"without the {units} units marked by hand",
+        "before": "generated, without edit",
+        "worst": f"{units} highest-ranked units ablated",
+        "review": f"{plural(units, 'unit')} marked by hand ablated",
     }
-    return words.get(name, "real images, against other real ones")
+    return words.get(name, "real images, against other real images")
 
 
 def _cell(measure: str, row: Any) -> Cell:
@@ -93,150 +94,157 @@ def _cell(measure: str, row: Any) -> Cell:
     return Cell(Point(float(row.value), float(row.low), float(row.high)), change, better, worse)
 
 
-def figure_of(found: Artifacts, name: str, units: int, measure: str = "kernel_distance") -> Cell:
+def figure_of(artifacts: Artifacts, name: str, units: int, measure: str = "kernel_distance") -> Cell:
     """A measure of one set of images."""
-    table = found.quality
-    held = table[(table["set"] == name) & (table["units"] == units) & (table["measure"] == measure)]
-    return _cell(measure, rows_of(held)[0])
+    table = artifacts.quality
+    rows = table[(table["set"] == name) & (table["units"] == units) & (table["measure"] == measure)]
+    return _cell(measure, rows_of(rows)[0])
 
 
-def told(point: Point) -> str:
-    """A figure with its interval."""
-    return f"{plain(point.value)} [{plain(point.low)}, {plain(point.high)}]"
+def distance(point: Point) -> str:
+    """A KID with its interval."""
+    return with_interval(point, plain)
 
 
-def sentence(found: Artifacts, layer: Layer) -> str:
+def sentence(artifacts: Artifacts, layer: Layer) -> str:
     """Whether repair helps, by how much, beside random units and beside real images."""
-    before, real = figure_of(found, "before", 0), figure_of(found, "real", 0)
-    beside = f" Real images are {told(real.value)} from other real ones."
-    if not found.candidates:
+    before, real = figure_of(artifacts, "before", 0), figure_of(artifacts, "real", 0)
+    reference = f" Real against other real images: KID {distance(real.value)}."
+    if not artifacts.candidates:
         return (
-            f"No repair was tried: no suspected unit of {layer.name} brings images nearer to real ones when it alone is"
-            f" off. Their kernel distance is {told(before.value)}.{beside}"
+            f"No repair was tried: no candidate unit of {layer.name} lowers KID when it is ablated alone. Without any"
+            f" edit, KID is {distance(before.value)}.{reference}"
         )
-    if not found.chosen:
-        sizes = [f"{int(size)}" for size in found.choice["units"]]
-        tried = f"{', '.join(sizes[:-1])} or {sizes[-1]}" if len(sizes) > 1 else sizes[0]
-        return (
-            f"No repair is recommended: on the {count(found.weighed)} images that choose a size, turning off the worst"
-            f" {tried} units of {layer.name} does not surely bring images nearer to real ones. The kernel distance of"
-            f" those that score is {told(before.value)}.{beside}"
-        )
-    after = figure_of(found, "worst", found.chosen)
-    what = (
-        f"{count(found.chosen)} of {layer.units} units of {layer.name}, the worst of {found.suspected} suspected ones"
-    )
-    outcome = {
-        (True, False): "brings images nearer to real ones",
-        (False, True): "was chosen as a repair, but takes the images that score it farther from real ones",
-    }.get(
-        (after.better, after.worse),
-        "was chosen as a repair, but the images that score it do not tell whether it brings them nearer to real ones",
-    )
+    if not artifacts.chosen:
+        return _no_repair(artifacts, layer, before) + reference
+    after = figure_of(artifacts, "worst", artifacts.chosen)
+    random = beside_random(artifacts, "worst", artifacts.chosen)
     return (
-        f"Turning off {what}, {outcome}: the kernel distance changes by {told(after.change)}, from"
-        f" {told(before.value)} to {told(after.value)}. {beside_random(found, 'worst', found.chosen)}{beside}"
+        f"The repair ablates {artifacts.chosen} of the {layer.units} units of {layer.name}, the highest-ranked of"
+        f" {artifacts.suspected} candidates. {_outcome(after)}: {relative_change(before.value, after.change)}, from"
+        f" {distance(before.value)} to {distance(after.value)}. {random}{reference}"
     )
 
 
-def beside_random(found: Artifacts, name: str, units: int) -> str:
-    """What the worst units, or ('review') turning off the marked units, does beside random units on the same images."""
-    same = found.curve[found.curve["units"] == units]
+def _no_repair(artifacts: Artifacts, layer: Layer, before: Cell) -> str:
+    sizes = listing([int(size) for size in artifacts.choice["units"]], "or")
+    return (
+        f"No repair is recommended: on the {count(artifacts.weighed)} images used to choose its size, ablating the"
+        f" {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images, KID"
+        f" without any edit is {distance(before.value)}."
+    )
+
+
+def _outcome(after: Cell) -> str:
+    if after.better:
+        return "It lowers KID"
+    if after.worse:
+        return "On the held-out images it raises KID, although it lowered KID on the images used to choose it"
+    return "On the held-out images the change of KID is not significant"
+
+
+def relative_change(before: Point, change: Point) -> str:
+    """A change of KID as a share of the KID before where that is significantly above 0, else as a difference."""
+    if not before.low > 0:
+        return f"a change of {distance(change)}"
+    shares = Point(*(value / before.value for value in (change.value, change.low, change.high)))
+    return f"a change of {with_interval(shares, numbers.change)}"
+
+
+def beside_random(artifacts: Artifacts, name: str, units: int) -> str:
+    """What ablating the highest-ranked units, or ('review') the marked units, does beside random units."""
+    same = artifacts.curve[artifacts.curve["units"] == units]
     random = same[same["set"] == BESIDE[name]]
     if random.empty:
-        return "The layer has too few other units for random sets of as many."
-    own, least, most = (
-        float(value)
-        for value in (
-            same.loc[same["set"] == name, "change"].iloc[0],
-            random["change"].min(),
-            random["change"].max(),
-        )
-    )
-    no_better = " So this is no better than turning off random units." if own >= least else ""
+        return "The layer has too few other units for random sets of the same size."
+    own = float(same.loc[same["set"] == name, "change"].iloc[0])
+    least, most = float(random["change"].min()), float(random["change"].max())
+    verdict = " Ablating these units is therefore no better than ablating random units." if own >= least else ""
     return (
-        f"On the first {count(found.random_scored)} of these images the kernel distance changes by {plain(own)}, and"
-        f" without as many random units{activation(random)} by {plain(least)} to {plain(most)}, in {len(random)} sets."
-        f"{no_better}"
+        f"On the first {count(artifacts.random_scored)} of these images, KID changes by {plain(own)}; ablating as many"
+        f" random units instead changes it by {plain(least)} to {plain(most)} ({len(random)} sets{activation(random)})."
+        f"{verdict}"
     )
 
 
 def activation(random: pd.DataFrame) -> str:
-    """How strong the units of random sets are beside those that they stand for, in words."""
+    """How strong the units of random sets are relative to the units that they stand beside, in words."""
     ratios = random["activation"]
     if not ratios.notna().all() or ratios.empty:
         return ""
-    return f" ({plain(float(ratios.min()))} to {plain(float(ratios.max()))} times their mean activation)"
+    return f", with {plain(float(ratios.min()))} to {plain(float(ratios.max()))} times their mean activation"
 
 
-def reviewed_sentence(found: Artifacts) -> str:
-    """What turning off the units marked by hand does; '' where none were."""
-    if not found.reviewed:
+def reviewed_sentence(artifacts: Artifacts) -> str:
+    """What ablating the units marked by hand does; '' where none were."""
+    if not artifacts.reviewed:
         return ""
-    units = len(found.reviewed)
-    cell = figure_of(found, "review", units)
+    cell = figure_of(artifacts, "review", len(artifacts.reviewed))
     return (
-        f"Without the {count(units)} unit{'s' * (units != 1)} marked by hand the kernel distance changes by"
-        f" {told(cell.change)}. {beside_random(found, 'review', units)}"
+        f"Ablating the {plural(len(artifacts.reviewed), 'unit')} marked by hand changes KID by {distance(cell.change)}."
+        f" {beside_random(artifacts, 'review', len(artifacts.reviewed))}"
     )
 
 
-def listed_sentence(found: Artifacts) -> str:
+def listed_sentence(artifacts: Artifacts) -> str:
     """How many artifact units there are."""
-    many = len(found.listed)
-    if many:
-        words = ", ".join(map(str, found.listed))
-        one = "is an artifact unit" if many == 1 else "are artifact units"
-        more = f" There may be more: the {many} that do most good were tested further, and no others."
-        return (
-            f"{count(many)} of the {found.suspected} suspected units that were tested {one} by the rule: {words}."
-            f"{more if many == found.finalists else ''}"
-        )
-    further = found.units["tested_images"] == found.retested
-    sure = int((further & (found.units["q"] < SURE)).sum())
-    why = (
-        "the kernel distance itself is not above 0."
-        if found.units["share"].isna().all()
-        else "none alone surely brings images nearer to real ones."
-        if not sure
-        else f"{count(sure)} alone surely bring{'s' * (sure == 1)} images nearer to real ones, but by less than one per"
-        " cent of the distance or not surely by more than the control units do."
+    many = len(artifacts.listed)
+    if not many:
+        return f"None of the {artifacts.suspected} candidate units is an artifact unit: {_why_none(artifacts)}"
+    names = ", ".join(map(str, artifacts.listed))
+    verb = "is an artifact unit" if many == 1 else "are artifact units"
+    limit = (
+        f" There may be more: only the {many} best candidates were tested further."
+        if many == artifacts.finalists
+        else ""
     )
-    return f"None of the {found.suspected} suspected units that were tested is an artifact unit by the rule: {why}"
+    return f"{count(many)} of the {artifacts.suspected} candidate units {verb}: {names}.{limit}"
 
 
-def repair_beside_list(found: Artifacts) -> str:
-    """Where the repair's units are not the listed ones; '' where they are, or where there is no repair."""
-    if not found.chosen:
+def _why_none(artifacts: Artifacts) -> str:
+    if artifacts.units["share"].isna().all():
+        return "KID itself is not above 0."
+    further = artifacts.units["tested_images"] == artifacts.retested
+    significant = int((further & (artifacts.units["q"] < SURE)).sum())
+    if not significant:
+        return "ablating one alone never lowers KID significantly."
+    verb = "lowers" if significant == 1 else "lower"
+    return (
+        f"ablated alone, {count(significant)} significantly {verb} KID, but by less than 1%, or not significantly more"
+        " than the control units do."
+    )
+
+
+def repair_beside_list(artifacts: Artifacts) -> str:
+    """Where the units of the repair differ from the artifact units; '' where they do not, or without a repair."""
+    if not artifacts.chosen:
         return ""
-    more, fewer = (
-        [str(unit) for unit in one if unit not in other]
-        for one, other in ((found.repair, found.listed), (found.listed, found.repair))
-    )
-    told_of = []
+    more = [str(unit) for unit in artifacts.repair if unit not in artifacts.listed]
+    fewer = [str(unit) for unit in artifacts.listed if unit not in artifacts.repair]
+    differences = []
     if more:
-        those = "which is no artifact unit" if len(more) == 1 else "which are no artifact units"
-        told_of.append(f"turns off {', '.join(more)} too, {those} by the rule")
+        verb = "is not an artifact unit" if len(more) == 1 else "are not artifact units"
+        differences.append(f"also ablates {', '.join(more)}, which {verb}")
     if fewer:
-        told_of.append(f"leaves {', '.join(fewer)} on")
-    return f"The repair {', and '.join(told_of)}." if told_of else ""
+        differences.append(f"does not ablate {', '.join(fewer)}")
+    return f"The repair {' and '.join(differences)}." if differences else ""
 
 
-def curves(found: Artifacts) -> tuple[Curve, ...]:
-    """The share of the kernel distance that goes with the worst units and with random ones, of the same latents.
+def curves(artifacts: Artifacts) -> tuple[Curve, ...]:
+    """The share of KID that ablating the highest-ranked and random units removes, on the same latents.
 
-    None where the distance is not surely above 0: shares of it could not be told.
+    None where KID is not significantly above 0: shares of it would mean nothing.
     """
-    before = figure_of(found, "before", 0).value
-    if not before.low > 0 or not (found.curve["distance"] > 0).all():
+    before = figure_of(artifacts, "before", 0).value
+    if not before.low > 0 or not (artifacts.curve["distance"] > 0).all():
         return ()
-    worst = [row for row in rows_of(found.curve) if row.set == "worst"]
+    worst = [row for row in rows_of(artifacts.curve) if row.set == "worst"]
     zero = Point(0.0, 0.0, 0.0)
     points = [Point(*(-float(v) / float(r.distance) for v in (r.change, r.change_high, r.change_low))) for r in worst]
-    random = found.curve[found.curve["set"] == "random"]
+    random = artifacts.curve[artifacts.curve["set"] == "random"]
     shares = -random["change"] / random["distance"]
     by_size = {int(size): shares[random["units"] == size] for size in sorted(set(random["units"].tolist()))}
-    bands = [Point(float(held.mean()), float(held.min()), float(held.max())) for held in by_size.values()]
+    bands = [Point(float(share.mean()), float(share.min()), float(share.max())) for share in by_size.values()]
     return (
         Curve("worst", (0, *(int(row.units) for row in worst)), (zero, *points)),
         Curve(RANDOM, (0, *by_size), (zero, *bands)),
@@ -245,17 +253,17 @@ def curves(found: Artifacts) -> tuple[Curve, ...]:
 
 def edits_files(site: Site) -> dict[str, dict[str, Any]]:
     """By address what `dissectreport repair --edits` takes: the repair, and the units that a person marked."""
-    found, places = site.dissection.artifacts, site.places
-    if found is None:
+    artifacts, places = site.dissection.artifacts, site.places
+    if artifacts is None:
         return {}
     identity = str(site.dissection.provenance.generator.get("identity", ""))
-    every = {places.edits: (found.repair, CHOICE), places.edits_marked: (found.reviewed, MARKED)}
+    every = {places.edits: (artifacts.repair, CHOICE), places.edits_marked: (artifacts.reviewed, MARKED)}
     return {
         address: {
             "edits": 1,
             "model": site.dissection.model,
             "identity": identity,
-            "layer": found.layer,
+            "layer": artifacts.layer,
             "units": list(units),
             "values": [0.0] * len(units),
             "rule": rule,
@@ -265,29 +273,29 @@ def edits_files(site: Site) -> dict[str, dict[str, Any]]:
     }
 
 
-def artifact_tables(found: Artifacts) -> dict[str, pd.DataFrame]:
+def artifact_tables(artifacts: Artifacts) -> dict[str, pd.DataFrame]:
     """Every table of artifact units, by the name of its download."""
-    return {f"artifacts-{name}": getattr(found, name).reset_index(drop=True) for name in TABLES}
+    return {f"artifacts-{name}": getattr(artifacts, name).reset_index(drop=True) for name in TABLES}
 
 
-def downloads(site: Site, around: Frame, layer: Layer) -> tuple[tuple[str, str, str], ...]:
+def downloads(site: Site, frame: Frame, layer: Layer) -> tuple[tuple[str, str, str], ...]:
     """Every table of artifact units with its two addresses."""
 
     def place(name: str, kind: str) -> str:
-        return around.to(site.places.data(f"artifacts-{name}", kind, layer.name))
+        return frame.to(site.places.data(f"artifacts-{name}", kind, layer.name))
 
     return tuple((name, place(name, "csv"), place(name, "json")) for name in TABLES)
 
 
 @dataclass(frozen=True)
 class ArtifactMethods:
-    """How artifact units were found and the repair was scored, for the page of methods."""
+    """How artifact units were identified and the repair was scored, for the methods page."""
 
     href: str
     layer: str
-    found: Artifacts
+    artifacts: Artifacts
     command: str
-    """What looked for them where that is not what made the run; '' otherwise."""
+    """What identified them where that is not what made the run; '' otherwise."""
     rule: str
     choice: str
     measures: Mapping[str, str]
@@ -295,42 +303,41 @@ class ArtifactMethods:
     columns: Mapping[str, str]
 
 
-def artifact_methods(site: Site, around: Frame) -> ArtifactMethods | None:
-    """How artifact units were found; None where they were not looked for."""
-    found = site.dissection.artifacts
-    if found is None:
+def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
+    """How artifact units were identified; None where this was not asked for."""
+    artifacts = site.dissection.artifacts
+    if artifacts is None:
         return None
     known = {**site.wording.dictionary(), **COLUMNS}
-    names = dict.fromkeys(str(name) for table in artifact_tables(found).values() for name in table.columns)
+    names = dict.fromkeys(str(name) for table in artifact_tables(artifacts).values() for name in table.columns)
     return ArtifactMethods(
-        around.to(site.places.page("artifacts")),
-        found.layer,
-        found,
-        "" if found.command == site.dissection.provenance.command else found.command,
+        frame.to(site.places.page("artifacts")),
+        artifacts.layer,
+        artifacts,
+        "" if artifacts.command == site.dissection.provenance.command else artifacts.command,
         RULE,
         CHOICE,
         {NAMES[name]: words for name, words in MEASURES.items()},
-        flat(found.settings),
+        flat(artifacts.settings),
         {name: known[name] for name in names},
     )
 
 
 @dataclass(frozen=True)
 class UnitArtifact:
-    """What a unit's page tells of it as an artifact unit."""
+    """A unit as an artifact unit, on its own page."""
 
     sentence: str
     href: str
 
 
-def unit_artifact(site: Site, around: Frame, layer: Layer, unit: int) -> UnitArtifact | None:
-    """What is told of a listed unit; None of others."""
-    found = site.dissection.artifacts
-    if found is None or found.layer != layer.name or unit not in found.listed:
+def unit_artifact(site: Site, frame: Frame, layer: Layer, unit: int) -> UnitArtifact | None:
+    """A sentence about an artifact unit; None for other units."""
+    artifacts = site.dissection.artifacts
+    if artifacts is None or artifacts.layer != layer.name or unit not in artifacts.listed:
         return None
-    row = rows_of(found.units[found.units["unit"] == unit])[0]
+    row = rows_of(artifacts.units[artifacts.units["unit"] == unit])[0]
     return UnitArtifact(
-        f"An artifact unit: turning it off alone takes {removed(float(row.share))} of the kernel distance to real"
-        " images away.",
-        around.to(site.places.page("artifacts")),
+        f"This is an artifact unit: ablating it alone lowers KID by {removed(float(row.share))}.",
+        frame.to(site.places.page("artifacts")),
     )

@@ -18,7 +18,7 @@ from dissectreport.report.html.frame import Frame
 
 @dataclass(frozen=True)
 class Shade:
-    """A concept's colour in what the segmenter sees, and its share of an image before and after."""
+    """A concept's colour in the segmentation, and its share of an image before and after."""
 
     concept: str
     colour: str
@@ -27,7 +27,7 @@ class Shade:
 
 
 @dataclass(frozen=True)
-class With:
+class AblatedImage:
     """One image with and without units."""
 
     sample: int
@@ -43,20 +43,20 @@ class With:
 
 @dataclass(frozen=True)
 class Insertion:
-    """One image with and without units switched on at one place."""
+    """One image with and without units inserted at one patch."""
 
     sample: int
     before: str
     after: str
     box: str
-    """Where the place lies, as style."""
-    ground: str
+    """The position of the patch, as CSS."""
+    context: str
     gain: int
 
 
 @dataclass(frozen=True)
-class Warm:
-    """One image, and where switching units on would work in it."""
+class HeatMap:
+    """One image, and the predicted effect of inserting units into each of its cells."""
 
     sample: int
     picture: str
@@ -68,20 +68,20 @@ def area_of(labels: np.ndarray[Any, Any], number: int) -> float:
     return float((labels == number).any(0).mean()) if number else math.nan
 
 
-def with_and_without(site: Site, around: Frame, concept: str, ablated: Ablated) -> tuple[With, ...]:
-    """The images of a concept with and without the units that were turned off."""
+def with_and_without(site: Site, frame: Frame, concept: str, ablated: Ablated) -> tuple[AblatedImage, ...]:
+    """The images of a concept with and without the ablated units."""
     places, number = site.places, concept_number(site, concept)
     colours = images.concept_colours(site.dissection.vocabulary)
     rows = []
     for i, sample in enumerate(ablated.samples.tolist()):
         seen, unseen = ablated.seen_before[i], ablated.seen_after[i]
         off, difference, shown, gone = (
-            around.to(places.changed(concept, i, kind)) for kind in ("off", "difference", "seen", "unseen")
+            frame.to(places.changed(concept, i, kind)) for kind in ("off", "difference", "seen", "unseen")
         )
         rows.append(
-            With(
+            AblatedImage(
                 sample=int(sample),
-                before=around.to(places.original(int(sample))),
+                before=frame.to(places.original(int(sample))),
                 after=off,
                 difference=difference,
                 seen=shown,
@@ -115,8 +115,8 @@ def _shades(
     return tuple(Shade(names[i], "#" + bytes(colours[i]).hex(), float(before[i]), float(after[i])) for i in chosen)
 
 
-def insertions(site: Site, around: Frame, concept: str, pictures: ConceptPictures) -> tuple[Insertion, ...]:
-    """The images of a concept with and without units switched on at one place."""
+def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures) -> tuple[Insertion, ...]:
+    """The images of a concept with and without units inserted at one patch."""
     made = pictures.inserted
     rows = []
     for i, sample in enumerate(made.samples.tolist()):
@@ -124,36 +124,36 @@ def insertions(site: Site, around: Frame, concept: str, pictures: ConceptPicture
         rows.append(
             Insertion(
                 sample=int(sample),
-                before=around.to(site.places.original(int(sample))),
-                after=around.to(site.places.changed(concept, i, "on")),
+                before=frame.to(site.places.original(int(sample))),
+                after=frame.to(site.places.changed(concept, i, "on")),
                 box=f"top:{top:.2f}%;left:{left:.2f}%;height:{height:.2f}%;width:{width:.2f}%",
-                ground=str(made.grounds[i]) or "nothing",
+                context=str(made.grounds[i]) or "nothing",
                 gain=int(made.gains[i]),
             )
         )
     return tuple(rows)
 
 
-def heat_maps(site: Site, around: Frame, concept: str, pictures: ConceptPictures) -> tuple[Warm, ...]:
-    """The images of a concept, and where switching its units on would work."""
+def heat_maps(site: Site, frame: Frame, concept: str, pictures: ConceptPictures) -> tuple[HeatMap, ...]:
+    """The images of a concept, and the predicted effect of inserting its units."""
     return tuple(
-        Warm(
+        HeatMap(
             int(sample),
-            around.to(site.places.original(int(sample))),
-            around.to(site.places.changed(concept, i, "heat", "png")),
+            frame.to(site.places.original(int(sample))),
+            frame.to(site.places.changed(concept, i, "heat", "png")),
         )
         for i, sample in enumerate(pictures.heat.samples.tolist())
     )
 
 
-def strongest_pair(site: Site, found: Interventions, around: Frame, one: Studied) -> tuple[str, str, int]:
+def strongest_pair(site: Site, interventions: Interventions, frame: Frame, one: Studied) -> tuple[str, str, int]:
     """The image of a concept that loses most of it: before, after, and its number; ('', '', 0) without images."""
-    pictures, number = found.pictures.get(one.concept), concept_number(site, one.concept)
+    pictures, number = interventions.pictures.get(one.concept.name), concept_number(site, one.concept.name)
     if pictures is None or not len(pictures.ablated.samples):
         return "", "", 0
     made = pictures.ablated
     lost = [area_of(b, number) - area_of(a, number) for b, a in zip(made.seen_before, made.seen_after, strict=True)]
     i = int(np.argmax(np.nan_to_num(lost)))
     sample = int(made.samples[i])
-    off = around.to(site.places.changed(one.concept, i, "off"))
-    return around.to(site.places.original(sample)), off, sample
+    off = frame.to(site.places.changed(one.concept.name, i, "off"))
+    return frame.to(site.places.original(sample)), off, sample

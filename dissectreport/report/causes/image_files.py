@@ -9,34 +9,34 @@ import numpy as np
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Interventions
 from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
+from dissectreport.report.html.places import Files
 
-Files = dict[str, bytes]
 QUALITY = 84
 
 
 def causal_images(site: Site) -> Files:
-    """Every picture of the pages about what units cause, by its address from the top of the site."""
-    found = site.dissection.interventions
-    if found is None:
+    """Every picture of the pages of causal effects, by its address from the top of the site."""
+    interventions = site.dissection.interventions
+    if interventions is None:
         return {}
     colours = images.concept_colours(site.dissection.vocabulary)
-    files = _originals(site, found)
-    for concept, pictures in found.pictures.items():
+    files = _originals(site, interventions)
+    for concept, pictures in interventions.pictures.items():
         if concept in site.places.concepts:
             files |= _concept(site, concept, pictures, colours)
-    for unit, ablated in found.unit_pictures.items():
+    for unit, ablated in interventions.unit_pictures.items():
         for i in range(len(ablated.samples)):
-            place = site.places.unit_changed(found.layer, unit, i, "off")
+            place = site.places.unit_changed(interventions.layer, unit, i, "off")
             files[place] = _webp(ablated.after[i])
-            place = site.places.unit_changed(found.layer, unit, i, "difference")
+            place = site.places.unit_changed(interventions.layer, unit, i, "difference")
             files[place] = images.difference(_shown(ablated.before[i]), _shown(ablated.after[i]))
     return files
 
 
-def _originals(site: Site, found: Interventions) -> Files:
+def _originals(site: Site, interventions: Interventions) -> Files:
     """Each image without any intervention, once, however often it is shown beside what was made of it."""
     files: Files = {}
-    for samples, before in _untouched(found):
+    for samples, before in _untouched(interventions):
         for sample, pixels in zip(samples.tolist(), before, strict=True):
             place = site.places.original(int(sample))
             if place not in files:
@@ -44,11 +44,11 @@ def _originals(site: Site, found: Interventions) -> Files:
     return files
 
 
-def _untouched(found: Interventions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for pictures in found.pictures.values():
+def _untouched(interventions: Interventions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for pictures in interventions.pictures.values():
         yield pictures.ablated.samples, pictures.ablated.before
         yield pictures.inserted.samples, pictures.inserted.before
-    for ablated in found.unit_pictures.values():
+    for ablated in interventions.unit_pictures.values():
         yield ablated.samples, ablated.before
 
 
@@ -67,13 +67,13 @@ def _ablated(site: Site, concept: str, number: int, ablated: Ablated, colours: i
     files: Files = {}
     for i in range(len(ablated.samples)):
         before, after = _shown(ablated.before[i]), _shown(ablated.after[i])
-        drawn = {
+        pictures = {
             "off": _webp(after),
             "difference": images.difference(before, after),
             "seen": images.segmentation(before, ablated.seen_before[i], colours, number),
             "unseen": images.segmentation(after, ablated.seen_after[i], colours, number),
         }
-        files |= {site.places.changed(concept, i, kind): content for kind, content in drawn.items()}
+        files |= {site.places.changed(concept, i, kind): content for kind, content in pictures.items()}
     return files
 
 

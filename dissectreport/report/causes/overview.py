@@ -1,4 +1,4 @@
-"""What units cause, all concepts at a glance; and what the model's first page tells of it."""
+"""The overview of causal effects, and its summary on the model's first page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.causes.galleries import strongest_pair
 from dissectreport.report.causes.summary import Studied, answer, downloads, finding, layer_of, listed, meaning, studied
 from dissectreport.report.common.model import Pairs, Site, flat
-from dissectreport.report.html import effect_charts as causal_charts
-from dissectreport.report.html.effect_charts import RANDOM, order_mark, order_words
+from dissectreport.report.html.effect_charts import RANDOM, order_mark, order_words, small_curves
 from dissectreport.report.html.frame import Frame
 
 
@@ -50,53 +49,55 @@ class CausesPage:
     notes: tuple[str, ...]
 
 
-def causes_page(site: Site, found: Interventions, every: tuple[Studied, ...]) -> CausesPage:
-    """Which concepts have units that cause them."""
-    layer = layer_of(site, found)
-    around = site.frame(
+def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, ...]) -> CausesPage:
+    """The causal effects on all concepts that were studied."""
+    layer = layer_of(site, interventions)
+    frame = site.frame(
         site.places.page("causes"),
-        f"What units cause · {site.dissection.title}",
-        f"What turning units of {layer.name} off and on does.",
-        current="causes",
+        f"Causal effects · {site.dissection.title}",
+        f"The effect of ablating and inserting units of {layer.name}.",
+        current="causal effects",
     )
     counts = tuple(sorted({r.units for one in every for r in one.removals}))
     orders = [c.order for one in every for c in one.curves]
     high = max([p.high for one in every for c in one.curves for p in c.points if not math.isnan(p.high)] + [0.2])
     return CausesPage(
-        frame=around,
+        frame=frame,
         model=site.dissection.title,
         layer=layer.name,
-        layer_href=around.to(site.places.layer(layer.name)),
+        layer_href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
         answer=answer(every, layer),
-        rows=tuple(_studied_row(site, found, around, one, i, high) for i, one in enumerate(every)),
+        rows=tuple(_studied_row(site, interventions, frame, one, i, high) for i, one in enumerate(every)),
         counts=counts,
-        orders=tuple((order_words(o), order_mark(o), meaning(o, found)) for o in listed(orders)),
-        samples=found.samples,
-        choosing=found.choosing,
-        random_sets=found.random_sets,
-        settings=flat(found.settings),
-        downloads=downloads(site, around, layer),
-        notes=found.notes,
+        orders=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(orders)),
+        samples=interventions.samples,
+        choosing=interventions.choosing,
+        random_sets=interventions.random_sets,
+        settings=flat(interventions.settings),
+        downloads=downloads(site, frame, layer),
+        notes=interventions.notes,
     )
 
 
-def _studied_row(site: Site, found: Interventions, around: Frame, one: Studied, at: int, high: float) -> StudiedRow:
+def _studied_row(
+    site: Site, interventions: Interventions, frame: Frame, one: Studied, at: int, high: float
+) -> StudiedRow:
     shown = [curve for curve in one.curves if curve.order in (one.best, RANDOM)]
-    chart = causal_charts.small_curves(
+    chart = small_curves(
         f"curve-{at}",
-        f"Removal of {one.concept} over units that are off",
-        f"The best order, {order_words(one.best)}, with its 95 % band, and random units in grey.",
+        f"Removal of {one.concept.name} by number of ablated units",
+        f"The best ranking, {order_words(one.best)}, with its 95% band; random units in grey.",
         shown,
         high,
     )
-    pair = strongest_pair(site, found, around, one)
-    return StudiedRow(one, around.to(site.places.concept(one.concept)), *pair, chart)
+    pair = strongest_pair(site, interventions, frame, one)
+    return StudiedRow(one, frame.to(site.places.concept(one.concept.name)), *pair, chart)
 
 
 @dataclass(frozen=True)
 class Teaser:
-    """What the model's first page tells of interventions."""
+    """The strongest causal effect, for the model's first page."""
 
     answer: str
     href: str
@@ -109,24 +110,26 @@ class Teaser:
     units: int
 
 
-def teaser(site: Site, around: Frame) -> Teaser | None:
-    """The concept of which most goes, of those of which surely more goes than with random units if there are any."""
-    found = site.dissection.interventions
-    if found is None:
+def teaser(site: Site, frame: Frame) -> Teaser | None:
+    """The concept of which most is removed, among those with a significant effect if there are any."""
+    interventions = site.dissection.interventions
+    if interventions is None:
         return None
-    every = studied(found)
-    leads = [(one, one.leading) for one in every if one.leading is not None and one.concept in found.pictures]
+    every = studied(interventions)
+    leads = [
+        (one, one.leading) for one in every if one.leading is not None and one.concept.name in interventions.pictures
+    ]
     if not leads:
         return None
-    leads = [pair for pair in leads if pair[1].beats] or leads
+    leads = [pair for pair in leads if pair[1].exceeds_random] or leads
     one, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].removed.value) else pair[1].removed.value)
-    layer = layer_of(site, found)
+    layer = layer_of(site, interventions)
     return Teaser(
         answer(every, layer),
-        around.to(site.places.page("causes")),
-        one.concept,
-        around.to(site.places.concept(one.concept)),
+        frame.to(site.places.page("causes")),
+        one.concept.name,
+        frame.to(site.places.concept(one.concept.name)),
         finding(one, layer),
-        *strongest_pair(site, found, around, one),
+        *strongest_pair(site, interventions, frame, one),
         lead.units,
     )

@@ -1,4 +1,4 @@
-"""What one unit causes, for its page: measured where it was turned off by itself, else estimated."""
+"""The causal effects of one unit, for its page: measured where it was ablated by itself, else estimated."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.analysis.results.interventions import Ablated
-from dissectreport.report.causes.summary import falling, point_of, told
+from dissectreport.report.causes.summary import area_removed, falling, point_of
 from dissectreport.report.common.model import Site, rows_of
-from dissectreport.report.html import effect_charts as causal_charts
-from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.effect_charts import Amount
+from dissectreport.report.html.concepts import Concept
+from dissectreport.report.html.effect_charts import Amount, bars
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import removed
 
 
 @dataclass(frozen=True)
 class UnitCause:
-    """What one unit does to one concept."""
+    """The effect of one unit on one concept."""
 
-    concept: str
+    concept: Concept
     href: str
-    mark: str
     rank: int
     estimate: float
     exact: Point
@@ -45,7 +43,7 @@ class Without:
 
 @dataclass(frozen=True)
 class UnitCauses:
-    """What one unit causes, for its page."""
+    """The causal effects of one unit, for its page."""
 
     measured: bool
     """Whether it was ablated by itself."""
@@ -58,17 +56,16 @@ class UnitCauses:
     choosing: int
 
 
-def unit_causes(site: Site, around: Frame, layer: Layer, unit: int, rows: Sequence[Any]) -> UnitCauses | None:
-    """What a unit causes, from its `rows` of effects; None where nothing is known."""
-    found = site.dissection.interventions
-    if found is None or found.layer != layer.name or not rows:
+def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequence[Any]) -> UnitCauses | None:
+    """The causal effects of a unit, from its `rows` of effects; None where nothing is known."""
+    interventions = site.dissection.interventions
+    if interventions is None or interventions.layer != layer.name or not rows:
         return None
-    marks = {str(row.concept): mark_of(str(row.category)) for row in rows_of(found.concepts)}
+    concepts = {str(row.concept): Concept.of(row) for row in rows_of(interventions.concepts)}
     causes = [
         UnitCause(
-            concept=str(row.concept),
-            href=around.to(site.places.concept(str(row.concept))),
-            mark=marks[str(row.concept)],
+            concept=concepts[str(row.concept)],
+            href=frame.to(site.places.concept(str(row.concept))),
             rank=int(row.rank),
             estimate=float(row.estimate),
             exact=point_of(row, "exact"),
@@ -77,16 +74,16 @@ def unit_causes(site: Site, around: Frame, layer: Layer, unit: int, rows: Sequen
         if str(row.concept) in site.places.concepts
     ]
     exact = any(not math.isnan(c.exact.value) for c in causes)
-    causes.sort(key=lambda c: (falling(c.exact.value if exact else c.estimate), c.concept))
+    causes.sort(key=lambda c: (falling(c.exact.value if exact else c.estimate), c.concept.name))
     return UnitCauses(
         measured=exact,
         sentence=_unit_sentence(causes, exact),
         rows=tuple(causes),
         chart=_unit_chart(layer, unit, causes) if exact else None,
-        pictures=_without(site, around, layer, unit, found.unit_pictures.get(unit)),
-        href=around.to(site.places.page("causes")),
-        samples=found.samples,
-        choosing=found.choosing,
+        pictures=_without(site, frame, layer, unit, interventions.unit_pictures.get(unit)),
+        href=frame.to(site.places.page("causes")),
+        samples=interventions.samples,
+        choosing=interventions.choosing,
     )
 
 
@@ -95,33 +92,33 @@ def _unit_sentence(causes: Sequence[UnitCause], measured: bool) -> str:
         return ""
     first = causes[0]
     if measured and first.exact.low > 0:
-        return f"Turning off this unit alone removes {told(first.exact)} of all {first.concept} pixels."
+        return f"Ablating this unit alone removes {area_removed(first.exact)} of all {first.concept.name} pixels."
     if measured:
-        return "Turning off this unit alone surely removes nothing of any concept that was studied."
+        return "Ablating this unit alone does not significantly reduce any of the studied concepts."
     return (
-        f"It was not turned off by itself. To first order, turning it off would remove {removed(first.estimate)}"
-        f" of all {first.concept} pixels: an estimate, not a measurement."
+        f"This unit was not ablated by itself. By the first-order estimate (gradient × activation), ablating it would"
+        f" remove {removed(first.estimate)} of all {first.concept.name} pixels."
     )
 
 
 def _unit_chart(layer: Layer, unit: int, causes: Sequence[UnitCause]) -> Markup:
-    return causal_charts.bars(
+    return bars(
         "chart-causes",
-        f"What turning off unit {unit} of {layer.name} removes",
-        "Share of each concept's area that goes, with 95 % intervals; the tick is the estimate to first order.",
-        [Amount(c.concept, c.exact, c.estimate, c.mark, i == 0) for i, c in enumerate(causes)],
-        told=removed,
+        f"Area removed by ablating unit {unit} of {layer.name}",
+        "Share of each concept's area that is removed, with 95% intervals; the tick is the first-order estimate.",
+        [Amount(c.concept.name, c.exact, c.estimate, c.concept.mark, i == 0) for i, c in enumerate(causes)],
+        form=removed,
     )
 
 
-def _without(site: Site, around: Frame, layer: Layer, unit: int, ablated: Ablated | None) -> tuple[Without, ...]:
+def _without(site: Site, frame: Frame, layer: Layer, unit: int, ablated: Ablated | None) -> tuple[Without, ...]:
     if ablated is None:
         return ()
     return tuple(
         Without(
             int(sample),
-            around.to(site.places.original(int(sample))),
-            *(around.to(site.places.unit_changed(layer.name, unit, i, kind)) for kind in ("off", "difference")),
+            frame.to(site.places.original(int(sample))),
+            *(frame.to(site.places.unit_changed(layer.name, unit, i, kind)) for kind in ("off", "difference")),
         )
         for i, sample in enumerate(ablated.samples.tolist())
     )

@@ -1,4 +1,4 @@
-"""Commands that pages give: they name the run, so that whoever types them gets the same numbers."""
+"""Commands that pages show: they name the run, so that they reproduce its numbers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SWITCHES = ("--no-artifacts",)
 """Those without a value."""
 
 
-def trying(found: Dissection, file: str) -> str:
-    """The command that measures the run again, with the units that a file marks switched off."""
-    words, kept = _words(found), []
+def measure_again_with(dissection: Dissection, file: str) -> str:
+    """The command that measures the run again, with the units that a file marks ablated."""
+    words, kept = _words(dissection), []
     while words:
         word = words.pop(0)
         if word not in OTHERS:
@@ -24,19 +24,19 @@ def trying(found: Dissection, file: str) -> str:
     return shlex.join([*kept, "--artifact-units", file])
 
 
-def repairing(found: Dissection, file: str) -> str:
-    """The command that makes images of the run's model, of the weights that it had, with the edits of a file."""
-    words = _words(found)
+def repair_with(dissection: Dissection, file: str) -> str:
+    """The command that generates images with the run's model and weights, and the edits of a file."""
+    words = _words(dissection)
     weights = words[words.index("--weights") :][:2] if "--weights" in words else []
     return shlex.join(["dissectreport", "repair", words[2], *weights, "--edits", file])
 
 
-def _words(found: Dissection) -> list[str]:
-    """The words of the command that made the run, its artifact units where they were looked for later."""
-    plain = ["dissectreport", "build", found.model]
-    command = found.provenance.command if found.artifacts is None else found.artifacts.command
+def _words(dissection: Dissection) -> list[str]:
+    """The words of the command that made the run, or that identified its artifact units later."""
+    plain = ["dissectreport", "build", dissection.model]
+    command = dissection.provenance.command if dissection.artifacts is None else dissection.artifacts.command
     try:
         words = shlex.split(command)
-    except ValueError:  # A command that somebody wrote, with a quote that does not end.
+    except ValueError:  # A command with an unclosed quote.
         return plain
     return words if words[:2] == plain[:2] and len(words) > 2 else plain

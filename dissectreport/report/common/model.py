@@ -1,4 +1,4 @@
-"""The model whose pages are built: what was found, where it goes, and the counts that every page shows."""
+"""The model whose pages are built: its results, the places of its files, and the counts that every page shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dissectreport.report.html.charts import CONTROLS, Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
 from dissectreport.report.html.places import Places
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
@@ -76,24 +76,24 @@ def interpretable_labels(layer: Layer) -> pd.DataFrame:
 def counts(layer: Layer, category: str = "") -> dict[str, Count]:
     """The counts of a layer by control, in the order in which readers meet them."""
     rows = layer.controls[layer.controls["category"] == category]
-    found = {row.control: Count.of_row(row) for row in rows_of(rows)}
-    return {name: found[name] for name in (*CONTROLS, *found) if name in found}
+    by_control = {row.control: Count.of_row(row) for row in rows_of(rows)}
+    return {name: by_control[name] for name in (*CONTROLS, *by_control) if name in by_control}
 
 
-def beyond_chance(layer: Layer) -> int:
-    """Units that the rule calls interpretable and that beat chance as well."""
+def above_chance(layer: Layer) -> int:
+    """Units that the rule calls interpretable and that also match better than chance."""
     return int((layer.table["interpretable"].astype(bool) & layer.table["beats_chance"].astype(bool)).sum())
 
 
 def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[str, Count]], ...]:
     """The counts of the labels within each category, with its mark."""
-    found = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
-    return tuple((category, mark, by_control) for category, mark, by_control in found if by_control)
+    rows = ((category, mark_of(category), counts(layer, category)) for category in site.categories)
+    return tuple((category, mark, by_control) for category, mark, by_control in rows if by_control)
 
 
 @dataclass(frozen=True)
 class Site:
-    """What builds the pages of one model: what was found, where it goes, what it looks like."""
+    """What the pages of one model are built from: its results, its places, its assets and the options."""
 
     dissection: Dissection
     places: Places
@@ -107,7 +107,7 @@ class Site:
 
     @property
     def edge(self) -> str:
-        """What lies beyond the border of a map under the rule: 'clamp' or 'zero'."""
+        """How a map is continued at its border under the rule: 'clamp' or 'zero'."""
         return rule_named(self.dissection.provenance.rule).edge
 
     @property
@@ -122,12 +122,12 @@ class Site:
 
     def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
         """The surroundings of one of the model's pages."""
-        around = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
-        return published(around, self.drawing.base_url, self.places.card)
+        frame = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)
+        return published(frame, self.drawing.base_url, self.places.card)
 
 
 def leading_units(layer: Layer) -> pd.DataFrame:
-    """The layer's table with the surest units first: interpretable, then by the lower end of the excess."""
+    """The layer's table with the strongest units first: interpretable, then by the lower end of the excess."""
     order = layer.table.assign(set_aside=~layer.table["interpretable"])
     return order.sort_values(["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable")
 

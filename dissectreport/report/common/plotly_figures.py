@@ -45,7 +45,7 @@ def layout(x: str, y: str, **more: Any) -> Figure:
 
 
 def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
-    """Every unit of a layer: its null across, its IoU up; above the diagonal is beyond chance."""
+    """Every unit of a layer: chance level (horizontal) and IoU (vertical); above the diagonal is better than chance."""
     table = layer.table[layer.table["concept"] != ""]
     top = float(max(table[["iou_high", "null"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
     traces: list[Figure] = [
@@ -55,12 +55,12 @@ def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
             "x": [0, round(top, 3)],
             "y": [0, round(top, 3)],
             "line": {"color": "var(--null)", "dash": "dot", "width": 1.5},
-            "name": "chance",
+            "name": "IoU = chance level",
             "hoverinfo": "skip",
         }
     ]
     traces += [_units(table[table["category"] == c], c) for c in categories if (table["category"] == c).any()]
-    axes = layout("IoU expected by chance (null)", "IoU")
+    axes = layout("chance level", "IoU")
     for axis in ("xaxis", "yaxis"):
         axes[axis]["range"] = [0, top]
     return {"data": traces, "layout": axes}
@@ -68,7 +68,7 @@ def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
 
 def _units(rows: pd.DataFrame, category: str) -> Figure:
     colour = f"var(--{mark_of(category)})"
-    hover = "%{text}<br>IoU %{y:.2f} [%{customdata[1]}, %{customdata[2]}]<br>null %{x:.2f}<extra></extra>"
+    hover = "%{text}<br>IoU %{y:.2f} [%{customdata[1]}, %{customdata[2]}]<br>chance level %{x:.2f}<extra></extra>"
     return {
         "type": "scatter",
         "mode": "markers",
@@ -98,7 +98,7 @@ class Grid:
 
 
 def concept_heatmap(grid: Grid) -> Figure:
-    """The best unit's excess for every concept and layer."""
+    """The strongest unit's chance-corrected IoU for every concept and layer."""
     return {
         "data": [
             {
@@ -107,9 +107,13 @@ def concept_heatmap(grid: Grid) -> Figure:
                 "y": list(grid.concepts),
                 "z": [[_number(v) for v in row] for row in grid.excess],
                 "text": [[f"{n} units" for n in row] for row in grid.units],
-                "hovertemplate": "%{y} in %{x}<br>best excess %{z:.2f}<br>%{text}<extra></extra>",
+                "hovertemplate": "%{y} in %{x}<br>chance-corrected IoU %{z:.2f}<br>%{text}<extra></extra>",
                 "colorscale": [[0, "var(--card)"], [1, "var(--object)"]],
-                "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": "excess"}},
+                "colorbar": {
+                    "thickness": 10,
+                    "outlinewidth": 0,
+                    "title": {"text": "chance-corrected IoU", "side": "right"},
+                },
                 "xgap": 2,
                 "ygap": 2,
             }
@@ -126,7 +130,7 @@ _ORDERS = {"order1": "accent", "order2": "object", "order3": "part", "order4": "
 
 
 def removal_plot(curves: Sequence[Curve]) -> Figure:
-    """How much of a concept goes over the units that are off, by order, with whiskers."""
+    """How much of a concept is removed by number of ablated units and ranking method, with whiskers."""
     traces = []
     for curve in curves:
         colour = f"var(--{_ORDERS[order_mark(curve.order)]})"
@@ -149,16 +153,16 @@ def removal_plot(curves: Sequence[Curve]) -> Figure:
                 },
                 "line": {"color": colour, "width": 2},
                 "marker": {"color": colour, "size": 7},
-                "hovertemplate": f"{order_words(curve.order)}<br>%{{x}} units off: %{{y:.1%}}<extra></extra>",
+                "hovertemplate": f"{order_words(curve.order)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
             }
         )
-    axes = layout("units that are off", "share of the concept's area that goes")
+    axes = layout("ablated units", "share of the concept's area that is removed")
     axes["yaxis"]["tickformat"] = ".0%"
     return {"data": traces, "layout": axes}
 
 
 def effect_scatter(dots: Sequence[Dot]) -> Figure:
-    """Measured effect of single units over the estimate; on the diagonal both agree."""
+    """Measured effect of single units over the estimate; on the diagonal both are equal."""
     both = [d for d in dots if not math.isnan(d.exact.value) and not math.isnan(d.estimate)]
     ends = [v for d in both for v in (d.estimate, d.exact.value)]
     low, high = round(min([*ends, 0.0]), 4), round(max([*ends, 0.01]), 4)
@@ -168,7 +172,7 @@ def effect_scatter(dots: Sequence[Dot]) -> Figure:
         "x": [low, high],
         "y": [low, high],
         "line": {"color": "var(--null)", "dash": "dot", "width": 1.5},
-        "name": "both agree",
+        "name": "estimate = measurement",
         "hoverinfo": "skip",
     }
     units = {
@@ -190,7 +194,7 @@ def effect_scatter(dots: Sequence[Dot]) -> Figure:
         "marker": {"color": "var(--accent)", "size": 8},
         "hovertemplate": "%{text}<br>measured %{y:.1%}<br>estimated %{x:.1%}<extra></extra>",
     }
-    axes = layout("estimated to first order", "measured")
+    axes = layout("estimated (gradient × activation)", "measured")
     for axis in ("xaxis", "yaxis"):
         axes[axis]["tickformat"] = ".0%"
     return {"data": [diagonal, units], "layout": axes}

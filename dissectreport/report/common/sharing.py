@@ -1,4 +1,4 @@
-"""What search engines and other sites get to see of a published site: a picture beside a link, and a list of pages."""
+"""What search engines and other sites see of a published site: a picture beside a link, and a list of pages."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def first_card(out: Path, homes: Iterable[str]) -> str:
 
 
 def card(site: Site) -> bytes:
-    """A JPEG of the strips of the surest units of different concepts, one under the other."""
-    strips = [strip_of(site.dissection, layer, unit, _LONG) for layer, unit in _surest(site)]
+    """A JPEG of the strips of the strongest units of different concepts, one under the other."""
+    strips = [strip_of(site.dissection, layer, unit, _LONG) for layer, unit in _strongest(site)]
     width, height = SIZE
     tall = (height - (_ROWS - 1) * _MARGIN) // _ROWS
     sheet = Image.new("RGB", SIZE, images.DARK)
@@ -46,7 +46,7 @@ def card(site: Site) -> bytes:
     return out.getvalue()
 
 
-def _surest(site: Site) -> list[tuple[Layer, int]]:
+def _strongest(site: Site) -> list[tuple[Layer, int]]:
     """A unit a row, of different concepts where there are as many."""
     layers = site.dissection.layers
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(layers)]

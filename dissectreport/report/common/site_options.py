@@ -1,4 +1,4 @@
-"""How a site is drawn: how much of what was found it shows, and under which address it will be published."""
+"""The options of a site: how much of the results it shows, and under which address it will be published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Detail:
     left_out: str
     """What it does not show, as every page says it; '' where it shows all."""
     every_example: bool = True
-    """Whether units show images from the middle and at random, beside those where they fire most."""
+    """Whether units show intermediate and random images, besides those with the highest activations."""
     side: int = 0
     """Most pixels along a side of an image; 0 for the images' own size."""
     quality: int = images.QUALITY
@@ -39,7 +39,7 @@ class Detail:
         return self.quality + 8
 
 
-_FEW = Detail("few examples", "images from the middle and at random", every_example=False)
+_FEW = Detail("few examples", "images with intermediate activations and random images", every_example=False)
 _SMALL = replace(
     _FEW, name="small images", left_out=f"{_FEW.left_out}, and pixels of larger images", side=images.TILE, quality=45
 )
@@ -52,15 +52,15 @@ DETAILS = (Detail("all", ""), _FEW, _SMALL, _CARDS)
 
 def detail_named(name: str) -> Detail:
     """The step of this name."""
-    found = {each.name: each for each in DETAILS}
-    if name not in found:
-        raise UnknownName.of("detail", name, found)
-    return found[name]
+    by_name = {each.name: each for each in DETAILS}
+    if name not in by_name:
+        raise UnknownName.of("detail", name, by_name)
+    return by_name[name]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What changes a site beside what was found."""
+    """What a site depends on besides the results."""
 
     detail: Detail = DETAILS[0]
     fit: bool = False
@@ -93,24 +93,24 @@ def checked_address(given: str) -> str:
     return quote(given.rstrip("/"), safe=":/@[]%~+,;=!$&'()*") + "/" if given else ""
 
 
-def lessened(found: Dissection, detail: Detail) -> Dissection:
-    """The dissection with as much of its pictures as `detail` shows, and the words that tell so."""
+def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
+    """The dissection with as much of its pictures as `detail` shows, and a note of what is left out."""
     if not detail.left_out:
-        return found
-    layers = found.layers if detail.every_example else tuple(_with_top(layer) for layer in found.layers)
-    kept = _shown(found.pictures, layers)
+        return dissection
+    layers = dissection.layers if detail.every_example else tuple(_with_top(layer) for layer in dissection.layers)
+    kept = _shown(dissection.pictures, layers)
     pixels = kept.pixels
     if detail.side:
         pixels = np.stack([images.picture(image, detail.side) for image in pixels])
-    causes = found.interventions
+    causes = dissection.interventions
     if causes is not None and not detail.unit_pages:
         causes = replace(causes, unit_pictures={})
-    note = f"To stay within a size, these pages leave out {detail.left_out}."
+    note = f"To limit the size of the site, these pages leave out {detail.left_out}."
     return replace(
-        found,
+        dissection,
         layers=layers,
         pictures=Pictures(kept.numbers, pixels),
-        notes=(*found.notes, note),
+        notes=(*dissection.notes, note),
         interventions=causes,
     )
 

@@ -1,4 +1,4 @@
-"""A model in a few numbers: what the first page of a site shows of it, and its summary.json."""
+"""A model in a few numbers: its row on the first page of a site, and its summary.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from dissectreport.analysis.comparison.profiles import Training, training_of
 from dissectreport.report.common.model import (
     Site,
-    beyond_chance,
+    above_chance,
     counts,
     counts_by_category,
 )
@@ -36,7 +36,7 @@ class Summary:
     units: int
     interpretable: int
     beside: str
-    """How many of those also beat chance, in words, where the rule does not ask for it."""
+    """How many of those also match better than chance, where the rule does not ask for it."""
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
@@ -76,7 +76,7 @@ def summary(site: Site) -> Summary:
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
-        beside=site.wording.also(len(named), sum(map(beyond_chance, layers))),
+        beside=site.wording.also(len(named), sum(map(above_chance, layers))),
         images=site.wording.images,
         band=site.places.image("band"),
         layers=tuple(
@@ -84,7 +84,9 @@ def summary(site: Site) -> Summary:
                 "layer": layer.name,
                 "units": layer.units,
                 **{k: asdict(c) for k, c in counts(layer).items()},
-                "categories": {c: asdict(found["measured"]) for c, _, found in counts_by_category(site, layer)},
+                "categories": {
+                    c: asdict(by_control["measured"]) for c, _, by_control in counts_by_category(site, layer)
+                },
             }
             for layer in layers
         ),
@@ -94,7 +96,7 @@ def summary(site: Site) -> Summary:
         seed=facts.seed,
         detail=site.drawing.detail.name,
         base_url=site.drawing.base_url,
-        compare=site.places.data(COMPARE, "js"),
+        compare=site.places.data(COMPARE, "json"),
         trained=trained_words(training_of(facts.generator)),
         grid=facts.grid,
     )
@@ -102,5 +104,5 @@ def summary(site: Site) -> Summary:
 
 def trained_words(facts: Training) -> str:
     """How long a model was trained: '151k images'."""
-    told = ((facts.images, "images"), (facts.steps, "steps"))
-    return next((f"{compact(value)} {what}" for value, what in told if not math.isnan(value)), "")
+    amounts = ((facts.images, "images"), (facts.steps, "steps"))
+    return next((f"{compact(value)} {what}" for value, what in amounts if not math.isnan(value)), "")

@@ -42,7 +42,7 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
 
 
 def unit_tables(layer: Layer, names: pd.Series) -> dict[str, pd.DataFrame]:
-    """The long tables of one layer: agreement with the label at every level, and activations by bin."""
+    """The long tables of one layer: IoU with the label at every threshold, and activations by bin."""
     return {"curves": _curves(layer, names), "histogram": _histogram(layer)}
 
 
@@ -118,3 +118,8 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def as_json_file(value: Any) -> bytes:
+    """JSON for people and programs, null where there is no number."""
+    return (json.dumps(without_nan(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()

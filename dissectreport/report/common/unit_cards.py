@@ -1,4 +1,4 @@
-"""A unit among others: its strip, its label and the figures beside it."""
+"""A card of a unit: its strip, its label and its figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dissectreport.report.common.model import (
     interpretable_labels,
     rows_of,
 )
-from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement
 
@@ -31,9 +31,8 @@ class Card:
     unit: int
     href: str
     strip: str
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
+    """Its label."""
     agreement: Agreement
     tail: float
     level: float
@@ -42,30 +41,23 @@ class Card:
     also: tuple[str, ...]
     """Its interpretable labels in other categories."""
 
-    @property
-    def words(self) -> str:
-        """What the unit is called."""
-        return self.concept or "no label"
-
 
 def labels_of(layer: Layer) -> Labels:
     """The interpretable labels of each unit."""
-    found: dict[int, list[Any]] = {}
+    labels: dict[int, list[Any]] = {}
     for row in rows_of(interpretable_labels(layer)):
-        found.setdefault(int(row.unit), []).append(row)
-    return found
+        labels.setdefault(int(row.unit), []).append(row)
+    return labels
 
 
-def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | None = None) -> Card:
+def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None = None) -> Card:
     """The card of the unit in a row of the layer's table, with its `labels` in other categories."""
     others = (labels or {}).get(int(row.unit), [])
     return Card(
         unit=int(row.unit),
-        href=around.to(site.places.unit(layer.name, int(row.unit))),
-        strip=around.to(site.places.strip(layer.name, int(row.unit))),
-        concept=str(row.concept),
-        category=str(row.category),
-        mark=mark_of(str(row.category)),
+        href=frame.to(site.places.unit(layer.name, int(row.unit))),
+        strip=frame.to(site.places.strip(layer.name, int(row.unit))),
+        concept=Concept.of(row),
         agreement=Agreement.of(row),
         tail=float(row.tail),
         level=float(row.level),
@@ -75,11 +67,11 @@ def card(site: Site, around: Frame, layer: Layer, row: Any, labels: Labels | Non
     )
 
 
-def neighbours(around: Frame, links: list[tuple[str, str]], at: int) -> Frame:
-    """`around` with links to the page before and after."""
-    before = Link(around.to(links[at - 1][0]), links[at - 1][1]) if at > 0 else None
-    after = Link(around.to(links[at + 1][0]), links[at + 1][1]) if at + 1 < len(links) else None
-    return replace(around, before=before, after=after)
+def neighbours(frame: Frame, links: list[tuple[str, str]], at: int) -> Frame:
+    """`frame` with links to the page before and after."""
+    before = Link(frame.to(links[at - 1][0]), links[at - 1][1]) if at > 0 else None
+    after = Link(frame.to(links[at + 1][0]), links[at + 1][1]) if at + 1 < len(links) else None
+    return replace(frame, before=before, after=after)
 
 
 def strip_size(layer: Layer) -> int:

@@ -1,223 +1,121 @@
-"""Charts of a comparison as SVG: each model has a colour and a sign, so that colour never stands alone.
+"""Charts of a comparison as SVG, in two steps: what is drawn for one model, and how models are put together.
 
-templates/static/compare.js draws the same in the browser, where models are chosen.
+Everything that depends on numbers is drawn here for one model at a time, on the axes of its site (`scales.py`). Putting
+such parts together for chosen models only moves them and gives each the colour and the sign of its place; the fixed
+page does it below, the live page in templates/static/compare-charts.js. `SIGN` marks where a sign goes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dissectreport.analysis.comparison.profiles import Estimate
-from dissectreport.report.html.charts import apart, linear, short
+from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile
+from dissectreport.report.compare.scales import BINS, Scales, histogram
+from dissectreport.report.compare.wording import Format
+from dissectreport.report.html.charts import linear, short
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
-WIDTH = 560.0
 MOST = 6
-"""Models that can be compared at a time: more signs and colours could not be told apart."""
-LANE, GAP = 10.0, 13.0
-
-
-def sign(model: int, x: float, y: float, size: float = 4.6) -> Markup:
-    """The sign of model number `model`: disc, diamond, triangle, square, triangle on its head, cross."""
-    kind = f"mark mark-{model + 1}"
-    s = size
-    if model == 0:
-        return tag("circle", cx=x, cy=y, r=s, class_=kind)
-    if model == 5:
-        arm, side = s * 0.8, f"{s * 1.6:.1f}"
-        words = f"M{x - arm:.1f} {y - arm:.1f}l{side} {side}m0 -{side}l-{side} {side}"
-        return tag("path", d=words, class_=f"{kind} open")
-    corners = {
-        1: ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
-        2: ((0, -1.2), (1.15, 0.85), (-1.15, 0.85)),
-        3: ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
-        4: ((-1.15, -0.85), (1.15, -0.85), (0, 1.2)),
-    }[model]
-    points = "L".join(f"{x + a * s:.1f} {y + b * s:.1f}" for a, b in corners)
-    return tag("path", d=f"M{points}z", class_=kind)
+"""Models that can be compared at a time: more signs and colours would be hard to tell apart."""
+SIGN = "{sign}"
+WIDTH = 560.0
+LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
+ROW_RIGHT = 168.0
+"""Room at the right of rows for a difference with its interval."""
+LANE, GAP = 13.0, 12.0
+"""Height of the part of a row that one model has, and the space between rows."""
+HEAP, HEAP_BELOW, HEAP_GAP = 62.0, 22.0, 16.0
+"""Height of a histogram above and below its line, and the space between histograms."""
+LINES_HEIGHT, LINES_LEFT, LINES_TOP, LINES_BOTTOM = 300.0, 62.0, 14.0, 40.0
+SHIFT = 5.0
+"""By how much lines of different models are moved sideways, so that their intervals do not hide each other."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One thing in every model."""
+class Tick:
+    """A round number along an axis."""
 
-    name: str
-    estimates: tuple[Estimate, ...]
-    beside: tuple[float, ...]
-    """What chance or random units give, a tick in every lane."""
-    words: str = ""
-    """The difference, at the end of the row."""
-    sure: bool = False
-    """Whether that leaves out 0."""
+    at: float
+    words: str
+    zero: bool
 
 
-def rows(
-    name: str, title: str, description: str, found: Sequence[Row], told: Callable[[float], str], most: float = math.inf
-) -> Markup:
-    """A row for each thing, a lane for each model: line from 0 to a sign, its interval pale, and a tick for chance."""
-    models = max((len(row.estimates) for row in found), default=1)
-    longest = max((len(row.words) for row in found), default=0)
-    left, right, top = 116.0, (max(118.0, 14 + 7.6 * longest) if longest else 22.0), 8.0
-    height = LANE * models + GAP
-    floor = top + height * len(found)
-    shown = [v for row in found for e in row.estimates for v in (e.value, e.low, e.high) if not math.isnan(v)]
-    shown += [v for row in found for v in row.beside if not math.isnan(v)]
-    low, high = max(min([*shown, 0.0]), -most), min(max([*shown, 0.0]), most)
-    if high - low <= 0:
-        high = low + 1.0
-    x = linear(low, high, left, WIDTH - right)
-    inside = [line(x(m), top, x(m), floor, "grid" if abs(m) > 1e-9 else "axis") for m in round_numbers(low, high, 4)]
-    inside += [text(x(m), floor + 18, told(m), "middle", "tick") for m in round_numbers(low, high, 4)]
-    for i, row in enumerate(found):
-        up = top + height * i
-        inside.append(text(left - 12, up + height / 2 + 4, short(row.name), "end", "name"))
-        for lane, (one, beside) in enumerate(zip(row.estimates, row.beside, strict=True)):
-            inside += _lane(lane, one, beside, up + GAP / 2 + LANE * (lane + 0.5), lambda v: x(min(max(v, low), high)))
-        if row.words:
-            kind = "value sure" if row.sure else "tick"
-            inside.append(text(WIDTH - right + 12, up + height / 2 + 4, row.words, class_=kind))
-    return drawing(WIDTH, floor + 30, title, description, name, *inside)
+Axis = tuple[Tick, ...]
 
 
-def _lane(lane: int, one: Estimate, beside: float, y: float, x: Callable[[float], float]) -> list[Markup]:
-    drawn = []
-    if one.known:
-        start, end = sorted((x(0.0), x(one.value)))
-        if not math.isnan(one.low + one.high):
-            drawn.append(rect(x(one.low), y - 4, x(one.high) - x(one.low), 8, f"reach model-{lane + 1}", rx=2.0))
-        drawn.append(rect(start, y - 1.2, end - start, 2.4, f"bar model-{lane + 1}"))
-        drawn.append(sign(lane, x(one.value), y))
-    if not math.isnan(beside):
-        drawn.append(line(x(beside), y - 4.5, x(beside), y + 4.5, "null"))
-    return drawn
+def signs() -> tuple[str, ...]:
+    """The sign of each place: disc, diamond, triangle, square, triangle on its head, cross; drawn around 0, 0."""
+    corners = (
+        ((0, -6.2), (6.2, 0), (0, 6.2), (-6.2, 0)),
+        ((0, -6), (5.7, 4.2), (-5.7, 4.2)),
+        ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
+        ((-5.7, -4.2), (5.7, -4.2), (0, 6)),
+    )
+    outlines = [f"M{'L'.join(f'{x:g} {y:g}' for x, y in points)}z" for points in corners]
+    paths = [tag("path", d=outline, class_=f"mark mark-{i}") for i, outline in enumerate(outlines, 2)]
+    cross = tag("path", d="M-4 -4l8 8m0 -8l-8 8", class_="mark mark-6 open")
+    return (tag("circle", r=4.8, class_="mark mark-1"), *paths, cross)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A figure of one model over places, e.g. layers, and what chance gives at each."""
+def lane(estimate: Estimate, reference: float, low: float, high: float) -> Markup:
+    """One model's part of a row: a bar from 0 to its sign, the interval pale, and a tick for the reference value."""
+    x = linear(low, high, LEFT, WIDTH - ROW_RIGHT)
 
-    name: str
-    model: int
-    at: tuple[float, ...]
-    """Where each stands across, 0 to 1."""
-    estimates: tuple[Estimate, ...]
-    null: tuple[float, ...]
-    signs: tuple[int, ...] = ()
-    """The model of each point, where a line goes from model to model; it has then no colour and name."""
+    def at(value: float) -> float:
+        return x(min(max(value, low), high))
 
-
-def lines(
-    name: str,
-    title: str,
-    description: str,
-    found: Sequence[Line],
-    marks: Sequence[tuple[float, str]],
-    told: Callable[[float], str],
-    least: float,
-) -> Markup:
-    """Lines with whiskers over places 0 to 1, chance as dots; `marks` name places; named at their right ends."""
-    height, left, right, top, bottom = 300.0, 62.0, 150.0, 14.0, 40.0
-    shown = [v for one in found for e in one.estimates for v in (e.value, e.high) if not math.isnan(v)]
-    highest = max([*shown, least])
-    y = linear(0, highest * 1.02, height - bottom, top)
-    x = linear(0, 1, left + 14, WIDTH - right - 10)
-    scale = ticks(highest, 5)
-    inside = [line(left, y(m), WIDTH - right, y(m), "grid" if m else "axis") for m in scale]
-    inside += [text(left - 8, y(m) + 4, told(m), "end", "tick") for m in scale]
-    inside += [text(x(at), height - 14, short(words, 12), "middle", "tick") for at, words in marks]
-    ends: list[tuple[float, str]] = []
-    for i, one in enumerate(found):
-        shift = (i - (len(found) - 1) / 2) * 5
-        spots = [(x(at) + shift, y(e.value)) for at, e in zip(one.at, one.estimates, strict=True)]
-        chance = [(across, y(v)) for (across, _), v in zip(spots, one.null, strict=True)]
-        own = 0 if one.signs else one.model + 1
-        inside.append(path(chance, f"chance model-line-{own}"))
-        inside.append(path(spots, f"model-line model-line-{own}"))
-        each = one.signs or (one.model,) * len(spots)
-        for (across, up), e, model in zip(spots, one.estimates, each, strict=True):
-            if e.known:
-                inside.append(line(across, y(e.low), across, y(e.high), f"whisker model-line-{model + 1}"))
-                inside.append(sign(model, across, up, 5))
-        known = [up for (_, up), e in zip(spots, one.estimates, strict=True) if e.known]
-        if known and not one.signs:
-            ends.append((known[-1], str(i)))
-    for up, at in apart(ends, 19, height - bottom + 4):
-        one = found[int(at)]
-        inside.append(sign(one.model, WIDTH - right + 18, up, 5))
-        inside.append(text(WIDTH - right + 30, up + 4, short(one.name, 18), class_="end"))
-    return drawing(WIDTH, height, title, description, name, *inside)
+    drawn = [] if math.isnan(reference) else [line(at(reference), -4.5, at(reference), 4.5, "null")]
+    if not estimate.known:
+        return Markup("").join(drawn)
+    start, end = sorted((at(0.0), at(estimate.value)))
+    parts = [rect(start, -1.2, end - start, 2.4, "bar"), sign_at(at(estimate.value), 0.0)]
+    if not math.isnan(estimate.low + estimate.high):
+        parts.insert(0, rect(at(estimate.low), -4, at(estimate.high) - at(estimate.low), 8, "reach", rx=2.0))
+    return Markup("").join([*parts, *drawn])
 
 
-@dataclass(frozen=True)
-class Heap:
-    """The units of one model: IoU, null, and whether each is interpretable."""
-
-    name: str
-    model: int
-    units: tuple[tuple[float, float, bool], ...]
+def sign_at(x: float, y: float) -> Markup:
+    """Where the sign of a model goes."""
+    return tag("g", Markup(SIGN), transform=f"translate({x:.1f} {y:.1f})")
 
 
-BINS = 32
+def axis(low: float, high: float, start: float, end: float, words: Format) -> Axis:
+    """Round numbers between two ends, for rows or histograms."""
+    x = linear(low, high, start, end)
+    return tuple(Tick(round(x(m), 1), words(m), abs(m) < 1e-9) for m in round_numbers(low, high, 4))
 
 
-def heaps(name: str, title: str, description: str, found: Sequence[Heap]) -> Markup:
-    """For each model a heap of its units over IoU, those that are not interpretable faint, and its null turned down."""
-    left, right, top, up, down = 116.0, 22.0, 6.0, 62.0, 22.0
-    highest = max([v for heap in found for iou, null, _ in heap.units for v in (iou, null)] + [0.05])
-    x = linear(0, highest, left, WIDTH - right)
-    columns = [_columns(heap, highest) for heap in found]
-    tallest = max([a + b for sure, rest, _ in columns for a, b in zip(sure, rest, strict=True)] + [1e-9])
-    deepest = max([v for _, _, null in columns for v in null] + [1e-9])
-    scale = min(up / tallest, down / deepest * 4)
-    row = up + down + 16
-    floor = top + row * len(found)
-    marks = ticks(highest, 5)
-    inside = [line(x(m), top, x(m), floor - 10, "grid" if m else "axis") for m in marks]
-    inside += [text(x(m), floor + 8, iou_tick(m), "middle", "tick") for m in marks]
-    wide = (WIDTH - right - left) / BINS
-    for i, (heap, (sure, rest, null)) in enumerate(zip(found, columns, strict=True)):
-        base = top + row * i + up
-        inside.append(line(left, base, WIDTH - right, base, "axis"))
-        inside.append(sign(heap.model, 6, base - 5, 5))
-        inside.append(text(18, base - 1, short(heap.name, 12), class_="name"))
-        for b in range(BINS):
-            at = left + wide * b + 0.5
-            for start, share, kind in ((0.0, sure[b], ""), (sure[b], rest[b], " faint")):
-                if share:
-                    tall = share * scale
-                    inside.append(
-                        rect(at, base - start * scale - tall, wide - 1, tall, f"bar model-{heap.model + 1}{kind}")
-                    )
-            if null[b]:
-                inside.append(rect(at, base + 1, wide - 1, min(null[b] * scale, down), "bar fill-quiet"))
-        middle = median([iou for iou, _, good in heap.units if good])
-        if not math.isnan(middle):
-            inside.append(line(x(middle), base - up * 0.9, x(middle), base, "null"))
-    return drawing(WIDTH, floor + 20, title, description, name, *inside)
+def row_axis(low: float, high: float, words: Format) -> Axis:
+    """The axis under rows."""
+    return axis(low, high, LEFT, WIDTH - ROW_RIGHT, words)
 
 
-def iou_tick(value: float) -> str:
-    """A round number without its leading zero."""
-    return "0" if value == 0 else f"{value:.2f}".rstrip("0").replace("0.", ".", 1)
+def histogram_axis(scales: Scales, words: Format) -> Axis:
+    """The axis under histograms of IoU."""
+    return axis(0.0, scales.iou, LEFT, WIDTH - 22, words)
 
 
-def _columns(heap: Heap, highest: float) -> tuple[list[float], list[float], list[float]]:
-    """Shares of the units by bin of IoU, interpretable and not, and by bin of their null."""
-    sure, rest, null = ([0.0] * BINS for _ in range(3))
-    each = 1 / max(len(heap.units), 1)
-    for iou, chance, good in heap.units:
-        (sure if good else rest)[bin_of(iou, highest)] += each
-        null[bin_of(chance, highest)] += each
-    return sure, rest, null
-
-
-def bin_of(value: float, highest: float) -> int:
-    """The bin of a value between 0 and the highest."""
-    return min(max(int(value / highest * BINS), 0), BINS - 1)
+def heap(layer: LayerProfile, scales: Scales) -> Markup:
+    """The units of a layer over IoU, those that are not interpretable faint, and their chance levels downwards."""
+    wide = (WIDTH - 22 - LEFT) / BINS
+    factor = min(HEAP / scales.heights[0], HEAP_BELOW / scales.heights[1] * 4)
+    drawn = [line(LEFT, 0, WIDTH - 22, 0, "axis")]
+    for i, (good, other, null) in enumerate(zip(*histogram(layer, scales.iou), strict=True)):
+        x = LEFT + wide * i + 0.5
+        for below, share, kind in ((0.0, good, "bar"), (good, other, "bar faint")):
+            if share:
+                drawn.append(rect(x, -(below + share) * factor, wide - 1, share * factor, kind))
+        if null:
+            drawn.append(rect(x, 1, wide - 1, min(null * factor, HEAP_BELOW), "bar fill-quiet"))
+    middle = median([iou for iou, _, good in layer.spread if good])
+    if not math.isnan(middle):
+        x = LEFT + (WIDTH - 22 - LEFT) * middle / scales.iou
+        drawn.append(line(x, -HEAP * 0.9, x, 0, "null"))
+    return Markup("").join(drawn)
 
 
 def median(values: Sequence[float]) -> float:
@@ -226,3 +124,145 @@ def median(values: Sequence[float]) -> float:
     if not ordered:
         return math.nan
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def line_x(place: float) -> float:
+    """Where 0 to 1 stands across a chart of lines."""
+    return linear(0, 1, LINES_LEFT + 14, WIDTH - RIGHT - 10)(place)
+
+
+def line_y(value: float, highest: float) -> float:
+    """Where a value stands in a chart of lines."""
+    return linear(0, highest * 1.02, LINES_HEIGHT - LINES_BOTTOM, LINES_TOP)(value)
+
+
+def line_grid(highest: float, words: Format) -> Markup:
+    """The vertical axis of a chart of lines."""
+    right, marks = WIDTH - RIGHT, ticks(highest, 5)
+    heights = [line_y(m, highest) for m in marks]
+    lines = [line(LINES_LEFT, y, right, y, "grid" if m else "axis") for m, y in zip(marks, heights, strict=True)]
+    names = [text(LINES_LEFT - 8, y + 4, words(m), "end", "tick") for m, y in zip(marks, heights, strict=True)]
+    return Markup("").join([*lines, *names])
+
+
+def line_mark(place: float, words: str) -> Markup:
+    """A name under a chart of lines."""
+    return text(line_x(place), LINES_HEIGHT - 14, short(words, 12), "middle", "tick")
+
+
+def points(places: Sequence[float], estimates: Sequence[Estimate], null: Sequence[float], highest: float) -> Markup:
+    """One model's line with intervals and signs, and its chance levels as a dotted line."""
+    spots = [(line_x(place), line_y(e.value, highest)) for place, e in zip(places, estimates, strict=True)]
+    chance = [(x, line_y(value, highest)) for (x, _), value in zip(spots, null, strict=True)]
+    drawn = [path(chance, "chance"), path(spots, "model-line")]
+    return Markup("").join([*drawn, *(point(x, e, highest) for (x, _), e in zip(spots, estimates, strict=True))])
+
+
+def point(x: float, estimate: Estimate, highest: float) -> Markup:
+    """One figure of a model in a chart of lines."""
+    if not estimate.known:
+        return Markup("")
+    ends = [line_y(end, highest) for end in (estimate.low, estimate.high)]
+    return line(x, *(ends[0], x, ends[1]), "whisker") + sign_at(x, line_y(estimate.value, highest))
+
+
+def placed(part: str, place: int, x: float = 0.0, y: float = 0.0) -> Markup:
+    """What was drawn for one model, moved, with the colour and sign of its place among the models."""
+    moved = f"translate({x:g} {y:g})"
+    return tag("g", Markup(part.replace(SIGN, signs()[place])), class_=f"slot slot-{place + 1}", transform=moved)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One model's part of a row, and the words at its end."""
+
+    place: int
+    part: str
+    words: str
+    significant: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One concept in every model."""
+
+    name: str
+    lanes: tuple[Lane, ...]
+
+
+def rows_chart(name: str, title: str, description: str, rows: Sequence[Row], marks: Axis) -> Markup:
+    """A row for each concept, with a lane for each model."""
+    tall = LANE * max((len(row.lanes) for row in rows), default=1) + GAP
+    floor = TOP + tall * len(rows)
+    inside = _vertical(marks, floor, floor + 18)
+    for i, row in enumerate(rows):
+        top = TOP + tall * i
+        inside.append(text(LEFT - 12, top + tall / 2 + 4, short(row.name), "end", "name"))
+        for j, each in enumerate(row.lanes):
+            y = top + GAP / 2 + LANE * (j + 0.5)
+            inside.append(placed(each.part, each.place, y=y))
+            if each.words:
+                kind = "value sure" if each.significant else "tick"
+                inside.append(text(WIDTH - ROW_RIGHT + 12, y + 4, each.words, class_=kind))
+    return drawing(WIDTH, floor + 30, title, description, name, *inside)
+
+
+def _vertical(marks: Axis, floor: float, words: float) -> list[Markup]:
+    lines = [line(mark.at, TOP, mark.at, floor, "axis" if mark.zero else "grid") for mark in marks]
+    return [*lines, *(text(mark.at, words, mark.words, "middle", "tick") for mark in marks)]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What was drawn for one model, with its name."""
+
+    place: int
+    part: str
+    name: str
+    layer: str = ""
+
+
+def lines_chart(name: str, title: str, description: str, models: Sequence[Placed], grid: str, marks: str) -> Markup:
+    """Lines of several models, whose names stand at the right."""
+    inside = [Markup(grid), Markup(marks)]
+    for i, model in enumerate(models):
+        inside.append(placed(model.part, model.place, SHIFT * (i - (len(models) - 1) / 2)))
+        inside.append(placed(SIGN, model.place, WIDTH - RIGHT + 18, 30 + 19 * i))
+        inside.append(text(WIDTH - RIGHT + 30, 34 + 19 * i, model.name, class_="end"))
+    return drawing(WIDTH, LINES_HEIGHT, title, description, name, *inside)
+
+
+def trend_chart(
+    name: str,
+    title: str,
+    description: str,
+    models: Sequence[tuple[int, str]],
+    spots: Sequence[tuple[float, float | None, float | None]],
+    grid: str,
+    marks: str,
+) -> Markup:
+    """A line from checkpoint to checkpoint; `spots` has x, and y of the figure and of its chance level."""
+    chance = tag("path", d=joined([(x, null) for x, _, null in spots]), class_="chance model-line-0")
+    measured = tag("path", d=joined([(x, y) for x, y, _ in spots]), class_="model-line model-line-0")
+    parts = [placed(part, place) for place, part in models]
+    return drawing(WIDTH, LINES_HEIGHT, title, description, name, Markup(grid), Markup(marks), chance, measured, *parts)
+
+
+def joined(spots: Sequence[tuple[float, float | None]]) -> str:
+    """A line through the points that are known."""
+    known = [f"{x:g} {y:g}" for x, y in spots if y is not None]
+    return f"M{'L'.join(known)}" if known else ""
+
+
+def heaps_chart(name: str, title: str, description: str, models: Sequence[Placed], marks: Axis) -> Markup:
+    """Histograms of several models, one under the other."""
+    tall = HEAP + HEAP_BELOW + HEAP_GAP
+    floor = TOP + tall * len(models)
+    inside = _vertical(marks, floor - 10, floor + 8)
+    for i, model in enumerate(models):
+        base = TOP + tall * i + HEAP
+        inside.append(placed(model.part, model.place, y=base))
+        inside.append(placed(SIGN, model.place, 6, base - 5))
+        inside.append(text(18, base - 1, model.name, class_="name"))
+        inside.append(text(18, base + 15, model.layer, class_="tick"))
+    return drawing(WIDTH, floor + 20, title, description, name, *inside)

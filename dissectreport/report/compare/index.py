@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dissectreport.report.common.model import (
     Count,
 )
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.compare.charts import MOST
+from dissectreport.report.compare.charts import MOST, signs
+from dissectreport.report.compare.live_files import FOLDER
+from dissectreport.report.compare.model_parts import HEAP_HEADS
+from dissectreport.report.compare.page import MOST_ROWS
+from dissectreport.report.compare.site_axes import axes_of
+from dissectreport.report.compare.site_models import SiteModels
+from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.html.places import COMPARING
@@ -66,25 +72,37 @@ class ComparePage:
 
 
 def compare_page(
-    summaries: list[Summary], kept: Mapping[str, str], assets: Assets, base_url: str = "", card: str = ""
+    summaries: list[Summary],
+    compared: SiteModels,
+    kept: Mapping[str, str],
+    assets: Assets,
+    base_url: str = "",
+    card: str = "",
 ) -> ComparePage:
-    """The page that compares models; it reads what it compares from the folders of the models that are chosen."""
-    around = frame(COMPARING, "Compare", "Image generators compared, unit by unit.", assets, (assets.compare,))
+    """The page that compares models; it reads what it shows from the files of the models that are chosen."""
+    around = frame(COMPARING, "Compare", "Image generators compared, unit by unit.", assets, assets.comparing)
     around = published(around, base_url, card)
     entries = tuple(_entry(around, s) for s in summaries)
-    known = [
-        {
-            "home": one.summary.home,
-            "model": one.summary.model,
-            "title": one.name,
-            "rule": one.summary.rule,
-            "script": around.to(one.summary.compare),
-        }
-        for one in entries
-        if one.summary.compare
-    ]
     pages = tuple(Link(around.to(place), title) for place, title in kept.items())
-    return ComparePage(around, entries, {"most": MOST, "models": known}, pages)
+    return ComparePage(around, entries, live_data(compared) if compared.sited else {"models": []}, pages)
+
+
+def live_data(compared: SiteModels) -> Mapping[str, Any]:
+    """What the live page knows of the site before any model is chosen."""
+    models = [
+        {"home": home, "model": one.profile.model, "title": one.profile.title, "rule": one.profile.rule}
+        for home, one in compared.sited.items()
+    ]
+    return {
+        "most": MOST,
+        "rows": MOST_ROWS,
+        "folder": FOLDER,
+        "models": models,
+        "texts": asdict(Texts()),
+        "axes": asdict(axes_of(compared.scales)),
+        "signs": signs(),
+        "heads": HEAP_HEADS,
+    }
 
 
 def _entry(around: Frame, one: Summary) -> Entry:

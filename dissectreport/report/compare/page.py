@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,60 +11,25 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from dissectreport.analysis.comparison.differences import (
-    Chosen,
-    Scale,
-    agreement_change,
-    apart_from_zero,
-    changes,
-    common_pictures,
-    comparable,
-    corresponding,
-    one_training,
-    same_vocabulary,
-    scaled,
-    total,
-    trend,
-)
-from dissectreport.analysis.comparison.profiles import SHOWN, UNKNOWN, Concept, Estimate, LayerProfile
 from dissectreport.errors import OutputError
 from dissectreport.report.common.sharing import first_card
 from dissectreport.report.compare import charts
-from dissectreport.report.compare.data import Sited
-from dissectreport.report.compare.sentences import (
-    Sentence,
-    Telling,
-    effect_changes,
-    ends_of_totals,
-    figures,
-    interval,
-    intervals,
-    labels,
-    per,
-    quality_changes,
-    quality_words,
-    rows_of_concepts,
-    signed_interval,
-    summary,
-    tenths,
-    thousandths,
-    titles,
-    totals_of,
-    warnings,
-    whole,
-)
-from dissectreport.report.html import numbers
+from dissectreport.report.compare.arrangement import Member, Subject
+from dissectreport.report.compare.model_parts import HEAP_HEADS, BestPart
+from dissectreport.report.compare.sentences import Sentence
+from dissectreport.report.compare.site_axes import SiteAxes, axes_of
+from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.assets import load_assets, style_alone
-from dissectreport.report.html.category_marks import mark_of
-from dissectreport.report.html.effect_charts import order_words
 from dissectreport.report.html.frame import Frame, frame, published
-from dissectreport.report.html.numbers import DASH, Agreement, count, percent, removed, share
+from dissectreport.report.html.numbers import DASH
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
-"""Concepts whose best units the page shows, and images in a row."""
-LABELS = "Labels of shared concepts"
+"""Concepts whose strongest units the page shows, and images in a row."""
 MOST_ROWS = 24
-"""Concepts of a category in its chart, beside those that surely differ; the table has all."""
+"""Concepts of a category in its chart, beside those that differ significantly; the table has all."""
+
+Address = Callable[[str], str]
+"""From the address of a file in the site to what the page writes for it."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +64,18 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Statements:
+    """Sentences under one heading."""
+
+    about: str
+    """'' where there is only one pair."""
+    sentences: tuple[Sentence, ...]
+    pairing: str = ""
+
+
+@dataclass(frozen=True)
 class BestUnit:
-    """A model's surest unit for a concept."""
+    """A model's strongest unit for a concept."""
 
     number: int
     label: str
@@ -110,15 +84,14 @@ class BestUnit:
     strip: str
     width: int
     """Of the strip, in pixels."""
-    agreement: Agreement | None
-    sure: bool
+    best: BestPart | None
     plain: tuple[tuple[str, str], ...] = ()
     """Its images without masks, with alternative texts, where no latents correspond."""
 
 
 @dataclass(frozen=True)
 class BestOf:
-    """A concept, and the surest unit for it in each model."""
+    """A concept, and the strongest unit for it in each model."""
 
     concept: str
     category: str
@@ -142,18 +115,17 @@ class ComparisonPage:
 
     frame: Frame
     title: str
+    texts: Texts
     models: tuple[Model, ...]
     warnings: tuple[str, ...]
-    sentences: tuple[Sentence, ...]
-    intervals: str
+    summary: tuple[Statements, ...]
     concepts: tuple[Drawn, ...]
     depth: tuple[Drawn, ...]
     trend: tuple[Drawn, ...]
     heaps: Drawn
     causes: Drawn | None
     quality: Table | None
-    quality_words: tuple[str, ...]
-    """In what features each model's quality was told."""
+    quality_words: str
     best: tuple[BestOf, ...]
     plainly: bool
     """Whether the best units' images stand below once more, because no latents correspond."""
@@ -166,95 +138,6 @@ class ComparisonPage:
     """The address of the same choice in the browser; '' where that is not at hand."""
 
 
-def plain(value: float) -> str:
-    """A number along an axis."""
-    return f"{value:g}"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A figure of layers over depth or training."""
-
-    name: str
-    told: Callable[[float], str]
-    axis: Callable[[float], str]
-    """How it is told along an axis."""
-    least: float
-    """The least top of that."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is compared: models by one of their layers, what they are called, and where their pages are."""
-
-    chosen: tuple[Chosen, ...]
-    names: tuple[str, ...]
-    titles: tuple[str, ...]
-    """The names without layers."""
-    sited: tuple[Sited, ...]
-
-    @classmethod
-    def of(cls, sited: Sequence[Sited], layers: Sequence[str]) -> Subject:
-        """Models by a layer each; '' takes the layer that `leading` names."""
-        lead = leading(sited)
-        chosen = tuple(
-            Chosen(one.profile, next(la for la in one.profile.layers if la.name == (layer or lead[i])))
-            for i, (one, layer) in enumerate(zip(sited, layers, strict=True))
-        )
-        homes = [one.home for one in sited]
-        return cls(chosen, labels(chosen, homes), titles(chosen, homes), tuple(sited))
-
-    @property
-    def scale(self) -> Scale:
-        """What units are counted in."""
-        return Scale.of(self.chosen)
-
-    @property
-    def compares(self) -> bool:
-        """Whether units of different models can have the same labels at all."""
-        return bool(comparable(self.chosen))
-
-    @property
-    def ends(self) -> str:
-        """What the ends of the intervals of totals are."""
-        return ends_of_totals(self.chosen)
-
-    @property
-    def kinds(self) -> tuple[Kind, Kind]:
-        """Units, as shares of a layer, and different concepts; labels a unit are no shares, for they can pass 1."""
-        same = same_vocabulary(self.chosen)
-        units = Kind("units", percent, percent, 0.05) if same else Kind("units", thousandths, plain, 0.05)
-        return units, Kind("concepts", whole, plain, 1.0)
-
-    @property
-    def telling(self) -> Telling:
-        """How units are told."""
-        return Telling(self.scale)
-
-
-def leading(sited: Sequence[Sited]) -> tuple[str, ...]:
-    """The layer of each model by which it is compared if none is asked for.
-
-    That of the first model with most different concepts among those that all models have; without such a one, each
-    model's own.
-    """
-    common = set.intersection(*({la.name for la in one.profile.layers} for one in sited))
-
-    def best(one: Sited, among: Callable[[str], bool]) -> str:
-        found = [layer for layer in one.profile.layers if among(layer.name)]
-        ends = [(layer.counts["measured"].concepts.value, layer.counts["measured"].units.value) for layer in found]
-        at = max(range(len(found)), key=lambda i: tuple(-1.0 if math.isnan(v) else v for v in ends[i]))
-        return found[at].name
-
-    if common:
-        return (best(sited[0], lambda name: name in common),) * len(sited)
-    return tuple(best(one, lambda name: True) for one in sited)
-
-
-Address = Callable[[str], str]
-"""From the address of a file in the site to what the page writes for it."""
-
-
 def comparison_page(
     subject: Subject, here: str, picture: Address, inside: bool, base_url: str = "", card: str = ""
 ) -> ComparisonPage:
@@ -263,41 +146,39 @@ def comparison_page(
     `here` is its address from the top of the site, `picture` gives an image's address, and only a page `inside` the
     site has links to the models' own pages, and full addresses where `base_url` tells that of the site.
     """
-    title = (
-        " against ".join([subject.names[0], ", ".join(subject.names[1:])]) if subject.names[1:] else subject.names[0]
-    )
+    title = f"{subject.labels[0]} against {', '.join(subject.labels[1:])}"
     around = _alone(here, title, inside)
     around = published(around, base_url, card) if inside else around
     to = around.to if inside else lambda address: ""
+    axes = axes_of(subject.site.scales)
     best, left_out = _best(subject, picture, to)
-    numbers, images = _images(subject, picture)
+    latents, images = _images(subject, picture)
     return ComparisonPage(
         frame=around,
         title=title,
+        texts=Texts(),
         models=_models(subject, to),
-        warnings=warnings(subject.chosen, subject.names),
-        sentences=summary(subject.chosen, subject.names),
-        intervals=intervals(subject.chosen),
-        concepts=_concepts(subject),
-        depth=_depth(subject),
-        trend=_trend(subject),
-        heaps=_heaps(subject),
-        causes=_causes(subject),
+        warnings=_warnings(subject),
+        summary=_summary(subject),
+        concepts=_concepts(subject, axes),
+        depth=_depth(subject, axes),
+        trend=_trend(subject, axes),
+        heaps=_heaps(subject, axes),
+        causes=_causes(subject, axes),
         quality=_quality(subject),
-        quality_words=quality_words(subject.chosen, subject.names),
+        quality_words=_quality_words(subject),
         best=best,
-        plainly=not one_training([one.profile for one in subject.chosen]),
+        plainly=not subject.images_correspond,
         left_out=left_out,
-        latents=numbers,
+        latents=latents,
         images=images,
         live=f"{to('compare.html')}#{address_of(subject)}" if inside else "",
     )
 
 
 def address_of(subject: Subject) -> str:
-    """The choice as the page in the browser keeps it after the #."""
-    pairs = zip(subject.sited, subject.chosen, strict=True)
-    return "&".join(f"m={one.home}/{one.folders[chosen.layer.name]}" for one, chosen in pairs)
+    """The choice as the live page keeps it after the #."""
+    return "&".join(f"m={member.sited.home}/{member.folder}" for member in subject.members)
 
 
 def _alone(here: str, title: str, inside: bool) -> Frame:
@@ -321,411 +202,237 @@ def data_address(kind: str, content: bytes) -> str:
 
 
 def _models(subject: Subject, to: Address) -> tuple[Model, ...]:
-    made = []
-    for i, (one, name, sited) in enumerate(zip(subject.chosen, subject.names, subject.sited, strict=True)):
-        facts, layer = one.profile, one.layer
-        training = facts.training
-        seen = [
-            f"{count(value)} {what}"
-            for value, what in ((training.images, "images"), (training.steps, "steps"))
-            if not math.isnan(value)
-        ]
-        pairs = (
-            ("model", facts.title if facts.title == facts.model else f"{facts.title} ({facts.model})"),
-            ("layer", f"{layer.name}, {count(layer.units)} units at {layer.height} × {layer.width}"),
-            ("rule", facts.rule),
-            ("images", f"{count(facts.scoring)} scored of {count(facts.samples)}, seed {facts.seed}"),
-            ("segmenter", facts.segmenter or "unnamed"),
-            ("trained on", ", ".join(seen) or DASH),
-            *((("trained with", training.variant),) if training.variant else ()),
-        )
-        made.append(Model(i + 1, name, to(f"{sited.home}/index.html"), pairs))
-    return tuple(made)
+    models = []
+    for member in subject.members:
+        (model, *rest), layer = member.model.facts, ("layer", f"{member.profile.name}, {member.layer.fact}")
+        href = to(f"{member.sited.home}/index.html")
+        models.append(Model(member.place + 1, member.label, href, (model, layer, *rest)))
+    return tuple(models)
 
 
-def _gaps(subject: Subject, concept: Concept) -> list[Estimate | None]:
-    """What became of a concept from the first model to each other; None where it cannot be compared."""
-    if concept not in comparable(subject.chosen):
-        return [None] * (len(subject.chosen) - 1)
-    first, others = subject.chosen[0], subject.chosen[1:]
-    return [changes(first, other, [concept], subject.scale)[0].difference for other in others]
+def _warnings(subject: Subject) -> tuple[str, ...]:
+    """What makes the models hard to compare, and what their own pages warn of, each once."""
+    notes = dict.fromkeys(note for member in subject.members for note in member.model.notes)
+    having = {note: [m.label for m in subject.members if note in m.model.notes] for note in notes}
+    pairs = dict.fromkeys(words for against in subject.against for words in against.warnings)
+    return (*pairs, *(f"{', '.join(labels)}: {note}" for note, labels in having.items()))
 
 
-def _against(subject: Subject) -> tuple[str, ...]:
-    return tuple(f"{name} − {subject.names[0]}" for name in subject.names[1:])
+def _summary(subject: Subject) -> tuple[Statements, ...]:
+    several = len(subject.members) > 2
+    groups = [Statements("", tuple(member.layer.sentence for member in subject.members))]
+    for against in subject.against:
+        about = f"{against.member.label} against {subject.labels[0]}" if several else ""
+        groups.append(Statements(about, against.sentences, against.models.pairing))
+    if subject.training is not None:
+        groups.append(Statements(Texts().trend, (subject.training,)))
+    return tuple(group for group in groups if group.sentences)
 
 
-def _concepts(subject: Subject) -> tuple[Drawn, ...]:
+def _concepts(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
     """Units per concept, a chart for each category."""
-    names = rows_of_concepts(subject.chosen)
-    return tuple(
-        _category(subject, at, category, [c for c in names if c[1] == category])
-        for at, category in enumerate(dict.fromkeys(c for _, c in names))
-    )
+    categories = dict.fromkeys(category for _, _, category in subject.concepts)
+    return tuple(_category(subject, at, category, axes) for at, category in enumerate(categories))
 
 
-def _category(subject: Subject, at: int, category: str, names: Sequence[Concept]) -> Drawn:
-    rows = [_concept(subject, concept) for concept in names]
-    shown = [row for i, (row, _) in enumerate(rows) if i < MOST_ROWS or row.sure]
-    more = f" {count(len(rows) - len(shown))} more concepts are in the table." if len(rows) > len(shown) else ""
-    id_ = f"concepts-{at}"
+def _category(subject: Subject, at: int, category: str, axes: SiteAxes) -> Drawn:
+    keys = [(key, name) for key, name, each in subject.concepts if each == category]
+    differences = {key: [against.concept(key) for against in subject.against] for key, _ in keys}
+    significant = {key: any(each[1] for each in some) for key, some in differences.items()}
+    shown = [(key, name) for i, (key, name) in enumerate(keys) if i < MOST_ROWS or significant[key]]
+    rows = [charts.Row(name, _lanes(subject, key, differences[key])) for key, name in shown]
+    texts, id_ = Texts(), f"concepts-{at}"
+    counts = [f"{m.label} {m.layer.categories.get(category, DASH)}" for m in subject.members]
+    more = f" {texts.more_concepts}" if len(shown) < len(keys) else ""
+    heads = [head for label in subject.labels for head in (label, "chance level", "area")]
+    cells = [(name, *_cells(subject, key), *(words for words, _ in differences[key])) for key, name in keys]
     return Drawn(
         id_,
         category,
-        _of_category(subject, category, names) + more,
-        charts.rows(
-            id_,
-            f"Units per concept: {category}",
-            f"A row for each concept, a lane for each of {', '.join(subject.names)}; the table below has the numbers.",
-            shown,
-            lambda v: f"{v:g}",
-        ),
-        Table(
-            ("concept", *(h for name in subject.names for h in (name, "null", "area")), *_against(subject)),
-            tuple(cells for _, cells in rows),
-        ),
+        f"{'; '.join(counts)}.{more}",
+        charts.rows_chart(id_, f"{texts.concepts}: {category}", texts.concepts_chart, rows, axes.units[category]),
+        Table(("concept", *heads, *subject.differences), tuple(cells)),
     )
 
 
-def _concept(subject: Subject, concept: Concept) -> tuple[charts.Row, tuple[str, ...]]:
-    """A concept as a row of the chart, and as one of the table."""
-    scale, telling, chosen = subject.scale, subject.telling, subject.chosen
-    units = tuple(scale.units(one.layer.of(concept).measured, one.layer.units) for one in chosen)
-    null = tuple(scale.units(one.layer.of(concept).null, one.layer.units).value for one in chosen)
-    areas = (percent(one.profile.areas.get(concept, UNKNOWN).value) for one in chosen)
-    gaps = _gaps(subject, concept)
-    sure = [gap is not None and apart_from_zero(gap) for gap in gaps]
-    told = [DASH if gap is None else telling.change(gap) for gap in gaps]
-    words = told[0] if len(gaps) == 1 and gaps[0] is not None else ""
-    cells = (c for u, n, a in zip(units, null, areas, strict=True) for c in (telling.units(u), telling.one(n), a))
-    return charts.Row(concept[0], units, null, words, any(sure)), (concept[0], *cells, *told)
-
-
-def _of_category(subject: Subject, category: str, names: Sequence[Concept]) -> str:
-    """How many units each model has in a category, and by chance; of shared concepts where some are not."""
-    same = same_vocabulary(subject.chosen)
-    told = []
-    for one, name in zip(subject.chosen, subject.names, strict=True):
-        own = one.layer.categories.get(category, {})
-        units, null = (
-            subject.scale.units(
-                own.get(control, UNKNOWN) if same else total(one.layer, names, control), one.layer.units
-            )
-            for control in ("measured", "null")
-        )
-        told.append(f"{name} {subject.telling.units(units)}, null {subject.telling.one(null.value)}")
-    return f"Units{per(subject.scale)}: {'; '.join(told)}."
-
-
-def _depth(subject: Subject) -> tuple[Drawn, ...]:
-    """Interpretable units and different concepts over the layers; nothing where no concept is shared."""
-    if not subject.compares:
-        return ()
+def _lanes(subject: Subject, key: str, differences: Sequence[tuple[str, int]]) -> tuple[charts.Lane, ...]:
+    words = [("", 0), *differences]
+    parts = [member.layer.concepts.get(key) for member in subject.members]
     return tuple(
-        _over_depth(subject, id_, title, which)
-        for which, (id_, title) in enumerate(
-            (("depth-units", "Interpretable units by layer"), ("depth-concepts", "Different concepts by layer"))
-        )
+        charts.Lane(member.place, "" if part is None else part.part, difference, bool(significant))
+        for member, part, (difference, significant) in zip(subject.members, parts, words, strict=True)
     )
 
 
-def _places(subject: Subject) -> tuple[list[dict[str, float]], list[tuple[float, str]]]:
-    """Where each model's layers stand, and the marks of the axis: by name where names are shared, else by order."""
-    listed = [[layer.name for layer in one.profile.layers] for one in subject.chosen]
-    longest = max(listed, key=len)
-    if all(set(names) <= set(longest) for names in listed):
-        at = {name: i / max(len(longest) - 1, 1) for i, name in enumerate(longest)}
-        return [{name: at[name] for name in names} for names in listed], [(at[name], name) for name in longest]
-    return [{name: i / max(len(names) - 1, 1) for i, name in enumerate(names)} for names in listed], [
-        (0.0, "first"),
-        (1.0, "last"),
-    ]
+def _cells(subject: Subject, key: str) -> list[str]:
+    cells: list[str] = []
+    for member in subject.members:
+        part = member.layer.concepts.get(key)
+        area = next(area for each, _, area, _ in member.model.concepts if each == key)
+        cells += [*(("0", "0") if part is None else part.cells), area]
+    return cells
 
 
-def _measured(subject: Subject, one: Chosen, layer: LayerProfile, which: int) -> tuple[Estimate, Estimate]:
-    """A figure of a layer, and what the null gives; of units by each of the layer's."""
-    own, chance = (totals_of(one, layer.name, subject.chosen, control)[which] for control in ("measured", "null"))
-    return (own, chance) if which else (scaled(own, 1 / layer.units), scaled(chance, 1 / layer.units))
-
-
-def _over_depth(subject: Subject, id_: str, title: str, which: int) -> Drawn:
-    places, marks = _places(subject)
-    kind = subject.kinds[which]
-    words = "Share of each layer's units" if which == 0 else "Among their labels"
-    if which == 0 and not same_vocabulary(subject.chosen):
-        # Of shared concepts only labels are known, and a unit can have one in each category.
-        title, words = f"{LABELS} by layer", "Labels per unit, which can have one in each category"
-    drawn, table = [], []
-    for i, (one, name, at) in enumerate(zip(subject.chosen, subject.titles, places, strict=True)):
-        if name in subject.titles[:i]:
-            continue  # the same model by another of its layers
-        points, null = [], []
-        for layer in one.profile.layers:
-            own, chance = _measured(subject, one, layer, which)
-            points.append(own)
-            null.append(chance.value)
-            table.append((name, layer.name, interval(own, kind.told), kind.told(chance.value)))
-        drawn.append(charts.Line(name, i, tuple(at.values()), tuple(points), tuple(null)))
-    return Drawn(
-        id_,
-        title,
-        f"{words}; {subject.ends}; dots: what the null labels.",
-        charts.lines(
-            id_,
-            title,
-            f"A line for each model over its layers, with {subject.ends}; the table below has the numbers.",
-            drawn,
-            marks,
-            kind.axis,
-            kind.least,
-        ),
-        Table(("model", "layer", kind.name, "null"), tuple(table)),
-    )
-
-
-def _trend(subject: Subject) -> tuple[Drawn, ...]:
-    """Interpretable units and different concepts over a training."""
-    found = trend(subject.chosen)
-    if found is None or not subject.compares:
-        return ()
-    first, last = found.far[0], found.far[-1]
-    at = tuple((far - first) / (last - first) for far in found.far)
-    made = []
-    units = "Interpretable units" if same_vocabulary(subject.chosen) else LABELS
-    for which, (id_, title) in enumerate(
-        (("trend-units", f"{units} over training"), ("trend-concepts", "Different concepts over training"))
+def _depth(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
+    """Interpretable units and different labels over the layers of each model."""
+    texts = Texts()
+    homes = [member.sited.home for member in subject.members]
+    models = [member for i, member in enumerate(subject.members) if homes.index(member.sited.home) == i]
+    shared = {member.model.depth.axis for member in models}
+    marks = shared.pop() if len(shared) == 1 else axes.depth
+    caption = texts.depth_caption if subject.same_vocabulary else f"{texts.depth_caption} {texts.vocabularies}"
+    drawn = []
+    for id_, title, grid in (
+        ("depth-units", texts.depth_units, axes.interpretable),
+        ("depth-labels", texts.depth_labels, axes.labels),
     ):
-        kind = subject.kinds[which]
-        points, null, table = [], [], []
-        for i, far in zip(found.at, found.far, strict=True):
-            own, chance = _measured(subject, subject.chosen[i], subject.chosen[i].layer, which)
-            points.append(own)
-            null.append(chance.value)
-            table.append((subject.names[i], count(far), interval(own, kind.told), kind.told(chance.value)))
-        chart = charts.lines(
-            id_,
-            title,
-            f"Over the {found.told} that the training had seen; the table below has the numbers.",
-            [charts.Line("", 0, at, tuple(points), tuple(null), found.at)],
-            [(a, numbers.compact(far)) for a, far in zip(at, found.far, strict=True)],
-            kind.axis,
-            kind.least,
-        )
-        words = (
-            f"Checkpoints of one training, by the {found.told} it had seen; {subject.ends}; dots: what the null labels."
-        )
-        heads = ("model", found.told, kind.name, "null")
-        made.append(Drawn(id_, title, words, chart, Table(heads, tuple(table))))
-    return tuple(made)
+        units = id_ == "depth-units"
+        parts = [(m, m.model.depth.units if units else m.model.depth.labels) for m in models]
+        placed = [charts.Placed(member.place, part, member.model.short) for member, part in parts]
+        rows = [
+            (member.model.name, *row)
+            for member in models
+            for row in (member.model.depth.unit_rows if units else member.model.depth.label_rows)
+        ]
+        chart = charts.lines_chart(id_, title, texts.depth_chart, placed, grid, marks)
+        drawn.append(Drawn(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows))))
+    return tuple(drawn)
 
 
-def _heaps(subject: Subject) -> Drawn:
-    found = [
-        charts.Heap(name, i, one.layer.spread)
-        for i, (one, name) in enumerate(zip(subject.chosen, subject.names, strict=True))
+def _trend(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
+    """Interpretable units and different labels over a training."""
+    checkpoints, texts = subject.checkpoints, Texts()
+    if not checkpoints:
+        return ()
+    marks = Markup("").join(Markup(trend.mark) for _, trend in checkpoints)
+    drawn = []
+    for id_, title, grid in (
+        ("trend-units", texts.trend_units, axes.interpretable),
+        ("trend-labels", texts.trend_labels, axes.labels),
+    ):
+        points = [(m, t, t.units if id_ == "trend-units" else t.labels) for m, t in checkpoints]
+        spots = [(trend.x, point.y, point.null) for _, trend, point in points]
+        placed = [(member.place, point.part) for member, _, point in points]
+        chart = charts.trend_chart(id_, title, texts.trend_chart, placed, spots, grid, marks)
+        rows = tuple((member.label, trend.words, *point.cells) for member, trend, point in points)
+        heads = ("model", checkpoints[0][1].unit, title, "chance level")
+        drawn.append(Drawn(id_, title, texts.trend_caption, chart, Table(heads, rows)))
+    return tuple(drawn)
+
+
+def _heaps(subject: Subject, axes: SiteAxes) -> Drawn:
+    texts = Texts()
+    placed = [
+        charts.Placed(member.place, member.layer.heap, member.model.short, member.profile.name)
+        for member in subject.members
     ]
-    table = []
-    gaps = [UNKNOWN, *(agreement_change(subject.chosen[0], other) for other in subject.chosen[1:])]
-    for heap, one, gap in zip(found, subject.chosen, gaps, strict=True):
-        good = [iou for iou, _, sure in heap.units if sure]
-        table.append(
-            (
-                heap.name,
-                count(len(heap.units)),
-                count(len(good)),
-                interval(one.layer.mean_iou, share),
-                figures(gap) if gap.known else DASH,
-                *(share(quantile(good, q)) for q in (0.1, 0.25, 0.5, 0.75, 0.9)),
-                share(charts.median([null for _, null, sure in heap.units if sure])),
-            )
-        )
+    gaps = [DASH, *(DASH if a.layers is None else a.layers.mean_iou for a in subject.against)]
+    rows = [(m.label, *m.layer.heap_cells, gap) for m, gap in zip(subject.members, gaps, strict=True)]
     return Drawn(
         "heaps",
-        "How well units agree",
-        "Units by IoU with their label; faint: not interpretable; turned down, in grey: the null of the same units."
-        " The line is the median of the interpretable ones.",
-        charts.heaps(
-            "heaps",
-            "Units by IoU with their label",
-            "A heap for each model, its null below; the table has quantiles.",
-            found,
-        ),
-        Table(
-            (
-                "model",
-                "units",
-                "interpretable",
-                "mean",
-                f"mean − {subject.names[0]}",
-                "10 %",
-                "25 %",
-                "median",
-                "75 %",
-                "90 %",
-                "median of null",
-            ),
-            tuple(table),
-        ),
+        texts.heaps,
+        texts.heaps_caption,
+        charts.heaps_chart("heaps", texts.heaps, texts.heaps_chart, placed, axes.iou),
+        Table(("model", *HEAP_HEADS, f"mean IoU − {subject.labels[0]}"), tuple(rows)),
     )
 
 
-def quantile(values: Sequence[float], at: float) -> float:
-    """The value below which a share of them lies, by the nearest rank; NaN of none."""
-    return sorted(values)[min(int(at * len(values)), len(values) - 1)] if values else math.nan
-
-
-def gone(found: Estimate) -> str:
-    """A removal with its interval."""
-    return f"{removed(found.value)} [{removed(found.low)}, {removed(found.high)}]"
-
-
-def _causes(subject: Subject) -> Drawn | None:
-    """What turning a concept's leading units off removes, in the models where that was measured."""
-    with_causes = [one.profile.causes for one in subject.chosen]
-    names = list(dict.fromkeys(c for found in with_causes if found is not None for c in found.effects))
-    if not names:
+def _causes(subject: Subject, axes: SiteAxes) -> Drawn | None:
+    """What ablating a concept's leading units removes, in the models where that was measured."""
+    causes = [member.model.causes for member in subject.members]
+    keys = dict.fromkeys(key for each in causes if each is not None for key in each.effects)
+    if not keys:
         return None
-    gaps = [{c.concept: c for c in effect_changes(subject.chosen[0], other)} for other in subject.chosen[1:]]
-    drawn, table = [], []
-    for concept in names:
-        effects = [None if found is None else found.effects.get(concept) for found in with_causes]
-        changed = [found.get(concept) for found in gaps]
-        words = [DASH if c is None else signed_interval(c.difference, tenths) for c in changed]
-        pair = changed[0] if len(gaps) == 1 else None
-        drawn.append(
-            charts.Row(
-                concept[0],
-                tuple(UNKNOWN if e is None else e.removed for e in effects),
-                tuple(math.nan if e is None else e.random.value for e in effects),
-                "" if pair is None else words[0],
-                pair is not None and pair.sure,
+    texts, rows, table = Texts(), [], []
+    for key in keys:
+        effects = [None if each is None else each.effects.get(key) for each in causes]
+        differences = [against.models.causes.get(key, (DASH, 0)) for against in subject.against]
+        lanes = tuple(
+            charts.Lane(member.place, "" if effect is None else effect.part, words, bool(significant))
+            for member, effect, (words, significant) in zip(
+                subject.members, effects, [("", 0), *differences], strict=True
             )
         )
-        blank = (DASH,) * 3
-        cells = (
-            cell
-            for e in effects
-            for cell in (blank if e is None else (gone(e.removed), gone(e.beyond), order_words(e.order)))
-        )
-        table.append((concept[0], *cells, *words))
-    units = sorted({e.units for found in with_causes if found is not None for e in found.effects.values()})
+        name = key.partition("/")[2]
+        rows.append(charts.Row(name, lanes))
+        cells = [cell for effect in effects for cell in ((DASH,) * 3 if effect is None else effect.cells)]
+        table.append((name, *cells, *(words for words, _ in differences)))
     where = [
-        f"{name}: {found.layer}, {count(found.samples)} images" if found is not None else f"{name}: not measured"
-        for name, found in zip(subject.names, with_causes, strict=True)
+        f"{m.label}: {'not measured' if c is None else c.words}" for m, c in zip(subject.members, causes, strict=True)
     ]
+    heads = [head for label in subject.labels for head in (label, "against random units", "ranking method")]
     return Drawn(
         "causes",
-        "What units cause",
-        f"Share of a concept's area that goes when its leading {' or '.join(map(str, units))} units are turned off,"
-        " each model's by the order that removed most on other latents;"
-        f" tick: random units; differences are of what goes beyond these, in points. {'; '.join(where)}.",
-        charts.rows(
-            "causes",
-            "Area removed per concept",
-            "A row for each concept, a lane for each model; the table below has the numbers.",
-            drawn,
-            removed,
-            most=1.0,
-        ),
-        Table(
-            (
-                "concept",
-                *(head for name in subject.names for head in (name, "beyond random", "order")),
-                *(f"{words}, points" for words in _against(subject)),
-            ),
-            tuple(table),
-        ),
+        texts.causes,
+        f"{texts.causes_caption} {'; '.join(where)}.",
+        charts.rows_chart("causes", texts.causes, texts.causes_chart, rows, axes.removed),
+        Table(("concept", *heads, *(f"{head}, points" for head in subject.differences)), tuple(table)),
     )
 
 
 def _quality(subject: Subject) -> Table | None:
-    """How good the images are, where it was measured."""
-    every = [one.profile.quality for one in subject.chosen]
-    names = list(dict.fromkeys(m.name for found in every if found is not None for m in found.measures))
+    """Image quality, where it was measured."""
+    measures = [{} if m.model.quality is None else m.model.quality.measures for m in subject.members]
+    names = dict.fromkeys(name for each in measures for name in each)
     if not names:
         return None
-    gaps = [{name: gap for name, _, gap in quality_changes(subject.chosen[0], other)} for other in subject.chosen[1:]]
-    rows = []
-    for name in names:
-        held = [
-            next((m.estimate for m in found.measures if m.name == name), UNKNOWN) if found is not None else UNKNOWN
-            for found in every
-        ]
-        cells = (interval(e, thousandths) for e in held)
-        rows.append((name.replace("_", " "), *cells, *(figures(g[name]) if name in g else DASH for g in gaps)))
-    return Table(("measure", *subject.names, *_against(subject)), tuple(rows))
+    rows = [
+        (name, *(m.get(name, DASH) for m in measures), *(a.models.quality.get(name, DASH) for a in subject.against))
+        for name in names
+    ]
+    return Table(("measure", *subject.labels, *subject.differences), tuple(rows))
+
+
+def _quality_words(subject: Subject) -> str:
+    """By what features, and how many images, the quality of each model was measured; once where all are alike."""
+    by: dict[str, list[str]] = {}
+    for member in subject.members:
+        if member.model.quality is not None:
+            by.setdefault(member.model.quality.features, []).append(member.label)
+    return " ".join(f"{', '.join(labels)}: {features}." for features, labels in by.items())
 
 
 def _best(subject: Subject, picture: Address, to: Address) -> tuple[tuple[BestOf, ...], int]:
-    """The surest unit of every model for the concepts that tell most: those that differ, then those with most units."""
-    names = rows_of_concepts(subject.chosen)
-    first, others = subject.chosen[0], subject.chosen[1:]
-    sure = {
-        c.concept
-        for other in others
-        for c in changes(first, other, comparable(subject.chosen), subject.scale)
-        if c.sure
-    }
-    most = {c: max(one.layer.of(c).measured.value / one.layer.units for one in subject.chosen) for c in names}
-    ranked = sorted(names, key=lambda c: (c not in sure, -most[c]))[:SHOWN_CONCEPTS]
+    """Strongest units for the concepts that differ significantly, then for those with most units."""
+    different = {key for key, _, _ in subject.concepts if any(a.concept(key)[1] for a in subject.against)}
+    ranked = sorted(subject.concepts, key=lambda each: (each[0] not in different, -subject.share(each[0])))
+    marks = {key: mark for key, mark, *_ in subject.first.model.concepts}
     shown = tuple(
-        BestOf(*c, mark_of(c[1]), tuple(_best_unit(subject, i, c, picture, to) for i in range(len(subject.chosen))))
-        for c in ranked
+        BestOf(name, category, marks[key], tuple(_best_unit(subject, m, key, picture, to) for m in subject.members))
+        for key, name, category in ranked[:SHOWN_CONCEPTS]
     )
-    return shown, len(names) - len(shown)
+    return shown, len(ranked) - len(shown)
 
 
-def _best_unit(subject: Subject, at: int, concept: Concept, picture: Address, to: Address) -> BestUnit:
-    one, sited = subject.chosen[at], subject.sited[at]
-    best = one.layer.best.get(concept)
+def _best_unit(subject: Subject, member: Member, key: str, picture: Address, to: Address) -> BestUnit:
+    best, layer, sited = member.layer.best.get(key), member.profile.name, member.sited
+    number, label = member.place + 1, member.label
     if best is None:
-        return BestUnit(at + 1, subject.names[at], f"no unit comes near in {one.layer.name}", "", "", 0, None, False)
-    layer = one.layer.name
-    blank = (math.nan, math.nan)
-    agreement = Agreement(
-        best.iou.value,
-        best.iou.low,
-        best.iou.high,
-        best.null,
-        best.lift,
-        *blank,
-        best.excess.value,
-        best.excess.low,
-        best.excess.high,
-    )
+        return BestUnit(number, label, f"{Texts().no_unit} in {layer}", "", "", 0, None)
+    numbers = () if subject.images_correspond else [n for n in best.samples if n in member.model.pictures]
     return BestUnit(
-        at + 1,
-        subject.names[at],
+        number,
+        label,
         f"{layer} unit {best.unit}",
         to(sited.card(layer, best.unit)),
         picture(sited.strip(layer, best.unit)),
-        SHOWN * sited.tile,
-        agreement,
-        best.sure,
-        () if one_training([each.profile for each in subject.chosen]) else _plain(subject, at, best.samples, picture),
+        member.model.strip_width,
+        best,
+        tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
     )
-
-
-def _plain(subject: Subject, at: int, samples: Sequence[int], picture: Address) -> tuple[tuple[str, str], ...]:
-    known = (n for n in samples if n in subject.chosen[at].profile.pictures)
-    return tuple((picture(subject.sited[at].picture(n)), f"{subject.names[at]}, image {n}") for n in known)
 
 
 def _images(subject: Subject, picture: Address) -> tuple[tuple[int, ...], tuple[Images, ...]]:
     """The same latents' images of the first model and others of its training; nothing where there are none."""
-    at = corresponding(subject.chosen)
-    if len(at) < 2:
+    members = subject.with_same_images
+    if len(members) < 2:
         return (), ()
-    numbers = common_pictures([subject.chosen[i].profile for i in at])[:SHOWN_IMAGES]
+    common = [n for n in subject.first.model.pictures if all(n in m.model.pictures for m in members)][:SHOWN_IMAGES]
     rows = tuple(
-        Images(
-            i + 1,
-            subject.names[i],
-            tuple((picture(subject.sited[i].picture(n)), f"{subject.names[i]}, image {n}") for n in numbers),
-        )
-        for i in at
+        Images(m.place + 1, m.label, tuple((picture(m.sited.picture(n)), f"{m.label}, image {n}") for n in common))
+        for m in members
     )
-    return numbers, rows if numbers else ()
+    return tuple(common), rows if common else ()
 
 
 def read_picture(out: Path, address: str) -> str:
@@ -733,7 +440,7 @@ def read_picture(out: Path, address: str) -> str:
     try:
         return data_address("image/webp", (out / address).read_bytes())
     except OSError as error:
-        raise OutputError(f"{out / address} is missing; draw that model again ({error.strerror})") from error
+        raise OutputError(f"{out / address} is missing; render that model again ({error.strerror})") from error
 
 
 def page_of(out: Path, subject: Subject, file: Path, base_url: str = "") -> ComparisonPage:
@@ -742,5 +449,5 @@ def page_of(out: Path, subject: Subject, file: Path, base_url: str = "") -> Comp
         here = file.resolve().relative_to(out.resolve()).as_posix()
     except ValueError:
         return comparison_page(subject, "page.html", partial(read_picture, out), False)
-    card = first_card(out, [one.home for one in subject.sited])
+    card = first_card(out, [member.sited.home for member in subject.members])
     return comparison_page(subject, posixpath.normpath(here), partial(read_picture, out), True, base_url, card)

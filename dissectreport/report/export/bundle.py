@@ -1,4 +1,4 @@
-"""Pages as leaves of one document: their addresses become anchors, and their pictures come along."""
+"""Pages as parts of one document: their addresses become anchors, and their pictures are embedded."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Binding:
-    """How pages are bound into one document."""
+    """How pages are joined into one document."""
 
     pages: Mapping[str, str]
     """The anchor of each page by its address."""
     picture: Callable[[str], str]
-    """What stands for the picture at an address: a data URI."""
+    """The picture at an address as a data URI."""
     cards: int = 0
     """Most units of a layer whose cards are kept; 0 for all."""
 
@@ -106,15 +106,15 @@ class _Bound(HTMLParser):
         self.exploring: _Section | None = None
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         if not self.depth:
             self.depth = int(tag == "main")
             return
         inner = tag not in _VOID
-        if self.skipped or self._is_out(tag, found):
+        if self.skipped or self._is_out(tag, attributes):
             self.skipped += inner
             return
-        if "explore" in (found.get("class") or "").split():
+        if "explore" in (attributes.get("class") or "").split():
             self.exploring = _Section(len(self.parts), self.depth)
         elif tag == "details" and self.exploring:
             self.exploring = replace(self.exploring, worth=True)
@@ -135,7 +135,7 @@ class _Bound(HTMLParser):
             self._leave()
 
     def _leave(self) -> None:
-        """Take a chart that only a script would draw away again, where no table tells the same."""
+        """Remove a chart that only a script would draw, where no table has its numbers."""
         left = self.exploring
         if left is not None and self.depth <= left.depth:
             if not left.worth:
@@ -155,14 +155,16 @@ class _Bound(HTMLParser):
         if self.depth and not self.skipped:
             self.parts.append(words)
 
-    def _is_out(self, tag: str, found: Mapping[str, str | None]) -> bool:
-        classes = (found.get("class") or "").split()
-        if "card" in classes and found.get("id"):
+    def _is_out(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
+        classes = (attributes.get("class") or "").split()
+        if "card" in classes and attributes.get("id"):
             self.cards += 1
             return 0 < self.binding.cards < self.cards
-        needs_script = "js" in classes and not _WORKING & found.keys()
-        away = tag == "a" and ("hidden" in found or ("more" in classes and self._anchor(found.get("href") or "") == ""))
-        return tag == "script" or needs_script or away or bool(_LEFT_OUT & {*classes, found.get("id") or ""})
+        needs_script = "js" in classes and not _WORKING & attributes.keys()
+        away = tag == "a" and (
+            "hidden" in attributes or ("more" in classes and self._anchor(attributes.get("href") or "") == "")
+        )
+        return tag == "script" or needs_script or away or bool(_LEFT_OUT & {*classes, attributes.get("id") or ""})
 
     def _start(self, tag: str, attrs: Attributes) -> str:
         kept = [pair for name, value in attrs for pair in self._bound(tag, name, value)]

@@ -29,43 +29,43 @@ NO_LABEL = "-"
 """The concept of a unit without one, in the reference's words."""
 
 
-def dissect_json(found: Dissection) -> bytes:
-    """A dissection in the reference's format; it has no place for the null, intervals, controls and effects.
+def dissect_json(dissection: Dissection) -> bytes:
+    """A dissection in the reference's format; that cannot contain chance levels, intervals, controls and effects.
 
     A ranking knows the IoU of each unit's leading concepts; that of others stands as 0.
     """
-    facts = found.provenance
-    numbers = {str(name): number for number, name in enumerate(found.vocabulary["concept"])}
-    folders = safe_names([layer.name for layer in found.layers])
-    named = Counter(str(c) for layer in found.layers for c in layer.interpretable["concept"])
+    facts = dissection.provenance
+    numbers = {str(name): number for number, name in enumerate(dissection.vocabulary["concept"])}
+    folders = safe_names([layer.name for layer in dissection.layers])
+    named = Counter(str(c) for layer in dissection.layers for c in layer.interpretable["concept"])
     ranked = sorted(named, key=lambda concept: (-named[concept], numbers[concept]))
-    held = {
-        "netname": found.title,
+    content = {
+        "netname": dissection.title,
         "meta": {"dissectreport": __version__, "command": facts.command},
         "default_ranking": "label",
         "quantile_threshold": facts.rule,
         "settings": {
-            "model": found.model,
+            "model": dissection.model,
             "segmenter": facts.segmenter.get("name", ""),
-            "layers": [layer.name for layer in found.layers],
+            "layers": [layer.name for layer in dissection.layers],
             "size": facts.samples,
             "seed": facts.seed,
             "rule": facts.rule,
             "thresholds": dict(facts.thresholds),
         },
         "iou_threshold": float(facts.thresholds.get("iou", 0.0)),
-        "segcolors": _colours(found),
-        "layers": [_layer(layer, folders[layer.name], numbers, ranked) for layer in found.layers],
+        "segcolors": _colours(dissection),
+        "layers": [_layer(layer, folders[layer.name], numbers, ranked) for layer in dissection.layers],
     }
-    return (json.dumps(held, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _colours(found: Dissection) -> dict[str, str]:
-    colours = images.concept_colours(found.vocabulary).tolist()
+def _colours(dissection: Dissection) -> dict[str, str]:
+    colours = images.concept_colours(dissection.vocabulary).tolist()
     names: dict[str, list[str]] = {}
-    for colour, name in zip(colours, found.vocabulary["concept"], strict=True):
+    for colour, name in zip(colours, dissection.vocabulary["concept"], strict=True):
         names.setdefault(",".join(map(str, colour)), []).append(str(name))
-    return {colour: "/".join(found) for colour, found in names.items()}
+    return {colour: "/".join(concepts) for colour, concepts in names.items()}
 
 
 def _layer(layer: Layer, folder: str, numbers: Mapping[str, int], ranked: Sequence[str]) -> Json:
@@ -129,21 +129,21 @@ def _ranking(layer: Layer, concept: str) -> Json:
 def _labels(layer: Layer, numbers: Mapping[str, int]) -> list[Json]:
     """The concepts of interpretable units, within each category the commonest first."""
     groups = layer.interpretable.groupby(["category", "concept"], sort=False)
-    found = [
+    labels = [
         {"label": str(concept), "labelnum": numbers[str(concept)], "units": rows["unit"].tolist(), "cat": str(category)}
         for (category, concept), rows in groups
     ]
     best = layer.interpretable.groupby("concept")["iou"].max()
     order = list(dict.fromkeys(layer.interpretable["category"].sort_values()))
-    return sorted(found, key=lambda one: (order.index(one["cat"]), -len(one["units"]), -float(best[one["label"]])))
+    return sorted(labels, key=lambda one: (order.index(one["cat"]), -len(one["units"]), -float(best[one["label"]])))
 
 
-def old_pictures(found: Dissection) -> dict[str, bytes]:
+def old_pictures(dissection: Dissection) -> dict[str, bytes]:
     """The strips of all units under the names at which the reference's page looks for them, beside its file."""
-    folders = safe_names([layer.name for layer in found.layers])
+    folders = safe_names([layer.name for layer in dissection.layers])
     return {
-        f"{folders[layer.name]}/image/{unit}-top.jpg": _jpeg(strip_of(found, layer, unit, STRIP))
-        for layer in found.layers
+        f"{folders[layer.name]}/image/{unit}-top.jpg": _jpeg(strip_of(dissection, layer, unit, STRIP))
+        for layer in dissection.layers
         for unit in range(layer.units)
     }
 
@@ -156,7 +156,7 @@ def _jpeg(pixels: images.Bytes) -> bytes:
 
 @dataclass(frozen=True)
 class OldUnit:
-    """What an old file tells of a unit."""
+    """A unit in an imported file."""
 
     unit: int
     concept: str
@@ -166,12 +166,12 @@ class OldUnit:
     level: float
     interpretable: bool
     top: tuple[tuple[int, float], ...]
-    """Number and largest activation of the images where it fires most."""
+    """Number and largest activation of the images with its highest activations."""
 
 
 @dataclass(frozen=True)
 class OldLayer:
-    """What an old file tells of a layer."""
+    """A layer in an imported file."""
 
     name: str
     units: tuple[OldUnit, ...]
@@ -181,7 +181,7 @@ class OldLayer:
 
 @dataclass(frozen=True)
 class OldDissection:
-    """What an old file tells."""
+    """The content of an imported file."""
 
     name: str
     layers: tuple[OldLayer, ...]
@@ -192,29 +192,29 @@ class OldDissection:
 
 
 def read_dissect_json(path: Path) -> OldDissection:
-    """What a dissect.json tells; BadOption where it is none."""
+    """The content of a dissect.json; BadOption where the file is not one."""
     try:
         content = path.read_bytes()
-        held = json.loads(content.decode("utf-8"))
+        parsed = json.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
         raise BadOption(f"there is no file {path}") from error
     except (OSError, ValueError) as error:
         raise BadOption(f"{path} cannot be read as JSON: {error}") from error
     try:
-        found = _dissection(held, path.resolve().parent.name)
-        return replace(found, digest=hashlib.sha256(content).hexdigest())
+        imported = _dissection(parsed, path.resolve().parent.name)
+        return replace(imported, digest=hashlib.sha256(content).hexdigest())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise BadOption(f"{path} is no dissect.json of the reference implementation: {reason}") from error
+        raise BadOption(f"{path} is not a dissect.json of the reference implementation: {reason}") from error
 
 
-def _dissection(held: Mapping[str, Any], folder: str) -> OldDissection:
-    layers = tuple(_old_layer(layer) for layer in held["layers"])
+def _dissection(entry: Mapping[str, Any], folder: str) -> OldDissection:
+    layers = tuple(_old_layer(layer) for layer in entry["layers"])
     names = [layer.name for layer in layers]
     if not layers or len(set(names)) < len(names):
-        raise ValueError("it needs layers, each with a name of its own")
-    settings = held.get("settings") or {}
-    return OldDissection(folder or "imported", layers, _number(_first(held.get("iou_threshold"))), dict(settings))
+        raise ValueError("it needs layers with different names")
+    settings = entry.get("settings") or {}
+    return OldDissection(folder or "imported", layers, _number(_first(entry.get("iou_threshold"))), dict(settings))
 
 
 def _first(value: Any) -> Any:
@@ -222,30 +222,30 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _old_layer(held: Mapping[str, Any]) -> OldLayer:
-    name = str(held["layer"])
-    units = tuple(_old_unit(unit) for unit in held["units"])
+def _old_layer(entry: Mapping[str, Any]) -> OldLayer:
+    name = str(entry["layer"])
+    units = tuple(_old_unit(unit) for unit in entry["units"])
     if not units or len({one.unit for one in units}) < len(units):
-        raise ValueError(f"layer {name} needs units, each with a number of its own")
-    return OldLayer(name, units, str(held.get("dirname") or name))
+        raise ValueError(f"layer {name} needs units with different numbers")
+    return OldLayer(name, units, str(entry.get("dirname") or name))
 
 
-def _old_unit(held: Mapping[str, Any]) -> OldUnit:
-    concept = str(held.get("iou_label") or "")
+def _old_unit(entry: Mapping[str, Any]) -> OldUnit:
+    concept = str(entry.get("iou_label") or "")
     named = concept not in ("", NO_LABEL)
-    top = tuple((int(one["imgnum"]), _number(one.get("maxact"))) for one in held.get("top") or ())
+    top = tuple((int(one["imgnum"]), _number(one.get("maxact"))) for one in entry.get("top") or ())
     return OldUnit(
-        unit=int(held["unit"]),
+        unit=int(entry["unit"]),
         concept=concept if named else "",
-        category=str(held.get("iou_cat") or "") if named else "",
-        iou=_number(held.get("iou")),
-        level=_number(held.get("level")),
-        interpretable=bool(held.get("interp", False)),
+        category=str(entry.get("iou_cat") or "") if named else "",
+        iou=_number(entry.get("iou")),
+        level=_number(entry.get("level")),
+        interpretable=bool(entry.get("interp", False)),
         top=top,
     )
 
 
 def _number(value: Any) -> float:
     """NaN where there is none, or one that is not finite."""
-    found = math.nan if value is None else float(value)
-    return found if math.isfinite(found) else math.nan
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else math.nan

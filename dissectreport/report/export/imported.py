@@ -1,4 +1,4 @@
-"""Old results as pages: what a dissect.json tells of its units, the images beside it, and what it does not tell."""
+"""Pages from a dissect.json of the reference program: its units, the images beside it, and what is missing in it."""
 
 from __future__ import annotations
 
@@ -14,42 +14,35 @@ from PIL import Image
 
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Pairs, core
+from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.common.tables import as_csv, as_json
+from dissectreport.report.common.tables import as_csv, as_json, as_json_file
 from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets
-from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Assets, Frame, Link, frame, published
 from dissectreport.report.html.names import safe_name, safe_names
-from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Places
-from dissectreport.report.site.build import (
-    Files,
-    Written,
-    address_of_site,
-    as_json_file,
-    occupied_by_others,
-    read_summaries,
-    render,
-    write_home,
-)
+from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
+from dissectreport.report.site.build import write_home
+from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
+from dissectreport.report.site.writing import Written
 
-TOLD = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
-"""Settings that pages show; others are folders of whoever ran it."""
-UNTOLD = (
-    "These numbers are from a dissect.json of the reference implementation, which tells each unit's IoU with its "
-    "label. It does not tell the IoU that chance would give, nor any interval: an IoU here may be no more than what "
-    "the layout of the images gives."
+SETTINGS = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
+"""Settings that pages show; others are private folders of the person who ran it."""
+WARNING = (
+    "These numbers are imported from a dissect.json of the reference implementation. It contains each unit's IoU with "
+    "its label, but no chance level and no interval. An IoU on these pages may be no larger than the chance level."
 )
 
 
 @dataclass(frozen=True)
 class OldCard:
-    """A unit as an old file tells it."""
+    """An imported unit."""
 
     unit: OldUnit
-    mark: str
+    concept: Concept
     strip: str
     """'' where there is no image."""
     width: int
@@ -65,8 +58,8 @@ class OldLayerPage:
     layer: str
     cards: tuple[OldCard, ...]
     interpretable: int
-    labels: tuple[tuple[str, str, str, int], ...]
-    """Concept, category, its mark, and how many interpretable units have it."""
+    labels: tuple[tuple[Concept, int], ...]
+    """The labels of interpretable units, each with its number of units."""
     csv: str
     json: str
 
@@ -91,63 +84,62 @@ class _Strip:
 
 @dataclass(frozen=True)
 class _Import:
-    """Old results, and what all their pages need."""
+    """Imported results, and what all their pages need."""
 
-    found: OldDissection
+    results: OldDissection
     model: str
     places: Places
     assets: Assets
     strips: Mapping[str, Mapping[int, _Strip]]
     """By layer and unit."""
     address: str
-    """Where the site is published, '' where that was not told."""
+    """Where the site is published; '' if unknown."""
 
     def frame(self, here: str, title: str, current: str) -> Frame:
         """The surroundings of a page; `current` names its entry in the menu."""
-        words = f"Old results about {self.model}, from a dissect.json."
-        around = published(frame(here, title, words, self.assets), self.address)
-        layers = {one.name: self.places.layer(one.name) for one in self.found.layers}
+        words = f"Results of {self.model}, imported from a dissect.json."
+        page = published(frame(here, title, words, self.assets), self.address)
+        layers = {one.name: self.places.layer(one.name) for one in self.results.layers}
         entries = {"overview": self.places.page("index"), **layers}
         return replace(
-            around,
-            menu=tuple(Link(around.to(there), words, words == current) for words, there in entries.items()),
-            notes=(UNTOLD,),
+            page,
+            menu=tuple(Link(page.to(there), words, words == current) for words, there in entries.items()),
+            notes=(WARNING,),
             foot=f"{self.model} · imported from a dissect.json",
         )
 
 
-def write_imported(found: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
-    """Write pages of old results into the site at `out`; their images lie below the folder `beside`.
+def write_imported(results: OldDissection, beside: Path, out: Path, name: str = "", again: bool = False) -> Written:
+    """Write pages of imported results into the site at `out`; their images lie below the folder `beside`.
 
     Other results that were imported under the same name are refused, unless they are to be drawn over `again`.
     """
-    model = name or found.name
+    model = name or results.name
     summaries = read_summaries(out)
     there = [one for one in summaries if (one.model, one.rule) == (model, OLD)]
-    if not again and any(one.digest not in ("", found.digest) for one in there):
+    if not again and any(one.digest not in ("", results.digest) for one in there):
         raise OutputError(
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
         )
     assets, _ = load_assets()
     home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
-    places = Places(home, safe_names([layer.name for layer in found.layers], TAKEN))
-    strips = {layer.name: _strips(layer, beside) for layer in found.layers}
+    places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
+    strips = {layer.name: _strips(layer, beside) for layer in results.layers}
     address = address_of_site(summaries)
-    return write_home(out, home, _files(_Import(found, model, places, assets, strips, address)), address)
+    return write_home(out, home, _files(_Import(results, model, places, assets, strips, address)), address)
 
 
 def _files(old: _Import) -> Files:
     places, strips = old.places, old.strips
     files: Files = {}
-    for layer in old.found.layers:
-        drawn = strips[layer.name]
-        files |= {places.strip(layer.name, unit): one.content for unit, one in drawn.items()}
+    for layer in old.results.layers:
+        files |= {places.strip(layer.name, unit): one.content for unit, one in strips[layer.name].items()}
         table, counts = _table(layer), _controls(layer)
         for kind, write in (("csv", as_csv), ("json", as_json)):
             files[places.data("units", kind, layer.name)] = write(table)
             files[places.data("controls", kind, layer.name)] = write(counts)
         files[places.layer(layer.name)] = render("old_layer.html", _layer_page(old, layer))
-    files[places.image("band")] = _band([one for drawn in strips.values() for one in drawn.values()])
+    files[places.image("band")] = _band([one for of_layer in strips.values() for one in of_layer.values()])
     files[places.page("index")] = render("old.html", _overview(old))
     files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(old)))
     return files
@@ -163,7 +155,7 @@ def _strips(layer: OldLayer, beside: Path) -> dict[int, _Strip]:
 
 
 def _strip(path: Path) -> _Strip | None:
-    """The first images of an old strip, written anew so that nothing but pixels is taken over."""
+    """The first images of the file's strip, written anew so that nothing but pixels is imported."""
     try:
         with Image.open(path) as old:
             tall = images.TILE
@@ -175,52 +167,52 @@ def _strip(path: Path) -> _Strip | None:
     return _Strip(images.webp(pixels), pixels.shape[1])
 
 
-def _band(drawn: list[_Strip]) -> bytes:
+def _band(strips: list[_Strip]) -> bytes:
     """What stands for the model on the first page of the site: the first strip, or a quiet bar."""
-    return drawn[0].content if drawn else images.webp(np.full((32, 256, 3), 128, np.uint8))
+    return strips[0].content if strips else images.webp(np.full((32, 256, 3), 128, np.uint8))
 
 
 def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
-    places, drawn = old.places, old.strips[layer.name]
-    around = old.frame(places.layer(layer.name), f"{layer.name} · {old.model}", layer.name)
+    places, strips = old.places, old.strips[layer.name]
+    page = old.frame(places.layer(layer.name), f"{layer.name} · {old.model}", layer.name)
     ordered = sorted(layer.units, key=lambda one: (not one.interpretable, -(0 if math.isnan(one.iou) else one.iou)))
     named = Counter((one.concept, one.category) for one in layer.units if one.interpretable)
 
     def card(one: OldUnit) -> OldCard:
-        strip = drawn.get(one.unit)
-        place = around.to(places.strip(layer.name, one.unit)) if strip else ""
-        return OldCard(one, mark_of(one.category), place, strip.width if strip else 0)
+        strip = strips.get(one.unit)
+        place = page.to(places.strip(layer.name, one.unit)) if strip else ""
+        return OldCard(one, Concept(one.concept, one.category), place, strip.width if strip else 0)
 
     return OldLayerPage(
-        around,
+        page,
         old.model,
         layer.name,
         tuple(card(one) for one in ordered),
         sum(one.interpretable for one in layer.units),
-        tuple((concept, category, mark_of(category), n) for (concept, category), n in named.most_common()),
-        *(around.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
+        tuple((Concept(*names), units) for names, units in named.most_common()),
+        *(page.to(places.data("units", kind, layer.name)) for kind in ("csv", "json")),
     )
 
 
 def _overview(old: _Import) -> OldOverview:
-    found, places = old.found, old.places
-    around = old.frame(places.page("index"), old.model, "overview")
+    results, places = old.results, old.places
+    page = old.frame(places.page("index"), old.model, "overview")
     rows = tuple(
         (
-            Link(around.to(places.layer(layer.name)), layer.name),
+            Link(page.to(places.layer(layer.name)), layer.name),
             len(layer.units),
             sum(one.interpretable for one in layer.units),
             len(old.strips[layer.name]),
         )
-        for layer in found.layers
+        for layer in results.layers
     )
-    told = {name: found.settings[name] for name in TOLD if found.settings.get(name) is not None}
-    return OldOverview(around, old.model, rows, core(told), found.iou_threshold)
+    settings = {name: results.settings[name] for name in SETTINGS if results.settings.get(name) is not None}
+    return OldOverview(page, old.model, rows, core(settings), results.iou_threshold)
 
 
 def _table(layer: OldLayer) -> pd.DataFrame:
-    """The table `units` as far as an old file fills it; what it does not tell is empty."""
-    told = pd.DataFrame(
+    """The table `units` as far as the file has its columns; the others are empty."""
+    known = pd.DataFrame(
         {
             "unit": [one.unit for one in layer.units],
             "concept": [one.concept for one in layer.units],
@@ -231,14 +223,14 @@ def _table(layer: OldLayer) -> pd.DataFrame:
         }
     )
     empty = ("iou_low", "iou_high", "null", "excess", "excess_low", "excess_high", "lift", "lift_low", "lift_high")
-    return told.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
+    return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
 
 
 def _counts(layer: OldLayer) -> dict[str, float]:
-    sure = [one for one in layer.units if one.interpretable]
+    interpretable = [one for one in layer.units if one.interpretable]
     unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
-    concepts = len({one.concept for one in sure})
-    return {"units": len(sure), "of": len(layer.units), "concepts": concepts, **unknown}
+    concepts = len({one.concept for one in interpretable})
+    return {"units": len(interpretable), "of": len(layer.units), "concepts": concepts, **unknown}
 
 
 def _controls(layer: OldLayer) -> pd.DataFrame:
@@ -246,10 +238,10 @@ def _controls(layer: OldLayer) -> pd.DataFrame:
 
 
 def _summary(old: _Import) -> Summary:
-    found, places = old.found, old.places
-    size = found.settings.get("size")
+    results, places = old.results, old.places
+    size = results.settings.get("size")
     samples = size if isinstance(size, int) else 0
-    named = {one.concept for layer in found.layers for one in layer.units if one.interpretable}
+    named = {one.concept for layer in results.layers for one in layer.units if one.interpretable}
     return Summary(
         model=old.model,
         home=places.home,
@@ -257,17 +249,17 @@ def _summary(old: _Import) -> Summary:
         rule=OLD,
         samples=samples,
         scoring=samples,
-        segmenter=str(found.settings.get("segmenter", "")),
+        segmenter=str(results.settings.get("segmenter", "")),
         concepts=len(named),
-        units=sum(len(layer.units) for layer in found.layers),
-        interpretable=sum(one.interpretable for layer in found.layers for one in layer.units),
-        beside="Imported: no null, no interval.",
+        units=sum(len(layer.units) for layer in results.layers),
+        interpretable=sum(one.interpretable for layer in results.layers for one in layer.units),
+        beside="Imported: no chance level, no interval.",
         images=f"{samples:,} images" if samples else "an unknown number of images",
         band=places.image("band"),
         layers=tuple(
-            {"layer": layer.name, "units": len(layer.units), "measured": _counts(layer)} for layer in found.layers
+            {"layer": layer.name, "units": len(layer.units), "measured": _counts(layer)} for layer in results.layers
         ),
         title=old.model,
         base_url=old.address,
-        digest=found.digest,
+        digest=results.digest,
     )

@@ -1,6 +1,6 @@
-"""A report in a notebook: its tables for pandas, its pictures, and a short view of what a cell leaves.
+"""A report in a notebook: its tables for pandas, its pictures, and a short view of what a cell returns.
 
-It is made of what was measured, or of the files of a site, whoever wrote it.
+It is made from a dissection, or from the files of a site.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from PIL import Image
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.errors import OutputError, UnknownName
 from dissectreport.report.common.model import rows_of
+from dissectreport.report.common.rendering import environment
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.common.unit_cards import STRIP
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.names import safe_names
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.html.places import TAKEN, Places
 from dissectreport.report.html.strips import strip_of
-from dissectreport.report.site.build import environment, read_summaries, tables_of
+from dissectreport.report.site.summaries import read_summaries
+from dissectreport.report.site.tables import tables_of
 
 _SHOWN = 6
 """Units in the view of a layer."""
@@ -73,12 +76,12 @@ class Unit:
     labels: pd.DataFrame
     """Its label in each category."""
     pairs: pd.DataFrame
-    """The concepts with which it agrees most."""
+    """The concepts that it matches best."""
     picture: Callable[[], Image.Image]
 
     @cached_property
     def image(self) -> Image.Image:
-        """The images where it fires most, side by side, bright where it is on."""
+        """The images with its highest activations, side by side, bright where it is on."""
         return self.picture()
 
     def __repr__(self) -> str:
@@ -122,7 +125,7 @@ class LayerReport:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """One row a unit and concept, for the concepts with which it agrees most."""
+        """One row a unit and concept, for the concepts that it matches best."""
         return self.tables["pairs"]
 
     def _rows_of(self, number: int, name: str) -> pd.DataFrame:
@@ -131,7 +134,7 @@ class LayerReport:
         return table[table["unit"] == number].reset_index(drop=True)
 
     def best(self, most: int = _SHOWN) -> list[Unit]:
-        """The surest units: interpretable, then by the lower end of the excess."""
+        """The strongest units: interpretable, then by the lower end of the excess."""
         order = self.units.sort_values(["interpretable", "excess_low", "unit"], ascending=[False, False, True])
         return [self.unit(int(number)) for number in order["unit"].head(most)]
 
@@ -144,7 +147,7 @@ class LayerReport:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What was found about one model."""
+    """The results of one model."""
 
     model: str
     title: str
@@ -175,29 +178,31 @@ class Report:
         return _view("report", report=self, rows=[(layer, _count(layer)) for layer in self.layers.values()])
 
 
-def of_dissection(found: Dissection) -> Report:
+def of_dissection(dissection: Dissection) -> Report:
     """The report of what was measured."""
-    every = tables_of(found)
-    facts = found.provenance
+    every = tables_of(dissection)
+    facts = dissection.provenance
 
     def layer(one: Layer) -> LayerReport:
         return LayerReport(
-            one.name, _held(every, one.name), lambda unit: Image.fromarray(strip_of(found, one, unit, STRIP))
+            one.name,
+            _tables_in_memory(every, one.name),
+            lambda unit: Image.fromarray(strip_of(dissection, one, unit, STRIP)),
         )
 
     return Report(
-        found.model,
-        found.title,
+        dissection.model,
+        dissection.title,
         facts.rule,
         facts.samples,
         str(facts.segmenter.get("name", "")),
-        {one.name: layer(one) for one in found.layers},
-        _held(every, ""),
-        found,
+        {one.name: layer(one) for one in dissection.layers},
+        _tables_in_memory(every, ""),
+        dissection,
     )
 
 
-def _held(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> Tables:
+def _tables_in_memory(every: Mapping[tuple[str, str], pd.DataFrame], layer: str) -> Tables:
     def reader(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:
         return lambda: table.reset_index(drop=True)
 
@@ -216,12 +221,12 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     """
     own = (folder / "summary.json").is_file()
     site = folder.resolve().parent if own else folder
-    found = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
-    fitting = [one for one in found if model in ("", one.model, one.title, one.home)]
-    if not found:
+    summaries = [one for one in read_summaries(site) if not own or one.home == folder.resolve().name]
+    fitting = [one for one in summaries if model in ("", one.model, one.title, one.home)]
+    if not summaries:
         raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
     if not fitting:
-        raise UnknownName.of("report of", model, [one.home for one in found])
+        raise UnknownName.of("report of", model, [one.home for one in summaries])
     ruled = [one for one in fitting if one.rule == (rule or "corrected")] if len(fitting) > 1 or rule else fitting
     if rule and not ruled:
         raise UnknownName.of("report under rule", rule, [one.rule for one in fitting])
@@ -236,7 +241,9 @@ def _from_files(site: Path, one: Summary) -> Report:
     places = Places(one.home, safe_names(names, TAKEN))
 
     def layer(name: str) -> LayerReport:
-        return LayerReport(name, _filed(site, places, name), lambda unit: _opened(site / places.strip(name, unit)))
+        return LayerReport(
+            name, _tables_in_files(site, places, name), lambda unit: _open_image(site / places.strip(name, unit))
+        )
 
     return Report(
         one.model,
@@ -245,20 +252,20 @@ def _from_files(site: Path, one: Summary) -> Report:
         one.samples,
         one.segmenter,
         {name: layer(name) for name in names},
-        _filed(site, places, None),
+        _tables_in_files(site, places, None),
     )
 
 
-def _filed(site: Path, places: Places, layer: str | None) -> Tables:
+def _tables_in_files(site: Path, places: Places, layer: str | None) -> Tables:
     """The tables of a layer that lie in a site, or those of the model."""
     folders = sorted(places.layers.values(), key=len, reverse=True)
     wanted = "" if layer is None else places.layers[layer]
-    found = {}
+    readers = {}
     for path in sorted((site / places.home / "data").glob("*.json")):
         owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
         if owner == wanted and path.stem != "provenance":
-            found[path.stem.removeprefix(f"{owner}-")] = _reader(path)
-    return Tables(layer or "the model", found)
+            readers[path.stem.removeprefix(f"{owner}-")] = _reader(path)
+    return Tables(layer or "the model", readers)
 
 
 def _reader(path: Path) -> Callable[[], pd.DataFrame]:
@@ -278,7 +285,7 @@ def _table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except OSError as error:
@@ -291,8 +298,7 @@ def _opened(path: Path) -> Image.Image:
 class Row:
     """A unit in a view."""
 
-    concept: str
-    category: str
+    concept: Concept
     interpretable: bool
     agreement: Agreement
     level: float
@@ -303,8 +309,7 @@ class Row:
 def _row(unit: Unit) -> Row:
     facts = unit.facts
     return Row(
-        str(facts["concept"]),
-        str(facts["category"]),
+        Concept.of(facts),
         bool(facts["interpretable"]),
         Agreement.of(facts),
         float(facts["level"]),

@@ -1,4 +1,4 @@
-"""A report as one file that can be mailed: its main pages bound together, with all that they show.
+"""A report as one file that can be sent by mail: its main pages in one document, with all that they show.
 
 content, left_out = single_file(dissection, cap=25)
 """
@@ -14,15 +14,16 @@ from functools import cache
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.site_options import CAP, DETAILS, Drawing, lessened
+from dissectreport.report.common.rendering import render
+from dissectreport.report.common.site_options import CAP, DETAILS, Drawing, with_detail
 from dissectreport.report.export.bundle import Binding, Leaf, as_data, key_of, leaf
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets, templates_folder
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.places import Places
-from dissectreport.report.site.build import Progress, gather, render
+from dissectreport.report.site.gather import Progress, gather
 
-_MAILED = replace(DETAILS[-1], name="one file", left_out="what only fits into a folder", quality=images.QUALITY)
+_ONE_FILE = replace(DETAILS[-1], name="one file", left_out="what only fits into a folder", quality=images.QUALITY)
 
 
 @dataclass(frozen=True)
@@ -68,34 +69,36 @@ class Single:
     command: str
 
 
-def single_file(found: Dissection, cap: int = CAP, progress: Progress | None = None) -> tuple[bytes, str]:
+def single_file(dissection: Dissection, cap: int = CAP, progress: Progress | None = None) -> tuple[bytes, str]:
     """The report as one page of at most `cap` megabytes (0: any), and what was left out to stay within them.
 
-    It holds the overview, the layers with every unit's card, concepts, causes, the segmenter and the methods; not the
-    page of each unit, nor tables to take away.
+    It contains the overview, the layers with every unit's card, concepts, causal effects, the segmenter and the
+    methods; not the page of each unit, nor the tables to download.
     """
     assets, shared = load_assets()
-    shown = replace(lessened(found, _MAILED), notes=found.notes)
-    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_MAILED))
+    shown = replace(with_detail(dissection, _ONE_FILE), notes=dissection.notes)
+    site = Site(shown, Places.of(shown, unit_pages=False), assets, Drawing(_ONE_FILE))
     files = gather(site, progress)
-    frame = site.frame(site.places.page("index"), found.title, f"What the units of {found.title} mean.")
+    frame = site.frame(
+        site.places.page("index"), dissection.title, f"Which concepts the units of {dissection.title} match."
+    )
     sizes: list[int] = []
     for size in SIZES:
         content = render("single.html", _document(site, frame, files, shared, size))
         sizes.append(len(content))
         if not cap or len(content) <= cap * 10**6:
             return content, size.left_out
-    raise _too_large(found.model, sizes, cap)
+    raise _too_large(dissection.model, sizes, cap)
 
 
 def _too_large(model: str, sizes: list[int], cap: int) -> OutputError:
-    told = "; ".join(
+    sizes_in_words = "; ".join(
         f"{size / 1e6:,.1f} MB {f'without {each.left_out}' if each.left_out else 'as it is'}"
         for each, size in zip(SIZES, sizes, strict=True)
     )
     return OutputError(
-        f"the report of {model} as one file takes more than the {cap:,} MB of --cap: {told}; measure fewer --layers, "
-        "give a larger --cap, or 0 for none, or send the folder that `dissectreport render` writes"
+        f"the report of {model} as one file takes more than the {cap:,} MB of --cap: {sizes_in_words}; measure "
+        "fewer --layers, give a larger --cap, or 0 for none, or send the folder that `dissectreport render` writes"
     )
 
 
@@ -109,7 +112,7 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
 
     binding = Binding(pages, picture, size.cards)
     leaves = tuple(leaf(page, files[page].decode(), binding) for page in pages)
-    left_out = (f"To stay within a size, this file leaves out {size.left_out}.",) if size.left_out else ()
+    left_out = (f"To limit its size, this file leaves out {size.left_out}.",) if size.left_out else ()
     return Single(
         title=frame.title,
         description=frame.description,
@@ -128,14 +131,14 @@ def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, st
     """The pages that the table of contents lists, with their words: the layers, and what a page's own menu lists."""
     places = site.places
     menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.menu}
-    # To look up takes scripts that hold every unit's maps.
+    # Looking up a point needs scripts with every unit's maps.
     listed = {page: words for page, words in menu.items() if page in files and page != places.page("lookup")}
     first = places.page("index")
     return {first: listed[first], **{places.layer(one.name): one.name for one in site.dissection.layers}, **listed}
 
 
 def _pages(site: Site, doors: Mapping[str, str]) -> list[str]:
-    """The pages of the document, in order: those that are listed, and each concept's after the causes."""
+    """The pages of the document, in order: those that are listed, and each concept's after the causal effects."""
     pages = list(doors)
     if site.dissection.interventions is not None:
         at = pages.index(site.places.page("causes")) + 1

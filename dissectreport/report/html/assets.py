@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dissectreport.report.html.frame import Assets
 
-SCRIPTS = ("site", "units", "unit", "lookup", "causes", "compare", "index", "review", "preference")
+COMPARE = ("compare_elements", "compare_charts", "compare_figures", "compare_sections", "compare_choice", "compare")
+SCRIPTS = ("site", "units", "unit", "lookup", "causes", *COMPARE, "index", "review", "preference")
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 
 
@@ -43,7 +44,8 @@ def load_assets() -> tuple[Assets, dict[str, bytes]]:
         style = style.replace(f"fonts/{font}", names[key].removeprefix("assets/"))
     add("style", "site.css", style.encode())
     for script in SCRIPTS:
-        add(script, f"{script}.js", (static / f"{script}.js").read_bytes())
+        name = f"{script.replace('_', '-')}.js"
+        add(script, name, (static / name).read_bytes())
     add("icon", "icon.svg", (static / "icon.svg").read_bytes())
     add("plotly", "plotly.min.js", plotly_bundle().read_bytes())
     return Assets(**names), files
@@ -59,8 +61,8 @@ def style_alone() -> bytes:
     static = templates_folder() / "static"
     style = (static / "site.css").read_text("utf-8")
     for font in FONTS.values():
-        held = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
-        style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{held}")
+        font_data = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
+        style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{font_data}")
     return style.encode()
 
 

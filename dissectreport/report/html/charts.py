@@ -15,7 +15,14 @@ from dissectreport.report.html.numbers import percent, plain, share
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 CONTROLS = ("measured", "rotated", "untrained", "null")
-"""The controls by the word that stands for each on every page, in the order in which readers meet them."""
+"""What was counted, by its name in the tables, in the order in which readers meet it."""
+CONTROL_WORDS = {
+    "measured": "units",
+    "rotated": "random directions",
+    "untrained": "untrained",
+    "null": "chance level",
+}
+"""What pages call them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def over_layers(
     name: str, title: str, description: str, layers: Sequence[str], series: Sequence[Series], as_share: bool
 ) -> Markup:
     """Lines over the layers, one a control, with whiskers; labelled at their right ends."""
-    width, height, left, right, top, bottom = 560.0, 300.0, 62.0, 156.0, 14.0, 40.0
+    width, height, left, right, top, bottom = 560.0, 300.0, 62.0, 166.0, 14.0, 40.0
     highest = max([p.high for s in series for p in s.points if not math.isnan(p.high)] + [0.0])
     marks = ticks(max(highest, 0.05 if as_share else 1.0), 5)
     ceiling = max(marks[-1], highest) * 1.02 or 1.0
@@ -80,7 +87,9 @@ def over_layers(
             ends.append((spots[-1][1], one.control))
     for up, control in apart(ends, 19, height - bottom + 4):
         inside.append(mark(control, width - right + 22, up))
-        inside.append(text(width - right + 34, up + 4, control, class_=f"end end-{control}"))
+        inside.append(
+            text(width - right + 34, up + 4, CONTROL_WORDS.get(control, control), class_=f"end end-{control}")
+        )
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -203,7 +212,7 @@ def _name_class(one: Ranked) -> str:
 
 
 def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> Markup:
-    """IoU over concepts as bars with whiskers, the null as a tick across each."""
+    """IoU over concepts as bars with whiskers, the chance level as a tick across each."""
     width, row, left, right, top = 560.0, 27.0, 118.0, 14.0, 8.0
     height = top + row * len(rows) + 34
     highest = max([v for r in rows for v in (r.high, r.null) if not math.isnan(v)] + [0.05])
@@ -240,11 +249,13 @@ def histogram(
     level: float,
     colour: str,
 ) -> Markup:
-    """Activations of one unit on a square-root scale; what is above the level is coloured."""
+    """Activations of one unit on a square-root scale; what is above the threshold is coloured."""
     width, height, left, right, top, bottom, columns = 560.0, 250.0, 14.0, 14.0, 34.0, 34.0, 84
     low, high = float(edges[0]), float(edges[-1])
     if not (high > low) or counts.sum() == 0:
-        return drawing(width, 60, title, description, name, text(left, 34, "The unit never changes.", class_="tick"))
+        return drawing(
+            width, 60, title, description, name, text(left, 34, "The activation is constant.", class_="tick")
+        )
     at = np.linspace(low, high, columns + 1)
     below = np.concatenate([[0], np.cumsum(counts)])
     dense = np.diff(np.interp(at, edges.astype(float), below)) / counts.sum()
@@ -261,13 +272,15 @@ def histogram(
     if not math.isnan(level):
         inside.append(line(x(level), top - 12, x(level), floor, "level"))
         side = "end" if x(level) > width * 0.6 else "start"
-        inside.append(text(x(level) + (-7 if side == "end" else 7), top - 2, f"level {plain(level)}", side, "value"))
+        inside.append(
+            text(x(level) + (-7 if side == "end" else 7), top - 2, f"threshold {plain(level)}", side, "value")
+        )
     return drawing(width, height, title, description, name, *inside)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Agreement with one concept over the levels."""
+    """IoU with one concept over the thresholds."""
 
     concept: str
     mark: str
@@ -289,7 +302,7 @@ def curve(
     low: Sequence[float],
     high: Sequence[float],
 ) -> Markup:
-    """IoU (line, with its band) and null (dashes) over the share of pixels that are on."""
+    """IoU (line, with its band) and chance level (dashes) over the on-fraction."""
     width, height, left, right, top, bottom = CURVE
     shown = [v for trace in traces for v in (*trace.iou, *trace.null) if not math.isnan(v)]
     marks = ticks(max([*shown, 0.05]), 4)
@@ -301,7 +314,7 @@ def curve(
     for tick in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
         if min(tails) <= tick <= max(tails):
             inside.append(text(x(tick), height - bottom + 18, percent(tick), "middle", "tick"))
-    inside.append(text((left + width - right) / 2, height - 6, "pixels that are on", "middle", "tick"))
+    inside.append(text((left + width - right) / 2, height - 6, "on-fraction (share of pixels)", "middle", "tick"))
     spots = [x(t) for t in tails]
     band = [(a, y(v)) for a, v in zip(spots, high, strict=True)]
     band += [(a, y(v)) for a, v in reversed(list(zip(spots, low, strict=True)))]

@@ -42,7 +42,8 @@ def bibtex() -> str:
 
 
 def licence_of(facts: Mapping[str, Any]) -> str:
-    """The licence that a model's facts or its card tell; '' where none is told."""
+    """The licence in a model's facts or its card; '' where there is none."""
     card = facts.get("card")
-    told = [held.get(name) for held in (facts, card) if isinstance(held, Mapping) for name in ("licence", "license")]
-    return next((str(licence) for licence in told if licence), "")
+    sources = [source for source in (facts, card) if isinstance(source, Mapping)]
+    licences = [source.get(name) for source in sources for name in ("licence", "license")]
+    return next((str(licence) for licence in licences if licence), "")

@@ -1,4 +1,4 @@
-"""Charts of what units cause: how much goes with them, estimates against measurements, gains and changes."""
+"""Charts of causal effects: removal by number of units, estimates against measurements, gains and changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dissectreport.report.html.numbers import change
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
 
 RANDOM = "random"
-"""The control among the orders: sets of as many units, drawn at random."""
+"""The control among the rankings: random sets of as many units."""
 _MARKS = {
     "first-order": "order1",
     "worst": "order1",
@@ -23,8 +23,8 @@ _MARKS = {
     RANDOM: "order0",
 }
 _WORDS = {
-    "worst": "worst units",
-    "first-order": "first order",
+    "worst": "highest-ranked",
+    "first-order": "gradient × activation",
     "alpha": "learned mask",
     "greedy": "greedy",
     "IoU": "IoU",
@@ -33,18 +33,18 @@ _WORDS = {
 
 
 def order_mark(order: str) -> str:
-    """The sign of a way to put units in order, also a CSS class."""
+    """The sign of a ranking method, also a CSS class."""
     return _MARKS.get(order, "order1")
 
 
 def order_words(order: str) -> str:
-    """What the reader is told that an order is."""
+    """The name of a ranking method on pages."""
     return _WORDS.get(order, order)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How much of a concept goes with the first units of an order."""
+    """How much of a concept is removed by ablating the first units of a ranking."""
 
     order: str
     units: tuple[int, ...]
@@ -84,8 +84,8 @@ def _band(curve: Curve, x: Callable[[float], float], y: Callable[[float], float]
 
 
 def removal_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
-    """Share of a concept's area that goes, over the number of units that are off; labelled at the right ends."""
-    width, height, left, right, top, bottom = 560.0, 330.0, 50.0, 118.0, 14.0, 44.0
+    """Share of a concept's area that is removed, over the number of ablated units; labelled at the right ends."""
+    width, height, left, right, top, bottom = 560.0, 330.0, 50.0, 168.0, 14.0, 44.0
     low, high = _reach(curves)
     marks = round_numbers(low, max(high, 0.1), 5)
     y = linear(low, max(marks[-1], high) * 1.02, height - bottom, top)
@@ -94,7 +94,7 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
     inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
     tried = sorted({n for curve in curves for n in curve.units})
     inside += [text(x(n), height - bottom + 20, str(n), "middle", "tick") for n in _sparse(tried, x)]
-    inside.append(text((left + width - right) / 2, height - 5, "units that are off", "middle", "tick"))
+    inside.append(text((left + width - right) / 2, height - 5, "ablated units", "middle", "tick"))
     inside += [_band(curve, x, y) for curve in curves]
     ends = []
     for curve in curves:
@@ -110,8 +110,8 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
 
 
 def _round(value: float) -> str:
-    """A round share as per cent."""
-    return f"{100 * value:.3g} %".replace("-", "−")
+    """A round share as a percentage."""
+    return f"{100 * value:.3g}%".replace("-", "−")
 
 
 def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17.0) -> list[int]:
@@ -164,7 +164,7 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
     inside = [line(left, y(m), width - right, y(m), "grid" if abs(m) > 1e-9 else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, _round(m), "end", "tick") for m in marks]
     inside += [text(x(m), height - bottom + 20, _round(m), "middle", "tick") for m in marks]
-    inside.append(text((left + width - right) / 2, height - 5, "estimated, to first order", "middle", "tick"))
+    inside.append(text((left + width - right) / 2, height - 5, "estimated (gradient × activation)", "middle", "tick"))
     inside.append(text(0, 12, "measured", class_="tick"))
     inside.append(path([(x(low), y(low)), (x(high), y(high))], "agreed"))
     for dot in dots:
@@ -201,7 +201,7 @@ def bars(
     title: str,
     description: str,
     rows: Sequence[Amount],
-    told: Callable[[float], str] = change,
+    form: Callable[[float], str] = change,
     most: float = math.inf,
 ) -> Markup:
     """Bars to both sides of zero with whiskers, a tick across each for comparison; `most` cuts the scale."""
@@ -215,23 +215,23 @@ def bars(
     floor = height - 30
     marks = round_numbers(low, high, 4)
     inside = [line(x(m), top, x(m), floor, "grid" if abs(m) > 1e-9 else "axis") for m in marks]
-    inside += [text(x(m), floor + 18, told(m), "middle", "tick") for m in marks]
+    inside += [text(x(m), floor + 18, form(m), "middle", "tick") for m in marks]
     for i, one in enumerate(rows):
         up = top + row * i + row / 2
         inside.append(text(left - 12, up + 4, short(one.name), "end", "name lead" if one.lead else "name"))
         inside += _amount(one, up, lambda value: x(min(max(value, low), high)))
-        inside.append(text(width - right + 10, up + 4, one.words or told(one.point.value), class_="tick"))
+        inside.append(text(width - right + 10, up + 4, one.words or form(one.point.value), class_="tick"))
     return drawing(width, height, title, description, name, *inside)
 
 
 def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]:
     """The bar, its whisker and its tick."""
-    drawn = []
+    parts = []
     if not math.isnan(one.point.value):
         start, end = sorted((x(0.0), x(one.point.value)))
-        drawn.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
+        parts.append(rect(start, up - 6, end - start, 12, f"bar fill-{one.mark}" + ("" if one.lead else " soft")))
     if not math.isnan(one.point.low + one.point.high):
-        drawn.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
+        parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
     if not math.isnan(one.beside):
-        drawn.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "null"))
-    return drawn
+        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "null"))
+    return parts

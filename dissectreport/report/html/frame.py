@@ -35,6 +35,11 @@ class Assets:
     causes: str
     icon: str
     compare: str
+    compare_elements: str
+    compare_charts: str
+    compare_figures: str
+    compare_sections: str
+    compare_choice: str
     index: str
     review: str
     preference: str
@@ -44,6 +49,18 @@ class Assets:
     def files(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(vars(self).values())
+
+    @property
+    def comparing(self) -> tuple[str, ...]:
+        """The scripts of the page that compares models, in the order in which they run."""
+        return (
+            self.compare_elements,
+            self.compare_charts,
+            self.compare_figures,
+            self.compare_sections,
+            self.compare_choice,
+            self.compare,
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +91,7 @@ class Frame:
     tile: int = TILE
     """Width of one of the model's images in a strip."""
     published: str = ""
-    """The page's full address where the site will be published; '' where none was told."""
+    """The page's full address where the site will be published; '' where that is unknown."""
     card: str = ""
     """The full address of the image that other sites show beside a link to the page; '' where there is none."""
 
@@ -99,7 +116,7 @@ def frame(here: str, title: str, description: str, assets: Assets, scripts: tupl
 
 
 def published(around: Frame, base_url: str, card: str = "") -> Frame:
-    """The frame with full addresses, where `base_url` tells that of the site."""
+    """The frame with full addresses, where `base_url` is that of the site."""
     if not base_url:
         return around
     return replace(around, published=full_address(base_url, around.here), card=card and full_address(base_url, card))
@@ -122,8 +139,8 @@ def model_frame(
 ) -> Frame:
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
-    causes = {} if dissection.interventions is None else {"causes": places.page("causes")}
-    artifacts = {} if dissection.artifacts is None else {"artifacts": places.page("artifacts")}
+    causes = {} if dissection.interventions is None else {"causal effects": places.page("causes")}
+    artifacts = {} if dissection.artifacts is None else {"artifact units": places.page("artifacts")}
     real = {} if dissection.reality is None else {"real images": places.page("real")}
     entries = {
         "overview": places.page("index"),

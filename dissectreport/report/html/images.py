@@ -179,11 +179,11 @@ def concept_colours(vocabulary: pd.DataFrame) -> NDArray[np.uint8]:
     channel = np.clip(np.abs(turn - 3) - 1, 0, 1)
     colours = value[:, None] * (1 - 0.62 * (1 - channel))
     colours[:1] = 0.2
-    found = np.asarray((colours * 255).round(), np.uint8)
+    table = np.asarray((colours * 255).round(), np.uint8)
     for number, (name, category) in enumerate(zip(vocabulary["concept"], vocabulary["category"], strict=True)):
         if category in ("colour", "color") and name in TERMS:
-            found[number] = list(TERMS[name].to_bytes(3, "big"))
-    return found
+            table[number] = list(TERMS[name].to_bytes(3, "big"))
+    return table
 
 
 def segmentation(image: Bytes, labels: NDArray[np.int16], colours: Bytes, concept: int = 0) -> bytes:
@@ -211,7 +211,7 @@ def leading_labels(labels: NDArray[np.int16], concept: int = 0) -> NDArray[np.in
 
 
 def certainty(trust: Trust, at: int) -> bytes:
-    """How sure the segmenter is, white for certain."""
+    """The segmenter's confidence as a grey picture, white for certain."""
     grey = np.asarray(trust.confidence[at].astype(np.float32).clip(0, 1) * 255, np.uint8)
     return webp(_enlarged(np.repeat(grey[..., None], 3, 2), TILE, tile_width(trust.images)), quality=84)
 

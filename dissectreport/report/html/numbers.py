@@ -1,74 +1,89 @@
-"""Numbers as a reader sees them: short, honest at both ends, a dash where there is none."""
+"""How pages write numbers: the one place that turns a number into text.
+
+61%, 0.57, 1,248, 5.5×; at most three significant digits; a dash where there is no number.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 DASH = "–"
+MINUS = "−"
+SMALLEST = 0.0001
+"""Numbers nearer to 0 are written with an exponent."""
 
 
 def share(value: float, digits: int = 2) -> str:
-    """A number in [-1, 1] without its leading zero; 0 and 1 only if they are exact."""
+    """A number in [-1, 1] with so many decimals; 0 and 1 only if they are exact.
+
+    >>> share(0.567), share(-0.02), share(0.001), share(0.999), share(1)
+    ('0.57', '−0.02', '<0.01', '>0.99', '1')
+    """
     if math.isnan(value):
         return DASH
     if value in (0, 1):
         return str(int(value))
     least = 10.0**-digits
     if abs(value) < least / 2:
-        return "<" + f"{least:.{digits}f}"[1:]
+        return f"<{least:.{digits}f}"
     if 1 - least / 2 <= value < 1:
-        return ">" + f"{1 - least:.{digits}f}"[1:]
-    return f"{value:.{digits}f}".replace("0.", ".", 1).replace("-", "−")
+        return f">{1 - least:.{digits}f}"
+    return _negative(f"{value:.{digits}f}")
 
 
 def percent(value: float) -> str:
-    """A share as per cent, with the digits that it deserves."""
+    """A share of a whole.
+
+    >>> percent(0.61), percent(0.0123), percent(0.00001), percent(1)
+    ('61%', '1.2%', '<0.01%', '100%')
+    """
     if math.isnan(value):
         return DASH
     if value in (0, 1):
-        return f"{value:.0%}".replace("%", " %")
+        return f"{value:.0%}"
     hundredths = 100 * value
     if hundredths < 0.01:
-        return "<0.01 %"
+        return "<0.01%"
     if hundredths > 99.9:
-        return ">99.9 %"
-    return f"{hundredths:.{0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f} %"
+        return ">99.9%"
+    return f"{hundredths:.{0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f}%"
 
 
 def removed(value: float) -> str:
-    """A share of an area that went, as per cent; negative where the area grew."""
+    """The share of an area that was removed; negative where the area grew."""
     if math.isnan(value):
         return DASH
-    size, sign = abs(value), "−" if value < 0 else ""
+    size, sign = abs(value), MINUS if value < 0 else ""
     if 0 < size < 0.0005:
-        return "<0.1 %" if value > 0 else ">−0.1 %"
+        return "<0.1%" if value > 0 else f">{MINUS}0.1%"
     if 0.9995 <= size < 1:
-        return ">99.9 %" if value > 0 else "<−99.9 %"
+        return ">99.9%" if value > 0 else f"<{MINUS}99.9%"
     tenths = 0 < size < 0.0995 or 0.995 <= size < 1
-    return f"{sign}{100 * size:.{1 if tenths else 0}f} %"
+    return f"{sign}{100 * size:.{1 if tenths else 0}f}%"
 
 
 def change(value: float) -> str:
-    """A relative change as per cent, with its sign."""
+    """A relative change with its sign: +12%."""
     return f"+{removed(value)}" if value > 0 else removed(value)
 
 
 def points(value: float) -> str:
-    """A difference of shares, in hundredths of the whole, with its sign."""
+    """A difference of shares in percentage points, with its sign."""
     if math.isnan(value):
         return DASH
     size = 100 * abs(value)
     if 0 < size < 0.005:
         return "±<0.01"
-    words = f"{size:.{1 if size >= 10 else 2}f}"
-    return words if value == 0 else f"{'+' if value > 0 else '−'}{words}"
+    digits = f"{size:.{1 if size >= 10 else 2}f}"
+    return digits if value == 0 else f"{'+' if value > 0 else MINUS}{digits}"
 
 
 def gain(value: float) -> str:
-    """A number of pixels won, with its sign."""
-    return DASH if math.isnan(value) else "0" if value == 0 else f"{'+' if value > 0 else '−'}{_size(abs(value))}"
+    """A number of pixels gained, with its sign."""
+    return DASH if math.isnan(value) else "0" if value == 0 else f"{'+' if value > 0 else MINUS}{_size(abs(value))}"
 
 
 def _size(value: float) -> str:
@@ -77,7 +92,7 @@ def _size(value: float) -> str:
 
 def times(value: float) -> str:
     """A ratio: 5.5×."""
-    return DASH if math.isnan(value) else f"{value:.0f}×" if value >= 100 else f"{value:.1f}×"
+    return DASH if math.isnan(value) else f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×"
 
 
 def ratio(value: float) -> str:
@@ -86,34 +101,90 @@ def ratio(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """A whole number with thin spaces between thousands."""
-    return DASH if math.isnan(value) else f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    """A whole number with a comma between thousands: 1,248."""
+    return DASH if math.isnan(value) else f"{int(value):,}"
 
 
 def signed(value: float) -> str:
-    """A whole number with its sign, 0 without."""
-    return (
-        DASH
-        if math.isnan(value)
-        else f"{int(value):+,d}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
-        if int(value)
-        else "0"
-    )
+    """A whole number with its sign; 0 has none."""
+    return DASH if math.isnan(value) else _negative(f"{int(value):+,d}") if int(value) else "0"
 
 
 def plain(value: float, digits: int = 3) -> str:
-    """A number of any size."""
-    return DASH if math.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
+    """A number of any size, by default with three significant digits.
+
+    >>> plain(0.04761), plain(-1234.5), plain(12.0)
+    ('0.0476', '−1,234', '12')
+    """
+    if math.isnan(value):
+        return DASH
+    if math.isinf(value) or 0 < abs(value) < SMALLEST:
+        return _negative(f"{value:.{digits}g}")
+    if abs(value) >= 10**digits:
+        return _negative(f"{value:,.0f}")
+    return _negative(f"{float(f'{value:.{digits}g}'):g}")
 
 
 def p_value(value: float) -> str:
-    """A probability, never printed as zero."""
-    return DASH if math.isnan(value) else "<.001" if value < 0.001 else share(value, 3)
+    """A probability, never written as zero."""
+    return DASH if math.isnan(value) else "<0.001" if value < 0.001 else share(value, 3)
+
+
+def compact(value: float) -> str:
+    """A large number in few letters: 151k, 1.5k."""
+    if value >= 10_000:
+        return f"{math.floor(value / 1000 + 0.5):.0f}k"
+    return f"{math.floor(value / 100 + 0.5) / 10:g}k" if value >= 1000 else f"{value:g}"
+
+
+def interval(low: float, high: float, form: Callable[[float], str]) -> str:
+    """An interval in brackets, its ends written by `form`: [0.52, 0.61]."""
+    return f"[{form(low)}, {form(high)}]"
+
+
+def with_interval(point: Estimate, form: Callable[[float], str]) -> str:
+    """A figure with its interval: 61% [55%, 66%]."""
+    return f"{form(point.value)} {interval(point.low, point.high, form)}"
+
+
+def listing(words: Sequence[object], last: str = "and") -> str:
+    """Words in a sentence.
+
+    >>> listing([1, 10, 20], "or")
+    '1, 10 or 20'
+    """
+    every = [str(word) for word in words]
+    return f" {last} ".join(filter(None, [", ".join(every[:-1]), *every[-1:]]))
+
+
+def plural(number: float, noun: str) -> str:
+    """A count with its noun: 1 unit, 1,248 units."""
+    return f"{count(number)} {noun}{'s' if number != 1 else ''}"
+
+
+class Estimate(Protocol):
+    """A figure with the ends of its interval."""
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+
+    @property
+    def low(self) -> float:
+        """The lower end of its interval."""
+
+    @property
+    def high(self) -> float:
+        """The upper end of its interval."""
+
+
+def _negative(digits: str) -> str:
+    return digits.replace("-", MINUS, 1) if digits.startswith("-") else digits
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """An IoU with what it may never be shown without."""
+    """An IoU with its interval and its chance level, which are always shown with it."""
 
     iou: float
     low: float
@@ -141,13 +212,6 @@ class Agreement:
         return not math.isnan(self.iou)
 
     def css(self) -> dict[str, str]:
-        """Where bar, interval and null stand, in per cent of the width."""
-        fit = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "null": self.null}
-        return {name: f"{100 * (0 if math.isnan(v) else v):.1f}%" for name, v in fit.items()}
-
-
-def compact(value: float) -> str:
-    """A large number in few letters: 151k, 1.5k."""
-    if value >= 10_000:
-        return f"{math.floor(value / 1000 + 0.5):.0f}k"
-    return f"{math.floor(value / 100 + 0.5) / 10:g}k" if value >= 1000 else f"{value:g}"
+        """Positions of bar, interval and chance level, as a percentage of the width."""
+        positions = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "null": self.null}
+        return {name: f"{100 * (0 if math.isnan(v) else v):.1f}%" for name, v in positions.items()}

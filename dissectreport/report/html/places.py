@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.html.names import safe_name, safe_names
 
+Files = dict[str, bytes]
+"""Contents by their address from the top of the site."""
 PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
 CARD = "card.jpg"
 """The image that other sites show beside a link to a model."""
@@ -16,7 +18,7 @@ CARD_ENDS = ("index.html#u=", "")
 TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
-"""The file of each model for comparisons, the page that compares in the browser, and the folder of fixed pages."""
+"""The file of each model for comparisons, the live page, and the folder of fixed pages and of the live page's data."""
 OLD = "dissect.json"
 """What stands for the rule of imported results."""
 FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
@@ -32,7 +34,7 @@ class Places:
     layers: dict[str, str]
     """The folder of each layer within it."""
     concepts: dict[str, str] = field(default_factory=dict)
-    """The name of the page of each concept that was studied by turning units off and on."""
+    """The name of the page of each concept whose causal effects were measured."""
     unit_pages: bool = True
     """Whether every unit has a page of its own; without, its card on the page of its layer stands for it."""
 
@@ -47,8 +49,8 @@ class Places:
         if taken.get(safe_name(name, FIRST_OF_SITE)) == name:
             name = f"{name}-{dissection.provenance.rule}"
         home = safe_name(name, [*FIRST_OF_SITE, *taken])
-        found = dissection.interventions
-        studied = [] if found is None else [str(concept) for concept in found.concepts["concept"]]
+        causes = dissection.interventions
+        studied = [] if causes is None else [str(concept) for concept in causes.concepts["concept"]]
         layers = safe_names([layer.name for layer in dissection.layers], TAKEN)
         return cls(home, layers, safe_names(studied), unit_pages)
 
@@ -65,17 +67,17 @@ class Places:
         return f"{self.home}/{self.layers[layer]}/table.html"
 
     def review(self, layer: str) -> str:
-        """The contact sheet on which a layer's units are marked by eye."""
+        """The contact sheet on which a layer's units are marked by hand."""
         return f"{self.home}/{self.layers[layer]}/review.html"
 
     @property
     def edits_marked(self) -> str:
-        """The units that a person marked, as a file that can be applied."""
+        """The units that a person marked, as a file of edits."""
         return f"{self.home}/edits-marked.json"
 
     @property
     def edits(self) -> str:
-        """The repair as a file."""
+        """The repair as a file of edits."""
         return f"{self.home}/edits.json"
 
     def unit(self, layer: str, unit: int) -> str:
@@ -92,7 +94,7 @@ class Places:
         return f"{self.home}/concepts/{self.concepts[concept]}.html"
 
     def original(self, sample: int) -> str:
-        """One image as the model makes it, beside those that are made with units off or on."""
+        """One image without edit, beside those with ablated or inserted units."""
         return f"{self.home}/concepts/img/{sample}.webp"
 
     def changed(self, concept: str, at: int, kind: str, suffix: str = "webp") -> str:
@@ -129,7 +131,7 @@ class Places:
         return f"{self.home}/{CARD}"
 
     def blind(self, name: str) -> str:
-        """A picture of the preference page, by a name that tells nothing."""
+        """A picture of the preference page, by a name that does not reveal which picture it is."""
         return f"{self.home}/img/pair-{name}.webp"
 
     def lookup(self, layer: str, sample: int) -> str:

@@ -1,17 +1,17 @@
-"""A unit's images side by side under their veils, from what was measured."""
+"""A unit's images side by side with their masks, from a dissection."""
 
 from __future__ import annotations
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.report.html import images
-from dissectreport.run.plan import rule_named
+from dissectreport.run.rules import rule_named
 
 
-def strip_of(found: Dissection, layer: Layer, unit: int, most: int) -> images.Bytes:
-    """(height, width, 3) at most `most` of the images where the unit fires most, bright where it is on."""
+def strip_of(dissection: Dissection, layer: Layer, unit: int, most: int) -> images.Bytes:
+    """(height, width, 3) at most `most` of the images with the unit's highest activations, bright where it is on."""
     shown = layer.examples
     top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][:most]
-    width = images.tile_width(found.pictures.pixels)
+    width = images.tile_width(dissection.pictures.pixels)
     level = float(layer.table["level"].iloc[unit])
-    veils = images.veil(shown.maps[unit, top], level, rule_named(found.provenance.rule).edge, width)
-    return images.veiled([images.tiles(found.pictures.of(int(shown.samples[unit, i]))) for i in top], veils)
+    veils = images.veil(shown.maps[unit, top], level, rule_named(dissection.provenance.rule).edge, width)
+    return images.veiled([images.tiles(dissection.pictures.of(int(shown.samples[unit, i]))) for i in top], veils)

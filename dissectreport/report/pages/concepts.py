@@ -1,23 +1,25 @@
-"""Where each concept lives: concept by layer, and every concept in numbers."""
+"""Where the units of each concept are: concept by layer, and every concept in numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from dissectreport.report.common.model import Site, interpretable_labels, rows_of, view_of
 from dissectreport.report.common.plotly_figures import Figure, Grid, concept_heatmap
 from dissectreport.report.common.wording import Wording
-from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement
 
 
 @dataclass(frozen=True)
 class GridCell:
-    """How a layer represents a concept: units labelled with it, and the surest of them."""
+    """A concept in a layer: how many units have it as a label, and the strongest of them."""
 
     units: int
     href: str
@@ -30,12 +32,11 @@ class GridCell:
 class GridRow:
     """A concept over the layers."""
 
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
     cells: tuple[GridCell, ...]
     total: int
-    surest: Link | None
+    strongest: Link | None
+    """The unit that matches the concept best."""
     strip: str
 
 
@@ -51,65 +52,59 @@ class ConceptGrid:
     """Concepts without a unit."""
 
 
-def concept_grid(site: Site, around: Frame, limit: int | None = None) -> ConceptGrid:
-    """Which layers hold units of which concept, most units first."""
+def concept_grid(site: Site, frame: Frame, limit: int | None = None) -> ConceptGrid:
+    """How many units of each layer have each concept as a label, for the `limit` concepts with most units."""
     layers = site.dissection.layers
-    good = pd.concat([interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(layers)], ignore_index=True)
-    number = good.groupby(["concept", "layer"])["unit"].count()
-    best = good.groupby(["concept", "layer"])["excess"].max()
-    largest = int(number.max()) if len(number) else 1
-    rows = []
-    for concept, category in _concepts_by_units(site, good):
-        cells = []
-        for i, layer in enumerate(layers):
-            n = int(number.get((concept, i), 0))
-            href = f"{around.to(site.places.layer(layer.name))}#{view_of(concept)}"
-            size = f"{100 * math.sqrt(n / largest):.0f}%"
-            cells.append(GridCell(n, href, size, float(best.get((concept, i), math.nan)), layer.name))
-        total = sum(cell.units for cell in cells)
-        rows.append(
-            GridRow(
-                concept,
-                category,
-                mark_of(category),
-                tuple(cells),
-                total,
-                *_surest(site, around, good, concept),
-            )
-        )
+    labels = _labels_by_layer(site)
+    rows = [_grid_row(site, frame, labels, concept) for concept in _concepts_by_units(site, labels)]
     filled = [row for row in rows if row.total]
     shown = sorted(filled, key=lambda row: -row.total)[:limit]
-    heads = tuple(Link(around.to(site.places.layer(layer.name)), layer.name) for layer in layers)
-    without = tuple(row.concept for row in rows if not row.total)
+    heads = tuple(Link(frame.to(site.places.layer(layer.name)), layer.name) for layer in layers)
+    without = tuple(row.concept.name for row in rows if not row.total)
     return ConceptGrid(heads, tuple(r for r in filled if r in shown), len(filled) - len(shown), without)
 
 
-def _surest(site: Site, around: Frame, good: pd.DataFrame, concept: str) -> tuple[Link | None, str]:
-    """The unit that agrees most surely with a concept, and its strip."""
-    units = good[good["concept"] == concept]
+def _labels_by_layer(site: Site) -> pd.DataFrame:
+    """The interpretable labels of all layers; `layer` is the layer's number."""
+    tables = [interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(site.dissection.layers)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: Concept) -> GridRow:
+    largest = int(labels.groupby(["concept", "layer"]).size().max()) if len(labels) else 1
+    units = labels[labels["concept"] == concept.name]
+    cells = []
+    for i, layer in enumerate(site.dissection.layers):
+        excess = units.loc[units["layer"] == i, "excess"]
+        href = f"{frame.to(site.places.layer(layer.name))}#{view_of(concept.name)}"
+        size = f"{100 * math.sqrt(len(excess) / largest):.0f}%"
+        cells.append(GridCell(len(excess), href, size, float(excess.max()) if len(excess) else math.nan, layer.name))
+    return GridRow(concept, tuple(cells), len(units), *_strongest(site, frame, units))
+
+
+def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | None, str]:
+    """The unit of largest lower end of its chance-corrected IoU, and its strip."""
     if not len(units):
         return None, ""
     row = max(rows_of(units), key=lambda r: -1.0 if math.isnan(r.excess_low) else float(r.excess_low))
     layer = site.dissection.layers[int(row.layer)].name
-    place = Link(around.to(site.places.unit(layer, row.unit)), f"{layer} unit {row.unit}")
-    return place, around.to(site.places.strip(layer, row.unit))
+    link = Link(frame.to(site.places.unit(layer, row.unit)), f"{layer} unit {row.unit}")
+    return link, frame.to(site.places.strip(layer, row.unit))
 
 
-def _concepts_by_units(site: Site, good: pd.DataFrame) -> list[tuple[str, str]]:
+def _concepts_by_units(site: Site, labels: pd.DataFrame) -> list[Concept]:
     """Concepts that occur, by category and then by falling number of units."""
-    total = good["concept"].value_counts()
+    total = labels["concept"].value_counts()
     order = {category: i for i, category in enumerate(site.categories)}
-    listed = [(row.concept, row.category) for row in rows_of(site.dissection.concepts)]
-    return sorted(listed, key=lambda c: (order.get(c[1], 99), -int(total.get(c[0], 0)), c[0]))
+    concepts = [Concept.of(row) for row in rows_of(site.dissection.concepts)]
+    return sorted(concepts, key=lambda c: (order.get(c.category, 99), -int(total.get(c.name, 0)), c.name))
 
 
 @dataclass(frozen=True)
 class ConceptRow:
     """A concept of the vocabulary that occurs."""
 
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
     area: float
     area_low: float
     area_high: float
@@ -121,14 +116,14 @@ class ConceptRow:
     overall: str
     """The best unit's overall label, where it is another concept."""
     agreement: Agreement | None
-    """How the best unit agrees with this concept, whatever its overall label."""
+    """The best unit's IoU with this concept, whatever its overall label."""
     causes: str
-    """The page about what causes it; '' where that was not studied."""
+    """The page of its causal effects; '' where these were not measured."""
 
 
 @dataclass(frozen=True)
 class ConceptsPage:
-    """Where each concept lives."""
+    """Where the units of each concept are."""
 
     frame: Frame
     model: str
@@ -147,63 +142,73 @@ class ConceptsPage:
     json: str
 
 
+def concepts_page(site: Site) -> ConceptsPage:
+    """Every concept: its area, its units by layer, its best unit."""
+    dissection, places = site.dissection, site.places
+    title, description = f"Concepts · {dissection.title}", f"Which concepts the units of {dissection.title} match."
+    frame = site.frame(places.page("concepts"), title, description, current="concepts")
+    grid = concept_grid(site, frame)
+    overall = pd.concat([layer.interpretable["concept"] for layer in dissection.layers])
+    return ConceptsPage(
+        frame=frame,
+        model=dissection.title,
+        tells=dissection.tells,
+        wording=site.wording,
+        scoring=dissection.provenance.scoring,
+        grid=grid,
+        shown=len({row.concept.name for row in grid.rows if row.total}),
+        leading=int(overall.nunique()),
+        rows=_concept_rows(site, frame),
+        figure=concept_heatmap(_heatmap(grid)),
+        csv=frame.to(places.data("concepts", "csv")),
+        json=frame.to(places.data("concepts", "json")),
+    )
+
+
+def _concept_rows(site: Site, frame: Frame) -> tuple[ConceptRow, ...]:
+    labels = _labels_by_layer(site).sort_values("excess_low", ascending=False, kind="stable")
+    units = {str(name): rows_of(rows) for name, rows in labels.groupby("concept", sort=False)}
+    overall = [layer.table.set_index("unit")["concept"].to_dict() for layer in site.dissection.layers]
+    return tuple(
+        _concept_row(site, frame, row, units.get(str(row.concept), []), overall)
+        for row in rows_of(site.dissection.concepts)
+    )
+
+
+def _concept_row(
+    site: Site, frame: Frame, row: Any, units: list[Any], overall: list[dict[Hashable, Any]]
+) -> ConceptRow:
+    """`units` are the rows of its labels, strongest first; `overall` is each layer's overall label by unit."""
+    places, best = site.places, units[0] if units else None
+    return ConceptRow(
+        concept=Concept.of(row),
+        area=float(row.area),
+        area_low=float(row.area_low),
+        area_high=float(row.area_high),
+        images=int(row.images),
+        tested=bool(row.tested) or not site.wording.untested,
+        trained=float(row.trained),
+        units=len(units),
+        best=None if best is None else _link(site, frame, best),
+        overall="" if best is None else _other(str(overall[best.layer][best.unit]), str(row.concept)),
+        agreement=None if best is None else Agreement.of(best),
+        causes=frame.to(places.concept(row.concept)) if row.concept in places.concepts else "",
+    )
+
+
+def _link(site: Site, frame: Frame, label: Any) -> Link:
+    layer = site.dissection.layers[label.layer].name
+    return Link(frame.to(site.places.unit(layer, label.unit)), f"{layer} unit {label.unit}")
+
+
 def _other(overall: str, concept: str) -> str:
     return "" if overall == concept else overall or "none"
 
 
-def concepts_page(site: Site) -> ConceptsPage:
-    """Every concept: its area, its units by layer, its best unit."""
-    found, places = site.dissection, site.places
-    title = f"Concepts · {found.title}"
-    around = site.frame(
-        places.page("concepts"),
-        title,
-        f"Which layers of {found.title} hold which concepts.",
-        current="concepts",
-    )
-    grid = concept_grid(site, around)
-    overall = {(layer.name, int(r.unit)): str(r.concept) for layer in found.layers for r in rows_of(layer.table)}
-    good = pd.concat([interpretable_labels(layer).assign(layer=layer.name) for layer in found.layers])
-    total = {row.concept: row.total for row in grid.rows}
-    rows = []
-    for row in rows_of(found.concepts):
-        units = good[good["concept"] == row.concept].sort_values("excess_low", ascending=False, kind="stable")
-        best = next(iter(rows_of(units)), None)
-        rows.append(
-            ConceptRow(
-                concept=row.concept,
-                category=row.category,
-                mark=mark_of(row.category),
-                area=float(row.area),
-                area_low=float(row.area_low),
-                area_high=float(row.area_high),
-                images=int(row.images),
-                tested=bool(row.tested) or not site.wording.untested,
-                trained=float(row.trained),
-                units=total.get(row.concept, 0),
-                best=best and Link(around.to(places.unit(best.layer, best.unit)), f"{best.layer} unit {best.unit}"),
-                overall="" if best is None else _other(overall[best.layer, best.unit], row.concept),
-                agreement=best and Agreement.of(best),
-                causes=around.to(places.concept(row.concept)) if row.concept in places.concepts else "",
-            )
-        )
-    plot = Grid(
-        tuple(row.concept for row in grid.rows),
-        tuple(layer.name for layer in found.layers),
+def _heatmap(grid: ConceptGrid) -> Grid:
+    return Grid(
+        tuple(row.concept.name for row in grid.rows),
+        tuple(layer.words for layer in grid.layers),
         tuple(tuple(cell.excess for cell in row.cells) for row in grid.rows),
         tuple(tuple(cell.units for cell in row.cells) for row in grid.rows),
-    )
-    downloads = (around.to(places.data("concepts", kind)) for kind in ("csv", "json"))
-    return ConceptsPage(
-        around,
-        found.title,
-        found.tells,
-        site.wording,
-        found.provenance.scoring,
-        grid,
-        int(good["concept"].nunique()),
-        int(pd.concat([layer.interpretable["concept"] for layer in found.layers]).nunique()),
-        tuple(rows),
-        concept_heatmap(plot),
-        *downloads,
     )

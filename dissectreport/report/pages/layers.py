@@ -14,7 +14,7 @@ from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import (
     Count,
     Site,
-    beyond_chance,
+    above_chance,
     counts,
     counts_by_category,
     interpretable_labels,
@@ -28,12 +28,12 @@ from dissectreport.report.common.wording import Wording
 from dissectreport.report.html import charts
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.frame import Frame, Link
-from dissectreport.report.html.numbers import Agreement, count
+from dissectreport.report.html.numbers import Agreement, count, interval, plural
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A unit that says nothing, and why."""
+class Uninformative:
+    """A unit that is constant or a copy of another, and which of these."""
 
     unit: int
     href: str
@@ -51,7 +51,7 @@ class LayerPage:
     size: str
     wording: Wording
     beside: str
-    """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
+    """How many interpretable units also match better than chance, where the rule does not ask for it."""
     scoring: int
     counts: Mapping[str, Count]
     chart: Markup
@@ -62,38 +62,38 @@ class LayerPage:
     data: Mapping[str, Any]
     categories: tuple[tuple[str, str], ...]
     concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-    set_aside: tuple[SetAside, ...]
+    uninformative: tuple[Uninformative, ...]
     table: str
     review: str
-    """Where its units can be marked by eye; '' where the network makes no images."""
+    """Where its units can be marked by hand; '' where the network generates no images."""
     scatter: Figure
     per_strip: int
 
 
 def layer_page(site: Site, layer: Layer) -> LayerPage:
     """The bar chart of concepts and a card for every unit."""
-    found, places = site.dissection, site.places
+    dissection, places = site.dissection, site.places
     here = places.layer(layer.name)
-    title = f"{layer.name} · {found.title}"
-    around = site.frame(here, title, f"What the {layer.units} units of {layer.name} mean.", site.assets.units)
-    listed = [(places.layer(one.name), one.name) for one in found.layers]
-    around = neighbours(around, listed, [name for _, name in listed].index(layer.name))
-    home = Link(around.to(places.page("index")), found.title)
-    around = replace(around, crumbs=(home,), up=home, keys=("[", "]"))
+    title = f"{layer.name} · {dissection.title}"
+    frame = site.frame(here, title, f"The labels of the {layer.units} units of {layer.name}.", site.assets.units)
+    listed = [(places.layer(one.name), one.name) for one in dissection.layers]
+    frame = neighbours(frame, listed, [name for _, name in listed].index(layer.name))
+    home = Link(frame.to(places.page("index")), dissection.title)
+    frame = replace(frame, crumbs=(home,), up=home, keys=("[", "]"))
     labels = labels_of(layer)
-    cards = tuple(card(site, around, layer, row, labels) for row in rows_of(leading_units(layer)))
+    cards = tuple(card(site, frame, layer, row, labels) for row in rows_of(leading_units(layer)))
     groups = _bar_groups(site, layer)
     named = interpretable_labels(layer)
     categories = {*named["category"], *layer.table["category"]}
     return LayerPage(
-        frame=around,
-        model=found.title,
+        frame=frame,
+        model=dissection.title,
         layer=layer.name,
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         wording=site.wording,
-        beside=site.wording.also(len(layer.interpretable), beyond_chance(layer)),
-        scoring=found.provenance.scoring,
+        beside=site.wording.also(len(layer.interpretable), above_chance(layer)),
+        scoring=dissection.provenance.scoring,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
         bars=groups,
@@ -102,12 +102,19 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         data=_sorting(cards, labels),
         categories=tuple((c, mark_of(c)) for c in site.categories if c in categories),
         concepts=_options(site, named),
-        set_aside=tuple(SetAside(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state),
-        table=around.to(places.layer_table(layer.name)),
-        review="" if found.provenance.reads else around.to(places.review(layer.name)),
+        uninformative=tuple(
+            Uninformative(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
+        ),
+        table=frame.to(places.layer_table(layer.name)),
+        review="" if dissection.provenance.reads else frame.to(places.review(layer.name)),
         scatter=agreement_scatter(layer, site.categories),
         per_strip=strip_size(layer),
     )
+
+
+def _uninformative(cards: tuple[Card, ...]) -> tuple[Uninformative, ...]:
+    ordered = sorted(cards, key=lambda one: one.unit)
+    return tuple(Uninformative(one.unit, one.href, one.state) for one in ordered if one.state)
 
 
 def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
@@ -132,9 +139,11 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
 def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
     """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
     counted = {(str(r.concept), str(r.category)) for r in others}
-    own = [(one.concept, one.category, one.agreement, one.level)] if one.concept else []
+    own = [(one.concept.name, one.concept.category, one.agreement, one.level)] if one.concept.name else []
     more = [
-        (str(r.concept), str(r.category), Agreement.of(r), float(r.level)) for r in others if r.concept != one.concept
+        (str(r.concept), str(r.category), Agreement.of(r), float(r.level))
+        for r in others
+        if r.concept != one.concept.name
     ]
     return [
         [concept, category, *_figures(agreement, level), int((concept, category) in counted)]
@@ -143,7 +152,7 @@ def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
 
 
 def _figures(a: Agreement, level: float) -> list[float | None]:
-    """IoU, its interval, null, lift, excess and its lower end, and the level, with the digits that a card shows."""
+    """IoU, its interval, chance level, lift, chance-corrected IoU and its lower end, and the threshold, rounded."""
     shown = (a.iou, a.low, a.high, a.null, a.lift, a.excess, a.excess_low)
     short = None if math.isnan(level) else float(f"{level:.3g}")
     return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
@@ -163,11 +172,13 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
     return tuple(groups)
 
 
-def _heading(found: Mapping[str, Count]) -> tuple[str, str]:
-    """'31 units [29, 34]', and the controls: 'rotated 28 · untrained 3 · null 0'."""
-    own = found["measured"]
-    head = f"{count(own.units)} units [{count(own.units_low)}, {count(own.units_high)}]"
-    rest = (f"{name} {count(one.units)}" for name, one in found.items() if name != "measured")
+def _heading(by_control: Mapping[str, Count]) -> tuple[str, str]:
+    """'31 units [29, 34]', and the controls: 'random directions 28 · untrained 3 · chance level 0'."""
+    own = by_control["measured"]
+    head = f"{plural(own.units, 'unit')} {interval(own.units_low, own.units_high, count)}"
+    rest = (
+        f"{charts.CONTROL_WORDS[name]} {count(one.units)}" for name, one in by_control.items() if name != "measured"
+    )
     return head, " · ".join(rest)
 
 
@@ -198,15 +209,15 @@ def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
     """The layer's table as a page; `names` are the tables that can be downloaded."""
     places = site.places
     title = f"Numbers of {layer.name} · {site.dissection.title}"
-    around = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
-    up = Link(around.to(places.layer(layer.name)), layer.name)
-    around = replace(around, up=up, crumbs=(Link(around.to(places.page("index")), site.dissection.title), up))
-    rows = tuple((card(site, around, layer, row), row) for row in rows_of(layer.table))
+    frame = site.frame(places.layer_table(layer.name), title, f"Every figure about the units of {layer.name}.")
+    up = Link(frame.to(places.layer(layer.name)), layer.name)
+    frame = replace(frame, up=up, crumbs=(Link(frame.to(places.page("index")), site.dissection.title), up))
+    rows = tuple((card(site, frame, layer, row), row) for row in rows_of(layer.table))
     downloads = tuple(
-        (n, around.to(places.data(n, "csv", layer.name)), around.to(places.data(n, "json", layer.name))) for n in names
+        (n, frame.to(places.data(n, "csv", layer.name)), frame.to(places.data(n, "json", layer.name))) for n in names
     )
     return TablePage(
-        around,
+        frame,
         site.dissection.title,
         layer.name,
         site.wording,

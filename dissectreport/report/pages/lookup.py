@@ -1,4 +1,4 @@
-"""The reverse look-up: from a point of an image to the units that fire there."""
+"""Look-up: from a point of an image to the units with high activations there."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.unit_cards import strip_size
 from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame, Link
 
 
 @dataclass(frozen=True)
-class Fired:
-    """A unit that fires over much of an image."""
+class ActiveUnit:
+    """A unit with high activations over much of an image."""
 
     unit: int
     href: str
-    concept: str
-    mark: str
+    concept: Concept
     where: str
 
 
 @dataclass(frozen=True)
 class LookedUp:
-    """An image, and the units of each layer that fire in it."""
+    """An image, and the most active units of each layer in it."""
 
     sample: int
     picture: str
-    layers: tuple[tuple[str, tuple[Fired, ...]], ...]
+    layers: tuple[tuple[str, tuple[ActiveUnit, ...]], ...]
 
 
 @dataclass(frozen=True)
 class LookupPage:
-    """Choose an image, click a point, see the units."""
+    """The units at a point of an image that the reader chooses."""
 
     frame: Frame
     model: str
@@ -47,36 +47,36 @@ class LookupPage:
 
 
 def lookup_page(site: Site) -> LookupPage:
-    """The reverse look-up with its list for those without scripts."""
-    found, places = site.dissection, site.places
-    around = site.frame(
+    """The look-up page, with a list for readers without scripts."""
+    dissection, places = site.dissection, site.places
+    frame = site.frame(
         places.page("lookup"),
-        f"Look up · {found.title}",
-        "Which units fire at a point of an image.",
+        f"Look up · {dissection.title}",
+        "Which units are active at a point of an image.",
         site.assets.lookup,
         current="look up",
     )
-    samples = [int(s) for s in found.layers[0].lookup.samples]
+    samples = [int(s) for s in dissection.layers[0].lookup.samples]
     images = tuple(
         LookedUp(
             sample,
-            around.to(places.picture(sample)),
-            tuple((layer.name, _strongest(site, around, layer, sample)) for layer in found.layers),
+            frame.to(places.picture(sample)),
+            tuple((layer.name, _strongest(site, frame, layer, sample)) for layer in dissection.layers),
         )
         for sample in samples
     )
-    layers = tuple(Link(around.to(places.layer(layer.name)), layer.name) for layer in found.layers)
-    data = {"layers": [_lookup_layer(site, around, layer) for layer in found.layers]}
-    return LookupPage(around, found.title, images, layers, data)
+    layers = tuple(Link(frame.to(places.layer(layer.name)), layer.name) for layer in dissection.layers)
+    data = {"layers": [_lookup_layer(site, frame, layer) for layer in dissection.layers]}
+    return LookupPage(frame, dissection.title, images, layers, data)
 
 
-def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
+def _lookup_layer(site: Site, frame: Frame, layer: Layer) -> Mapping[str, Any]:
     _, units, height, width = layer.lookup.maps.shape
     return {
         "name": layer.name,
-        "folder": around.to(site.places.layer(layer.name)).removesuffix("index.html"),
+        "folder": frame.to(site.places.layer(layer.name)).removesuffix("index.html"),
         "unit": site.places.unit_ends,
-        "scripts": {int(s): around.to(site.places.lookup(layer.name, int(s))) for s in layer.lookup.samples},
+        "scripts": {int(s): frame.to(site.places.lookup(layer.name, int(s))) for s in layer.lookup.samples},
         "shape": [units, height, width],
         "strip": site.tile * strip_size(layer),
         "concepts": [str(c) for c in layer.table["concept"]],
@@ -85,7 +85,7 @@ def _lookup_layer(site: Site, around: Frame, layer: Layer) -> Mapping[str, Any]:
     }
 
 
-def _strongest(site: Site, around: Frame, layer: Layer, sample: int, most: int = 5) -> tuple[Fired, ...]:
+def _strongest(site: Site, frame: Frame, layer: Layer, sample: int, most: int = 5) -> tuple[ActiveUnit, ...]:
     at = list(layer.lookup.samples).index(sample)
     maps = layer.lookup.maps[at]
     mean = maps.reshape(len(maps), -1).mean(1)
@@ -93,11 +93,10 @@ def _strongest(site: Site, around: Frame, layer: Layer, sample: int, most: int =
     usable = np.array([bool(table.at[u, "interpretable"]) for u in range(len(maps))])
     order = np.argsort(-(mean + 1000 * usable), kind="stable")[:most]
     return tuple(
-        Fired(
+        ActiveUnit(
             unit=int(u),
-            href=around.to(site.places.unit(layer.name, int(u))),
-            concept=str(table.at[u, "concept"]),
-            mark=mark_of(str(table.at[u, "category"])),
+            href=frame.to(site.places.unit(layer.name, int(u))),
+            concept=Concept(str(table.at[u, "concept"]), str(table.at[u, "category"])),
             where=_where(maps[u]),
         )
         for u in order

@@ -1,4 +1,4 @@
-"""How it was done, what the words mean, and every table to take away."""
+"""The methods, the glossary, and every table to download."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results.real_images import COLUMNS as REALITY
+from dissectreport.analysis.results import real_images
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
 from dissectreport.report.common.model import Pairs, Site, cards, core, flat
@@ -16,11 +17,12 @@ from dissectreport.report.common.wording import Wording
 from dissectreport.report.html.citation import bibtex, licence_of
 from dissectreport.report.html.effect_charts import order_mark, order_words
 from dissectreport.report.html.frame import Frame
+from dissectreport.report.html.numbers import listing
 
 
 @dataclass(frozen=True)
 class Download:
-    """A table to take away, of one layer or of the whole model."""
+    """A table of one layer or of the whole model."""
 
     rows: int
     csv: str
@@ -30,7 +32,7 @@ class Download:
 
 @dataclass(frozen=True)
 class CausalMethods:
-    """How interventions were measured, for the page of methods."""
+    """How causal effects were measured, for the methods page."""
 
     layer: str
     href: str
@@ -38,19 +40,19 @@ class CausalMethods:
     choosing: int
     random_sets: int
     random_sizes: str
-    """Of how many units they are, in words."""
+    """The sizes of the random sets, in words."""
     block: float
     concepts: int
     orders: tuple[tuple[str, str, str], ...]
     learned: bool
-    """Whether the order alpha is among them."""
+    """Whether the learned mask is among the ranking methods."""
     settings: Pairs
     columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class MethodsPage:
-    """How it was done, what the words mean, and where the numbers are."""
+    """The methods, the glossary, and where the numbers are."""
 
     frame: Frame
     model: str
@@ -68,75 +70,79 @@ class MethodsPage:
     columns: Mapping[str, str]
     causes: CausalMethods | None
     artifacts: ArtifactMethods | None
-    set_aside: Mapping[str, int]
+    uninformative: Mapping[str, int]
+    """Units that are constant or copies of others, by kind."""
     licence: str
-    """Of the model; '' where it is not told."""
+    """Of the model; '' where it is unknown."""
     bibtex: str
 
 
 def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage:
     """`rows` gives the number of rows of each (table, layer) that can be downloaded."""
-    found, places = site.dissection, site.places
-    facts = found.provenance
-    around = site.frame(
+    dissection, places = site.dissection, site.places
+    facts = dissection.provenance
+    frame = site.frame(
         places.page("methods"),
-        f"Methods & data · {found.title}",
-        f"How {found.title} was dissected, with downloads.",
+        f"Methods & data · {dissection.title}",
+        f"How {dissection.title} was dissected, with downloads.",
         current="methods & data",
     )
-    downloads: dict[str, dict[str, Download]] = {}
-    for (name, layer), n in rows.items():
-        csv, json = (around.to(places.data(name, kind, layer or None)) for kind in ("csv", "json"))
-        downloads.setdefault(name, {})[layer] = Download(n, csv, json, f"{name} of {layer or 'the model'}")
-    states = pd.concat([layer.table["state"] for layer in found.layers]).str.replace(r"\d+", "another", regex=True)
     return MethodsPage(
-        frame=around,
-        model=found.title,
+        frame=frame,
+        model=dissection.title,
         facts=facts,
-        layers=tuple(layer.name for layer in found.layers),
-        units=sum(layer.units for layer in found.layers),
-        tested=int(found.concepts["tested"].sum()),
-        untested=tuple(found.concepts.loc[~found.concepts["tested"].astype(bool), "concept"]),
+        layers=tuple(layer.name for layer in dissection.layers),
+        units=sum(layer.units for layer in dissection.layers),
+        tested=int(dissection.concepts["tested"].sum()),
+        untested=tuple(dissection.concepts.loc[~dissection.concepts["tested"].astype(bool), "concept"]),
         generator=core(facts.generator),
         segmenter=core(facts.segmenter),
         cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
-        downloads=downloads,
-        columns={**site.wording.dictionary(), **(REALITY if found.reality is not None else {})},
-        causes=causal_methods(site, around),
-        artifacts=artifact_methods(site, around),
-        set_aside={str(k): int(v) for k, v in states[states != ""].value_counts().items()},
+        downloads=_downloads(site, frame, rows),
+        columns={**site.wording.dictionary(), **(real_images.COLUMNS if dissection.reality is not None else {})},
+        causes=causal_methods(site, frame),
+        artifacts=artifact_methods(site, frame),
+        uninformative=_uninformative(dissection),
         licence=licence_of(facts.generator),
         bibtex=bibtex(),
     )
 
 
-def _any_of(sizes: list[int]) -> str:
-    """Numbers of units in words.
+def _downloads(site: Site, frame: Frame, rows: Mapping[tuple[str, str], int]) -> Mapping[str, Mapping[str, Download]]:
+    downloads: dict[str, dict[str, Download]] = {}
+    for (name, layer), number in rows.items():
+        csv, json = (frame.to(site.places.data(name, kind, layer or None)) for kind in ("csv", "json"))
+        downloads.setdefault(name, {})[layer] = Download(number, csv, json, f"{name} of {layer or 'the model'}")
+    return downloads
 
-    >>> _any_of([1, 10, 20])
-    '1, 10 or 20'
-    """
-    return " or ".join(filter(None, [", ".join(map(str, sizes[:-1])), *map(str, sizes[-1:])]))
+
+def _uninformative(dissection: Dissection) -> Mapping[str, int]:
+    states = pd.concat([layer.table["state"] for layer in dissection.layers])
+    kinds = states[states != ""].str.replace(r"\d+", "another unit", regex=True)
+    return {str(kind): int(units) for kind, units in kinds.value_counts().items()}
 
 
-def causal_methods(site: Site, around: Frame) -> CausalMethods | None:
-    """How interventions were measured; None where they were not."""
-    found = site.dissection.interventions
-    if found is None:
+def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
+    """How causal effects were measured; None where they were not."""
+    interventions = site.dissection.interventions
+    if interventions is None:
         return None
-    orders = listed([str(order) for order in found.curves["order"]])
+    orders = listed([str(order) for order in interventions.curves["order"]])
     return CausalMethods(
-        found.layer,
-        around.to(site.places.page("causes")),
-        found.samples,
-        found.choosing,
-        found.random_sets,
-        _any_of(sorted(set(found.curves.loc[found.curves["order"] == "random", "units"].tolist()) - {0})),
-        found.block,
-        len(found.concepts),
-        tuple((order_words(o), order_mark(o), meaning(o, found)) for o in orders),
+        interventions.layer,
+        frame.to(site.places.page("causes")),
+        interventions.samples,
+        interventions.choosing,
+        interventions.random_sets,
+        listing(
+            sorted(set(interventions.curves.loc[interventions.curves["order"] == "random", "units"].tolist()) - {0}),
+            "or",
+        ),
+        interventions.block,
+        len(interventions.concepts),
+        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in orders),
         "alpha" in orders,
-        flat(found.settings),
-        dictionary(site, found),
+        flat(interventions.settings),
+        dictionary(site, interventions),
     )

@@ -1,4 +1,4 @@
-"""The first page of the site, and the first page of a model: a frozen dataclass for each template."""
+"""The first page of a model: its layers beside the controls, and where its concepts are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dissectreport.report.causes.overview import Teaser, teaser
 from dissectreport.report.common.model import (
     Count,
     Site,
-    beyond_chance,
+    above_chance,
     counts,
     counts_by_category,
     interpretable_labels,
@@ -25,8 +25,8 @@ from dissectreport.report.common.model import (
     rows_of,
 )
 from dissectreport.report.common.wording import Wording, against_directions, below_position
-from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point, Series, over_layers
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
@@ -41,17 +41,17 @@ class Within:
     mark: str
     counts: Mapping[str, Count]
     css: Mapping[str, str]
-    """Where bar, interval and the rotated layer stand, in per cent of the layer."""
+    """Positions of bar, interval and random directions, as a percentage of the layer."""
 
     @classmethod
-    def of(cls, category: str, mark: str, found: Mapping[str, Count]) -> Within:
+    def of(cls, category: str, mark: str, by_control: Mapping[str, Count]) -> Within:
         """From the counts by control."""
-        own = found["measured"].as_share()
-        fit = {"units": own.value, "low": own.low, "span": own.high - own.low}
-        if "rotated" in found:
-            fit["rotated"] = found["rotated"].as_share().value
-        css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in fit.items()}
-        return cls(category, mark, found, css)
+        own = by_control["measured"].as_share()
+        positions = {"units": own.value, "low": own.low, "span": own.high - own.low}
+        if "rotated" in by_control:
+            positions["rotated"] = by_control["rotated"].as_share().value
+        css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in positions.items()}
+        return cls(category, mark, by_control, css)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class LayerRow:
     within: tuple[Within, ...]
     strip: str
     unit: int
-    concept: str
-    mark: str
+    concept: Concept
     unit_href: str
     agreement: Agreement | None
 
@@ -85,7 +84,7 @@ class OverviewPage:
     """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     beside: str
-    """How many interpretable units also beat chance, in words, where the rule does not ask for it."""
+    """How many interpretable units also match better than chance, where the rule does not ask for it."""
     scoring: int
     leading: LayerRow
     within: int
@@ -93,9 +92,9 @@ class OverviewPage:
     rotated: float | None
     """Random directions that are interpretable, if every layer was rotated."""
     answer: tuple[str, str]
-    """Whether units do better than random directions: the interval of the difference, and what follows."""
+    """Whether units are more interpretable than random directions: the difference, and a verdict."""
     position: str
-    """How many interpretable units do worse than a mask that ignores the image."""
+    """How many interpretable units do worse than the position-only baseline."""
     band: str
     band_size: int
     reads: bool
@@ -113,54 +112,54 @@ class OverviewPage:
 
 def overview_page(site: Site) -> OverviewPage:
     """The model as a whole: layers against controls, and where concepts live."""
-    found, places = site.dissection, site.places
-    around = site.frame(
+    dissection, places = site.dissection, site.places
+    frame = site.frame(
         places.page("index"),
-        found.title,
-        f"What the units of {found.title} mean, layer by layer.",
+        dissection.title,
+        f"Which concepts the units of {dissection.title} match, layer by layer.",
         current="overview",
     )
-    rows = tuple(_layer_row(site, around, layer) for layer in found.layers)
-    named = pd.concat([layer.interpretable["concept"] for layer in found.layers])
+    rows = tuple(_layer_row(site, frame, layer) for layer in dissection.layers)
+    named = pd.concat([layer.interpretable["concept"] for layer in dissection.layers])
     return OverviewPage(
-        frame=around,
-        model=found.title,
+        frame=frame,
+        model=dissection.title,
         interpretable=len(named),
-        units=sum(layer.units for layer in found.layers),
+        units=sum(layer.units for layer in dissection.layers),
         concepts=int(named.nunique()),
-        tells=found.tells,
+        tells=dissection.tells,
         wording=site.wording,
-        beside=site.wording.also(len(named), sum(map(beyond_chance, found.layers))),
-        scoring=found.provenance.scoring,
+        beside=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
+        scoring=dissection.provenance.scoring,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
-        within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in found.layers]).nunique()),
-        rotated=_rotated(found.layers),
-        answer=against_rotated(found.layers),
-        position=_below_position(found.layers),
-        band=around.to(places.image("band")),
-        band_size=band_size(found),
-        reads=bool(found.provenance.reads),
+        within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
+        rotated=_rotated(dissection.layers),
+        answer=against_rotated(dissection.layers),
+        position=_below_position(dissection.layers),
+        band=frame.to(places.image("band")),
+        band_size=band_size(dissection),
+        reads=bool(dissection.provenance.reads),
         rows=rows,
-        chart_units=_layer_chart(found, True),
-        chart_concepts=_layer_chart(found, False),
-        highlights=_highlights(site, around),
-        lookup=around.to(places.page("lookup")),
-        grid=concept_grid(site, around, limit=18),
-        causes=teaser(site, around),
-        repair=repair_teaser(site, around),
-        more={name: around.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
+        chart_units=_layer_chart(dissection, True),
+        chart_concepts=_layer_chart(dissection, False),
+        highlights=_highlights(site, frame),
+        lookup=frame.to(places.page("lookup")),
+        grid=concept_grid(site, frame, limit=18),
+        causes=teaser(site, frame),
+        repair=repair_teaser(site, frame),
+        more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
     )
 
 
 def _rotated(layers: Sequence[Layer]) -> float | None:
     """Interpretable directions of all layers, if every layer was rotated."""
-    found = [one["rotated"].units for one in map(counts, layers) if "rotated" in one]
-    return sum(found) if len(found) == len(layers) else None
+    rotated = [one["rotated"].units for one in map(counts, layers) if "rotated" in one]
+    return sum(rotated) if len(rotated) == len(layers) else None
 
 
 def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
-    """Whether the units of some layers do better than random directions; '' where that was not measured."""
-    pairs = [(found["measured"], found["rotated"]) for found in map(counts, layers) if "rotated" in found]
+    """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
+    pairs = [(one["measured"], one["rotated"]) for one in map(counts, layers) if "rotated" in one]
     if len(pairs) < len(layers) or not all(one.known and other.known for one, other in pairs):
         return "", ""
     units, rotated, of = (
@@ -187,31 +186,30 @@ def _below_position(layers: Sequence[Layer]) -> str:
     return below_position(sum(map(len, tables)), below)
 
 
-def band_size(found: Dissection) -> int:
+def band_size(dissection: Dissection) -> int:
     """Images in the row at the head of the overview."""
-    return min(HEAD, len(found.pictures.numbers))
+    return min(HEAD, len(dissection.pictures.numbers))
 
 
-def _layer_row(site: Site, around: Frame, layer: Layer, row: Any = None) -> LayerRow:
+def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> LayerRow:
     best = row if row is not None else next(iter(rows_of(leading_units(layer))))
     return LayerRow(
         name=layer.name,
-        href=around.to(site.places.layer(layer.name)),
+        href=frame.to(site.places.layer(layer.name)),
         units=layer.units,
         size=f"{layer.height} × {layer.width}",
         counts=counts(layer),
-        within=tuple(Within.of(*found) for found in counts_by_category(site, layer)),
-        strip=around.to(site.places.strip(layer.name, int(best.unit))),
+        within=tuple(Within.of(*row) for row in counts_by_category(site, layer)),
+        strip=frame.to(site.places.strip(layer.name, int(best.unit))),
         unit=int(best.unit),
-        concept=str(best.concept),
-        mark=mark_of(str(best.category)),
-        unit_href=around.to(site.places.unit(layer.name, int(best.unit))),
+        concept=Concept.of(best),
+        unit_href=frame.to(site.places.unit(layer.name, int(best.unit))),
         agreement=Agreement.of(best) if not math.isnan(best.iou) else None,
     )
 
 
-def _highlights(site: Site, around: Frame, most: int = 6) -> tuple[LayerRow, ...]:
-    """The surest unit of each concept, the categories taking turns."""
+def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[LayerRow, ...]:
+    """The strongest unit of each concept, the categories in turn."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
     ranked = ranked[ranked["interpretable"]].sort_values("excess_low", ascending=False, kind="stable")
@@ -219,11 +217,11 @@ def _highlights(site: Site, around: Frame, most: int = 6) -> tuple[LayerRow, ...
     turns = first.assign(turn=first.groupby("category").cumcount())
     chosen = turns.sort_values(["turn", "excess_low"], ascending=[True, False], kind="stable").head(most)
     layers = site.dissection.layers
-    return tuple(_layer_row(site, around, layers[row.at], row) for row in rows_of(chosen))
+    return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(chosen))
 
 
-def _layer_chart(found: Dissection, units: bool) -> Markup:
-    per_layer = [counts(layer) for layer in found.layers]
+def _layer_chart(dissection: Dissection, units: bool) -> Markup:
+    per_layer = [counts(layer) for layer in dissection.layers]
     controls = list(dict.fromkeys(c for one in per_layer for c in one))
     gap = Point(math.nan, math.nan, math.nan)
 
@@ -233,12 +231,12 @@ def _layer_chart(found: Dissection, units: bool) -> Markup:
         return one[control].as_share() if units else one[control].as_concepts()
 
     series = [Series(c, tuple(point(one, c) for one in per_layer)) for c in controls]
-    what = "Share of units that are interpretable" if units else "Different concepts among interpretable units"
+    what = "Share of interpretable units" if units else "Number of different labels"
     return over_layers(
         "chart-units" if units else "chart-concepts",
         f"{what}, by layer",
-        f"{what}, for the layer and its controls, with 95 % intervals; the table below has the numbers.",
-        [layer.name for layer in found.layers],
+        f"{what}, for each layer and its controls, with 95% intervals; the table below has the numbers.",
+        [layer.name for layer in dissection.layers],
         series,
         as_share=units,
     )

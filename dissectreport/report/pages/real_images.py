@@ -1,4 +1,4 @@
-"""Real against generated: what the generator leaves out, and the units that make what it does not."""
+"""Real and generated images compared: which concepts are under-represented, and which units match them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.report.common.model import Site, interpretable_labels, rows_of, view_of
-from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import ratio
-from dissectreport.report.pages.real_images_chart import Held, ratios
+from dissectreport.report.pages.real_images_chart import RatioRow, ratios
 
 LEAST, MOST = 24, 12
 """Concepts in the chart: those of the smallest ratios, and those of the largest."""
@@ -24,9 +24,7 @@ LEAST, MOST = 24, 12
 class RealRow:
     """A concept in real and in generated images."""
 
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
     real: Point
     generated: Point
     difference: Point
@@ -38,17 +36,17 @@ class RealRow:
     units: tuple[Link, ...]
     """Layers with units of the concept, in words the number of them."""
     causes: str
-    """The page about what causes it; '' where that was not studied."""
+    """The page of its causal effects; '' where these were not measured."""
 
     @property
-    def held(self) -> Held:
+    def in_chart(self) -> RatioRow:
         """The concept as the chart shows it."""
-        return Held(self.concept, self.mark, self.ratio, self.real.value, self.generated.value, bool(self.verdict))
+        return RatioRow(self.concept, self.ratio, self.real.value, self.generated.value, bool(self.verdict))
 
 
 @dataclass(frozen=True)
 class RealPage:
-    """What the generator leaves out."""
+    """Concepts in real and in generated images."""
 
     frame: Frame
     model: str
@@ -66,82 +64,80 @@ class RealPage:
     json: str
 
 
-def real_page(site: Site, found: Reality) -> RealPage:
+def real_page(site: Site, reality: Reality) -> RealPage:
     """The comparison of concept areas with its chart and its table."""
     places, dissection = site.places, site.dissection
-    around = site.frame(
+    frame = site.frame(
         places.page("real"),
-        f"Real against generated · {dissection.title}",
-        f"What {dissection.title} leaves out.",
+        f"Real and generated images · {dissection.title}",
+        f"Which concepts {dissection.title} under-represents.",
         current="real images",
     )
-    rows = _rows(site, around, found)
+    rows = _rows(site, frame, reality)
     compared = [row for row in rows if row.compared]
     shown = compared if len(compared) <= LEAST + MOST else [*compared[:LEAST], *compared[-MOST:]]
     return RealPage(
-        frame=around,
+        frame=frame,
         model=dissection.title,
         segmenter=str(dissection.provenance.segmenter.get("name", "")),
-        source=_source(site, found),
-        real=found.real,
-        generated=found.generated,
+        source=_source(site, reality),
+        real=reality.real,
+        generated=reality.generated,
         answer=answer(rows),
         chart=ratios(
             "chart-real",
             "Generated area of each concept, relative to its area in real images",
-            "A dot a concept, with 95 % interval, on a scale of doublings; the table below has the numbers.",
-            [row.held for row in shown],
+            "One dot per concept, with a 95% interval, on a logarithmic scale; the table below has the numbers.",
+            [row.in_chart for row in shown],
         ),
         left_off=len(compared) - len(shown),
         rows=rows,
-        csv=around.to(places.data("real", "csv")),
-        json=around.to(places.data("real", "json")),
+        csv=frame.to(places.data("real", "csv")),
+        json=frame.to(places.data("real", "json")),
     )
 
 
 def answer(rows: tuple[RealRow, ...]) -> str:
-    """What is left out, in a sentence or two."""
+    """Which concepts are under- and over-represented, in a sentence."""
     less = [row for row in rows if row.verdict == "less"]
     more = [row for row in reversed(rows) if row.verdict == "more"]
     compared = sum(row.compared for row in rows)
     if not compared:
         return "No concept is in enough images to be compared."
     if not less and not more:
-        return f"Of {compared} concepts, none can be told to be generated more or less than real images show it."
-    told = [f"{len(less)} of {compared} concepts are generated less than real images show them{_leading(less)}"]
-    told += [f"{len(more)} {'is' if len(more) == 1 else 'are'} generated more{_leading(more)}"]
-    return ", and ".join(told) + "."
+        return f"None of {compared} concepts differs significantly between real and generated images."
+    under = f"{len(less)} of {compared} concepts {'is' if len(less) == 1 else 'are'} under-represented{_leading(less)}"
+    over = f"{len(more)} {'is' if len(more) == 1 else 'are'} over-represented{_leading(more)}"
+    return f"Compared with real images, {under}, and {over}."
 
 
 def _leading(rows: list[RealRow], most: int = 3) -> str:
     named = ", ".join(
-        f"{row.concept} {ratio(row.ratio.value) if row.real.value else 'without any'}" for row in rows[:most]
+        f"{row.concept.name} {ratio(row.ratio.value) if row.real.value else 'in no real image'}" for row in rows[:most]
     )
-    return f" ({named}{' …' if len(rows) > most else ''})" if rows else ""
+    return f" ({named}{', …' if len(rows) > most else ''})" if rows else ""
 
 
-def _source(site: Site, found: Reality) -> str:
+def _source(site: Site, reality: Reality) -> str:
     folder = site.dissection.provenance.reference
     return f"images of the folder {folder['folder']}" if folder else "images like those it was trained on"
 
 
-def _rows(site: Site, around: Frame, found: Reality) -> tuple[RealRow, ...]:
-    units = _units(site, around)
+def _rows(site: Site, frame: Frame, reality: Reality) -> tuple[RealRow, ...]:
+    units = _units(site, frame)
     places = site.places
     return tuple(
         RealRow(
-            concept=str(row.concept),
-            category=str(row.category),
-            mark=mark_of(str(row.category)),
+            concept=Concept.of(row),
             **{name: _point(row, name) for name in ("real", "generated", "difference", "ratio")},
             in_real=float(row.in_real),
             in_generated=float(row.in_generated),
             verdict=str(row.verdict),
             compared=bool(row.compared),
             units=units.get((str(row.concept), str(row.category)), ()),
-            causes=around.to(places.concept(row.concept)) if row.concept in places.concepts else "",
+            causes=frame.to(places.concept(row.concept)) if row.concept in places.concepts else "",
         )
-        for row in rows_of(found.table)
+        for row in rows_of(reality.table)
     )
 
 
@@ -149,14 +145,14 @@ def _point(row: Any, name: str) -> Point:
     return Point(*(float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")))
 
 
-def _units(site: Site, around: Frame) -> dict[tuple[str, str], tuple[Link, ...]]:
+def _units(site: Site, frame: Frame) -> dict[tuple[str, str], tuple[Link, ...]]:
     """By concept and category, each layer that has interpretable units of it, with their number."""
-    found: dict[tuple[str, str], tuple[Link, ...]] = {}
+    links: dict[tuple[str, str], tuple[Link, ...]] = {}
     for layer in site.dissection.layers:
         labels = interpretable_labels(layer)
         number = Counter(zip(labels["concept"].astype(str), labels["category"].astype(str), strict=True))
         for (concept, category), units in number.items():
-            href = f"{around.to(site.places.layer(layer.name))}#{view_of(concept)}"
+            href = f"{frame.to(site.places.layer(layer.name))}#{view_of(concept)}"
             link = Link(href, f"{units} in {layer.name}")
-            found[concept, category] = (*found.get((concept, category), ()), link)
-    return found
+            links[concept, category] = (*links.get((concept, category), ()), link)
+    return links

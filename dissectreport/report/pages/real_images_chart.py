@@ -1,4 +1,4 @@
-"""How much of each concept is generated of what real images show: dots with intervals on a scale of doublings."""
+"""The chart of generated area relative to real area: dots with intervals on a scale of doublings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.report.html.charts import Point, linear, short
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.numbers import percent
 from dissectreport.report.html.svg import drawing, line, tag, text
 
@@ -17,20 +18,19 @@ FARTHEST = 5
 
 
 @dataclass(frozen=True)
-class Held:
+class RatioRow:
     """A concept's ratio of generated to real, and both shares."""
 
-    concept: str
-    mark: str
+    concept: Concept
     ratio: Point
     real: float
     generated: float
-    sure: bool
-    """Whether the sides surely differ."""
+    significant: bool
+    """Whether real and generated differ significantly."""
 
 
-def ratios(name: str, title: str, description: str, rows: Sequence[Held]) -> Markup:
-    """A row a concept: the ratio as a dot with its interval, a line where both sides show as much."""
+def ratios(name: str, title: str, description: str, rows: Sequence[RatioRow]) -> Markup:
+    """A row a concept: the ratio as a dot with its interval, and a line where both areas are equal."""
     width, row, left, right, top = 760.0, 25.0, 124.0, 168.0, 34.0
     floor = top + row * len(rows)
     low, high = _ends(rows)
@@ -41,10 +41,10 @@ def ratios(name: str, title: str, description: str, rows: Sequence[Held]) -> Mar
         inside.append(text(x(step), floor + 18, fraction(step), "middle", "tick"))
     for i, one in enumerate(rows):
         up = top + row * (i + 0.5)
-        inside.append(text(left - 10, up + 4, short(one.concept), "end", "name"))
-        inside.append(tag("g", *_spot(one, up, x, low, high), class_="" if one.sure else "unsure"))
+        inside.append(text(left - 10, up + 4, short(one.concept.name), "end", "name"))
+        inside.append(tag("g", *_spot(one, up, x, low, high), class_="" if one.significant else "unsure"))
         inside.append(text(width - 96, up + 4, percent(one.real), "end", "tick"))
-        inside.append(text(width, up + 4, percent(one.generated), "end", "value" if one.sure else "tick"))
+        inside.append(text(width, up + 4, percent(one.generated), "end", "value" if one.significant else "tick"))
     return drawing(width, floor + 28, title, description, name, *inside)
 
 
@@ -52,15 +52,15 @@ def fraction(step: int) -> str:
     """2 to the power of `step`, in words.
 
     >>> fraction(-2), fraction(0), fraction(3)
-    ('1/4', 'as much', '8×')
+    ('1/4', 'equal', '8×')
     """
-    return "as much" if step == 0 else f"1/{2**-step}" if step < 0 else f"{2**step}×"
+    return "equal" if step == 0 else f"1/{2**-step}" if step < 0 else f"{2**step}×"
 
 
-def _ends(rows: Sequence[Held]) -> tuple[float, float]:
+def _ends(rows: Sequence[RatioRow]) -> tuple[float, float]:
     """Ends of the scale in doublings, with room for every ratio and for the nearer intervals."""
-    found = [_doublings(value) for one in rows for value in (one.ratio.value, one.ratio.low, one.ratio.high)]
-    near = [value for value in found if math.isfinite(value)]
+    ends = [_doublings(value) for one in rows for value in (one.ratio.value, one.ratio.low, one.ratio.high)]
+    near = [value for value in ends if math.isfinite(value)]
     return max(min([*near, -1.0]) - 0.15, -FARTHEST), min(max([*near, 1.0]) + 0.15, FARTHEST)
 
 
@@ -68,13 +68,15 @@ def _doublings(ratio: float) -> float:
     return math.log2(ratio) if 0 < ratio < math.inf else -math.inf if ratio == 0 else ratio
 
 
-def _spot(one: Held, up: float, x: Callable[[float], float], low: float, high: float) -> list[Markup]:
+def _spot(one: RatioRow, up: float, x: Callable[[float], float], low: float, high: float) -> list[Markup]:
     at = _doublings(one.ratio.value)
     if not low <= at <= high:
-        # There is no interval of a ratio of nothing: an arrow says that it lies beyond the edge.
+        # A ratio of 0 has no interval: an arrow shows that it lies beyond the edge.
         edge, turn = (x(low), -1) if at < low else (x(high), 1)
         points = f"M{edge + turn * 8:.1f} {up:.1f}l{-turn * 10} -6v12z"
-        return [tag("path", d=points, class_=f"fill-{one.mark}")]
+        return [tag("path", d=points, class_=f"fill-{one.concept.mark}")]
     ends = [min(max(_doublings(v), low), high) for v in (one.ratio.low, one.ratio.high)]
-    whisker = [] if any(map(math.isnan, ends)) else [line(x(ends[0]), up, x(ends[1]), up, f"whisker line-{one.mark}")]
-    return [*whisker, tag("circle", cx=x(at), cy=up, r=5.5, class_=f"fill-{one.mark}")]
+    whisker = (
+        [] if any(map(math.isnan, ends)) else [line(x(ends[0]), up, x(ends[1]), up, f"whisker line-{one.concept.mark}")]
+    )
+    return [*whisker, tag("circle", cx=x(at), cy=up, r=5.5, class_=f"fill-{one.concept.mark}")]

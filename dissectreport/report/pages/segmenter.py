@@ -1,4 +1,4 @@
-"""The segmenter: what it sees, and how sure it is."""
+"""The segmenter: its segmentations of example images, and how confident it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.common.model import Pairs, Site, cards, core, rows_of
-from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import leading_labels, tile_width
 from dissectreport.report.html.numbers import count
@@ -33,7 +33,7 @@ class Seen:
     picture: str
     overlay: str
     certainty: str
-    """'' where there are no doubts to show."""
+    """'' where the segmenter has no confidence to show."""
     mean: float
     shades: tuple[Shade, ...]
     alt: str
@@ -52,23 +52,21 @@ class TrustGroup:
     """Of an image, in pixels."""
     seen: tuple[Seen, ...]
     doubts: bool
-    """Whether the segmenter is anywhere less than certain; a rule is not."""
+    """Whether the segmenter gives a confidence; a rule does not."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """How well the segmenter finds a concept where the truth is known."""
+class Accuracy:
+    """How well the segmenter segments a concept where the ground truth is known."""
 
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
     iou: float
     area: float
 
 
 @dataclass(frozen=True)
 class TrustPage:
-    """How far the segmenter can be trusted."""
+    """How reliable the segmenter is."""
 
     frame: Frame
     model: str
@@ -76,12 +74,12 @@ class TrustPage:
     card: Pairs
     cards: tuple[tuple[str, Pairs], ...]
     groups: tuple[TrustGroup, ...]
-    found: tuple[Found, ...]
+    accuracy: tuple[Accuracy, ...]
     """Concepts by rising held-out IoU."""
     unknown: tuple[str, ...]
-    """Concepts of which its card says nothing."""
+    """Concepts without an accuracy in its card."""
     held_out: str
-    """The images on which it was judged, in its card's words."""
+    """The images behind the accuracy, in its card's words."""
     reads: bool
     """Whether the images are read, not generated."""
     real: str
@@ -107,75 +105,77 @@ def origin(folder: Mapping[str, Any], shown: int) -> str:
 
 
 def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
-    """Overlays and confidence on every kind of images that there is."""
-    found, places = site.dissection, site.places
-    around = site.frame(
+    """Segmentations and confidence on every kind of images that there is."""
+    dissection, places = site.dissection, site.places
+    segmenter = dissection.provenance.segmenter
+    frame = site.frame(
         places.page("trust"),
-        f"The segmenter · {found.title}",
-        "What the segmenter sees, and how sure it is.",
+        f"The segmenter · {dissection.title}",
+        "Segmentations of example images, and how confident the segmenter is.",
         current="segmenter",
     )
-    folders = {"real": found.provenance.reference, "read": found.provenance.reads}
-    groups = []
-    for number, trust in enumerate(found.trust):
-        seen = []
-        for i in range(len(trust.images)):
-            stem = f"trust-{number}-{i}"
-            plain, overlay, sure = (around.to(places.image(f"{stem}-{k}")) for k in ("plain", "seen", "sure"))
-            sure = sure if trust.doubts else ""
-            mean = float(trust.confidence[i].astype(np.float64).mean())
-            shades = _shades(found, trust.labels[i], colours)
-            words = ", ".join(s.concept for s in shades) or "nothing"
-            seen.append(
-                Seen(
-                    plain,
-                    overlay,
-                    sure,
-                    mean,
-                    shades,
-                    f"{KINDS.get(trust.source, f'{trust.source} image')} {i + 1} of {len(trust.images)}: {words}",
-                )
-            )
-        mean = float(trust.confidence.astype(np.float64).mean()) if len(trust.images) else math.nan
-        groups.append(
-            TrustGroup(
-                trust.source,
-                SOURCES.get(trust.source, trust.source),
-                origin(folders.get(trust.source, {}), len(trust.images)),
-                mean,
-                tile_width(trust.images),
-                tuple(seen),
-                trust.doubts,
-            )
-        )
-    segmenter = found.provenance.segmenter
     return TrustPage(
-        around,
-        found.title,
-        str(segmenter.get("name", "")),
-        core(segmenter),
-        cards("its", segmenter),
-        tuple(groups),
-        _found(found),
-        tuple(str(row.concept) for row in rows_of(found.concepts) if math.isnan(row.trained)),
-        str(segmenter.get("card", {}).get("held_out", "")),
-        bool(found.provenance.reads),
-        around.to(places.page("real")) if found.reality is not None else "",
+        frame=frame,
+        model=dissection.title,
+        segmenter=str(segmenter.get("name", "")),
+        card=core(segmenter),
+        cards=cards("its", segmenter),
+        groups=tuple(_group(site, frame, number, colours) for number in range(len(dissection.trust))),
+        accuracy=_accuracy(dissection),
+        unknown=tuple(str(row.concept) for row in rows_of(dissection.concepts) if math.isnan(row.trained)),
+        held_out=str(segmenter.get("card", {}).get("held_out", "")),
+        reads=bool(dissection.provenance.reads),
+        real=frame.to(places.page("real")) if dissection.reality is not None else "",
     )
 
 
-def _found(found: Dissection) -> tuple[Found, ...]:
-    known = found.concepts[found.concepts["trained"].notna()].sort_values("trained", kind="stable")
-    return tuple(
-        Found(str(r.concept), str(r.category), mark_of(str(r.category)), float(r.trained), float(r.area))
-        for r in rows_of(known)
+def _group(site: Site, frame: Frame, number: int, colours: np.ndarray[Any, Any]) -> TrustGroup:
+    """The images of one kind."""
+    provenance, trust = site.dissection.provenance, site.dissection.trust[number]
+    folder = {"real": provenance.reference, "read": provenance.reads}.get(trust.source, {})
+    return TrustGroup(
+        source=trust.source,
+        words=SOURCES.get(trust.source, trust.source),
+        origin=origin(folder, len(trust.images)),
+        mean=_mean(trust.confidence) if len(trust.images) else math.nan,
+        width=tile_width(trust.images),
+        seen=tuple(_seen(site, frame, number, at, colours) for at in range(len(trust.images))),
+        doubts=trust.doubts,
     )
 
 
-def _shades(found: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> tuple[Shade, ...]:
+def _seen(site: Site, frame: Frame, number: int, at: int, colours: np.ndarray[Any, Any]) -> Seen:
+    """One image of a group."""
+    trust = site.dissection.trust[number]
+    plain, overlay, certainty = (
+        frame.to(site.places.image(f"trust-{number}-{at}-{kind}")) for kind in ("plain", "seen", "sure")
+    )
+    shades = _shades(site.dissection, trust.labels[at], colours)
+    kind = KINDS.get(trust.source, f"{trust.source} image")
+    concepts = ", ".join(s.concept for s in shades) or "nothing"
+    return Seen(
+        picture=plain,
+        overlay=overlay,
+        certainty=certainty if trust.doubts else "",
+        mean=_mean(trust.confidence[at]),
+        shades=shades,
+        alt=f"{kind} {at + 1} of {len(trust.images)}: {concepts}",
+    )
+
+
+def _mean(confidence: np.ndarray[Any, Any]) -> float:
+    return float(confidence.astype(np.float64).mean())
+
+
+def _accuracy(dissection: Dissection) -> tuple[Accuracy, ...]:
+    known = dissection.concepts[dissection.concepts["trained"].notna()].sort_values("trained", kind="stable")
+    return tuple(Accuracy(Concept.of(row), float(row.trained), float(row.area)) for row in rows_of(known))
+
+
+def _shades(dissection: Dissection, labels: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> tuple[Shade, ...]:
     number, pixels = np.unique(leading_labels(labels), return_counts=True)
     order = [i for i in np.argsort(-pixels, kind="stable") if number[i] > 0][:8]
-    names = found.vocabulary["concept"]
+    names = dissection.vocabulary["concept"]
     return tuple(
         Shade(str(names.iloc[number[i]]), "#" + bytes(colours[number[i]]).hex(), float(pixels[i] / pixels.sum()))
         for i in order

@@ -1,4 +1,4 @@
-"""The page of one unit: its images, its agreement with concepts and over thresholds, its companions."""
+"""The page of one unit: its images, the concepts that it matches, its thresholds, and correlated units."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
 from dissectreport.report.html import charts
-from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import Concept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, percent
 
 
 @dataclass(frozen=True)
 class Example:
-    """One image of a unit, and where its veil lies in the unit's overlay."""
+    """One image of a unit, and the position of its mask in the unit's overlay."""
 
     sample: int
     picture: str
@@ -47,11 +47,9 @@ class ExampleGroup:
 
 @dataclass(frozen=True)
 class PairRow:
-    """A concept that the unit agrees with."""
+    """A concept, and the unit's IoU with it."""
 
-    concept: str
-    category: str
-    mark: str
+    concept: Concept
     agreement: Agreement
     tail: float
     tested: bool
@@ -59,7 +57,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Companion:
-    """A unit that fires at the same places, or at the opposite ones."""
+    """A unit whose activations are correlated, positively or negatively."""
 
     correlation: float
     card: Card
@@ -75,7 +73,7 @@ class UnitPage:
     card: Card
     row: Any
     verdict: str
-    """What the unit does, in words."""
+    """Whether the unit is interpretable, in words."""
     wording: Wording
     size: str
     scoring: int
@@ -90,25 +88,25 @@ class UnitPage:
     chart_curve: Markup
     curve: Mapping[str, Any] | None
     curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
-    curve_concepts: tuple[tuple[str, str], ...]
+    curve_concepts: tuple[Concept, ...]
     curve_banded: bool
-    """Whether the IoU of the curve has an interval at every level; without one it is not printed."""
+    """Whether the IoU of the curve has an interval at every threshold; without one it is not printed."""
     numbers: str
     companions: tuple[Companion, ...]
-    """Units that fire at the same places."""
+    """Positively correlated units."""
     opposites: tuple[Companion, ...]
-    """Units that fire where this one does not."""
+    """Negatively correlated units."""
     citation: str
-    """What the unit is called from afar, without its address."""
+    """The unit's name for a citation, without its address."""
     causes: UnitCauses | None
     artifact: UnitArtifact | None
     per_strip: int
 
 
 KINDS = {
-    "top": "Where it fires most",
-    "middle": "From the middle",
-    "random": "At random",
+    "top": "Highest activations",
+    "middle": "Intermediate activations",
+    "random": "Random images",
 }
 
 
@@ -123,14 +121,16 @@ class LayerRows:
     effects: Mapping[int, list[Any]]
 
     @classmethod
-    def of(cls, layer: Layer, units: range, found: Interventions | None = None) -> LayerRows:
-        """The rows of some units, grouped, in the table of all; `found` is what the units of one layer cause."""
+    def of(cls, layer: Layer, units: range, interventions: Interventions | None = None) -> LayerRows:
+        """The rows of some units, grouped, in the table of all; `interventions` has the effects of one layer."""
         return cls(
             list(layer.table.itertuples()),
             _by_unit(layer.pairs, units),
             _by_unit(layer.labels, units),
             _by_unit(layer.correlated, units),
-            _by_unit(found.effects, units) if found is not None and found.layer == layer.name else {},
+            _by_unit(interventions.effects, units)
+            if interventions is not None and interventions.layer == layer.name
+            else {},
         )
 
 
@@ -143,88 +143,78 @@ def _by_unit(table: pd.DataFrame, units: range) -> Mapping[int, list[Any]]:
 
 def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     """The page of one unit; `rows` are the layer's."""
-    found, places = site.dissection, site.places
-    row = rows.table[unit]
+    dissection, places, row = site.dissection, site.places, rows.table[unit]
     name = f"{layer.name} unit {unit}"
-    title = f"{row.concept or 'no label'} · {name} · {found.title}"
-    around = site.frame(places.unit(layer.name, unit), title, f"What {name} responds to.", site.assets.unit)
-    home = Link(around.to(places.page("index")), found.title)
-    up = Link(f"{around.to(places.layer(layer.name))}#u={unit}", layer.name)
-    around = replace(around, crumbs=(home, replace(up, href=around.to(places.layer(layer.name)))), up=up)
-    around = neighbours(around, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
-    one = card(site, around, layer, row)
+    frame = _frame(site, layer, unit, f"{row.concept or 'no label'} · {name} · {dissection.title}")
+    one = card(site, frame, layer, row)
     pairs = tuple(_pair(r) for r in rows.pairs.get(unit, []))
-    names = found.vocabulary["concept"].tolist()
-    categories = found.vocabulary["category"].tolist()
-    traces = _traces(layer, unit, names, categories)
-    curve = _curve_data(site, layer, unit, one) if traces else None
-    k = len(layer.examples.kind)
-    companions = tuple(
-        Companion(float(r.correlation), card(site, around, layer, rows.table[int(r.other)]))
-        for r in rows.correlated.get(unit, [])
-    )
+    traces = _traces(layer, unit, dissection.vocabulary)
+    companions = _companions(site, frame, layer, rows, unit)
     return UnitPage(
-        frame=around,
-        model=found.title,
+        frame=frame,
+        model=dissection.title,
         layer=layer.name,
         card=one,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if found.tells else TOO_FEW,
+        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if dissection.tells else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
-        scoring=found.provenance.scoring,
-        samples=found.provenance.samples,
-        groups=_examples(site, around, layer, one),
-        veil=around.to(places.veil(layer.name, unit)),
-        veil_width=f"{100 * k}%",
+        scoring=dissection.provenance.scoring,
+        samples=dissection.provenance.samples,
+        groups=_examples(site, frame, layer, one),
+        veil=frame.to(places.veil(layer.name, unit)),
+        veil_width=f"{100 * len(layer.examples.kind)}%",
         pairs=pairs,
         labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
         chart_ranking=_ranking_chart(name, one, pairs, site.wording.order),
-        chart_histogram=charts.histogram(
-            "chart-histogram",
-            f"Activations of {name}",
-            "How often each activation occurs, on a square-root scale; coloured above the level.",
-            layer.histogram[unit],
-            layer.edges[unit],
-            float(row.level),
-            one.mark,
-        ),
+        chart_histogram=_histogram_chart(name, layer, unit, row, one),
         chart_curve=_curve_chart(name, layer, unit, traces, one) if traces else Markup(""),
-        curve=curve,
+        curve=_curve_data(site, layer, unit, one) if traces else None,
         curve_rows=_curve_rows(layer, unit) if traces else (),
-        curve_concepts=tuple((t.concept, t.mark) for t in traces),
+        curve_concepts=tuple(concept for concept, _ in traces),
         curve_banded=layer.curves.low is not None,
-        numbers=around.to(places.data("histogram", "csv", layer.name)),
-        companions=tuple(k for k in companions if not k.correlation < 0),
-        opposites=tuple(k for k in companions if k.correlation < 0),
-        citation=f"{name} ({one.words}), {around.foot}",
-        causes=unit_causes(site, around, layer, unit, rows.effects.get(unit, [])),
-        artifact=unit_artifact(site, around, layer, unit),
+        numbers=frame.to(places.data("histogram", "csv", layer.name)),
+        companions=tuple(c for c in companions if not c.correlation < 0),
+        opposites=tuple(c for c in companions if c.correlation < 0),
+        citation=f"{name} ({one.concept.label}), {frame.foot}",
+        causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
+        artifact=unit_artifact(site, frame, layer, unit),
         per_strip=strip_size(layer),
+    )
+
+
+def _frame(site: Site, layer: Layer, unit: int, title: str) -> Frame:
+    """The surroundings of a unit's page, between those of the units before and after."""
+    places = site.places
+    description = f"The images and concepts that {layer.name} unit {unit} responds to."
+    frame = site.frame(places.unit(layer.name, unit), title, description, site.assets.unit)
+    home = Link(frame.to(places.page("index")), site.dissection.title)
+    up = Link(frame.to(places.layer(layer.name)), layer.name)
+    frame = replace(frame, crumbs=(home, up), up=replace(up, href=f"{up.href}#u={unit}"))
+    return neighbours(frame, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
+
+
+def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: int) -> tuple[Companion, ...]:
+    return tuple(
+        Companion(float(row.correlation), card(site, frame, layer, rows.table[int(row.other)]))
+        for row in rows.correlated.get(unit, [])
     )
 
 
 def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
     if one.interpretable:
-        return words.with_label(one.concept, beats_chance)
+        return words.with_label(one.concept.name, beats_chance)
     if one.agreement.known:
-        return f"Nearest to {one.concept}, but the rule does not call it interpretable"
+        return f"The best match is {one.concept.name}, but the rule does not call this unit interpretable"
     return words.nothing
 
 
 def _pair(row: Any) -> PairRow:
     tail = float(getattr(row, "tail", math.nan))
-    return PairRow(
-        str(row.concept),
-        str(row.category),
-        mark_of(str(row.category)),
-        Agreement.of(row),
-        tail,
-        bool(getattr(row, "tested", True)),
-    )
+    return PairRow(Concept.of(row), Agreement.of(row), tail, bool(getattr(row, "tested", True)))
 
 
-def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
+def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
     shown = layer.examples
     groups = []
     for kind in dict.fromkeys(shown.kind.tolist()):
@@ -232,10 +222,10 @@ def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[Examp
         examples = tuple(
             Example(
                 sample=int(shown.samples[one.unit, i]),
-                picture=around.to(site.places.picture(int(shown.samples[one.unit, i]))),
+                picture=frame.to(site.places.picture(int(shown.samples[one.unit, i]))),
                 left=f"-{100 * i}%",
                 peak=float(shown.peaks[one.unit, i]),
-                alt=f"{layer.name} unit {one.unit}, {kind} image {n + 1} of {len(columns)}: {one.words}",
+                alt=f"{layer.name} unit {one.unit}, {kind} image {n + 1} of {len(columns)}: {one.concept.label}",
             )
             for n, i in enumerate(columns)
         )
@@ -246,8 +236,8 @@ def _examples(site: Site, around: Frame, layer: Layer, one: Card) -> tuple[Examp
 def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str) -> Markup:
     shown = [
         charts.Ranked(
-            p.concept,
-            p.mark,
+            p.concept.name,
+            p.concept.mark,
             p.agreement.iou,
             p.agreement.low,
             p.agreement.high,
@@ -259,41 +249,58 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
     ]
     return charts.ranking(
         "chart-ranking",
-        f"Agreement of {name} with its leading concepts",
-        f"IoU with 95 % interval; the tick across each bar is what chance gives. Ordered by {order}.",
+        f"IoU of {name} with its best concepts",
+        f"IoU with 95% interval; the tick across each bar is the chance level. Ordered by {order}.",
         shown,
     )
 
 
-def _traces(layer: Layer, unit: int, names: list[str], categories: list[str]) -> list[charts.Trace]:
-    curves = layer.curves
+def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) -> Markup:
+    return charts.histogram(
+        "chart-histogram",
+        f"Activations of {name}",
+        "Frequency of each activation, on a square-root scale; coloured above the threshold.",
+        layer.histogram[unit],
+        layer.edges[unit],
+        float(row.level),
+        one.concept.mark,
+    )
+
+
+def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Concept, charts.Trace]]:
+    """IoU and chance level by threshold, for each concept of the unit's curve."""
+    curves, known = layer.curves, rows_of(vocabulary)
+    concepts = [(i, Concept.of(known[c])) for i, c in enumerate(curves.concepts[unit].tolist()) if c > 0]
     return [
-        charts.Trace(
-            names[c],
-            mark_of(categories[c]),
-            tuple(curves.iou[unit, i].tolist()),
-            tuple(curves.null[unit, i].tolist()),
+        (
+            concept,
+            charts.Trace(
+                concept.name,
+                concept.mark,
+                tuple(curves.iou[unit, i].tolist()),
+                tuple(curves.null[unit, i].tolist()),
+            ),
         )
-        for i, c in enumerate(curves.concepts[unit].tolist())
-        if c > 0 and not np.isnan(curves.iou[unit, i]).all()
+        for i, concept in concepts
+        if not np.isnan(curves.iou[unit, i]).all()
     ]
 
 
-def _curve_chart(name: str, layer: Layer, unit: int, traces: list[charts.Trace], one: Card) -> Markup:
+def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept, charts.Trace]], one: Card) -> Markup:
     return charts.curve(
         "chart-curve",
-        f"Agreement of {name} at every threshold",
-        f"IoU with {traces[0].concept} against the share of pixels that are on; dashed, what chance gives."
-        " The upright line is the unit's own level.",
+        f"IoU of {name} at every threshold",
+        f"IoU with {traces[0][0].name} against the on-fraction, the share of pixels where the unit is on; dashed, the"
+        " chance level. The vertical line is the unit's own threshold.",
         layer.curves.tails[unit].tolist(),
-        traces,
+        [trace for _, trace in traces],
         one.tail,
         *(band.tolist() for band in _band(layer, unit)),
     )
 
 
 def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
-    """The interval of the first concept's IoU at every level; NaN where none was computed."""
+    """The interval of the first concept's IoU at every threshold; NaN where none was computed."""
     curves = layer.curves
     none = np.full(curves.levels.shape[1], math.nan)
     return (
@@ -303,7 +310,7 @@ def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
 
 
 def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float, float, float], ...]:
-    """Level, share of pixels, IoU, its interval and the null, level by level."""
+    """Threshold, on-fraction, IoU, its interval and chance level, threshold by threshold."""
     curves = layer.curves
     iou, null = curves.iou[unit, 0], curves.null[unit, 0]
     columns = (curves.levels[unit], curves.tails[unit], iou, *_band(layer, unit), null)

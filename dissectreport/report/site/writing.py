@@ -7,12 +7,29 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dissectreport.errors import OutputError
 
 LEDGER = "manifest.json"
 """In a model's folder: the files that the last render wrote there."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a render left behind."""
+
+    index: Path
+    """The first page of the site."""
+    files: int
+    """Files of this model and of the site's top, whether or not they had to be written."""
+    changed: int
+    """Files that were written because their bytes changed."""
+    bytes: int
+    """Size of those files together."""
+    left_out: tuple[str, ...] = ()
+    """What was left out to stay within the limit, a line a step."""
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:

@@ -1,10 +1,8 @@
-"""The file beside each model that a comparison reads: its profile, and where its pages lie.
-
-It is a classic script, so that a page that was opened from a folder can load it; here the same file is read as JSON.
-"""
+"""The file beside each model that comparisons are computed from: its profile, and where its pages lie."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -34,12 +32,11 @@ from dissectreport.report.common.tables import without_nan
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.places import CARD_ENDS, COMPARE
 
-VERSION = 1
-"""Changes whenever a page of comparison could not read what an earlier render wrote."""
-CALL = "dissectreport.profile("
+VERSION = 2
+"""Changes whenever a comparison could not read what an earlier render wrote."""
 DIGITS = 4
 
-Wire = dict[str, Any]
+Plain = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,10 @@ class Sited:
     profile: Profile
     folders: Mapping[str, str]
     """The folder of each layer."""
+    unit_ends: tuple[str, str]
+    """What stands before and after a unit's number in its address within the layer's folder."""
+    digest: str
+    """SHA-256 of the file."""
 
     def card(self, layer: str, unit: int) -> str:
         """The card of a unit on the page of its layer, which a site of any size has."""
@@ -66,12 +67,12 @@ class Sited:
         return f"{self.home}/img/{number}.webp"
 
 
-def script(site: Site) -> bytes:
+def profile_file(site: Site) -> bytes:
     """The model's file for comparisons."""
-    return f"{CALL}{json.dumps(without_nan(wire(site)), allow_nan=False, separators=(',', ':'))});\n".encode()
+    return f"{json.dumps(without_nan(plain(site)), allow_nan=False, separators=(',', ':'))}\n".encode()
 
 
-def wire(site: Site) -> Wire:
+def plain(site: Site) -> Plain:
     """The profile as plain JSON values; concepts by their place in the vocabulary, figures as [value, low, high]."""
     one = profile_of(site.dissection)
     at = {concept: i for i, concept in enumerate(one.vocabulary)}
@@ -117,11 +118,11 @@ def _number(value: float, digits: int = DIGITS) -> float | int | None:
     return int(value) if value == int(value) else round(value, digits)
 
 
-def _figure(found: Estimate, digits: int = DIGITS) -> list[float | int | None]:
-    return [_number(end, digits) for end in (found.value, found.low, found.high)]
+def _figure(estimate: Estimate, digits: int = DIGITS) -> list[float | int | None]:
+    return [_number(end, digits) for end in (estimate.value, estimate.low, estimate.high)]
 
 
-def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
+def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain:
     return {
         "name": layer.name,
         "folder": folder,
@@ -129,18 +130,18 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
         "size": [layer.height, layer.width],
         "counts": {name: [_figure(one.units), _figure(one.concepts)] for name, one in layer.counts.items()},
         "categories": {
-            category: {control: _figure(one) for control, one in found.items()}
-            for category, found in layer.categories.items()
+            category: {control: _figure(one) for control, one in counts.items()}
+            for category, counts in layer.categories.items()
         },
         "concepts": [
             [at[concept], *_figure(one.measured), *_figure(one.null)] for concept, one in layer.concepts.items()
         ],
-        "spread": [[_number(iou, 3), _number(null, 3), int(sure)] for iou, null, sure in layer.spread],
+        "spread": [[_number(iou, 3), _number(null, 3), int(good)] for iou, null, good in layer.spread],
         "best": [
             [
                 at[concept],
                 one.unit,
-                int(one.sure),
+                int(one.interpretable),
                 *_figure(one.iou),
                 _number(one.null),
                 *_figure(one.excess),
@@ -154,10 +155,10 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Wire:
     }
 
 
-def _causes(found: Causes, at: Mapping[Concept, int]) -> Wire:
+def _causes(causes: Causes, at: Mapping[Concept, int]) -> Plain:
     return {
-        "layer": found.layer,
-        "samples": found.samples,
+        "layer": causes.layer,
+        "samples": causes.samples,
         "effects": [
             [
                 at[concept],
@@ -167,56 +168,61 @@ def _causes(found: Causes, at: Mapping[Concept, int]) -> Wire:
                 *_figure(one.random),
                 *_figure(one.beyond),
             ]
-            for concept, one in found.effects.items()
+            for concept, one in causes.effects.items()
         ],
     }
 
 
 def read_sited(out: Path, home: str) -> Sited:
     """The profile in a model's folder of a site; OutputError where there is none that can be read."""
-    path = out / home / "data" / f"{COMPARE}.js"
+    path = out / home / "data" / f"{COMPARE}.json"
     try:
-        held = json.loads(path.read_text("utf-8").removeprefix(CALL).removesuffix(");\n"))
-        if held["version"] != VERSION:
-            raise ValueError(f"version {held['version']}")
-        return _sited(held)
+        content = path.read_bytes()
+        profile = json.loads(content)
+        if profile["version"] != VERSION:
+            raise ValueError(f"version {profile['version']}")
+        return _sited(profile, hashlib.sha256(content).hexdigest())
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise OutputError(
-            f"{path} cannot be read ({error}); draw {home} again with this version of dissectreport"
+            f"{path} cannot be read ({error}); render {home} again with this version of dissectreport"
         ) from error
 
 
-def _sited(held: Wire) -> Sited:
-    names = tuple((str(row[0]), str(row[1])) for row in held["concepts"])
-    causes = held["causes"]
+def _sited(values: Plain, digest: str) -> Sited:
+    names = tuple((str(row[0]), str(row[1])) for row in values["concepts"])
+    causes = values["causes"]
     profile = Profile(
-        model=held["model"],
-        title=held["title"],
-        rule=held["rule"],
-        seed=held["seed"],
-        samples=held["samples"],
-        scoring=held["scoring"],
-        grid=held["grid"],
-        segmenter=held["segmenter"][0],
-        segmenter_identity=held["segmenter"][1],
-        latents=tuple(held["latents"]),
-        training=Training(held["training"][0], held["training"][1], *map(_float, held["training"][2:])),
+        model=values["model"],
+        title=values["title"],
+        rule=values["rule"],
+        seed=values["seed"],
+        samples=values["samples"],
+        scoring=values["scoring"],
+        grid=values["grid"],
+        segmenter=values["segmenter"][0],
+        segmenter_identity=values["segmenter"][1],
+        latents=tuple(values["latents"]),
+        training=Training(values["training"][0], values["training"][1], *map(_float, values["training"][2:])),
         vocabulary=names,
-        tested=frozenset(name for name, row in zip(names, held["concepts"], strict=True) if row[3]),
-        areas={n: _read(row[4:]) for n, row in zip(names, held["concepts"], strict=True) if row[4] is not None},
-        layers=tuple(_read_layer(layer, names) for layer in held["layers"]),
+        tested=frozenset(name for name, row in zip(names, values["concepts"], strict=True) if row[3]),
+        areas={n: _read(row[4:]) for n, row in zip(names, values["concepts"], strict=True) if row[4] is not None},
+        layers=tuple(_read_layer(layer, names) for layer in values["layers"]),
         causes=causes
         and Causes(causes["layer"], causes["samples"], {names[r[0]]: _effect(r) for r in causes["effects"]}),
-        quality=held["quality"]
-        and Quality(held["quality"][0], tuple(Measure(r[0], _read(r[1:4]), bool(r[4])) for r in held["quality"][1])),
-        pictures=tuple(held["pictures"]),
-        notes=tuple(held["notes"]),
+        quality=values["quality"]
+        and Quality(
+            values["quality"][0], tuple(Measure(r[0], _read(r[1:4]), bool(r[4])) for r in values["quality"][1])
+        ),
+        pictures=tuple(values["pictures"]),
+        notes=tuple(values["notes"]),
     )
     return Sited(
-        held["home"],
-        held["tile"],
+        values["home"],
+        values["tile"],
         profile,
-        {layer["name"]: layer["folder"] for layer in held["layers"]},
+        {layer["name"]: layer["folder"] for layer in values["layers"]},
+        tuple(values["unit_ends"]),
+        digest,
     )
 
 
@@ -233,25 +239,25 @@ def _effect(row: Sequence[Any]) -> Effect:
     return Effect(row[1], row[2], _read(row[3:6]), _read(row[6:9]), _read(row[9:12]))
 
 
-def _read_layer(held: Wire, names: Sequence[Concept]) -> LayerProfile:
+def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
     return LayerProfile(
-        name=held["name"],
-        units=held["units"],
-        height=held["size"][0],
-        width=held["size"][1],
-        counts={name: Count(_read(units), _read(concepts)) for name, (units, concepts) in held["counts"].items()},
+        name=values["name"],
+        units=values["units"],
+        height=values["size"][0],
+        width=values["size"][1],
+        counts={name: Count(_read(units), _read(concepts)) for name, (units, concepts) in values["counts"].items()},
         categories={
-            category: {control: _read(ends) for control, ends in found.items()}
-            for category, found in held["categories"].items()
+            category: {control: _read(ends) for control, ends in counts.items()}
+            for category, counts in values["categories"].items()
         },
-        concepts={names[r[0]]: ConceptUnits(_read(r[1:4]), _read(r[4:7])) for r in held["concepts"]},
-        spread=tuple((iou, null, bool(sure)) for iou, null, sure in held["spread"]),
+        concepts={names[r[0]]: ConceptUnits(_read(r[1:4]), _read(r[4:7])) for r in values["concepts"]},
+        spread=tuple((iou, null, bool(sure)) for iou, null, sure in values["spread"]),
         best={
             names[r[0]]: Best(
                 r[1], bool(r[2]), _read(r[3:6]), _float(r[6]), _read(r[7:10]), _float(r[10]), tuple(r[11])
             )
-            for r in held["best"]
+            for r in values["best"]
         },
-        labels=tuple(None if number < 0 else names[number] for number in held["labels"]),
-        mean_iou=_read(held["mean_iou"]) if "mean_iou" in held else UNKNOWN,
+        labels=tuple(None if number < 0 else names[number] for number in values["labels"]),
+        mean_iou=_read(values["mean_iou"]) if "mean_iou" in values else UNKNOWN,
     )

@@ -1,0 +1,5 @@
+"""The command line, as `python -m dissectreport`."""
+
+from dissectreport.cli.app import main
+
+main()

@@ -1,0 +1,13 @@
+"""The cut-offs that analyses share: what counts as interpretable, as significant, and as enough to be tested."""
+
+from __future__ import annotations
+
+LEAST_CORRECTED_IOU = 0.04
+"""A unit is interpretable from this chance-corrected IoU on."""
+Q = 0.05
+"""What has a smaller p-value, after Benjamini-Hochberg, is significant."""
+FEWEST_IMAGES = 20
+"""A concept in fewer images of either half is not tested."""
+FEWEST_GROUPS = 5
+"""With fewer groups in the held-out half nothing is tested. The ends of a 95 % bootstrap interval want more than 40
+different resamples: four groups can be drawn in 35 ways, five in 126; three often give an interval of no width."""

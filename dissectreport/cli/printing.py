@@ -1,0 +1,135 @@
+"""Results as lines of text for a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dissectreport.errors import counted
+from dissectreport.pipeline.schedule import spoken
+
+if TYPE_CHECKING:
+    from dissectreport.analysis.results.artifacts import Artifacts
+    from dissectreport.pipeline.cache_tools import CacheContent
+    from dissectreport.pipeline.on_demand import EditResult
+    from dissectreport.pipeline.preflight import LayerRow
+    from dissectreport.plugins import PluginInfo
+    from dissectreport.report.site.writing import Written
+
+
+def written_lines(written: Written, seconds: float) -> Iterator[str]:
+    """What was written, and what to open first."""
+    changed = f"{written.changed:,} of them new or changed"
+    size = f"{counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB, {changed}"
+    yield f"finished in {spoken(seconds)}: {size}"
+    yield f"open first: {written.index}"
+
+
+def measured_line(model: str, seconds: float) -> str:
+    """That a model was measured, and what to do next."""
+    return f"measured in {spoken(seconds)}; `dissectreport render {shlex.quote(model)}` writes its site"
+
+
+def edit_lines(result: EditResult) -> Iterator[str]:
+    """What an edit changed, a line a concept."""
+    yield f"{'concept':24} {'before':>8} {'after':>8} {'change':>8}  95% interval   ({result.samples:,} images)"
+    columns = ("concept", "before", "after", "change", "change_low", "change_high")
+    for concept, before, after, change, low, high in result.table[list(columns)].values.tolist():
+        ends = f"{change:+8.0%}  [{low:+.0%}, {high:+.0%}]" if before else f"{'–':>8}"
+        yield f"{concept:24.24} {before:8.3%} {after:8.3%} {ends}"
+
+
+def artifact_lines(artifacts: Artifacts) -> Iterator[str]:
+    """The artifact units, the quality of images, and the recommended repair."""
+    yield from _listed_units(artifacts)
+    yield from _quality(artifacts)
+    yield from _repair(artifacts)
+
+
+def _listed_units(artifacts: Artifacts) -> Iterator[str]:
+    count = len(artifacts.listed)
+    units = f"{count or 'no'} artifact unit{'s' * (count != 1)}"
+    yield f"{units} in {artifacts.layer} ({artifacts.features}; {artifacts.reference})"
+    table = artifacts.units.set_index("unit")
+    for unit in artifacts.listed:
+        row = table.loc[unit]
+        interval = f"[{row['exact_low']:.3g}, {row['exact_high']:.3g}]"
+        yield (
+            f"  unit {unit:4}  ablating it alone lowers KID by {row['exact']:.3g} {interval}, "
+            f"{row['share']:.1%} of it; q {row['q']:.2g}"
+        )
+
+
+def _quality(artifacts: Artifacts) -> Iterator[str]:
+    yield f"{'':17} {'measure':18} {'value':>9}  95% interval           change"
+    columns = ["set", "units", "measure", "value", "low", "high", "change", "change_low", "change_high"]
+    for name, units, measure, value, low, high, change, least, most in artifacts.quality[columns].values.tolist():
+        changed = f"{change:+9.4f} [{least:+.4f}, {most:+.4f}]" if change == change else ""
+        words = f"{name} {units}" if units else name
+        words = f"{words} (repair)" if name == "worst" and units == artifacts.chosen else words
+        yield f"{words:17} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
+    yield f"{artifacts.scored:,} images on each side; real against other real images: {artifacts.against_itself:,}"
+
+
+def _repair(artifacts: Artifacts) -> Iterator[str]:
+    from dissectreport.report.artifacts.summary import beside_random, figure_of, repair_beside_list
+
+    if artifacts.chosen:
+        confirmed = figure_of(artifacts, "worst", artifacts.chosen).better
+        caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
+        yield f"repair: ablate the {artifacts.chosen} worst units {', '.join(map(str, artifacts.repair))}{caution}"
+        if beside_list := repair_beside_list(artifacts):
+            yield beside_list
+        yield beside_random(artifacts, "worst", artifacts.chosen)
+    elif artifacts.candidates:
+        yield "no repair is recommended: none of the sizes tried lowers KID significantly"
+    else:
+        yield "no repair was tried: ablating a suspected unit alone brings no images closer to real ones"
+
+
+def layer_lines(rows: Sequence[LayerRow], everything: bool = False) -> Iterator[str]:
+    """Layers as a table, those that a build reads marked; with `everything` the parts without units too."""
+    cells = [
+        ("*" if row.read else "", row.layer, row.kind, row.shape, f"{row.units:,}", f"{row.parameters:,}")
+        for row in rows
+        if row.units or everything
+    ]
+    yield from table([("", "layer", "kind", "shape", "units", "parameters"), *cells], numbers=2)
+    yield "* is read by a build without --layers"
+
+
+def model_lines(groups: Mapping[str, Sequence[PluginInfo]]) -> Iterator[str]:
+    """What can be named, under headings, with its licences."""
+    listed = [one for group in groups.values() for one in group]
+    name, title, state = (max(len(getattr(one, field)) for one in listed) for field in ("name", "title", "state"))
+    for heading, group in groups.items():
+        yield heading
+        for one in group:
+            line = f"  {one.name:{name}}  {one.title:{title}}  {one.state:{state}}  {one.size:>7}  {one.licence}"
+            yield line.rstrip()
+        notes = (f"  licence {one.licence}: {one.licence_note}" for one in group if one.licence_note)
+        yield from dict.fromkeys(notes)
+
+
+def cache_lines(content: CacheContent) -> Iterator[str]:
+    """The runs in a cache and its size."""
+    for run in content.runs:
+        model, source, rule = run.record.identifies
+        newest, origin = "  newest" if run.newest else "", f"  {source}" if source else ""
+        yield f"{model}  {rule}  {run.record.words}{newest}{origin}"
+    yield from content.unreadable
+    yield f"{content.measured / 1e6:,.1f} MB in {content.folder}"
+    if content.downloaded:
+        yield f"{content.downloaded / 1e6:,.1f} MB of downloaded weights in {content.weights}, which are not cleared"
+
+
+def table(rows: Iterable[Sequence[str]], numbers: int) -> Iterator[str]:
+    """Rows in columns, of which the last `numbers` are set to the right."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    words = len(widths) - numbers
+    for line in lines:
+        left = (cell.ljust(width) for cell, width in zip(line[:words], widths[:words], strict=True))
+        right = (cell.rjust(width) for cell, width in zip(line[words:], widths[words:], strict=True))
+        yield "  ".join([*left, *right]).rstrip()

@@ -1,0 +1,177 @@
+"""Which sets of units are ablated and inserted: decisions on selection latents, without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dissectreport.analysis.interventions.tables import Study
+from dissectreport.records.interventions import (
+    GRADIENT,
+    GREEDY,
+    IOU,
+    MASK,
+    AblationPlan,
+    LearnedRanking,
+    Units,
+    as_set,
+)
+from dissectreport.run.budgets import InterventionBudget
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.effects import FirstOrder, Presence
+from dissectreport.stats.insertions import Insertions
+
+CANDIDATES = 2000
+"""Random sets among which those of the right mean activation are looked for."""
+SIMILAR = 0.1
+"""A random set has the mean activation of the leading units if it differs by less than this share."""
+
+
+def gradient_ranking(first: FirstOrder) -> Ints:
+    """(concepts, units) units by falling estimate of gradient × activation."""
+    return np.argsort(-first.effect, axis=1, kind="stable")
+
+
+def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking]) -> dict[str, Ints]:
+    """By ranking method (concepts, units) units in order; the learned ones where there are any."""
+    leading = gradient_ranking(first)
+    found = {GRADIENT: leading}
+    if learned:
+        found[MASK] = np.stack([by_weight(one.mask, leading[number]) for number, one in enumerate(learned)])
+        found[GREEDY] = np.stack([one.greedy for one in learned])
+    return {**found, IOU: np.argsort(-study.excess, axis=1, kind="stable")}
+
+
+def causal_size(budget: InterventionBudget, units: int) -> int:
+    """Units of a causal set: no more than half of the layer."""
+    return max(1, min(budget.inserted, units // 2))
+
+
+def ablation_plan(
+    budget: InterventionBudget,
+    study: Study,
+    presence: Presence,
+    first: FirstOrder,
+    learned: Sequence[LearnedRanking],
+    best: tuple[str, ...],
+) -> AblationPlan:
+    """The sets of units to ablate; `best` names the best ranking of each concept."""
+    orders = rankings(study, first, learned)
+    strength = presence.strength / presence.images
+    units = len(strength)
+    leading = orders[GRADIENT]
+    nothing = np.zeros((0, 0))
+    return AblationPlan(
+        rankings=orders,
+        sizes={name: fitting(budget.sizes if name == GRADIENT else budget.sparse, units) for name in orders},
+        best_sizes=fitting(budget.best, units),
+        best=best,
+        causal_size=causal_size(budget, units),
+        singles=single_units(first, budget.singles or units),
+        random={
+            size: random_sets(strength, leading, size, budget.random_sets) for size in random_sizes(budget, strength)
+        },
+        masks=np.stack([one.mask for one in learned]) if learned else nothing,
+        penalties=np.array([one.penalty for one in learned], np.float64),
+        losses=np.stack([one.losses for one in learned]) if learned else nothing,
+        strength=strength,
+        upper=study.upper,
+        excess=study.excess,
+    )
+
+
+def fitting(sizes: Sequence[int], units: int) -> Units:
+    """The sizes that a layer has units for."""
+    return tuple(size for size in sizes if size <= units)
+
+
+def single_units(first: FirstOrder, count: int) -> Units:
+    """The units to ablate one by one: the leading ones of every concept in turn, then some from all others."""
+    units = first.effect.shape[1]
+    if count >= units:
+        return tuple(range(units))
+    ranked = np.argsort(-np.abs(first.effect), axis=1, kind="stable").T.flatten().tolist()
+    leading = list(dict.fromkeys(ranked))[: -(-count * 3 // 4)]
+    others = list(dict.fromkeys(unit for unit in ranked[::-1] if unit not in leading))
+    step = max(1, len(others) // max(1, count - len(leading)))
+    return as_set([*leading, *others[::step][: count - len(leading)]])
+
+
+def random_sizes(budget: InterventionBudget, strength: Floats) -> list[int]:
+    """How many units random sets have: what the budget says, or the most for which a small layer has enough."""
+    fits = [size for size in budget.sizes if 2 * size <= (strength > 0).sum()]
+    return [size for size in budget.random_sizes if size in fits] or fits[-1:]
+
+
+def by_weight(weight: Floats, leading: Ints) -> Ints:
+    """(units,) by falling weight; equal ones in the order of `leading`."""
+    place = np.empty(len(leading), np.int64)
+    place[leading] = np.arange(len(leading))
+    return np.lexsort((place, -weight)).astype(np.int64)
+
+
+def random_sets(strength: Floats, leading: Ints, size: int, count: int, without: Units = ()) -> tuple[Units, ...]:
+    """Random sets of `size` units whose mean activation is similar to that of the concepts' leading ones.
+
+    `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the rankings. Where too few random
+    sets are similar, the most similar are kept. None holds a unit of `without`; where fewer than twice `size` others
+    are ever on, there is no set.
+    """
+    wanted = strength[leading[:, :size]].mean()
+    random = np.random.RandomState(size)
+    alive = np.setdiff1d(np.flatnonzero(strength > 0), without)
+    if 2 * size > len(alive):
+        return ()
+    every = list(dict.fromkeys(as_set(random.choice(alive, size, replace=False)) for _ in range(CANDIDATES)))
+    off = np.abs(np.array([strength[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
+    similar = [units for units, far in zip(every, off, strict=True) if far < SIMILAR][:count]
+    if len(similar) < count:
+        similar = [every[i] for i in np.argsort(off, kind="stable")[:count]]
+    return tuple(similar)
+
+
+def inserted_values(budget: InterventionBudget, study: Study, presence: Presence) -> Floats:
+    """(concepts, units) the activations to which units are set when they are inserted for a concept."""
+    means = presence.concept_means()
+    return means if budget.constant == "mean" else np.broadcast_to(study.upper, means.shape)
+
+
+def values_of(values: Floats, units: Units) -> tuple[float, ...]:
+    """The values of some units."""
+    return tuple(float(values[unit]) for unit in units)
+
+
+def inserted_sets(
+    budget: InterventionBudget, plan: AblationPlan, values: Floats
+) -> tuple[tuple[Units, ...], tuple[tuple[float, ...], ...]]:
+    """The causal set of every concept, then random sets of about as many units, and the values of their units."""
+    sets = [plan.causal_set(number) for number in range(plan.concepts)]
+    by_set = [values[number] for number in range(plan.concepts)]
+    for size in sorted(plan.random, key=lambda size: abs(size - plan.causal_size))[:1]:
+        random = plan.random[size][: budget.context_random]
+        sets += random
+        by_set += [np.mean(list(values), 0)] * len(random)
+    return tuple(sets), tuple(values_of(own, units) for own, units in zip(by_set, sets, strict=True))
+
+
+def shown_samples(areas: Areas, concept: int, count: int) -> Units:
+    """Latents to show a concept on: at random from the half of those with it that show most of it."""
+    pixels = areas.pixels[:, np.flatnonzero(areas.concepts == concept)[0]]
+    order = np.argsort(-pixels, kind="stable")
+    holding = order[pixels[order] > 0]
+    pool = holding[: max(count, len(holding) // 2)] if len(holding) else order[:count]
+    chosen = np.random.RandomState(concept).permutation(pool)[:count]
+    return tuple(int(areas.samples[i]) for i in np.sort(chosen))
+
+
+def typical_insertions(insertions: Insertions, number: int) -> tuple[tuple[int, int], ...]:
+    """For each context the (sample, patch) of its median insertion for a concept, the context of most gain first."""
+    found = []
+    for context in np.unique(insertions.grounds):
+        rows = np.flatnonzero(insertions.grounds == context)
+        gains = insertions.own_gains(number)[rows]
+        middle = rows[np.argsort(gains, kind="stable")[len(rows) // 2]]
+        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.places[middle])))
+    return tuple((sample, patch) for _, sample, patch in sorted(found))

@@ -1,0 +1,130 @@
+"""How many seconds each task takes, from the networks' cost on a first batch and from the budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.tasks import Task
+from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
+from dissectreport.run.rules import rule_named
+from dissectreport.run.shards import EDIT_BATCH
+
+if TYPE_CHECKING:
+    from dissectreport.worker.costs import EditCost, NetworksCost
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Seconds of one core, beside the networks."""
+
+    spot: float
+    """To count one unit at one pixel, chance level included."""
+    shard: float
+    """To add up, pack and write one unit of one shard, whatever its samples."""
+    pilot: float
+    """To find the threshold of one unit at one pixel of the pilot."""
+
+
+COUNTING = {
+    "corrected": Counting(9e-9, 8e-4, 4.5e-9),
+    "iclr2019": Counting(5e-8, 1.2e-3, 9e-9),
+    "pnas2020": Counting(3e-8, 8e-4, 9e-9),
+}
+PICTURES = 1000
+"""Images that are made once more to be shown, about."""
+KEPT = 230
+"""Bytes kept of one unit and concept in one shard, after compression."""
+ANALYSIS, UNIT = 0.012, 0.05
+"""Seconds of one core to analyse one unit of a layer or a control, and to render one."""
+
+
+def readings(job: Job) -> int:
+    """How often each unit is counted: itself, and its controls."""
+    return 1 + (2 + rule_named(job.plan.rule).is_published) * job.options.controls
+
+
+def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> dict[Task, float]:
+    """Seconds of one core for the dissection, of which `known` samples were counted before."""
+    missing = 1 - known / job.samples
+    plan, rule = job.plan, rule_named(job.plan.rule)
+    counting, networks = COUNTING[plan.rule], cost.generator + cost.segmenter
+
+    def of(units: int) -> tuple[float, float, float]:
+        spots = units * plan.grid**2
+        sample = networks + spots * counting.spot + units * counting.shard / plan.shard
+        searched = plan.pilot * sample * rule.searches
+        return plan.pilot * (cost.generator + spots * counting.pilot), searched, job.samples * sample
+
+    trained = of(cost.units * (readings(job) - job.options.controls))
+    control = of(cost.units) if job.options.controls else (0.0, 0.0, 0.0)
+    tasks = [Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING]
+    tasks += [Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING]
+    seconds = {task: missing * value for task, value in zip(tasks, (*trained, *control), strict=True) if value}
+    seconds[Task.PICTURES] = missing * min(job.samples, PICTURES) * networks
+    return seconds | ({Task.REAL_CONCEPTS: missing * real * cost.segmenter} if real else {})
+
+
+def intervention_seconds(
+    budget: InterventionBudget, concepts: int, cost: NetworksCost, edit: EditCost
+) -> dict[Task, float]:
+    """Seconds of one core for the interventions on some concepts."""
+    image = edit.tail + cost.segmenter
+    prefix = max(cost.generator - edit.tail, 0.0)
+    step = prefix + edit.forward + edit.backward
+    methods = 4 if budget.learned else 2
+    singles = min(budget.singles or edit.units, edit.units)
+    sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
+    sets += len(budget.random_sizes) * budget.random_sets
+    inserted = budget.context_places * (concepts + budget.context_random)
+    learning = 2 * budget.alpha_batch * (len(budget.penalties) - 1) * budget.alpha_trial
+    learning += 2 * budget.alpha_batch * budget.alpha_steps
+    greedy = budget.greedy_units * budget.greedy_images * (edit.forward + edit.backward + budget.greedy_among * image)
+    tries = min(budget.alpha_tries, budget.search) * (prefix + (1 + budget.alpha_places) * image)
+    kept = 2 * budget.alpha_held * len(budget.penalties) * (prefix + edit.forward)
+    seconds = {
+        Task.SEARCH: budget.search * (prefix + image),
+        Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),
+        Task.LEARNING: concepts * (tries + learning * step + kept + greedy) if budget.learned else 0.0,
+        Task.COMPARING: concepts * EDIT_BATCH * (prefix + methods * image),
+        Task.ABLATION: budget.samples * (prefix + (1 + sets) * image),
+        Task.INSERTION: budget.context_samples * (prefix + (1 + inserted) * image),
+        Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
+    }
+    return {task: value for task, value in seconds.items() if value}
+
+
+def artifact_seconds(
+    budget: ArtifactBudget, marked: int, real: int, cost: NetworksCost, edit: EditCost
+) -> dict[Task, float]:
+    """Seconds of one core for artifact units and their repair, beside some real images."""
+    prefix, image = max(cost.generator - edit.tail, 0.0), edit.tail + edit.features
+    tested = min(1 + budget.leading + budget.control + budget.bottom + marked, edit.units)
+    finalists = min(1 + budget.finalists + budget.control + marked, edit.units)
+    sizes, scored = len(budget.sizes), min(budget.scored, real)
+    seconds = {
+        Task.REAL_FEATURES: real * (edit.real + edit.features),
+        Task.SIDE_FEATURES: budget.side * (cost.generator + edit.features),
+        Task.FEATURES: budget.dissected * (cost.generator + edit.features),
+        Task.ARTIFACT_GRADIENTS: budget.gradients * (prefix + edit.features_backward),
+        Task.TESTING: budget.tested * (prefix + tested * image),
+        Task.RETESTING: budget.retested * (prefix + finalists * image),
+        Task.SCORING: scored * (prefix + (1 + sizes) * image),
+        Task.SCORING_MARKED: scored * (prefix + 2 * image) if marked else 0.0,
+        Task.SCORING_RANDOM: budget.random_scored * (prefix + (1 + sizes * budget.random_sets) * image),
+        Task.CHOOSING: budget.weighed * (prefix + (1 + sizes) * image),
+        Task.REPAIR_PICTURES: (2 * budget.worst + budget.pairs) * (prefix + 2 * image),
+    }
+    return {task: value for task, value in seconds.items() if value}
+
+
+def disk_bytes(job: Job, cost: NetworksCost, known: int) -> float:
+    """Bytes that will be added to the cache; `known` samples are in it."""
+    # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
+    return (job.samples - known) / job.plan.shard * cost.units * readings(job) * KEPT * cost.concepts
+
+
+def site_seconds(job: Job, units: int) -> dict[Task, float]:
+    """Seconds of one core to analyse and render some units."""
+    return {Task.ANALYSIS: ANALYSIS * units * readings(job), Task.PAGES: UNIT * units}

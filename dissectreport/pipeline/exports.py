@@ -1,0 +1,69 @@
+"""Reports in other forms: one file to mail, and the dissect.json of the reference program, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dissectreport import files
+from dissectreport.cache import records
+from dissectreport.cache.records import ANY, Wanted
+from dissectreport.pipeline.render import assembled
+from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.tasks import Task
+from dissectreport.report.common.site_options import CAP
+
+if TYPE_CHECKING:
+    from dissectreport.report.site.writing import Written
+
+
+def export_single_file(
+    model: str,
+    out: Path,
+    rule: str = "corrected",
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+    wanted: Wanted = ANY,
+    cap: int = CAP,
+) -> int:
+    """Write the report of a measured model as one HTML file of at most `cap` megabytes (0: any); returns its bytes."""
+    from dissectreport.report.export.single_file import single_file
+    from dissectreport.report.site.writing import write_if_changed
+
+    reporter = reporter or Silent()
+    folder = cache or files.default_folder()
+    dissection = assembled(records.load(folder, model, rule, wanted), folder)
+    content, left_out = single_file(
+        dissection, cap, lambda done, total: reporter.progress(Task.PAGES, done, total, "units")
+    )
+    if left_out:
+        reporter.say(f"to stay within {cap} MB it leaves out {left_out}")
+    write_if_changed(out, content)
+    return len(content)
+
+
+def export_dissect_json(
+    model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY
+) -> int:
+    """Write a measured model as the reference's dissect.json, with its units' images beside it; returns the files."""
+    from dissectreport.report.export.dissect_json import dissect_json, old_pictures
+    from dissectreport.report.site.writing import write_if_changed
+
+    folder = cache or files.default_folder()
+    dissection = assembled(records.load(folder, model, rule, wanted), folder)
+    pictures = old_pictures(dissection)
+    for name, content in pictures.items():
+        write_if_changed(out.parent / name, content)
+    write_if_changed(out, dissect_json(dissection))
+    return len(pictures) + 1
+
+
+def import_dissect_json(path: Path, out: Path, name: str = "", replace: bool = False) -> Written:
+    """Show what a dissect.json of the reference says, with the images beside it, in the site at `out`.
+
+    Other results that were imported under the same name are only replaced if `replace` says so.
+    """
+    from dissectreport.report.export.dissect_json import read_dissect_json
+    from dissectreport.report.export.imported import write_imported
+
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name, replace)

@@ -1,0 +1,236 @@
+"""The options of a run, declared once and in groups: the command line makes its parameters from them.
+
+    Options("scenes_pgan", layers=("layer4",), quick=True)
+
+`Options` is all of its groups at once, so that a step can ask for the group that it needs, and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from dissectreport import files
+from dissectreport.run.plan import Plan
+
+
+@dataclass(frozen=True)
+class Help:
+    """How an option is offered on the command line; a field without it is not."""
+
+    text: str
+    flag: str = ""
+    """'' for the field's name, with a --no- form where it is a switch that is on by default."""
+    default: str | bool = True
+    """Words for the default, or whether it is shown."""
+    metavar: str | None = None
+    least: int | None = None
+    argument: bool = False
+    """Whether it is given by position."""
+    complete: str = ""
+    """What a shell can complete it with: models, segmenters, features, layers, rules or budgets."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The networks: a generator and a segmenter."""
+
+    panel: ClassVar[str] = "What is measured"
+
+    model: Annotated[
+        str,
+        Help(
+            "A name from `dissectreport models`, a .toml file that describes a model, or ./file.py:function.",
+            argument=True,
+            complete="models",
+        ),
+    ]
+    weights: Annotated[
+        str, Help("A file with the model's weights, instead of a download.", default=False, metavar="FILE")
+    ] = ""
+    segmenter: Annotated[
+        str,
+        Help(
+            "A segmenter from `dissectreport models`, or several joined by +; default: the one that the model names.",
+            default=False,
+            complete="segmenters",
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class MeasureOptions(NetworkOptions):
+    """What is measured of them, and on which images."""
+
+    layers: Annotated[
+        tuple[str, ...],
+        Help("Layers to read, separated by commas; default: those that the model names.", complete="layers"),
+    ] = ()
+    samples: Annotated[
+        int | None,
+        Help("Images to generate. More can be added later.", default="1248, or all if the model has fewer"),
+    ] = None
+    quick: Annotated[
+        bool, Help("A coarse first look in a minute or two: fewer images, three layers, a small budget.", "--quick")
+    ] = False
+    rule: Annotated[
+        str, Help("How units are matched with concepts: corrected, iclr2019 or pnas2020.", complete="rules")
+    ] = "corrected"
+    seed: Annotated[int, Help("Seed of the images.")] = 1
+    grid: Annotated[
+        int, Help("Side of the grid on which activations and masks are compared; 0: the rule's own.", default=False)
+    ] = 0
+    controls: Annotated[bool, Help("Measure the controls too: random directions and an untrained generator.")] = True
+    budget: Annotated[
+        str,
+        Help(
+            "How much is spent on interventions and artifact units: quick, default, full or paper (hours). "
+            "Default: full on an accelerator, else default.",
+            default=False,
+            complete="budgets",
+        ),
+    ] = ""
+    reference: Annotated[
+        Path | None,
+        Help(
+            "A folder of real images to compare generated ones with; default: the model's own, if it has any.",
+            default=False,
+            metavar="FOLDER",
+        ),
+    ] = None
+    pilot: int = Plan.pilot
+    """Images from which thresholds follow."""
+    command: str = ""
+    """The command that a page gives to repeat the run; '' to derive it from the options."""
+
+
+@dataclass(frozen=True)
+class InterventionOptions:
+    """What ablating and inserting units is tried on."""
+
+    panel: ClassVar[str] = "Interventions"
+
+    interventions: Annotated[bool, Help("Ablate and insert units, and measure their causal effects.")] = True
+    intervention_layer: Annotated[
+        str, Help("Layer whose units are edited; default: the middle one.", default=False, complete="layers")
+    ] = ""
+    intervention_samples: Annotated[
+        int, Help("Images behind each causal effect, at least 128; 0: as the budget says.", default=False)
+    ] = 0
+    concepts: Annotated[
+        tuple[str, ...], Help("Concepts to study, separated by commas; default: the most frequent ones.")
+    ] = ()
+    constant: Annotated[
+        str,
+        Help(
+            "Activation of inserted units: quantile, or mean (the mean where the concept is). Default: as the budget "
+            "says.",
+            default=False,
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class ArtifactOptions:
+    """How artifact units are looked for."""
+
+    panel: ClassVar[str] = "Artifact units"
+
+    artifacts: Annotated[bool, Help("Find artifact units, and score images with these ablated.")] = True
+    artifact_layer: Annotated[
+        str,
+        Help(
+            "Layer to search; default: that of the marked units, else that of the interventions.",
+            default=False,
+            complete="layers",
+        ),
+    ] = ""
+    artifact_samples: Annotated[
+        int, Help("Images on which a repair is scored, at least 100; 0: as the budget says.", default=False)
+    ] = 0
+    artifact_units: Annotated[
+        Path | None,
+        Help(
+            'Units that you marked, to score them too: a file from a review page, or {"layer": "layer6", "units": '
+            "[3]}.",
+            default=False,
+            metavar="FILE",
+        ),
+    ] = None
+    features: Annotated[
+        str,
+        Help(
+            "Feature network in which images are compared; default: that of an embedded segmenter, else inception if "
+            "it is installed, else the segmenter's own.",
+            default=False,
+            complete="features",
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class MachineOptions:
+    """Where and how the run computes."""
+
+    panel: ClassVar[str] = "Machine"
+
+    device: Annotated[str, Help("auto, cpu, cuda or mps.")] = "auto"
+    workers: Annotated[int, Help("Parallel processes; 0: one per core on a CPU, one on an accelerator.")] = 0
+    precision: Annotated[
+        str,
+        Help("Arithmetic of interventions: auto, float32 or bfloat16 (auto uses bfloat16 only if labels agree)."),
+    ] = "auto"
+    mixed_devices: Annotated[bool, Help("Merge images that were measured on different devices.", "--mixed-devices")] = (
+        False
+    )
+    cache: Annotated[
+        Path, Help("Folder that keeps the measurements; default: the platform's cache folder.", metavar="FOLDER")
+    ] = field(default_factory=files.default_folder)
+
+
+@dataclass(frozen=True)
+class Options(MachineOptions, ArtifactOptions, InterventionOptions, MeasureOptions):
+    """All options of a run; only `model` must be given."""
+
+
+@dataclass(frozen=True)
+class SiteOptions:
+    """Where a site is written, and how large it may be."""
+
+    panel: ClassVar[str] = "Site"
+
+    out: Annotated[Path, Help("Folder in which the site is written.", metavar="FOLDER")] = Path("site")
+    site_limit: Annotated[
+        int, Help("Largest size of the model's pages in MB; GitHub Pages takes 1,000. 0: no limit.", least=0)
+    ] = 1000
+    fit: Annotated[bool, Help("Leave out images and unit pages, step by step, to stay within the limit.", "--fit")] = (
+        False
+    )
+    base_url: Annotated[
+        str,
+        Help(
+            "Address where the site will be published, for share cards, canonical links and a sitemap; default: the "
+            "one that the site has already. none: remove it.",
+            default=False,
+            metavar="URL",
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Which of the measured runs of a model is shown: the newest that fits."""
+
+    panel: ClassVar[str] = "Which run"
+
+    model: Annotated[str, Help("A model that was measured.", argument=True, complete="models")]
+    rule: Annotated[str, Help("corrected, iclr2019 or pnas2020.", complete="rules")] = "corrected"
+    samples: Annotated[int, Help("A run with this many images.", default=False)] = 0
+    layers: Annotated[tuple[str, ...], Help("A run of exactly these layers.", complete="layers")] = ()
+    segmenter: Annotated[str, Help("A run with this segmenter.", default=False, complete="segmenters")] = ""
+    seed: Annotated[int | None, Help("A run with this seed.", default=False)] = None
+    grid: Annotated[int, Help("A run on this grid.", default=False)] = 0
+    cache: Annotated[
+        Path, Help("Folder that keeps the measurements; default: the platform's cache folder.", metavar="FOLDER")
+    ] = field(default_factory=files.default_folder)

@@ -1,0 +1,74 @@
+"""The tasks of a build and the numbered steps that they make up: the names that progress is reported under."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+
+class Step(Enum):
+    """The steps of a build, in order."""
+
+    UNITS = "measuring units"
+    CONTROL = "measuring the untrained control"
+    IMAGES = "collecting images to show"
+    RANKING = "ranking units by their effect on concepts"
+    ABLATION = "ablating units"
+    INSERTION = "inserting units"
+    ARTIFACTS = "finding artifact units"
+    REPAIR = "scoring the repair"
+    SITE = "writing the site"
+
+
+class Task(StrEnum):
+    """What is counted one by one while it runs, in order."""
+
+    PILOT = "finding thresholds"
+    THRESHOLD_SEARCH = "searching the best thresholds"
+    COUNTING = "counting units and concepts"
+    CONTROL_PILOT = "finding thresholds of the control"
+    CONTROL_THRESHOLD_SEARCH = "searching the best thresholds of the control"
+    CONTROL_COUNTING = "counting units of the control"
+    PICTURES = "saving images"
+    REAL_CONCEPTS = "finding concepts in real images"
+    SEARCH = "finding concepts in generated images"
+    GRADIENTS = "estimating effects by gradient × activation"
+    LEARNING = "learning masks"
+    COMPARING = "comparing ranking methods"
+    ABLATION = "ablating sets of units"
+    INSERTION = "inserting sets of units"
+    EDITED_PICTURES = "saving edited images"
+    REAL_FEATURES = "computing features of real images"
+    SIDE_FEATURES = "computing features of generated images"
+    FEATURES = "computing features of the measured images"
+    ARTIFACT_GRADIENTS = "estimating the realism of images without each unit"
+    TESTING = "ablating single units"
+    RETESTING = "ablating suspected units on more images"
+    SCORING = "scoring images without artifact units"
+    SCORING_MARKED = "scoring images without the marked units"
+    SCORING_RANDOM = "scoring images without random units"
+    CHOOSING = "choosing the size of the repair"
+    REPAIR_PICTURES = "saving repaired images"
+    ANALYSIS = "analysing the counts"
+    PAGES = "rendering units"
+    EDITING = "editing images"
+    REPAIR = "repairing images"
+
+
+STEPS = {
+    Step.UNITS: (Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING),
+    Step.CONTROL: (Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING),
+    Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS),
+    Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
+    Step.ABLATION: (Task.ABLATION,),
+    Step.INSERTION: (Task.INSERTION, Task.EDITED_PICTURES),
+    Step.ARTIFACTS: (
+        *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
+        *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),
+    ),
+    Step.REPAIR: (
+        *(Task.SCORING, Task.SCORING_MARKED, Task.SCORING_RANDOM),
+        *(Task.CHOOSING, Task.REPAIR_PICTURES),
+    ),
+    Step.SITE: (Task.ANALYSIS, Task.PAGES),
+}
+"""Every step with its tasks, in order."""

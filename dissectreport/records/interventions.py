@@ -1,0 +1,242 @@
+"""What interventions on one layer record: where results lie, which sets of units were ablated, and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.records.reader import Arrays
+from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.plan import InterventionKey
+from dissectreport.stats.base import Floats, Ints
+
+Units = tuple[int, ...]
+
+GRADIENT, MASK, GREEDY, IOU = "first-order", "alpha", "greedy", "IoU"
+"""Ranking methods: gradient × activation, the learned mask, greedy choice, and IoU."""
+
+
+@dataclass(frozen=True)
+class InterventionRecord:
+    """What interventions were made with, and the folders of their results."""
+
+    key: InterventionKey
+    budget: InterventionBudget
+    agreement: float
+    """Share of pixels whose labels bfloat16 keeps; 1 where it is not used."""
+    gradients: str
+    """`FirstOrder` sums of the selection latents."""
+    plan: str
+    """The `AblationPlan`."""
+    ablations: str
+    """`Paired` counts and `Areas` of the held-out latents."""
+    insertions: str
+    """`Insertions` on the held-out latents."""
+    pictures: str
+    """`EditedPictures` of every concept and of every unit that was ablated alone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as values of JSON."""
+        return {**vars(self), "key": self.key.to_json(), "budget": self.budget.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The record that `to_json` gave; KeyError or TypeError for other values."""
+        key, budget = InterventionKey.from_json(value["key"]), InterventionBudget.from_json(value["budget"])
+        return cls(**{**value, "key": key, "budget": budget})
+
+
+@dataclass(frozen=True)
+class LearnedRanking:
+    """What was learned of the units for one concept."""
+
+    FILE: ClassVar[str] = "ranking"
+
+    mask: Floats
+    """(units,) the continuous mask of Bau et al. 2019, between 0 and 1."""
+    penalty: float
+    """The penalty under which it was learned; NaN where images were too few."""
+    losses: Floats
+    """(penalties,) held-out loss."""
+    greedy: Ints
+    """(units,) units, each the one that removes most beside those before it."""
+
+    def arrays(self) -> Arrays:
+        """The ranking as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The ranking back from arrays."""
+        mask, losses = (np.asarray(arrays[name], np.float64) for name in ("mask", "losses"))
+        return cls(mask, float(arrays["penalty"]), losses, np.asarray(arrays["greedy"], np.int64))
+
+
+@dataclass(frozen=True)
+class RemainingArea:
+    """What each ranking leaves of one concept."""
+
+    FILE: ClassVar[str] = "remaining"
+
+    pixels: Ints
+    """(rankings,) pixels of the concept that are left without the leading units."""
+
+    def arrays(self) -> Arrays:
+        """The pixels as an array."""
+        return {"pixels": self.pixels}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The pixels back from an array."""
+        return cls(arrays["pixels"].astype(np.int64))
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """Which sets of units are ablated and inserted, decided on selection latents alone."""
+
+    FILE: ClassVar[str] = "plan"
+
+    rankings: Mapping[str, Ints]
+    """By ranking method, (concepts, units) units in order."""
+    sizes: Mapping[str, Units]
+    """By ranking method, how many leading units are ablated together."""
+    best_sizes: Units
+    """The same, more, for the best ranking of each concept."""
+    best: tuple[str, ...]
+    """By concept the ranking whose leading units remove most on selection latents."""
+    causal_size: int
+    """Units of a causal set: those that are shown, and inserted."""
+    singles: Units
+    """Units that are ablated one by one."""
+    random: Mapping[int, tuple[Units, ...]]
+    """By size, random sets of similar mean activation."""
+    masks: Floats
+    """(concepts, units) learned masks; (0, 0) where none was learned."""
+    penalties: Floats
+    """(concepts,) penalties of the masks, NaN where images were too few; (0,) where none was learned."""
+    losses: Floats
+    """(concepts, penalties) held-out losses of the masks; (0, 0) where none was learned."""
+    strength: Floats
+    """(units,) mean absolute activation."""
+    upper: Floats
+    """(units,) activation that hardly any pixel exceeds."""
+    excess: Floats
+    """(concepts, units) chance-corrected IoU on the selection half."""
+
+    @property
+    def concepts(self) -> int:
+        """How many concepts are studied."""
+        return len(self.best)
+
+    def leading(self, method: str, concept: int, size: int) -> Units:
+        """The leading units of a ranking for one of the concepts, as a set."""
+        return as_set(self.rankings[method][concept][:size])
+
+    def causal_set(self, concept: int) -> Units:
+        """The leading units of the best ranking of one of the concepts."""
+        return self.leading(self.best[concept], concept, self.causal_size)
+
+    def tried_sizes(self, method: str, concept: int) -> list[int]:
+        """How many units of a ranking are ablated together for one of the concepts, rising."""
+        return sorted({*self.sizes[method], *(self.best_sizes if self.best[concept] == method else ())})
+
+    def sets(self) -> list[Units]:
+        """Every set of units that is ablated, each once, in a fixed order."""
+        found: dict[Units, None] = {(unit,): None for unit in self.singles}
+        for method in self.rankings:
+            for concept in range(self.concepts):
+                sizes = self.tried_sizes(method, concept)
+                found |= {self.leading(method, concept, size): None for size in sizes}
+        found |= {self.causal_set(concept): None for concept in range(self.concepts)}
+        for sets in self.random.values():
+            found |= dict.fromkeys(sets)
+        return list(found)
+
+    def arrays(self) -> Arrays:
+        """The plan as arrays."""
+        found: Arrays = {f"ranking {method}": order for method, order in self.rankings.items()}
+        found |= {f"sizes {method}": np.array(sizes, np.int64) for method, sizes in self.sizes.items()}
+        found |= {f"random {size}": np.array(sets, np.int64) for size, sets in self.random.items()}
+        return found | {
+            "methods": np.array(list(self.rankings)),
+            "random": np.array(list(self.random), np.int64),
+            "best_sizes": np.array(self.best_sizes, np.int64),
+            "best": np.array(self.best),
+            "causal_size": np.array(self.causal_size),
+            "singles": np.array(self.singles, np.int64),
+            **{name: getattr(self, name) for name in ("masks", "penalties", "losses", "strength", "upper", "excess")},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The plan back from arrays."""
+        methods, random_sizes = arrays["methods"].tolist(), arrays["random"].tolist()
+        floats = ("masks", "penalties", "losses", "strength", "upper", "excess")
+        return cls(
+            rankings={method: arrays[f"ranking {method}"].astype(np.int64) for method in methods},
+            sizes={method: tuple(arrays[f"sizes {method}"].tolist()) for method in methods},
+            best_sizes=tuple(arrays["best_sizes"].tolist()),
+            best=tuple(arrays["best"].tolist()),
+            causal_size=int(arrays["causal_size"]),
+            singles=tuple(arrays["singles"].tolist()),
+            random={size: tuple(map(tuple, arrays[f"random {size}"].tolist())) for size in random_sizes},
+            **{name: np.asarray(arrays[name], np.float64) for name in floats},
+        )
+
+
+def concept_file(number: int) -> str:
+    """The name of the file about one of the studied concepts."""
+    return f"concept-{number:04d}"
+
+
+def unit_file(unit: int) -> str:
+    """The name of the file about a unit that was ablated alone."""
+    return f"unit-{unit:05d}"
+
+
+def as_set(units: Iterable[int]) -> Units:
+    """A set of units as it is kept: rising numbers."""
+    return tuple(sorted(int(unit) for unit in units))
+
+
+@dataclass(frozen=True)
+class EditedPictures:
+    """Images of held-out latents with and without some units ablated, and with these inserted at patches."""
+
+    FILE: ClassVar[str] = "pictures"
+
+    units: Units
+    samples: Ints
+    """(k,) numbers of the held-out latents."""
+    before: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    after: NDArray[np.uint8]
+    """(k, height, width, 3) with the units ablated."""
+    labels_before: NDArray[np.int16]
+    """(k, slots, h, w) concept numbers."""
+    labels_after: NDArray[np.int16]
+    """(k, slots, h, w)"""
+    heat: NDArray[np.float32]
+    """(k, h, w) pixels of the concept gained by inserting the units in a cell; (0, 0, 0) for no concept."""
+    inserted: Ints
+    """(m, 2) sample and patch of each insertion that is shown."""
+    inserted_before: NDArray[np.uint8]
+    """(m, height, width, 3)"""
+    inserted_after: NDArray[np.uint8]
+    """(m, height, width, 3)"""
+
+    def arrays(self) -> Arrays:
+        """The pictures as arrays."""
+        return {**vars(self), "units": np.array(self.units, np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The pictures back from arrays."""
+        found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        found |= {name: arrays[name].astype(np.int64) for name in ("samples", "inserted")}
+        return cls(**{**found, "units": tuple(arrays["units"].tolist())})

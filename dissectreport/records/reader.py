@@ -1,0 +1,53 @@
+"""How recorded values are read, whatever keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from numpy.typing import NDArray
+
+from dissectreport.run.shards import Shard
+from dissectreport.stats.base import Stat
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Stored(Protocol):
+    """A value that is kept as one file of arrays."""
+
+    FILE: ClassVar[str]
+    """The name of the file, where a folder holds one such value."""
+
+    def arrays(self) -> Arrays:
+        """Plain arrays that `from_arrays` turns back into the same value."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The value that `arrays` came from; KeyError where some are missing."""
+
+
+S = TypeVar("S", bound=Stat)
+V = TypeVar("V", bound=Stored)
+
+
+class Reader(Protocol):
+    """Reads what was measured, by the names of the folders that a record remembers."""
+
+    def stats(self, folder: str, samples: int, shard: int, kind: type[S]) -> Iterator[tuple[Shard, S]]:
+        """Each shard of `samples` samples with one of its statistics, in order; nothing where `folder` is ''."""
+
+    def total(self, folder: str, samples: int, shard: int, kind: type[S]) -> S:
+        """The same statistic of all shards, merged."""
+
+    def read(self, folder: str, kind: type[V], name: str = "") -> V:
+        """The value of a kind in a folder, under its usual name or another; CacheError where it is not there."""
+
+    def arrays(self, folder: str, name: str, prefix: str = "") -> Arrays:
+        """The arrays called `name` in a folder, those alone whose keys begin with `prefix`."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted."""
+
+    def devices(self, folder: str, samples: int, shard: int, mixed: bool) -> tuple[str, ...]:
+        """The devices on which the shards were measured; CacheError for several, unless these may be `mixed`."""

@@ -1,0 +1,387 @@
+"""What a comparison shows of one model alone: figures as words, and charts drawn on the axes of the site."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from dissectreport.analysis.comparison.pairs import checkpoint_series, corresponding_images, training_progress
+from dissectreport.analysis.comparison.profiles import SHOWN, Best, Concept, Count, Estimate, LayerProfile, Profile
+from dissectreport.report.compare import charts
+from dissectreport.report.compare.scales import Scales
+from dissectreport.report.compare.sentences import Sentence, layer_sentence
+from dissectreport.report.compare.site_models import SiteModels
+from dissectreport.report.compare.wording import Format, format_interval, thousandths
+from dissectreport.report.html import numbers
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.charts import short
+from dissectreport.report.html.effect_charts import order_words
+from dissectreport.report.html.numbers import DASH, Agreement, count, percent, removed, share
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def key_of(concept: Concept) -> str:
+    """A concept as files and addresses name it."""
+    name, category = concept
+    return f"{category}/{name}"
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Counts over the layers of a model."""
+
+    units: str
+    labels: str
+    """The lines, drawn."""
+    axis: str
+    """Names the layers under the chart; models with the same axis can share it."""
+    unit_rows: tuple[tuple[str, ...], ...]
+    label_rows: tuple[tuple[str, ...], ...]
+    """Layer, figure and chance level."""
+
+
+@dataclass(frozen=True)
+class EffectPart:
+    """What ablating a concept's leading units removes."""
+
+    part: str
+    cells: tuple[str, str, str]
+    """Removed, difference from random units, and the ranking method."""
+
+
+@dataclass(frozen=True)
+class CausesPart:
+    """Causal effects of a model."""
+
+    words: str
+    effects: dict[str, EffectPart]
+
+
+@dataclass(frozen=True)
+class QualityPart:
+    """Image quality of a model."""
+
+    features: str
+    measures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """One model, apart from its layers."""
+
+    name: str
+    short: str
+    """The name, cut to what a chart has room for."""
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    vocabulary: str
+    """The same for models with the same vocabulary."""
+    concepts: tuple[tuple[str, str, str, int], ...]
+    """Key, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
+    layers: tuple[tuple[str, str], ...]
+    """Name and folder."""
+    ranking: tuple[str, ...]
+    """The names of the layers, those with most different labels first."""
+    depth: Depth
+    causes: CausesPart | None
+    quality: QualityPart | None
+    images: str
+    """The same for models whose images of the same number come from the same latent of one training."""
+    pictures: tuple[int, ...]
+    unit_ends: tuple[str, str]
+    strip_width: int
+
+
+@dataclass(frozen=True)
+class ConceptPart:
+    """A concept in a layer."""
+
+    share: float
+    """Of the layer's units, to order concepts by."""
+    present: bool
+    """Whether the interval of its units reaches above 0."""
+    part: str
+    cells: tuple[str, str]
+    """Units and chance level."""
+
+
+@dataclass(frozen=True)
+class BestPart:
+    """The unit that matches a concept best."""
+
+    unit: int
+    interpretable: bool
+    iou: str
+    value: str
+    interval: str
+    null: str
+    lift: str
+    gauge: tuple[str, str, str, str]
+    """IoU, lower end, width of the interval and chance level, in per cent of the width."""
+    samples: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrendPoint:
+    """A figure of a checkpoint in a chart over training."""
+
+    part: str
+    y: float | None
+    null: float | None
+    cells: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class TrendPart:
+    """A checkpoint of a training that has others on the site."""
+
+    series: str
+    progress: float
+    words: str
+    unit: str
+    x: float
+    mark: str
+    units: TrendPoint
+    labels: TrendPoint
+
+
+@dataclass(frozen=True)
+class LayerPart:
+    """One layer of a model."""
+
+    fact: str
+    sentence: Sentence
+    categories: dict[str, str]
+    concepts: dict[str, ConceptPart]
+    best: dict[str, BestPart]
+    heap: str
+    heap_cells: tuple[str, ...]
+    trend: TrendPart | None
+
+
+def model_part(site: SiteModels, home: str) -> ModelPart:
+    """What is shown of one model of a site."""
+    one, name = site.sited[home], site.names[home]
+    profile = one.profile
+    return ModelPart(
+        name=name,
+        short=short(name, 18),
+        facts=model_facts(profile),
+        notes=profile.notes,
+        vocabulary=_digest(sorted(profile.vocabulary)),
+        concepts=tuple(
+            (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
+        ),
+        layers=tuple((layer.name, one.folders[layer.name]) for layer in profile.layers),
+        ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
+        depth=_depth(profile, site.scales),
+        causes=_causes(profile, site.scales),
+        quality=_quality(profile),
+        images=_digest(corresponding_images(profile)),
+        pictures=profile.pictures,
+        unit_ends=one.unit_ends,
+        strip_width=SHOWN * one.tile,
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+
+
+def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
+    """How a model was measured and trained, in words."""
+    training = profile.training
+    trained = [
+        f"{count(value)} {what}"
+        for value, what in ((training.images, "images"), (training.steps, "steps"))
+        if not math.isnan(value)
+    ]
+    return (
+        ("model", profile.title if profile.title == profile.model else f"{profile.title} ({profile.model})"),
+        ("rule", profile.rule),
+        ("images", f"{count(profile.scoring)} scored of {count(profile.samples)}, seed {profile.seed}"),
+        ("segmenter", profile.segmenter or "unnamed"),
+        ("trained on", ", ".join(trained) or DASH),
+        *((("trained with", training.variant),) if training.variant else ()),
+    )
+
+
+def _area(profile: Profile, concept: Concept) -> str:
+    return percent(profile.areas[concept].value) if concept in profile.areas else DASH
+
+
+def _rank(layer: LayerProfile) -> tuple[float, float]:
+    counts = layer.counts["measured"]
+    values = (counts.concepts.value, counts.units.value)
+    labels, units = (-1.0 if math.isnan(value) else value for value in values)
+    return labels, units
+
+
+def _counts(layer: LayerProfile, control: str) -> Count:
+    unknown = Estimate(math.nan, math.nan, math.nan)
+    return layer.counts.get(control, Count(unknown, unknown))
+
+
+def _shares(layer: LayerProfile, control: str) -> Estimate:
+    units = _counts(layer, control).units
+    return Estimate(*(end / layer.units for end in (units.value, units.low, units.high)))
+
+
+def _depth(profile: Profile, scales: Scales) -> Depth:
+    names = tuple(layer.name for layer in profile.layers)
+    axis = scales.depth[names]
+    places = [axis.index(name) / max(len(axis) - 1, 1) for name in names]
+    units, null_units = ([_shares(la, control) for la in profile.layers] for control in ("measured", "null"))
+    labels, null_labels = ([_counts(la, c).concepts for la in profile.layers] for c in ("measured", "null"))
+    return Depth(
+        units=charts.points(places, units, [e.value for e in null_units], scales.interpretable),
+        labels=charts.points(places, labels, [e.value for e in null_labels], scales.labels),
+        axis=Markup("").join(charts.line_mark(i / max(len(axis) - 1, 1), name) for i, name in enumerate(axis)),
+        unit_rows=_rows(names, units, null_units, percent),
+        label_rows=_rows(names, labels, null_labels, count),
+    )
+
+
+def _rows(
+    names: Sequence[str], estimates: Sequence[Estimate], null: Sequence[Estimate], words: Format
+) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (name, format_interval(one, words), words(chance.value))
+        for name, one, chance in zip(names, estimates, null, strict=True)
+    )
+
+
+def _causes(profile: Profile, scales: Scales) -> CausesPart | None:
+    causes = profile.causes
+    if causes is None:
+        return None
+    effects = {
+        key_of(concept): EffectPart(
+            charts.lane(effect.removed, effect.random.value, *scales.removed),
+            (
+                format_interval(effect.removed, removed),
+                format_interval(effect.beyond, removed),
+                order_words(effect.order),
+            ),
+        )
+        for concept, effect in causes.effects.items()
+    }
+    units = sorted({effect.units for effect in causes.effects.values()})
+    words = f"{causes.layer}, {' or '.join(map(str, units))} units, {count(causes.samples)} images"
+    return CausesPart(words, effects)
+
+
+def _quality(profile: Profile) -> QualityPart | None:
+    quality = profile.quality
+    if quality is None:
+        return None
+    measures = {m.name.replace("_", " "): format_interval(m.estimate, thousandths) for m in quality.measures}
+    return QualityPart(quality.features, measures)
+
+
+def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
+    """What is shown of one layer of a model."""
+    profile = site.sited[home].profile
+    return LayerPart(
+        fact=f"{count(layer.units)} units at {layer.height} × {layer.width}",
+        sentence=layer_sentence(site.names[home], layer),
+        categories={category: _category(counts) for category, counts in layer.categories.items()},
+        concepts={
+            key_of(concept): _concept(layer, concept, site.scales)
+            for concept in layer.concepts
+            if concept in site.present
+        },
+        best={key_of(concept): best_part(best) for concept, best in layer.best.items() if concept in site.present},
+        heap=charts.heap(layer, site.scales),
+        heap_cells=_heap_cells(layer),
+        trend=_trend(profile, layer, site.scales),
+    )
+
+
+def _category(counts: Mapping[str, Estimate]) -> str:
+    null = counts.get("null")
+    chance = f", chance level {count(null.value)}" if null is not None else ""
+    return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
+
+
+def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPart:
+    units, highest = layer.of(concept), scales.units[concept[1]]
+    share_of = Estimate(*(end / layer.units for end in (units.measured.value, units.measured.low, units.measured.high)))
+    return ConceptPart(
+        share=round(share_of.value, 4),
+        present=units.measured.high > 0,
+        part=charts.lane(share_of, units.null.value / layer.units, 0.0, highest),
+        cells=(format_interval(units.measured, count), count(units.null.value)),
+    )
+
+
+def best_part(best: Best) -> BestPart:
+    """The figures of a unit's card."""
+    blank = (math.nan, math.nan)
+    agreement = Agreement(
+        *(best.iou.value, best.iou.low, best.iou.high, best.null, best.lift, *blank),
+        *(best.excess.value, best.excess.low, best.excess.high),
+    )
+    css = agreement.css()
+    return BestPart(
+        unit=best.unit,
+        interpretable=best.interpretable,
+        iou=share(best.iou.value),
+        value=f"{best.iou.value:.4f}",
+        interval=f"[{share(best.iou.low)}, {share(best.iou.high)}]",
+        null=share(best.null),
+        lift=numbers.times(best.lift),
+        gauge=(css["iou"], css["low"], css["span"], css["null"]),
+        samples=best.samples,
+    )
+
+
+def _heap_cells(layer: LayerProfile) -> tuple[str, ...]:
+    good = [iou for iou, _, interpretable in layer.spread if interpretable]
+    return (
+        count(len(layer.spread)),
+        count(len(good)),
+        format_interval(layer.mean_iou, share),
+        *(share(quantile(good, at)) for at in QUANTILES),
+        share(charts.median([null for _, null, interpretable in layer.spread if interpretable])),
+    )
+
+
+HEAP_HEADS = ("units", "interpretable", "mean IoU", *(f"{at:.0%}" for at in QUANTILES), "median chance level")
+
+
+def quantile(values: Sequence[float], at: float) -> float:
+    """The value below which a share of them lies, by the nearest rank; NaN of none."""
+    return sorted(values)[min(int(at * len(values)), len(values) - 1)] if values else math.nan
+
+
+def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart | None:
+    series, progress = checkpoint_series(profile, layer), training_progress(profile)
+    first, last = scales.training.get(series, (0.0, 0.0))
+    if progress is None or first == last:
+        return None
+    x = charts.line_x((progress[0] - first) / (last - first))
+    mark = charts.line_mark((progress[0] - first) / (last - first), numbers.compact(progress[0]))
+    units, null_units = _shares(layer, "measured"), _shares(layer, "null").value
+    labels, null_labels = _counts(layer, "measured").concepts, _counts(layer, "null").concepts.value
+    return TrendPart(
+        series=_digest(series),
+        progress=progress[0],
+        words=count(progress[0]),
+        unit=progress[1],
+        x=round(x, 1),
+        mark=mark,
+        units=_point(x, units, null_units, scales.interpretable, percent),
+        labels=_point(x, labels, null_labels, scales.labels, count),
+    )
+
+
+def _point(x: float, estimate: Estimate, null: float, highest: float, words: Format) -> TrendPoint:
+    heights = [None if math.isnan(v) else round(charts.line_y(v, highest), 1) for v in (estimate.value, null)]
+    part = charts.point(x, estimate, highest)
+    return TrendPoint(part, heights[0], heights[1], (format_interval(estimate, words), words(null)))

@@ -1,0 +1,68 @@
+"""Gathers every file of a model, in parts that can be made in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from dissectreport.report.common.model import Site
+from dissectreport.report.common.summary import summary
+from dissectreport.report.common.tables import as_json_file
+from dissectreport.report.html.places import Files
+from dissectreport.report.site.pages import layer_files, model_files, unit_files
+from dissectreport.report.site.pictures import model_pictures
+from dissectreport.report.site.tables import table_files
+from dissectreport.run.parallel import Spread, in_turn
+
+TOGETHER = 16
+"""Units whose files are made as one part of the work."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files of a model that are made together."""
+
+    files: Callable[[Site], Files]
+    units: int = 0
+    """Units whose pages are among them."""
+
+
+def gather(site: Site, progress: Progress | None = None, spread: Spread = in_turn) -> Files:
+    """Every file of one model, by its address from the top of the site; nothing is written."""
+    parts = parts_of(site)
+    total = sum(part.units for part in parts)
+    made: dict[int, Files] = {}
+    done = 0
+    for number, files in spread(partial(_files_of_part, site), range(len(parts))):
+        made[number] = files
+        done += parts[number].units
+        if progress is not None and parts[number].units:
+            progress(done, total)
+    ordered: Files = {}
+    for number in range(len(parts)):
+        ordered |= made[number]
+    # Other models count this one as there once its summary is: it comes last.
+    return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(summary(site)))}
+
+
+def parts_of(site: Site) -> list[Part]:
+    """Everything that is made of a model; what takes longest in one piece comes first."""
+    layers = site.dissection.layers
+    return [
+        Part(model_files),
+        *(Part(partial(table_files, name=layer.name)) for layer in layers),
+        *(Part(partial(layer_files, number=number)) for number in range(len(layers))),
+        Part(model_pictures),
+        *(
+            Part(partial(unit_files, number=number, first=first, end=end), end - first)
+            for number, layer in enumerate(layers)
+            for first in range(0, layer.units, TOGETHER)
+            for end in [min(layer.units, first + TOGETHER)]
+        ),
+    ]
+
+
+def _files_of_part(site: Site, number: int) -> Files:
+    return parts_of(site)[number].files(site)

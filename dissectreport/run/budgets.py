@@ -1,0 +1,248 @@
+"""Budgets: how many latents, units and steps interventions and the search for artifact units may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dissectreport.errors import UnknownName
+from dissectreport.run.plain import Plain
+
+FEWEST_LATENTS = 128
+"""Latents behind any printed area of an intervention."""
+FEWEST_SCORED = 100
+"""Images on each side behind any distance between sets of images."""
+FEWEST_REAL = 2 * FEWEST_SCORED
+"""Real images behind artifact units: one half is compared with the other."""
+
+
+@dataclass(frozen=True)
+class InterventionBudget(Plain):
+    """How much is spent on interventions. No printed area rests on fewer than 128 latents."""
+
+    name: str
+    samples: int = 128
+    """Held-out latents, behind every area."""
+    gradients: int = 128
+    """Selection latents, behind the estimates by gradient × activation."""
+    search: int = 400
+    """Selection latents in which patches are searched for on which the mask is learned."""
+    concepts: int = 4
+    """Concepts studied, the commonest."""
+    singles: int = 10
+    """Units that are ablated one by one; 0 for all."""
+    sizes: tuple[int, ...] = (1, 2, 4, 10, 20)
+    """Units ablated together, ranked by gradient × activation."""
+    sparse: tuple[int, ...] = (20,)
+    """The same for the other ranking methods."""
+    best: tuple[int, ...] = (10, 20)
+    """The same for the ranking of a concept that does best on selection latents, with which pages lead."""
+    random_sizes: tuple[int, ...] = (10, 20)
+    """The same for random sets."""
+    random_sets: int = 8
+    learned: bool = True
+    """Whether units are ranked by a learned mask and by greedy choice too."""
+    alpha_tries: int = 48
+    """Images in which all units are inserted, of which the best are used for learning."""
+    alpha_places: int = 1
+    """Patches at which they are, in each image."""
+    alpha_train: int = 32
+    """Samples with the concept, and patches for it, on which the mask is learned."""
+    alpha_held: int = 16
+    """The same, held out to choose the penalty."""
+    alpha_steps: int = 32
+    alpha_trial: int = 8
+    """Steps after which learning continues with the best penalty alone."""
+    alpha_batch: int = 2
+    """Samples of each kind in a step."""
+    alpha_rate: float = 0.05
+    penalties: tuple[float, ...] = (0.0005, 0.005, 0.05)
+    greedy_units: int = 10
+    greedy_among: int = 5
+    """Leading units by the estimate that are tried at every step."""
+    greedy_images: int = 4
+    inserted: int = 20
+    """Units that are inserted together."""
+    quantile: float = 0.995
+    """The activation to which a unit is set when it is inserted: this share of its activations is lower."""
+    constant: str = "quantile"
+    """'quantile', or 'mean' for the mean activation where the concept is."""
+    context_samples: int = 216
+    context_places: int = 2
+    """Patches tried in each image, of different contexts."""
+    context_random: int = 2
+    """Random sets inserted at the same patches."""
+    shown: int = 6
+    """Images shown of each concept."""
+
+
+INTERVENTION_BUDGETS = {
+    budget.name: budget
+    for budget in (
+        InterventionBudget("default"),
+        InterventionBudget(
+            "quick",
+            gradients=48,
+            search=80,
+            concepts=2,
+            singles=1,
+            sizes=(10, 20),
+            sparse=(20,),
+            random_sizes=(20,),
+            random_sets=2,
+            learned=False,
+            context_samples=128,
+            context_random=1,
+            shown=4,
+        ),
+        InterventionBudget(
+            "full",
+            samples=1000,
+            concepts=8,
+            gradients=500,
+            search=2000,
+            singles=0,
+            sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            sparse=(1, 2, 4, 8, 10, 12, 20, 30),
+            alpha_tries=500,
+            alpha_train=200,
+            alpha_held=50,
+            alpha_steps=500,
+            alpha_trial=100,
+            alpha_batch=8,
+            alpha_rate=0.01,
+            greedy_units=20,
+            greedy_images=64,
+            context_samples=2000,
+        ),
+        InterventionBudget(
+            "paper",
+            samples=1000,
+            concepts=8,
+            gradients=1000,
+            search=10_000,
+            singles=0,
+            sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            sparse=(1, 2, 4, 8, 10, 12, 20, 30),
+            alpha_tries=10_000,
+            alpha_places=5,
+            alpha_train=1000,
+            alpha_held=200,
+            alpha_steps=500,
+            alpha_trial=500,
+            alpha_batch=20,
+            alpha_rate=0.01,
+            greedy_units=20,
+            greedy_images=200,
+            context_samples=10_000,
+            context_places=64,
+            context_random=2,
+        ),
+    )
+}
+"""'quick' learns no ranking and measures on as many latents, 'full' suits an accelerator, and 'paper' has the sizes of
+the two papers and takes hours."""
+
+
+def budget_named(name: str) -> InterventionBudget:
+    """The budget called `name`; UnknownName offers the nearest."""
+    if name not in INTERVENTION_BUDGETS:
+        raise UnknownName.of("budget", name, INTERVENTION_BUDGETS)
+    return INTERVENTION_BUDGETS[name]
+
+
+@dataclass(frozen=True)
+class ArtifactBudget(Plain):
+    """How much is spent on artifact units and repair."""
+
+    name: str
+    real: int = 2016
+    """Real images, at most: twice as many as are scored, so that real ones are compared with as many others."""
+    side: int = 480
+    """Generated images that the realism score compares with."""
+    dissected: int = 480
+    """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
+    gradients: int = 128
+    """Selection latents, behind the estimates by gradient × activation."""
+    tested: int = 64
+    """Test latents, behind the effect of every unit that is ablated alone."""
+    retested: int = 320
+    """Further test latents, for the units that help most on the first: these alone decide which are artifact units."""
+    finalists: int = 8
+    """How many of these are tested further, beside the control and the marked units."""
+    leading: int = 30
+    """Leading units by gradient × activation that are ablated one by one."""
+    control: int = 4
+    """Control units, of similar mean activation, which are too."""
+    bottom: int = 5
+    """The last units by gradient × activation, which are too: the estimate may have the wrong sign."""
+    weighed: int = 288
+    """Further test latents, on which the size of the repair is selected."""
+    scored: int = 1008
+    """Scoring latents, behind the quality of images."""
+    sizes: tuple[int, ...] = (2, 5, 10, 20)
+    """Worst units that are ablated together; all that a repair may ablate where these are fewer."""
+    random_sets: int = 5
+    """Random sets of each size."""
+    random_scored: int = 128
+    """Scoring latents behind the random sets."""
+    worst: int = 12
+    """Worst images that are shown."""
+    pairs: int = 40
+    """Random images that are kept before and after the repair."""
+
+
+ARTIFACT_BUDGETS = {
+    checkup.name: checkup
+    for checkup in (
+        ArtifactBudget("default"),
+        ArtifactBudget(
+            "quick",
+            real=256,
+            side=96,
+            dissected=112,
+            gradients=48,
+            tested=48,
+            retested=192,
+            finalists=3,
+            leading=4,
+            control=2,
+            bottom=1,
+            weighed=104,
+            scored=104,
+            sizes=(2, 5),
+            random_sets=2,
+            random_scored=100,
+            pairs=12,
+        ),
+        ArtifactBudget(
+            "full",
+            real=10_000,
+            side=2000,
+            gradients=1000,
+            tested=500,
+            retested=1000,
+            finalists=20,
+            weighed=1000,
+            scored=5000,
+            random_sets=10,
+            leading=60,
+        ),
+        ArtifactBudget(
+            "paper",
+            real=20_480,
+            side=5000,
+            gradients=1000,
+            tested=500,
+            retested=1000,
+            finalists=20,
+            weighed=1000,
+            scored=10_240,
+            random_sets=10,
+            leading=60,
+        ),
+    )
+}
+"""By the names of the budgets: 'quick' takes a third of the default's time, and 'paper' scores 10,240 images,
+as many as the Fréchet distance of Inception features of length 2,048 needs."""

@@ -1,0 +1,173 @@
+"""What passes record comes back as it was, from arrays in a store and from JSON; an older format is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dissectreport.analysis.artifacts.quality import Reference
+from dissectreport.analysis.artifacts.selection import Qualities, SizeChanges
+from dissectreport.cache.reader import NAMES, CacheReader, save
+from dissectreport.cache.store import Store
+from dissectreport.errors import CacheError
+from dissectreport.records.artifacts import (
+    ArtifactPlan,
+    ArtifactRecord,
+    FeatureFolder,
+    RandomSets,
+    RepairPictures,
+    ShownUnits,
+)
+from dissectreport.records.interventions import (
+    GRADIENT,
+    IOU,
+    AblationPlan,
+    EditedPictures,
+    InterventionRecord,
+    LearnedRanking,
+    RemainingArea,
+)
+from dissectreport.records.reader import Stored
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
+from dissectreport.run.plan import ArtifactKey, InterventionKey
+
+RANDOM = np.random.default_rng(0)
+PLAN = AblationPlan(
+    rankings={GRADIENT: np.array([[2, 0, 1, 3], [3, 1, 0, 2]]), IOU: np.array([[1, 0, 2, 3], [0, 1, 2, 3]])},
+    sizes={GRADIENT: (1, 2), IOU: (2,)},
+    best_sizes=(3,),
+    best=(IOU, GRADIENT),
+    causal_size=2,
+    singles=(0, 3),
+    random={2: ((0, 1), (1, 2)), 1: ((3,),)},
+    masks=RANDOM.random((2, 4)),
+    penalties=np.array([0.5, np.nan]),
+    losses=RANDOM.random((2, 3)),
+    strength=RANDOM.random(4),
+    upper=RANDOM.random(4),
+    excess=RANDOM.random((2, 4)),
+)
+
+
+def images(count: int) -> Any:
+    return RANDOM.integers(0, 256, (count, 4, 4, 3), np.uint8)
+
+
+def qualities() -> Qualities:
+    real, variants = RANDOM.standard_normal((220, 3)), RANDOM.standard_normal((110, 3, 3))
+    return Qualities.of(Reference.of(real), variants, [2, 5])
+
+
+def size_changes() -> SizeChanges:
+    real, variants = RANDOM.standard_normal((110, 3)), RANDOM.standard_normal((100, 3, 3))
+    return SizeChanges.of(Reference.of(real), variants, [5, 2])
+
+
+VALUES = [
+    PLAN,
+    replace(PLAN, random={}, masks=np.zeros((0, 0)), penalties=np.zeros(0), losses=np.zeros((0, 0))),
+    LearnedRanking(RANDOM.random(4), float("nan"), RANDOM.random(2), np.array([3, 1, 0, 2])),
+    RemainingArea(np.array([300, 0, 70_000])),
+    EditedPictures(
+        (1, 300), np.array([4, 70_000]), images(2), images(2), *[RANDOM.integers(0, 9, (2, 1, 4, 4), np.int16)] * 2,
+        RANDOM.random((2, 4, 4), np.float32), np.array([[70_000, 63]]), images(1), images(1)),
+    ArtifactPlan(RANDOM.random(6), RANDOM.random(6), (5, 1), (0,), (), (2,)),
+    RandomSets(np.array([2, 2, 5]), np.array([False, True, False]), np.array([1.0, 0.9, np.nan])),
+    ShownUnits((5, 1), ()),
+    RepairPictures(
+        np.array([300]), images(1), images(1), RANDOM.random((1, 2, 3), np.float32),
+        RANDOM.random((1, 4, 4), np.float32), RANDOM.random((1, 2), np.float32)),
+    qualities(),
+    size_changes(),
+]  # fmt: skip
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, arrays in their bits and kinds."""
+    if isinstance(one, np.ndarray):
+        return (
+            one.dtype == other.dtype
+            and one.shape == other.shape
+            and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        )
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if hasattr(one, "__dataclass_fields__"):
+        return type(one) is type(other) and all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    return bool(one == other) or (one != one and other != other)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_comes_back_from_its_store_as_it_was(value: Stored, tmp_path: Path) -> None:
+    store = Store.open(tmp_path, {"kind": "test"})
+    save(store, value)
+    assert same(CacheReader(tmp_path).read(store.folder.name, type(value)), value)
+
+
+def test_a_value_of_another_version_is_refused_with_its_file_and_what_would_do(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, {"kind": "test"})
+    arrays = PLAN.arrays()
+    del arrays["upper"]
+    store.save(PLAN.FILE, arrays)
+    with pytest.raises(CacheError, match=r"plan\.npz was written by another version.*lacks 'upper'; .*measure"):
+        CacheReader(tmp_path).read(store.folder.name, AblationPlan)
+
+
+def test_a_plan_ablates_every_set_once_and_the_causal_sets_among_them() -> None:
+    sets = PLAN.sets()
+    assert len(set(sets)) == len(sets)
+    assert PLAN.causal_set(0) == (0, 1) and PLAN.causal_set(1) == (1, 3)
+    assert PLAN.tried_sizes(IOU, 0) == [2, 3] and PLAN.tried_sizes(IOU, 1) == [2]
+    assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1), (1, 2)} <= set(sets)
+    assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(GRADIENT, 1, 3)} <= set(sets)
+
+
+INTERVENTIONS = InterventionRecord(
+    key=InterventionKey("g", "s", "layer", (1, 2), (), 3, "float32", "2"),
+    budget=INTERVENTION_BUDGETS["full"],
+    agreement=1.0,
+    **{name: name for name in ("gradients", "plan", "ablations", "insertions", "pictures")},
+)
+ARTIFACTS = ArtifactRecord(
+    key=ArtifactKey("g", "f", "r", "layer", 3, "bfloat16"),
+    budget=ARTIFACT_BUDGETS["quick"],
+    features="network",
+    is_published=False,
+    reference="words",
+    drift=0.01,
+    real_images=200,
+    selection_images=100,
+    left_out=1,
+    marked=(3, 4),
+    **{
+        name: FeatureFolder(name, 8, 4)
+        for name in ("real", "generated", "dissected", "scored", "marked_scored", "random_scored")
+    },
+    **{
+        name: name
+        for name in ("plan", "tests", "size_changes", "random_sets", "quality", "marked_quality", "pictures", "command")
+    },
+)
+
+
+@pytest.mark.parametrize("record", [INTERVENTIONS, ARTIFACTS, replace(ARTIFACTS, marked_scored=None, marked=())])
+def test_a_record_comes_back_from_json_as_it_was(record: InterventionRecord | ArtifactRecord) -> None:
+    assert type(record).from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize("record", [INTERVENTIONS, ARTIFACTS])
+@pytest.mark.parametrize("change", [{"key": None}, {"more": 1}])
+def test_json_that_is_no_record_is_refused(
+    record: InterventionRecord | ArtifactRecord, change: dict[str, object]
+) -> None:
+    with pytest.raises((KeyError, TypeError, AttributeError)):
+        type(record).from_json({**record.to_json(), **change})
+
+
+def test_every_kind_of_statistic_has_a_name_of_its_own() -> None:
+    assert len(set(NAMES.values())) == len(NAMES)
