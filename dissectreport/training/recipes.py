@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.drawings.dataset import cached_drawings, load_images
+from dissectreport.drawings.dataset import cached_drawings
 from dissectreport.models.proggan import ProgressiveGenerator
 
 
@@ -115,8 +115,6 @@ def step_random(seed: int, step: int) -> torch.Generator:
 def load_pixels(folder: Path, recipe: Recipe, count: int, size: int) -> Tensor:
     """The first `count` drawings of the recipe's series, (n, size, size, 3) uint8, downsampled where necessary."""
     shards = cached_drawings(folder, recipe.seed, count, recipe.size, recipe.subject)
-    if size == recipe.size:
-        return torch.from_numpy(load_images(folder, recipe.seed, count, recipe.size, recipe.subject))
     pixels = torch.empty(count, size, size, 3, dtype=torch.uint8)
     first = 0
     for shard in shards:
@@ -133,6 +131,8 @@ def _shard(path: Path) -> Tensor:
 
 def downsample(pixels: Tensor, size: int) -> Tensor:
     """(n, h, w, 3) uint8 -> (n, size, size, 3) uint8, every pixel the mean of a square."""
+    if pixels.shape[1] == size:
+        return pixels
     images = functional.adaptive_avg_pool2d(pixels.permute(0, 3, 1, 2).float(), size)
     return images.round().byte().permute(0, 2, 3, 1).contiguous()
 
