@@ -79,7 +79,7 @@ def profile(number: int) -> dict[str, Any]:
         "rule": "corrected",
         "seed": 1,
         "samples": 10_000,
-        "scoring": 5_000,
+        "held_out": 5_000,
         "grid": 64,
         "segmenter": ["unified", "unified-1"],
         "latents": [512],

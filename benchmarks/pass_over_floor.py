@@ -67,18 +67,18 @@ def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, d
     return torch.cat([p[0] for p in parts]), {name: torch.cat([p[1][name] for p in parts]) for name in layers}
 
 
-def count(maps: dict[str, Tensor], labels: Tensor, levels: dict[str, Thresholds], grid: int, concepts: int) -> None:
+def count(maps: dict[str, Tensor], labels: Tensor, thresholds: dict[str, Thresholds], grid: int, concepts: int) -> None:
     """All counts of a shard."""
     coarse = min(grid, 64)
     under = counting.Masks.of(counting.on_grid(labels, coarse), concepts)
     for name, read in maps.items():
         if coarse == grid:
-            counting.joint_and_chance(read, under, levels[name], coarse, "clamp")
+            counting.joint_and_chance(read, under, thresholds[name], coarse, "clamp")
         else:
             masks = counting.Masks.of(counting.on_grid(labels, grid), concepts)
-            counting.joint(read, masks, levels[name], grid, "clamp")
-            counting.chance(read, under, levels[name], coarse, "clamp")
-        counting.cross(read, levels[name])
+            counting.joint(read, masks, thresholds[name], grid, "clamp")
+            counting.chance(read, under, thresholds[name], coarse, "clamp")
+        counting.cross(read, thresholds[name])
 
 
 def paper_size() -> list[dict[str, Any]]:
@@ -90,10 +90,10 @@ def paper_size() -> list[dict[str, Any]]:
         network = processor_seconds(lambda: segmenter(torch.randn(1, 3, 256, 256)))
         images, maps = generate(generator, z, ["layer4"])
         labels = torch.cat([segmenter(image[None]) for image in images])
-    levels = {"layer4": levels_of(maps["layer4"])}
+    thresholds = {"layer4": levels_of(maps["layer4"])}
     rows = []
     for grid in (64, 256):
-        counted = processor_seconds(partial(count, maps, labels, levels, grid, CONCEPTS + 1), 2) / SHARD
+        counted = processor_seconds(partial(count, maps, labels, thresholds, grid, CONCEPTS + 1), 2) / SHARD
         rows.append(_row("paper's size, 512 units", 1, grid, forward, network, counted))
     return rows
 
@@ -117,8 +117,8 @@ def embedded() -> list[dict[str, Any]]:
     rows = []
     for number in range(1, len(names) + 1):
         kept = {name: maps[name] for name in names[-number:]}
-        levels = {name: levels_of(read) for name, read in kept.items()}
-        counted = processor_seconds(partial(count, kept, labels, levels, 64, len(segmenter.vocabulary)), 2) / SHARD
+        thresholds = {name: levels_of(read) for name, read in kept.items()}
+        counted = processor_seconds(partial(count, kept, labels, thresholds, 64, len(segmenter.vocabulary)), 2) / SHARD
         units = sum(read.shape[1] for read in kept.values())
         rows.append(_row(f"scenes_pgan, {units} units", number, 64, forward, network, counted))
     return rows

@@ -18,7 +18,7 @@ from dissectreport.stats.iou import against_chance
 
 
 @pytest.mark.parametrize(
-    ("freedom", "t", "tail"),
+    ("freedom", "t", "on_fraction"),
     [
         (1, 1.0, 0.25),
         (2, 1.886, 0.1),
@@ -28,8 +28,8 @@ from dissectreport.stats.iou import against_chance
         (30, 2.750, 0.005),
     ],
 )
-def test_student_tails_are_those_of_the_tables(freedom, t, tail):
-    assert upper_tail(np.array([t]), freedom)[0] == pytest.approx(tail, rel=2e-3)
+def test_student_tails_are_those_of_the_tables(freedom, t, on_fraction):
+    assert upper_tail(np.array([t]), freedom)[0] == pytest.approx(on_fraction, rel=2e-3)
 
 
 def test_the_quantile_undoes_the_tail():

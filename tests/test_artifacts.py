@@ -70,7 +70,7 @@ TINY = ArtifactBudget(
     gradients=64,
     tested=96,
     retested=160,
-    weighed=104,
+    size_selection=104,
     control=3,
     bottom=2,
     scored=240,
@@ -266,9 +266,9 @@ def test_random_subsets_have_as_much_of_the_concept() -> None:
 
 
 def test_controls_have_the_mean_activation_of_leading_units() -> None:
-    strength = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
-    assert sorted(matched_units(strength, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
-    assert matched_units(strength, [0, 1], [4], 2) == (4,)
+    mean_activation = np.array([5.0, 1.0, 4.9, 1.1, 0.0, 9.0])
+    assert sorted(matched_units(mean_activation, [0, 1], [2, 3, 4, 5], 2)) == [2, 3]
+    assert matched_units(mean_activation, [0, 1], [4], 2) == (4,)
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
@@ -311,7 +311,7 @@ def test_the_first_order_effect_is_that_of_finite_differences() -> None:
     assert leaf.grad is not None
     wanted = -(at.activations * leaf.grad).sum((0, 2, 3)).double().numpy()
     assert np.allclose(found.effect, wanted, rtol=1e-4, atol=1e-5)
-    assert np.allclose(found.strength, at.activations.abs().mean((2, 3)).sum(0).numpy(), rtol=1e-5)
+    assert np.allclose(found.mean_activation, at.activations.abs().mean((2, 3)).sum(0).numpy(), rtol=1e-5)
 
 
 # --- the planted generator ---
@@ -348,6 +348,7 @@ def monkeypatch_module():
         yield patch
 
 
+@pytest.mark.slow
 def test_the_blotches_are_the_artifact_units_and_no_others(found: Artifacts) -> None:
     assert set(found.listed) == set(TRUTH.artifacts)
     assert set(found.order[:2]) == set(TRUTH.artifacts)
@@ -371,7 +372,7 @@ def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) ->
 
 def test_repaired_images_are_as_near_to_real_ones_as_other_real_ones(found: Artifacts) -> None:
     table = found.quality.set_index(["set", "units", "measure"])
-    distance = table.xs("kernel_distance", level="measure")
+    distance = table.xs("kernel_distance", threshold="measure")
     repaired_row, before, real = (distance.loc[key] for key in (("worst", 2), ("before", 0), ("real", 0)))
     assert repaired_row["change_high"] < 0 < before["low"]
     assert repaired_row["low"] < real["high"]
@@ -497,7 +498,14 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
 ) -> None:
     """Everything that decides the list as it is; only what scores a repair is less."""
     shipped = SHIPPED[budget]
-    less = {"scored": 100, "weighed": 100, "random_scored": 100, "random_sets": 1, "dissected": 96, "sizes": (2,)}
+    less = {
+        "scored": 100,
+        "size_selection": 100,
+        "random_scored": 100,
+        "random_sets": 1,
+        "dissected": 96,
+        "sizes": (2,),
+    }
     monkeypatch.setitem(ARTIFACT_BUDGETS, budget, replace(shipped, **less))
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
     found, *_ = artifact_units(Options(**{**vars(options), **asked}))
@@ -516,7 +524,9 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
         own = load()
         parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
-    small = replace(TINY, real=250, side=64, tested=64, retested=40, weighed=100, scored=100, sizes=(2,), random_sets=1)
+    small = replace(
+        TINY, real=250, side=64, tested=64, retested=40, size_selection=100, scored=100, sizes=(2,), random_sets=1
+    )
     asked = Options(**{**vars(options), "cache": tmp_path})
     monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", small)
     dissectreport.measure(asked)
@@ -531,11 +541,11 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
 
 
 def test_random_sets_are_of_other_units_and_none_where_there_are_too_few() -> None:
-    strength = np.linspace(1, 2, 24)
-    for units in random_sets(strength, np.array([[20, 22]]), 2, 5, (20, 22)):
+    mean_activation = np.linspace(1, 2, 24)
+    for units in random_sets(mean_activation, np.array([[20, 22]]), 2, 5, (20, 22)):
         assert not {20, 22} & set(units)
-    assert random_sets(strength[:6], np.array([[0, 1]]), 2, 5, (0, 1))
-    assert random_sets(strength[:5], np.array([[0, 1]]), 2, 5, (0, 1)) == ()
+    assert random_sets(mean_activation[:6], np.array([[0, 1]]), 2, 5, (0, 1))
+    assert random_sets(mean_activation[:5], np.array([[0, 1]]), 2, 5, (0, 1)) == ()
 
 
 # --- edits to take away ---
@@ -707,7 +717,7 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     sizes = " or ".join(str(size) for size in found.choice["units"])
     assert f"the worst {sizes} units" in sentence_of(replace(found, chosen=0), options)
     none = sentence_of(replace(found, chosen=0), options)
-    assert none.startswith(f"No repair is recommended: on the {TINY.weighed} images that choose a size")
+    assert none.startswith(f"No repair is recommended: on the {TINY.size_selection} images that choose a size")
     untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no suspected unit of features")
     assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")

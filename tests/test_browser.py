@@ -168,8 +168,9 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         before = nums.text_content(), gauge.inner_html()
         page.select_option("#c", concept)
         assert nums.locator("data.iou").evaluate("e => e.value") == f"{one.iou:.4f}"
-        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] chance {share(one.null)}"
-        more = f"chance-corrected {share(one.excess)}threshold {float(f'{one.level:.3g}'):g}lift {times(one.lift)}"
+        told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] chance {share(one.chance_level)}"
+        threshold = float(f"{one.threshold:.3g}")
+        more = f"chance-corrected {share(one.corrected_iou)}threshold {threshold:g}lift {times(one.lift)}"
         assert nums.text_content() == told + more
         assert name.text_content() == concept
         assert page.locator(f"#u{unit} .overall").text_content() == f"overall label {overall}"
@@ -194,14 +195,16 @@ def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_
 ) -> None:
     layer = example_dissection(units=24).layers[0]
     counted = layer.labels[layer.labels["interpretable"]].copy()
-    overall = layer.table.set_index("unit")["excess_low"]  # made up apart from that of the same label in its category
-    counted["excess_low"] = counted["excess_low"].where(~counted["largest"], counted["unit"].map(overall))
+    overall = layer.table.set_index("unit")[
+        "corrected_iou_low"
+    ]  # made up apart from that of the same label in its category
+    counted["corrected_iou_low"] = counted["corrected_iou_low"].where(~counted["largest"], counted["unit"].map(overall))
     with open_page(chromium, folder, LAYER) as page:
         for concept, rows in counted.groupby("concept"):
             page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")
             shown = page.locator("#cards > .card:not([hidden])").evaluate_all("found => found.map(e => e.id)")
             assert sorted(shown) == sorted(f"u{unit}" for unit in rows["unit"])
-            surest = dict(zip(rows["unit"], rows["excess_low"].round(4), strict=True))
+            surest = dict(zip(rows["unit"], rows["corrected_iou_low"].round(4), strict=True))
             falling = [surest[int(name[1:])] for name in shown]
             assert falling == sorted(falling, reverse=True)
             listed = page.locator(f'#c option[value="{concept}"]').text_content()
@@ -293,7 +296,7 @@ def test_masks_drawn_anew_follow_the_rule_and_the_image(
     made = under_rule(example_dissection(units=6, layers=1), rule)
     write_site(widened(made) if wide else made, tmp_path)
     (layer,), width = made.layers, 512 if wide else 256
-    on = images.upsample(layer.examples.maps[2, :1], 256, width, RULES[rule].edge)[0] > layer.curves.levels[2, 0]
+    on = images.upsample(layer.examples.maps[2, :1], 256, width, RULES[rule].edge)[0] > layer.curves.thresholds[2, 0]
     with open_page(chromium, tmp_path, "planted/layer1/unit-2.html") as page:
         page.focus("#slide")
         page.keyboard.press("Home")

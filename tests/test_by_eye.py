@@ -195,7 +195,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
     assert (found.again, later.again) == (0, 1) and found.browser == later.browser
     assert [found.count(kind) for kind in ("after", "before", "tie")] == [8, 0, 1]
     assert found.about == {"model": "planted", "identity": "drawn-shapes-1", "edit": EDIT}
-    low = re.search(r"\[(\d+)", Preferred.of([found]).told())
+    low = re.search(r"\[(\d+)", Preferred.of([found]).summary())
     assert low is not None and f"[{low[1]}%" in words
     held = json.loads(path.read_text())
     assert {c["sample"] for c in held["choices"]} == {int(s) for i, s in enumerate(pairs.samples) if i != 2}

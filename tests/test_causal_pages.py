@@ -135,10 +135,14 @@ def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventi
     for name, _, before, after, moved, _ in told:
         one = side.loc[name]
         assert [before, after, moved] == [percent(one.before), percent(one.after), change(one.change)]
-    context = found.context[found.context["concept"] == "door"].replace({"ground": {"": "nothing"}}).set_index("ground")
-    grounds = rows(page, "Pixels gained per insertion, by context")
-    assert [row[0] for row in grounds] == context["gain"].sort_values(ascending=False).index.tolist()
-    for name, _, won, _, random, _ in grounds:
+    context = (
+        found.context[found.context["concept"] == "door"]
+        .replace({"context_concept": {"": "nothing"}})
+        .set_index("context_concept")
+    )
+    contexts = rows(page, "Pixels gained per insertion, by context")
+    assert [row[0] for row in contexts] == context["gain"].sort_values(ascending=False).index.tolist()
+    for name, _, won, _, random, _ in contexts:
         assert [won, random] == [gain(context.loc[name, "gain"]), gain(context.loc[name, "random_gain"])]
 
 
@@ -210,7 +214,9 @@ def renamed(made: Dissection, old: str, new: str) -> Dissection:
     found = made.interventions
     assert found is not None
     tables = {
-        name: table.replace({column: {old: new} for column in ("concept", "other", "ground") if column in table})
+        name: table.replace(
+            {column: {old: new} for column in ("concept", "other", "context_concept") if column in table}
+        )
         for name, table in vars(found).items()
         if isinstance(table, pd.DataFrame)
     }

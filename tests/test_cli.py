@@ -49,7 +49,7 @@ def test_help_imports_nothing_heavy():
 
 def commands():
     """Every command by its words, those of groups too."""
-    top = get_command(app).commands
+    top = vars(get_command(app))["commands"]
     groups = {name: group.commands for name, group in top.items() if hasattr(group, "commands")}
     return {name: each for name, each in top.items() if name not in groups} | {
         f"{group} {name}": each for group, members in groups.items() for name, each in members.items()

@@ -213,7 +213,7 @@ def test_without_a_common_vocabulary_only_shared_concepts_count(one: Dissection,
 
 
 def test_what_is_not_alike_is_warned_of(one: Dissection, two: Dissection) -> None:
-    facts = replace(two.provenance, scoring=900, grid=32, segmenter={"name": "other", "identity": "other-1"})
+    facts = replace(two.provenance, held_out=900, grid=32, segmenter={"name": "other", "identity": "other-1"})
     far = under_rule(replace(two, provenance=facts), "pnas2020")
     said = " ".join(caveats(layers_of(one, far)))
     for part in (

@@ -77,7 +77,7 @@ def content(page: Page) -> dict[str, Any]:
             ("places", "figure svg title, figure svg desc"),
         )
     }
-    for one in ("concepts", "depth", "trend", "strength", "quality"):
+    for one in ("concepts", "depth", "trend", "mean_activation", "quality"):
         parts[one] = page.locator(f"#{one} tr").evaluate_all(
             "rows => rows.map(row => Array.from(row.cells).map(cell => cell.textContent.trim()))"
         )

@@ -32,12 +32,12 @@ def counted(layer, control):
 
 
 def test_half_of_the_images_stand_behind_every_iou(demo):
-    assert demo[0].provenance.scoring == SAMPLES // 2 >= 600
+    assert demo[0].provenance.held_out == SAMPLES // 2 >= 600
 
 
 def test_every_layer_has_units_that_mean_something_and_the_null_labels_none(demo):
     for layer in demo[0].layers:
-        assert counted(layer, "measured") > 10 * max(counted(layer, "null"), 1)
+        assert counted(layer, "measured") > 10 * max(counted(layer, "chance_level"), 1)
 
 
 def test_training_taught_the_units_what_they_mean(demo):

@@ -87,7 +87,7 @@ def test_what_is_written_is_read_again(dissection: Dissection, old: Path) -> Non
             assert (one.unit, one.concept, one.category) == (row.unit, row.concept, row.category)
             assert one.interpretable == row.interpretable
             assert one.iou == row.iou or (math.isnan(one.iou) and math.isnan(row.iou))
-            assert one.level == row.level or (math.isnan(one.level) and math.isnan(row.level))
+            assert one.threshold == row.threshold or (math.isnan(one.threshold) and math.isnan(row.threshold))
             top = made.examples.kind == "top"
             assert [number for number, _ in one.top] == made.examples.samples[one.unit][top].tolist()
 
@@ -114,7 +114,7 @@ def test_old_results_stand_in_a_site_beside_others(dissection: Dissection, old: 
     assert layer.units["iou"].tolist() == pytest.approx(
         dissection.layers[0].table["iou"].tolist(), nan_ok=True, rel=1e-5
     )
-    assert layer.units["null"].isna().all() and "[–, –]" in layer.unit(1)._repr_html_()
+    assert layer.units["chance_level"].isna().all() and "[–, –]" in layer.unit(1)._repr_html_()
 
 
 def test_importing_again_gives_the_same_bytes_and_removes_what_went(old: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def small(**changes: Any) -> dict[str, Any]:
 
 def test_a_file_of_little_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "dissect.json"
-    held = small(units=[{"unit": 3}, {"unit": 1, "iou": math.nan, "iou_label": "-", "iou_cat": "-", "level": None}])
+    held = small(units=[{"unit": 3}, {"unit": 1, "iou": math.nan, "iou_label": "-", "iou_cat": "-", "threshold": None}])
     held["iou_threshold"] = [0.05]
     path.write_text(json.dumps(held))
     found = read_dissect_json(path)

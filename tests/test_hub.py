@@ -261,11 +261,11 @@ def test_nothing_is_said_while_the_first_checkpoint_of_a_process_loads(folder: P
 
 def test_what_transformers_says_elsewhere_is_left_as_it_was() -> None:
     logger = logging.getLogger("transformers")
-    before = logger.level, transformers.utils.logging.is_progress_bar_enabled()
+    before = logger.threshold, transformers.utils.logging.is_progress_bar_enabled()
     with quiet():
-        assert logger.level == logging.ERROR
+        assert logger.threshold == logging.ERROR
         assert not transformers.utils.logging.is_progress_bar_enabled()
-    assert (logger.level, transformers.utils.logging.is_progress_bar_enabled()) == before
+    assert (logger.threshold, transformers.utils.logging.is_progress_bar_enabled()) == before
 
 
 def test_transformers_is_not_imported_before_a_checkpoint_is_asked_for() -> None:

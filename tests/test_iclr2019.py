@@ -40,13 +40,13 @@ def read(seed):
 @pytest.fixture(scope="module")
 def judged():
     """Activations, labels and thresholds of the samples that are judged (seed 1)."""
-    cuts, zero = fixture()["levels"][:, None], np.zeros(UNITS)
+    cuts, zero = fixture()["thresholds"][:, None], np.zeros(UNITS)
     labels = torch.from_numpy(fixture()["segmentation"].astype(np.int64))
     return read(1), labels, ExactThresholds(zero, zero + 1, cuts, np.zeros(UNITS, np.int64))
 
 
 @pytest.fixture(scope="module")
-def choosing():
+def selection():
     """Activations, labels and the thresholds searched of the other samples (seed 2)."""
     maps = read(2)
     flat = maps.transpose(0, 1).flatten(1).double()
@@ -57,8 +57,8 @@ def choosing():
 
 
 @pytest.fixture(scope="module")
-def found(choosing):
-    maps, labels, thresholds = choosing
+def found(selection):
+    maps, labels, thresholds = selection
     return search(*search_counts(maps, labels, thresholds), CATEGORY, thresholds.cuts)
 
 
@@ -165,15 +165,15 @@ def test_the_search_agrees_with_that_of_the_reference(found):
         assert np.abs(value.T - fixture()[f"max_iqr_{name}"])[strong].mean() < 5e-4, name
 
 
-def test_the_search_gives_every_unit_the_label_of_the_reference(found, choosing):
+def test_the_search_gives_every_unit_the_label_of_the_reference(found, selection):
     assert np.array_equal(found.label, fixture()["unit_label"])
-    thresholds = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)[:, 0]
-    assert np.median(np.abs(thresholds - fixture()["levels"])) < 1e-3
+    thresholds = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)[:, 0]
+    assert np.median(np.abs(thresholds - fixture()["thresholds"])) < 1e-3
 
 
-def test_levels_around_the_own_one_hold_it(found, choosing):
-    thresholds = choosing[2].around(found.own)
-    own = np.take_along_axis(choosing[2].cuts, found.own[:, None], 1)
+def test_levels_around_the_own_one_hold_it(found, selection):
+    thresholds = selection[2].around(found.own)
+    own = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)
     assert np.array_equal(np.take_along_axis(thresholds.cuts, thresholds.own[:, None], 1), own)
     assert (np.diff(thresholds.cuts, axis=1) >= 0).all()
 
@@ -191,8 +191,8 @@ def test_the_information_ratio_is_zero_for_independent_and_one_for_equal_masks()
 
 
 @given(cuts=st.sets(st.integers(1, SAMPLES - 1), max_size=4), order=st.randoms(use_true_random=False))
-def test_counts_of_any_split_merge_to_the_same_bits(choosing, cuts, order):
-    maps, labels, thresholds = choosing
+def test_counts_of_any_split_merge_to_the_same_bits(selection, cuts, order):
+    maps, labels, thresholds = selection
     ends = sorted({0, SAMPLES, *cuts})
     parts = [slice(*ends[i : i + 2]) for i in range(len(ends) - 1)]
     order.shuffle(parts)
@@ -250,7 +250,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     assert dissection.concepts["position_only"].notna().all()  # one shard would leave one half empty
     (layer,) = dissection.layers
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
-    assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
+    assert set(counts.index) == {"measured", "random_directions", "untrained", "chance"}
     assert counts["measured"] == len(layer.interpretable)
     (sentence,) = [note for note in dissection.notes if "also match better than chance" in note]
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
@@ -279,13 +279,13 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
 
     assert dissectreport.measure(options, Ear()) == first
     assert not heard
-    searched_in = store.Store(cache / "measurements" / first.layers[0].levels)
-    before = searched_in.path("levels").read_bytes()
+    searched_in = store.Store(cache / "measurements" / first.layers[0].thresholds)
+    before = searched_in.path("thresholds").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
     assert dissectreport.measure(options, Ear()) == first
     assert set(heard) == {"searching levels, units"}
-    assert searched_in.path("levels").read_bytes() == before
+    assert searched_in.path("thresholds").read_bytes() == before
 
 
 def half_and_half():

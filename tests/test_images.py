@@ -36,10 +36,10 @@ def test_the_overlay_of_a_rule_that_fades_is_drawn_fading(tmp_path):
     found = under_rule(example_dissection(units=6, layers=1), "pnas2020")
     write_site(found, tmp_path)
     (layer,) = found.layers
-    veils = images.veil(layer.examples.maps[0], layer.table.at[0, "level"], "zero")
+    veils = images.veil(layer.examples.maps[0], layer.table.at[0, "threshold"], "zero")
     drawn = np.asarray(Image.open(io.BytesIO((tmp_path / "planted" / "layer1" / "img" / "0.png").read_bytes())))
     assert np.array_equal(drawn, images.beside(veils[..., None])[..., 0])
-    assert not np.array_equal(veils, images.veil(layer.examples.maps[0], layer.table.at[0, "level"], "clamp"))
+    assert not np.array_equal(veils, images.veil(layer.examples.maps[0], layer.table.at[0, "threshold"], "clamp"))
 
 
 def test_images_keep_their_proportions(tmp_path):

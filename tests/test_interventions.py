@@ -44,8 +44,8 @@ LEARNING = replace(QUICK, alpha_train=12, alpha_held=6, alpha_steps=20)
 
 def key(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> InterventionKey:
     numbers = tuple(number_of(name) for name in concepts)
-    grounds = tuple(number_of(name) for name in ("sky", "grass", "house", "tree"))
-    return InterventionKey("planted", "planted", layer, numbers, grounds, 1, precision)
+    contexts = tuple(number_of(name) for name in ("sky", "grass", "house", "tree"))
+    return InterventionKey("planted", "planted", layer, numbers, contexts, 1, precision)
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +241,11 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     where = key(("window",))
     plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
     found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
-    house = found.grounds == number_of("house")
+    house = found.contexts == number_of("house")
     assert house.sum() >= 10
     z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
     for row in range(len(found.samples)):
-        sample, place = int(found.samples[row]), int(found.places[row])
+        sample, place = int(found.samples[row]), int(found.patches[row])
         one = z[sample : sample + 1]
         with torch.no_grad():
             before = SOURCE.models().labels(generator(one))
@@ -253,7 +253,7 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
         gain = int(has(after, "window").sum()) - int(has(before, "window").sum())
         assert found.gains[row, 0, 0] == gain
     on_wall = found.gains[house, 0, 0].mean()
-    elsewhere = found.gains[found.grounds == number_of("sky"), 0, 0].mean()
+    elsewhere = found.gains[found.contexts == number_of("sky"), 0, 0].mean()
     assert on_wall > 10 * max(abs(elsewhere), 0.1)
 
 
@@ -440,14 +440,14 @@ def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
 
 
 def test_random_sets_differ_and_have_the_mean_activation_of_the_leading_ones() -> None:
-    strength = np.random.RandomState(0).gamma(2, 1, 128)
+    mean_activation = np.random.RandomState(0).gamma(2, 1, 128)
     leading = np.stack([np.random.RandomState(k).permutation(128) for k in range(4)])
     for size in (4, 10, 20):
-        sets = random_sets(strength, leading, size, 10)
-        wanted = strength[leading[:, :size]].mean()
+        sets = random_sets(mean_activation, leading, size, 10)
+        wanted = mean_activation[leading[:, :size]].mean()
         assert len(set(sets)) == 10
         assert {len(units) for units in sets} == {size}
-        assert all(abs(strength[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
+        assert all(abs(mean_activation[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
 
 
 def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife() -> None:
@@ -478,20 +478,20 @@ def test_rank_correlations_agree_with_counting_discordant_pairs_by_hand() -> Non
 
 
 def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of_it() -> None:
-    strength = np.array([0.0, 0, 1, 1, 1, 1])
+    mean_activation = np.array([0.0, 0, 1, 1, 1, 1])
     leading = np.array([[2, 3, 4, 5, 0, 1]])
-    assert all(set(units) <= {2, 3, 4, 5} for units in random_sets(strength, leading, 2, 10))
-    assert len(random_sets(strength, leading, 2, 10)) == 6, "there are no more"
+    assert all(set(units) <= {2, 3, 4, 5} for units in random_sets(mean_activation, leading, 2, 10))
+    assert len(random_sets(mean_activation, leading, 2, 10)) == 6, "there are no more"
 
 
 def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:
-    ground = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
+    context_concept = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
     where = replace(key(), contexts=(1, 2))
     plan = intervene.InsertionPlan((), (), (1.0, 1.0), 3)
-    places, stood = intervene.sample_patches(ground, where, plan, 0)
+    places, stood = intervene.sample_patches(context_concept, where, plan, 0)
     assert all(len(set(row)) == 3 for row in places.tolist())
     assert 0.35 < (stood[:, 0] == 2).mean() < 0.65
-    every, _ = intervene.sample_patches(ground[:4], where, replace(plan, tries=64), 0)
+    every, _ = intervene.sample_patches(context_concept[:4], where, replace(plan, tries=64), 0)
     assert [sorted(row) for row in every.tolist()] == [list(range(64))] * 4
 
 

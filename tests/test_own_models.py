@@ -213,6 +213,7 @@ DCGAN = """
 # --- a whole dissection of a network that this package does not know ---
 
 
+@pytest.mark.slow
 def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: Path) -> None:
     network = made("Dcgan")
     torch.save({"epoch": 3, "g_ema": {f"module.{k}": v for k, v in network.state_dict().items()}}, "dcgan.pth")
@@ -331,6 +332,7 @@ def test_what_a_part_gave_is_kept_from_a_network_that_changes_it_afterwards() ->
     assert torch.allclose(at.images(at.activations), network(z), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(

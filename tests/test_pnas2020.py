@@ -165,7 +165,7 @@ def test_the_null_is_the_mean_over_all_pairings_of_different_images(shown, oracl
     )
     expected = overlap / (on[unit].sum() + masks[concept - 1].sum() - overlap)
     column = result.scores.concepts.tolist().index(concept)
-    assert result.ratios["null"][unit, column] == pytest.approx(expected, abs=1e-12)
+    assert result.ratios["chance_level"][unit, column] == pytest.approx(expected, abs=1e-12)
 
 
 @given(cuts=st.sets(st.integers(1, SAMPLES - 1), max_size=4), order=st.randoms(use_true_random=False))
@@ -208,7 +208,7 @@ def test_a_whole_run_gives_the_figures_of_its_parts(cache, shown):
     assert layer.table["concept"].tolist() == names
     assert np.array_equal(layer.table["interpretable"], layer.table["iou"] > 0.04)
     counts = layer.controls[layer.controls["category"] == ""].set_index("control")["units"]
-    assert set(counts.index) == {"measured", "rotated", "untrained", "null"}
+    assert set(counts.index) == {"measured", "random_directions", "untrained", "chance"}
     assert counts["measured"] == layer.table["interpretable"].sum()
     both = (layer.table["interpretable"] & layer.table["beats_chance"]).sum()
     assert any(note.startswith("Scored by the rule") and f" {both} of the " in note for note in dissection.notes)

@@ -25,7 +25,7 @@ from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel
 from dissectreport.networks import hooks
 from dissectreport.pipeline import prepare
-from dissectreport.pipeline.on_demand import EditRequest, intervene
+from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
@@ -81,8 +81,8 @@ def paint(folder: Path, count: int = IMAGES, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(seed)
     for number in range(count):
-        ground, patch = (list(PAINTS.values())[k] for k in random.permutation(3)[:2])
-        picture = np.full((SIDE, SIDE, 3), ground, np.uint8)
+        context_concept, patch = (list(PAINTS.values())[k] for k in random.permutation(3)[:2])
+        picture = np.full((SIDE, SIDE, 3), context_concept, np.uint8)
         (top, left), (height, width) = random.randint(0, SIDE // 2, 2), random.randint(6, SIDE // 2, 2)
         picture[top : top + height, left : left + width] = patch
         Image.fromarray(picture).save(folder / f"{number:04d}.png")
@@ -273,13 +273,13 @@ def test_units_that_detect_a_colour_have_the_iou_that_their_pixels_have(dissecte
     sound = [name for name in folder.order(1) if name not in ("page.jpg", "0007.png")]
     images = folder.read(sound)
     # Under 960 samples a shard is a batch of 16, and those of odd number score.
-    scoring = torch.arange(len(images)) // 16 % 20 % 2 == 1
-    labels = colour.load()(images)[scoring, 0]
+    held_out = torch.arange(len(images)) // 16 % 20 % 2 == 1
+    labels = colour.load()(images)[held_out, 0]
     for name, unit in UNIT.items():
-        on = (images[scoring] == torch.tensor(PAINTS[name])[:, None, None] / 127.5 - 1).all(1)
+        on = (images[held_out] == torch.tensor(PAINTS[name])[:, None, None] / 127.5 - 1).all(1)
         seen = labels == 1 + colour.COLOURS.index(name)
         assert table["iou"][unit] == float((on & seen).sum() / (on | seen).sum(dtype=torch.float64))
-    assert found.provenance.scoring == int(scoring.sum())
+    assert found.provenance.held_out == int(held_out.sum())
 
 
 def test_it_is_said_what_was_left_out_and_that_nothing_is_intervened_on(dissected) -> None:
@@ -318,7 +318,7 @@ def test_interventions_on_a_reader_are_refused_when_they_were_asked_for(small: P
     with pytest.raises(ModelError, match="colours reads images and makes none"):
         prepare.prepare(Options(model(small), device="cpu", concepts=("red",)))
     with pytest.raises(ModelError, match="colours reads images and makes none, so its units cannot be ablated"):
-        intervene(Options(model(small), device="cpu", workers=1), EditRequest((0,), "colours"))
+        intervene(Options(model(small), device="cpu", workers=1), EditOptions((0,), "colours"))
 
 
 # --- real images beside a generator ---

@@ -48,9 +48,9 @@ PLAN = AblationPlan(
     masks=RANDOM.random((2, 4)),
     penalties=np.array([0.5, np.nan]),
     losses=RANDOM.random((2, 3)),
-    strength=RANDOM.random(4),
+    mean_activation=RANDOM.random(4),
     upper=RANDOM.random(4),
-    excess=RANDOM.random((2, 4)),
+    corrected_iou=RANDOM.random((2, 4)),
 )
 
 

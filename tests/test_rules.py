@@ -297,24 +297,24 @@ def test_lift_is_printed_only_where_enough_overlap_is_expected():
     )
 
 
-def a_cross(levels, positive):
-    return Cross(levels.sum(1), levels @ levels.T, np.array(positive), levels.shape[1])
+def a_cross(thresholds, positive):
+    return Cross(thresholds.sum(1), thresholds @ thresholds.T, np.array(positive), thresholds.shape[1])
 
 
 def test_units_that_never_vary_repeat_another_or_never_rest_are_named():
     random = np.random.default_rng(0)
-    levels = random.integers(0, 128, (6, 400))
-    levels[1], levels[3], levels[4] = 7, levels[0], 128 - levels[2]
-    states = units.states(a_cross(levels, [200, 400, 399, 400, 400, 400]))
+    thresholds = random.integers(0, 128, (6, 400))
+    thresholds[1], thresholds[3], thresholds[4] = 7, thresholds[0], 128 - thresholds[2]
+    states = units.states(a_cross(thresholds, [200, 400, 399, 400, 400, 400]))
     assert states == ["", "dead", "", "duplicate of 0", "always on", "always on"]
 
 
 @given(seed=seeds)
 def test_the_most_correlated_units_come_by_falling_size_of_correlation(seed):
     random = np.random.default_rng(seed)
-    levels = random.integers(0, 128, (11, 60))
-    table = units.most_correlated(a_cross(levels, [0] * 11))
-    wanted = np.corrcoef(levels)
+    thresholds = random.integers(0, 128, (11, 60))
+    table = units.most_correlated(a_cross(thresholds, [0] * 11))
+    wanted = np.corrcoef(thresholds)
     for unit, rows in table.groupby("unit"):
         others = [other for other in range(11) if other != unit]
         order = sorted(others, key=lambda other: -abs(wanted[unit, other]))[:8]

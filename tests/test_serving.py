@@ -116,14 +116,14 @@ def test_only_this_machine_sees_only_the_site(site: Path) -> None:
 
 def test_an_open_page_hears_of_each_change(site: Path) -> None:
     changes = serve.Changes()
-    changes.tell()
+    changes.notify()
     with answering(site, changes) as server, socket.create_connection(server.server_address[:2], timeout=10) as page:
         page.sendall(b"GET /.changes?1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         heard = page.makefile("rb")
         while heard.readline() != b"\r\n":
             pass
         for _ in range(2):
-            changes.tell()
+            changes.notify()
             assert heard.readline() == b"data: changed\n"
             assert heard.readline() == b"\n"
 
@@ -132,7 +132,7 @@ def test_a_page_that_was_loaded_before_a_change_hears_of_it_when_it_asks(site: P
     changes = serve.Changes()
     with answering(site, changes) as server:
         assert b"/.changes?0" in ask(server, "/")[2]
-        changes.tell()
+        changes.notify()
         with socket.create_connection(server.server_address[:2], timeout=10) as page:
             page.sendall(b"GET /.changes?0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             heard = page.makefile("rb")
@@ -163,8 +163,8 @@ def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: 
     states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
     monkeypatch.setattr(serve, "_state", lambda _: next(states))
     monkeypatch.setattr(serve, "SECONDS", 0)
-    told = serve.looking(site, threading.Event())
-    assert [next(told), next(told)] == [{"a": 3}, {"a": 4}]
+    states_seen = serve.polling(site, threading.Event())
+    assert [next(states_seen), next(states_seen)] == [{"a": 3}, {"a": 4}]
 
 
 def test_a_port_that_is_taken_is_left_for_the_next_free_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

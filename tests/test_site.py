@@ -393,11 +393,14 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
     text = (site / "planted" / layer.name / "index.html").read_text("utf-8")
     found = layer.controls.astype(object).set_index(["control", "category"])
     for category in layer.labels.loc[layer.labels["interpretable"], "category"].unique():
-        own, rotated, untrained, null = (
-            found.loc[(name, category)] for name in ("measured", "rotated", "untrained", "null")
+        own, random_directions, untrained, chance_level = (
+            found.loc[(name, category)] for name in ("measured", "random_directions", "untrained", "chance")
         )
         assert f">{own.units} units [{own.units_low}, {own.units_high}]<" in text
-        assert f">random directions {rotated.units} · untrained {untrained.units} · chance level {null.units}<" in text
+        assert (
+            f">random directions {random_directions.units} · untrained {untrained.units}"
+            f" · chance level {chance_level.units}<" in text
+        )
         assert own.units == (layer.labels["interpretable"] & (layer.labels["category"] == category)).sum()
 
 
@@ -406,7 +409,7 @@ def test_the_overview_compares_layers_within_each_category(site: Path, dissectio
     told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
     rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
     wanted = [
-        f"random directions {by['rotated']} · untrained {by['untrained']} · chance level {by['null']}"
+        f"random directions {by['random_directions']} · untrained {by['untrained']} · chance level {by['chance_level']}"
         for controls in rows
         for by in (part.set_index("control")["units"] for _, part in controls.groupby("category", sort=False))
     ]
@@ -418,7 +421,7 @@ HALVES = re.compile(r"scoring half|choosing half|selection images|\d held-out im
 
 
 @pytest.mark.parametrize(
-    ("rotated", "interval", "verdict"),
+    ("random_directions", "interval", "verdict"),
     [
         (426, (-9, 30), "By this count, single units are no more interpretable than random directions."),
         (426, (3, 20), "By this count, single units are only slightly more interpretable than random directions."),
@@ -427,26 +430,26 @@ HALVES = re.compile(r"scoring half|choosing half|selection images|\d held-out im
     ],
 )
 def test_units_are_compared_with_random_directions_by_the_interval_of_the_difference(
-    rotated: int, interval: tuple[int, int], verdict: str
+    random_directions: int, interval: tuple[int, int], verdict: str
 ) -> None:
-    counts, found = against_directions(437, rotated, 480, *interval)
+    counts, found = against_directions(437, random_directions, 480, *interval)
     assert found == verdict
     assert counts.startswith(
-        f"437 of 480 units are interpretable, and {rotated} of 480 random directions: a difference of"
+        f"437 of 480 units are interpretable, and {random_directions} of 480 random directions: a difference of"
     )
 
 
 def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
     units = [int(layer.table["interpretable"].sum()) for layer in dissection.layers]
-    rotated = [counts(layer)["rotated"].units for layer in dissection.layers]
+    random_directions = [counts(layer)["random_directions"].units for layer in dissection.layers]
     noise = np.arange(-50, 50)
     layers = tuple(
-        replace(layer, resampled={"measured": n + noise, "rotated": m + noise})
-        for layer, n, m in zip(dissection.layers, units, rotated, strict=True)
+        replace(layer, resampled={"measured": n + noise, "random_directions": m + noise})
+        for layer, n, m in zip(dissection.layers, units, random_directions, strict=True)
     )
     write_site(replace(dissection, layers=layers), tmp_path)
     text = page_text(tmp_path / "planted" / "index.html")
-    more = int(sum(units) - sum(rotated))
+    more = int(sum(units) - sum(random_directions))
     assert f"a difference of +{more} [+{more}, +{more}] (95% bootstrap interval over images)." in text, (
         "what all replicates share is no uncertainty"
     )
@@ -470,11 +473,11 @@ def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: 
         if not len(units):
             assert "unit-" not in row
             continue
-        best = units.loc[units["excess_low"].idxmax()] if units["excess_low"].is_unique else None
+        best = units.loc[units["corrected_iou_low"].idxmax()] if units["corrected_iou_low"].is_unique else None
         if best is not None:
             assert f"{best.layer} unit {best.unit}</a>" in row
             assert f'value="{best.iou:.4f}"' in row
-            assert re.search(rf">\s*{share(best.excess)}\s*<span", row)
+            assert re.search(rf">\s*{share(best.corrected_iou)}\s*<span", row)
             overall = next(la for la in dissection.layers if la.name == best.layer).table["concept"][best.unit]
             assert ("overall label" in row) == (overall != concept)
     shown, leading = good["concept"].nunique(), pd.concat([la.interpretable for la in dissection.layers])["concept"]
@@ -562,13 +565,13 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
     table = re.findall(r'id="heatmap-table">(.*?)</table>', text, re.DOTALL)[0]
     rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], re.DOTALL)
     assert len(rows) == len(figure["y"]) > 5
-    for row, concept, excess, units in zip(rows, figure["y"], figure["z"], figure["text"], strict=True):
+    for row, concept, corrected_iou, units in zip(rows, figure["y"], figure["z"], figure["text"], strict=True):
         cells = [
             re.sub(r"\s+", " ", re.sub(r"<.*?>", "", cell)).strip()
             for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)
         ]
         assert f"</i>{concept}</th>" in row
-        told = ["–" if v is None else f"{share(v)} {n}" for v, n in zip(excess, units, strict=True)]
+        told = ["–" if v is None else f"{share(v)} {n}" for v, n in zip(corrected_iou, units, strict=True)]
         assert cells == [words.replace(" 1 units", " 1 unit") for words in told]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dissectreport.errors import MergeError
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
-from dissectreport.stats.categories import Categories
+from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
@@ -215,12 +215,12 @@ def test_parts_without_any_concept_merge():
 def test_cuts_leave_at_most_the_tail_above_them():
     counts = np.random.default_rng(0).integers(0, 9, (4, 500))
     histogram = Histogram(np.arange(4.0), np.full(4, 0.5), counts)
-    tails = np.array([1.0, 0.5, 0.25, 0.01, 0.001])
-    cell = np.rint((histogram.cuts(tails) - histogram.low[:, None]) / 0.5).astype(int)
+    on_fractions = np.array([1.0, 0.5, 0.25, 0.01, 0.001])
+    cell = np.rint((histogram.cuts(on_fractions) - histogram.low[:, None]) / 0.5).astype(int)
     for unit in range(4):
-        for tail, upper in zip(tails, cell[unit], strict=True):
-            assert counts[unit, upper:].sum() <= tail * counts[unit].sum()
-            assert upper == 1 or counts[unit, upper - 1 :].sum() > tail * counts[unit].sum()
+        for on_fraction, upper in zip(on_fractions, cell[unit], strict=True):
+            assert counts[unit, upper:].sum() <= on_fraction * counts[unit].sum()
+            assert upper == 1 or counts[unit, upper - 1 :].sum() > on_fraction * counts[unit].sum()
 
 
 def test_a_constant_is_off_at_every_cut():
@@ -337,12 +337,12 @@ def test_shares_of_areas_are_of_the_grid():
 @given(seed=st.integers(0, 2**32 - 1))
 def test_correlation_is_that_of_the_levels_themselves(seed):
     random = np.random.default_rng(seed)
-    levels = random.integers(0, 9, (4, 50))
-    levels[3] = 5
-    cross = Cross(levels.sum(1), levels @ levels.T, (levels > 4).sum(1), 50)
-    assert np.allclose(cross.covariance(), np.cov(levels, bias=True), rtol=0, atol=1e-9)
+    thresholds = random.integers(0, 9, (4, 50))
+    thresholds[3] = 5
+    cross = Cross(thresholds.sum(1), thresholds @ thresholds.T, (thresholds > 4).sum(1), 50)
+    assert np.allclose(cross.covariance(), np.cov(thresholds, bias=True), rtol=0, atol=1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
-        wanted = np.nan_to_num(np.corrcoef(levels), nan=0.0)
+        wanted = np.nan_to_num(np.corrcoef(thresholds), nan=0.0)
     assert np.allclose(cross.correlation(), wanted, rtol=0, atol=1e-9)
     assert (cross.correlation()[3] == 0).all()
 
@@ -442,7 +442,7 @@ def test_the_mean_activation_where_a_concept_is_weighs_by_its_share_and_is_zero_
     assert presence.concept_means().tolist() == [[4, 2], [0, 0]]
     kept = presence.keeping(np.array([1]))
     assert kept.activation.tolist() == [[0, 0]] and kept.share.tolist() == [0]
-    assert kept.strength is presence.strength and kept.images == 4
+    assert kept.mean_activation is presence.mean_activation and kept.images == 4
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -464,3 +464,9 @@ def test_a_histogram_of_nothing_has_cells_and_cuts():
     empty = Histogram(np.zeros(1), np.ones(1), np.zeros((1, 8), np.int64))
     assert empty.edge_cells(np.array([0.5, 0.1])).tolist() == [[0, 0]]
     assert empty.cuts(np.array([0.5])).tolist() == [[1]]
+
+
+def test_categories_are_numbered_as_they_occur_and_nothing_belongs_to_the_first():
+    found = numbered(["-", "part", "object", "part", "colour", "object"])
+    assert found.tolist() == [0, 0, 1, 0, 2, 1] and found.dtype == np.int64
+    assert numbered(["-"]).tolist() == [0]

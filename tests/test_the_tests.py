@@ -19,7 +19,7 @@ def imported_modules(code: str) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
-            names += [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+            names += [f"{'.' * node.threshold}{node.module or ''}.{alias.name}" for alias in node.names]
     return names
 
 

@@ -378,7 +378,7 @@ def test_weights_that_do_not_fit_are_refused(
 def test_a_folder_without_weights_is_told_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError,
-        match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*download the published",
+        match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*download",
     ):
         load(f"weights={tmp_path}")
 

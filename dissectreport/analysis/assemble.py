@@ -54,8 +54,8 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
             "choose another with --segmenter, or look at the images"
         )
     halves = seen_by_half(source.chances(first))
-    judging = unsplit(halves) if source.rule.is_published else halves
-    concepts = concept_table(areas, halves, judging, vocabulary, trained(record.segmenter))
+    held_out = unsplit(halves) if source.rule.is_published else halves
+    concepts = concept_table(areas, halves, held_out, vocabulary, trained(record.segmenter))
     judged = _published if source.rule.is_published else _corrected
     each = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
     by_layer = {layer.name: found for layer, found in spread(each, record.layers)}
@@ -88,8 +88,8 @@ def _artifacts(
     layer = next(one for one in units if one.counted.name == found.key.layer)
     numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
     concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
-    levels = layer.table["level"].to_numpy(np.float64)
-    return artifacts(found, reader, Dissected(concepts, levels, layer.counted.peaks, areas))
+    thresholds = layer.table["threshold"].to_numpy(np.float64)
+    return artifacts(found, reader, Dissected(concepts, thresholds, layer.counted.peaks, areas))
 
 
 def what_to_study(
@@ -108,7 +108,7 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
-    folders = {"rotated": layer.rotated, "untrained": layer.untrained, "null": layer.shifted}
+    folders = {"random_directions": layer.random_directions, "untrained": layer.untrained, "chance": layer.shifted}
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return published_rules.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
@@ -142,7 +142,7 @@ class _Source:
         return ((shard.group, stat) for shard, stat in self.stats(folder, Categories))
 
     def counted(self, layer: LayerRecord) -> Counted:
-        arrays = self.reader.arrays(layer.levels, "levels")
+        arrays = self.reader.arrays(layer.thresholds, "thresholds")
         by_half: list[list[Joint]] = [[], []]
         for shard, stat in self.stats(layer.counts, Joint):
             held = by_half[shard.group % 2]
@@ -159,13 +159,13 @@ class _Source:
             whole if self.rule.is_published else halves[-1],
             merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
             merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
-            partial(self.chances, layer.rotated),
+            partial(self.chances, layer.random_directions),
             partial(self.chances, layer.untrained),
             self.plan.null_grid**2,
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:
-        arrays = self.reader.arrays(folder, "levels")
+        arrays = self.reader.arrays(folder, "thresholds")
         return published_rules.Evidence(
             ExactThresholds.from_arrays(arrays),
             arrays.get("order"),
@@ -175,7 +175,7 @@ class _Source:
 
     def devices(self) -> tuple[str, ...]:
         layers = self.record.layers
-        named = [f for layer in layers for f in (layer.counts, layer.rotated, layer.untrained, layer.shifted)]
+        named = [f for layer in layers for f in (layer.counts, layer.random_directions, layer.untrained, layer.shifted)]
         folders = [folder for folder in named if folder]
         found = [
             self.reader.devices(f, self.record.samples, self.plan.shard, self.record.mixed_devices) for f in folders
@@ -257,14 +257,14 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
     groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, Peaks)]
     counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, Peaks)]
     halved = not source.rule.is_published
-    scoring = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
+    held_out = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
         record.model,
         record.rule,
         plan.seed,
         record.samples,
-        record.samples - scoring if halved else plan.pilot,
-        scoring,
+        record.samples - held_out if halved else plan.pilot,
+        held_out,
         plan.pilot,
         plan.grid,
         len({group for group in groups if group % 2 or not halved}),
@@ -297,7 +297,7 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(
             f"Only {record.samples:,} samples: intervals are wide, and results for rare concepts are unreliable."
         )
-    if any(layer.rotated for layer in record.layers) and not any(layer.untrained for layer in record.layers):
+    if any(layer.random_directions for layer in record.layers) and not any(layer.untrained for layer in record.layers):
         notes.append(
             "There is no untrained control: the model does not define how to initialise it with random weights."
         )

@@ -28,9 +28,9 @@ class LayerRecord:
     """Where the counts of one layer lie: names of store folders, '' where that control was not measured."""
 
     name: str
-    levels: str
+    thresholds: str
     counts: str
-    rotated: str
+    random_directions: str
     untrained: str
     shifted: str = ""
 
@@ -80,7 +80,7 @@ class Record:
             "seed": self.plan["seed"],
             "grid": self.plan["grid"],
             "segmenter": self.segmenter["name"],
-            "controls": any(layer.rotated or layer.untrained for layer in self.layers),
+            "controls": any(layer.random_directions or layer.untrained for layer in self.layers),
         }
 
     @property

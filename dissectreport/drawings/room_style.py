@@ -114,8 +114,8 @@ def choose_wall(brush: Brush) -> tuple[str, Tone]:
     if material == "wood":
         return material, Tone(brush.between(0.07, 0.1), brush.between(0.3, 0.5), brush.between(0.55, 0.75))
     hue = brush.one_of((0.08, 0.12, 0.15, 0.33, 0.55, 0.6, 0.95)) + brush.between(-0.02, 0.02)
-    strength = brush.between(0.02, 0.2) if material == "plaster" else brush.between(0.15, 0.4)
-    return material, Tone(hue, strength, brush.between(0.75, 0.93))
+    mean_activation = brush.between(0.02, 0.2) if material == "plaster" else brush.between(0.15, 0.4)
+    return material, Tone(hue, mean_activation, brush.between(0.75, 0.93))
 
 
 def choose_floor(brush: Brush) -> tuple[str, Tone]:

@@ -40,12 +40,12 @@ def paint_window(brush: Brush, scene: Scene, side: Side, along: Span, up: Span) 
     panel(brush, scene, frame, WHITE, side, along, up)
     bars, columns = 0.09, 2 if along[1] - along[0] > 0.7 else 1
     step = (along[1] - along[0] - bars) / columns
-    ground = up[0] + bars + brush.between(0, 0.35) * (up[1] - up[0])
+    context_concept = up[0] + bars + brush.between(0, 0.35) * (up[1] - up[0])
     green = Tone(0.3, 0.4, 0.65 * scene.style.sky.value)
     for column in range(columns):
         inner = (along[0] + bars + column * step, along[0] + (column + 1) * step)
         panel(brush, scene, pane, scene.style.sky, side, inner, (up[0] + bars, up[1] - bars))
-        panel(brush, scene, pane, green, side, inner, (up[0] + bars, ground))
+        panel(brush, scene, pane, green, side, inner, (up[0] + bars, context_concept))
     if brush.chance(0.6):
         paint_curtains(brush, scene, side, along, up)
 

@@ -345,8 +345,8 @@ def read_header(path: Path) -> Header:
     with _open(path) as image:
         width, height = image.size
         # For a PNG without EXIF data, getexif() decodes the whole image. The size of a TIFF is that after rotation.
-        rotated = "exif" in image.info and image.getexif().get(_ORIENTATION) in _ROTATED
-    return Header(width, height) if rotated else Header(height, width)
+        random_directions = "exif" in image.info and image.getexif().get(_ORIENTATION) in _ROTATED
+    return Header(width, height) if random_directions else Header(height, width)
 
 
 _ORIENTATION = 0x0112

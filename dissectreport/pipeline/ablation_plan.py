@@ -41,7 +41,7 @@ def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking])
     if learned:
         found[MASK] = np.stack([by_weight(one.mask, leading[number]) for number, one in enumerate(learned)])
         found[GREEDY] = np.stack([one.greedy for one in learned])
-    return {**found, IOU: np.argsort(-study.excess, axis=1, kind="stable")}
+    return {**found, IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
 
 
 def causal_size(budget: InterventionBudget, units: int) -> int:
@@ -59,8 +59,8 @@ def ablation_plan(
 ) -> AblationPlan:
     """The sets of units to ablate; `best` names the best ranking of each concept."""
     orders = rankings(study, first, learned)
-    strength = presence.strength / presence.images
-    units = len(strength)
+    mean_activation = presence.mean_activation / presence.images
+    units = len(mean_activation)
     leading = orders[GRADIENT]
     nothing = np.zeros((0, 0))
     return AblationPlan(
@@ -71,14 +71,15 @@ def ablation_plan(
         causal_size=causal_size(budget, units),
         singles=single_units(first, budget.singles or units),
         random={
-            size: random_sets(strength, leading, size, budget.random_sets) for size in random_sizes(budget, strength)
+            size: random_sets(mean_activation, leading, size, budget.random_sets)
+            for size in random_sizes(budget, mean_activation)
         },
         masks=np.stack([one.mask for one in learned]) if learned else nothing,
         penalties=np.array([one.penalty for one in learned], np.float64),
         losses=np.stack([one.losses for one in learned]) if learned else nothing,
-        strength=strength,
+        mean_activation=mean_activation,
         upper=study.upper,
-        excess=study.excess,
+        corrected_iou=study.corrected_iou,
     )
 
 
@@ -99,9 +100,9 @@ def single_units(first: FirstOrder, count: int) -> Units:
     return as_set([*leading, *others[::step][: count - len(leading)]])
 
 
-def random_sizes(budget: InterventionBudget, strength: Floats) -> list[int]:
+def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[int]:
     """How many units random sets have: what the budget says, or the most for which a small layer has enough."""
-    fits = [size for size in budget.sizes if 2 * size <= (strength > 0).sum()]
+    fits = [size for size in budget.sizes if 2 * size <= (mean_activation > 0).sum()]
     return [size for size in budget.random_sizes if size in fits] or fits[-1:]
 
 
@@ -112,20 +113,22 @@ def by_weight(weight: Floats, leading: Ints) -> Ints:
     return np.lexsort((place, -weight)).astype(np.int64)
 
 
-def random_sets(strength: Floats, leading: Ints, size: int, count: int, without: Units = ()) -> tuple[Units, ...]:
+def random_sets(
+    mean_activation: Floats, leading: Ints, size: int, count: int, without: Units = ()
+) -> tuple[Units, ...]:
     """Random sets of `size` units whose mean activation is similar to that of the concepts' leading ones.
 
     `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the rankings. Where too few random
     sets are similar, the most similar are kept. None holds a unit of `without`; where fewer than twice `size` others
     are ever on, there is no set.
     """
-    wanted = strength[leading[:, :size]].mean()
+    wanted = mean_activation[leading[:, :size]].mean()
     random = np.random.RandomState(size)
-    alive = np.setdiff1d(np.flatnonzero(strength > 0), without)
+    alive = np.setdiff1d(np.flatnonzero(mean_activation > 0), without)
     if 2 * size > len(alive):
         return ()
     every = list(dict.fromkeys(as_set(random.choice(alive, size, replace=False)) for _ in range(CANDIDATES)))
-    off = np.abs(np.array([strength[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
+    off = np.abs(np.array([mean_activation[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
     similar = [units for units, far in zip(every, off, strict=True) if far < SIMILAR][:count]
     if len(similar) < count:
         similar = [every[i] for i in np.argsort(off, kind="stable")[:count]]
@@ -169,9 +172,9 @@ def shown_samples(areas: Areas, concept: int, count: int) -> Units:
 def typical_insertions(insertions: Insertions, number: int) -> tuple[tuple[int, int], ...]:
     """For each context the (sample, patch) of its median insertion for a concept, the context of most gain first."""
     found = []
-    for context in np.unique(insertions.grounds):
-        rows = np.flatnonzero(insertions.grounds == context)
+    for context in np.unique(insertions.contexts):
+        rows = np.flatnonzero(insertions.contexts == context)
         gains = insertions.own_gains(number)[rows]
         middle = rows[np.argsort(gains, kind="stable")[len(rows) // 2]]
-        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.places[middle])))
+        found.append((-gains.mean(), int(insertions.samples[middle]), int(insertions.patches[middle])))
     return tuple((sample, patch) for _, sample, patch in sorted(found))

@@ -301,7 +301,9 @@ class ArtifactPasses:
 
         Units of a larger repair can be among them: they are random, and not known to be harmless.
         """
-        sets, described = random_sets_beside(order, sizes, self.request.marked, plan.strength, self.budget.random_sets)
+        sets, described = random_sets_beside(
+            order, sizes, self.request.marked, plan.mean_activation, self.budget.random_sets
+        )
         fewer = min(self.budget.random_scored, count)
         features, store = self._ablate([(), *sets], self.key.scoring_seed, fewer, Task.SCORING_RANDOM)
         # The same sets can stand beside others, so that these facts have a place of their own.
@@ -311,9 +313,9 @@ class ArtifactPasses:
         """What every size of the repair does on further test latents, which select one; and where that lies."""
         sets = [(), *(as_set(order[:size]) for size in sizes)]
         first = self.budget.tested + self.budget.retested
-        features, store = self._ablate(sets, self.key.testing_seed, self.budget.weighed, Task.CHOOSING, first)
+        features, store = self._ablate(sets, self.key.testing_seed, self.budget.size_selection, Task.CHOOSING, first)
         facts = [store.folder.name, *selected_from(selection)]
-        kept = self._store("size changes", of=facts, first=first, images=self.budget.weighed)
+        kept = self._store("size changes", of=facts, first=first, images=self.budget.size_selection)
         changes = self.runner.once(kept, SizeChanges, lambda: SizeChanges.of(selection, features.rows, sizes))
         return changes, kept.folder.name
 
@@ -355,7 +357,7 @@ class ArtifactPasses:
     def _example(self, name: str, samples: Sequence[int], shown: ShownUnits, plan: ArtifactPlan) -> RepairExample:
         from dissectreport.worker.artifacts import RepairExample
 
-        means = tuple(plan.strength[list(shown.heat)].tolist())
+        means = tuple(plan.mean_activation[list(shown.heat)].tolist())
         return RepairExample(name, tuple(samples), as_set(shown.ablated), shown.heat, means)
 
     # --- stores ---
@@ -394,17 +396,17 @@ def selected_from(selection: Reference) -> tuple[int, int]:
 
 
 def random_sets_beside(
-    order: Units, sizes: Sequence[int], marked: Units, strength: Floats, count: int
+    order: Units, sizes: Sequence[int], marked: Units, mean_activation: Floats, count: int
 ) -> tuple[list[Units], RandomSets]:
     """Random sets of units of similar mean activation beside every size of the repair, and beside the marked units."""
     wanted = [(False, order[:size]) for size in sizes] + ([(True, marked)] if marked else [])
     sets: list[Units] = []
     is_marked, activation = [], []
     for beside_marked, beside in wanted:
-        own = strength[list(beside)].mean()
-        for units in random_sets(strength, np.array([beside]), len(beside), count, beside):
+        own = mean_activation[list(beside)].mean()
+        for units in random_sets(mean_activation, np.array([beside]), len(beside), count, beside):
             sets.append(units)
             is_marked.append(beside_marked)
-            activation.append(strength[list(units)].mean() / own if own > 0 else np.nan)
+            activation.append(mean_activation[list(units)].mean() / own if own > 0 else np.nan)
     lengths = np.array([len(units) for units in sets], np.int64)
     return sets, RandomSets(lengths, np.array(is_marked, bool), np.array(activation, np.float64))

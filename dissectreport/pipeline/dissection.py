@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.worker.loaded_networks import Source
 
-LEVELS = "levels"
+LEVELS = "thresholds"
 """The name of the thresholds of a reading in its store, and beside the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
@@ -51,7 +51,7 @@ REAL = 528
 class CountFolders:
     """Where the thresholds and the counts of a reading lie; '' where it was not measured."""
 
-    levels: str = ""
+    thresholds: str = ""
     counts: str = ""
 
 
@@ -64,7 +64,7 @@ class DissectionPasses:
         self.rule = rule_named(job.plan.rule)
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
-        self.rotated = [Reading(layer, ROTATION) for layer in controlled]
+        self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
         # The corrected rule's counts hold a pretend observation; a published rule gets one of its own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
 
@@ -77,7 +77,7 @@ class DissectionPasses:
         """All passes; the record is saved when everything that it names is there."""
         job = self.job
         control = self._untrained_control()
-        measured = self._count(job.source, job.plan, [*self.readings, *self.rotated, *self.shifted])
+        measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
         untrained = self._count_untrained(control) if control is not None else {}
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
         drawn = self._segment_real_images()
@@ -104,10 +104,10 @@ class DissectionPasses:
     def known_samples(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
         reading, plan = self.readings[0], self.job.plan
-        levels = self._levels_store(plan, reading)
-        if self.rule.searches or not self.runner.is_intact(levels, LEVELS):
+        thresholds = self._levels_store(plan, reading)
+        if self.rule.searches or not self.runner.is_intact(thresholds, LEVELS):
             return 0
-        counts = self._counts_store(plan, reading, self._read_levels(levels))
+        counts = self._counts_store(plan, reading, self._read_levels(thresholds))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
 
     # --- thresholds ---
@@ -163,18 +163,19 @@ class DissectionPasses:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
         from dissectreport.worker import published_rules
 
-        levels = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
+        thresholds = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
         stores = {
-            r: self._store("search", plan, reading=asdict(r), levels=digest(levels[r].arrays())) for r in of_pilot
+            r: self._store("search", plan, reading=asdict(r), thresholds=digest(thresholds[r].arrays()))
+            for r in of_pilot
         }
         task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
-        self._fill(published_rules.make_search, source, plan, levels, stores, plan.pilot, task)
+        self._fill(published_rules.make_search, source, plan, thresholds, stores, plan.pilot, task)
         for reading, store in stores.items():
             if not self.runner.is_intact(store, LEVELS):
-                self._save_searched(store, levels[reading], of_pilot[reading])
+                self._save_searched(store, thresholds[reading], of_pilot[reading])
         return stores
 
-    def _save_searched(self, store: Store, levels: ExactThresholds, of_pilot: Store) -> None:
+    def _save_searched(self, store: Store, thresholds: ExactThresholds, of_pilot: Store) -> None:
         """Save the threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
@@ -182,19 +183,19 @@ class DissectionPasses:
         joint, ends = self.runner.total(store, wanted, Joint), self.runner.total(store, wanted, Ends)
         categories = self.runner.total(store, wanted, Categories)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
-        result = search(joint, ends, categories, category, levels.cuts)
+        result = search(joint, ends, categories, category, thresholds.cuts)
         shape = of_pilot.load(LEVELS)["shape"]
-        store.save(LEVELS, {**levels.around(result.own).arrays(), "order": result.ratio, "shape": shape})
+        store.save(LEVELS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
 
     # --- counts ---
 
     def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
         """For each reading the folders of its thresholds and of its counts, all samples counted."""
         found = self._find_levels(source, plan, readings)
-        levels = {r: self._read_levels(store) for r, store in found.items()}
-        stores = {r: self._counts_store(plan, r, levels[r]) for r in readings}
+        thresholds = {r: self._read_levels(store) for r, store in found.items()}
+        stores = {r: self._counts_store(plan, r, thresholds[r]) for r in readings}
         task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
-        self._fill(_counting(self.rule), source, plan, levels, stores, self.job.samples, task)
+        self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
             # A published rule's controls are judged at thresholds of their own, which their counts bring along.
             if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
@@ -212,7 +213,7 @@ class DissectionPasses:
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        levels: Mapping[Reading, AnyThresholds],
+        thresholds: Mapping[Reading, AnyThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -221,7 +222,7 @@ class DissectionPasses:
         wanted = shards(samples, plan.shard)
         missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in wanted}
         for needed, group in grouped(missing).items():
-            make = partial(make_pass, source, plan, needed, {r.key: levels[r] for r in needed})
+            make = partial(make_pass, source, plan, needed, {r.key: thresholds[r] for r in needed})
             for shard, stats in self.runner.results(make, group, wanted, task):
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
@@ -289,11 +290,11 @@ class DissectionPasses:
 
     def _levels_store(self, plan: Plan, reading: Reading) -> Store:
         """Where the thresholds of a reading lie, which do not depend on the segmenter."""
-        return self._store("levels", replace(plan, segmenter=""), reading=asdict(reading))
+        return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, levels: AnyThresholds) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, thresholds: AnyThresholds) -> Store:
         """Where the counts of a reading at these thresholds lie."""
-        return self._store("counts", plan, reading=asdict(reading), levels=digest(levels.arrays()))
+        return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self.runner.open(kind, {**plan.facts(), **more})
@@ -309,9 +310,9 @@ class DissectionPasses:
         nothing = CountFolders()
         return LayerRecord(
             name=layer,
-            levels=measured[Reading(layer)].levels,
+            thresholds=measured[Reading(layer)].thresholds,
             counts=measured[Reading(layer)].counts,
-            rotated=measured.get(Reading(layer, ROTATION), nothing).counts,
+            random_directions=measured.get(Reading(layer, ROTATION), nothing).counts,
             untrained=untrained.get(Reading(layer), nothing).counts,
             shifted=measured.get(Reading(layer, shift=1), nothing).counts,
         )

@@ -113,7 +113,7 @@ def artifact_seconds(
         Task.SCORING: scored * (prefix + (1 + sizes) * image),
         Task.SCORING_MARKED: scored * (prefix + 2 * image) if marked else 0.0,
         Task.SCORING_RANDOM: budget.random_scored * (prefix + (1 + sizes * budget.random_sets) * image),
-        Task.CHOOSING: budget.weighed * (prefix + (1 + sizes) * image),
+        Task.CHOOSING: budget.size_selection * (prefix + (1 + sizes) * image),
         Task.REPAIR_PICTURES: (2 * budget.worst + budget.pairs) * (prefix + 2 * image),
     }
     return {task: value for task, value in seconds.items() if value}

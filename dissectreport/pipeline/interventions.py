@@ -169,10 +169,10 @@ class InterventionPasses:
         order = np.argsort(-share, kind="stable")
         present = order[share[order] > 0]
         learned_on = patch[present[: self.budget.alpha_train]]
-        excess = self.study.excess[number].clip(0)
+        corrected_iou = self.study.corrected_iou[number].clip(0)
         return OrderingInputs(
             number=number,
-            start=excess / max(float(excess.max()), 1e-12),
+            start=corrected_iou / max(float(corrected_iou.max()), 1e-12),
             constant=presence.concept_means()[number],
             present=present,
             patches=patch[present],
@@ -222,8 +222,8 @@ class InterventionPasses:
         """What inserting units did at every patch, and where that lies."""
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
-        sets, levels = inserted_sets(self.budget, plan, values)
-        insertion_plan = InsertionPlan(sets, levels, self.study.frequency, self.budget.context_places)
+        sets, thresholds = inserted_sets(self.budget, plan, values)
+        insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_places)
         store = self._store("insertions", plan=asdict(insertion_plan))
         wanted = shards(self.budget.context_samples, EDIT_BATCH)
         make = partial(make_insertions, self.job.source, self.key, insertion_plan)

@@ -193,8 +193,8 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
         from dissectreport.worker.interventions import make_levels
 
         make = partial(make_levels, job.source, key, InterventionBudget.quantile)
-        ((_, levels),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
-        known = levels.mean if value == "mean" else levels.upper
+        ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
+        known = thresholds.mean if value == "mean" else thresholds.upper
         return tuple(float(known[unit]) for unit in request.units)
     try:
         number = float(value)

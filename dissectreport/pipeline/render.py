@@ -103,7 +103,7 @@ def write_site_of(
         )
     for line in written.left_out:
         reporter.say(line)
-    if not dissection.tells:
+    if not dissection.has_enough_images:
         advice = "" if record.samples < ENOUGH else ", or choose another segmenter"
         reporter.say(
             f"{record.samples:,} samples are too few to judge which units match a concept; raise --samples{advice}"
@@ -126,7 +126,7 @@ def wanted(options: RunOptions) -> Wanted:
 def units_of(record: Record, cache: Path) -> int:
     """Units of all layers that were measured."""
     reader = CacheReader(cache / "measurements")
-    return sum(int(reader.arrays(layer.levels, "levels", "shape")["shape"][0]) for layer in record.layers)
+    return sum(int(reader.arrays(layer.thresholds, "thresholds", "shape")["shape"][0]) for layer in record.layers)
 
 
 def in_processes(workers: Workers, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:

@@ -98,7 +98,7 @@ class ArtifactPlan:
 
     estimate: Floats
     """(units,) fall of the kernel distance by gradient × activation, for an image."""
-    strength: Floats
+    mean_activation: Floats
     """(units,) mean absolute activation."""
     leading: Units
     """Units of largest estimate above 0: among them artifact units are searched for."""
@@ -112,14 +112,14 @@ class ArtifactPlan:
     def arrays(self) -> Arrays:
         """The plan as arrays."""
         units = {name: np.array(getattr(self, name), np.int64) for name in ("leading", "control", "bottom", "marked")}
-        return {"estimate": self.estimate, "strength": self.strength, **units}
+        return {"estimate": self.estimate, "mean_activation": self.mean_activation, **units}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The plan back from arrays."""
-        estimate, strength = (np.asarray(arrays[name], np.float64) for name in ("estimate", "strength"))
+        estimate, mean_activation = (np.asarray(arrays[name], np.float64) for name in ("estimate", "mean_activation"))
         units = (tuple(arrays[name].tolist()) for name in ("leading", "control", "bottom", "marked"))
-        return cls(estimate, strength, *units)
+        return cls(estimate, mean_activation, *units)
 
 
 @dataclass(frozen=True)

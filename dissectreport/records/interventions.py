@@ -121,11 +121,11 @@ class AblationPlan:
     """(concepts,) penalties of the masks, NaN where images were too few; (0,) where none was learned."""
     losses: Floats
     """(concepts, penalties) held-out losses of the masks; (0, 0) where none was learned."""
-    strength: Floats
+    mean_activation: Floats
     """(units,) mean absolute activation."""
     upper: Floats
     """(units,) activation that hardly any pixel exceeds."""
-    excess: Floats
+    corrected_iou: Floats
     """(concepts, units) chance-corrected IoU on the selection half."""
 
     @property
@@ -169,14 +169,17 @@ class AblationPlan:
             "best": np.array(self.best),
             "causal_size": np.array(self.causal_size),
             "singles": np.array(self.singles, np.int64),
-            **{name: getattr(self, name) for name in ("masks", "penalties", "losses", "strength", "upper", "excess")},
+            **{
+                name: getattr(self, name)
+                for name in ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
+            },
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The plan back from arrays."""
         methods, random_sizes = arrays["methods"].tolist(), arrays["random"].tolist()
-        floats = ("masks", "penalties", "losses", "strength", "upper", "excess")
+        floats = ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
         return cls(
             rankings={method: arrays[f"ranking {method}"].astype(np.int64) for method in methods},
             sizes={method: tuple(arrays[f"sizes {method}"].tolist()) for method in methods},

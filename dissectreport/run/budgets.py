@@ -177,7 +177,7 @@ class ArtifactBudget(Plain):
     """Control units, of similar mean activation, which are too."""
     bottom: int = 5
     """The last units by gradient × activation, which are too: the estimate may have the wrong sign."""
-    weighed: int = 288
+    size_selection: int = 288
     """Further test latents, on which the size of the repair is selected."""
     scored: int = 1008
     """Scoring latents, behind the quality of images."""
@@ -209,7 +209,7 @@ ARTIFACT_BUDGETS = {
             leading=4,
             control=2,
             bottom=1,
-            weighed=104,
+            size_selection=104,
             scored=104,
             sizes=(2, 5),
             random_sets=2,
@@ -224,7 +224,7 @@ ARTIFACT_BUDGETS = {
             tested=500,
             retested=1000,
             finalists=20,
-            weighed=1000,
+            size_selection=1000,
             scored=5000,
             random_sets=10,
             leading=60,
@@ -237,7 +237,7 @@ ARTIFACT_BUDGETS = {
             tested=500,
             retested=1000,
             finalists=20,
-            weighed=1000,
+            size_selection=1000,
             scored=10_240,
             random_sets=10,
             leading=60,

@@ -38,7 +38,7 @@ class Reading:
     @property
     def key(self) -> str:
         """A word for messages and folders."""
-        words = {"rotated": self.rotation is not None, "shifted": self.shift != 0}
+        words = {"random_directions": self.rotation is not None, "shifted": self.shift != 0}
         return " ".join([self.layer, *(word for word, holds in words.items() if holds)])
 
 

@@ -45,7 +45,7 @@ RULES = {
         Rule(
             "corrected",
             "clamp",
-            {"excess": 0.04, "q": 0.05},
+            {"corrected_iou": 0.04, "q": 0.05},
             1,
             "Bau et al. 2019 and 2020, corrected for chance",
         ),

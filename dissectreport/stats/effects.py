@@ -53,7 +53,7 @@ class Presence(Sums):
     """(concepts, units) sum of activation times the share of the cell that shows the concept."""
     share: Floats
     """(concepts,) sum of the shares."""
-    strength: Floats
+    mean_activation: Floats
     """(units,) sum over images of the mean absolute activation."""
     images: Floats
     """() images."""
@@ -73,7 +73,7 @@ class Nearing(Sums):
 
     effect: Floats
     """(units,) sum over images of the nearness that ablating the unit gains."""
-    strength: Floats
+    mean_activation: Floats
     """(units,) sum over images of the mean absolute activation."""
     images: Floats
     """() images."""

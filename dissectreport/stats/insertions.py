@@ -16,9 +16,9 @@ class Insertions(Counts):
 
     samples: Ints
     """(m,) numbers of the latents."""
-    places: Ints
+    patches: Ints
     """(m,) numbers of the patches, row by row."""
-    grounds: Ints
+    contexts: Ints
     """(m,) the context concept: what stood at the middle of the patch."""
     gains: Ints
     """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units: first the

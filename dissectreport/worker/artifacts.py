@@ -151,8 +151,8 @@ def realism_effects(model: EditedModel, realism: Witness, first: int, count: int
             "between them pass none (or one that is not finite); choose other --features, or another layer"
         )
     effect = -(at.activations * gradient.float()).sum((2, 3)).cpu().double().sum(0).numpy()
-    strength = at.activations.float().abs().mean((2, 3)).cpu().double().sum(0).numpy()
-    return Nearing(effect, strength, np.float64(count) * np.ones(()))
+    mean_activation = at.activations.float().abs().mean((2, 3)).cpu().double().sum(0).numpy()
+    return Nearing(effect, mean_activation, np.float64(count) * np.ones(()))
 
 
 def make_ablated(source: Source, key: ArtifactKey, sets: Sequence[Units], seed: int) -> Callable[[Shard], Features]:

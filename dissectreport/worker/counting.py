@@ -440,6 +440,6 @@ def cross(maps: Tensor, thresholds: AnyThresholds) -> Cross:
     flat = precise(maps.transpose(0, 1).flatten(1))
     low = torch.from_numpy(thresholds.low).to(flat.device)[:, None]
     step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(flat.device)[:, None]
-    level = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
+    threshold = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
     positive = (flat > 0).sum(1)
-    return Cross(whole(level.sum(1)), whole(level @ level.T), whole(positive), flat.shape[1])
+    return Cross(whole(threshold.sum(1)), whole(threshold @ threshold.T), whole(positive), flat.shape[1])

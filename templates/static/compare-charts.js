@@ -72,7 +72,7 @@
     return drawing(HEIGHT, id, title, description, [
       drawn(grid),
       drawn(marks),
-      path("null", "chance"),
+      path("chance_level", "chance"),
       path("y", "model-line"),
       parts,
     ]);

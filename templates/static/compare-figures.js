@@ -173,8 +173,8 @@
   };
   const strength = (chosen) =>
     section(
-      "strength",
-      texts.strength,
+      "mean_activation",
+      texts.mean_activation,
       key(chosen.members),
       el("div", { class: "two tops" }, heaps(chosen), causes(chosen)),
     );

@@ -96,7 +96,7 @@
         " ",
         el("span", { class: "ci" }, best.interval),
         " ",
-        el("span", { class: "null" }, "chance " + best.null),
+        el("span", { class: "chance_level" }, "chance " + best.chance_level),
       ),
       el("span", { class: "lift", title: texts.lift_title }, "lift " + best.lift),
     );

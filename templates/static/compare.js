@@ -185,7 +185,7 @@
       figures.concepts(chosen),
       figures.depth(chosen),
       figures.trend(chosen),
-      figures.strength(chosen),
+      figures.mean_activation(chosen),
       sections.quality(chosen),
       sections.best(chosen, concept, chooseConcept),
       sections.latents(chosen),

@@ -20,10 +20,12 @@
   const TALL = 256;
   const short = app.share;
 
-  const excess = (i) => (data.iou[i] - data.null[i]) / (1 - data.null[i]);
-  /* an IoU is told with its interval; where none was computed, the excess over chance is told instead */
+  const correctedIou = (i) => (data.iou[i] - data.chance_level[i]) / (1 - data.chance_level[i]);
+  /* an IoU with its interval; where none was computed, the chance-corrected IoU */
   const agreement = (i) =>
-    data.low[i] === null ? ["chance-corrected IoU", short(excess(i))] : ["IoU", short(data.iou[i]) + " " + interval(i)];
+    data.low[i] === null
+      ? ["chance-corrected IoU", short(correctedIou(i))]
+      : ["IoU", short(data.iou[i]) + " " + interval(i)];
   const interval = (i) => (data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]");
 
   /* beyond the border a rule repeats the outermost activation, or finds 0, which has a code of its own */
@@ -95,14 +97,14 @@
   const show = (redraw) => {
     const i = Number(slide.value);
     tell([
-      ["threshold", data.level[i].toPrecision(3)],
+      ["threshold", data.threshold[i].toPrecision(3)],
       ["on-fraction", data.on[i]],
       agreement(i),
-      ["chance level", short(data.null[i])],
+      ["chance level", short(data.chance_level[i])],
     ]);
     slide.setAttribute(
       "aria-valuetext",
-      "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", chance level " + short(data.null[i]),
+      "on in " + data.on[i] + ", " + agreement(i).join(" ") + ", chance level " + short(data.chance_level[i]),
     );
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", "translate(" + data.x[i] + " 0)");
@@ -116,7 +118,7 @@
         picture.querySelector(".veil").hidden = true;
         canvases.push(canvas);
       });
-    const code = (data.level[i] - data.least) * scale;
+    const code = (data.threshold[i] - data.least) * scale;
     canvases.forEach((canvas, number) => veil(canvas, number, code));
   };
   slide.addEventListener("input", () => show(true));

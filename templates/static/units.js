@@ -25,7 +25,7 @@
   const sorts = {
     "": (i) => (told ? surest(i) : i),
     iou: falling(IOU),
-    excess: falling(EXCESS),
+    corrected_iou: falling(EXCESS),
     lift: falling(LIFT),
     unit: (i) => data.unit[i],
     concept: (i) => figure(i, CONCEPT),
@@ -114,12 +114,12 @@
       " ",
       element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
       " ",
-      element("span", "null", "chance " + app.share(label[NULL])),
+      element("span", "chance_level", "chance " + app.share(label[NULL])),
     );
     const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
     lift.title = "IoU divided by the chance level";
-    const level = element("span", "level", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
-    return [all, element("span", "excess", "chance-corrected " + app.share(label[EXCESS])), level, lift];
+    const level = element("span", "threshold", "threshold " + (label[LEVEL] === null ? "–" : label[LEVEL]));
+    return [all, element("span", "corrected_iou", "chance-corrected " + app.share(label[EXCESS])), level, lift];
   };
   const caption = (i, at) => {
     const cap = cards[i].querySelector(".cap");

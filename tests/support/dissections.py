@@ -31,9 +31,9 @@ def activations(rng: np.random.Generator, present: NDArray[np.bool_], units: int
     n, concepts = present.shape[:2]
     noise = rng.normal(0, 1, (n, units, side, side)).astype(np.float32)
     follows = rng.permutation(np.resize(np.arange(1, concepts), units))
-    strength = rng.choice([0.0, 0.6, 1.5, 3.0], units, p=[0.15, 0.15, 0.35, 0.35])
+    mean_activation = rng.choice([0.0, 0.6, 1.5, 3.0], units, p=[0.15, 0.15, 0.35, 0.35])
     soft = np.stack([pooled(present[:, c], side) for c in range(concepts)], 1)
-    maps = noise * 0.45 + strength[None, :, None, None] * soft[:, follows]
+    maps = noise * 0.45 + mean_activation[None, :, None, None] * soft[:, follows]
     maps[:, 2] = noise[:, 2] * 0.2 + np.linspace(1.5, -1, side)[None, :, None]
     maps[:, 3], maps[:, 4] = 0, maps[:, 5]
     return np.asarray(maps, np.float32)
@@ -43,9 +43,12 @@ def intervals(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
     """`table` with iou, null and their relatives completed."""
     width = rng.uniform(0.008, 0.05, len(table))
     table["iou_low"], table["iou_high"] = (table["iou"] - width).clip(0), (table["iou"] + width).clip(upper=1)
-    table["excess"] = (table["iou"] - table["null"]) / (1 - table["null"])
-    table["excess_low"], table["excess_high"] = table["excess"] - width, table["excess"] + width
-    lift = (table["iou"] / table["null"]).where(table["null"] > 0.004)
+    table["corrected_iou"] = (table["iou"] - table["chance_level"]) / (1 - table["chance_level"])
+    table["corrected_iou_low"], table["corrected_iou_high"] = (
+        table["corrected_iou"] - width,
+        table["corrected_iou"] + width,
+    )
+    lift = (table["iou"] / table["chance_level"]).where(table["chance_level"] > 0.004)
     table["lift"], table["lift_low"], table["lift_high"] = lift, lift * 0.92, lift * 1.09
     return table
 
@@ -63,23 +66,23 @@ def make_layer(
     n, concepts = present.shape[:2]
     flat = maps.transpose(1, 0, 2, 3).reshape(units, -1)
     wide = np.repeat(np.repeat(maps, GRID // side, 2), GRID // side, 3).transpose(1, 0, 2, 3)
-    tails = np.geomspace(0.4, 0.004, 18)
-    levels = np.quantile(flat, 1 - tails, axis=1).T.astype(np.float32)
+    on_fractions = np.geomspace(0.4, 0.004, 18)
+    thresholds = np.quantile(flat, 1 - on_fractions, axis=1).T.astype(np.float32)
     masks = present.transpose(1, 0, 2, 3).reshape(concepts, -1).astype(np.float32)
     often = present.sum(0, dtype=np.float32).reshape(concepts, -1)
-    iou, null = np.zeros((2, units, concepts, len(tails)))
-    for t in range(len(tails)):
-        on = wide > levels[:, t, None, None, None]
+    iou, chance_level = np.zeros((2, units, concepts, len(on_fractions)))
+    for t in range(len(on_fractions)):
+        on = wide > thresholds[:, t, None, None, None]
         both = on.reshape(units, -1).astype(np.float32) @ masks.T
         pair = (on.sum(1, dtype=np.float32).reshape(units, -1) @ often.T - both) / (n - 1)
         total = on.sum((1, 2, 3))[:, None] + masks.sum(1)
-        iou[:, :, t], null[:, :, t] = both / (total - both), pair / (total - pair)
-    excess = (iou - null) / (1 - null)
-    excess[:, 0] = -1
-    at = excess.max(1).argmax(1)
+        iou[:, :, t], chance_level[:, :, t] = both / (total - both), pair / (total - pair)
+    corrected_iou = (iou - chance_level) / (1 - chance_level)
+    corrected_iou[:, 0] = -1
+    at = corrected_iou.max(1).argmax(1)
     every = np.arange(units)
-    ranked = np.argsort(-excess.max(2), axis=1, kind="stable")[:, :12]
-    best = excess.argmax(2)
+    ranked = np.argsort(-corrected_iou.max(2), axis=1, kind="stable")[:, :12]
+    best = corrected_iou.argmax(2)
 
     def rows(pick: NDArray[np.int64]) -> pd.DataFrame:
         unit = np.repeat(every, pick.shape[1])
@@ -92,10 +95,10 @@ def make_layer(
                     "unit": unit,
                     "concept": [LISTED[c][0] for c in concept],
                     "category": [LISTED[c][1] for c in concept],
-                    "level": levels[unit, t],
-                    "tail": tails[t],
+                    "threshold": thresholds[unit, t],
+                    "on_fraction": on_fractions[t],
                     "iou": iou[unit, concept, t],
-                    "null": null[unit, concept, t],
+                    "chance_level": chance_level[unit, concept, t],
                 }
             ),
         )
@@ -103,43 +106,54 @@ def make_layer(
     pairs = rows(ranked)
     pairs["tested"] = True
     table = rows(ranked[:, :1])
-    good = table["excess"] >= 0.1
+    good = table["corrected_iou"] >= 0.1
     table["p"] = np.where(good, 1e-4, 0.4)
     table["q"] = np.where(good, 3e-4, 0.6)
     table["interpretable"] = table["beats_chance"] = good
-    table["attainable"], table["position_only"] = 0.93, table["null"] * 1.3
+    table["attainable"], table["position_only"] = 0.93, table["chance_level"] * 1.3
     table["runner_up"] = [LISTED[c][0] for c in ranked[:, 1]]
-    table["runner_up_excess"] = excess[every, ranked[:, 1], best[every, ranked[:, 1]]]
+    table["runner_up_corrected_iou"] = corrected_iou[every, ranked[:, 1], best[every, ranked[:, 1]]]
     table["stability"] = rng.uniform(0.4, 1, units).round(2)
     table["f1"] = 2 * table["iou"] / (1 + table["iou"])
     table["average_precision"], table["correlation"] = table["f1"] * 0.95, table["f1"] * 0.9
     table["state"] = ""
     if units > 5:
         table.loc[3, "state"], table.loc[4, "state"] = "dead", "duplicate of 5"
-        figures = ["iou", "null", "excess", "lift", "p", "q", "level", "tail", "attainable", "position_only"]
-        figures += [f"{f}_{end}" for f in ("iou", "excess", "lift") for end in ("low", "high")]
-        table.loc[3, [*figures, "runner_up_excess", "stability"]] = np.nan
+        figures = [
+            "iou",
+            "chance_level",
+            "corrected_iou",
+            "lift",
+            "p",
+            "q",
+            "threshold",
+            "on_fraction",
+            "attainable",
+            "position_only",
+        ]
+        figures += [f"{f}_{end}" for f in ("iou", "corrected_iou", "lift") for end in ("low", "high")]
+        table.loc[3, [*figures, "runner_up_corrected_iou", "stability"]] = np.nan
         table.loc[3, ["concept", "category", "runner_up"]] = ""
         table.loc[3, ["interpretable", "beats_chance"]] = False
     labels = []
     for category in NAMES:
         group = np.array([c for c in range(1, concepts) if LISTED[c][1] == category])
-        labels.append(rows(group[excess[:, group].max(2).argmax(1)][:, None]))
+        labels.append(rows(group[corrected_iou[:, group].max(2).argmax(1)][:, None]))
     labels_table = pd.concat(labels).sort_values(["unit", "category"], kind="stable").reset_index(drop=True)
     named = table["concept"].to_numpy()[labels_table["unit"]]
     labels_table["largest"] = labels_table["concept"].to_numpy() == named
     del at
-    labels_table["interpretable"] = labels_table["excess"] >= 0.1
+    labels_table["interpretable"] = labels_table["corrected_iou"] >= 0.1
     return Layer(
         name=name,
         units=units,
         height=side,
         width=side,
         table=table,
-        labels=labels_table[labels_table["excess"] > 0.03].reset_index(drop=True),
-        pairs=pairs[(pairs["excess"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
+        labels=labels_table[labels_table["corrected_iou"] > 0.03].reset_index(drop=True),
+        pairs=pairs[(pairs["corrected_iou"] > -0.5) & (pairs["unit"] != 3)].reset_index(drop=True),
         controls=make_controls(table, labels_table),
-        curves=make_curves(ranked[:, :4], levels, np.tile(tails, (units, 1)), iou, null),
+        curves=make_curves(ranked[:, :4], thresholds, np.tile(on_fractions, (units, 1)), iou, chance_level),
         histogram=np.stack([np.histogram(row, 60, (float(flat.min()), float(flat.max())))[0] for row in flat]),
         edges=np.tile(np.linspace(flat.min(), flat.max(), 61, dtype=np.float32), (units, 1)),
         correlated=make_correlated(flat),
@@ -149,11 +163,11 @@ def make_layer(
     )
 
 
-def make_curves(leading: Any, levels: Any, tails: Any, iou: Any, null: Any) -> Curves:
+def make_curves(leading: Any, thresholds: Any, on_fractions: Any, iou: Any, chance_level: Any) -> Curves:
     """The curves of the leading concepts, with a band around the first."""
-    ious, nulls = (np.take_along_axis(a, leading[:, :, None], 1) for a in (iou, null))
+    ious, nulls = (np.take_along_axis(a, leading[:, :, None], 1) for a in (iou, chance_level))
     first = ious[:, 0]
-    return Curves(leading, levels, tails, ious, nulls, (first - 0.03).clip(0), (first + 0.03).clip(max=1))
+    return Curves(leading, thresholds, on_fractions, ious, nulls, (first - 0.03).clip(0), (first + 0.03).clip(max=1))
 
 
 def make_correlated(flat: NDArray[np.float32]) -> pd.DataFrame:
@@ -182,7 +196,7 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Counts of interpretable units, by overall label and by the label within each category, beside three controls."""
     good, within = table[table["interpretable"]], labels[labels["interpretable"]]
     rows = []
-    for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
+    for control, share in (("measured", 1.0), ("random_directions", 0.4), ("untrained", 0.08), ("chance", 0.02)):
         for category in ("", *NAMES):
             part = good if not category else within[within["category"] == category]
             units = int(len(part) * share)
@@ -199,7 +213,7 @@ def make_counts(labels: pd.DataFrame) -> pd.DataFrame:
     """Interpretable units by concept, in the layer itself and under three controls."""
     found = labels[labels["interpretable"]].groupby(["category", "concept"], sort=False)["unit"].count()
     rows = []
-    for control, share in (("measured", 1.0), ("rotated", 0.4), ("untrained", 0.08), ("null", 0.02)):
+    for control, share in (("measured", 1.0), ("random_directions", 0.4), ("untrained", 0.08), ("chance", 0.02)):
         for (category, concept), number in zip(found.index.to_list(), found, strict=True):
             units = int(number * share)
             high = units + 1 if control == "measured" else units
@@ -261,8 +275,8 @@ def make_provenance(name: str, seed: int, size: int) -> Provenance:
         rule="corrected",
         seed=seed,
         samples=10_000,
-        choosing=5_000,
-        scoring=5_000,
+        selection=5_000,
+        held_out=5_000,
         pilot=1_000,
         grid=64,
         groups=20,
@@ -279,7 +293,7 @@ def make_provenance(name: str, seed: int, size: int) -> Provenance:
         versions={"dissectreport": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
         devices=("cpu",),
         command=f"dissectreport build {name} --seed {seed}",
-        thresholds={"excess": 0.04, "q": 0.05},
+        thresholds={"corrected_iou": 0.04, "q": 0.05},
     )
 
 
@@ -294,13 +308,13 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
     layer, size = made.layers[-1], made.pictures.pixels.shape[1]
     most = [n for n in COUNTS if n <= layer.units]
     sizes = sorted({min(10, layer.units), min(20, layer.units)})
-    strength = {"tree": 0.86, "door": 0.64, "sky": 0.12}
+    mean_activation = {"tree": 0.86, "door": 0.64, "sky": 0.12}
     tables: dict[str, list[pd.DataFrame]] = {}
 
     def add(name: str, concept: str, **columns: Any) -> None:
         tables.setdefault(name, []).append(pd.DataFrame({"concept": concept, **columns}))
 
-    for concept, strongest in strength.items():
+    for concept, strongest in mean_activation.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
         best = "greedy" if concept == "tree" else "first-order"
         add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best=[best])
@@ -367,12 +381,12 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             change_low=change - 0.05,
             change_high=change + 0.05,
         )
-        grounds = ("grass", "house", "sky", "hill", "")
+        contexts = ("grass", "house", "sky", "hill", "")
         gains = np.array([61.0, 44.5, 3.2, 20.0, -1.5])
         add(
             "context",
             concept,
-            ground=grounds,
+            context_concept=contexts,
             insertions=[600, 512, 900, 140, 128],
             gain=gains,
             gain_low=gains - 4,
@@ -383,13 +397,13 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         )
     joined = {name: pd.concat(found, ignore_index=True) for name, found in tables.items()}
     pictures = {
-        concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(strength)
+        concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(mean_activation)
     }
     unit_pictures = {unit: made_ablated(seed + unit, "tree", (unit,), size, 2) for unit in (0, 1)}
     found = Interventions(
         layer=layer.name,
         samples=4_096,
-        choosing=1_024,
+        selection=1_024,
         random_sets=12,
         block=64.0,
         settings={"seed": 1, "alpha": {"steps": 300, "rate": 0.1}},
@@ -410,7 +424,7 @@ def made_effects(rng: np.random.Generator, units: int, strongest: float) -> dict
         "unit": rng.permutation(units),
         "rank": np.arange(1, units + 1),
         "estimate": estimate,
-        "excess": rng.uniform(-0.05, 0.3, units),
+        "corrected_iou": rng.uniform(-0.05, 0.3, units),
         "exact": exact,
         "exact_low": exact - 0.02,
         "exact_high": exact + 0.02,
@@ -436,9 +450,9 @@ def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) ->
         draw(np.random.default_rng(n), size, more=(grown, left + width / 2, top + height / 2))[0]
         for n, (top, left, height, width) in zip(ablated.samples, places.tolist(), strict=True)
     ]
-    grounds = tuple(np.resize(("grass", "house", "sky", ""), shown).tolist())
+    contexts = tuple(np.resize(("grass", "house", "sky", ""), shown).tolist())
     gains = np.resize([180, 90, -3, 0], shown)
-    inserted = Inserted(ablated.units, ablated.samples, places, grounds, gains, ablated.before, np.stack(after))
+    inserted = Inserted(ablated.units, ablated.samples, places, contexts, gains, ablated.before, np.stack(after))
     rise = np.linspace(-12, 30, 8, dtype=np.float32)
     maps = np.stack([np.add.outer(rise, np.roll(rise, i)) for i in range(min(3, shown))])
     return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps))

@@ -86,11 +86,11 @@ def ious_without_context(page: Page) -> list[str]:
             continue
         inside = [i for i, e in enumerate(page.elements) if box in e[2]]
         interval = [page.text(i).strip() for i in inside if "ci" in page.classes(i)]
-        null = [page.text(i).strip() for i in inside if "null" in page.classes(i)]
+        chance_level = [page.text(i).strip() for i in inside if "chance_level" in page.classes(i)]
         if len(interval) != 1 or not re.fullmatch(rf"\[{NUMBER}, {NUMBER}\]", interval[0]):
             wrong.append(f"interval {interval}")
-        if len(null) != 1 or not re.fullmatch(rf"(chance (level )?)?{NUMBER}", null[0]):
-            wrong.append(f"null {null}")
+        if len(chance_level) != 1 or not re.fullmatch(rf"(chance (level )?)?{NUMBER}", chance_level[0]):
+            wrong.append(f"null {chance_level}")
     for number, (tag, _, above, own) in enumerate(page.elements):
         bare = re.search(r"IoU\s*[<>]?0?\.\d", "".join(own))
         boxed = any("agree" in page.classes(a) for a in [*above, number])

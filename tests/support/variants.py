@@ -62,11 +62,11 @@ def with_hostile_names(dissection: Dissection) -> Dissection:
 def as_published_run(rule: str, dissection: Dissection) -> Dissection:
     """The same, as a published rule's run would say it."""
     facts = replace(
-        dissection.provenance, rule=rule, choosing=10_000, scoring=10_000, thresholds=dict(RULES[rule].interpretable)
+        dissection.provenance, rule=rule, selection=10_000, held_out=10_000, thresholds=dict(RULES[rule].interpretable)
     )
     layers = []
     for layer in dissection.layers:
-        table = layer.table.assign(beats_chance=layer.table["interpretable"] & (layer.table["excess"] > 0.3))
+        table = layer.table.assign(beats_chance=layer.table["interpretable"] & (layer.table["corrected_iou"] > 0.3))
         layers.append(replace(layer, table=table, curves=replace(layer.curves, low=None, high=None)))
     concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
     return replace(dissection, provenance=facts, layers=tuple(layers), concepts=concepts)

@@ -18,23 +18,23 @@ ROUNDING = 1e-6
 
 def artifact_plan(first: Nearing, budget: ArtifactBudget, marked: Units = ()) -> ArtifactPlan:
     """The units that gradient × activation suggests, control units, and the marked ones."""
-    estimate, strength = FALL * first.effect / first.images, first.strength / first.images
+    estimate, mean_activation = FALL * first.effect / first.images, first.mean_activation / first.images
     order = np.argsort(-estimate, kind="stable").tolist()
     leading = [unit for unit in order[: budget.leading] if estimate[unit] > ROUNDING * estimate.max(initial=0)]
     rest = order[len(leading) :]
     bottom = rest[max(0, len(rest) - budget.bottom) :]
     others = [unit for unit in rest if unit not in {*bottom, *marked}]
-    control = matched_units(strength, leading or bottom, others, budget.control)
+    control = matched_units(mean_activation, leading or bottom, others, budget.control)
     more = tuple(unit for unit in marked if unit not in {*leading, *control, *bottom})
-    return ArtifactPlan(np.asarray(estimate), np.asarray(strength), tuple(leading), control, tuple(bottom), more)
+    return ArtifactPlan(np.asarray(estimate), np.asarray(mean_activation), tuple(leading), control, tuple(bottom), more)
 
 
-def matched_units(strength: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
+def matched_units(mean_activation: Floats, leading: Sequence[int], others: Sequence[int], count: int) -> Units:
     """Of `others` those whose mean activation is nearest to that of some leading units, chosen at random."""
     left, chosen = list(others), []
     for unit in np.random.RandomState(0).permutation(list(leading))[:count].tolist():
         if left:
-            nearest = min(left, key=lambda other: (abs(strength[other] - strength[unit]), other))
+            nearest = min(left, key=lambda other: (abs(mean_activation[other] - mean_activation[unit]), other))
             left.remove(nearest)
             chosen.append(nearest)
     return tuple(chosen)

@@ -55,7 +55,7 @@ class Dissected:
 
     concepts: Sequence[int]
     """By unit the number of its concept; 0 without a label."""
-    levels: Floats
+    thresholds: Floats
     """(units,) above which each counts as on."""
     peaks: Peaks
     areas: Areas
@@ -97,7 +97,7 @@ class _Measured:
         return self.roles.worst(self.tests)
 
     @property
-    def scoring(self) -> Reference:
+    def held_out(self) -> Reference:
         """The real images that score."""
         return Reference(self.reference.features[: self.record.scored.images], self.reference.scale)
 
@@ -116,11 +116,11 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         real=record.real_images,
         beside=record.selection_images,
         against_itself=measured.qualities.real.images,
-        choosing=budget.gradients,
+        selection=budget.gradients,
         tested=budget.tested,
         retested=budget.retested,
         finalists=budget.finalists,
-        weighed=budget.weighed,
+        size_selection=budget.size_selection,
         scored=record.scored.images,
         random_scored=record.random_scored.images,
         random_sets=budget.random_sets,
@@ -179,7 +179,7 @@ def _areas(dissected: Dissected, images: int) -> Ints:
 
 
 def _units(measured: _Measured) -> pd.DataFrame:
-    estimate, strength = measured.plan.estimate, measured.plan.strength
+    estimate, mean_activation = measured.plan.estimate, measured.plan.mean_activation
     units = len(estimate)
     rank = np.empty(units, np.int64)
     rank[np.argsort(-estimate, kind="stable")] = np.arange(1, units + 1)
@@ -198,7 +198,7 @@ def _units(measured: _Measured) -> pd.DataFrame:
             "artifact": artifact,
             "place": _places(measured.order, units),
             "repair_place": _places(measured.candidates, units),
-            "strength": strength,
+            "mean_activation": mean_activation,
             "images_on": _images_on(measured.dissected),
             "frechet": measured.exciting.own,
             "frechet_random": random.mean(1),
@@ -248,8 +248,8 @@ def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str
 
 
 def _images_on(dissected: Dissected) -> Floats:
-    shares = (dissected.peaks.peaks > dissected.levels).mean(0)
-    return np.where(np.isfinite(dissected.levels), shares, np.nan)
+    shares = (dissected.peaks.peaks > dissected.thresholds).mean(0)
+    return np.where(np.isfinite(dissected.thresholds), shares, np.nan)
 
 
 def _quality(measured: _Measured) -> pd.DataFrame:
@@ -295,7 +295,7 @@ def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
     for (name, size, ratio), (distance, change) in zip(parts, changes, strict=True):
         low, high = change.interval()
         row: Row = {"set": name, "number": seen[name, size], "units": size, "activation": ratio, "images": count}
-        row |= {"real": len(measured.scoring.features), "distance": distance, "change": float(change.value)}
+        row |= {"real": len(measured.held_out.features), "distance": distance, "change": float(change.value)}
         rows.append(row | {"change_low": float(low), "change_high": float(high)})
         seen[name, size] += 1
     columns = ["set", "number", "units", "activation", "images", "real", "distance"]
@@ -304,7 +304,7 @@ def _curve(measured: _Measured, reader: Reader) -> pd.DataFrame:
 
 def _changes(measured: _Measured, variants: NDArray[Any]) -> list[tuple[float, Halved]]:
     """The kernel distance without any edit and what became of it, for each set of features (n, 1 + sets, d)."""
-    distance, changes = kernel_changes(measured.scoring, variants)
+    distance, changes = kernel_changes(measured.held_out, variants)
     return [(float(distance.value), change) for change in changes]
 
 
@@ -313,7 +313,7 @@ def _choice(measured: _Measured) -> pd.DataFrame:
     selected, record = measured.size_changes.selected_size(), measured.record
     rows: list[Row] = []
     for size, change in measured.size_changes.changes.items():
-        row: Row = {"units": size, "images": record.budget.weighed, "real": record.selection_images}
+        row: Row = {"units": size, "images": record.budget.size_selection, "real": record.selection_images}
         row |= {"distance": measured.size_changes.kernel_distance, "change": float(change.value)}
         row["chosen"] = size == selected
         low, high = change.interval()
@@ -342,11 +342,11 @@ def _images(measured: _Measured, pictures: Mapping[str, RepairPictures], suspect
 
 def _on(measured: _Measured, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
     """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
-    strength = np.maximum(measured.plan.strength[list(suspected)], 1e-12)
+    mean_activation = np.maximum(measured.plan.mean_activation[list(suspected)], 1e-12)
     found = []
     for peak in peaks:
-        order = np.argsort(-peak / strength, kind="stable")
-        on = (suspected[i] for i in order if peak[i] > measured.dissected.levels[suspected[i]])
+        order = np.argsort(-peak / mean_activation, kind="stable")
+        on = (suspected[i] for i in order if peak[i] > measured.dissected.thresholds[suspected[i]])
         found.append(" ".join(map(str, on)))
     return found
 

@@ -96,4 +96,4 @@ def distinct(layer: LayerProfile, concepts: Sequence[Concept], control: str = "m
 
 
 def _control(units: ConceptUnits, control: str) -> Estimate:
-    return units.measured if control == "measured" else units.null
+    return units.measured if control == "measured" else units.chance_level

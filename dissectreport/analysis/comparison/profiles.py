@@ -56,7 +56,7 @@ class ConceptUnits:
     """Units with a concept as their label within its category, in the layer itself and by chance."""
 
     measured: Estimate
-    null: Estimate
+    chance_level: Estimate
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Best:
     interpretable: bool
     """Whether the rule calls it interpretable for the concept."""
     iou: Estimate
-    null: float
-    excess: Estimate
+    chance_level: float
+    corrected_iou: Estimate
     lift: float
     samples: tuple[int, ...]
     """Numbers of the images where it fires most."""
@@ -83,7 +83,7 @@ class LayerProfile:
     height: int
     width: int
     counts: Mapping[str, Count]
-    """By control, by overall label: 'measured', 'rotated', 'untrained', 'null'."""
+    """By control, by overall label: 'measured', 'random_directions', 'untrained', 'chance'."""
     categories: Mapping[str, Mapping[str, Estimate]]
     """Category -> control -> units, by the label within the category."""
     concepts: Mapping[Concept, ConceptUnits]
@@ -159,7 +159,7 @@ class Profile:
     rule: str
     seed: int
     samples: int
-    scoring: int
+    held_out: int
     grid: int
     segmenter: str
     segmenter_identity: str
@@ -199,7 +199,7 @@ def profile_of(dissection: Dissection) -> Profile:
         rule=facts.rule,
         seed=facts.seed,
         samples=facts.samples,
-        scoring=facts.scoring,
+        held_out=facts.held_out,
         grid=facts.grid,
         segmenter=str(facts.segmenter.get("name", "")),
         segmenter_identity=str(facts.segmenter.get("identity", "")),
@@ -252,7 +252,7 @@ def _layer(layer: Layer) -> LayerProfile:
         categories=categories,
         concepts=_by_concept(layer.by_concept),
         spread=tuple(
-            (float(row.iou), float(row.null), bool(row.interpretable))
+            (float(row.iou), float(row.chance_level), bool(row.interpretable))
             for row in _rows(layer.table)
             if row.concept and not math.isnan(row.iou)
         ),
@@ -268,10 +268,10 @@ def _layer(layer: Layer) -> LayerProfile:
 def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
     counts = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
     names = dict.fromkeys(
-        (concept, category) for control, concept, category in counts if control in ("measured", "null")
+        (concept, category) for control, concept, category in counts if control in ("measured", "chance")
     )
     return {
-        name: ConceptUnits(counts.get(("measured", *name), NONE), counts.get(("null", *name), NONE)) for name in names
+        name: ConceptUnits(counts.get(("measured", *name), NONE), counts.get(("chance", *name), NONE)) for name in names
     }
 
 
@@ -281,7 +281,9 @@ def _best(layer: Layer) -> dict[Concept, Best]:
     top = layer.examples.kind == "top"
     best: dict[Concept, Best] = {}
     for table, interpretable in ((labelled, True), (layer.pairs, False)):
-        ranked = table[table["excess_low"].notna()].sort_values(["excess_low", "unit"], ascending=[False, True])
+        ranked = table[table["corrected_iou_low"].notna()].sort_values(
+            ["corrected_iou_low", "unit"], ascending=[False, True]
+        )
         for row in _rows(ranked):
             name = (str(row.concept), str(row.category))
             if name not in best:
@@ -291,8 +293,8 @@ def _best(layer: Layer) -> dict[Concept, Best]:
                     unit,
                     interpretable,
                     estimate(row, "iou"),
-                    float(row.null),
-                    estimate(row, "excess"),
+                    float(row.chance_level),
+                    estimate(row, "corrected_iou"),
                     float(row.lift),
                     samples,
                 )

@@ -15,7 +15,7 @@ from dissectreport.stats.iou import intersection_over_union
 
 
 def concept_table(
-    areas: Areas, halves: Halves, judging: Halves, vocabulary: pd.DataFrame, trained: Mapping[tuple[str, str], float]
+    areas: Areas, halves: Halves, held_out: Halves, vocabulary: pd.DataFrame, trained: Mapping[tuple[str, str], float]
 ) -> pd.DataFrame:
     """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
@@ -36,7 +36,7 @@ def concept_table(
             "area": mean,
             "area_low": (mean - reach).clip(0, 1),
             "area_high": (mean + reach).clip(0, 1),
-            "position_only": position_only(judging, areas.concepts),
+            "position_only": position_only(held_out, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
             "trained": [
                 trained.get((category, name), trained.get(("", name), np.nan))
@@ -88,14 +88,14 @@ def position_only(halves: Halves, concepts: Ints) -> list[float]:
     return [_best_mask(*halves, int(number)) for number in concepts]
 
 
-def _best_mask(choosing: Half, scoring: Half, number: int) -> float:
-    if number not in choosing[0] or number not in scoring[0]:
+def _best_mask(selection: Half, held_out: Half, number: int) -> float:
+    if number not in selection[0] or number not in held_out[0]:
         return float("nan")
-    often = choosing[1][np.searchsorted(choosing[0], number)]
-    there = scoring[1][np.searchsorted(scoring[0], number)]
+    often = selection[1][np.searchsorted(selection[0], number)]
+    there = held_out[1][np.searchsorted(held_out[0], number)]
     order = np.argsort(-often, kind="stable")
     pixels = np.arange(1, len(order) + 1)
     overlap = np.cumsum(often[order])
-    best = int(intersection_over_union(overlap, pixels * choosing[3], often.sum()).argmax())
+    best = int(intersection_over_union(overlap, pixels * selection[3], often.sum()).argmax())
     chosen = order[: best + 1]
-    return float(intersection_over_union(there[chosen].sum(), len(chosen) * scoring[3], there.sum()))
+    return float(intersection_over_union(there[chosen].sum(), len(chosen) * held_out[3], there.sum()))

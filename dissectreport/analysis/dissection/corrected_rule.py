@@ -182,17 +182,17 @@ class Scores:
 
 def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
     """Choose on the even groups and score on the odd; `pixels` is the number of pixels of the grid."""
-    choosing, scoring = groups.half(odd=False), groups.half(odd=True)
-    tested = _tested(choosing, scoring)
-    choice = _corrected_iou_of(choosing, np.ones(len(choosing.numbers)))
+    selection, held_out = groups.half(odd=False), groups.half(odd=True)
+    tested = _tested(selection, held_out)
+    choice = _corrected_iou_of(selection, np.ones(len(selection.numbers)))
     threshold = choice.argmax(-1)
-    picked = {name: _at_threshold(scoring, name, threshold) for name in ("observed", "expected", "on")}
-    total = {name: value.sum(0) for name, value in picked.items()} | {"present": scoring.present.sum(0)}
-    without = {name: total[name] - value for name, value in (picked | {"present": scoring.present}).items()}
+    picked = {name: _at_threshold(held_out, name, threshold) for name in ("observed", "expected", "on")}
+    total = {name: value.sum(0) for name, value in picked.items()} | {"present": held_out.present.sum(0)}
+    without = {name: total[name] - value for name, value in (picked | {"present": held_out.present}).items()}
     whole, less = _agreement_of(total), _agreement_of(without)
-    iou, chance_level, corrected_iou = (Jackknife(w, o, scoring.samples) for w, o in zip(whole, less, strict=True))
-    resampled = _bootstrap(choosing, scoring, tested, replicates)
-    spots = max(int(scoring.samples.sum()) * pixels, 1)
+    iou, chance_level, corrected_iou = (Jackknife(w, o, held_out.samples) for w, o in zip(whole, less, strict=True))
+    resampled = _bootstrap(selection, held_out, tested, replicates)
+    spots = max(int(held_out.samples.sum()) * pixels, 1)
     chosen = np.take_along_axis(choice, threshold[..., None], -1)[..., 0]
     return Scores(
         concepts=groups.concepts,
@@ -204,14 +204,14 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
         corrected_iou=corrected_iou,
         expected=total["expected"],
         on_fraction=total["on"] / spots,
-        curves=_curves(scoring, spots),
-        band=_bands(scoring, leading(chosen, tested)) if len(tested) else None,
+        curves=_curves(held_out, spots),
+        band=_bands(held_out, leading(chosen, tested)) if len(tested) else None,
         resampled=resampled,
     )
 
 
-def _tested(choosing: Groups, scoring: Groups) -> NDArray[np.bool_]:
-    return np.asarray((choosing.images.sum(0) >= FEWEST_IMAGES) & (scoring.images.sum(0) >= FEWEST_IMAGES))
+def _tested(selection: Groups, held_out: Groups) -> NDArray[np.bool_]:
+    return np.asarray((selection.images.sum(0) >= FEWEST_IMAGES) & (held_out.images.sum(0) >= FEWEST_IMAGES))
 
 
 def _corrected_iou_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
@@ -235,10 +235,10 @@ def _agreement_of(sums: dict[str, Floats]) -> tuple[Floats, Floats, Floats]:
     return against_chance(sums["observed"], sums["expected"], sums["on"], present)
 
 
-def _curves(scoring: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
-    on = scoring.on.sum(0)
+def _curves(held_out: Groups, spots: int) -> tuple[Floats, Floats, Floats]:
+    on = held_out.on.sum(0)
     iou, chance_level, _ = against_chance(
-        scoring.observed.sum(0), scoring.expected.sum(0), on[:, None], scoring.present.sum(0)[None, :, None]
+        held_out.observed.sum(0), held_out.expected.sum(0), on[:, None], held_out.present.sum(0)[None, :, None]
     )
     return iou, chance_level, on / spots
 
@@ -248,19 +248,19 @@ def leading(chosen: Floats, tested: NDArray[np.bool_]) -> Ints:
     return np.asarray(np.where(tested, chosen, -np.inf if tested.any() else chosen - 2).argmax(1))
 
 
-def _bands(scoring: Groups, columns: Ints) -> tuple[Floats, Floats]:
+def _bands(held_out: Groups, columns: Ints) -> tuple[Floats, Floats]:
     """(units, t) ends of the interval of each unit's IoU with the concept in its column, at every threshold."""
-    observed = np.take_along_axis(scoring.observed, columns[None, :, None, None], 2)[:, :, 0]
-    parts = (observed, scoring.on, scoring.present[:, columns, None])
+    observed = np.take_along_axis(held_out.observed, columns[None, :, None, None], 2)[:, :, 0]
+    parts = (observed, held_out.on, held_out.present[:, columns, None])
     whole = [value.sum(0) for value in parts]
     without = [total - part for total, part in zip(whole, parts, strict=True)]
     return Jackknife(
-        intersection_over_union(*whole), intersection_over_union(*without), scoring.samples
+        intersection_over_union(*whole), intersection_over_union(*without), held_out.samples
     ).share_interval()
 
 
 def _bootstrap(
-    choosing: Groups, scoring: Groups, tested: NDArray[np.bool_], replicates: int
+    selection: Groups, held_out: Groups, tested: NDArray[np.bool_], replicates: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(replicates, units, c) largest chance-corrected IoU of resampled choosing groups, and that at its threshold of
     resampled scoring groups.
@@ -269,16 +269,16 @@ def _bootstrap(
     Concepts that are not tested have a chance-corrected IoU of minus infinity.
     """
     random = np.random.RandomState(0)
-    shape = (replicates, choosing.on.shape[1], len(tested))
+    shape = (replicates, selection.on.shape[1], len(tested))
     chosen, scored = np.full(shape, -np.inf, np.float32), np.full(shape, -np.inf, np.float32)
-    if not tested.any() or not len(choosing.numbers) or not len(scoring.numbers):
+    if not tested.any() or not len(selection.numbers) or not len(held_out.numbers):
         return chosen, scored
-    choosing, scoring = _narrow(choosing, tested), _narrow(scoring, tested)
+    selection, held_out = _narrow(selection, tested), _narrow(held_out, tested)
     for replicate in range(replicates):
-        best = _corrected_iou_of(choosing, _resampled(random, len(choosing.numbers)))
+        best = _corrected_iou_of(selection, _resampled(random, len(selection.numbers)))
         threshold = best.argmax(-1)[..., None]
         chosen[replicate][:, tested] = np.take_along_axis(best, threshold, -1)[..., 0]
-        rival = _corrected_iou_of(scoring, _resampled(random, len(scoring.numbers)))
+        rival = _corrected_iou_of(held_out, _resampled(random, len(held_out.numbers)))
         scored[replicate][:, tested] = np.take_along_axis(rival, threshold, -1)[..., 0]
     return chosen, scored
 

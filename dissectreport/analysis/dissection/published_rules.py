@@ -124,7 +124,7 @@ class RatioSums:
         iou, chance_level, corrected_iou = against_chance(self.observed, self.expected, self.on, self.present)
         whole = np.maximum(self.pixels, 1)
         iqr = information_ratio(quadrants(self.observed / whole, self.on / whole, self.present / whole))
-        return {"iou": iou, "null": chance_level, "excess": corrected_iou, "iqr": iqr}
+        return {"iou": iou, "chance_level": chance_level, "corrected_iou": corrected_iou, "iqr": iqr}
 
 
 def examine(
@@ -185,7 +185,7 @@ class RuleScores:
         at = {name: np.where(first >= 0, value[rows, first], np.nan) for name, value in self.ratios.items()}
         labels = self._labels(first, among)
         stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
-        beats_chance = (at["excess"] >= LEAST_CORRECTED_IOU) & (q < Q)
+        beats_chance = (at["corrected_iou"] >= LEAST_CORRECTED_IOU) & (q < Q)
         found = np.maximum(labels, 0)[..., None]
         replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
@@ -223,7 +223,9 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
     order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
     resampled = bootstrap(sums)
     concepts = len(groups.concepts)
-    jackknife = {name: Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "null", "excess")}
+    jackknife = {
+        name: Jackknife(ratios[name], less[name], groups.samples) for name in ("iou", "chance_level", "corrected_iou")
+    }
     empty = np.zeros((0, 0, 0), np.float32)
     scores = Scores(
         concepts=groups.concepts,
@@ -231,8 +233,8 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
         threshold=np.repeat(own[:, None], concepts, 1),
         chosen=order,
         iou=jackknife["iou"],
-        chance_level=jackknife["null"],
-        corrected_iou=jackknife["excess"],
+        chance_level=jackknife["chance_level"],
+        corrected_iou=jackknife["corrected_iou"],
         expected=together.expected,
         on_fraction=np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
         curves=curves(evidence, union, image),

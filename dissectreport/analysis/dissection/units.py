@@ -50,11 +50,11 @@ class Counted:
     chances: Chances
     joint: Joint
     """Over all samples."""
-    scoring: Joint
+    held_out: Joint
     """Over the scoring half."""
     cross: Cross
     peaks: Peaks
-    rotated: Chances
+    random_directions: Chances
     untrained: Chances
     pixels: int
     """Pixels of the grid on which chance was counted."""
@@ -172,18 +172,20 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
     iou, chance_level, corrected_iou = pick(scores.iou), pick(scores.chance_level), pick(scores.corrected_iou)
     lift = lifted(iou, chance_level, scores.expected[rows, at])
     iou_low, iou_high = iou.share_interval()
-    excess_low, excess_high = corrected_iou.interval()
+    corrected_iou_low, corrected_iou_high = corrected_iou.interval()
     lift_low, lift_high = lift.ratio_interval()
     found = {
-        "level": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(np.float64),
-        "tail": scores.on_fraction[rows, at],
+        "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(
+            np.float64
+        ),
+        "on_fraction": scores.on_fraction[rows, at],
         "iou": iou.value,
         "iou_low": iou_low,
         "iou_high": iou_high,
-        "null": chance_level.value,
-        "excess": corrected_iou.value,
-        "excess_low": excess_low,
-        "excess_high": excess_high,
+        "chance_level": chance_level.value,
+        "corrected_iou": corrected_iou.value,
+        "corrected_iou_low": corrected_iou_low,
+        "corrected_iou_high": corrected_iou_high,
         "lift": lift.value,
         "lift_low": lift_low,
         "lift_high": lift_high,
@@ -211,7 +213,9 @@ def unit_table(
     found = figures(scores, rows, verdict.column, counted.thresholds)
     second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
-    share = {int(n): p for n, p in zip(scores.concepts, shares(counted.scoring, scores.concepts, counted), strict=True)}
+    share = {
+        int(n): p for n, p in zip(scores.concepts, shares(counted.held_out, scores.concepts, counted), strict=True)
+    }
     area = np.array([share.get(n, np.nan) for n in numbers])
     return pd.DataFrame(
         {
@@ -223,10 +227,10 @@ def unit_table(
             "q": verdict.q,
             "interpretable": verdict.interpretable,
             "beats_chance": verdict.beats_chance,
-            "attainable": largest_iou(found["tail"], area),
+            "attainable": largest_iou(found["on_fraction"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
             "runner_up": words.concept(verdict.runner_up),
-            "runner_up_excess": second["excess"],
+            "runner_up_corrected_iou": second["corrected_iou"],
             "stability": verdict.stability,
             **detection(counted, scores, verdict.column, found["iou"]),
             "state": states(counted.cross),
@@ -243,7 +247,7 @@ def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
 
 def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
     """How well every unit finds its label on the scoring half, on the grid of the joint counts."""
-    joint = counted.scoring
+    joint = counted.held_out
     at = {int(n): k for k, n in enumerate(joint.concepts)}
     exact, precision, correlation = (np.full(len(column), np.nan) for _ in range(3))
     for unit, c in enumerate(column):
@@ -255,7 +259,7 @@ def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> di
             precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
             correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
     f1 = 2 * iou / (1 + iou)
-    return {"iou_exact": exact, "f1": f1, "average_precision": precision, "correlation": correlation}
+    return {"iou_full_grid": exact, "f1": f1, "average_precision": precision, "correlation": correlation}
 
 
 def average_precision(concept: Ints, total: Ints) -> float:
@@ -392,9 +396,9 @@ def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels
     rows = tally("measured", partial(judge, scores), words, testable(scores))
     rows[0] |= mean_iou(scores, verdict)
     others = (
-        ("rotated", counted.rotated, False),
+        ("random_directions", counted.random_directions, False),
         ("untrained", counted.untrained, False),
-        ("null", counted.chances, True),
+        ("chance", counted.chances, True),
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:

@@ -61,7 +61,7 @@ class Study:
     """Concepts of the leading category: those on which units are inserted."""
     frequency: tuple[float, ...]
     """Share of images in which each context covers at least a patch."""
-    excess: Floats
+    corrected_iou: Floats
     """(concepts, units) chance-corrected IoU on the selection half, at each pair's best threshold."""
     upper: Floats
     """(units,) activation that the wanted share of pixels does not exceed."""
@@ -69,7 +69,7 @@ class Study:
     def keeping(self, rows: Ints) -> Study:
         """The same for some of the concepts."""
         concepts, names = (tuple(values[row] for row in rows) for values in (self.concepts, self.names))
-        return replace(self, concepts=concepts, names=names, excess=self.excess[rows])
+        return replace(self, concepts=concepts, names=names, corrected_iou=self.corrected_iou[rows])
 
 
 def study(
@@ -78,18 +78,18 @@ def study(
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
     scores = scored(counted, vocabulary, counted.chances, wanted=numbers)
-    excess = np.zeros((len(numbers), counted.shape[0]))
+    corrected_iou = np.zeros((len(numbers), counted.shape[0]))
     for row, number in enumerate(numbers):
         column = np.flatnonzero(scores.concepts == number)
         if len(column):
-            excess[row] = scores.chosen[:, column[0]]
+            corrected_iou[row] = scores.chosen[:, column[0]]
     contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
         tuple(str(vocabulary["concept"][n]) for n in numbers),
         contexts,
         frequency,
-        np.where(np.isfinite(excess), excess, 0.0),
+        np.where(np.isfinite(corrected_iou), corrected_iou, 0.0),
         upper_levels(counted, budget.quantile),
     )
 
@@ -228,7 +228,7 @@ def interventions(
             "choosing_seed": key.selection_seed,
             "judging_seed": key.held_out_seed,
             "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
-            "strength": tables.strengths(),
+            "mean_activation": tables.strengths(),
         },
         concepts,
         tables.effects(),
@@ -359,7 +359,7 @@ class Tables:
                         "unit": order,
                         "rank": np.arange(1, len(order) + 1),
                         "estimate": estimates[k][order],
-                        "excess": self.plan.excess[k][order],
+                        "corrected_iou": self.plan.corrected_iou[k][order],
                         "exact": [exact[u].value[number] if u in exact else np.nan for u in order],
                         "exact_low": [ends[u][0][number] if u in ends else np.nan for u in order],
                         "exact_high": [ends[u][1][number] if u in ends else np.nan for u in order],
@@ -485,13 +485,15 @@ class Tables:
 
     def strengths(self) -> dict[str, dict[str, float]]:
         """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
-        strength = self.plan.strength
+        mean_activation = self.plan.mean_activation
         found: dict[str, dict[str, float]] = {}
         for size, sets in sorted(self.plan.random.items()):
-            leading = [float(strength[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))]
+            leading = [
+                float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
+            ]
             found[str(size)] = {
                 "first-order": float(np.mean(leading)),
-                "random": float(np.mean([strength[list(units)].mean() for units in sets])),
+                "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
         return found
 
@@ -539,7 +541,7 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
     group = insertions.samples // EDIT_BATCH % GROUPS
     for k, number in enumerate(key.concepts):
         for around in key.contexts:
-            there = insertions.grounds == around
+            there = insertions.contexts == around
             if len(np.unique(insertions.samples[there])) < FEWEST_LATENTS:
                 continue
             own, sets = insertions.own_gains(k), insertions.random_gains(k)
@@ -548,13 +550,13 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
             rows.append(
                 {
                     "concept": str(vocabulary["concept"][number]),
-                    "ground": str(vocabulary["concept"][around]),
+                    "context_concept": str(vocabulary["concept"][around]),
                     "insertions": int(there.sum()),
                     **_ends("gain", gain),
                     **_ends("random_gain", chance),
                 }
             )
-    columns = ["concept", "ground", "insertions", "gain", "gain_low", "gain_high"]
+    columns = ["concept", "context_concept", "insertions", "gain", "gain_low", "gain_high"]
     columns += ["random_gain", "random_gain_low", "random_gain_high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -603,7 +605,7 @@ def _ablated(pictures: EditedPictures) -> Ablated:
 
 def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: pd.DataFrame) -> Inserted:
     rows = [
-        int(np.flatnonzero((insertions.samples == sample) & (insertions.places == patch))[0])
+        int(np.flatnonzero((insertions.samples == sample) & (insertions.patches == patch))[0])
         for sample, patch in pictures.inserted
     ]
     height, width = pictures.heat.shape[1:]
@@ -612,7 +614,7 @@ def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabula
         pictures.units,
         pictures.inserted[:, 0],
         np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(str(vocabulary["concept"][int(insertions.grounds[row])]) for row in rows),
+        tuple(str(vocabulary["concept"][int(insertions.contexts[row])]) for row in rows),
         insertions.own_gains(k)[rows],
         pictures.inserted_before,
         pictures.inserted_after,

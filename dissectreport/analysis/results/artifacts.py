@@ -58,7 +58,7 @@ COLUMNS: Mapping[str, str] = {
     "repair_place": "rank among the candidates that lower KID when ablated alone: a repair of k units ablates "
     "the first k; "
     "empty for others",
-    "strength": "mean absolute activation of the unit, on the selection latents",
+    "mean_activation": "mean absolute activation of the unit, on the selection latents",
     "images_on": "share of images in which the unit is on anywhere; for information only",
     "frechet": "Fréchet distance to the real images of the 5% of images with the unit's highest activations",
     "frechet_random": "mean of the same over random subsets of the same size that contain as much of the unit's "
@@ -148,14 +148,14 @@ class Artifacts:
     """Real images beside which units and the size of the repair are chosen: not those that score, where enough are."""
     against_itself: int
     """Images on each side where real images are compared with other real ones."""
-    choosing: int
+    selection: int
     tested: int
     """Testing latents, on which all suspected and control units are ablated one by one."""
     retested: int
     """Further ones, for those that do most good: they alone tell what these do."""
     finalists: int
     """How many suspected units are tested further at most."""
-    weighed: int
+    size_selection: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
     """Scoring latents."""

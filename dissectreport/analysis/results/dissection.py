@@ -22,15 +22,15 @@ COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
     "concept": "name of the concept; empty where the unit has no label",
     "category": "category of the concept: object, part, material, colour …",
-    "level": "threshold: activation above which the unit counts as on; chosen on the selection images",
-    "tail": "on-fraction: share of all pixels where the unit is on",
+    "threshold": "threshold: activation above which the unit counts as on; chosen on the selection images",
+    "on_fraction": "on-fraction: share of all pixels where the unit is on",
     "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on the held-out images",
     "iou_low": "lower end of the 95% interval of iou",
     "iou_high": "upper end of the 95% interval of iou",
-    "null": "chance level: the IoU with every image's masks paired with every other image's activations",
-    "excess": "chance-corrected IoU, (iou - null) / (1 - null): 0 is chance, 1 is perfect",
-    "excess_low": "lower end of the 95% interval of excess",
-    "excess_high": "upper end of the 95% interval of excess",
+    "chance_level": "chance level: the IoU with every image's masks paired with every other image's activations",
+    "corrected_iou": "chance-corrected IoU, (iou - null) / (1 - null): 0 is chance, 1 is perfect",
+    "corrected_iou_low": "lower end of the 95% interval of excess",
+    "corrected_iou_high": "upper end of the 95% interval of excess",
     "lift": "iou / null; empty where fewer than 100 pixels of overlap are expected by chance",
     "lift_low": "lower end of the 95% interval of lift",
     "lift_high": "upper end of the 95% interval of lift",
@@ -42,9 +42,9 @@ COLUMNS: Mapping[str, str] = {
     "position_only": "position-only baseline: IoU of the best mask that ignores the image, chosen and scored "
     "like the unit",
     "runner_up": "concept of the second largest excess on the selection images",
-    "runner_up_excess": "its excess on the held-out images",
+    "runner_up_corrected_iou": "its excess on the held-out images",
     "stability": "share of bootstrap replicates of the selection images that give the same label",
-    "iou_exact": "iou on the --grid of the counts: the same as iou unless that is finer than the null's 64",
+    "iou_full_grid": "iou on the --grid of the counts: the same as iou unless that is finer than the null's 64",
     "f1": "F1 score of the unit's on-pixels for the concept's pixels, on the held-out images",
     "average_precision": "area under the precision-recall curve over all thresholds, on the held-out images",
     "correlation": "point-biserial correlation of the activation (mid-rank of its bin) with the concept",
@@ -64,8 +64,8 @@ COLUMNS: Mapping[str, str] = {
     "bin_low": "lower edge of a bin of activations",
     "bin_high": "upper edge of that bin",
     "count": "pixels whose activation falls in the bin, over all samples",
-    "control": "what was counted: 'measured' (units), 'rotated' (random directions), 'untrained' (untrained "
-    "network) or 'null' "
+    "control": "what was counted: 'measured' (units), 'random_directions', 'untrained' (untrained "
+    "network) or 'chance' "
     "(chance level)",
     "units": "number of interpretable units; empty where no concept could be tested",
     "units_low": "lower end of the 95% bootstrap interval of units",
@@ -96,9 +96,9 @@ class Provenance:
     seed: int
     samples: int
     """Samples that were measured; `scoring` of them stand behind every printed IoU."""
-    choosing: int
+    selection: int
     """Samples in the half that chose levels and labels."""
-    scoring: int
+    held_out: int
     """Samples in the half that scored them."""
     pilot: int
     """Samples of the pilot that set the levels."""
@@ -142,13 +142,13 @@ class Curves:
 
     concepts: NDArray[np.int64]
     """(units, m) concept numbers, the unit's label first; 0 where there are fewer."""
-    levels: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
     """(units, t) activation levels, rising."""
-    tails: NDArray[np.float64]
+    on_fractions: NDArray[np.float64]
     """(units, t) share of pixels above each level."""
     iou: NDArray[np.float64]
     """(units, m, t)"""
-    null: NDArray[np.float64]
+    chance_level: NDArray[np.float64]
     """(units, m, t) chance IoU at the same levels."""
     low: NDArray[np.float64] | None = None
     """(units, t) lower end of the 95% interval of the first concept's iou, where it was computed."""
@@ -279,7 +279,7 @@ class Dissection:
         return str(self.provenance.generator.get("name") or self.model)
 
     @property
-    def tells(self) -> bool:
+    def has_enough_images(self) -> bool:
         """Whether there were images enough to tell which units agree with a concept: none found is not none seen."""
         measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
         return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

@@ -58,7 +58,7 @@ COLUMNS: Mapping[str, str] = {
     "change": "(after - before) / before",
     "change_low": "lower end of the 95% interval of change",
     "change_high": "upper end of the 95% interval of change",
-    "ground": "context: concept at the centre of the patch before the insertion; empty for none",
+    "context_concept": "context: concept at the centre of the patch before the insertion; empty for none",
     "insertions": "number of insertions, each in another image or at another patch",
     "gain": "pixels of the concept gained per insertion, over the whole image",
     "gain_low": "lower end of the 95% interval of gain",
@@ -96,7 +96,7 @@ class Inserted:
     """(k,) numbers of the judging latents."""
     places: NDArray[np.float32]
     """(k, 4) top, left, height and width of the place, as shares of the image."""
-    grounds: tuple[str, ...]
+    contexts: tuple[str, ...]
     """(k) the concept that stood at the middle of the place; '' for nothing."""
     gains: NDArray[np.int64]
     """(k,) pixels of the concept gained over the whole image."""
@@ -132,7 +132,7 @@ class Interventions:
     layer: str
     samples: int
     """Judging latents behind every area."""
-    choosing: int
+    selection: int
     """Choosing latents on which orders were made."""
     random_sets: int
     block: float

@@ -88,7 +88,7 @@ class ArtifactsPage:
     beside_list: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
-    weighed: tuple[Any, ...]
+    size_selection: tuple[Any, ...]
     """The change of KID by size of the repair, on the latents that choose a size."""
     activation: str
     """How strong the units of random sets are beside the worst ones."""
@@ -146,7 +146,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         listed=listed_sentence(artifacts),
         beside_list=repair_beside_list(artifacts),
         reviewed=reviewed_sentence(artifacts),
-        weighed=tuple(rows_of(artifacts.choice)),
+        size_selection=tuple(rows_of(artifacts.choice)),
         activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),
         before=before.value,
         after=after.value,

@@ -129,8 +129,8 @@ def sentence(artifacts: Artifacts, layer: Layer) -> str:
 def _no_repair(artifacts: Artifacts, layer: Layer, before: Cell) -> str:
     sizes = listing([int(size) for size in artifacts.choice["units"]], "or")
     return (
-        f"No repair is recommended: on the {count(artifacts.weighed)} images used to choose its size, ablating the"
-        f" {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images, KID"
+        f"No repair is recommended: on the {count(artifacts.size_selection)} images used to choose its size, ablating"
+        f" the {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images, KID"
         f" without any edit is {distance(before.value)}."
     )
 

@@ -111,7 +111,7 @@ class CausePage:
     finding: str
     lead: Removal | None
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     block: float
     rows: tuple[AblatedImage, ...]
@@ -164,7 +164,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         finding=finding(one, layer),
         lead=one.leading,
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
         random_sets=interventions.random_sets,
         block=interventions.block,
         rows=() if pictures is None else with_and_without(site, frame, name, pictures.ablated),
@@ -306,7 +306,7 @@ def _contexts(site: Site, interventions: Interventions, concept: str) -> tuple[C
     vocabulary = _vocabulary(site)
     rows = [
         ContextRow(
-            context=vocabulary.get(str(row.ground), NOTHING),
+            context=vocabulary.get(str(row.context_concept), NOTHING),
             insertions=int(row.insertions),
             gain=point_of(row, "gain"),
             random=point_of(row, "random_gain"),

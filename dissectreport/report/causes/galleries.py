@@ -127,7 +127,7 @@ def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures
                 before=frame.to(site.places.original(int(sample))),
                 after=frame.to(site.places.changed(concept, i, "on")),
                 box=f"top:{top:.2f}%;left:{left:.2f}%;height:{height:.2f}%;width:{width:.2f}%",
-                context=str(made.grounds[i]) or "nothing",
+                context=str(made.contexts[i]) or "nothing",
                 gain=int(made.gains[i]),
             )
         )

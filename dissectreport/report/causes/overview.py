@@ -42,7 +42,7 @@ class CausesPage:
     """The numbers of units whose removal is tabled."""
     orders: tuple[tuple[str, str, str], ...]
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     settings: Pairs
     downloads: tuple[tuple[str, str, str], ...]
@@ -72,7 +72,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         counts=counts,
         orders=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(orders)),
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
         random_sets=interventions.random_sets,
         settings=flat(interventions.settings),
         downloads=downloads(site, frame, layer),

@@ -53,7 +53,7 @@ class UnitCauses:
     pictures: tuple[Without, ...]
     href: str
     samples: int
-    choosing: int
+    selection: int
 
 
 def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequence[Any]) -> UnitCauses | None:
@@ -83,7 +83,7 @@ def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequenc
         pictures=_without(site, frame, layer, unit, interventions.unit_pictures.get(unit)),
         href=frame.to(site.places.page("causes")),
         samples=interventions.samples,
-        choosing=interventions.choosing,
+        selection=interventions.selection,
     )
 
 

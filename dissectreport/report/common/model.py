@@ -129,7 +129,7 @@ class Site:
 def leading_units(layer: Layer) -> pd.DataFrame:
     """The layer's table with the strongest units first: interpretable, then by the lower end of the excess."""
     order = layer.table.assign(set_aside=~layer.table["interpretable"])
-    return order.sort_values(["set_aside", "excess_low", "unit"], ascending=[True, False, True], kind="stable")
+    return order.sort_values(["set_aside", "corrected_iou_low", "unit"], ascending=[True, False, True], kind="stable")
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:

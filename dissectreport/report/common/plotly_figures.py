@@ -47,7 +47,7 @@ def layout(x: str, y: str, **more: Any) -> Figure:
 def agreement_scatter(layer: Layer, categories: Sequence[str]) -> Figure:
     """Every unit of a layer: chance level (horizontal) and IoU (vertical); above the diagonal is better than chance."""
     table = layer.table[layer.table["concept"] != ""]
-    top = float(max(table[["iou_high", "null"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
+    top = float(max(table[["iou_high", "chance_level"]].max(skipna=True).max(), 0.05)) if len(table) else 1.0
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -73,7 +73,7 @@ def _units(rows: pd.DataFrame, category: str) -> Figure:
         "type": "scatter",
         "mode": "markers",
         "name": category,
-        "x": [_number(v) for v in rows["null"]],
+        "x": [_number(v) for v in rows["chance_level"]],
         "y": [_number(v) for v in rows["iou"]],
         "text": [f"unit {r.unit}: {r.concept}" for r in rows_of(rows)],
         "customdata": [[int(r.unit), _number(r.iou_low, 2), _number(r.iou_high, 2)] for r in rows_of(rows)],
@@ -93,7 +93,7 @@ class Grid:
 
     concepts: tuple[str, ...]
     layers: tuple[str, ...]
-    excess: tuple[tuple[float, ...], ...]
+    corrected_iou: tuple[tuple[float, ...], ...]
     units: tuple[tuple[int, ...], ...]
 
 
@@ -105,7 +105,7 @@ def concept_heatmap(grid: Grid) -> Figure:
                 "type": "heatmap",
                 "x": list(grid.layers),
                 "y": list(grid.concepts),
-                "z": [[_number(v) for v in row] for row in grid.excess],
+                "z": [[_number(v) for v in row] for row in grid.corrected_iou],
                 "text": [[f"{n} units" for n in row] for row in grid.units],
                 "hovertemplate": "%{y} in %{x}<br>chance-corrected IoU %{z:.2f}<br>%{text}<extra></extra>",
                 "colorscale": [[0, "var(--card)"], [1, "var(--object)"]],

@@ -30,7 +30,7 @@ class Summary:
     assets: tuple[str, ...]
     rule: str
     samples: int
-    scoring: int
+    held_out: int
     segmenter: str
     concepts: int
     units: int
@@ -40,7 +40,7 @@ class Summary:
     images: str
     band: str
     layers: tuple[Mapping[str, Any], ...]
-    tells: bool = True
+    has_enough_images: bool = True
     """Whether there were images enough to tell which units are interpretable."""
     title: str = ""
     """What the model calls itself; '' in a summary that was written before there was one."""
@@ -71,7 +71,7 @@ def summary(site: Site) -> Summary:
         assets=site.assets.files,
         rule=facts.rule,
         samples=facts.samples,
-        scoring=facts.scoring,
+        held_out=facts.held_out,
         segmenter=str(facts.segmenter.get("name", "")),
         concepts=int(named.nunique()),
         units=sum(layer.units for layer in layers),
@@ -90,7 +90,7 @@ def summary(site: Site) -> Summary:
             }
             for layer in layers
         ),
-        tells=site.dissection.tells,
+        has_enough_images=site.dissection.has_enough_images,
         title=site.dissection.title,
         reads=bool(facts.reads),
         seed=facts.seed,

@@ -61,18 +61,18 @@ def _examples(layer: Layer) -> pd.DataFrame:
 
 def _curves(layer: Layer, names: pd.Series) -> pd.DataFrame:
     curves = layer.curves
-    units, t = curves.levels.shape
+    units, t = curves.thresholds.shape
     blank = np.full((units, t), np.nan)
     table = pd.DataFrame(
         {
             "unit": np.repeat(np.arange(units), t),
             "concept": np.repeat(names.to_numpy()[curves.concepts[:, 0]], t),
-            "level": curves.levels.reshape(-1).astype(float),
-            "tail": curves.tails.reshape(-1),
+            "threshold": curves.thresholds.reshape(-1).astype(float),
+            "on_fraction": curves.on_fractions.reshape(-1),
             "iou": curves.iou[:, 0].reshape(-1),
             "iou_low": (blank if curves.low is None else curves.low).reshape(-1),
             "iou_high": (blank if curves.high is None else curves.high).reshape(-1),
-            "null": curves.null[:, 0].reshape(-1),
+            "chance_level": curves.chance_level[:, 0].reshape(-1),
         }
     )
     return table[np.repeat(curves.concepts[:, 0] > 0, t)]

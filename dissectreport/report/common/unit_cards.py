@@ -34,8 +34,8 @@ class Card:
     concept: Concept
     """Its label."""
     agreement: Agreement
-    tail: float
-    level: float
+    on_fraction: float
+    threshold: float
     interpretable: bool
     state: str
     also: tuple[str, ...]
@@ -59,8 +59,8 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         strip=frame.to(site.places.strip(layer.name, int(row.unit))),
         concept=Concept.of(row),
         agreement=Agreement.of(row),
-        tail=float(row.tail),
-        level=float(row.level),
+        on_fraction=float(row.on_fraction),
+        threshold=float(row.threshold),
         interpretable=bool(row.interpretable),
         state=str(row.state),
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),

@@ -77,8 +77,8 @@ CORRECTED = Wording(
     nothing="This unit has no label",
     unsure="chance-corrected IoU below {excess}, or not significantly above 0",
     images_head="held-out images",
-    images_share="of {samples}; the other {choosing} were used for selection",
-    images="{scoring} held-out images",
+    images_share="of {samples}; the other {selection} were used for selection",
+    images="{held_out} held-out images",
     order="chance-corrected IoU",
     q="q",
     untested=(
@@ -87,7 +87,7 @@ CORRECTED = Wording(
     ),
     method=(
         "The range of activations was measured on {pilot} pilot images. Each unit's threshold and label were chosen on"
-        " {choosing} selection images. All scores come from the other {scoring} held-out images, so no score is"
+        " {selection} selection images. All scores come from the other {held_out} held-out images, so no score is"
         " computed on images that were used to choose what is scored."
     ),
     judged="A unit is interpretable if its chance-corrected IoU is at least {excess} and its q-value is below {q}.",
@@ -115,7 +115,7 @@ _REFERENCE = {
     "fails": ", but it does not match better than chance",
     "images_head": "images",
     "images_share": "all used for scoring",
-    "images": "{scoring} images",
+    "images": "{held_out} images",
     "untested": "",
 }
 _JUDGED = (
@@ -139,11 +139,11 @@ PNAS2020 = Wording(
     interpretable="A unit whose IoU exceeds {iou}. The rule does not compare it with the chance level.",
     columns=_ALL
     | {
-        "level": "activation above which the unit counts as on: exceeded in 1% of all pixels",
+        "threshold": "activation above which the unit counts as on: exceeded in 1% of all pixels",
         "p": "one-sided p-value of excess > 0 over all groups; optimistic, because the label was chosen on them too",
         "q": "p after Benjamini-Hochberg over the units of the layer; optimistic for the same reason",
         "runner_up": "concept of the second largest IoU",
-        "runner_up_excess": "its excess, on all samples",
+        "runner_up_corrected_iou": "its excess, on all samples",
         "stability": "share of bootstrap replicates of all groups that give the same label",
     },
 )
@@ -156,9 +156,9 @@ ICLR2019 = Wording(
     order="the search's information ratio",
     q="q",
     method=(
-        "Each unit's threshold and label were searched for on {choosing} images of another seed: the threshold, among"
+        "Each unit's threshold and label were searched for on {selection} images of another seed: the threshold, among"
         " 100, and the concept with the largest information ratio (mutual information of unit and concept divided by"
-        " their joint entropy). They were then scored on all {scoring} images of seed {seed}. The union is taken over"
+        " their joint entropy). They were then scored on all {held_out} images of seed {seed}. The union is taken over"
         " the images that contain any concept of the label's category."
     ),
     judged="A unit is interpretable if its IoU exceeds {iou} and its information ratio exceeds {iqr}." + _JUDGED,
@@ -168,31 +168,31 @@ ICLR2019 = Wording(
     ),
     columns=_ALL
     | {
-        "level": "activation above which the unit counts as on; chosen on samples of another seed",
+        "threshold": "activation above which the unit counts as on; chosen on samples of another seed",
         "p": "one-sided p-value of excess > 0 over all groups",
         "runner_up": "concept of the second largest information ratio in the search",
-        "runner_up_excess": "its excess, on all samples",
+        "runner_up_corrected_iou": "its excess, on all samples",
         "stability": "empty: labels come from a search on other samples, which were not resampled",
     },
 )
 
 
-def against_directions(units: float, rotated: float, of: float, low: float, high: float) -> tuple[str, str]:
+def against_directions(units: float, random_directions: float, of: float, low: float, high: float) -> tuple[str, str]:
     """Whether units are more interpretable than random directions: the difference with its interval, and a verdict."""
-    more = units - rotated
+    more = units - random_directions
     counts = (
-        f"{count(units)} of {count(of)} units are interpretable, and {count(rotated)} of {count(of)} random directions:"
-        f" a difference of {signed(more)} {interval(low, high, signed)} (95% bootstrap interval over images)."
+        f"{count(units)} of {count(of)} units are interpretable, and"
+        f" {count(random_directions)} of {count(of)} random directions: a difference of {signed(more)} {interval(low, high, signed)} (95% bootstrap interval over images)."
     )
-    return counts, f"By this count, single units are {_verdict(more, rotated, low, high)} random directions."
+    return counts, f"By this count, single units are {_verdict(more, random_directions, low, high)} random directions."
 
 
-def _verdict(more: float, rotated: float, low: float, high: float) -> str:
+def _verdict(more: float, random_directions: float, low: float, high: float) -> str:
     if low <= 0 <= high:
         return "no more interpretable than"
     if high < 0:
         return "less interpretable than"
-    if more < 0.1 * rotated:
+    if more < 0.1 * random_directions:
         return "only slightly more interpretable than"
     return "more interpretable than"
 
@@ -216,6 +216,6 @@ WORDINGS: Mapping[str, Wording] = {"corrected": CORRECTED, "iclr2019": ICLR2019,
 
 def wording(provenance: Provenance) -> Wording:
     """What may be said under the rule of a run, with its numbers."""
-    numbers = {name: count(getattr(provenance, name)) for name in ("samples", "choosing", "scoring", "pilot")}
+    numbers = {name: count(getattr(provenance, name)) for name in ("samples", "selection", "held_out", "pilot")}
     cuts: dict[str, Any] = {name: share(value) for name, value in provenance.thresholds.items()}
     return WORDINGS[provenance.rule].filled(seed=provenance.seed, **numbers, **cuts)

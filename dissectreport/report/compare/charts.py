@@ -68,7 +68,7 @@ def lane(estimate: Estimate, reference: float, low: float, high: float) -> Marku
     def at(value: float) -> float:
         return x(min(max(value, low), high))
 
-    drawn = [] if math.isnan(reference) else [line(at(reference), -4.5, at(reference), 4.5, "null")]
+    drawn = [] if math.isnan(reference) else [line(at(reference), -4.5, at(reference), 4.5, "chance_level")]
     if not estimate.known:
         return Markup("").join(drawn)
     start, end = sorted((at(0.0), at(estimate.value)))
@@ -104,17 +104,17 @@ def heap(layer: LayerProfile, scales: Scales) -> Markup:
     wide = (WIDTH - 22 - LEFT) / BINS
     factor = min(HEAP / scales.heights[0], HEAP_BELOW / scales.heights[1] * 4)
     drawn = [line(LEFT, 0, WIDTH - 22, 0, "axis")]
-    for i, (good, other, null) in enumerate(zip(*histogram(layer, scales.iou), strict=True)):
+    for i, (good, other, chance_level) in enumerate(zip(*histogram(layer, scales.iou), strict=True)):
         x = LEFT + wide * i + 0.5
         for below, share, kind in ((0.0, good, "bar"), (good, other, "bar faint")):
             if share:
                 drawn.append(rect(x, -(below + share) * factor, wide - 1, share * factor, kind))
-        if null:
-            drawn.append(rect(x, 1, wide - 1, min(null * factor, HEAP_BELOW), "bar fill-quiet"))
+        if chance_level:
+            drawn.append(rect(x, 1, wide - 1, min(chance_level * factor, HEAP_BELOW), "bar fill-quiet"))
     middle = median([iou for iou, _, good in layer.spread if good])
     if not math.isnan(middle):
         x = LEFT + (WIDTH - 22 - LEFT) * middle / scales.iou
-        drawn.append(line(x, -HEAP * 0.9, x, 0, "null"))
+        drawn.append(line(x, -HEAP * 0.9, x, 0, "chance_level"))
     return Markup("").join(drawn)
 
 
@@ -150,10 +150,12 @@ def line_mark(place: float, words: str) -> Markup:
     return text(line_x(place), LINES_HEIGHT - 14, short(words, 12), "middle", "tick")
 
 
-def points(places: Sequence[float], estimates: Sequence[Estimate], null: Sequence[float], highest: float) -> Markup:
+def points(
+    places: Sequence[float], estimates: Sequence[Estimate], chance_level: Sequence[float], highest: float
+) -> Markup:
     """One model's line with intervals and signs, and its chance levels as a dotted line."""
     spots = [(line_x(place), line_y(e.value, highest)) for place, e in zip(places, estimates, strict=True)]
-    chance = [(x, line_y(value, highest)) for (x, _), value in zip(spots, null, strict=True)]
+    chance = [(x, line_y(value, highest)) for (x, _), value in zip(spots, chance_level, strict=True)]
     drawn = [path(chance, "chance"), path(spots, "model-line")]
     return Markup("").join([*drawn, *(point(x, e, highest) for (x, _), e in zip(spots, estimates, strict=True))])
 
@@ -242,7 +244,7 @@ def trend_chart(
     marks: str,
 ) -> Markup:
     """A line from checkpoint to checkpoint; `spots` has x, and y of the figure and of its chance level."""
-    chance = tag("path", d=joined([(x, null) for x, _, null in spots]), class_="chance model-line-0")
+    chance = tag("path", d=joined([(x, chance_level) for x, _, chance_level in spots]), class_="chance model-line-0")
     measured = tag("path", d=joined([(x, y) for x, y, _ in spots]), class_="model-line model-line-0")
     parts = [placed(part, place) for place, part in models]
     return drawing(WIDTH, LINES_HEIGHT, title, description, name, Markup(grid), Markup(marks), chance, measured, *parts)

@@ -30,7 +30,7 @@ class Entry:
     href: str
     band: str
     leading: Mapping[str, Any]
-    rotated: Count | None
+    random_directions: Count | None
     count: Count
     categories: tuple[tuple[str, str, Count], ...]
     """Category, its mark, and the leading layer's units by their label within it."""
@@ -107,13 +107,13 @@ def live_data(compared: SiteModels) -> Mapping[str, Any]:
 
 def _entry(around: Frame, one: Summary) -> Entry:
     leading = max(one.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0))
-    rotated = leading.get("rotated")
+    random_directions = leading.get("random_directions")
     return Entry(
         summary=one,
         href=around.to(f"{one.home}/index.html"),
         band=around.to(one.band),
         leading=leading,
-        rotated=Count.of_json(rotated) if rotated else None,
+        random_directions=Count.of_json(random_directions) if random_directions else None,
         count=Count.of_json(leading["measured"]),
         categories=tuple((c, mark_of(c), Count.of_json(n)) for c, n in leading.get("categories", {}).items()),
     )

@@ -119,7 +119,7 @@ class BestPart:
     iou: str
     value: str
     interval: str
-    null: str
+    chance_level: str
     lift: str
     gauge: tuple[str, str, str, str]
     """IoU, lower end, width of the interval and chance level, in per cent of the width."""
@@ -132,7 +132,7 @@ class TrendPoint:
 
     part: str
     y: float | None
-    null: float | None
+    chance_level: float | None
     cells: tuple[str, str]
 
 
@@ -204,7 +204,7 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     return (
         ("model", profile.title if profile.title == profile.model else f"{profile.title} ({profile.model})"),
         ("rule", profile.rule),
-        ("images", f"{count(profile.scoring)} scored of {count(profile.samples)}, seed {profile.seed}"),
+        ("images", f"{count(profile.held_out)} scored of {count(profile.samples)}, seed {profile.seed}"),
         ("segmenter", profile.segmenter or "unnamed"),
         ("trained on", ", ".join(trained) or DASH),
         *((("trained with", training.variant),) if training.variant else ()),
@@ -236,8 +236,8 @@ def _depth(profile: Profile, scales: Scales) -> Depth:
     names = tuple(layer.name for layer in profile.layers)
     axis = scales.depth[names]
     places = [axis.index(name) / max(len(axis) - 1, 1) for name in names]
-    units, null_units = ([_shares(la, control) for la in profile.layers] for control in ("measured", "null"))
-    labels, null_labels = ([_counts(la, c).concepts for la in profile.layers] for c in ("measured", "null"))
+    units, null_units = ([_shares(la, control) for la in profile.layers] for control in ("measured", "chance"))
+    labels, null_labels = ([_counts(la, c).concepts for la in profile.layers] for c in ("measured", "chance"))
     return Depth(
         units=charts.points(places, units, [e.value for e in null_units], scales.interpretable),
         labels=charts.points(places, labels, [e.value for e in null_labels], scales.labels),
@@ -248,11 +248,11 @@ def _depth(profile: Profile, scales: Scales) -> Depth:
 
 
 def _rows(
-    names: Sequence[str], estimates: Sequence[Estimate], null: Sequence[Estimate], words: Format
+    names: Sequence[str], estimates: Sequence[Estimate], chance_level: Sequence[Estimate], words: Format
 ) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (name, format_interval(one, words), words(chance.value))
-        for name, one, chance in zip(names, estimates, null, strict=True)
+        for name, one, chance in zip(names, estimates, chance_level, strict=True)
     )
 
 
@@ -304,8 +304,8 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
 
 
 def _category(counts: Mapping[str, Estimate]) -> str:
-    null = counts.get("null")
-    chance = f", chance level {count(null.value)}" if null is not None else ""
+    chance_level = counts.get("chance")
+    chance = f", chance level {count(chance_level.value)}" if chance_level is not None else ""
     return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
 
 
@@ -315,8 +315,8 @@ def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPa
     return ConceptPart(
         share=round(share_of.value, 4),
         present=units.measured.high > 0,
-        part=charts.lane(share_of, units.null.value / layer.units, 0.0, highest),
-        cells=(format_interval(units.measured, count), count(units.null.value)),
+        part=charts.lane(share_of, units.chance_level.value / layer.units, 0.0, highest),
+        cells=(format_interval(units.measured, count), count(units.chance_level.value)),
     )
 
 
@@ -324,8 +324,8 @@ def best_part(best: Best) -> BestPart:
     """The figures of a unit's card."""
     blank = (math.nan, math.nan)
     agreement = Agreement(
-        *(best.iou.value, best.iou.low, best.iou.high, best.null, best.lift, *blank),
-        *(best.excess.value, best.excess.low, best.excess.high),
+        *(best.iou.value, best.iou.low, best.iou.high, best.chance_level, best.lift, *blank),
+        *(best.corrected_iou.value, best.corrected_iou.low, best.corrected_iou.high),
     )
     css = agreement.css()
     return BestPart(
@@ -334,9 +334,9 @@ def best_part(best: Best) -> BestPart:
         iou=share(best.iou.value),
         value=f"{best.iou.value:.4f}",
         interval=f"[{share(best.iou.low)}, {share(best.iou.high)}]",
-        null=share(best.null),
+        chance_level=share(best.chance_level),
         lift=numbers.times(best.lift),
-        gauge=(css["iou"], css["low"], css["span"], css["null"]),
+        gauge=(css["iou"], css["low"], css["span"], css["chance_level"]),
         samples=best.samples,
     )
 
@@ -348,7 +348,7 @@ def _heap_cells(layer: LayerProfile) -> tuple[str, ...]:
         count(len(good)),
         format_interval(layer.mean_iou, share),
         *(share(quantile(good, at)) for at in QUANTILES),
-        share(charts.median([null for _, null, interpretable in layer.spread if interpretable])),
+        share(charts.median([chance_level for _, chance_level, interpretable in layer.spread if interpretable])),
     )
 
 
@@ -367,8 +367,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         return None
     x = charts.line_x((progress[0] - first) / (last - first))
     mark = charts.line_mark((progress[0] - first) / (last - first), numbers.compact(progress[0]))
-    units, null_units = _shares(layer, "measured"), _shares(layer, "null").value
-    labels, null_labels = _counts(layer, "measured").concepts, _counts(layer, "null").concepts.value
+    units, null_units = _shares(layer, "measured"), _shares(layer, "chance").value
+    labels, null_labels = _counts(layer, "measured").concepts, _counts(layer, "chance").concepts.value
     return TrendPart(
         series=_digest(series),
         progress=progress[0],
@@ -381,7 +381,7 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
     )
 
 
-def _point(x: float, estimate: Estimate, null: float, highest: float, words: Format) -> TrendPoint:
-    heights = [None if math.isnan(v) else round(charts.line_y(v, highest), 1) for v in (estimate.value, null)]
+def _point(x: float, estimate: Estimate, chance_level: float, highest: float, words: Format) -> TrendPoint:
+    heights = [None if math.isnan(v) else round(charts.line_y(v, highest), 1) for v in (estimate.value, chance_level)]
     part = charts.point(x, estimate, highest)
-    return TrendPoint(part, heights[0], heights[1], (format_interval(estimate, words), words(null)))
+    return TrendPoint(part, heights[0], heights[1], (format_interval(estimate, words), words(chance_level)))

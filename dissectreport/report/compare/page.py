@@ -311,7 +311,7 @@ def _trend(subject: Subject, axes: SiteAxes) -> tuple[Drawn, ...]:
         ("trend-labels", texts.trend_labels, axes.labels),
     ):
         points = [(m, t, t.units if id_ == "trend-units" else t.labels) for m, t in checkpoints]
-        spots = [(trend.x, point.y, point.null) for _, trend, point in points]
+        spots = [(trend.x, point.y, point.chance_level) for _, trend, point in points]
         placed = [(member.place, point.part) for member, _, point in points]
         chart = charts.trend_chart(id_, title, texts.trend_chart, placed, spots, grid, marks)
         rows = tuple((member.label, trend.words, *point.cells) for member, trend, point in points)

@@ -86,7 +86,7 @@ def plain(site: Site) -> Plain:
         "rule": one.rule,
         "seed": one.seed,
         "samples": one.samples,
-        "scoring": one.scoring,
+        "held_out": one.held_out,
         "grid": one.grid,
         "segmenter": [one.segmenter, one.segmenter_identity],
         "latents": list(one.latents),
@@ -134,17 +134,17 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain
             for category, counts in layer.categories.items()
         },
         "concepts": [
-            [at[concept], *_figure(one.measured), *_figure(one.null)] for concept, one in layer.concepts.items()
+            [at[concept], *_figure(one.measured), *_figure(one.chance_level)] for concept, one in layer.concepts.items()
         ],
-        "spread": [[_number(iou, 3), _number(null, 3), int(good)] for iou, null, good in layer.spread],
+        "spread": [[_number(iou, 3), _number(chance_level, 3), int(good)] for iou, chance_level, good in layer.spread],
         "best": [
             [
                 at[concept],
                 one.unit,
                 int(one.interpretable),
                 *_figure(one.iou),
-                _number(one.null),
-                *_figure(one.excess),
+                _number(one.chance_level),
+                *_figure(one.corrected_iou),
                 _number(one.lift),
                 list(one.samples),
             ]
@@ -197,7 +197,7 @@ def _sited(values: Plain, digest: str) -> Sited:
         rule=values["rule"],
         seed=values["seed"],
         samples=values["samples"],
-        scoring=values["scoring"],
+        held_out=values["held_out"],
         grid=values["grid"],
         segmenter=values["segmenter"][0],
         segmenter_identity=values["segmenter"][1],
@@ -251,7 +251,7 @@ def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
             for category, counts in values["categories"].items()
         },
         concepts={names[r[0]]: ConceptUnits(_read(r[1:4]), _read(r[4:7])) for r in values["concepts"]},
-        spread=tuple((iou, null, bool(sure)) for iou, null, sure in values["spread"]),
+        spread=tuple((iou, chance_level, bool(sure)) for iou, chance_level, sure in values["spread"]),
         best={
             names[r[0]]: Best(
                 r[1], bool(r[2]), _read(r[3:6]), _float(r[6]), _read(r[7:10]), _float(r[10]), tuple(r[11])

@@ -63,7 +63,7 @@ def scales_of(profiles: Sequence[Profile]) -> Scales:
         iou=iou,
         heights=(
             round_up(_most((a + b for one, two, _ in columns for a, b in zip(one, two, strict=True)), 0.01)),
-            round_up(_most((value for _, _, null in columns for value in null), 0.01)),
+            round_up(_most((value for _, _, chance_level in columns for value in chance_level), 0.01)),
         ),
         training=_training(profiles),
         depth=_depth([tuple(layer.name for layer in profile.layers) for profile in profiles]),
@@ -92,7 +92,7 @@ def _units(layers: Sequence[LayerProfile]) -> dict[str, float]:
     most: dict[str, float] = {}
     for layer in layers:
         for (_, category), units in layer.concepts.items():
-            shares = [end / layer.units for end in (*_ends(units.measured), units.null.value)]
+            shares = [end / layer.units for end in (*_ends(units.measured), units.chance_level.value)]
             most[category] = _most([*shares, most.get(category, 0.0)], 0.005)
     return {category: round_up(share) for category, share in sorted(most.items())}
 
@@ -106,12 +106,12 @@ def _removed(profiles: Sequence[Profile]) -> tuple[float, float]:
 
 def histogram(layer: LayerProfile, highest: float) -> tuple[list[float], list[float], list[float]]:
     """Shares of the units by IoU: of those that are interpretable, of the others; and of all by chance level."""
-    interpretable, others, null = ([0.0] * BINS for _ in range(3))
+    interpretable, others, chance_level = ([0.0] * BINS for _ in range(3))
     each = 1 / max(len(layer.spread), 1)
     for iou, chance, good in layer.spread:
         (interpretable if good else others)[_bin(iou, highest)] += each
-        null[_bin(chance, highest)] += each
-    return interpretable, others, null
+        chance_level[_bin(chance, highest)] += each
+    return interpretable, others, chance_level
 
 
 def _bin(value: float, highest: float) -> int:

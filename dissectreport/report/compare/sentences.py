@@ -49,10 +49,14 @@ class Sentence:
 
 def layer_sentence(name: str, layer: LayerProfile) -> Sentence:
     """How many units of a layer are interpretable."""
-    counts, null = layer.counts.get("measured"), layer.counts.get("null")
+    counts, chance_level = layer.counts.get("measured"), layer.counts.get("chance")
     if counts is None or not counts.units.known:
         return Sentence(f"{name}: {TOO_FEW[0].lower()}{TOO_FEW[1:]}.", "fact")
-    chance = f"; the chance level is {count(null.units.value)} units" if null is not None and null.units.known else ""
+    chance = (
+        f"; the chance level is {count(chance_level.units.value)} units"
+        if chance_level is not None and chance_level.units.known
+        else ""
+    )
     return Sentence(
         f"{name}: {format_interval(counts.units, count)} of the {count(layer.units)} units of {layer.name} are"
         f" interpretable, with {format_interval(counts.concepts, count)} different labels{chance}.",

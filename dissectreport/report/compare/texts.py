@@ -35,7 +35,7 @@ class Texts:
     trend_labels: str = "Different labels over training"
     trend_caption: str = "Checkpoints of one training; 95% intervals; dots: chance level."
     trend_chart: str = "A point for each checkpoint; the table has the numbers."
-    strength: str = "Match with labels and causal effects"
+    mean_activation: str = "Match with labels and causal effects"
     heaps: str = "IoU of units with their labels"
     heaps_caption: str = (
         "Units by IoU; faint: not interpretable; grey, downwards: chance level of the same units. The line is the"

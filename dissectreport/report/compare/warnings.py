@@ -37,8 +37,8 @@ def _measurement(pair: ModelPair, names: Names) -> Iterator[str]:
             f"Different rules: {_each((one.rule, other.rule), names)}. A unit that one rule calls interpretable, the"
             " other may not."
         )
-    if one.scoring != other.scoring:
-        images = [f"{count(n)} images" for n in (one.scoring, other.scoring)]
+    if one.held_out != other.held_out:
+        images = [f"{count(n)} images" for n in (one.held_out, other.held_out)]
         yield (
             f"Different numbers of images: {_each(images, names)}. With more images, weaker matches become"
             " significant, so counts of units are not directly comparable."

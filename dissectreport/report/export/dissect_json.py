@@ -94,7 +94,7 @@ def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
         if kind == "top"
     ]
     concept = str(row.concept) or NO_LABEL
-    known = {"level": float(row.level), "iou": float(row.iou)}
+    known = {"threshold": float(row.threshold), "iou": float(row.iou)}
     return {
         "unit": unit,
         "interp": bool(row.interpretable),
@@ -163,7 +163,7 @@ class OldUnit:
     """'' where it has none."""
     category: str
     iou: float
-    level: float
+    threshold: float
     interpretable: bool
     top: tuple[tuple[int, float], ...]
     """Number and largest activation of the images with its highest activations."""
@@ -239,7 +239,7 @@ def _old_unit(entry: Mapping[str, Any]) -> OldUnit:
         concept=concept if named else "",
         category=str(entry.get("iou_cat") or "") if named else "",
         iou=_number(entry.get("iou")),
-        level=_number(entry.get("level")),
+        threshold=_number(entry.get("threshold")),
         interpretable=bool(entry.get("interp", False)),
         top=top,
     )

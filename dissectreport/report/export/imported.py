@@ -217,12 +217,22 @@ def _table(layer: OldLayer) -> pd.DataFrame:
             "unit": [one.unit for one in layer.units],
             "concept": [one.concept for one in layer.units],
             "category": [one.category for one in layer.units],
-            "level": [one.level for one in layer.units],
-            "tail": math.nan,
+            "threshold": [one.threshold for one in layer.units],
+            "on_fraction": math.nan,
             "iou": [one.iou for one in layer.units],
         }
     )
-    empty = ("iou_low", "iou_high", "null", "excess", "excess_low", "excess_high", "lift", "lift_low", "lift_high")
+    empty = (
+        "iou_low",
+        "iou_high",
+        "chance_level",
+        "corrected_iou",
+        "corrected_iou_low",
+        "corrected_iou_high",
+        "lift",
+        "lift_low",
+        "lift_high",
+    )
     return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[one.interpretable for one in layer.units])
 
 
@@ -248,7 +258,7 @@ def _summary(old: _Import) -> Summary:
         assets=old.assets.files,
         rule=OLD,
         samples=samples,
-        scoring=samples,
+        held_out=samples,
         segmenter=str(results.settings.get("segmenter", "")),
         concepts=len(named),
         units=sum(len(layer.units) for layer in results.layers),

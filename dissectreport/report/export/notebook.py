@@ -135,7 +135,7 @@ class LayerReport:
 
     def best(self, most: int = _SHOWN) -> list[Unit]:
         """The strongest units: interpretable, then by the lower end of the excess."""
-        order = self.units.sort_values(["interpretable", "excess_low", "unit"], ascending=[False, False, True])
+        order = self.units.sort_values(["interpretable", "corrected_iou_low", "unit"], ascending=[False, False, True])
         return [self.unit(int(number)) for number in order["unit"].head(most)]
 
     def __repr__(self) -> str:
@@ -301,8 +301,8 @@ class Row:
     concept: Concept
     interpretable: bool
     agreement: Agreement
-    level: float
-    tail: float
+    threshold: float
+    on_fraction: float
     strip: str
 
 
@@ -312,8 +312,8 @@ def _row(unit: Unit) -> Row:
         Concept.of(facts),
         bool(facts["interpretable"]),
         Agreement.of(facts),
-        float(facts["level"]),
-        float(facts["tail"]),
+        float(facts["threshold"]),
+        float(facts["on_fraction"]),
         _as_data(unit.image),
     )
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from dissectreport.report.html.numbers import percent, plain, share
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
-CONTROLS = ("measured", "rotated", "untrained", "null")
+CONTROLS = ("measured", "random_directions", "untrained", "chance")
 """What was counted, by its name in the tables, in the order in which readers meet it."""
 CONTROL_WORDS = {
     "measured": "units",
-    "rotated": "random directions",
+    "random_directions": "random directions",
     "untrained": "untrained",
-    "null": "chance level",
+    "chance": "chance level",
 }
 """What pages call them."""
 
@@ -52,7 +52,7 @@ def mark(control: str, x: float, y: float) -> Markup:
     kind = f"ctl ctl-{control}"
     if control == "measured":
         return tag("circle", cx=x, cy=y, r=5.5, class_=kind)
-    if control == "rotated":
+    if control == "random_directions":
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z", class_=kind)
     if control == "untrained":
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 10.5h-12z", class_=kind)
@@ -202,7 +202,7 @@ class Ranked:
     iou: float
     low: float
     high: float
-    null: float
+    chance_level: float
     leading: bool
     tested: bool = True
 
@@ -215,7 +215,7 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     """IoU over concepts as bars with whiskers, the chance level as a tick across each."""
     width, row, left, right, top = 560.0, 27.0, 118.0, 14.0, 8.0
     height = top + row * len(rows) + 34
-    highest = max([v for r in rows for v in (r.high, r.null) if not math.isnan(v)] + [0.05])
+    highest = max([v for r in rows for v in (r.high, r.chance_level) if not math.isnan(v)] + [0.05])
     marks = ticks(highest, 5)
     x = linear(0, highest, left, width - right)
     floor = height - 30
@@ -236,7 +236,7 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
             )
         )
         inside.append(line(x(one.low), up, x(one.high), up, "whisker ink"))
-        inside.append(line(x(one.null), up - 10, x(one.null), up + 10, "null"))
+        inside.append(line(x(one.chance_level), up - 10, x(one.chance_level), up + 10, "chance_level"))
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -246,7 +246,7 @@ def histogram(
     description: str,
     counts: NDArray[np.int64],
     edges: NDArray[np.float32],
-    level: float,
+    threshold: float,
     colour: str,
 ) -> Markup:
     """Activations of one unit on a square-root scale; what is above the threshold is coloured."""
@@ -264,16 +264,16 @@ def histogram(
     floor = height - bottom
     inside = [line(left, floor + 0.5, width - right, floor + 0.5, "axis")]
     for i, (a, b) in enumerate(pairwise(at)):
-        above = not math.isnan(level) and (a + b) / 2 > level
+        above = not math.isnan(threshold) and (a + b) / 2 > threshold
         if tall[i] >= 0.05:
             kind = f"bar fill-{colour}" if above else "bar fill-quiet"
             inside.append(rect(x(a) + 0.4, floor - tall[i], x(b) - x(a) - 0.8, tall[i], kind))
     inside += [text(x(s), floor + 20, plain(s, 2), "middle", "tick") for s in round_numbers(low, high)]
-    if not math.isnan(level):
-        inside.append(line(x(level), top - 12, x(level), floor, "level"))
-        side = "end" if x(level) > width * 0.6 else "start"
+    if not math.isnan(threshold):
+        inside.append(line(x(threshold), top - 12, x(threshold), floor, "threshold"))
+        side = "end" if x(threshold) > width * 0.6 else "start"
         inside.append(
-            text(x(level) + (-7 if side == "end" else 7), top - 2, f"threshold {plain(level)}", side, "value")
+            text(x(threshold) + (-7 if side == "end" else 7), top - 2, f"threshold {plain(threshold)}", side, "value")
         )
     return drawing(width, height, title, description, name, *inside)
 
@@ -285,7 +285,7 @@ class Trace:
     concept: str
     mark: str
     iou: tuple[float, ...]
-    null: tuple[float, ...]
+    chance_level: tuple[float, ...]
 
 
 CURVE = (560.0, 300.0, 46.0, 14.0, 16.0, 44.0)
@@ -296,46 +296,46 @@ def curve(
     name: str,
     title: str,
     description: str,
-    tails: Sequence[float],
+    on_fractions: Sequence[float],
     traces: Sequence[Trace],
-    tail: float,
+    on_fraction: float,
     low: Sequence[float],
     high: Sequence[float],
 ) -> Markup:
     """IoU (line, with its band) and chance level (dashes) over the on-fraction."""
     width, height, left, right, top, bottom = CURVE
-    shown = [v for trace in traces for v in (*trace.iou, *trace.null) if not math.isnan(v)]
+    shown = [v for trace in traces for v in (*trace.iou, *trace.chance_level) if not math.isnan(v)]
     marks = ticks(max([*shown, 0.05]), 4)
     ceiling = max([*shown, 0.05]) * 1.06
     y = linear(0, ceiling, height - bottom, top)
-    x = tail_scale(tails)
+    x = tail_scale(on_fractions)
     inside = [line(left, y(m), width - right, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, share(m), "end", "tick") for m in marks]
     for tick in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
-        if min(tails) <= tick <= max(tails):
+        if min(on_fractions) <= tick <= max(on_fractions):
             inside.append(text(x(tick), height - bottom + 18, percent(tick), "middle", "tick"))
     inside.append(text((left + width - right) / 2, height - 6, "on-fraction (share of pixels)", "middle", "tick"))
-    spots = [x(t) for t in tails]
+    spots = [x(t) for t in on_fractions]
     band = [(a, y(v)) for a, v in zip(spots, high, strict=True)]
     band += [(a, y(v)) for a, v in reversed(list(zip(spots, low, strict=True)))]
     inside.append(path([point for point in band if not math.isnan(point[1])], f"band fill-{traces[0].mark}"))
     for i, trace in enumerate(traces):
         faint = "" if i == 0 else " faint"
         inside.append(path(zip(spots, map(y, trace.iou), strict=True), f"trace line-{trace.mark}{faint}"))
-        inside.append(path(zip(spots, map(y, trace.null), strict=True), f"trace dash line-{trace.mark}{faint}"))
-    if not math.isnan(tail):
-        inside.append(line(x(tail), top, x(tail), height - bottom, "level"))
+        inside.append(path(zip(spots, map(y, trace.chance_level), strict=True), f"trace dash line-{trace.mark}{faint}"))
+    if not math.isnan(on_fraction):
+        inside.append(line(x(on_fraction), top, x(on_fraction), height - bottom, "threshold"))
     inside.append(tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden"))
     return drawing(width, height, title, description, name, *inside)
 
 
-def tail_scale(tails: Sequence[float]) -> Callable[[float], float]:
+def tail_scale(on_fractions: Sequence[float]) -> Callable[[float], float]:
     """Where a share of pixels stands on the logarithmic axis of the curve, many to the left."""
     width, _, left, right, _, _ = CURVE
-    high, low = math.log(max(*tails, 1e-6)), math.log(max(min(tails), 1e-6))
+    high, low = math.log(max(*on_fractions, 1e-6)), math.log(max(min(on_fractions), 1e-6))
 
-    def place(tail: float) -> float:
-        at = (high - math.log(max(tail, 1e-6))) / ((high - low) or 1.0)
+    def place(on_fraction: float) -> float:
+        at = (high - math.log(max(on_fraction, 1e-6))) / ((high - low) or 1.0)
         return left + (width - left - right) * min(max(at, 0.0), 1.0)
 
     return place

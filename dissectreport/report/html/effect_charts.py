@@ -233,5 +233,5 @@ def _amount(one: Amount, up: float, x: Callable[[float], float]) -> list[Markup]
     if not math.isnan(one.point.low + one.point.high):
         parts.append(line(x(one.point.low), up, x(one.point.high), up, "whisker ink"))
     if not math.isnan(one.beside):
-        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "null"))
+        parts.append(line(x(one.beside), up - 9, x(one.beside), up + 9, "chance_level"))
     return parts

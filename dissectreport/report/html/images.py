@@ -72,9 +72,9 @@ def tile_width(pixels: Bytes) -> int:
     return max(1, round(TILE * int(width) / int(height)))
 
 
-def veil(maps: NDArray[np.floating], level: float, edge: str, width: int = TILE) -> Bytes:
+def veil(maps: NDArray[np.floating], threshold: float, edge: str, width: int = TILE) -> Bytes:
     """(k, h, w) activations -> (k, TILE, width) palette numbers: how much of a pixel is outline, and dark."""
-    on = upsample(maps, 2 * TILE, 2 * width, edge) > level  # never, where the level is NaN
+    on = upsample(maps, 2 * TILE, 2 * width, edge) > threshold  # never, where the level is NaN
     line = outline(on)
     dark = ~on & ~line
     return np.asarray(_quarters(line) * _STEPS + _quarters(dark), np.uint8)

@@ -189,21 +189,21 @@ class Agreement:
     iou: float
     low: float
     high: float
-    null: float
+    chance_level: float
     lift: float
     lift_low: float
     lift_high: float
-    excess: float
-    excess_low: float
-    excess_high: float
+    corrected_iou: float
+    corrected_iou_low: float
+    corrected_iou_high: float
 
     @classmethod
     def of(cls, row: Any) -> Agreement:
         """From a row of a table, as `itertuples` gives it."""
         return cls(
-            *(float(v) for v in (row.iou, row.iou_low, row.iou_high, row.null)),
+            *(float(v) for v in (row.iou, row.iou_low, row.iou_high, row.chance_level)),
             *(float(v) for v in (row.lift, row.lift_low, row.lift_high)),
-            *(float(v) for v in (row.excess, row.excess_low, row.excess_high)),
+            *(float(v) for v in (row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high)),
         )
 
     @property
@@ -213,5 +213,5 @@ class Agreement:
 
     def css(self) -> dict[str, str]:
         """Positions of bar, interval and chance level, as a percentage of the width."""
-        positions = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "null": self.null}
+        positions = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "chance_level": self.chance_level}
         return {name: f"{100 * (0 if math.isnan(v) else v):.1f}%" for name, v in positions.items()}

@@ -12,6 +12,6 @@ def strip_of(dissection: Dissection, layer: Layer, unit: int, most: int) -> imag
     shown = layer.examples
     top = [i for i, kind in enumerate(shown.kind.tolist()) if kind == "top"][:most]
     width = images.tile_width(dissection.pictures.pixels)
-    level = float(layer.table["level"].iloc[unit])
-    veils = images.veil(shown.maps[unit, top], level, rule_named(dissection.provenance.rule).edge, width)
+    threshold = float(layer.table["threshold"].iloc[unit])
+    veils = images.veil(shown.maps[unit, top], threshold, rule_named(dissection.provenance.rule).edge, width)
     return images.veiled([images.tiles(dissection.pictures.of(int(shown.samples[unit, i]))) for i in top], veils)

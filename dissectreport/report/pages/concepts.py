@@ -24,7 +24,7 @@ class GridCell:
     units: int
     href: str
     size: str
-    excess: float
+    corrected_iou: float
     layer: str
 
 
@@ -75,10 +75,18 @@ def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: Concept) 
     units = labels[labels["concept"] == concept.name]
     cells = []
     for i, layer in enumerate(site.dissection.layers):
-        excess = units.loc[units["layer"] == i, "excess"]
+        corrected_iou = units.loc[units["layer"] == i, "corrected_iou"]
         href = f"{frame.to(site.places.layer(layer.name))}#{view_of(concept.name)}"
-        size = f"{100 * math.sqrt(len(excess) / largest):.0f}%"
-        cells.append(GridCell(len(excess), href, size, float(excess.max()) if len(excess) else math.nan, layer.name))
+        size = f"{100 * math.sqrt(len(corrected_iou) / largest):.0f}%"
+        cells.append(
+            GridCell(
+                len(corrected_iou),
+                href,
+                size,
+                float(corrected_iou.max()) if len(corrected_iou) else math.nan,
+                layer.name,
+            )
+        )
     return GridRow(concept, tuple(cells), len(units), *_strongest(site, frame, units))
 
 
@@ -86,7 +94,7 @@ def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | No
     """The unit of largest lower end of its chance-corrected IoU, and its strip."""
     if not len(units):
         return None, ""
-    row = max(rows_of(units), key=lambda r: -1.0 if math.isnan(r.excess_low) else float(r.excess_low))
+    row = max(rows_of(units), key=lambda r: -1.0 if math.isnan(r.corrected_iou_low) else float(r.corrected_iou_low))
     layer = site.dissection.layers[int(row.layer)].name
     link = Link(frame.to(site.places.unit(layer, row.unit)), f"{layer} unit {row.unit}")
     return link, frame.to(site.places.strip(layer, row.unit))
@@ -127,10 +135,10 @@ class ConceptsPage:
 
     frame: Frame
     model: str
-    tells: bool
+    has_enough_images: bool
     """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
-    scoring: int
+    held_out: int
     grid: ConceptGrid
     shown: int
     """Concepts that are an interpretable unit's label in their category."""
@@ -152,9 +160,9 @@ def concepts_page(site: Site) -> ConceptsPage:
     return ConceptsPage(
         frame=frame,
         model=dissection.title,
-        tells=dissection.tells,
+        has_enough_images=dissection.has_enough_images,
         wording=site.wording,
-        scoring=dissection.provenance.scoring,
+        held_out=dissection.provenance.held_out,
         grid=grid,
         shown=len({row.concept.name for row in grid.rows if row.total}),
         leading=int(overall.nunique()),
@@ -166,7 +174,7 @@ def concepts_page(site: Site) -> ConceptsPage:
 
 
 def _concept_rows(site: Site, frame: Frame) -> tuple[ConceptRow, ...]:
-    labels = _labels_by_layer(site).sort_values("excess_low", ascending=False, kind="stable")
+    labels = _labels_by_layer(site).sort_values("corrected_iou_low", ascending=False, kind="stable")
     units = {str(name): rows_of(rows) for name, rows in labels.groupby("concept", sort=False)}
     overall = [layer.table.set_index("unit")["concept"].to_dict() for layer in site.dissection.layers]
     return tuple(
@@ -209,6 +217,6 @@ def _heatmap(grid: ConceptGrid) -> Grid:
     return Grid(
         tuple(row.concept.name for row in grid.rows),
         tuple(layer.words for layer in grid.layers),
-        tuple(tuple(cell.excess for cell in row.cells) for row in grid.rows),
+        tuple(tuple(cell.corrected_iou for cell in row.cells) for row in grid.rows),
         tuple(tuple(cell.units for cell in row.cells) for row in grid.rows),
     )

@@ -52,7 +52,7 @@ class LayerPage:
     wording: Wording
     beside: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
-    scoring: int
+    held_out: int
     counts: Mapping[str, Count]
     chart: Markup
     bars: tuple[charts.BarGroup, ...]
@@ -93,7 +93,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         size=f"{layer.height} × {layer.width}",
         wording=site.wording,
         beside=site.wording.also(len(layer.interpretable), above_chance(layer)),
-        scoring=dissection.provenance.scoring,
+        held_out=dissection.provenance.held_out,
         counts=counts(layer),
         chart=_bars_chart(layer, groups),
         bars=groups,
@@ -139,22 +139,22 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
 def _all_labels(one: Card, others: list[Any]) -> list[list[Any]]:
     """The card's own label and its labels in other categories: words, figures, and whether the charts count it."""
     counted = {(str(r.concept), str(r.category)) for r in others}
-    own = [(one.concept.name, one.concept.category, one.agreement, one.level)] if one.concept.name else []
+    own = [(one.concept.name, one.concept.category, one.agreement, one.threshold)] if one.concept.name else []
     more = [
-        (str(r.concept), str(r.category), Agreement.of(r), float(r.level))
+        (str(r.concept), str(r.category), Agreement.of(r), float(r.threshold))
         for r in others
         if r.concept != one.concept.name
     ]
     return [
-        [concept, category, *_figures(agreement, level), int((concept, category) in counted)]
-        for concept, category, agreement, level in own + more
+        [concept, category, *_figures(agreement, threshold), int((concept, category) in counted)]
+        for concept, category, agreement, threshold in own + more
     ]
 
 
-def _figures(a: Agreement, level: float) -> list[float | None]:
+def _figures(a: Agreement, threshold: float) -> list[float | None]:
     """IoU, its interval, chance level, lift, chance-corrected IoU and its lower end, and the threshold, rounded."""
-    shown = (a.iou, a.low, a.high, a.null, a.lift, a.excess, a.excess_low)
-    short = None if math.isnan(level) else float(f"{level:.3g}")
+    shown = (a.iou, a.low, a.high, a.chance_level, a.lift, a.corrected_iou, a.corrected_iou_low)
+    short = None if math.isnan(threshold) else float(f"{threshold:.3g}")
     return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
 
 

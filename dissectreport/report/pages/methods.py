@@ -37,7 +37,7 @@ class CausalMethods:
     layer: str
     href: str
     samples: int
-    choosing: int
+    selection: int
     random_sets: int
     random_sizes: str
     """The sizes of the random sets, in words."""
@@ -133,7 +133,7 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
         interventions.layer,
         frame.to(site.places.page("causes")),
         interventions.samples,
-        interventions.choosing,
+        interventions.selection,
         interventions.random_sets,
         listing(
             sorted(set(interventions.curves.loc[interventions.curves["order"] == "random", "units"].tolist()) - {0}),

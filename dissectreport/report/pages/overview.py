@@ -48,8 +48,8 @@ class Within:
         """From the counts by control."""
         own = by_control["measured"].as_share()
         positions = {"units": own.value, "low": own.low, "span": own.high - own.low}
-        if "rotated" in by_control:
-            positions["rotated"] = by_control["rotated"].as_share().value
+        if "random_directions" in by_control:
+            positions["random_directions"] = by_control["random_directions"].as_share().value
         css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in positions.items()}
         return cls(category, mark, by_control, css)
 
@@ -80,16 +80,16 @@ class OverviewPage:
     interpretable: int
     units: int
     concepts: int
-    tells: bool
+    has_enough_images: bool
     """Whether there were images enough to tell which units are interpretable."""
     wording: Wording
     beside: str
     """How many interpretable units also match better than chance, where the rule does not ask for it."""
-    scoring: int
+    held_out: int
     leading: LayerRow
     within: int
     """Different concepts when every unit counts by its label in each category."""
-    rotated: float | None
+    random_directions: float | None
     """Random directions that are interpretable, if every layer was rotated."""
     answer: tuple[str, str]
     """Whether units are more interpretable than random directions: the difference, and a verdict."""
@@ -127,13 +127,13 @@ def overview_page(site: Site) -> OverviewPage:
         interpretable=len(named),
         units=sum(layer.units for layer in dissection.layers),
         concepts=int(named.nunique()),
-        tells=dissection.tells,
+        has_enough_images=dissection.has_enough_images,
         wording=site.wording,
         beside=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
-        scoring=dissection.provenance.scoring,
+        held_out=dissection.provenance.held_out,
         leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
         within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
-        rotated=_rotated(dissection.layers),
+        random_directions=_rotated(dissection.layers),
         answer=against_rotated(dissection.layers),
         position=_below_position(dissection.layers),
         band=frame.to(places.image("band")),
@@ -153,25 +153,25 @@ def overview_page(site: Site) -> OverviewPage:
 
 def _rotated(layers: Sequence[Layer]) -> float | None:
     """Interpretable directions of all layers, if every layer was rotated."""
-    rotated = [one["rotated"].units for one in map(counts, layers) if "rotated" in one]
-    return sum(rotated) if len(rotated) == len(layers) else None
+    random_directions = [one["random_directions"].units for one in map(counts, layers) if "random_directions" in one]
+    return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
 def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
-    pairs = [(one["measured"], one["rotated"]) for one in map(counts, layers) if "rotated" in one]
+    pairs = [(one["measured"], one["random_directions"]) for one in map(counts, layers) if "random_directions" in one]
     if len(pairs) < len(layers) or not all(one.known and other.known for one, other in pairs):
         return "", ""
-    units, rotated, of = (
+    units, random_directions, of = (
         sum(values) for values in zip(*((one.units, other.units, one.of) for one, other in pairs), strict=True)
     )
-    return against_directions(units, rotated, of, *_difference(layers, units - rotated, pairs))
+    return against_directions(units, random_directions, of, *_difference(layers, units - random_directions, pairs))
 
 
 def _difference(layers: Sequence[Layer], value: float, pairs: Sequence[tuple[Count, Count]]) -> tuple[float, float]:
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
-    if all({"measured", "rotated"} <= set(layer.resampled) for layer in layers):
-        spread = sum(layer.resampled["measured"] - layer.resampled["rotated"] for layer in layers)
+    if all({"measured", "random_directions"} <= set(layer.resampled) for layer in layers):
+        spread = sum(layer.resampled["measured"] - layer.resampled["random_directions"] for layer in layers)
         # Resampling costs units and directions differently; what it costs on average is no part of the uncertainty.
         low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
         return min(math.floor(low), value), max(math.ceil(high), value)
@@ -212,10 +212,10 @@ def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[LayerRow, ...]
     """The strongest unit of each concept, the categories in turn."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
-    ranked = ranked[ranked["interpretable"]].sort_values("excess_low", ascending=False, kind="stable")
+    ranked = ranked[ranked["interpretable"]].sort_values("corrected_iou_low", ascending=False, kind="stable")
     first = ranked.drop_duplicates("concept")
     turns = first.assign(turn=first.groupby("category").cumcount())
-    chosen = turns.sort_values(["turn", "excess_low"], ascending=[True, False], kind="stable").head(most)
+    chosen = turns.sort_values(["turn", "corrected_iou_low"], ascending=[True, False], kind="stable").head(most)
     layers = site.dissection.layers
     return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(chosen))
 

@@ -51,7 +51,7 @@ class PairRow:
 
     concept: Concept
     agreement: Agreement
-    tail: float
+    on_fraction: float
     tested: bool
 
 
@@ -76,7 +76,7 @@ class UnitPage:
     """Whether the unit is interpretable, in words."""
     wording: Wording
     size: str
-    scoring: int
+    held_out: int
     samples: int
     groups: tuple[ExampleGroup, ...]
     veil: str
@@ -156,10 +156,10 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         layer=layer.name,
         card=one,
         row=row,
-        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if dissection.tells else TOO_FEW,
+        verdict=_verdict(site.wording, one, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
-        scoring=dissection.provenance.scoring,
+        held_out=dissection.provenance.held_out,
         samples=dissection.provenance.samples,
         groups=_examples(site, frame, layer, one),
         veil=frame.to(places.veil(layer.name, unit)),
@@ -210,8 +210,8 @@ def _verdict(words: Wording, one: Card, beats_chance: bool) -> str:
 
 
 def _pair(row: Any) -> PairRow:
-    tail = float(getattr(row, "tail", math.nan))
-    return PairRow(Concept.of(row), Agreement.of(row), tail, bool(getattr(row, "tested", True)))
+    on_fraction = float(getattr(row, "on_fraction", math.nan))
+    return PairRow(Concept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
 
 
 def _examples(site: Site, frame: Frame, layer: Layer, one: Card) -> tuple[ExampleGroup, ...]:
@@ -241,7 +241,7 @@ def _ranking_chart(name: str, one: Card, pairs: tuple[PairRow, ...], order: str)
             p.agreement.iou,
             p.agreement.low,
             p.agreement.high,
-            p.agreement.null,
+            p.agreement.chance_level,
             p.concept == one.concept,
             p.tested,
         )
@@ -262,7 +262,7 @@ def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, one: Card) ->
         "Frequency of each activation, on a square-root scale; coloured above the threshold.",
         layer.histogram[unit],
         layer.edges[unit],
-        float(row.level),
+        float(row.threshold),
         one.concept.mark,
     )
 
@@ -278,7 +278,7 @@ def _traces(layer: Layer, unit: int, vocabulary: pd.DataFrame) -> list[tuple[Con
                 concept.name,
                 concept.mark,
                 tuple(curves.iou[unit, i].tolist()),
-                tuple(curves.null[unit, i].tolist()),
+                tuple(curves.chance_level[unit, i].tolist()),
             ),
         )
         for i, concept in concepts
@@ -292,9 +292,9 @@ def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept,
         f"IoU of {name} at every threshold",
         f"IoU with {traces[0][0].name} against the on-fraction, the share of pixels where the unit is on; dashed, the"
         " chance level. The vertical line is the unit's own threshold.",
-        layer.curves.tails[unit].tolist(),
+        layer.curves.on_fractions[unit].tolist(),
         [trace for _, trace in traces],
-        one.tail,
+        one.on_fraction,
         *(band.tolist() for band in _band(layer, unit)),
     )
 
@@ -302,7 +302,7 @@ def _curve_chart(name: str, layer: Layer, unit: int, traces: list[tuple[Concept,
 def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
     """The interval of the first concept's IoU at every threshold; NaN where none was computed."""
     curves = layer.curves
-    none = np.full(curves.levels.shape[1], math.nan)
+    none = np.full(curves.thresholds.shape[1], math.nan)
     return (
         none if curves.low is None else curves.low[unit],
         none if curves.high is None else curves.high[unit],
@@ -312,17 +312,21 @@ def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
 def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float, float, float], ...]:
     """Threshold, on-fraction, IoU, its interval and chance level, threshold by threshold."""
     curves = layer.curves
-    iou, null = curves.iou[unit, 0], curves.null[unit, 0]
-    columns = (curves.levels[unit], curves.tails[unit], iou, *_band(layer, unit), null)
+    iou, chance_level = curves.iou[unit, 0], curves.chance_level[unit, 0]
+    columns = (curves.thresholds[unit], curves.on_fractions[unit], iou, *_band(layer, unit), chance_level)
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
 def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, Any]:
     """What the slider needs: the curve, and small maps of all images shown to draw their masks anew."""
     curves = layer.curves
-    tails = curves.tails[unit].tolist()
-    scale = charts.tail_scale(tails)
-    own = int(np.abs(np.log(np.maximum(tails, 1e-9)) - math.log(max(one.tail, 1e-9))).argmin()) if one.tail > 0 else 0
+    on_fractions = curves.on_fractions[unit].tolist()
+    scale = charts.tail_scale(on_fractions)
+    own = (
+        int(np.abs(np.log(np.maximum(on_fractions, 1e-9)) - math.log(max(one.on_fraction, 1e-9))).argmin())
+        if one.on_fraction > 0
+        else 0
+    )
     kinds = layer.examples.kind.tolist()
     as_shown = [i for kind in dict.fromkeys(kinds) for i, k in enumerate(kinds) if k == kind]
     maps = layer.examples.maps[unit, as_shown].astype(np.float32)
@@ -332,13 +336,13 @@ def _curve_data(site: Site, layer: Layer, unit: int, one: Card) -> Mapping[str, 
     codes = np.round((maps - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
     return {
         "own": own,
-        "level": [float(f"{v:.6g}") for v in curves.levels[unit].tolist()],
-        "on": [percent(v) for v in tails],
+        "threshold": [float(f"{v:.6g}") for v in curves.thresholds[unit].tolist()],
+        "on": [percent(v) for v in on_fractions],
         "iou": _short(curves.iou[unit, 0]),
-        "null": _short(curves.null[unit, 0]),
+        "chance_level": _short(curves.chance_level[unit, 0]),
         "low": _short(_band(layer, unit)[0]),
         "high": _short(_band(layer, unit)[1]),
-        "x": [round(scale(t), 1) for t in tails],
+        "x": [round(scale(t), 1) for t in on_fractions],
         "maps": base64.b64encode(codes.tobytes()).decode(),
         "shape": list(maps.shape),
         "edge": site.edge,

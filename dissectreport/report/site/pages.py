@@ -115,7 +115,7 @@ def unit_files(site: Site, number: int, first: int, end: int) -> Files:
     rows = LayerRows.of(layer, range(first, end), site.dissection.interventions)
     files: Files = {}
     for unit in range(first, end):
-        files |= unit_pictures(site, layer, unit, float(rows.table[unit].level))
+        files |= unit_pictures(site, layer, unit, float(rows.table[unit].threshold))
         if site.drawing.detail.unit_pages:
             files[site.places.unit(layer.name, unit)] = render("unit.html", unit_page(site, layer, rows, unit))
     return files
