@@ -20,7 +20,7 @@ INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage mutants test-quick test-demo lint lint-web format-web types bench train-generator \
-	train-segmenter clean
+	train-in-stages train-segmenter clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -72,6 +72,11 @@ train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hou
 	$(BIN)/python -m dissectreport.training.generator train --out training/$(SUBJECT)_pgan --subject $(SUBJECT) $(RECIPE)
 	$(BIN)/python -m dissectreport.training.generator export --out training/$(SUBJECT)_pgan \
 		--weights dissectreport/models/weights/$(SUBJECT)_pgan.safetensors
+
+train-in-stages: $(VENV)/.ready  ## train a generator of churches in stages (a day or more), and export its weights
+	$(BIN)/python -m dissectreport.training.staged train --out training/churches_pgan $(RECIPE)
+	$(BIN)/python -m dissectreport.training.staged export --out training/churches_pgan \
+		--weights training/churches_pgan/churches_pgan.safetensors
 
 train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour) and save its weights
 	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)

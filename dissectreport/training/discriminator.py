@@ -15,21 +15,25 @@ GROUP = 4
 class ScaledConvolution(nn.Module):
     """A convolution whose weights are kept near unit size and scaled when used (equalised learning rate)."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, padding: int, gain: float) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, padding: int, gain: float, stride: int = 1
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(channels_out))
         self.scale = gain / (kernel * sqrt(channels_in))
         self.padding = padding
+        self.stride = stride
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, h', w')."""
-        return functional.conv2d(features, self.weight * self.scale, self.bias, padding=self.padding)
+        return functional.conv2d(features, self.weight * self.scale, self.bias, self.stride, self.padding)
 
 
-def rectified(channels_in: int, channels_out: int, kernel: int, padding: int) -> nn.Sequential:
+def rectified(channels_in: int, channels_out: int, kernel: int, padding: int, stride: int = 1) -> nn.Sequential:
     """A scaled convolution followed by a leaky rectifier."""
-    return nn.Sequential(ScaledConvolution(channels_in, channels_out, kernel, padding, sqrt(2)), nn.LeakyReLU(0.2))
+    convolution = ScaledConvolution(channels_in, channels_out, kernel, padding, sqrt(2), stride)
+    return nn.Sequential(convolution, nn.LeakyReLU(0.2))
 
 
 class HalvingBlock(nn.Module):

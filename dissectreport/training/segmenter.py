@@ -27,6 +27,7 @@ from dissectreport.drawings.brush import Drawing
 from dissectreport.drawings.dataset import HELD_OUT_SEED, SUBJECTS, draw_many, load_drawings
 from dissectreport.segmenters.unet import ConceptNames, UNet, class_counts
 from dissectreport.training.jitter import brighten, jitter, turn_hue
+from dissectreport.training.precision import mixed_precision
 from dissectreport.training.weights import write_weights
 
 IGNORED = -100
@@ -112,7 +113,7 @@ class Run:
     def _learn(self, images: Tensor, targets: Tensor) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(self.step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits = self.network.train()(images)
         split = logits.float().split(class_counts(self.recipe.words), dim=1)
         losses = [
