@@ -310,7 +310,7 @@ def test_too_few_images_are_no_finding(tmp_path):
     assert "5 samples are too few to judge which units match a concept; raise --samples" in result.stderr
     for name in ("index.html", "planted/index.html", "planted/features/index.html", "planted/features/unit-3.html"):
         text = (tmp_path / "site" / name).read_text()
-        assert "Cannot tell: too few images" in text, name
+        assert "Too few images to tell" in text, name
         assert "0 of 40" not in text and "[0, 0]" not in text, name
     for name in ("planted/concepts.html", "planted/data/layers.csv"):
         assert "[0, 0]" not in (tmp_path / "site" / name).read_text()

@@ -168,7 +168,7 @@ def test_the_search_agrees_with_that_of_the_reference(found):
 def test_the_search_gives_every_unit_the_label_of_the_reference(found, selection):
     assert np.array_equal(found.label, fixture()["unit_label"])
     thresholds = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)[:, 0]
-    assert np.median(np.abs(thresholds - fixture()["thresholds"])) < 1e-3
+    assert np.median(np.abs(thresholds - fixture()["levels"])) < 1e-3
 
 
 def test_levels_around_the_own_one_hold_it(found, selection):

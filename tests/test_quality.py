@@ -232,7 +232,7 @@ def test_too_few_images_for_a_covariance_are_told_how_many_it_needs(judged):
     assert judged.note == (
         "FID is not computed: with 4 features it needs at least 1,000 images on each side, and there are 120."
     )
-    assert "needs 10,240 images" in too_few_for_covariance(9000, 2048)
+    assert "needs at least 10,240 images" in too_few_for_covariance(9000, 2048)
     assert not too_few_for_covariance(1056, 168)
 
 

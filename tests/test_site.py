@@ -406,7 +406,7 @@ def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
 
 def test_the_overview_compares_layers_within_each_category(site: Path, dissection: Dissection) -> None:
     page = Page((site / "planted" / "index.html").read_text("utf-8"))
-    told = [page.text(i) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
+    told = [" ".join(page.text(i).split()) for i in range(len(page.elements)) if "rivals" in page.classes(i)]
     rows = [layer.controls[layer.controls["category"] != ""] for layer in dissection.layers]
     wanted = [
         f"random directions {by['random_directions']} · untrained {by['untrained']} · chance level {by['chance']}"

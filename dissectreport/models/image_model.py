@@ -101,7 +101,9 @@ class FolderImageModel:
         names = self.folder.order(seed)
         if first + count > len(names):
             available = counted(len(names), "image")
-            raise FolderError(f"the folder {self.folder.name} has {available}; --samples at most {len(names):,}")
+            raise FolderError(
+                f"the folder {self.folder.name} has {available}; --samples must be at most {len(names):,}"
+            )
         return self.folder.read(names[first : first + count])
 
     def to(self, device: torch.device) -> FolderImageModel:
