@@ -301,7 +301,7 @@ def test_its_pages_speak_of_images_that_are_read(dissected, tmp_path: Path, pain
     words = " ".join(methods.split())
     assert "colours read 239 of the 239 images of the folder <i>painted</i>, in a random order given by seed 1" in words
     assert "images that colours reads" in overview
-    assert "What do the units of a network mean?" in (tmp_path / "index.html").read_text()
+    assert "What do the units of a network respond to?" in (tmp_path / "index.html").read_text()
     pages = [path.read_text() for path in tmp_path.rglob("*.html")]
     data = [path.read_text() for path in tmp_path.rglob("*.json")]
     assert not any(str(painted) in text for text in (*pages, *data)), "where the folder lies is nobody's business"
