@@ -37,7 +37,7 @@ def test_an_ordinary_run_has_no_notes() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"generator": {"repeats": False}}, "other images the second time"),
+        ({"generator": {"repeats": False}}, "does not reproduce its images"),
         ({"samples": 159}, "Only 159 samples: too few"),
         ({"samples": 160}, "Only 160 samples: intervals are wide"),
         ({"samples": 999}, "Only 999 samples: intervals are wide"),

@@ -143,7 +143,9 @@ def test_other_results_of_the_same_name_are_not_drawn_over(old: Path, tmp_path: 
 def test_old_results_are_not_compared_and_it_is_said_why(old: Path, dissection: Dissection, tmp_path: Path) -> None:
     write_site(dissection, tmp_path)
     write_imported(read_dissect_json(old), old.parent, tmp_path)
-    with pytest.raises(OutputError, match=r"church was imported from a dissect\.json, which holds neither null nor"):
+    with pytest.raises(
+        OutputError, match=r"church was imported from a dissect\.json, which has neither chance levels nor"
+    ):
         write_comparison(tmp_path, ["planted", "church"])
 
 

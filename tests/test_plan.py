@@ -86,7 +86,7 @@ def test_every_field_of_a_plan_is_among_the_facts_that_name_its_counts() -> None
 
 def test_readings_are_named_by_what_is_read() -> None:
     keys = [Reading("layer4").key, Reading("layer4", 2017).key, Reading("layer4", shift=1).key, Reading("l", 0, 1).key]
-    assert keys == ["layer4", "layer4 rotated", "layer4 shifted", "l rotated shifted"]
+    assert keys == ["layer4", "layer4 random_directions", "layer4 shifted", "l random_directions shifted"]
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))

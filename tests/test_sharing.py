@@ -177,7 +177,9 @@ def test_a_site_that_is_to_fit_leaves_out_step_by_step_what_it_says(tmp_path: Pa
     own = {name: b for name, b in contents(tmp_path / "few" / "planted").items() if name != "manifest.json"}
     limit = -(-sum(map(len, own.values())) // 10**6)
     fitted = write_site(found, tmp_path / "fit", limit=limit, settings=SiteSettings(fit=True))
-    assert [line.split(": ")[0] for line in fitted.left_out] == ["left out images from the middle and at random"]
+    assert [line.split(": ")[0] for line in fitted.left_out] == [
+        "left out images with intermediate activations and random images"
+    ]
     assert contents(tmp_path / "fit") == contents(tmp_path / "few")
 
 

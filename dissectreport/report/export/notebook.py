@@ -267,7 +267,7 @@ def _tables_in_files(site: Path, places: Places, layer: str | None) -> NotebookT
     readers = {}
     for path in sorted((site / places.home / "data").glob("*.json")):
         owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
-        if owner == wanted and path.stem != "provenance":
+        if owner == wanted and path.stem not in ("provenance", "compare"):
             readers[path.stem.removeprefix(f"{owner}-")] = _reader(path)
     return NotebookTables(layer or "the model", readers)
 
