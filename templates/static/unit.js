@@ -20,11 +20,10 @@
   const TALL = 256;
   const short = app.share;
 
-  const correctedIou = (i) => (data.iou[i] - data.chance_level[i]) / (1 - data.chance_level[i]);
   /* an IoU with its interval; where none was computed, the chance-corrected IoU */
   const agreement = (i) =>
     data.low[i] === null
-      ? ["chance-corrected IoU", short(correctedIou(i))]
+      ? ["chance-corrected IoU", short(data.corrected_iou[i])]
       : ["IoU", short(data.iou[i]) + " " + interval(i)];
   const interval = (i) => (data.low[i] === null ? "" : "[" + short(data.low[i]) + ", " + short(data.high[i]) + "]");
 

@@ -23,6 +23,10 @@ from dissectreport.report.html import charts
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, percent
+from dissectreport.stats.iou import chance_corrected_iou
+
+CurveRow = tuple[float, float, float, float, float, float, float]
+"""A row of `_curve_rows`."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class UnitPage:
     chart_histogram: Markup
     chart_curve: Markup
     curve: Mapping[str, Any] | None
-    curve_rows: tuple[tuple[float, float, float, float, float, float], ...]
+    curve_rows: tuple[CurveRow, ...]
     curve_concepts: tuple[NamedConcept, ...]
     curve_banded: bool
     """Whether the IoU of the curve has an interval at every threshold; without one it is not printed."""
@@ -312,11 +316,12 @@ def _band(layer: Layer, unit: int) -> tuple[Any, Any]:
     )
 
 
-def _curve_rows(layer: Layer, unit: int) -> tuple[tuple[float, float, float, float, float, float], ...]:
-    """Threshold, on-fraction, IoU, its interval and chance level, threshold by threshold."""
+def _curve_rows(layer: Layer, unit: int) -> tuple[CurveRow, ...]:
+    """Threshold, on-fraction, IoU, its interval, chance level and chance-corrected IoU, threshold by threshold."""
     curves = layer.curves
     iou, chance_level = curves.iou[unit, 0], curves.chance_level[unit, 0]
-    columns = (curves.thresholds[unit], curves.on_fractions[unit], iou, *_band(layer, unit), chance_level)
+    corrected = chance_corrected_iou(iou, chance_level)
+    columns = (curves.thresholds[unit], curves.on_fractions[unit], iou, *_band(layer, unit), chance_level, corrected)
     return tuple(zip(*(c.astype(float).tolist() for c in columns), strict=True))
 
 
@@ -343,6 +348,7 @@ def _curve_data(site: Site, layer: Layer, unit: int, unit_card: Card) -> Mapping
         "on": [percent(v) for v in on_fractions],
         "iou": _short(curves.iou[unit, 0]),
         "chance_level": _short(curves.chance_level[unit, 0]),
+        "corrected_iou": _short(chance_corrected_iou(curves.iou[unit, 0], curves.chance_level[unit, 0])),
         "low": _short(_band(layer, unit)[0]),
         "high": _short(_band(layer, unit)[1]),
         "x": [round(scale(t), 1) for t in on_fractions],
