@@ -267,7 +267,8 @@ def _tables_in_files(site: Path, places: Places, layer: str | None) -> NotebookT
     readers = {}
     for path in sorted((site / places.home / "data").glob("*.json")):
         owner = next((folder for folder in folders if path.stem.startswith(f"{folder}-")), "")
-        if owner == wanted and path.stem not in ("provenance", "compare"):
+        # Every table is there as CSV too; provenance and the profile for comparisons are not.
+        if owner == wanted and path.with_suffix(".csv").is_file():
             readers[path.stem.removeprefix(f"{owner}-")] = _reader(path)
     return NotebookTables(layer or "the model", readers)
 
