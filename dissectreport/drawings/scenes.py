@@ -24,32 +24,13 @@ from dissectreport.drawings.brush import (
     textured,
     window_of,
 )
+from dissectreport.drawings.churches import PIECES
+from dissectreport.drawings.scene_colours import WALL_MATERIALS
 from dissectreport.segmenters.scenes import LEARNED, MATERIALS
-
-WALL_MATERIALS = ("brick", "stone", "plaster")
-ROOF_MATERIALS = ("tile", "slate")
-PIECES = (
-    Piece("sky"),
-    Piece("cloud"),
-    Piece("hill", "rock"),
-    Piece("grass", "turf"),
-    Piece("path", "earth"),
-    Piece("tree", "wood", "tree trunk"),
-    Piece("tree", "foliage", "tree crown"),
-    Piece("door", "wood"),
-    Piece("window", "glass", "wall window"),
-    Piece("window", "glass", "tower window"),
-    Piece("dome", "metal"),
-    Piece("dome", "metal", "cupola"),
-    *(Piece("wall", material) for material in WALL_MATERIALS),
-    *(Piece("tower", material, part) for material in WALL_MATERIALS for part in ("tower shaft", "belfry")),
-    *(Piece("roof", material) for material in ROOF_MATERIALS),
-    *(Piece("roof", material, "spire") for material in ROOF_MATERIALS),
-)
 
 
 @dataclass(frozen=True)
-class Palette:
+class ScenePalette:
     """The colours that a whole scene shares: weather, light and what the church is built of."""
 
     sky: tuple[float, float, float]
@@ -72,7 +53,7 @@ class Palette:
 # --- colours of a scene -------------------------------------------------------------------------------------
 
 
-def choose_palette(brush: Brush) -> Palette:
+def choose_palette(brush: Brush) -> ScenePalette:
     """Weather first, then everything that its light falls on."""
     weather = int(brush.random.choice(3, p=[0.6, 0.25, 0.15]))
     light = (1.0, 0.8, 0.7)[weather]
@@ -82,7 +63,7 @@ def choose_palette(brush: Brush) -> Palette:
     roof_material = "tile" if brush.chance(0.6) else "slate"
     roof_hue = brush.between(0, 0.05) if roof_material == "tile" else brush.between(0.55, 0.62)
     hue, saturation, value = wall
-    return Palette(
+    return ScenePalette(
         sky=sky,
         dusk=dusk,
         light=light,
@@ -130,7 +111,7 @@ def choose_glass(brush: Brush, dusk: bool) -> Colour:
 # --- landscape ----------------------------------------------------------------------------------------------
 
 
-def paint_sky(brush: Brush, palette: Palette) -> None:
+def paint_sky(brush: Brush, palette: ScenePalette) -> None:
     """A gradient that pales towards the horizon."""
     hue, saturation, value = palette.sky
     rows = [
@@ -141,7 +122,7 @@ def paint_sky(brush: Brush, palette: Palette) -> None:
     brush.image.paste(Image.fromarray(numpy.repeat(column, brush.size, axis=1)))
 
 
-def paint_clouds(brush: Brush, palette: Palette) -> None:
+def paint_clouds(brush: Brush, palette: ScenePalette) -> None:
     """A few heaps of pale ellipses, more of them by day."""
     by_day = palette.light == 1
     for _ in range(brush.random.poisson(1.2 if by_day else 0.5)):
@@ -154,7 +135,7 @@ def paint_clouds(brush: Brush, palette: Palette) -> None:
             brush.ellipse(Piece("cloud"), fill, puff_x, puff_y, radius, radius * 0.6)
 
 
-def paint_hills(brush: Brush, palette: Palette, horizon: float) -> None:
+def paint_hills(brush: Brush, palette: ScenePalette, horizon: float) -> None:
     """A ridge along the horizon."""
     heights = horizon - brush.size * (0.04 + 0.12 * brush.random.random(9))
     ridge = list(zip(numpy.linspace(0, brush.size, 9).tolist(), heights.tolist(), strict=True))
@@ -162,7 +143,7 @@ def paint_hills(brush: Brush, palette: Palette, horizon: float) -> None:
     brush.polygon(Piece("hill", "rock"), palette.hill, corners)
 
 
-def paint_grass(brush: Brush, palette: Palette, horizon: float) -> None:
+def paint_grass(brush: Brush, palette: ScenePalette, horizon: float) -> None:
     """A meadow with single blades."""
     size = brush.size
 
@@ -177,7 +158,7 @@ def paint_grass(brush: Brush, palette: Palette, horizon: float) -> None:
         brush.line(turf(brush.between(-0.02, 0.02), 0.35, 0.7), (x, y), tip, width=0.006)
 
 
-def paint_tree(brush: Brush, palette: Palette, kind: str, x: float, base: float, height: float) -> None:
+def paint_tree(brush: Brush, palette: ScenePalette, kind: str, x: float, base: float, height: float) -> None:
     """A broad-leaved tree or a conifer, standing at (x, base)."""
     trunk = colour(0.07, 0.5, 0.3 * palette.light)
     half = height * 0.05
@@ -212,7 +193,7 @@ def paint_needles(brush: Brush, hue: float, value: float, x: float, base: float,
 
 
 @dataclass(frozen=True)
-class Church:
+class SceneChurch:
     """Where the parts of a church stand, in pixels of the brush; `tower` is None for a church without one."""
 
     left: float
@@ -220,7 +201,7 @@ class Church:
     base: float
     eaves: float
     arched: bool
-    tower: Tower | None
+    tower: SceneTower | None
 
     @property
     def middle(self) -> float:
@@ -239,7 +220,7 @@ class Church:
 
 
 @dataclass(frozen=True)
-class Tower:
+class SceneTower:
     """A tower around the axis x."""
 
     x: float
@@ -248,7 +229,7 @@ class Tower:
     height: float
 
 
-def choose_church(brush: Brush, horizon: float) -> Church:
+def choose_church(brush: Brush, horizon: float) -> SceneChurch:
     """A church near the middle of the scene, a little below the horizon."""
     size = brush.size
     width, height = brush.between(0.3, 0.55) * size, brush.between(0.2, 0.34) * size
@@ -258,12 +239,12 @@ def choose_church(brush: Brush, horizon: float) -> Church:
         tower_width, tower_height = width * brush.between(0.22, 0.32), height * brush.between(1.5, 2.1)
         side = brush.one_of((-1, 0, 1))
         axis = middle + side * (width - tower_width) / 2
-        tower = Tower(axis, tower_width, base - tower_height, tower_height)
+        tower = SceneTower(axis, tower_width, base - tower_height, tower_height)
     arched = brush.chance(0.5)
-    return Church(middle - width / 2, middle + width / 2, base, base - height, arched, tower)
+    return SceneChurch(middle - width / 2, middle + width / 2, base, base - height, arched, tower)
 
 
-def paint_church(brush: Brush, palette: Palette, horizon: float) -> None:
+def paint_church(brush: Brush, palette: ScenePalette, horizon: float) -> None:
     """Nave, roof, tower, windows, door, and mostly a path to the door."""
     church = choose_church(brush, horizon)
     wall = Piece("wall", palette.wall_material)
@@ -274,14 +255,14 @@ def paint_church(brush: Brush, palette: Palette, horizon: float) -> None:
     paint_openings(brush, palette, church)
 
 
-def paint_gable_roof(brush: Brush, palette: Palette, church: Church) -> None:
+def paint_gable_roof(brush: Brush, palette: ScenePalette, church: SceneChurch) -> None:
     """A triangle over the whole front."""
     over, height = 0.02 * brush.size, brush.between(0.08, 0.2) * brush.size
     feet = [(church.left - over, church.eaves), (church.right + over, church.eaves)]
     brush.polygon(Piece("roof", palette.roof_material), palette.roof, [*feet, (church.middle, church.eaves - height)])
 
 
-def paint_hip_roof(brush: Brush, palette: Palette, church: Church) -> None:
+def paint_hip_roof(brush: Brush, palette: ScenePalette, church: SceneChurch) -> None:
     """A trapezium over the whole front."""
     over, inset = 0.02 * brush.size, 0.2 * church.width
     ridge = church.eaves - 0.7 * brush.between(0.08, 0.2) * brush.size
@@ -290,7 +271,7 @@ def paint_hip_roof(brush: Brush, palette: Palette, church: Church) -> None:
     brush.polygon(Piece("roof", palette.roof_material), palette.roof, [*feet, *ends])
 
 
-def paint_dome(brush: Brush, palette: Palette, church: Church) -> None:
+def paint_dome(brush: Brush, palette: ScenePalette, church: SceneChurch) -> None:
     """A flat roof that carries a dome with a finial."""
     over, rise, radius = 0.01 * brush.size, 0.025 * brush.size, 0.28 * church.width
     roof = Piece("roof", palette.roof_material)
@@ -301,7 +282,7 @@ def paint_dome(brush: Brush, palette: Palette, church: Church) -> None:
     brush.rectangle(Piece("dome", "metal"), palette.metal, church.middle - half, top, church.middle + half, foot)
 
 
-def paint_tower(brush: Brush, palette: Palette, tower: Tower) -> None:
+def paint_tower(brush: Brush, palette: ScenePalette, tower: SceneTower) -> None:
     """A shaft, a belfry above a string course, and a spire or a cupola."""
     left, right = tower.x - tower.width / 2, tower.x + tower.width / 2
     course = tower.top + 0.36 * tower.height
@@ -318,7 +299,7 @@ def paint_tower(brush: Brush, palette: Palette, tower: Tower) -> None:
         brush.half_disc(Piece("dome", "metal", "cupola"), palette.metal, tower.x, tower.top, tower.width / 2)
 
 
-def paint_openings(brush: Brush, palette: Palette, church: Church) -> None:
+def paint_openings(brush: Brush, palette: ScenePalette, church: SceneChurch) -> None:
     """Windows where neither door nor tower is in the way, the door, the path."""
     door_width, door_height = (
         church.width * brush.between(0.1, 0.17),
@@ -350,14 +331,14 @@ def paint_openings(brush: Brush, palette: Palette, church: Church) -> None:
         paint_path(brush, palette, church.base, door, door_width)
 
 
-def hidden_by_tower(tower: Tower | None, x: float, width: float) -> bool:
+def hidden_by_tower(tower: SceneTower | None, x: float, width: float) -> bool:
     """Whether a window of this width around x would be cut by an edge of the tower."""
     return tower is not None and 0.1 * tower.width < abs(x - tower.x) < 0.5 * (tower.width + width)
 
 
 def paint_window(
     brush: Brush,
-    palette: Palette,
+    palette: ScenePalette,
     arched: bool,
     part: str,
     x: float,
@@ -374,7 +355,7 @@ def paint_window(
     brush.line(palette.joint, (x, start), (x, top + height), width=0.005)
 
 
-def paint_door(brush: Brush, palette: Palette, church: Church, x: float, width: float, height: float) -> None:
+def paint_door(brush: Brush, palette: ScenePalette, church: SceneChurch, x: float, width: float, height: float) -> None:
     """A door around the axis x, arched where the windows are."""
     top = church.base - height
     brush.rectangle(Piece("door", "wood"), palette.wood, x - width / 2, top, x + width / 2, church.base)
@@ -382,7 +363,7 @@ def paint_door(brush: Brush, palette: Palette, church: Church, x: float, width: 
         brush.half_disc(Piece("door", "wood"), palette.wood, x, top, width / 2)
 
 
-def paint_path(brush: Brush, palette: Palette, base: float, door: float, width: float) -> None:
+def paint_path(brush: Brush, palette: ScenePalette, base: float, door: float, width: float) -> None:
     """A path that widens from the door to the lower edge."""
     end, bottom = door + brush.between(-0.2, 0.2) * brush.size, float(brush.size)
     near = [(end + 1.6 * width, bottom), (end - 1.6 * width, bottom)]
