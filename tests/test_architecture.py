@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -76,7 +77,12 @@ def test_imports_go_down_the_order_within(package: str) -> None:
     assert architecture.upward(architecture.INNER[package], architecture.edges(package)) == []
 
 
-def test_an_upward_import_and_a_cycle_are_found() -> None:
+def test_no_modules_import_each_other_in_a_circle_not_even_for_types() -> None:
+    order = list(TopologicalSorter(architecture.module_imports()).static_order())
+    assert order.index("dissectreport.errors") < order.index("dissectreport.cli.app")
+
+
+def test_an_upward_import_is_found() -> None:
     found = {"top": {"middle", "low"}, "middle": {"low"}, "low": {"middle"}}
     assert architecture.upward(("top", "middle", "low"), found) == ["low -> middle"]
 

@@ -32,8 +32,8 @@ from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.preflight import preflight
 from dissectreport.pipeline.prepare import prepare
-from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
+from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.worker.loaded_networks import Source
 
 NETWORKS = '''

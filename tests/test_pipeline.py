@@ -25,9 +25,9 @@ from dissectreport.pipeline import prepare
 from dissectreport.pipeline.cache_tools import damaged
 from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
-from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
+from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
 

@@ -27,9 +27,9 @@ from dissectreport.networks import hooks
 from dissectreport.pipeline import prepare
 from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
-from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reporter import Silent
+from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.run.plan import Plan
 from dissectreport.run.rules import rule_named
 from dissectreport.segmenters import colour

@@ -117,6 +117,17 @@ def _module(module: str, name: str) -> str:
     return f"{module}.{name}" if is_module else module
 
 
+def module_imports() -> dict[str, set[str]]:
+    """Every module of the package with those that it imports, for type checking too."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): {
+            name for node in ast.walk(tree(path)) for name in _names_in(node) if name.startswith(f"{PACKAGE.name}.")
+        }
+        for path in sources()
+        if path.stem != "__init__"
+    }
+
+
 def own_imports(path: Path) -> set[tuple[str, ...]]:
     """The modules of the package that a source file imports, as paths below the package."""
     names = (name.split(".") for name in imported(path))

@@ -29,8 +29,8 @@ from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
 from dissectreport.pipeline.prepare import Job
-from dissectreport.pipeline.provenance import reproduce
 from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.requests import ArtifactRequest, too_few_real
 from dissectreport.pipeline.tasks import Task
 from dissectreport.records.artifacts import (

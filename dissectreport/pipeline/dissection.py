@@ -15,8 +15,9 @@ from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
-from dissectreport.pipeline.provenance import identity, reproduce, versions
+from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, Plan, Reading
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.worker.loaded_networks import Source
 
-LEVELS = "thresholds"
+THRESHOLDS = "thresholds"
 """The name of a reading's thresholds in its store, and with the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
@@ -104,31 +105,31 @@ class DissectionPasses:
     def known_samples(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
         reading, plan = self.readings[0], self.job.plan
-        thresholds = self._levels_store(plan, reading)
-        if self.rule.searches or not self.runner.is_intact(thresholds, LEVELS):
+        thresholds = self._thresholds_store(plan, reading)
+        if self.rule.searches or not self.runner.is_intact(thresholds, THRESHOLDS):
             return 0
-        counts = self._counts_store(plan, reading, self._read_levels(thresholds))
+        counts = self._counts_store(plan, reading, self._read_thresholds(thresholds))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
 
     # --- thresholds ---
 
-    def _find_levels(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
+    def _find_thresholds(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of the thresholds at which it is counted."""
         unshifted = list(dict.fromkeys(replace(r, shift=0) for r in readings))
-        from_pilot = self._levels_of_pilot(source, plan, unshifted)
+        from_pilot = self._thresholds_of_pilot(source, plan, unshifted)
         stores = {r: from_pilot[replace(r, shift=0)] for r in readings}
-        return self._search_levels(source, plan, stores) if self.rule.searches else stores
+        return self._search_thresholds(source, plan, stores) if self.rule.searches else stores
 
-    def _levels_of_pilot(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
+    def _thresholds_of_pilot(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of thresholds of a pilot, which runs where they are not known yet."""
-        stores = {r: self._levels_store(plan, r) for r in readings}
-        missing = [r for r in readings if not self.runner.is_intact(stores[r], LEVELS)]
+        stores = {r: self._thresholds_store(plan, r) for r in readings}
+        missing = [r for r in readings if not self.runner.is_intact(stores[r], THRESHOLDS)]
         if missing:
             ranges = self._ranges(source, plan, missing)
             histograms = self._histograms(source, plan, missing, ranges)
             for reading in missing:
                 arrays = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key]).arrays()
-                stores[reading].save(LEVELS, {**arrays, "shape": ranges[reading.key]["shape"]})
+                stores[reading].save(THRESHOLDS, {**arrays, "shape": ranges[reading.key]["shape"]})
         return stores
 
     def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
@@ -159,11 +160,11 @@ class DissectionPasses:
                 sums[key] = sums[key].merge(histogram) if key in sums else histogram
         return sums
 
-    def _search_levels(self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store]) -> dict[Reading, Store]:
+    def _search_thresholds(self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store]) -> dict[Reading, Store]:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
         from dissectreport.worker import published_rules
 
-        thresholds = {r: ExactThresholds.from_arrays(store.load(LEVELS)) for r, store in of_pilot.items()}
+        thresholds = {r: ExactThresholds.from_arrays(store.load(THRESHOLDS)) for r, store in of_pilot.items()}
         stores = {
             r: self._store("search", plan, reading=asdict(r), thresholds=digest(thresholds[r].arrays()))
             for r in of_pilot
@@ -171,7 +172,7 @@ class DissectionPasses:
         task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
         self._fill(published_rules.make_search, source, plan, thresholds, stores, plan.pilot, task)
         for reading, store in stores.items():
-            if not self.runner.is_intact(store, LEVELS):
+            if not self.runner.is_intact(store, THRESHOLDS):
                 self._save_searched(store, thresholds[reading], of_pilot[reading])
         return stores
 
@@ -184,22 +185,22 @@ class DissectionPasses:
         categories = self.runner.total(store, parts, Categories)
         category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
         result = search(joint, ends, categories, category, thresholds.cuts)
-        shape = of_pilot.load(LEVELS)["shape"]
-        store.save(LEVELS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
+        shape = of_pilot.load(THRESHOLDS)["shape"]
+        store.save(THRESHOLDS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
 
     # --- counts ---
 
     def _count(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, CountFolders]:
         """For each reading the folders of its thresholds and of its counts, all samples counted."""
-        threshold_stores = self._find_levels(source, plan, readings)
-        thresholds = {r: self._read_levels(store) for r, store in threshold_stores.items()}
+        threshold_stores = self._find_thresholds(source, plan, readings)
+        thresholds = {r: self._read_thresholds(store) for r, store in threshold_stores.items()}
         stores = {r: self._counts_store(plan, r, thresholds[r]) for r in readings}
         task = _task(source, Task.COUNTING, Task.CONTROL_COUNTING)
         self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
             # Controls of a published rule have their own thresholds, stored with their counts.
-            if self.rule.is_published and not self.runner.is_intact(store, LEVELS):
-                store.save(LEVELS, threshold_stores[reading].load(LEVELS))
+            if self.rule.is_published and not self.runner.is_intact(store, THRESHOLDS):
+                store.save(THRESHOLDS, threshold_stores[reading].load(THRESHOLDS))
         return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
@@ -288,7 +289,7 @@ class DissectionPasses:
 
     # --- stores ---
 
-    def _levels_store(self, plan: Plan, reading: Reading) -> Store:
+    def _thresholds_store(self, plan: Plan, reading: Reading) -> Store:
         """The store of a reading's thresholds, which do not depend on the segmenter."""
         return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
@@ -299,8 +300,8 @@ class DissectionPasses:
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self.runner.open(kind, {**plan.facts(), **more})
 
-    def _read_levels(self, store: Store) -> AnyThresholds:
-        return RULE_THRESHOLDS[self.rule.name].read(store.load(LEVELS))
+    def _read_thresholds(self, store: Store) -> AnyThresholds:
+        return RULE_THRESHOLDS[self.rule.name].read(store.load(THRESHOLDS))
 
     # --- the record ---
 
