@@ -39,7 +39,6 @@ from dissectreport.pipeline.artifacts import repair_sizes, selected_from
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.repair import artifact_units
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_and_listed, sentence
@@ -58,6 +57,7 @@ from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
+from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links
 
 N, D = 60, 4
@@ -573,23 +573,13 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 
-class Told(Silent):
-    """A listener that keeps the names of the tasks."""
-
-    def __init__(self) -> None:
-        self.tasks: set[str] = set()
-
-    def progress(self, task: str, done: int, total: int, unit: str) -> None:
-        self.tasks.add(task)
-
-
 def test_what_was_measured_on_another_grid_is_not_measured_again(
     options: Options, monkeypatch_module: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
     dissectreport.measure(coarse)
-    told = Told()
+    told = RecordingReporter()
     again = {"samples": None, "pilot": Options("").pilot, "cache": tmp_path}
     artifact_units(Options(**{**vars(options), **again}), told)
     assert Task.TESTING in told.tasks
@@ -662,21 +652,18 @@ def some_folder(path: Path, count: int) -> Path:
 def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
     options: Options, tmp_path: Path, sound: int, broken: int, told: int
 ) -> None:
-    lines: list[str] = []
-
-    class Ear(Silent):
-        def say(self, line: str) -> None:
-            lines.append(line)
-
+    reporter = RecordingReporter()
     folder = some_folder(tmp_path / "few", sound)
     for number in range(broken):
         (folder / f"broken{number}.png").write_bytes(b"no image")
     record = dissectreport.measure(
-        Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), Ear()
+        Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), reporter
     )
     assert not record.artifacts
-    assert any(line.startswith(f"no artifact units: {told} real images; artifact units need") for line in lines)
-    left_out = [line for line in lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
+    assert any(
+        line.startswith(f"no artifact units: {told} real images; artifact units need") for line in reporter.lines
+    )
+    left_out = [line for line in reporter.lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
     assert left_out, "one line with a count"
     with pytest.raises(FolderError, match=f"{told} real images"):
         artifact_units(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))

@@ -26,6 +26,7 @@ from dissectreport.checkpoints.downloads import (
     offline,
 )
 from dissectreport.errors import OutputError, WeightsError
+from tests.support.reporters import RecordingReporter
 from tests.support.servers import Page, Server, closed_port, serving
 
 SIZE = 1_500_000
@@ -34,20 +35,6 @@ OTHER = np.random.default_rng(1).bytes(SIZE)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HASTY = RetryPolicy(timeout=5.0, pause=0.01)
 NAME = "net.pth"
-
-
-class Ear:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.steps: list[tuple[str, int, int, str]] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def progress(self, task: str, done: int, total: int, unit: str) -> None:
-        self.steps.append((task, done, total, unit))
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +57,7 @@ def left(where: Path) -> set[str]:
 
 
 def test_a_file_is_brought_once_and_told_of(tmp_path: Path) -> None:
-    ear = Ear()
+    ear = RecordingReporter()
     with serving(net_pth=Page(CONTENT)) as server, reporting.reporting_to(ear):
         for _ in range(2):
             assert fetch(remote(server), tmp_path / "new" / "folder", retry=HASTY).read_bytes() == CONTENT
@@ -246,7 +233,7 @@ def test_a_file_of_another_size_is_refused_before_it_is_brought(tmp_path: Path) 
 
 
 def test_a_file_without_a_published_checksum_is_taken_and_said_to_be_unverified(tmp_path: Path) -> None:
-    ear = Ear()
+    ear = RecordingReporter()
     with serving(net_pth=Page(OTHER)) as server, reporting.reporting_to(ear):
         assert fetch(remote(server, sha256=""), tmp_path, retry=HASTY).read_bytes() == OTHER
     digest = hashlib.sha256(OTHER).hexdigest()
@@ -254,20 +241,20 @@ def test_a_file_without_a_published_checksum_is_taken_and_said_to_be_unverified(
 
 
 def test_two_threads_bring_a_file_once(tmp_path: Path) -> None:
-    ears = [Ear(), Ear()]
+    reporters = [RecordingReporter(), RecordingReporter()]
 
-    def bring(ear: Ear) -> None:
+    def bring(ear: RecordingReporter) -> None:
         with reporting.reporting_to(ear):
             fetch(remote(server), tmp_path, retry=HASTY)
 
     with serving(net_pth=Page(CONTENT, stall=0.2)) as server:
-        threads = [threading.Thread(target=bring, args=(ear,)) for ear in ears]
+        threads = [threading.Thread(target=bring, args=(ear,)) for ear in reporters]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert len(server.asked) == 1
-    waited = [line for ear in ears for line in ear.lines if "waiting" in line]
+    waited = [line for ear in reporters for line in ear.lines if "waiting" in line]
     assert waited == [f"another process is downloading {NAME}; waiting for it"]
 
 

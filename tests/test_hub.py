@@ -16,9 +16,9 @@ import torch
 
 from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import SegmenterError, UnknownName, WeightsError
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.segmenters import ade20k, hub, words
 from dissectreport.segmenters.hub import HubCheckpoint, Preprocessor, load_checkpoint, quiet, size_within
+from tests.support.reporters import RecordingReporter
 from tests.support.tiny_checkpoints import BUILT, pictures, save, segformer, transformers
 
 
@@ -168,21 +168,17 @@ def test_a_hub_whose_name_leads_nowhere_is_not_tried(monkeypatch: pytest.MonkeyP
 
 
 def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-
-    class Ear(Silent):
-        def say(self, line: str) -> None:
-            lines.append(line)
+    reporter = RecordingReporter()
 
     def load(where: dict[str, Any]) -> None:
         if where["local_files_only"]:
             raise OSError("not there")
 
     monkeypatch.setattr(hub, "hub_resolves", lambda: True)
-    with reporting_to(Ear()):
+    with reporting_to(reporter):
         load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
         load_checkpoint(HubCheckpoint("owner/name", "v2"), load)
-    assert lines == ["downloading owner/name@v2 from huggingface.co; later runs find it in its cache"]
+    assert reporter.lines == ["downloading owner/name@v2 from huggingface.co; later runs find it in its cache"]
 
 
 def test_code_of_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None:

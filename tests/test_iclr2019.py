@@ -17,7 +17,6 @@ from dissectreport.cache import store
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan, Reading
 from dissectreport.run.rules import rule_named
 from dissectreport.stats.base import merge_all
@@ -26,6 +25,7 @@ from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import FINE, ExactThresholds, search_thresholds
 from dissectreport.worker import counting, pilot, published_rules
 from tests.support.reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
+from tests.support.reporters import RecordingReporter
 
 UNITS, CONCEPTS = 32, 31
 CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
@@ -271,20 +271,15 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
         cache=cache,
     )
     first = dissectreport.measure(options)
-    heard = []
-
-    class Ear(Silent):
-        def progress(self, task, done, total, unit):
-            heard.append(task)
-
-    assert dissectreport.measure(options, Ear()) == first
-    assert not heard
+    reporter = RecordingReporter()
+    assert dissectreport.measure(options, reporter) == first
+    assert not reporter.tasks
     searched_in = store.Store(cache / "measurements" / first.layers[0].thresholds)
     before = searched_in.path("thresholds").read_bytes()
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
-    assert dissectreport.measure(options, Ear()) == first
-    assert {str(task) for task in heard} == {"searching the best thresholds"}
+    assert dissectreport.measure(options, reporter) == first
+    assert {str(task) for task in reporter.tasks} == {"searching the best thresholds"}
     assert searched_in.path("thresholds").read_bytes() == before
 
 

@@ -10,29 +10,15 @@ import pytest
 
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.records.interventions import RemainingArea
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
+from tests.support.reporters import RecordingReporter
 
 
-class Reporter(Silent):
-    """A listener that keeps everything."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.steps: list[tuple[str, int, int, str]] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def progress(self, task: str, done: int, total: int, unit: str) -> None:
-        self.steps.append((task, done, total, unit))
-
-
-def runner(cache: Path) -> tuple[PassRunner, Reporter]:
-    reporter = Reporter()
+def runner(cache: Path) -> tuple[PassRunner, RecordingReporter]:
+    reporter = RecordingReporter()
     return PassRunner(cache, "cpu", Workers(1), reporter), reporter
 
 

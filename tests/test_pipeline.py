@@ -26,10 +26,10 @@ from dissectreport.pipeline.cache_tools import damaged
 from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
+from tests.support.reporters import RecordingReporter
 
 SMALL = {
     "layers": ("features",),
@@ -42,24 +42,8 @@ SMALL = {
 }
 
 
-class Heard(Silent):
-    """A listener that remembers what was said and how far each task came."""
-
-    def __init__(self):
-        self.lines, self.tasks = [], {}
-
-    def say(self, line):
-        self.lines.append(line)
-
-    def progress(self, task, done, total, unit):
-        self.tasks.setdefault(task, []).append((done, total))
-
-    def begin(self, schedule):
-        self.schedule = schedule
-
-
 def measured(cache, **changes):
-    heard = Heard()
+    heard = RecordingReporter()
     dissectreport.measure(Options("planted", cache=cache, **SMALL | changes), heard)
     return heard
 
@@ -87,7 +71,7 @@ def large(tmp_path_factory):
 
 
 def test_every_task_of_a_build_is_in_its_schedule_and_in_order(tmp_path):
-    heard = Heard()
+    heard = RecordingReporter()
     options = Options("planted", cache=tmp_path / "cache", layers=("features",), quick=True, samples=64, workers=1)
     dissectreport.build(options, tmp_path / "site", heard)
     scheduled = list(heard.schedule.seconds)
@@ -464,7 +448,7 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
 def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
     model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", reinitialise="None"))
     small = SMALL | {"layers": ("block",), "samples": 16}
-    heard = Heard()
+    heard = RecordingReporter()
     dissectreport.measure(Options(model, cache=tmp_path / "cache", **small), heard)
     assert any(line.startswith("no untrained control: own") for line in heard.lines)
     found = load_dissection(model, cache=tmp_path / "cache")

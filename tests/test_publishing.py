@@ -20,6 +20,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.report.site.fixed_comparison import write_comparison
 from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection
+from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links, contents
 
 
@@ -199,7 +200,7 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two models; what is drawn anew comes from made-up dissections instead of a cache."""
-    site, said = tmp_path / "site", list[str]()
+    site = tmp_path / "site"
     found = {
         name: example_dissection(units=6, layers=1, name=name, size=size) for name, size in (("a", 64), ("b", 256))
     }
@@ -213,19 +214,13 @@ def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
         assert (wanted.samples, wanted.seed, wanted.layers) == (facts.samples, facts.seed, ("layer1",))
         write_site(found[model], out, limit=limit, settings=settings)
 
-    class Ear:
-        def say(self, line: str) -> None:
-            said.append(line)
-
-        def progress(self, *words: Any) -> None:
-            pass
-
+    reporter = RecordingReporter()
     monkeypatch.setattr(github_pages, "render", render)
-    github_pages.fit(site, 900, None, Ear())
-    assert said == []
-    github_pages.fit(site, 1, None, Ear())
-    assert [line for line in said if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
-    said = [line for line in said if "left out" in line]
+    github_pages.fit(site, 900, None, reporter)
+    assert reporter.lines == []
+    github_pages.fit(site, 1, None, reporter)
+    assert [line for line in reporter.lines if "stays as it is" in line] == ["c stays as it is: no measurement of it"]
+    said = [line for line in reporter.lines if "left out" in line]
     with_detail_models = [(line.split(":")[0], line.split("; ")[0].split("left out ")[1]) for line in said]
     assert with_detail_models == [(model, detail.left_out) for detail in DETAILS[1:] for model in ("b", "a")]
     assert {one.model: one.detail for one in read_summaries(site)} == {

@@ -28,12 +28,12 @@ from dissectreport.pipeline import prepare
 from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.run.plan import Plan
 from dissectreport.run.rules import rule_named
 from dissectreport.segmenters import colour
 from dissectreport.worker.loaded_networks import Models, Source
+from tests.support.reporters import RecordingReporter
 
 SIDE, IMAGES = 24, 240
 PAINTS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
@@ -109,14 +109,6 @@ def reader(folder: Path) -> Any:
     return made
 
 
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return paint(tmp_path_factory.mktemp("reading") / "painted")
@@ -132,7 +124,7 @@ def dissected(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The cache of a dissected reader, what was said, and its address; two files of the folder are broken."""
     (painted / "page.jpg").write_text("<html>")
     cut(painted / "0007.png")
-    heard, cache = Heard(), tmp_path_factory.mktemp("cache")
+    heard, cache = RecordingReporter(), tmp_path_factory.mktemp("cache")
     address = model(painted)
     dissectreport.measure(Options(address, cache=cache, grid=SIDE, workers=1, device="cpu"), heard)
     return cache, heard.lines, address
@@ -208,7 +200,7 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
     whole = reader(folder).latents(1, 0, 8)
     cut(folder / victim)
     job: Any = prepare.without_unreadable_images(
-        prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), Heard()
+        prepare.prepare(Options(model(folder), samples=8, workers=1, device="cpu")), RecordingReporter()
     )
     assert job.source.broken == (victim,) and job.generator.unreadable() == (victim,)
     generators: list[Any] = [job.generator, Models(job.source).generator]
@@ -223,7 +215,7 @@ def test_what_is_broken_is_left_out_by_every_worker(tmp_path: Path) -> None:
 
 
 def test_by_default_as_many_are_measured_as_there_are_and_it_is_said(small: Path) -> None:
-    heard = Heard()
+    heard = RecordingReporter()
     job = prepare.without_unreadable_images(prepare.prepare(Options(model(small), device="cpu")), heard)
     assert job.samples == 20 and job.plan.pilot == 20
     assert "measuring all 20 images; the default is 1,248" in heard.lines
@@ -241,8 +233,9 @@ def test_more_than_there_are_is_refused_when_it_was_asked_for(small: Path) -> No
 def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
     folder = paint(tmp_path / "some", 12)
     cut(folder / "0003.png")
-    heard = Heard()
-    with pytest.raises(BadOption, match="11 images, and 1 that cannot be read; --samples must be at most 11, not"):
+    heard = RecordingReporter()
+    refused = "has 11 images, and 1 that cannot be read; --samples must be at most 11, not 12"
+    with pytest.raises(BadOption, match=refused):
         prepare.without_unreadable_images(prepare.prepare(Options(model(folder), samples=12, device="cpu")), heard)
     assert any("some: 1 of 12 files cannot be read and is skipped: 0003.png (" in line for line in heard.lines)
     assert prepare.without_unreadable_images(prepare.prepare(Options(model(folder), device="cpu")), heard).samples == 11
@@ -250,7 +243,9 @@ def test_of_images_that_turn_out_broken_there_are_fewer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", ["pnas2020", "iclr2019"])
 def test_published_rules_take_what_is_there_too(small: Path, rule: str) -> None:
-    job = prepare.without_unreadable_images(prepare.prepare(Options(model(small), rule=rule, device="cpu")), Heard())
+    job = prepare.without_unreadable_images(
+        prepare.prepare(Options(model(small), rule=rule, device="cpu")), RecordingReporter()
+    )
     assert (job.samples, job.plan.pilot) == (20, 20)
 
 
@@ -330,7 +325,7 @@ PLANTED = SMALL | {"interventions": False, "artifacts": False, "controls": False
 
 
 def beside(cache: Path, reference: Path | None) -> tuple[Record, list[str]]:
-    heard = Heard()
+    heard = RecordingReporter()
     return dissectreport.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
 
 

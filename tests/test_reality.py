@@ -18,13 +18,13 @@ from dissectreport.analysis.results.real_images import COLUMNS, Reality
 from dissectreport.cache.reader import packed_stats, read_stats, shard_name
 from dissectreport.cache.store import Store
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.run.plan import Plan
 from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.real_images import make_real_areas
+from tests.support.reporters import RecordingReporter
 
 GRID = 64 * 64
 VOCABULARY = pd.DataFrame(
@@ -168,18 +168,8 @@ SMALL: dict[str, Any] = {
 }
 
 
-class Heard(Silent):
-    """A listener that remembers what was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_its(cache: Path, tmp_path: Path) -> None:
-    heard = Heard()
+    heard = RecordingReporter()
     dissectreport.measure(dissectreport.Options("planted", cache=cache, **SMALL), heard)
     own = load_dissection("planted", cache=cache).reality
     assert own is not None and (own.real, own.generated) == (64, 64)
@@ -189,7 +179,7 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
     rng = np.random.default_rng(0)
     for number in range(5):
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(photos / f"{number}.png")
-    dissectreport.measure(dissectreport.Options("planted", cache=cache, reference=photos, **SMALL), Heard())
+    dissectreport.measure(dissectreport.Options("planted", cache=cache, reference=photos, **SMALL), RecordingReporter())
     given = load_dissection("planted", cache=cache).reality
     assert given is not None and (given.real, given.generated) == (5, 64)
 
@@ -201,7 +191,7 @@ def test_a_generator_without_real_images_is_told_of(cache: Path, tmp_path: Path)
         "network_generator import no_training_like_images\ndef load():\n"
         "    return replace(planted.load(), training_like=no_training_like_images)\n"
     )
-    heard = Heard()
+    heard = RecordingReporter()
     dissectreport.measure(dissectreport.Options(f"{mine}:load", segmenter="planted", cache=cache, **SMALL), heard)
     assert any(line.startswith("no comparison with real images: planted has none of its own") for line in heard.lines)
     assert load_dissection(f"{mine}:load", cache=cache).reality is None

@@ -26,8 +26,8 @@ from dissectreport.errors import WeightsError
 from dissectreport.models import published
 from dissectreport.models.proggan_variants import KINDS, PROGRESSIVE, new
 from dissectreport.pipeline.render import load_dissection
-from dissectreport.pipeline.reporter import Silent
 from dissectreport.plugins import FEATURES, GENERATORS, SEGMENTERS
+from tests.support.reporters import RecordingReporter
 from tests.support.servers import Page, closed_port, serving
 
 ROOT = Path(__file__).parents[1]
@@ -64,16 +64,6 @@ CATALOGUES = {
     "features": FEATURES.catalogue,
 }
 ZOO = {name: entry for name, entry in read_catalogue(published.CATALOGUE).items() if entry.packaged is None}
-
-
-class Ear(Silent):
-    """Keeps the lines of a report."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +230,7 @@ SMALL = {
 
 
 def test_a_model_is_downloaded_measured_and_needs_no_network_again(tmp_path: Path, downloads: Path) -> None:
-    ear = Ear()
+    ear = RecordingReporter()
     with serving(church_pth=Page(CHURCH)) as server, reporting.reporting_to(ear):
         model = catalogue(tmp_path, server.address, first=closed_port())
         options = dissectreport.Options(model, cache=tmp_path / "cache", **SMALL)
@@ -331,7 +321,7 @@ def test_downloads_are_told_of_beside_measurements_and_outlast_them(tmp_path: Pa
 def test_a_given_file_is_used_and_nothing_is_downloaded(tmp_path: Path) -> None:
     path = tmp_path / "my church.pth"
     path.write_bytes(CHURCH)
-    ear = Ear()
+    ear = RecordingReporter()
     with serving(church_pth=Page(CHURCH)) as server, reporting.reporting_to(ear):
         found = plugins.generator(catalogue(tmp_path, server.address), str(path))
         assert not server.asked and not ear.lines
@@ -343,7 +333,7 @@ def test_a_given_file_is_used_and_nothing_is_downloaded(tmp_path: Path) -> None:
 def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     path.write_bytes(weights(sizes=(8, 8, 8), seed=1))
-    ear = Ear()
+    ear = RecordingReporter()
     with reporting.reporting_to(ear):
         for _ in range(2):
             found = plugins.generator(catalogue(tmp_path, closed_port()), str(path))
