@@ -966,4 +966,4 @@ def test_check_tells_that_no_gradient_comes_through(place: Path) -> None:
 def test_check_finds_nothing_wrong_with_what_is_right() -> None:
     findings = list(preflight(Source("planted", "planted")))
     assert [finding.verdict for finding in findings] == ["ok"] * len(findings)
-    assert any("24 units of 8 × 8; 1 never change" in finding.words for finding in findings), "the dead unit"
+    assert any("24 units of 8 × 8; 1 unit without any change" in finding.words for finding in findings), "the dead unit"

@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, str] = {
     "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
-    "weight": "weight of the unit in the learned mask, between 0 and 1",
+    "weight": "learned weight of the unit, between 0 and 1; empty for rankings that learn none",
     "removed": "share of the concept's area removed by ablating the units together; negative if it grows",
     "removed_low": "lower end of the 95% interval of removed over latents; of 'random', the smallest of the "
     "random sets",
