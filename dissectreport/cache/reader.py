@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dissectreport.cache.store import Store
+from dissectreport.cache.store import Store, is_store_name
 from dissectreport.errors import CacheError
 from dissectreport.records.reader import S, Stored, V
 from dissectreport.run.shards import Shard, shards
@@ -135,4 +135,6 @@ class CacheReader:
         return devices(self._store(folder), shards(samples, shard), mixed)
 
     def _store(self, folder: str) -> Store:
+        if not is_store_name(folder):
+            raise CacheError(f"{folder!r} is no folder of measurements; run `dissectreport measure` again")
         return Store(self.folder / folder)

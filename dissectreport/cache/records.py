@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from dissectreport.cache.store import fingerprint, read_json
+from dissectreport.cache.store import (
+    Say,
+    fingerprint,
+    is_store_name,
+    read_json,
+    read_sealed_json,
+    sealed_json,
+    silent,
+)
 from dissectreport.errors import CacheError, UnknownName
 from dissectreport.files import write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
+from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT
 
-VERSION = 2
+VERSION = 3
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 
@@ -113,10 +122,17 @@ class Record:
             "interventions": interventions and InterventionRecord.from_json(interventions),
             "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
         }
-        return cls(**{**value, **typed})
+        record = cls(**{**value, **typed})
+        check_types(record)
+        strange = [name for name in record.folders if not is_store_name(name)]
+        if strange:
+            raise ValueError(f"{strange[0]!r} is no folder of measurements")
+        return record
 
-    def save(self, cache: Path) -> None:
-        """Remember this run as the newest of its model and rule."""
+    def save(self, cache: Path, say: Say = silent) -> None:
+        """Remember this run as the newest of its model and rule; a damaged record that it replaces is reported."""
+        if place(cache, self) in damaged(cache):
+            say(f"{place(cache, self)} was damaged or of another version; it is written again")
         others = {path: record for path, record in _readable(cache).items() if record.identifies == self.identifies}
         same = {path: record for path, record in others.items() if record.settings == self.settings}
         newest = max((record.run for record in others.values()), default=0)
@@ -134,7 +150,7 @@ class Record:
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
             saved = replace(saved, artifacts=next(alike, None))
         path = place(cache, self)
-        write(path, json.dumps({"version": VERSION, "format": FORMAT, **saved.to_json()}, indent=1).encode())
+        write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
 
@@ -252,27 +268,37 @@ def every(cache: Path) -> Iterator[Record]:
 
 def unreadable(cache: Path) -> list[str]:
     """Why records cannot be read, one line for each."""
-    lines = []
+    return list(_unreadable(cache).values())
+
+
+def damaged(cache: Path) -> list[Path]:
+    """The files of records that cannot be read."""
+    return list(_unreadable(cache))
+
+
+def _unreadable(cache: Path) -> dict[Path, str]:
+    reasons = {}
     for path in sorted((cache / "records").glob("*.json")):
         try:
             _read(path)
         except CacheError as error:
-            lines.append(str(error))
-    return lines
+            reasons[path] = str(error)
+    return reasons
 
 
 def _read(path: Path) -> Record:
     value = read_json(path)
-    written = value.pop("version", None), value.pop("format", None)
+    written = value.get("version"), value.get("format")
     if written != (VERSION, FORMAT):
         model = shlex.quote(str(value.get("model", "MODEL")))
         raise CacheError(
             f"{path} has format {_dotted(*written)} of another version of dissectreport, and this one reads "
             f"{_dotted(VERSION, FORMAT)}; run `dissectreport measure {model}` again"
         )
+    value = read_sealed_json(path)
     try:
-        return Record.from_json(value)
-    except (TypeError, KeyError, ValueError) as error:
+        return Record.from_json({name: item for name, item in value.items() if name not in ("version", "format")})
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CacheError(f"{path} is damaged ({error}); run `dissectreport measure` again") from error
 
 

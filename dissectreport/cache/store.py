@@ -1,7 +1,8 @@
 """Folders named by the SHA-256 of what their content depends on, with files that are written atomically.
 
 A store is a folder whose name is the SHA-256 of the facts that its content depends on. The facts are stored in
-`facts.json`. Arrays are kept as .npz files without pickle, each written to a temporary name and renamed.
+`facts.json`. Arrays are kept as .npz files without pickle, each written to a temporary name and renamed. Every file
+ends with a digest of its folder, its name and its bytes: a file that was damaged or moved is not read.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +28,31 @@ from dissectreport.files import write
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file raises."""
+Say = Callable[[str], None]
+"""Reports one line to the person who runs the program."""
+SEAL = 64
+"""Characters of the digest at the end of a file of arrays, where the ZIP format has room for a comment."""
+DIGEST = "digest"
+"""The key of the digest in a JSON file of the cache."""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """The name of the folder for these facts: the first 16 digits of the SHA-256 of their canonical JSON."""
     return hashlib.sha256(canonical(facts).encode()).hexdigest()[:16]
+
+
+def facts_json(facts: Mapping[str, Any]) -> bytes:
+    """The content of the file with what a store depends on."""
+    return json.dumps(facts, sort_keys=True, indent=1).encode()
+
+
+def silent(line: str) -> None:
+    """Report nothing."""
+
+
+def is_store_name(name: object) -> bool:
+    """Whether this can be the name of a store's folder: 16 hexadecimal digits, as `fingerprint` gives."""
+    return isinstance(name, str) and re.fullmatch(r"[0-9a-f]{16}", name) is not None
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -52,19 +76,34 @@ class Store:
     folder: Path
 
     @classmethod
-    def open(cls, cache: Path, facts: Mapping[str, Any]) -> Store:
-        """The store for `facts` under `cache`, made if it is not there; facts of another run are refused."""
+    def open(cls, cache: Path, facts: Mapping[str, Any], say: Say = silent) -> Store:
+        """The store for `facts` under `cache`, made if it is not there. Damaged facts are reported and written again."""
         store = cls(cache / fingerprint(facts))
-        path = store.folder / "facts.json"
-        content = json.dumps(facts, sort_keys=True, indent=1).encode()
-        # The folder's name is the fingerprint of its facts, so facts that were damaged can be written again.
-        if not path.exists() or path.read_bytes() != content:
-            write(path, content)
+        content = facts_json(facts)
+        if not store.facts_path.exists():
+            write(store.facts_path, content)
+        elif store.facts_path.read_bytes() != content:
+            say(f"{store.facts_path} was damaged; it is written again")
+            write(store.facts_path, content)
         return store
 
+    @property
+    def facts_path(self) -> Path:
+        """The file that says what the content depends on."""
+        return self.folder / "facts.json"
+
     def facts(self) -> dict[str, Any]:
-        """What the content depends on."""
-        return read_json(self.folder / "facts.json")
+        """What the content depends on; CacheError where they are not those that the folder's name stands for."""
+        facts = read_json(self.facts_path)
+        if fingerprint(facts) != self.folder.name or self.facts_path.read_bytes() != facts_json(facts):
+            raise CacheError(f"{self.facts_path} is damaged; `dissectreport measure` writes it again")
+        return facts
+
+    def has_facts(self) -> bool:
+        """Whether `facts` can be read."""
+        with suppress(CacheError):
+            return bool(self.facts())
+        return False
 
     def path(self, name: str) -> Path:
         """The file of the arrays called `name`."""
@@ -76,12 +115,13 @@ class Store:
 
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write arrays under `name`, whole or not at all."""
-        write(self.path(name), packed(arrays))
+        write(self.path(name), sealed(packed(arrays), self._owner(name)))
 
     def load(self, name: str, prefix: str = "") -> dict[str, NDArray[Any]]:
         """The arrays called `name` whose keys begin with `prefix`; CacheError if they are missing or damaged."""
         path = self.path(name)
         try:
+            self._check(name)
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files if key.startswith(prefix)}
         except FileNotFoundError as error:
@@ -90,12 +130,22 @@ class Store:
             raise CacheError(f"{path} is damaged ({error}); `dissectreport measure` measures it again") from error
 
     def is_intact(self, name: str) -> bool:
-        """Whether the arrays called `name` can be read: every checksum of the file is right."""
+        """Whether the arrays called `name` can be read: no bit of the file has changed, and it is in its place."""
         try:
-            with zipfile.ZipFile(self.path(name)) as file:
-                return file.testzip() is None
+            self._check(name)
         except DAMAGE:
             return False
+        return True
+
+    def _owner(self, name: str) -> str:
+        return f"{self.folder.name}/{name}"
+
+    def _check(self, name: str) -> None:
+        """OSError or ValueError for a file that is missing, damaged, or in the wrong place."""
+        path = self.path(name)
+        state = path.stat()
+        if not is_sealed(path, self._owner(name), state.st_size, state.st_mtime_ns):
+            raise ValueError("its digest does not fit its content")
 
     def names(self) -> list[str]:
         """The names under which arrays were written, sorted."""
@@ -107,9 +157,13 @@ class Store:
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The bytes of an .npz file; the same arrays give the same bytes. Fast compression: counts are mostly zeros."""
+    """The bytes of an .npz file; the same arrays give the same bytes. Fast compression: counts are mostly zeros.
+
+    The file ends with room for a digest; see `sealed`.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.comment = b"-" * SEAL
         for name in sorted(arrays):
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -119,6 +173,19 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def sealed(content: bytes, owner: str) -> bytes:
+    """The bytes of `packed`, ending with the SHA-256 of all others and of the owner: 'folder/name'."""
+    body = content[:-SEAL]
+    return body + hashlib.sha256(f"{owner}\n".encode() + body).hexdigest().encode()
+
+
+@lru_cache(maxsize=1 << 16)
+def is_sealed(path: Path, owner: str, size: int, time: int) -> bool:
+    """Whether a file ends with the digest that `sealed` gives it; read once as long as size and time stay the same."""
+    content = path.read_bytes()
+    return len(content) == size and content == sealed(content, owner)
+
+
 def narrowed(array: NDArray[Any]) -> NDArray[Any]:
     """An int64 array in the smallest unsigned type that holds it (its readers widen it again), others as they are."""
     if array.dtype != np.int64 or not array.size or array.min() < 0:
@@ -126,11 +193,26 @@ def narrowed(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.min_scalar_type(int(array.max())))
 
 
+def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:
+    """A JSON object with a digest of itself and of the name of its file, for `read_sealed_json`."""
+    number = hashlib.sha256(f"{owner}\n{canonical(value)}".encode()).hexdigest()
+    return json.dumps({**value, DIGEST: number}, indent=1).encode()
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """The object that was written by `sealed_json`; CacheError where one bit of the file has changed."""
+    value = read_json(path)
+    value.pop(DIGEST, None)
+    if path.read_bytes() != sealed_json(value, path.name):
+        raise CacheError(f"{path} is damaged: its digest does not fit its content; run `dissectreport measure` again")
+    return value
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of ours; CacheError if it is damaged."""
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise CacheError(f"{path} cannot be read ({error}); remove it and run again") from error
     if not isinstance(value, dict):
         raise CacheError(f"{path} holds no JSON object; remove it and run again")
@@ -140,4 +222,5 @@ def read_json(path: Path) -> dict[str, Any]:
 def folders(cache: Path) -> Iterator[Store]:
     """The stores under `cache`, by name."""
     for path in sorted(cache.glob("*/facts.json")):
-        yield Store(path.parent)
+        if is_store_name(path.parent.name):
+            yield Store(path.parent)

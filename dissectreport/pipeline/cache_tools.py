@@ -60,9 +60,12 @@ def _newest_first(group: Iterable[Record]) -> list[MeasuredRun]:
 
 
 def damaged(cache: Path | None) -> list[Path]:
-    """The files of the cache that cannot be read."""
-    folder = (cache or files.default_folder()) / "measurements"
-    return [place.path(name) for place in store.folders(folder) for name in place.names() if not place.is_intact(name)]
+    """The files of the cache that cannot be read: of measurements, and the records of runs."""
+    folder = cache or files.default_folder()
+    places = list(store.folders(folder / "measurements"))
+    arrays = [place.path(name) for place in places for name in place.names() if not place.is_intact(name)]
+    facts = [place.facts_path for place in places if not place.has_facts()]
+    return sorted([*arrays, *facts, *records.damaged(folder)])
 
 
 def clear(cache: Path | None, model: str = "") -> int:

@@ -85,7 +85,7 @@ class DissectionPasses:
         real = self._count_real_images()
         layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
         record = self._record(layers, pictures, segmented, real)
-        record.save(job.options.cache)
+        record.save(job.options.cache, self.reporter.say)
         return record
 
     # --- before anything is measured ---

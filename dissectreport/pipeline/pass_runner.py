@@ -32,7 +32,7 @@ class PassRunner:
 
     def open(self, kind: str, facts: Mapping[str, Any]) -> Store:
         """The store of a kind of results that depend on these facts."""
-        store = Store.open(self.cache, {"kind": kind, **facts})
+        store = Store.open(self.cache, {"kind": kind, **facts}, self.reporter.say)
         self.folders.add(store.folder.name)
         return store
 
