@@ -13,12 +13,15 @@ Only the code that a name refers to is imported and run.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -261,17 +264,51 @@ def _module_of_file(group: PluginGroup, address: str, path: Path) -> ModuleType:
     """The module in a file, registered in sys.modules, which dataclasses and pickle need."""
     if not path.is_file():
         raise UnknownName(f"no {group.kind} {address!r}; there is no file {path} in {Path.cwd()}")
-    name = f"dissectreport_file_{path.stem}"
+    whole = path.resolve()
+    name = f"dissectreport_file_{path.stem}_{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None, "a path that ends in .py has a loader"
     assert specification.loader is not None, "a path that ends in .py has a loader"
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
-    # As when Python runs a file, it may import files of its folder, now or later.
-    if str(path.parent.resolve()) not in sys.path:
-        sys.path.insert(0, str(path.parent.resolve()))
-    specification.loader.exec_module(module)
+    with _beside(whole.parent):
+        specification.loader.exec_module(module)
     return module
+
+
+_FOLDERS: set[Path] = set()
+"""Folders of files that were loaded."""
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[None]:
+    """While a file runs, what it imports is looked for in its own folder first, as when Python runs the file.
+
+    Modules of the same name that a file in another folder imported do not count. Later imports look there last, so that
+    a file called like a module of Python does not take its place in worker processes.
+    """
+    strangers = {name: module for name, module in sys.modules.items() if _folder_of(module) in _FOLDERS - {folder}}
+    for name in strangers:
+        del sys.modules[name]
+    _FOLDERS.add(folder)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+        sys.modules.update(strangers)
+
+
+def _folder_of(module: ModuleType) -> Path | None:
+    """The folder in which a module, or the package that it is a part of, lies; None for others."""
+    top = sys.modules.get(module.__name__.partition(".")[0], module)
+    file = getattr(top, "__file__", None)
+    if not isinstance(file, str) or top.__name__.startswith("dissectreport_file_"):
+        return None
+    return Path(file).parent.parent if Path(file).name == "__init__.py" else Path(file).parent
 
 
 def _imported(group: PluginGroup, name: str, load: Callable[[], object]) -> object:

@@ -99,13 +99,12 @@ class ImageFolder:
 
     @cached_property
     def identity(self) -> str:
-        """Changes whenever a file is added, removed or renamed, or its number of bytes changes.
-
-        Contents are not read: an image that was edited to the same number of bytes goes unnoticed.
-        """
+        """Changes whenever a file is added, removed or renamed, or one of its bytes changes."""
         digest = hashlib.sha256(f"{PIXELS_VERSION} {PIL.__version__} {self.size}\n".encode())
-        for file in self.files:
-            digest.update(f"{_comparable(file.name)}\0{file.bytes}\n".encode("utf-8", "surrogatepass"))
+        contents = self._read_all(content_digest, [file.name for file in self.files])
+        for file, content in zip(self.files, contents, strict=True):
+            known = content if isinstance(content, str) else "unreadable"
+            digest.update(f"{_comparable(file.name)}\0{known}\n".encode("utf-8", "surrogatepass"))
         return f"folder-{digest.hexdigest()}"
 
     @cached_property
@@ -338,6 +337,12 @@ def _size(path: Path) -> int | None:
 def _comparable(name: str) -> str:
     """The name in one Unicode form: some file systems store accents as separate characters."""
     return unicodedata.normalize("NFC", name)
+
+
+def content_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_header(path: Path) -> Header:

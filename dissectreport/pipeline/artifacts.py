@@ -101,7 +101,7 @@ class ArtifactPasses:
         reference = job.reference
         self.key = ArtifactKey(
             generator=job.plan.generator,
-            features=request.network.identity,
+            features=request.identity,
             reference=reference.identity if reference is not None else f"drawn by {job.plan.generator}",
             layer=request.layer,
             seed=job.plan.seed,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dissectreport.cache.behaviours import behaviour_name
 from dissectreport.cache.records import Record
 from dissectreport.errors import counted
 from dissectreport.pipeline import estimate
@@ -20,7 +22,7 @@ from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard
 
 if TYPE_CHECKING:
-    from dissectreport.worker.costs import Costs
+    from dissectreport.worker.costs import Costs, NetworksCost
 
 MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage())
 """The stages of a measurement, in order."""
@@ -40,6 +42,7 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     from dissectreport.pipeline.dissection import DissectionPasses
 
     costs = measured_costs(job, workers)
+    job = recognised(job, costs.networks, reporter)
     if job.artifacts is not None and costs.edits[job.artifacts.layer].units:
         check_marked(job.options, job.artifacts, costs.edits[job.artifacts.layer].units)
     return RunContext(job, workers, reporter, costs, DissectionPasses(job, workers, reporter).known_samples())
@@ -54,6 +57,26 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
     make = partial(make_costs, job.source, job.layers, edited, job.plan.seed)
     ((_, costs),) = workers.run(make, [Shard(0, 0, min(job.plan.batch, job.samples))])
     return costs
+
+
+def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
+    """The run with the behaviour of its networks in its plan, so that results of changed code are not used again.
+
+    Networks that do not reproduce their images cannot be recognised by them.
+    """
+    if not cost.repeats:
+        return job
+    plan, request, name = job.plan, job.artifacts, partial(behaviour_name, job.options.cache, reporter.say)
+    facts = {"generator": plan.generator, "seed": plan.seed, "torch": plan.torch}
+    generator = name(f"generator {job.generator.name!r}", facts, cost.behaviour.starting("images", "layer "))
+    facts |= {"behaviour": generator}
+    labels, features = cost.behaviour.starting("labels"), cost.behaviour.starting("features")
+    segmenter = name(f"segmenter {job.segmenter.name!r}", {**facts, "segmenter": plan.segmenter}, labels)
+    if request is not None:
+        facts |= {"features": request.identity}
+        request = replace(request, behaviour=name(f"feature network {request.network.name!r}", facts, features))
+    plan = replace(plan, generator=f"{plan.generator} {generator}", segmenter=f"{plan.segmenter} {segmenter}")
+    return replace(job, plan=plan, artifacts=request)
 
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:

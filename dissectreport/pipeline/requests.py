@@ -46,6 +46,13 @@ class ArtifactRequest:
     """The network in whose features images are compared."""
     marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
+    behaviour: str = ""
+    """The name of what the network gave for the first images."""
+
+    @property
+    def identity(self) -> str:
+        """The identity of the network, with its behaviour where that is known."""
+        return f"{self.network.identity} {self.behaviour}".strip()
 
 
 # --- interventions --------------------------------------------------------------------------------------------

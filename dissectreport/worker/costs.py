@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
+from dissectreport.records.behaviour import Behaviour
 from dissectreport.run.shards import EDIT_BATCH, Shard
-from dissectreport.worker.first_batch import CLOSE, check_look
+from dissectreport.worker.first_batch import CLOSE, REMEMBERED, behaviour, check_look
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Models, Source
 
 T = TypeVar("T")
+
+NOTHING_SEEN = Behaviour({})
 
 REAL = 4
 """Real images that are timed."""
@@ -41,6 +44,8 @@ class NetworksCost:
     """Seconds that pass for each second of work: above 1 where other programs use the machine."""
     repeats: bool = True
     """Whether the same samples give the same images."""
+    behaviour: Behaviour = NOTHING_SEEN
+    """What the networks did on the batch."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ def make_costs(
         models = source.models()
         try:
             networks = networks_cost(models, layers, seed, shard.count)
+            if any(edited.values()):
+                networks = replace(networks, behaviour=networks.behaviour.joined(features_behaviour(models, seed)))
             return Costs(networks, {layer: edit_cost(models, layer, seed, with_) for layer, with_ in edited.items()})
         finally:
             torch.set_num_threads(threads)
@@ -117,7 +124,18 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
     concepts = int(torch.count_nonzero(torch.unique(labels)))
     slowdown = max(1.0, passed / max(generator + segmenter, 1e-9))
     repeats = float((again - images).abs().max()) <= CLOSE
-    return NetworksCost(generator / batch, segmenter / batch, units, concepts, slowdown, repeats)
+    seen = behaviour(images, labels, activations)
+    return NetworksCost(generator / batch, segmenter / batch, units, concepts, slowdown, repeats, seen)
+
+
+def features_behaviour(models: Models, seed: int) -> Behaviour:
+    """What the feature network gives for the first samples; nothing where it fails, as the search itself will say."""
+    try:
+        with torch.no_grad():
+            images = models.images(models.latents(seed, 0, REMEMBERED), 0)
+            return Behaviour({"features": models.image_features(images).cpu().numpy()})
+    except (DissectReportError, RuntimeError):
+        return NOTHING_SEEN
 
 
 def edit_cost(models: Models, layer: str, seed: int, features: bool) -> EditCost:
