@@ -10,7 +10,7 @@ import pytest
 
 import dissectreport
 from dissectreport import plugins
-from dissectreport.cache.behaviours import behaviour_name
+from dissectreport.cache.behaviours import Recogniser
 from dissectreport.cache.records import Record
 from dissectreport.pipeline.options import Options
 from dissectreport.records.behaviour import Behaviour
@@ -128,20 +128,22 @@ def values(seed: int, noise: float = 0.0) -> Behaviour:
 def test_rounding_is_not_a_change_and_anything_more_is(tmp_path: Path) -> None:
     lines: list[str] = []
     facts = {"generator": "x"}
-    first = behaviour_name(tmp_path, lines.append, "generator 'x'", facts, values(1))
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", facts, values(1, noise=1e-4)) == first
+    name = Recogniser(tmp_path, lines.append).name
+    first = name("generator 'x'", facts, values(1))
+    assert name("generator 'x'", facts, values(1, noise=1e-4)) == first
     assert not lines
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", facts, values(1, noise=0.05)) != first
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", facts, values(2)) != first
+    assert name("generator 'x'", facts, values(1, noise=0.05)) != first
+    assert name("generator 'x'", facts, values(2)) != first
     assert len(lines) == 2
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", {"generator": "y"}, values(2)) != first
+    assert name("generator 'x'", {"generator": "y"}, values(2)) != first
     assert len(lines) == 2, "the first of its facts"
 
 
 def test_a_layer_that_is_read_later_is_remembered_too(tmp_path: Path) -> None:
     lines: list[str] = []
     one, other = values(1), Behaviour({**values(1).values, "layer a": np.ones((4, 2, 4, 4), np.float32)})
-    first = behaviour_name(tmp_path, lines.append, "generator 'x'", {}, one)
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", {}, other) == first
+    name = Recogniser(tmp_path, lines.append).name
+    first = name("generator 'x'", {}, one)
+    assert name("generator 'x'", {}, other) == first
     changed = Behaviour({**values(1).values, "layer a": np.zeros((4, 2, 4, 4), np.float32)})
-    assert behaviour_name(tmp_path, lines.append, "generator 'x'", {}, changed) != first
+    assert name("generator 'x'", {}, changed) != first

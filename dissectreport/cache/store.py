@@ -77,7 +77,7 @@ class Store:
 
     @classmethod
     def open(cls, cache: Path, facts: Mapping[str, Any], say: Say = silent) -> Store:
-        """The store for `facts` under `cache`, made if it is not there; damaged facts are reported and written again."""
+        """The store for `facts` under `cache`, made if not there; damaged facts are reported and written again."""
         store = cls(cache / fingerprint(facts))
         content = facts_json(facts)
         if not store.facts_path.exists():

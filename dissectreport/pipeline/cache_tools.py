@@ -8,13 +8,9 @@ from pathlib import Path
 
 from dissectreport import files
 from dissectreport.cache import records, store
-from dissectreport.cache.behaviours import FOLDER
 from dissectreport.cache.records import Record
 from dissectreport.checkpoints import downloads
 from dissectreport.errors import UnknownName
-
-PARTS = ("measurements", "records", FOLDER)
-"""The folders of a cache."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ def content(cache: Path | None) -> CacheContent:
         folder,
         tuple(run for group in groups.values() for run in _newest_first(group)),
         tuple(records.unreadable(folder)),
-        sum(files.size(folder / part) for part in PARTS),
+        files.size(folder / "measurements") + files.size(folder / "records"),
         weights,
         files.size(weights) if weights.exists() else 0,
     )
@@ -66,7 +62,7 @@ def _newest_first(group: Iterable[Record]) -> list[MeasuredRun]:
 def damaged(cache: Path | None) -> list[Path]:
     """The files of the cache that cannot be read: of measurements, and the records of runs."""
     folder = cache or files.default_folder()
-    places = [place for part in PARTS for place in store.folders(folder / part)]
+    places = list(store.folders(folder / "measurements"))
     arrays = [place.path(name) for place in places for name in place.names() if not place.is_intact(name)]
     facts = [place.facts_path for place in places if not place.has_facts()]
     return sorted([*arrays, *facts, *records.damaged(folder)])
@@ -77,8 +73,8 @@ def clear(cache: Path | None, model: str = "") -> int:
     folder = cache or files.default_folder()
     before = files.size(folder)
     if not model:
-        for part in PARTS:
-            files.clear(folder / part)
+        files.clear(folder / "measurements")
+        files.clear(folder / "records")
         return before - files.size(folder)
     mine = [record for record in records.every(folder) if records.is_of(record, model)]
     if not mine:

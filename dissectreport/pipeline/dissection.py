@@ -62,6 +62,7 @@ class DissectionPasses:
     def __init__(self, job: Job, workers: engine.Workers, reporter: Reporter, repeats: bool = True) -> None:
         self.job, self.workers, self.reporter, self.repeats = job, workers, reporter, repeats
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
+        self.runner.folders |= job.behaviours
         self.rule = rule_named(job.plan.rule)
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()

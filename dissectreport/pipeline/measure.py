@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dissectreport.cache.behaviours import behaviour_name
+from dissectreport.cache.behaviours import Recogniser
 from dissectreport.cache.records import Record
 from dissectreport.errors import counted
 from dissectreport.pipeline import estimate
@@ -66,7 +66,9 @@ def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
     """
     if not cost.repeats:
         return job
-    plan, request, name = job.plan, job.artifacts, partial(behaviour_name, job.options.cache, reporter.say)
+    plan, request = job.plan, job.artifacts
+    recogniser = Recogniser(job.options.cache / "measurements", reporter.say)
+    name = recogniser.name
     facts = {"generator": plan.generator, "seed": plan.seed, "torch": plan.torch}
     generator = name(f"generator {job.generator.name!r}", facts, cost.behaviour.starting("images", "layer "))
     facts |= {"behaviour": generator}
@@ -76,7 +78,7 @@ def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
         facts |= {"features": request.identity}
         request = replace(request, behaviour=name(f"feature network {request.network.name!r}", facts, features))
     plan = replace(plan, generator=f"{plan.generator} {generator}", segmenter=f"{plan.segmenter} {segmenter}")
-    return replace(job, plan=plan, artifacts=request)
+    return replace(job, plan=plan, artifacts=request, behaviours=frozenset(recogniser.folders))
 
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:

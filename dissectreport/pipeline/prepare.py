@@ -56,6 +56,8 @@ class Job:
     """None where interventions are not wanted, or cannot be made."""
     artifacts: ArtifactRequest | None = None
     """None if artifact units are not wanted, or cannot be searched for."""
+    behaviours: frozenset[str] = frozenset()
+    """The store folders by which the networks were recognised."""
 
     @property
     def generator(self) -> Generator:
