@@ -80,6 +80,8 @@ def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer
         return ask()
     except DissectReportError:
         raise
+    except SystemExit as problem:
+        raise error(f"{who}: it ends the program ({problem.code}); it may want options of its own") from problem
     except Exception as problem:
         line = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")
         raise error(f"{who}: {line}") from problem

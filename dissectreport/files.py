@@ -73,6 +73,12 @@ def clear(folder: Path) -> None:
 
 
 def default_folder() -> Path:
-    """The cache folder of this package: in XDG_CACHE_HOME if it is set, else where the platform keeps caches."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "dissectreport" if base else user_cache_path("dissectreport")
+    """The cache folder of this package: in XDG_CACHE_HOME if it is set, else where the platform keeps caches.
+
+    A relative XDG_CACHE_HOME counts as not set, as its specification has it; "~" is the home folder.
+    """
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME", "")).expanduser()
+        return base / "dissectreport" if base.is_absolute() else user_cache_path("dissectreport")
+    except RuntimeError as error:
+        raise OutputError("there is no home folder to keep a cache in; set XDG_CACHE_HOME, or give --cache") from error

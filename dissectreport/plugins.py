@@ -293,9 +293,12 @@ def _beside(folder: Path) -> Iterator[None]:
     _FOLDERS.add(folder)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    # Files of research code often parse the command line when they are imported; this one is not theirs.
+    words, sys.argv = sys.argv, sys.argv[:1]
     try:
         yield
     finally:
+        sys.argv = words
         sys.path.remove(str(folder))
         if str(folder) not in sys.path:
             sys.path.append(str(folder))

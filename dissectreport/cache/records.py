@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -27,6 +28,8 @@ from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT
 
 VERSION = 3
+MAX_NAME = 120
+"""Characters of a model's name in the name of a file."""
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 
@@ -193,7 +196,8 @@ def unique_name(cache: Path, name: str, source: str) -> str:
     if not source:
         return name
     others = {record.model for record in every(cache) if record.source != source}
-    folder, digits = Path(source).parent.name, fingerprint({"source": source})[:6]
+    folder = Path(source).parent.name.encode("utf-8", "replace").decode()
+    digits = fingerprint({"source": source})[:6]
     return next(
         candidate for candidate in (name, f"{name} ({folder})", f"{name} ({digits})") if candidate not in others
     )
@@ -211,7 +215,11 @@ def place(cache: Path, record: Record) -> Path:
 
 
 def _stem(model: str, rule: str) -> str:
-    return f"{quote(model, safe='')}--{rule}"
+    """The beginning of the names of a model's records; file systems take no more than 255 bytes in all."""
+    name = quote(os.fsencode(model), safe="")
+    if len(name) > MAX_NAME:
+        name = f"{name[:MAX_NAME]}-{fingerprint({'model': model})}"
+    return f"{name}--{rule}"
 
 
 def runs(cache: Path, model: str, rule: str) -> list[Record]:

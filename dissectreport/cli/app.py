@@ -13,6 +13,7 @@ import typer
 from dissectreport.cli import printing
 from dissectreport.cli.parameters import Only, comma_separated, with_options
 from dissectreport.cli.session import reporting
+from dissectreport.cli.streams import prepare_streams
 from dissectreport.errors import BadOption, counted
 from dissectreport.pipeline.options import Options, RunOptions, SiteOptions
 
@@ -463,6 +464,7 @@ def cache_clear(
 
 def main() -> None:
     """Run the program."""
+    prepare_streams()
     app()
 
 

@@ -7,6 +7,7 @@ def check(options: Annotated[Options, Only("model", "device")]) -> None: ...
 
 from __future__ import annotations
 
+import csv
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -117,9 +118,12 @@ def _shown(default: object) -> bool | str:
 
 
 def comma_separated(words: str) -> tuple[str, ...]:
-    """The parts of a list.
+    """The parts of a list, as in a line of a CSV file: a part with commas stands in double quotes.
 
     >>> comma_separated("layer4, layer6,")
     ('layer4', 'layer6')
+    >>> comma_separated('"relu 4,6",layer6')
+    ('relu 4,6', 'layer6')
     """
-    return tuple(part.strip() for part in words.split(",") if part.strip())
+    parts = next(csv.reader([words], skipinitialspace=True), [])
+    return tuple(part.strip() for part in parts if part.strip())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,10 +10,12 @@ import typer
 
 from dissectreport.cli import progress
 from dissectreport.cli.progress import LogReporter
-from dissectreport.errors import DissectReportError
+from dissectreport.cli.stopping import STOPPED, STOPPED_LINE, stopping
+from dissectreport.errors import DissectReportError, OutputError
 
 OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
 """Read by our own downloads, and by those of models on the Hugging Face hub."""
+OUT_OF_MEMORY = "not enough memory; use fewer --workers, a smaller --grid or fewer --layers; finished work is kept"
 
 
 @contextmanager
@@ -23,20 +24,40 @@ def reporting(offline: bool = False) -> Iterator[LogReporter]:
     from dissectreport.checkpoints.reporting import reporting_to
 
     reporter = progress.reporter()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with reporting_to(reporter), _downloads(offline):
+        _check_folder()
+        with stopping(), reporting_to(reporter), _downloads(offline):
             yield reporter
     except DissectReportError as error:
         reporter.close()
         typer.echo(f"dissectreport: {error}", err=True)
         raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        reporter.close()
+        typer.echo(f"dissectreport: {OUT_OF_MEMORY}", err=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         reporter.close()
-        typer.echo("dissectreport: stopped; finished work is kept, the same command continues", err=True)
-        raise typer.Exit(130) from None
+        typer.echo(STOPPED_LINE, err=True)
+        raise typer.Exit(STOPPED) from None
     finally:
         reporter.close()
+
+
+def _check_folder() -> None:
+    """Refuse a current folder that was deleted: relative paths mean nothing there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except OSError as error:
+        raise OutputError(f"the current folder is gone ({error.strerror}); go to another one") from error
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in str(error).lower() for words in ("allocate memory", "out of memory")
+    )
 
 
 @contextmanager

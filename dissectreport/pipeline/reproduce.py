@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
-    words = ["dissectreport build", shlex.quote(options.model), f"--layers {','.join(job.layers)}"]
+    words = ["dissectreport build", shlex.quote(options.model), f"--layers {shlex.quote(comma_joined(job.layers))}"]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
     words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
     words += ["--quick"] if options.quick else []
@@ -29,13 +32,24 @@ def reproduce(job: Job) -> str:
         *("artifact_layer", "artifact_samples", "features"),
     ):
         if getattr(options, name) != getattr(Options(""), name):
-            words += [f"--{name.replace('_', '-')} {getattr(options, name)}"]
+            words += [f"--{name.replace('_', '-')} {shlex.quote(str(getattr(options, name)))}"]
     words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
-    words += [f"--concepts {shlex.quote(','.join(options.concepts))}"] if options.concepts else []
+    words += [f"--concepts {shlex.quote(comma_joined(options.concepts))}"] if options.concepts else []
     if options.artifact_units:
         words += [f"--artifact-units {shlex.quote(publishable(options.artifact_units))}"]
     words += [f"--reference {shlex.quote(publishable(options.reference))}"] if options.reference else []
     return " ".join(words)
+
+
+def comma_joined(parts: Iterable[str]) -> str:
+    """A list as one option takes it: parts with commas stand in double quotes.
+
+    >>> comma_joined(["relu 4,6", "layer6"])
+    '"relu 4,6",layer6'
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(parts)
+    return line.getvalue()
 
 
 def publishable(path: Path) -> str:

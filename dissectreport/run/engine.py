@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -73,7 +74,12 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
-            self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_begin)
+            try:
+                self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_begin)
+            except OSError as error:
+                raise DissectReportError(
+                    f"this system lets processes share no memory ({error.strerror}); run again with --workers 1"
+                ) from error
         return self.pool
 
     def warm(self, module: str) -> None:
@@ -88,13 +94,22 @@ class Workers:
             self.pool.shutdown(wait=True, cancel_futures=True)
             self.pool = None
 
+    def stop(self) -> None:
+        """End the processes now; their current shards are lost."""
+        for process in multiprocessing.active_children():
+            process.kill()
+        self.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.stop()
+        else:
+            self.close()
 
 
 _current_pass: tuple[int, Callable[[Any], Any]] | None = None
@@ -112,6 +127,8 @@ _working = False
 def _begin() -> None:
     global _working
     _working = True
+    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent()
 
 

@@ -22,7 +22,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
     reserved = _WINDOWS.fullmatch(plain) is not None
     if plain and plain == name and not reserved and plain.casefold() not in {t.casefold() for t in taken}:
         return plain
-    return f"{plain or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{plain or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def safe_names(names: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:

@@ -1,0 +1,149 @@
+"""The program in odd surroundings: streams, folders and encodings that are not as usual, and signals at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dissectreport import files
+from dissectreport.errors import DissectReportError, ModelError, OutputError, answered
+from dissectreport.pipeline.reproduce import comma_joined
+from dissectreport.run.engine import Workers
+
+PROGRAM = [sys.executable, "-m", "dissectreport"]
+NETWORK = """
+import time
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Conv2d(6, 8, 1)
+        self.out = nn.Conv2d(8, 3, 1)
+
+    def forward(self, z):
+        if BUSY:
+            open("started", "a").close()
+            while True:
+                try:
+                    time.sleep(1)
+                except BaseException:
+                    pass
+        return self.out(self.body(z[:, :, None, None].expand(-1, -1, 8, 8)).relu()).tanh()
+"""
+
+
+def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **options.pop("env", {})}  # type: ignore[dict-item]
+    return subprocess.run(
+        [*PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp437", "ascii"])
+def test_characters_that_a_code_page_lacks_are_replaced(encoding: str) -> None:
+    done = run("layers", "planted", env={"PYTHONIOENCODING": encoding})
+    assert done.returncode == 0 and "features" in done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_closed_stream_stops_nothing(stream: int, tmp_path: Path) -> None:
+    command = f"exec {stream}>&-; exec {sys.executable} -m dissectreport cache list --cache {tmp_path}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+def test_a_deleted_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} -m dissectreport layers planted"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("dissectreport: the current folder is gone") and done.stderr.count("\n") == 1
+
+
+def test_a_tilde_in_the_cache_folder_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+    assert files.default_folder() == tmp_path / "kept" / "dissectreport"
+
+
+def test_a_relative_cache_folder_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    usual = files.default_folder()
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert files.default_folder() == usual
+
+
+def test_without_a_home_folder_one_line_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    with pytest.raises(OutputError, match="set XDG_CACHE_HOME, or give --cache"):
+        files.default_folder()
+
+
+def test_a_plugin_that_ends_the_program_is_named() -> None:
+    with pytest.raises(ModelError, match=r"generator 'x': it ends the program \(2\); it may want options of its own"):
+        answered(ModelError, "generator 'x'", lambda: sys.exit(2))
+
+
+def test_processes_that_can_share_nothing_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("dissectreport.run.engine.ProcessPoolExecutor", refuse)
+    with Workers(2) as workers, pytest.raises(DissectReportError, match=r"Read-only file system.*--workers 1"):
+        list(workers.run(lambda: abs, [1, 2, 3]))
+
+
+def test_code_that_reads_the_command_line_sees_an_empty_one(tmp_path: Path) -> None:
+    code = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--epochs', default=1)\n"
+    (tmp_path / "net.py").write_text(code + "parser.parse_args()\nBUSY = False\n" + NETWORK)
+    (tmp_path / "mine.toml").write_text('network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n')
+    done = run("layers", "mine.toml", cwd=tmp_path)
+    assert done.returncode == 0 and "body" in done.stdout
+
+
+def test_a_list_of_names_with_commas_comes_back() -> None:
+    from dissectreport.cli.parameters import comma_separated
+
+    names = ("main.relu 4,6", 'a "quoted" one', "plain")
+    assert comma_separated(comma_joined(names)) == names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_every_process_although_a_plugin_hangs(
+    tmp_path: Path, kind: signal.Signals, workers: int
+) -> None:
+    (tmp_path / "net.py").write_text("BUSY = True\n" + NETWORK)
+    (tmp_path / "mine.toml").write_text('network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n')
+    command = [*PROGRAM, "build", "mine.toml", "--samples", "960", "--cache", "c", "--workers", str(workers)]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(kind)
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < 15, "four seconds of grace, on a machine that may be busy"
+    assert process.returncode == 130 and "Traceback" not in errors and "finished work is kept" in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
