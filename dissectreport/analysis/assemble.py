@@ -17,7 +17,17 @@ from dissectreport.analysis.dissection.units import Counted, Units, examine
 from dissectreport.analysis.interventions.tables import Study, interventions, study
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.artifacts import Artifacts
-from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.results.dissection import (
+    Control,
+    Dissection,
+    Examples,
+    Layer,
+    Lookup,
+    Pictures,
+    Provenance,
+    Trust,
+    TrustSource,
+)
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
 from dissectreport.records.reader import Reader, S
@@ -108,7 +118,11 @@ def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
-    folders = {"random_directions": layer.random_directions, "untrained": layer.untrained, "chance": layer.shifted}
+    folders = {
+        Control.RANDOM_DIRECTIONS: layer.random_directions,
+        Control.UNTRAINED: layer.untrained,
+        Control.CHANCE: layer.shifted,
+    }
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return published_rules.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
@@ -206,8 +220,8 @@ class _Source:
         real = self.reader.arrays(record.drawn, "drawn")
         measured = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
         sources = [
-            ("real" if record.reference else "drawn", real),
-            ("read" if record.reads else "generated", measured),
+            (TrustSource.REAL if record.reference else TrustSource.DRAWN, real),
+            (TrustSource.READ if record.reads else TrustSource.GENERATED, measured),
         ]
         return tuple(
             Trust(source, arrays["images"], arrays["labels"], arrays["confidence"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import RuleName, rule_named
 from dissectreport.run.shards import EDIT_BATCH
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class Counting:
     """To find the threshold of one unit at one pixel of the pilot."""
 
 
-COUNTING = {
-    "corrected": Counting(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": Counting(5e-8, 1.2e-3, 9e-9),
-    "pnas2020": Counting(3e-8, 8e-4, 9e-9),
+COUNTING: Mapping[str, Counting] = {
+    RuleName.CORRECTED: Counting(9e-9, 8e-4, 4.5e-9),
+    RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9),
+    RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9),
 }
 PICTURES = 1000
 """Images that are made once more to be shown, about."""

@@ -41,6 +41,7 @@ from dissectreport.records.interventions import (
 )
 from dissectreport.run.engine import Workers
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
@@ -105,16 +106,16 @@ class InterventionPasses:
         from dissectreport.worker.interventions import half_is_fast
 
         requested = self.key.precision
-        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        is_fast = requested == Precision.AUTO and half_is_fast(self.job.source.device)
         precision = choose_precision(requested, is_fast, lambda: self._agreement() >= CLOSE)
         self.key = replace(self.key, precision=precision)
-        return self._agreement() if precision == "bfloat16" else 1.0
+        return self._agreement() if precision == Precision.BFLOAT16 else 1.0
 
     def _agreement(self) -> float:
         """Share of pixels that keep their labels in bfloat16, measured once."""
         from dissectreport.worker.interventions import half_agrees
 
-        key = replace(self.key, precision="bfloat16")
+        key = replace(self.key, precision=Precision.BFLOAT16)
         store = self.runner.open("precision", key.facts())
         return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(half_agrees(self.job.source, key))).value
 

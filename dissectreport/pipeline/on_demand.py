@@ -27,6 +27,7 @@ from dissectreport.run import engine
 from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
     request = request if request.layer else replace(request, layer=middle(job.layers))
     if not request.units and request.concepts:
         request = replace(request, units=causal_units(options, request))
-    precision = "float32" if options.precision == "auto" else options.precision
+    precision = Precision.FLOAT32 if options.precision == Precision.AUTO else options.precision
     return count_edit(job, request, precision, reporter or Silent())
 
 

@@ -21,6 +21,7 @@ from dissectreport.pipeline.requests import (
 )
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, InterventionBudget, budget_named
 from dissectreport.run.plan import Plan
+from dissectreport.run.precision import Precision
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import SHARD
 
@@ -107,7 +108,7 @@ def resolve_machine(options: MachineOptions) -> Machine:
 
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
-    if options.precision not in ("auto", "float32", "bfloat16"):
+    if options.precision not in set(Precision):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     device = pick_device(options.device)
     if device == "cpu":

@@ -18,6 +18,7 @@ from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, checked_address
 from dissectreport.run.engine import Workers
 from dissectreport.run.parallel import Spread, in_threads, in_turn
+from dissectreport.run.rules import RuleName
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.dissection import Dissection
@@ -34,7 +35,7 @@ MANY = 128
 
 def load_dissection(
     model: str,
-    rule: str = "corrected",
+    rule: str = RuleName.CORRECTED,
     cache: Path | None = None,
     *,
     samples: int = 0,
@@ -59,7 +60,7 @@ def assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Disse
 def render(
     model: str,
     out: Path,
-    rule: str = "corrected",
+    rule: str = RuleName.CORRECTED,
     cache: Path | None = None,
     reporter: Reporter | None = None,
     which: Wanted = ANY,

@@ -7,7 +7,7 @@ from typing import Any
 
 from dissectreport.errors import BadOption
 from dissectreport.run.plain import Plain
-from dissectreport.run.rules import GRID, rule_named
+from dissectreport.run.rules import GRID, RuleName, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
 FORMAT = 10
@@ -50,7 +50,7 @@ class Plan:
     """The generator's identity."""
     segmenter: str
     """The segmenter's identity."""
-    rule: str = "corrected"
+    rule: str = RuleName.CORRECTED
     seed: int = 1
     grid: int = GRID
     """Side of the grid of pixels on which activations and masks are compared."""
@@ -98,7 +98,7 @@ class InterventionKey(Plain):
     """Numbers of the concepts on which units are inserted."""
     seed: int
     precision: str
-    """'float32' or 'bfloat16'."""
+    """One of `Precision`, but not auto."""
     torch: str = ""
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport.run.rules import RuleName
 from dissectreport.stats.base import Arrays, Floats, Ints
 from dissectreport.stats.histogram import Histogram
 
@@ -158,10 +159,10 @@ def one_percent_thresholds(activations: Histogram) -> ExactThresholds:
     return ExactThresholds.of(activations, CHANCE_ON_FRACTIONS, 0.01)
 
 
-RULE_THRESHOLDS = {
-    "corrected": RuleThresholds(CELLS, Thresholds.of, Thresholds.from_arrays),
-    "iclr2019": RuleThresholds(FINE, search_thresholds, ExactThresholds.from_arrays),
-    "pnas2020": RuleThresholds(FINE, one_percent_thresholds, ExactThresholds.from_arrays),
+RULE_THRESHOLDS: Mapping[str, RuleThresholds] = {
+    RuleName.CORRECTED: RuleThresholds(CELLS, Thresholds.of, Thresholds.from_arrays),
+    RuleName.ICLR2019: RuleThresholds(FINE, search_thresholds, ExactThresholds.from_arrays),
+    RuleName.PNAS2020: RuleThresholds(FINE, one_percent_thresholds, ExactThresholds.from_arrays),
 }
 """By rule."""
 

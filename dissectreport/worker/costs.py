@@ -14,6 +14,7 @@ import torch
 
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.interventions import EditedModel
@@ -78,7 +79,7 @@ class _Layer:
 
     layer: str
     selection_seed: int
-    precision: str = "float32"
+    precision: str = Precision.FLOAT32
 
 
 def make_costs(

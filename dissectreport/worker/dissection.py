@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dissectreport.run.plan import Plan, Reading
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.joint import Joint
@@ -58,7 +58,7 @@ def make_counts(
 
 
 def _joint_and_chance(
-    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: str
+    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: Edge
 ) -> tuple[Joint, Chance]:
     """Joint counts on the plan's grid, and those of chance on its coarse one; together where the two are the same."""
     if coarse is masks:

@@ -23,6 +23,7 @@ from dissectreport.networks.hooks import check_finite
 from dissectreport.records.interventions import EditedPictures, Units
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -44,7 +45,7 @@ class EditKey(Protocol):
 
     @property
     def precision(self) -> str:
-        """'float32' or 'bfloat16'."""
+        """One of `Precision`, but not auto."""
 
     @property
     def selection_seed(self) -> int:
@@ -60,7 +61,7 @@ class EditedModel:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The arithmetic in the precision of the key."""
-        half = self.key.precision == "bfloat16"
+        half = self.key.precision == Precision.BFLOAT16
         return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
 
     def open(self, seed: int, first: int, count: int) -> Prefix:
@@ -140,14 +141,14 @@ def half_is_fast(device: str) -> bool:
 def half_agrees(source: Source, key: InterventionKey) -> float:
     """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
 
-    def labels(precision: str) -> Tensor:
+    def labels(precision: Precision) -> Tensor:
         model = EditedModel(source.models(), replace(key, precision=precision))
         at = model.open(key.selection_seed, 0, EDIT_BATCH)
         return model.labels_at(at, at.activations)
 
-    whole = labels("float32")
+    whole = labels(Precision.FLOAT32)
     try:
-        return float((whole == labels("bfloat16")).float().mean())
+        return float((whole == labels(Precision.BFLOAT16)).float().mean())
     except (ModelError, SegmenterError):  # Some operations do not support bfloat16.
         return 0.0
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dissectreport.run.plan import Plan, Reading
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
@@ -30,11 +30,11 @@ def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Calla
     return work
 
 
-def _extremes(maps: Tensor, edge: str) -> Arrays:
+def _extremes(maps: Tensor, edge: Edge) -> Arrays:
     """Every unit's smallest and largest activation once laid out on a grid, and the shape of its layer."""
     flat = maps.transpose(0, 1).flatten(1)
     low, high = flat.amin(1), flat.amax(1)
-    if edge == "zero":
+    if edge == Edge.ZERO:
         low, high = low.clamp(max=0), high.clamp(min=0)
     shape = np.array(maps.shape[1:], np.int64)
     return {"low": low.double().cpu().numpy(), "high": high.double().cpu().numpy(), "shape": shape}
@@ -65,7 +65,7 @@ def even_cells(low: Floats, high: Floats, count: int = CELLS) -> tuple[Floats, F
     return start, (1.25 * spread) / count
 
 
-def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: str) -> Histogram:
+def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: Edge) -> Histogram:
     """Pixels by unit and even cell of (n, units, h, w) activations laid out on the grid."""
     counts = []
     for unit in range(maps.shape[1]):

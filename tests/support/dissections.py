@@ -20,6 +20,7 @@ from dissectreport.analysis.results.dissection import (
     Pictures,
     Provenance,
     Trust,
+    TrustSource,
 )
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.stats.areas import Areas
@@ -261,8 +262,8 @@ def example_dissection(
         ),
         pictures=Pictures(numbers, pixels),
         trust=(
-            Trust("drawn", pixels[:4], small[:4], confidence),
-            Trust("generated", pixels[4:8], small[4:8], confidence[::-1] ** 3),
+            Trust(TrustSource.DRAWN, pixels[:4], small[:4], confidence),
+            Trust(TrustSource.GENERATED, pixels[4:8], small[4:8], confidence[::-1] ** 3),
         ),
         notes=("A made-up dissection with drawn pictures; no network was measured.",),
     )

@@ -26,7 +26,7 @@ from dissectreport.analysis.artifacts.quality import (
 )
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.analysis.results.artifacts import SUSPECTED, Role
 from dissectreport.records.artifacts import ArtifactPlan, Units
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
@@ -131,17 +131,22 @@ class SingleUnits:
 
     units: Ints
     """(tested,)"""
-    roles: tuple[str, ...]
-    """By unit 'leading', 'control', 'bottom' or 'marked'."""
+    roles: tuple[Role, ...]
+    """By unit."""
 
     @classmethod
     def of(cls, plan: ArtifactPlan) -> SingleUnits:
         """The units of a plan with their roles."""
-        parts = {"leading": plan.leading, "control": plan.control, "bottom": plan.bottom, "marked": plan.marked}
+        parts = {
+            Role.LEADING: plan.leading,
+            Role.CONTROL: plan.control,
+            Role.BOTTOM: plan.bottom,
+            Role.MARKED: plan.marked,
+        }
         roles = tuple(role for role, units in parts.items() for _ in units)
         return cls(np.array([unit for units in parts.values() for unit in units], np.int64), roles)
 
-    def places(self, *roles: str) -> Ints:
+    def places(self, *roles: Role) -> Ints:
         """Places of the units of some roles, in order."""
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
@@ -161,7 +166,7 @@ class SingleUnits:
         """Places of the units that are tested on further latents: the worst, control units and marked ones."""
         chosen = self._falling(effects.fall.value)[:count]
         by_hand = np.flatnonzero(np.isin(self.units, marked))
-        return np.unique(np.concatenate([chosen, self.places("control"), by_hand])).astype(np.int64)
+        return np.unique(np.concatenate([chosen, self.places(Role.CONTROL), by_hand])).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -208,9 +213,9 @@ class SingleEffects:
         cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, places: Ints, real: Floats
     ) -> SingleEffects:
         """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
-        columns = effect_columns(rows, real, tested.places("control"))
+        columns = effect_columns(rows, real, tested.places(Role.CONTROL))
         if len(places):
-            final = effect_columns(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+            final = effect_columns(further, real, np.flatnonzero(np.isin(places, tested.places(Role.CONTROL))))
             for name, values in columns.items():
                 values[places] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])

@@ -23,6 +23,7 @@ from dissectreport.analysis.comparison.differences import (
     total,
 )
 from dissectreport.analysis.comparison.profiles import NONE, UNKNOWN, ConceptKey, Estimate, LayerProfile, Profile
+from dissectreport.analysis.results.dissection import Control
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class LayerPair:
         """Interpretable units and different labels; among comparable concepts where vocabularies differ."""
         if not self.models.same_vocabulary:
             return total(layer, self.models.comparable), distinct(layer, self.models.comparable)
-        count = layer.counts.get("measured")
+        count = layer.counts.get(Control.MEASURED)
         return (UNKNOWN, UNKNOWN) if count is None else (count.units, count.concepts)
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, ExampleKind, Layer
 from dissectreport.run.rules import rule_named
 
 ConceptKey = tuple[str, str]
@@ -261,24 +261,27 @@ def _layer(layer: Layer) -> LayerProfile:
             (str(row.concept), str(row.category)) if row.interpretable and row.concept else None
             for row in _rows(layer.table)
         ),
-        mean_iou=next(estimate(row, "mean_iou") for row in controls if row.control == "measured" and not row.category),
+        mean_iou=next(
+            estimate(row, "mean_iou") for row in controls if row.control == Control.MEASURED and not row.category
+        ),
     )
 
 
 def _by_concept(table: pd.DataFrame) -> dict[ConceptKey, ConceptUnits]:
     counts = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
     names = dict.fromkeys(
-        (concept, category) for control, concept, category in counts if control in ("measured", "chance")
+        (concept, category) for control, concept, category in counts if control in (Control.MEASURED, Control.CHANCE)
     )
     return {
-        name: ConceptUnits(counts.get(("measured", *name), NONE), counts.get(("chance", *name), NONE)) for name in names
+        name: ConceptUnits(counts.get((Control.MEASURED, *name), NONE), counts.get((Control.CHANCE, *name), NONE))
+        for name in names
     }
 
 
 def _best(layer: Layer) -> dict[ConceptKey, Best]:
     """The strongest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
     labelled = layer.labels[layer.labels["interpretable"].astype(bool)]
-    top = layer.examples.kind == "top"
+    top = layer.examples.kind == ExampleKind.TOP
     best: dict[ConceptKey, Best] = {}
     for table, interpretable in ((labelled, True), (layer.pairs, False)):
         ranked = table[table["corrected_iou_low"].notna()].sort_values(

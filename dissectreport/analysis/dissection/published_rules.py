@@ -33,7 +33,8 @@ from dissectreport.analysis.dissection.units import (
     tally,
     unit_table,
 )
-from dissectreport.run.rules import Rule
+from dissectreport.analysis.results.dissection import Control
+from dissectreport.run.rules import Rule, RuleName
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
@@ -95,7 +96,7 @@ def within_category(counts: SampleCounts, category: Ints, image: int) -> UnionPi
     )
 
 
-UNIONS = {"iclr2019": within_category, "pnas2020": everywhere}
+UNIONS = {RuleName.ICLR2019: within_category, RuleName.PNAS2020: everywhere}
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class RatioSums:
 def examine(
     counted: Counted,
     evidence: Evidence,
-    controls: Mapping[str, Evidence],
+    controls: Mapping[Control, Evidence],
     rule: Rule,
     vocabulary: pd.DataFrame,
     position_only: pd.Series,
@@ -144,7 +145,7 @@ def examine(
     scores, words = result.scores, Words(vocabulary, result.scores.concepts)
     verdict = result.judge()
     kind, samples = examples(counted.peaks)
-    rows = tally("measured", result.judge, words)
+    rows = tally(Control.MEASURED, result.judge, words)
     rows[0] |= mean_iou(scores, verdict)
     for name, control in controls.items():
         rival = score_of(control)

@@ -15,7 +15,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS, FEWEST_IMAGES
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.concepts import images_of, seen_by_half
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, UnitLabels, blocks, judge, score
-from dissectreport.analysis.results.dissection import Curves, no_counts
+from dissectreport.analysis.results.dissection import Control, Curves, ExampleKind, no_counts
 from dissectreport.stats.base import Floats, Ints, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
@@ -386,19 +386,23 @@ def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
     pool = np.random.RandomState(0).permutation(peaks.samples)[:RANDOM_POOL]
     random = np.random.RandomState(1)
     random_samples = np.stack([random.permutation(pool)[:RANDOM] for _ in range(units)])
-    parts = {"top": peaks.top(TOP), "middle": peaks.middle(MIDDLE), "random": random_samples}
-    kind = np.concatenate([[name] * part.shape[1] for name, part in parts.items()])
+    parts = {
+        ExampleKind.TOP: peaks.top(TOP),
+        ExampleKind.MIDDLE: peaks.middle(MIDDLE),
+        ExampleKind.RANDOM: random_samples,
+    }
+    kind = np.concatenate([[str(name)] * part.shape[1] for name, part in parts.items()])
     return kind, np.concatenate(list(parts.values()), axis=1)
 
 
 def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
-    rows = tally("measured", partial(judge, scores), words, testable(scores))
+    rows = tally(Control.MEASURED, partial(judge, scores), words, testable(scores))
     rows[0] |= mean_iou(scores, verdict)
     others = (
-        ("random_directions", counted.random_directions, False),
-        ("untrained", counted.untrained, False),
-        ("chance", counted.chances, True),
+        (Control.RANDOM_DIRECTIONS, counted.random_directions, False),
+        (Control.UNTRAINED, counted.untrained, False),
+        (Control.CHANCE, counted.chances, True),
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:
@@ -439,7 +443,7 @@ def testable(scores: Scores) -> NDArray[np.bool_]:
 
 
 def tally(
-    control: str,
+    control: Control,
     judged: Callable[[NDArray[np.bool_] | None], UnitLabels],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
@@ -456,7 +460,7 @@ def tally(
             figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
             blank = dict.fromkeys(figures, float("nan"))
             none = {"of": len(verdict.column), "resampled": None, "each": None}
-            rows.append({"control": control, "category": category} | none | blank)
+            rows.append({"control": str(control), "category": category} | none | blank)
             continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
@@ -464,7 +468,7 @@ def tally(
         low, high = basic_interval(np.array(counts), spread)
         rows.append(
             {
-                "control": control,
+                "control": str(control),
                 "category": category,
                 "units": counts[0],
                 "units_low": low[0],
@@ -480,7 +484,7 @@ def tally(
     return rows
 
 
-def _each_concept(control: str, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
+def _each_concept(control: Control, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
     """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
     concepts = len(words.concepts)
 
@@ -493,7 +497,7 @@ def _each_concept(control: str, category: str, words: Words, verdict: UnitLabels
     at = np.flatnonzero(high)
     return pd.DataFrame(
         {
-            "control": control,
+            "control": str(control),
             "category": category,
             "concept": words.concept(at),
             "units": counted[at],

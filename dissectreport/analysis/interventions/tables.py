@@ -19,8 +19,6 @@ from dissectreport.analysis.dissection.units import Counted, scored
 from dissectreport.analysis.results.interventions import ORDERS, Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.records.interventions import (
-    GRADIENT,
-    MASK,
     AblationPlan,
     EditedPictures,
     InterventionRecord,
@@ -32,6 +30,7 @@ from dissectreport.records.reader import Reader
 from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
 from dissectreport.run.patches import PATCHES_PER_SIDE, patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.rankings import Ranking
 from dissectreport.run.shards import EDIT_BATCH, GROUPS, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -319,7 +318,7 @@ class InterventionTables:
     @property
     def order_names(self) -> list[str]:
         """The ranking methods, best known first."""
-        return [name for name in ORDERS if name in self.plan.rankings]
+        return [str(name) for name in ORDERS if name in self.plan.rankings]
 
     @property
     def penalties(self) -> dict[str, float]:
@@ -405,7 +404,7 @@ class InterventionTables:
         for k, concept in enumerate(self.names):
             for name in self.order_names:
                 units = self.plan.rankings[name][k]
-                weight = self.plan.masks[k][units] if name == MASK else np.full(len(units), np.nan)
+                weight = self.plan.masks[k][units] if name == Ranking.LEARNED_MASK else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
                 parts.append(
                     pd.DataFrame({"concept": concept, "ranking": name, "rank": place, "unit": units, "weight": weight})
@@ -424,10 +423,10 @@ class InterventionTables:
                     rows.append(
                         _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
                     )
-            rows.append(_point(self.names[k], "random", 0, 0.0, 0.0, 0.0))
+            rows.append(_point(self.names[k], Ranking.RANDOM, 0, 0.0, 0.0, 0.0))
             for size, sets in sorted(self.plan.random.items()):
                 removed = np.array([self.removed[units].value[number] for units in sets])
-                rows.append(_point(self.names[k], "random", size, removed.mean(), removed.min(), removed.max()))
+                rows.append(_point(self.names[k], Ranking.RANDOM, size, removed.mean(), removed.min(), removed.max()))
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
@@ -495,11 +494,12 @@ class InterventionTables:
         by_size: dict[str, dict[str, float]] = {}
         for size, sets in sorted(self.plan.random.items()):
             leading = [
-                float(mean_activation[self.plan.rankings[GRADIENT][k][:size]].mean()) for k in range(len(self.names))
+                float(mean_activation[self.plan.rankings[Ranking.GRADIENT][k][:size]].mean())
+                for k in range(len(self.names))
             ]
             by_size[str(size)] = {
-                "gradient": float(np.mean(leading)),
-                "random": float(np.mean([mean_activation[list(units)].mean() for units in sets])),
+                Ranking.GRADIENT: float(np.mean(leading)),
+                Ranking.RANDOM: float(np.mean([mean_activation[list(units)].mean() for units in sets])),
             }
         return by_size
 
@@ -507,7 +507,7 @@ class InterventionTables:
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
     return {
         "concept": concept,
-        "ranking": order,
+        "ranking": str(order),
         "units": units,
         "removed": removed,
         "removed_low": low,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,38 @@ from numpy.typing import NDArray
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.real_images import Reality
+
+
+class Control(StrEnum):
+    """What was counted in a row of `Layer.controls`, in the order in which readers meet it."""
+
+    MEASURED = "measured"
+    """The units themselves."""
+    RANDOM_DIRECTIONS = "random_directions"
+    UNTRAINED = "untrained"
+    CHANCE = "chance"
+    """The units with the masks of the next image."""
+
+
+class ExampleKind(StrEnum):
+    """Why an image is an example of a unit."""
+
+    TOP = "top"
+    MIDDLE = "middle"
+    RANDOM = "random"
+
+
+class TrustSource(StrEnum):
+    """Which images were segmented for the page about the segmenter."""
+
+    GENERATED = "generated"
+    READ = "read"
+    """Images that the network reads; it makes none."""
+    DRAWN = "drawn"
+    """Images like those that the generator was trained on."""
+    REAL = "real"
+    """Images of a folder that was given."""
+
 
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
@@ -234,9 +267,7 @@ class Pictures:
 class Trust:
     """How far the segmenter can be trusted, shown on one kind of images."""
 
-    source: str
-    """'generated', or 'read' by a network that makes none; 'drawn' for images like those that the generator was trained
-    on, 'real' for those of a folder that was given."""
+    source: TrustSource
     images: NDArray[np.uint8]
     """(k, height, width, 3)"""
     labels: NDArray[np.int16]
@@ -284,5 +315,5 @@ class Dissection:
     @property
     def has_enough_images(self) -> bool:
         """Whether there were enough images to test which units match a concept; otherwise no count is meaningful."""
-        measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
+        measured = (layer.controls[layer.controls["control"] == Control.MEASURED] for layer in self.layers)
         return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

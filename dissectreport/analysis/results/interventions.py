@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.run.rankings import Ranking
+
 ORDERS: Mapping[str, str] = {
-    "gradient": "first-order estimate of the effect of ablating the unit: activation times gradient of the "
+    Ranking.GRADIENT: "first-order estimate of the effect of ablating the unit: activation times gradient of the "
     "concept's area",
-    "learned_mask": "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
-    "greedy": "one unit at a time, always the one that removes most in addition to those already ablated",
-    "IoU": "chance-corrected IoU of the unit with the concept, as in the dissection",
+    Ranking.LEARNED_MASK: "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
+    Ranking.GREEDY: "one unit at a time, always the one that removes most in addition to those already ablated",
+    Ranking.IOU: "chance-corrected IoU of the unit with the concept, as in the dissection",
 }
 """How units are ranked for a concept, best known method first."""
 

@@ -14,9 +14,10 @@ from dissectreport.analysis.results.interventions import COLUMNS, ORDERS, Interv
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
-from dissectreport.report.html.effect_charts import RANDOM, Curve, order_mark, order_words
+from dissectreport.report.html.effect_charts import Curve, order_mark, order_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import interval, removed, with_interval
+from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
 """The share of a concept's area from which on the overview counts a removal as a success."""
@@ -112,12 +113,14 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
 
 def _first(best: str, rankings: Sequence[str]) -> list[str]:
     """The best ranking, the others as the methods list them, and random sets last."""
-    listed = [best, *ORDERS, *rankings, RANDOM]
-    return [ranking for ranking in dict.fromkeys(o for o in listed if o != RANDOM) if ranking in rankings] + [RANDOM]
+    listed = [best, *ORDERS, *rankings, Ranking.RANDOM]
+    return [ranking for ranking in dict.fromkeys(o for o in listed if o != Ranking.RANDOM) if ranking in rankings] + [
+        Ranking.RANDOM
+    ]
 
 
 def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Removal, ...]:
-    rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != RANDOM]
+    rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != Ranking.RANDOM]
     rank = {ranking: i for i, ranking in enumerate(_first(best, [str(row.ranking) for row in rows]))}
     removals = [
         Removal(
@@ -208,7 +211,7 @@ def layer_of(site: Site, interventions: Interventions) -> Layer:
 
 def meaning(ranking: str, interventions: Interventions) -> str:
     """How a ranking method ranks units, in words."""
-    if ranking == RANDOM:
+    if ranking == Ranking.RANDOM:
         return (
             f"{interventions.random_sets} random sets of units with about the same mean activation; band: their range"
         )
@@ -217,9 +220,9 @@ def meaning(ranking: str, interventions: Interventions) -> str:
 
 def listed(rankings: Sequence[str]) -> list[str]:
     """The ranking methods once each, best known first and random sets last."""
-    return [o for o in dict.fromkeys([*ORDERS, *rankings]) if o in rankings and o != RANDOM] + [RANDOM] * (
-        RANDOM in rankings
-    )
+    return [o for o in dict.fromkeys([*ORDERS, *rankings]) if o in rankings and o != Ranking.RANDOM] + [
+        Ranking.RANDOM
+    ] * (Ranking.RANDOM in rankings)
 
 
 def falling(value: float) -> float:

@@ -19,6 +19,7 @@ from dissectreport.analysis.comparison.profiles import (
     Profile,
     UnitCount,
 )
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.compare import charts
 from dissectreport.report.compare.scales import Scales
 from dissectreport.report.compare.sentences import Sentence, layer_sentence
@@ -224,7 +225,7 @@ def _area(profile: Profile, concept: ConceptKey) -> str:
 
 
 def _rank(layer: LayerProfile) -> tuple[float, float]:
-    counts = layer.counts["measured"]
+    counts = layer.counts[Control.MEASURED]
     values = (counts.concepts.value, counts.units.value)
     labels, units = (-1.0 if math.isnan(value) else value for value in values)
     return labels, units
@@ -244,8 +245,12 @@ def _depth(profile: Profile, scales: Scales) -> Depth:
     names = tuple(layer.name for layer in profile.layers)
     axis = scales.depth[names]
     places = [axis.index(name) / max(len(axis) - 1, 1) for name in names]
-    units, null_units = ([_shares(la, control) for la in profile.layers] for control in ("measured", "chance"))
-    labels, null_labels = ([_counts(la, c).concepts for la in profile.layers] for c in ("measured", "chance"))
+    units, null_units = (
+        [_shares(la, control) for la in profile.layers] for control in (Control.MEASURED, Control.CHANCE)
+    )
+    labels, null_labels = (
+        [_counts(la, c).concepts for la in profile.layers] for c in (Control.MEASURED, Control.CHANCE)
+    )
     return Depth(
         units=charts.points(places, units, [e.value for e in null_units], scales.interpretable),
         labels=charts.points(places, labels, [e.value for e in null_labels], scales.labels),
@@ -312,9 +317,9 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
 
 
 def _category(counts: Mapping[str, Estimate]) -> str:
-    chance_level = counts.get("chance")
+    chance_level = counts.get(Control.CHANCE)
     chance = f", chance level {count(chance_level.value)}" if chance_level is not None else ""
-    return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
+    return f"{format_interval(counts[Control.MEASURED], count)} units{chance}" if Control.MEASURED in counts else DASH
 
 
 def _concept(layer: LayerProfile, concept: ConceptKey, scales: Scales) -> ConceptPart:
@@ -375,8 +380,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         return None
     x = charts.line_x((progress[0] - first) / (last - first))
     mark = charts.line_mark((progress[0] - first) / (last - first), numbers.compact(progress[0]))
-    units, null_units = _shares(layer, "measured"), _shares(layer, "chance").value
-    labels, null_labels = _counts(layer, "measured").concepts, _counts(layer, "chance").concepts.value
+    units, null_units = _shares(layer, Control.MEASURED), _shares(layer, Control.CHANCE).value
+    labels, null_labels = _counts(layer, Control.MEASURED).concepts, _counts(layer, Control.CHANCE).concepts.value
     return TrendPart(
         series=_digest(series),
         progress=progress[0],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from dissectreport.analysis.comparison.pairs import checkpoint_series, training_progress
 from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile, Profile
+from dissectreport.analysis.results.dissection import Control
 
 BINS = 32
 """Columns of a histogram."""
@@ -58,7 +59,9 @@ def scales_of(profiles: Sequence[Profile]) -> Scales:
     return Scales(
         units=_units(layers),
         interpretable=round_up(_most((share for layer in layers for share in _shares(layer)), 0.05)),
-        labels=round_up(_most((end for layer in layers for end in _ends(layer.counts["measured"].concepts)), 1.0)),
+        labels=round_up(
+            _most((end for layer in layers for end in _ends(layer.counts[Control.MEASURED].concepts)), 1.0)
+        ),
         removed=_removed(profiles),
         iou=iou,
         heights=(
@@ -90,7 +93,7 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
 
 
 def _shares(layer: LayerProfile) -> list[float]:
-    return [end / layer.units for end in _ends(layer.counts["measured"].units)]
+    return [end / layer.units for end in _ends(layer.counts[Control.MEASURED].units)]
 
 
 def _units(layers: Sequence[LayerProfile]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from dissectreport.analysis.comparison.pairs import (
     training_progress,
 )
 from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.compare.warnings import Names
 from dissectreport.report.compare.wording import (
@@ -49,7 +50,7 @@ class Sentence:
 
 def layer_sentence(name: str, layer: LayerProfile) -> Sentence:
     """How many units of a layer are interpretable."""
-    counts, chance_level = layer.counts.get("measured"), layer.counts.get("chance")
+    counts, chance_level = layer.counts.get(Control.MEASURED), layer.counts.get(Control.CHANCE)
     if counts is None or not counts.units.known:
         return Sentence(f"{name}: {TOO_FEW[0].lower()}{TOO_FEW[1:]}.", "fact")
     chance = (

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
@@ -246,7 +247,7 @@ def _counts(layer: OldLayer) -> dict[str, float]:
 
 
 def _controls(layer: OldLayer) -> pd.DataFrame:
-    return pd.DataFrame([{"control": "measured", "category": "", **_counts(layer)}])
+    return pd.DataFrame([{"control": Control.MEASURED, "category": "", **_counts(layer)}])
 
 
 def _summary(old: _Import) -> Summary:

@@ -31,6 +31,7 @@ from dissectreport.report.html.places import TAKEN, Places
 from dissectreport.report.html.strips import strip_of
 from dissectreport.report.site.summaries import read_summaries
 from dissectreport.report.site.tables import tables_of
+from dissectreport.run.rules import RuleName
 
 _SHOWN = 6
 """Units in the view of a layer."""
@@ -228,7 +229,7 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     if not fitting:
         raise UnknownName.of("report of", model, [summary.home for summary in summaries])
     ruled = (
-        [summary for summary in fitting if summary.rule == (rule or "corrected")]
+        [summary for summary in fitting if summary.rule == (rule or RuleName.CORRECTED)]
         if len(fitting) > 1 or rule
         else fitting
     )

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from dissectreport.analysis.results.artifacts import EditedSet
 from dissectreport.report.html.charts import Point, linear, short, spaced
 from dissectreport.report.html.numbers import change
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
+from dissectreport.run.rankings import Ranking
 
-RANDOM = "random"
-"""The control among the rankings: random sets of as many units."""
-_MARKS = {
-    "gradient": "order1",
-    "worst": "order1",
-    "learned_mask": "order2",
-    "greedy": "order3",
-    "IoU": "order4",
-    RANDOM: "order0",
+_MARKS: Mapping[str, str] = {
+    Ranking.GRADIENT: "order1",
+    EditedSet.WORST: "order1",
+    Ranking.LEARNED_MASK: "order2",
+    Ranking.GREEDY: "order3",
+    Ranking.IOU: "order4",
+    Ranking.RANDOM: "order0",
 }
-_WORDS = {
-    "worst": "highest-ranked",
-    "gradient": "gradient × activation",
-    "learned_mask": "learned mask",
-    "greedy": "greedy",
-    "IoU": "IoU",
-    RANDOM: "random",
+_WORDS: Mapping[str, str] = {
+    EditedSet.WORST: "highest-ranked",
+    Ranking.GRADIENT: "gradient × activation",
+    Ranking.LEARNED_MASK: "learned mask",
+    Ranking.GREEDY: "greedy",
+    Ranking.IOU: "IoU",
+    Ranking.RANDOM: "random",
 }
 
 

@@ -18,6 +18,7 @@ from dissectreport.report.html.citation import bibtex, licence_of
 from dissectreport.report.html.effect_charts import order_mark, order_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import listing
+from dissectreport.run.rankings import Ranking
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,15 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
         interventions.selection,
         interventions.random_sets,
         listing(
-            sorted(set(interventions.curves.loc[interventions.curves["ranking"] == "random", "units"].tolist()) - {0}),
+            sorted(
+                set(interventions.curves.loc[interventions.curves["ranking"] == Ranking.RANDOM, "units"].tolist()) - {0}
+            ),
             "or",
         ),
         interventions.block,
         len(interventions.concepts),
         tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in rankings),
-        "learned_mask" in rankings,
+        Ranking.LEARNED_MASK in rankings,
         flat(interventions.settings),
         dictionary(site, interventions),
     )
