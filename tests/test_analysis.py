@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
@@ -15,6 +14,7 @@ from dissectreport.analysis.dissection.units import mattering, mean_iou
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
+from dissectreport.vocabulary import Concept, Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,12 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
     shards_ = [(number % 20, drawn_shard(random, concepts=20)) for number in range(44)]
     for _, shard in shards_:
         shard.images[np.isin(shard.concepts, list(rare))] = 0
-    vocabulary = pd.DataFrame({"category": ["-", *["object"] * 6, *["part"] * 13, "material"]})
+    names = tuple(map(str, range(1, 21)))
+    vocabulary = Vocabulary.of(object=names[:6], part=names[6:19], material=names[19:])
     among = mattering(shards_, vocabulary, wanted=(3,))
     # 7 is the first part, 20 the only material; 3 is wanted. Without these wishes none of the three would be judged.
     assert among.tolist() == list(range(1, 21))
-    assert mattering(shards_, vocabulary.assign(category="object"), ()).tolist() == sorted({*range(1, 21)} - rare)
+    assert mattering(shards_, Vocabulary.of(object=names), ()).tolist() == sorted({*range(1, 21)} - rare)
     whole, part = Groups.of(shards_), Groups.of(shards_, among=np.array([2, 7, 9]))
     scores, few = score(whole, 64, replicates=3), score(part, 64, replicates=3)
     columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
@@ -186,7 +187,7 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
 
 def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
     shards_ = [(number % 20, drawn_shard(np.random.default_rng(7))) for number in range(44)]
-    assert mattering(shards_, pd.DataFrame({"category": ["-", *["object"] * 5]}), ()).tolist() == [1, 2, 3, 4, 5]
+    assert mattering(shards_, Vocabulary.of(object=tuple("abcde")), ()).tolist() == [1, 2, 3, 4, 5]
 
 
 def test_blocks_hold_every_unit_once():
@@ -198,7 +199,7 @@ def test_blocks_hold_every_unit_once():
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
     scores = score(made_groups(0, concepts=0), 4096, replicates=3)
     verdict = judge(scores)
-    words = units.Words(pd.DataFrame([("-", "-")], columns=["concept", "category"]), scores.concepts)
+    words = units.Words(Vocabulary.of(), scores.concepts)
     assert not verdict.interpretable.any()
     assert [row["units"] for row in units.tally("untrained", lambda among: judge(scores, among), words)] == [0]
 
@@ -269,9 +270,9 @@ def band_and_noise(random, n=40):
 def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor():
     random = np.random.default_rng(0)
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
-    words = pd.DataFrame([("-", "-"), ("band", "object"), ("noise", "object")], columns=["concept", "category"])
+    words = Vocabulary.of(object=("band", "noise"))
     halves = seen_by_half([(0, band_and_noise(random)), (1, band_and_noise(random))])
-    table = concept_table(areas, halves, halves, words, {("", "band"): 0.9})
+    table = concept_table(areas, halves, halves, words, {Concept("band", ""): 0.9})
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
     assert (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,12 +24,10 @@ from dissectreport.stats.ends import Ends
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
+from dissectreport.vocabulary import Vocabulary
 
 seeds = st.integers(0, 2**32 - 1)
-VOCABULARY = pd.DataFrame(
-    [("-", "-"), ("sky", "object"), ("tree", "object"), ("top", "part"), ("blue", "colour")],
-    columns=["concept", "category"],
-)
+VOCABULARY = Vocabulary.of(object=("sky", "tree"), part=("top",), colour=("blue",))
 
 
 def some_chance(random, images=16, units_=3, thresholds=4):

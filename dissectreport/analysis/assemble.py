@@ -44,6 +44,7 @@ from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
+from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
     from dissectreport.cache.records import LayerRecord, Record
@@ -54,7 +55,6 @@ Arrays = dict[str, Any]
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
     """The results of a measured model; `spread` analyses its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
-    vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
     first = record.layers[0].counts
     areas = merge_all(stat for _, stat in source.stats(first, Areas))
@@ -65,38 +65,36 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         )
     halves = seen_by_half(source.chances(first))
     held_out = unsplit(halves) if source.rule.is_published else halves
-    concepts = concept_table(areas, halves, held_out, vocabulary, trained(record.segmenter))
+    concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter))
     judged = _published if source.rule.is_published else _corrected
-    examine_layer = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
+    examine_layer = partial(judged, source, vocabulary=record.vocabulary, position_only=concepts["position_only"])
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
-    repair, causes = _artifacts(record, reader, units, areas, vocabulary), record.interventions
+    repair, causes = _artifacts(record, reader, units, areas), record.interventions
     return Dissection(
         record.model,
         _provenance(record, plan, source, devices),
-        vocabulary,
+        vocabulary_table(record.vocabulary),
         concepts,
         tuple(_layer(layer_units, pictures) for layer_units in units),
         Pictures(pictures["numbers"], pictures["pixels"]),
         source.trust(pictures),
         (*_notes(record, devices), *_above_chance_note(source.rule, units)),
-        None if causes is None else interventions(causes, reader, vocabulary, record.mixed_devices),
+        None if causes is None else interventions(causes, reader, record.vocabulary, record.mixed_devices),
         repair,
         None if repair is None else repair.figures,
-        source.reality(areas, vocabulary),
+        source.reality(areas),
     )
 
 
-def _artifacts(
-    record: Record, reader: Reader, units: Sequence[Units], areas: Areas, vocabulary: pd.DataFrame
-) -> Artifacts | None:
+def _artifacts(record: Record, reader: Reader, units: Sequence[Units], areas: Areas) -> Artifacts | None:
     record_of_artifacts = record.artifacts
     if record_of_artifacts is None:
         return None
     layer = next(candidate for candidate in units if candidate.counted.name == record_of_artifacts.key.layer)
-    numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
+    numbers = {name: number for number, name in enumerate(record.vocabulary.names) if number}
     concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
     thresholds = layer.table["threshold"].to_numpy(np.float64)
     return artifacts(record_of_artifacts, reader, Dissected(concepts, thresholds, layer.counted.peaks, areas))
@@ -109,15 +107,14 @@ def what_to_study(
     source = _Source(record, Plan(**record.plan), reader)
     layer_record = next(candidate for candidate in record.layers if candidate.name == layer)
     areas = merge_all(stat for _, stat in source.stats(layer_record.counts, Areas))
-    vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
-    return study(source.counted(layer_record), areas, vocabulary, requested, budget)
+    return study(source.counted(layer_record), areas, record.vocabulary, requested, budget)
 
 
-def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
+def _corrected(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
     return examine(source.counted(layer), vocabulary, position_only)
 
 
-def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
+def _published(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
     folders = {
         Control.RANDOM_DIRECTIONS: layer.random_directions,
         Control.UNTRAINED: layer.untrained,
@@ -129,14 +126,21 @@ def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, po
     )
 
 
-def trained(segmenter: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """Held-out IoU by category and concept name, from the segmenter's card where it has one; category '' is any."""
+def trained(segmenter: Mapping[str, Any]) -> dict[Concept, float]:
+    """Held-out IoU by concept, from the segmenter's card where it has one; category '' is any."""
     by_name = segmenter.get("card", segmenter).get("iou", {})
-    by_category: dict[tuple[str, str], float] = {}
+    by_concept: dict[Concept, float] = {}
     for name, value in by_name.items() if isinstance(by_name, Mapping) else ():
-        group = {(str(name), concept): iou for concept, iou in value.items()} if isinstance(value, Mapping) else None
-        by_category |= {("", str(name)): value} if group is None else group
-    return {concept: float(iou) for concept, iou in by_category.items()}
+        if isinstance(value, Mapping):
+            by_concept |= {Concept(concept, str(name)): iou for concept, iou in value.items()}
+        else:
+            by_concept[Concept(str(name), "")] = value
+    return {concept: float(iou) for concept, iou in by_concept.items()}
+
+
+def vocabulary_table(vocabulary: Vocabulary) -> pd.DataFrame:
+    """One row a concept, by concept number: concept, category."""
+    return pd.DataFrame(vocabulary.concepts, columns=["concept", "category"])
 
 
 class _Source:
@@ -206,13 +210,13 @@ class _Source:
         keys = dict.fromkeys(key for part in parts for key in part)
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
-    def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
+    def reality(self, generated: Areas) -> Reality | None:
         """Areas of concepts in real and generated images; None without real images."""
         record = self.record.real
         if not record:
             return None
         real = self.reader.total(record["folder"], record["images"], SHARD, Areas)
-        return reality(real, generated, vocabulary) if len(real.samples) else None
+        return reality(real, generated, self.record.vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""

@@ -17,6 +17,7 @@ from dissectreport.files import write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.run.plan import FORMAT
+from dissectreport.vocabulary import Concept, Vocabulary
 
 VERSION = 2
 DESCRIPTION = ".toml"
@@ -45,8 +46,7 @@ class Record:
     samples: int
     layers: tuple[LayerRecord, ...]
     pictures: str
-    vocabulary: tuple[tuple[str, str], ...]
-    """(concept, category) by concept number."""
+    vocabulary: Vocabulary
     generator: Mapping[str, Any]
     segmenter: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -100,7 +100,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The record as values of JSON."""
-        return asdict(self)
+        return {**asdict(self), "vocabulary": self.vocabulary.concepts}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -109,7 +109,7 @@ class Record:
         typed = {
             "layers": tuple(LayerRecord(**layer) for layer in value["layers"]),
             "folders": tuple(value["folders"]),
-            "vocabulary": tuple((concept, category) for concept, category in value["vocabulary"]),
+            "vocabulary": Vocabulary(tuple(Concept(*concept) for concept in value["vocabulary"])),
             "interventions": interventions and InterventionRecord.from_json(interventions),
             "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
         }

@@ -183,7 +183,7 @@ class DissectionPasses:
         parts = shards(self.job.plan.pilot, self.job.plan.shard)
         joint, ends = self.runner.total(store, parts, Joint), self.runner.total(store, parts, Ends)
         categories = self.runner.total(store, parts, Categories)
-        category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
+        category = numbered(self.job.segmenter.vocabulary.category_of_each)
         result = search(joint, ends, categories, category, thresholds.cuts)
         shape = of_pilot.load(THRESHOLDS)["shape"]
         store.save(THRESHOLDS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
@@ -344,7 +344,7 @@ class DissectionPasses:
             samples=job.samples,
             layers=layers,
             pictures=pictures,
-            vocabulary=tuple((c.name, c.category) for c in job.segmenter.vocabulary.concepts),
+            vocabulary=job.segmenter.vocabulary,
             generator=generator,
             segmenter={"name": job.segmenter.name, "identity": job.segmenter.identity, **facts},
             versions=versions(),

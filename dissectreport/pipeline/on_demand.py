@@ -116,9 +116,8 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
 
 
 def _result(job: Job, request: EditOptions, ordered: Sequence[tuple[Shard, EditOutcome]]) -> EditResult:
-    concepts = [(concept.name, concept.category) for concept in job.segmenter.vocabulary.concepts]
-    vocabulary = pd.DataFrame(concepts, columns=["concept", "category"])
-    table = changes([(shard, outcome.paired) for shard, outcome in ordered], vocabulary, request.concepts)
+    parts = [(shard, outcome.paired) for shard, outcome in ordered]
+    table = changes(parts, job.segmenter.vocabulary, request.concepts)
     before, after = (np.concatenate([getattr(outcome, name) for _, outcome in ordered]) for name in ("before", "after"))
     return EditResult(table, before, after, request.samples)
 

@@ -91,7 +91,7 @@ def interventions_required(options: InterventionOptions) -> bool:
 
 def check_concepts(wanted: Sequence[str], segmenter: Segmenter) -> None:
     """Refuse a concept that the segmenter does not know."""
-    names = [concept.name for concept in segmenter.vocabulary.concepts[1:]]
+    names = segmenter.vocabulary.names[1:]
     for name in wanted:
         if name not in names:
             raise UnknownName.of("concept", name, names)

@@ -25,7 +25,7 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
     """The pass over the samples of the selection seed, for the search for thresholds and labels."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
-    category = numbered([concept.category for concept in vocabulary.concepts])
+    category = numbered(vocabulary.category_of_each)
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.pilot_seed, readings, shard)
@@ -47,7 +47,7 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
     """The pass over the samples that are scored: the counts of a shard, by reading and statistic."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
-    category = numbered([concept.category for concept in vocabulary.concepts])
+    category = numbered(vocabulary.category_of_each)
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.seed, readings, shard)

@@ -24,6 +24,7 @@ from dissectreport.analysis.results.dissection import (
 )
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.stats.areas import Areas
+from dissectreport.vocabulary import Concept, Vocabulary
 from tests.support.pictures import GRID, LISTED, NAMES, SHOWN, draw, pooled, ranks
 
 
@@ -474,4 +475,4 @@ def with_real_images(made: Dissection, seed: int = 7) -> Dissection:
     real, generated = images(600, area), images(900, area * scale)
     there = np.arange(len(numbers)) != 6
     left_out = Areas(generated.samples, numbers[there], generated.pixels[:, there], GRID**2)
-    return replace(made, reality=reality(real, left_out, made.vocabulary))
+    return replace(made, reality=reality(real, left_out, Vocabulary(tuple(Concept(*concept) for concept in LISTED))))

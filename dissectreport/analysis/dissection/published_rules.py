@@ -41,6 +41,7 @@ from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import above_edges
 from dissectreport.stats.thresholds import ExactThresholds
+from dissectreport.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def examine(
     evidence: Evidence,
     controls: Mapping[Control, Evidence],
     rule: Rule,
-    vocabulary: pd.DataFrame,
+    vocabulary: Vocabulary,
     position_only: pd.Series,
 ) -> Units:
     """The tables of a layer under a published rule; see `units.examine` for arguments that it shares."""
-    category = numbered(vocabulary["category"].tolist())
+    category = numbered(vocabulary.category_of_each)
     score_of = partial(score, rule=rule, category=category, image=counted.pixels)
     result = score_of(evidence)
     scores, words = result.scores, Words(vocabulary, result.scores.concepts)

@@ -23,6 +23,7 @@ from dissectreport.stats.iou import intersection_over_union, largest_iou, lift
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import AnyThresholds
+from dissectreport.vocabulary import Vocabulary
 
 Chances = Callable[[], Iterable[tuple[int, Chance]]]
 """Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
@@ -78,10 +79,10 @@ class Units:
     """(units, k) sample numbers to show."""
 
 
-def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
+def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
     """The tables of a layer under the `corrected` rule.
 
-    `vocabulary` has a row (concept, category) for each concept number; `position_only` is the IoU of each concept's
+    `position_only` is the IoU of each concept's
     best image-independent mask, by concept number.
     """
     scores = scored(counted, vocabulary, counted.chances)
@@ -102,7 +103,7 @@ def examine(counted: Counted, vocabulary: pd.DataFrame, position_only: pd.Series
 
 
 def scored(
-    counted: Counted, vocabulary: pd.DataFrame, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
+    counted: Counted, vocabulary: Vocabulary, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
 ) -> Scores:
     """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
 
@@ -117,7 +118,7 @@ def scored(
     return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
 
 
-def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, wanted: Sequence[int]) -> Ints:
+def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, wanted: Sequence[int]) -> Ints:
     """Numbers of the concepts that tables can show: tested or wanted ones, and the first of every category.
 
     All that occur where too few are tested to fill the tables.
@@ -127,7 +128,7 @@ def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, wa
     tested = np.minimum(*(images_of(half, concepts) for half in halves)) >= FEWEST_IMAGES
     if tested.sum() < max(PAIRS, CURVES):
         return concepts
-    _, firsts = np.unique(vocabulary["category"].to_numpy()[concepts], return_index=True)
+    _, firsts = np.unique(np.array(vocabulary.category_of_each)[concepts], return_index=True)
     tested[firsts] = True
     return concepts[tested | np.isin(concepts, wanted)]
 
@@ -136,20 +137,16 @@ def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: pd.DataFrame, wa
 class Words:
     """Names for the columns of scores."""
 
-    vocabulary: pd.DataFrame
+    vocabulary: Vocabulary
     concepts: Ints
 
     def concept(self, column: Ints) -> list[str]:
         """Names of concept columns; '' for -1."""
-        return self._of(column, "concept")
+        return [self.vocabulary[self.concepts[c]].name if c >= 0 else "" for c in column]
 
     def category(self, column: Ints) -> list[str]:
         """Categories of concept columns; '' for -1."""
-        return self._of(column, "category")
-
-    def _of(self, column: Ints, field: str) -> list[str]:
-        names = self.vocabulary[field].to_numpy()
-        return [names[self.concepts[c]] if c >= 0 else "" for c in column]
+        return [self.vocabulary[self.concepts[c]].category if c >= 0 else "" for c in column]
 
     @property
     def categories(self) -> list[str]:

@@ -37,6 +37,7 @@ from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.effects import FirstOrder
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
+from dissectreport.vocabulary import Vocabulary
 
 REMOVAL = (10, 20)
 """Sizes of the sets in the summary."""
@@ -72,7 +73,7 @@ class Study:
 
 
 def study(
-    counted: Counted, areas: Areas, vocabulary: pd.DataFrame, wanted: Sequence[str], budget: InterventionBudget
+    counted: Counted, areas: Areas, vocabulary: Vocabulary, wanted: Sequence[str], budget: InterventionBudget
 ) -> Study:
     """What to study in a layer: the `wanted` concepts, or the commonest of the vocabulary's first category."""
     numbers = chosen_concepts(areas, vocabulary, wanted, budget.concepts)
@@ -85,7 +86,7 @@ def study(
     contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
-        tuple(str(vocabulary["concept"][n]) for n in numbers),
+        tuple(vocabulary[n].name for n in numbers),
         contexts,
         frequency,
         np.where(np.isfinite(corrected_iou), corrected_iou, 0.0),
@@ -93,7 +94,7 @@ def study(
     )
 
 
-def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, requested: Sequence[str], count: int) -> tuple[int, ...]:
+def chosen_concepts(areas: Areas, vocabulary: Vocabulary, requested: Sequence[str], count: int) -> tuple[int, ...]:
     """Concept numbers, most frequent first; BadOption or UnknownName if a requested one does not occur."""
     images = dict(zip(areas.concepts.tolist(), (areas.pixels > 0).sum(0).tolist(), strict=True))
     pixels = dict(zip(areas.concepts.tolist(), areas.pixels.sum(0).tolist(), strict=True))
@@ -102,7 +103,7 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, requested: Sequence[
         if not candidates:
             raise BadOption(f"no concept of category {leading_category(vocabulary)!r} occurs; choose --concepts")
         return tuple(sorted(candidates, key=lambda n: (-images[n], -pixels[n]))[:count])
-    names = vocabulary["concept"].tolist()
+    names = vocabulary.names
     numbers = []
     for name in requested:
         if name not in names[1:]:
@@ -117,7 +118,7 @@ def chosen_concepts(areas: Areas, vocabulary: pd.DataFrame, requested: Sequence[
 
 
 def chosen_contexts(
-    areas: Areas, vocabulary: pd.DataFrame, budget: InterventionBudget
+    areas: Areas, vocabulary: Vocabulary, budget: InterventionBudget
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
 
@@ -136,15 +137,15 @@ def learning(name: str) -> bool:
     return name.startswith(("learned_mask", "greedy", "penalties"))
 
 
-def leading_category(vocabulary: pd.DataFrame) -> str:
+def leading_category(vocabulary: Vocabulary) -> str:
     """The category that the vocabulary names first."""
-    return str(vocabulary["category"][1])
+    return vocabulary[1].category
 
 
-def numbers_in(areas: Areas, vocabulary: pd.DataFrame, category: str) -> tuple[int, ...]:
+def numbers_in(areas: Areas, vocabulary: Vocabulary, category: str) -> tuple[int, ...]:
     """The concepts of a category that occur."""
     occurring = areas.concepts[areas.pixels.sum(0) > 0]
-    return tuple(int(n) for n in occurring if n and vocabulary["category"][int(n)] == category)
+    return tuple(int(n) for n in occurring if n and vocabulary[int(n)].category == category)
 
 
 def upper_levels(counted: Counted, quantile: float) -> Floats:
@@ -206,7 +207,7 @@ def _share(after: Ints, before: Ints) -> Floats:
 
 
 def interventions(
-    record: InterventionRecord, reader: Reader, vocabulary: pd.DataFrame, mixed_devices: bool = False
+    record: InterventionRecord, reader: Reader, vocabulary: Vocabulary, mixed_devices: bool = False
 ) -> Interventions:
     """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
     key, budget = record.key, record.budget
@@ -308,12 +309,12 @@ class InterventionTables:
     plan: AblationPlan
     removed: Removed
     first: FirstOrder
-    vocabulary: pd.DataFrame
+    vocabulary: Vocabulary
 
     @property
     def names(self) -> list[str]:
         """The studied concepts."""
-        return [str(self.vocabulary["concept"][number]) for number in self.key.concepts]
+        return [self.vocabulary[number].name for number in self.key.concepts]
 
     @property
     def order_names(self) -> list[str]:
@@ -333,7 +334,7 @@ class InterventionTables:
             rows.append(
                 {
                     "concept": self.names[k],
-                    "category": str(self.vocabulary["category"][number]),
+                    "category": self.vocabulary[number].category,
                     "area": column.sum() / (len(column) * areas.grid),
                     "images": int((column > 0).sum()),
                     "best": self.plan.best[k],
@@ -477,8 +478,8 @@ class InterventionTables:
                         "concept": self.names[k],
                         "ranking": name,
                         "units": size,
-                        "other": str(self.vocabulary["concept"][other]),
-                        "category": str(self.vocabulary["category"][other]),
+                        "other": self.vocabulary[other].name,
+                        "category": self.vocabulary[other].category,
                         "before": before,
                         "after": before * (1 - one.value[other]),
                         "change": 0.0 - one.value[other],
@@ -541,7 +542,7 @@ def spearman_interval(correlation: float, n: int) -> tuple[float, float]:
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach))
 
 
-def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFrame) -> pd.DataFrame:
+def context(key: InterventionKey, insertions: Insertions, vocabulary: Vocabulary) -> pd.DataFrame:
     """One row a (concept, context) with enough images: pixels gained, and those by random units at the same patches."""
     rows = []
     group = insertions.samples // EDIT_BATCH % GROUPS
@@ -555,8 +556,8 @@ def context(key: InterventionKey, insertions: Insertions, vocabulary: pd.DataFra
             gain, chance = (_mean(values[there], group[there]) for values in (own, random))
             rows.append(
                 {
-                    "concept": str(vocabulary["concept"][number]),
-                    "context_concept": str(vocabulary["concept"][around]),
+                    "concept": vocabulary[number].name,
+                    "context_concept": vocabulary[around].name,
                     "insertions": int(there.sum()),
                     **_ends("gain", gain),
                     **_ends("random_gain", chance),
@@ -582,12 +583,12 @@ def _ends(name: str, jack: Jackknife) -> dict[str, float]:
 
 
 def _pictures(
-    record: InterventionRecord, measured: _MeasuredInterventions, reader: Reader, vocabulary: pd.DataFrame
+    record: InterventionRecord, measured: _MeasuredInterventions, reader: Reader, vocabulary: Vocabulary
 ) -> tuple[dict[str, ConceptPictures], dict[int, Ablated]]:
     concepts = {}
     for k, number in enumerate(record.key.concepts):
         pictures = reader.read(record.pictures, EditedPictures, concept_file(k))
-        concepts[str(vocabulary["concept"][number])] = ConceptPictures(
+        concepts[vocabulary[number].name] = ConceptPictures(
             _ablated(pictures),
             _inserted(pictures, measured.insertions, k, vocabulary),
             Heat(pictures.samples, pictures.heat),
@@ -609,7 +610,7 @@ def _ablated(pictures: EditedPictures) -> Ablated:
     )
 
 
-def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: pd.DataFrame) -> Inserted:
+def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabulary: Vocabulary) -> Inserted:
     rows = [
         int(np.flatnonzero((insertions.samples == sample) & (insertions.patches == patch))[0])
         for sample, patch in pictures.inserted
@@ -620,24 +621,22 @@ def _inserted(pictures: EditedPictures, insertions: Insertions, k: int, vocabula
         pictures.units,
         pictures.inserted[:, 0],
         np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(str(vocabulary["concept"][int(insertions.contexts[row])]) for row in rows),
+        tuple(vocabulary[int(insertions.contexts[row])].name for row in rows),
         insertions.own_gains(k)[rows],
         pictures.inserted_before,
         pictures.inserted_after,
     )
 
 
-def causal_sets(
-    record: InterventionRecord, vocabulary: Sequence[tuple[str, str]], reader: Reader, layer: str
-) -> dict[str, Units]:
+def causal_sets(record: InterventionRecord, vocabulary: Vocabulary, reader: Reader, layer: str) -> dict[str, Units]:
     """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
     if record.key.layer != layer:
         return {}
     plan = reader.read(record.plan, AblationPlan)
-    return {vocabulary[number][0]: plan.causal_set(k) for k, number in enumerate(record.key.concepts)}
+    return {vocabulary[number].name: plan.causal_set(k) for k, number in enumerate(record.key.concepts)}
 
 
-def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
+def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: Vocabulary, first: Sequence[str] = ()) -> pd.DataFrame:
     """The effect of one edit on every concept that occurs: the requested ones first, then by decreasing effect."""
     removed = Removed.of([(0,)], parts)
     share = removed[(0,)]
@@ -648,8 +647,8 @@ def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: pd.DataFrame, fir
     for number in np.flatnonzero((whole.before > 0) | (whole.after[0] > 0)).tolist():
         rows.append(
             {
-                "concept": str(vocabulary["concept"][number]),
-                "category": str(vocabulary["category"][number]),
+                "concept": vocabulary[number].name,
+                "category": vocabulary[number].category,
                 "before": whole.before[number] / total,
                 "after": whole.after[0, number] / total,
                 "change": 0.0 - share.value[number],

@@ -13,7 +13,6 @@ from dissectreport.analysis.comparison.pairs import checkpoint_series, correspon
 from dissectreport.analysis.comparison.profiles import (
     SHOWN,
     Best,
-    ConceptKey,
     Estimate,
     LayerProfile,
     Profile,
@@ -30,14 +29,9 @@ from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import short
 from dissectreport.report.html.effect_charts import order_words
 from dissectreport.report.html.numbers import DASH, Agreement, count, percent, removed, share
+from dissectreport.vocabulary import Concept
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-
-
-def key_of(concept: ConceptKey) -> str:
-    """A concept as files and addresses name it."""
-    name, category = concept
-    return f"{category}/{name}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,7 @@ class CausesPart:
     """Causal effects of a model."""
 
     words: str
-    effects: dict[str, EffectPart]
+    effects: dict[Concept, EffectPart]
 
 
 @dataclass(frozen=True)
@@ -90,8 +84,8 @@ class ModelPart:
     notes: tuple[str, ...]
     vocabulary: str
     """The same for models with the same vocabulary."""
-    concepts: tuple[tuple[str, str, str, int], ...]
-    """Key, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
+    concepts: tuple[tuple[Concept, str, str, int], ...]
+    """Concept, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
     layers: tuple[tuple[str, str], ...]
     """Name and folder."""
     ranking: tuple[str, ...]
@@ -166,8 +160,8 @@ class LayerPart:
     fact: str
     sentence: Sentence
     categories: dict[str, str]
-    concepts: dict[str, ConceptPart]
-    best: dict[str, BestPart]
+    concepts: dict[Concept, ConceptPart]
+    best: dict[Concept, BestPart]
     heap: str
     heap_cells: tuple[str, ...]
     trend: TrendPart | None
@@ -183,9 +177,7 @@ def model_part(site: SiteModels, home: str) -> ModelPart:
         facts=model_facts(profile),
         notes=profile.notes,
         vocabulary=_digest(sorted(profile.vocabulary)),
-        concepts=tuple(
-            (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
-        ),
+        concepts=tuple((c, mark_of(c.category), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)),
         layers=tuple((layer.name, model.folders[layer.name]) for layer in profile.layers),
         ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
         depth=_depth(profile, site.scales),
@@ -220,7 +212,7 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _area(profile: Profile, concept: ConceptKey) -> str:
+def _area(profile: Profile, concept: Concept) -> str:
     return percent(profile.areas[concept].value) if concept in profile.areas else DASH
 
 
@@ -274,7 +266,7 @@ def _causes(profile: Profile, scales: Scales) -> CausesPart | None:
     if causes is None:
         return None
     effects = {
-        key_of(concept): EffectPart(
+        concept: EffectPart(
             charts.lane(effect.removed, effect.random.value, *scales.removed),
             (
                 format_interval(effect.removed, removed),
@@ -305,11 +297,9 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
         sentence=layer_sentence(site.names[home], layer),
         categories={category: _category(counts) for category, counts in layer.categories.items()},
         concepts={
-            key_of(concept): _concept(layer, concept, site.scales)
-            for concept in layer.concepts
-            if concept in site.present
+            concept: _concept(layer, concept, site.scales) for concept in layer.concepts if concept in site.present
         },
-        best={key_of(concept): best_part(best) for concept, best in layer.best.items() if concept in site.present},
+        best={concept: best_part(best) for concept, best in layer.best.items() if concept in site.present},
         heap=charts.heap(layer, site.scales),
         heap_cells=_heap_cells(layer),
         trend=_trend(profile, layer, site.scales),
@@ -322,7 +312,7 @@ def _category(counts: Mapping[str, Estimate]) -> str:
     return f"{format_interval(counts[Control.MEASURED], count)} units{chance}" if Control.MEASURED in counts else DASH
 
 
-def _concept(layer: LayerProfile, concept: ConceptKey, scales: Scales) -> ConceptPart:
+def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPart:
     units, highest = layer.of(concept), scales.units[concept[1]]
     share_of = Estimate(*(end / layer.units for end in (units.measured.value, units.measured.low, units.measured.high)))
     return ConceptPart(

@@ -42,7 +42,7 @@ class Scales:
         """Only what one model needs, which other models rarely change."""
         names = tuple(layer.name for layer in profile.layers)
         series = {checkpoint_series(profile, layer) for layer in profile.layers}
-        categories = {category for layer in profile.layers for _, category in layer.concepts}
+        categories = {concept.category for layer in profile.layers for concept in layer.concepts}
         return replace(
             self,
             units={category: top for category, top in self.units.items() if category in categories},
@@ -99,9 +99,9 @@ def _shares(layer: LayerProfile) -> list[float]:
 def _units(layers: Sequence[LayerProfile]) -> dict[str, float]:
     most: dict[str, float] = {}
     for layer in layers:
-        for (_, category), units in layer.concepts.items():
+        for concept, units in layer.concepts.items():
             shares = [end / layer.units for end in (*_ends(units.measured), units.chance_level.value)]
-            most[category] = _most([*shares, most.get(category, 0.0)], 0.005)
+            most[concept.category] = _most([*shares, most.get(concept.category, 0.0)], 0.005)
     return {category: round_up(share) for category, share in sorted(most.items())}
 
 

@@ -139,7 +139,7 @@ def _concepts(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     for verb, sign in (("more", 1), ("fewer", -1)):
         some = [change for change in pair.significant_changes if change.difference.value * sign > 0]
         if some:
-            differences = listed([f"{change.concept[0]} {form.difference(change.difference)}" for change in some])
+            differences = listed([f"{change.concept.name} {form.difference(change.difference)}" for change in some])
             words = f"{names[1]} has significantly {verb} units{form.per} than {names[0]}"
             yield Sentence(f"{words} for {plural(len(some), 'concept')}: {differences}.", "differs")
     rest = len(changes) - len(pair.significant_changes)
@@ -170,7 +170,7 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
         significant = [change for change in every if change.significant]
         others = [change for change in every if not change.significant]
         if significant:
-            concepts = listed([change.concept[0] for change in significant])
+            concepts = listed([change.concept.name for change in significant])
             yield Sentence(f"{having} has units for {concepts}, where {lacking} has none.", "differs")
         if others:
             words = f"{having} has units for {_units(others)}, where {lacking} has none"
@@ -178,7 +178,7 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
 
 
 def _units(exclusive: Sequence[ExclusiveConcept]) -> str:
-    return listed([f"{concept.concept[0]} {format_interval(concept.units, count)}" for concept in exclusive])
+    return listed([f"{concept.concept.name} {format_interval(concept.units, count)}" for concept in exclusive])
 
 
 def _mean_iou(pair: LayerPair, names: Names) -> Iterator[Sentence]:
@@ -245,7 +245,7 @@ def _effects(pair: ModelPair, names: Names) -> Iterator[Sentence]:
 
 
 def _points(changes: Sequence[Change]) -> str:
-    return listed([f"{c.concept[0]} {format_difference(c.difference, tenths)} points" for c in changes])
+    return listed([f"{c.concept.name} {format_difference(c.difference, tenths)} points" for c in changes])
 
 
 def _quality(pair: ModelPair, names: Names) -> Iterator[Sentence]:
