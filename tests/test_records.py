@@ -23,6 +23,7 @@ from dissectreport.records.artifacts import (
     RepairPictures,
     ShownUnits,
 )
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.records.interventions import (
     AblationPlan,
     EditedPictures,
@@ -34,6 +35,7 @@ from dissectreport.records.reader import Stored
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
 from dissectreport.run.plan import ArtifactKey, InterventionKey
 from dissectreport.run.rankings import Ranking
+from dissectreport.stats.thresholds import ExactThresholds, Thresholds
 
 RANDOM = np.random.default_rng(0)
 PLAN = AblationPlan(
@@ -86,6 +88,11 @@ VALUES = [
         RANDOM.random((1, 4, 4), np.float32), RANDOM.random((1, 2), np.float32)),
     qualities(),
     size_changes(),
+    StoredThresholds(
+        Thresholds(RANDOM.random(2), RANDOM.random(2), np.array([[1, 5], [2, 900]]), np.array([1])), (2, 4, 6)),
+    StoredThresholds(
+        ExactThresholds(RANDOM.random(2), RANDOM.random(2), RANDOM.random((2, 3), np.float32), np.array([0, 2])),
+        (2, 4, 6), RANDOM.random((2, 9))),
 ]  # fmt: skip
 
 

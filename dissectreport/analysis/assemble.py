@@ -30,6 +30,7 @@ from dissectreport.analysis.results.dissection import (
 )
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.records.reader import Reader, S
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
@@ -43,7 +44,6 @@ from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
 from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
@@ -160,18 +160,17 @@ class _Source:
         return ((shard.group, stat) for shard, stat in self.stats(folder, Categories))
 
     def counted(self, layer: LayerRecord) -> Counted:
-        arrays = self.reader.arrays(layer.thresholds, "thresholds")
+        stored = self.reader.read(layer.thresholds, StoredThresholds)
         by_half: list[list[Joint]] = [[], []]
         for shard, stat in self.stats(layer.counts, Joint):
             counts = by_half[shard.group % 2]
             counts[:] = [counts[0].merge(stat)] if counts else [stat]
         halves = [counts[0] for counts in by_half if counts]
         whole = merge_all(halves)
-        units, height, width = (int(v) for v in arrays["shape"])
         return Counted(
             layer.name,
-            (units, height, width),
-            RULE_THRESHOLDS[self.rule.name].read(arrays),
+            stored.shape,
+            stored.thresholds,
             partial(self.chances, layer.counts),
             whole,
             whole if self.rule.is_published else halves[-1],
@@ -183,10 +182,10 @@ class _Source:
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:
-        arrays = self.reader.arrays(folder, "thresholds")
+        stored = self.reader.read(folder, StoredThresholds)
         return published_rules.Evidence(
-            ExactThresholds.from_arrays(arrays),
-            arrays.get("order"),
+            stored.exact,
+            stored.search_ratios,
             partial(self.chances, folder),
             partial(self.categories, folder),
         )

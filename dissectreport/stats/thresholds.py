@@ -137,6 +137,11 @@ class ExactThresholds:
 AnyThresholds = Thresholds | ExactThresholds
 
 
+def thresholds_from_arrays(arrays: Arrays) -> AnyThresholds:
+    """The thresholds that these arrays came from, of either kind."""
+    return ExactThresholds.from_arrays(arrays) if "cuts" in arrays else Thresholds.from_arrays(arrays)
+
+
 @dataclass(frozen=True)
 class RuleThresholds:
     """How a rule's thresholds follow from a histogram of activations."""
@@ -145,8 +150,6 @@ class RuleThresholds:
     """Even cells of the histogram."""
     of: Callable[[Histogram], AnyThresholds]
     """The thresholds for a histogram."""
-    read: Callable[[Arrays], AnyThresholds]
-    """The thresholds back from arrays."""
 
 
 def search_thresholds(activations: Histogram) -> ExactThresholds:
@@ -160,9 +163,9 @@ def one_percent_thresholds(activations: Histogram) -> ExactThresholds:
 
 
 RULE_THRESHOLDS: Mapping[str, RuleThresholds] = {
-    RuleName.CORRECTED: RuleThresholds(CELLS, Thresholds.of, Thresholds.from_arrays),
-    RuleName.ICLR2019: RuleThresholds(FINE, search_thresholds, ExactThresholds.from_arrays),
-    RuleName.PNAS2020: RuleThresholds(FINE, one_percent_thresholds, ExactThresholds.from_arrays),
+    RuleName.CORRECTED: RuleThresholds(CELLS, Thresholds.of),
+    RuleName.ICLR2019: RuleThresholds(FINE, search_thresholds),
+    RuleName.PNAS2020: RuleThresholds(FINE, one_percent_thresholds),
 }
 """By rule."""
 

@@ -49,7 +49,7 @@ class Evidence:
     """What was counted of a layer's units, or of one of their controls."""
 
     thresholds: ExactThresholds
-    order: Floats | None
+    search_ratios: Floats | None
     """(units, v) what the search on other samples ranked every concept number by, where the rule searches."""
     chances: Chances
     categories: Callable[[], Iterable[tuple[int, Categories]]]
@@ -224,7 +224,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
     sums = summed(groups, evidence, union)
     together = sums.weighted(np.ones(len(groups.numbers)))
     ratios, less = together.ratios(), together.less(sums).ratios()
-    order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
+    order, nothing = ordered(ratios["iou"], evidence.search_ratios, groups.concepts)
     resampled = bootstrap(sums)
     concepts = len(groups.concepts)
     jackknife = {
@@ -245,7 +245,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
         band=None,
         resampled=(empty, empty),
     )
-    return RuleScores(rule, scores, ratios, resampled, nothing, evidence.order is not None)
+    return RuleScores(rule, scores, ratios, resampled, nothing, evidence.search_ratios is not None)
 
 
 def at_own(chance: Chance, own: Ints) -> Chance:
