@@ -315,7 +315,7 @@ def test_the_most_correlated_units_come_by_falling_size_of_correlation(seed):
     for unit, rows in table.groupby("unit"):
         others = [other for other in range(11) if other != unit]
         order = sorted(others, key=lambda other: -abs(wanted[unit, other]))[:8]
-        assert rows["other"].tolist() == order
+        assert rows["other_unit"].tolist() == order
         assert np.allclose(rows["correlation"], wanted[unit, order], atol=1e-9)
 
 

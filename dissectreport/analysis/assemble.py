@@ -66,8 +66,10 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     halves = seen_by_half(source.chances(first))
     held_out = unsplit(halves) if source.rule.is_published else halves
     concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter))
-    judged = _published if source.rule.is_published else _corrected
-    examine_layer = partial(judged, source, vocabulary=record.vocabulary, position_only=concepts["position_only"])
+    examine_under_rule = _published if source.rule.is_published else _corrected
+    examine_layer = partial(
+        examine_under_rule, source, vocabulary=record.vocabulary, position_only=concepts["position_only"]
+    )
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
@@ -178,7 +180,7 @@ class _Source:
             merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
             partial(self.chances, layer.random_directions),
             partial(self.chances, layer.untrained),
-            self.plan.null_grid**2,
+            self.plan.chance_grid**2,
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:
@@ -220,10 +222,10 @@ class _Source:
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""
         record = self.record
-        real = self.reader.arrays(record.drawn, "drawn")
+        real = self.reader.arrays(record.segmented, "segmented")
         measured = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
         sources = [
-            (TrustSource.REAL if record.reference else TrustSource.DRAWN, real),
+            (TrustSource.REAL if record.reference else TrustSource.TRAINING_LIKE, real),
             (TrustSource.READ if record.reads else TrustSource.GENERATED, measured),
         ]
         return tuple(

@@ -56,7 +56,7 @@ class Record:
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
     artifacts: ArtifactRecord | None = None
-    drawn: str = ""
+    segmented: str = ""
     """The store folder with segmented real images."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `unreadable`; empty without one."""
@@ -133,7 +133,7 @@ class Record:
             # They are valid only for the real images that the pages show.
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
             saved = replace(saved, artifacts=next(alike, None))
-        path = place(cache, self)
+        path = record_path(cache, self)
         write(path, json.dumps({"version": VERSION, "format": FORMAT, **saved.to_json()}, indent=1).encode())
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
@@ -190,7 +190,7 @@ def is_of(record: Record, model: str) -> bool:
     return record.source == source if source else record.model == model
 
 
-def place(cache: Path, record: Record) -> Path:
+def record_path(cache: Path, record: Record) -> Path:
     """The file of a run's record."""
     return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
 

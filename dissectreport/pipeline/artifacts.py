@@ -328,7 +328,7 @@ class ArtifactPasses:
         """The units of the repair, else the artifact units, else the worst ones."""
         verdict = judge_units(tests, tested, changes.kernel_distance)
         listed = verdict.listed(tested)
-        suspected = set(tested.places(*SUSPECTED).tolist())
+        suspected = set(tested.indices(*SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
         # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]

@@ -254,10 +254,10 @@ class DissectionPasses:
         """The folder with segmented real images, of the reference or of the generator."""
         from dissectreport.worker.real_images import make_segmented_images
 
-        store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
-        if not self.runner.is_intact(store, "drawn"):
+        store = self.runner.open("segmented", {**self._real_facts(), "count": TRUST})
+        if not self.runner.is_intact(store, "segmented"):
             for _, arrays in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
-                store.save("drawn", arrays)
+                store.save("segmented", arrays)
         return store.folder.name
 
     def _count_real_images(self) -> Mapping[str, Any]:
@@ -347,7 +347,7 @@ class DissectionPasses:
             command=options.command or reproduce(job),
             folders=tuple(sorted(self.runner.folders)),
             mixed_devices=options.mixed_devices,
-            drawn=segmented,
+            segmented=segmented,
             real=real,
             reference={} if job.reference is None else job.reference.description(),
             reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},

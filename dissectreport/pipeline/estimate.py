@@ -82,12 +82,12 @@ def intervention_seconds(
     singles = min(budget.singles or edit.units, edit.units)
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
     sets += len(budget.random_sizes) * budget.random_sets
-    inserted = budget.context_places * (concepts + budget.context_random)
-    learning = 2 * budget.alpha_batch * (len(budget.penalties) - 1) * budget.alpha_trial
-    learning += 2 * budget.alpha_batch * budget.alpha_steps
+    inserted = budget.context_patches * (concepts + budget.context_random)
+    learning = 2 * budget.learned_mask_batch * (len(budget.penalties) - 1) * budget.learned_mask_trial_steps
+    learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
     greedy = budget.greedy_units * budget.greedy_images * (edit.forward + edit.backward + budget.greedy_among * image)
-    tries = min(budget.alpha_tries, budget.search) * (prefix + (1 + budget.alpha_places) * image)
-    kept = 2 * budget.alpha_held * len(budget.penalties) * (prefix + edit.forward)
+    tries = min(budget.learned_mask_tries, budget.search) * (prefix + (1 + budget.learned_mask_patches) * image)
+    kept = 2 * budget.learned_mask_held_out * len(budget.penalties) * (prefix + edit.forward)
     seconds = {
         Task.SEARCH: budget.search * (prefix + image),
         Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),

@@ -104,9 +104,9 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
     plan = job.plan
     key = InterventionKey(plan.generator, plan.segmenter, request.layer, (), (), plan.seed, precision, plan.torch)
     _, height, width = shape_of(job, request.layer)
-    places = places_of(request.at, patch_grid(height, width))
+    patches = patches_of(request.at, patch_grid(height, width))
     with engine.Workers(job.workers) as workers:
-        edit = EditRequest(request.units, activations_of(job, key, request, workers), places)
+        edit = EditRequest(request.units, activations_of(job, key, request, workers), patches)
         parts: dict[Shard, EditOutcome] = {}
         wanted = shards(request.samples, EDIT_BATCH)
         for shard, outcome in workers.run(partial(make_edits, job.source, key, edit, SHOWN), wanted):
@@ -165,12 +165,12 @@ def check_units(request: EditOptions, units: int) -> None:
         raise BadOption(f"--mode is {' or '.join(MODES)}, not {request.mode}")
 
 
-def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
+def patches_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
     """Numbers of the patches in words like '3,4 5,6' (row, column); () for 'everywhere'."""
     if at == "everywhere":
         return ()
     rows, columns = blocks
-    places = []
+    patches = []
     for words in at.split():
         parts = words.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
@@ -178,8 +178,8 @@ def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
         row, column = (int(part) for part in parts)
         if row >= rows or column >= columns:
             raise BadOption(f"--at {words} is outside: rows are 0 to {rows - 1} and columns 0 to {columns - 1}")
-        places.append(row * columns + column)
-    return tuple(places)
+        patches.append(row * columns + column)
+    return tuple(patches)
 
 
 def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers: engine.Workers) -> tuple[float, ...]:
@@ -190,9 +190,9 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
     if value == "resample":
         return ()
     if value in VALUES:
-        from dissectreport.worker.interventions import make_levels
+        from dissectreport.worker.interventions import make_unit_activations
 
-        make = partial(make_levels, job.source, key, InterventionBudget.quantile)
+        make = partial(make_unit_activations, job.source, key, InterventionBudget.quantile)
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
         values = thresholds.mean if value == "mean" else thresholds.upper
         return tuple(float(values[unit]) for unit in request.units)

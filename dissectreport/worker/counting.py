@@ -99,8 +99,8 @@ def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:
     What `torch.unique` gives, but counted instead of sorted, where that takes less room than the numbers themselves.
     """
     if end > numbers.numel():
-        codes, places = torch.unique(numbers, return_inverse=True)
-        return codes, places
+        codes, indices = torch.unique(numbers, return_inverse=True)
+        return codes, indices
     there = torch.bincount(numbers.flatten(), minlength=end) > 0
     return there.nonzero()[:, 0], (there.cumsum(0) - 1)[numbers]
 
@@ -281,17 +281,17 @@ def joint_and_chance(
 
 
 def chance(
-    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, pretend: bool = True
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, with_shifted: bool = True
 ) -> Chance:
-    """Only the counts for the chance level; without `pretend`, `shifted` stays 0."""
-    return _count(maps, masks, thresholds, grid, edge, False, pretend)[1]
+    """Only the counts for the chance level; without `with_shifted`, `shifted` stays 0."""
+    return _count(maps, masks, thresholds, grid, edge, False, with_shifted)[1]
 
 
 def _count(
-    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, fine: bool, pretend: bool = True
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, fine: bool, with_shifted: bool = True
 ) -> tuple[Joint | None, Chance]:
     binning = binning_of(thresholds, maps.device)
-    counter = _Counter(masks, binning, thresholds.chance_columns, fine, pretend, maps.device)
+    counter = _Counter(masks, binning, thresholds.chance_columns, fine, with_shifted, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
@@ -332,10 +332,10 @@ class _Counter:
     """Counts units one by one against the masks of a shard."""
 
     def __init__(
-        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, pretend: bool, device: torch.device
+        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, with_shifted: bool, device: torch.device
     ) -> None:
         self.masks, self.binning, self.chance_columns = masks, binning, chance_columns
-        self.fine, self.pretend = fine, pretend
+        self.fine, self.with_shifted = fine, with_shifted
         self.bins, self.steps = binning.bins, binning.steps
         self.own_bins = pixel_keys(masks.label_sets, masks.sets, self.bins)
         self.own = pixel_keys(masks.label_sets, masks.sets, self.steps)
@@ -366,7 +366,7 @@ class _Counter:
             by_set = self._by_set(self.own, small, self.steps)
             self.observed.append(self.holds @ by_set)
             self.totals.append(by_set.sum(0))
-        if self.pretend:
+        if self.with_shifted:
             self.shifted.append(self.holds @ self._by_set(self.next, small, self.steps))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
         self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
@@ -393,7 +393,7 @@ class _Counter:
             self.masks.concepts,
             np.array([self.masks.images]),
             observed[None],
-            above_edges(whole(torch.stack(self.shifted)))[None] if self.pretend else np.zeros_like(observed)[None],
+            above_edges(whole(torch.stack(self.shifted)))[None] if self.with_shifted else np.zeros_like(observed)[None],
             above_edges(whole(torch.stack(self.crossed)))[None],
             totals,
             present,

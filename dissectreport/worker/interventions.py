@@ -468,7 +468,7 @@ class EditRequest:
 
 
 @dataclass(frozen=True)
-class UnitLevels:
+class UnitActivations:
     """Activations to which units can be set."""
 
     mean: Floats
@@ -477,14 +477,14 @@ class UnitLevels:
     """(units,) activation that the given share of cells does not exceed."""
 
 
-def make_levels(source: Source, key: InterventionKey, share: float) -> Callable[[Shard], UnitLevels]:
+def make_unit_activations(source: Source, key: InterventionKey, share: float) -> Callable[[Shard], UnitActivations]:
     """The pass that finds each unit's mean activation, and the one that the given share of its cells stays below."""
     model = EditedModel(source.models(), key)
 
-    def work(shard: Shard) -> UnitLevels:
+    def work(shard: Shard) -> UnitActivations:
         at = model.open(key.selection_seed, shard.first, shard.count)
         maps = at.activations.transpose(0, 1).flatten(1).cpu().double()
         kept = max(1, round(maps.shape[1] * (1 - share)))
-        return UnitLevels(maps.mean(1).numpy(), maps.topk(kept).values[:, -1].numpy())
+        return UnitActivations(maps.mean(1).numpy(), maps.topk(kept).values[:, -1].numpy())
 
     return work

@@ -26,7 +26,7 @@ from dissectreport.analysis.artifacts.selection import (
     kernel_changes,
 )
 from dissectreport.analysis.common.halves import Halved
-from dissectreport.analysis.interventions.tables import ceiling, spearman, spearman_interval
+from dissectreport.analysis.interventions.tables import noise_ceiling, spearman, spearman_interval
 from dissectreport.analysis.results.artifacts import Artifacts, EditedSet, QualityMeasure, Repaired, Role
 from dissectreport.errors import counted
 from dissectreport.records.artifacts import (
@@ -196,8 +196,8 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
             "estimate": estimate,
             **_spread(measured.tested, units, _of_tests(measured)),
             "artifact": artifact,
-            "effect_rank": _places(measured.order, units),
-            "repair_rank": _places(measured.candidates, units),
+            "effect_rank": _ranks(measured.order, units),
+            "repair_rank": _ranks(measured.candidates, units),
             "mean_activation": mean_activation,
             "images_on": _images_on(measured.dissected),
             "frechet": measured.exciting.own,
@@ -209,11 +209,11 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
     )
 
 
-def _places(order: Sequence[int], units: int) -> Floats:
-    """(units,) places in an order, from 1; NaN for units that are not in it."""
-    places = np.full(units, np.nan)
-    places[list(order)] = np.arange(1, len(order) + 1)
-    return places
+def _ranks(order: Sequence[int], units: int) -> Floats:
+    """(units,) ranks in an order, from 1; NaN for units that are not in it."""
+    ranks = np.full(units, np.nan)
+    ranks[list(order)] = np.arange(1, len(order) + 1)
+    return ranks
 
 
 def _over(values: Floats, whole: float) -> Floats:
@@ -333,7 +333,7 @@ def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     correlation = spearman(estimate, measured_effect)
     low, high = spearman_interval(correlation, len(measured_effect))
     row = {"tested": len(measured_effect), "spearman": correlation, "spearman_low": low, "spearman_high": high}
-    return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
+    return pd.DataFrame([row | {"noise_ceiling": noise_ceiling(spearman(*measured.tests.halves))}])
 
 
 def _images(
@@ -388,7 +388,7 @@ def _notes(measured: _MeasuredArtifacts) -> tuple[str, ...]:
             f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
             " images that score the repair, which makes it look slightly better."
         )
-    if not len(measured.roles.places(Role.CONTROL)):
+    if not len(measured.roles.indices(Role.CONTROL)):
         notes.append("The layer has too few other units for control units: candidates are not compared with any.")
     if before[QualityMeasure.PRECISION].value == 0 and before[QualityMeasure.COVERAGE].value == 0:
         notes.append(

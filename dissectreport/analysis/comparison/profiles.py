@@ -307,7 +307,7 @@ def _causes(dissection: Dissection) -> Causes | None:
     interventions = dissection.interventions
     if interventions is None:
         return None
-    best = dict(interventions.concepts[["concept", "best"]].itertuples(index=False, name=None))
+    best = dict(interventions.concepts[["concept", "best_ranking"]].itertuples(index=False, name=None))
     categories = dict(interventions.concepts[["concept", "category"]].itertuples(index=False, name=None))
     rows = [row for row in _rows(interventions.removal) if row.ranking == best.get(row.concept)]
     most = max((int(row.units) for row in rows), default=0)

@@ -58,7 +58,7 @@ class Groups:
         shifted: bool = False,
         among: Ints | None = None,
     ) -> Groups:
-        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation.
+        """The group sums of shards given as (group, counts); with `shifted`, with the masks of the next image.
 
         Of some of the units, and `among` some of the concepts (their numbers), or all of them.
         """
@@ -76,7 +76,7 @@ class Groups:
         for chance in chances[1:]:
             concepts = union(concepts, chance.concepts)
 
-        def laid(values: list[Floats], axis: int) -> Floats:
+        def spread_out(values: list[Floats], axis: int) -> Floats:
             parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]
             return np.stack(parts).astype(np.float64)
 
@@ -84,11 +84,11 @@ class Groups:
             numbers,
             np.array([c.samples for c in chances]),
             concepts,
-            laid([c.observed_overlap(shifted).astype(np.float64) for c in chances], 1),
-            laid([c.expected(shifted) for c in chances], 1),
+            spread_out([c.observed_overlap(shifted).astype(np.float64) for c in chances], 1),
+            spread_out([c.expected(shifted) for c in chances], 1),
             np.stack([c.on for c in chances]).astype(np.float64),
-            laid([c.present.astype(np.float64) for c in chances], 0),
-            laid([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
+            spread_out([c.present.astype(np.float64) for c in chances], 0),
+            spread_out([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
         )
 
     def half(self, odd: bool) -> Groups:

@@ -190,8 +190,8 @@ class RuleScores:
         labels = self._labels(first, among)
         stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
         beats_chance = (at["corrected_iou"] >= LEAST_CORRECTED_IOU) & (q < Q)
-        found = np.maximum(labels, 0)[..., None]
-        replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
+        columns = np.maximum(labels, 0)[..., None]
+        replicated = {name: np.take_along_axis(value, columns, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
         return UnitLabels(first, second, p, q, self.passed(at), beats_chance, stability, labels, passed)
 

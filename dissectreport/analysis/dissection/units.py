@@ -230,7 +230,7 @@ def unit_table(
             "runner_up_corrected_iou": second["corrected_iou"],
             "stability": verdict.stability,
             **detection(counted, scores, verdict.column, label_figures["iou"]),
-            "state": states(counted.cross),
+            "unit_state": states(counted.cross),
         }
     )
 
@@ -293,7 +293,7 @@ def states(cross: Cross) -> list[str]:
             names.append("dead")
         elif len(twins):
             names.append(f"duplicate of {twins[0]}")
-        elif cross.positive[unit] == cross.places:
+        elif cross.positive[unit] == cross.cells:
             names.append("always on")
         else:
             names.append("")
@@ -305,13 +305,13 @@ def category_labels(
     verdict: UnitLabels,
     words: Words,
     thresholds: AnyThresholds,
-    judged: Callable[..., UnitLabels] = judge,
+    label_units: Callable[..., UnitLabels] = judge,
 ) -> pd.DataFrame:
-    """Each unit's label within each category, as `judged`: sky, blue and sky-top are not rivals."""
+    """Each unit's label within each category, as `label_units` gives it: sky, blue and sky-top are not rivals."""
     parts = []
     rows = np.arange(len(scores.chosen))
     for category in words.categories:
-        inside = judged(scores, words.within(category))
+        inside = label_units(scores, words.within(category))
         parts.append(
             pd.DataFrame(
                 {
@@ -320,7 +320,7 @@ def category_labels(
                     "concept": words.concept(inside.column),
                     **figures(scores, rows, inside.column, thresholds),
                     "interpretable": inside.interpretable,
-                    "largest": inside.column == verdict.column,
+                    "is_unit_label": inside.column == verdict.column,
                 }
             )
         )
@@ -374,7 +374,7 @@ def most_correlated(cross: Cross) -> pd.DataFrame:
     other = np.argsort(-np.abs(correlation), axis=1, kind="stable")[:, :k]
     rows = np.repeat(np.arange(units), k)
     columns = other.flatten()
-    return pd.DataFrame({"unit": rows, "other": columns, "correlation": correlation[rows, columns]})
+    return pd.DataFrame({"unit": rows, "other_unit": columns, "correlation": correlation[rows, columns]})
 
 
 def examples(peaks: Peaks) -> tuple[NDArray[np.str_], Ints]:
@@ -423,7 +423,16 @@ def mean_iou(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
 
 def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
     """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
-    figures = ["units", "units_low", "units_high", "of", "concepts", "concepts_low", "concepts_high", *MEAN_IOU]
+    figures = [
+        "units",
+        "units_low",
+        "units_high",
+        "layer_units",
+        "concepts",
+        "concepts_low",
+        "concepts_high",
+        *MEAN_IOU,
+    ]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
     by_concept = [row["each"] for row in rows if row["each"] is not None]
@@ -441,7 +450,7 @@ def testable(scores: Scores) -> NDArray[np.bool_]:
 
 def tally(
     control: Control,
-    judged: Callable[[NDArray[np.bool_] | None], UnitLabels],
+    label_units: Callable[[NDArray[np.bool_] | None], UnitLabels],
     words: Words,
     testable: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Any]]:
@@ -452,11 +461,11 @@ def tally(
     rows: list[dict[str, Any]] = []
     for category in ["", *words.categories]:
         among = words.within(category) if category else None
-        verdict = judged(among)
+        verdict = label_units(among)
         if testable is not None and not (testable if among is None else testable & among).any():
             figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
             blank = dict.fromkeys(figures, float("nan"))
-            none = {"of": len(verdict.column), "resampled": None, "each": None}
+            none = {"layer_units": len(verdict.column), "resampled": None, "each": None}
             rows.append({"control": str(control), "category": category} | none | blank)
             continue
         counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
@@ -470,7 +479,7 @@ def tally(
                 "units": counts[0],
                 "units_low": low[0],
                 "units_high": min(high[0], len(verdict.column)),
-                "of": len(verdict.column),
+                "layer_units": len(verdict.column),
                 "concepts": counts[1],
                 "concepts_low": low[1],
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),

@@ -1,7 +1,7 @@
 """Causal effects: what is worth trying, from the dissection, and the tables, from what was tried.
 
 Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
-intervals are a delete-one-group jackknife over the held-out latents.
+intervals are a delete-one-group jackknife over the has_insertions-out latents.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.units import Counted, scored
-from dissectreport.analysis.results.interventions import ORDERS, Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.analysis.results.interventions import (
+    RANKING_METHODS,
+    Ablated,
+    ConceptPictures,
+    Heat,
+    Inserted,
+    Interventions,
+)
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.records.interventions import (
     AblationPlan,
@@ -44,7 +51,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""With fewer held-out latents that show the concept, a note warns of it."""
+"""With fewer has_insertions-out latents that show the concept, a note warns of it."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -90,7 +97,7 @@ def study(
         contexts,
         frequency,
         np.where(np.isfinite(corrected_iou), corrected_iou, 0.0),
-        upper_levels(counted, budget.quantile),
+        upper_activations(counted, budget.quantile),
     )
 
 
@@ -126,7 +133,7 @@ def chosen_contexts(
     """
     known = np.array(numbers_in(areas, vocabulary, leading_category(vocabulary)), np.int64)
     column = np.searchsorted(areas.concepts, known)
-    room = budget.context_samples * budget.context_places // (FEWEST_LATENTS * 5 // 4)
+    room = budget.context_samples * budget.context_patches // (FEWEST_LATENTS * 5 // 4)
     often = (areas.pixels[:, column] * PATCHES_PER_SIDE**2 >= areas.grid).mean(0)
     order = np.argsort(-often, kind="stable")[: max(1, room)]
     return tuple(known[order].tolist()), tuple(often[order].tolist())
@@ -148,7 +155,7 @@ def numbers_in(areas: Areas, vocabulary: Vocabulary, category: str) -> tuple[int
     return tuple(int(n) for n in occurring if n and vocabulary[int(n)].category == category)
 
 
-def upper_levels(counted: Counted, quantile: float) -> Floats:
+def upper_activations(counted: Counted, quantile: float) -> Floats:
     """(units,) the threshold above which the share 1 - `quantile` of pixels lies, as nearly as thresholds allow."""
     total = counted.joint.total
     above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
@@ -276,7 +283,7 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """Warnings that limit how far the numbers can be trusted."""
     notes = [
-        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
+        f"{name} occurs in only {images} of {budget.samples:,} has_insertions-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
@@ -317,9 +324,9 @@ class InterventionTables:
         return [self.vocabulary[number].name for number in self.key.concepts]
 
     @property
-    def order_names(self) -> list[str]:
+    def ranking_names(self) -> list[str]:
         """The ranking methods, best known first."""
-        return [str(name) for name in ORDERS if name in self.plan.rankings]
+        return [str(name) for name in RANKING_METHODS if name in self.plan.rankings]
 
     @property
     def penalties(self) -> dict[str, float]:
@@ -337,7 +344,7 @@ class InterventionTables:
                     "category": self.vocabulary[number].category,
                     "area": column.sum() / (len(column) * areas.grid),
                     "images": int((column > 0).sum()),
-                    "best": self.plan.best[k],
+                    "best_ranking": self.plan.best[k],
                 }
             )
         return pd.DataFrame(rows)
@@ -372,11 +379,11 @@ class InterventionTables:
             )
         return pd.concat(parts, ignore_index=True)
 
-    def agreement(self, judged: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
+    def agreement(self, held_out: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
         """How far the estimate's order is that of exact ablation, by concept."""
         units = list(self.plan.singles)
         halves = [
-            Removed.of(self.plan.sets(), [(s, stat) for s, stat in judged if s.number % 2 == half]) for half in (0, 1)
+            Removed.of(self.plan.sets(), [(s, stat) for s, stat in held_out if s.number % 2 == half]) for half in (0, 1)
         ]
         estimates = self.estimates()
         rows = []
@@ -394,7 +401,7 @@ class InterventionTables:
                     "spearman": correlation,
                     "spearman_low": low,
                     "spearman_high": high,
-                    "ceiling": ceiling(split_correlation),
+                    "noise_ceiling": noise_ceiling(split_correlation),
                 }
             )
         return pd.DataFrame(rows)
@@ -403,7 +410,7 @@ class InterventionTables:
         """One row a (concept, order, place)."""
         parts = []
         for k, concept in enumerate(self.names):
-            for name in self.order_names:
+            for name in self.ranking_names:
                 units = self.plan.rankings[name][k]
                 weight = self.plan.masks[k][units] if name == Ranking.LEARNED_MASK else np.full(len(units), np.nan)
                 place = np.arange(1, len(units) + 1)
@@ -416,7 +423,7 @@ class InterventionTables:
         """What ablating more and more units of every ranking removes, and what random sets remove."""
         rows: list[dict[str, Any]] = []
         for k, number in enumerate(self.key.concepts):
-            for name in self.order_names:
+            for name in self.ranking_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
                 for size in self.plan.tried_sizes(name, k):
                     removed_by_set = self.removed[self.plan.leading(name, k, size)]
@@ -435,7 +442,7 @@ class InterventionTables:
         rows = []
         random = self.plan.random
         for k, number in enumerate(self.key.concepts):
-            for name in self.order_names:
+            for name in self.ranking_names:
                 for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
                     rows.append(self._row(k, number, name, size, random[size]))
         columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
@@ -478,7 +485,7 @@ class InterventionTables:
                         "concept": self.names[k],
                         "ranking": name,
                         "units": size,
-                        "other": self.vocabulary[other].name,
+                        "other_concept": self.vocabulary[other].name,
                         "category": self.vocabulary[other].category,
                         "before": before,
                         "after": before * (1 - one.value[other]),
@@ -524,7 +531,7 @@ def spearman(first: Floats, second: Floats) -> float:
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def ceiling(within: float) -> float:
+def noise_ceiling(within: float) -> float:
     """About the rank correlation that a perfect estimate would have with a noisy measure, by that of its halves.
 
     The halves step up to the reliability of the whole (Spearman 1910, Brown 1910), of which this is the square root
@@ -572,9 +579,9 @@ def _mean(values: NDArray[Any], group: Ints) -> Jackknife:
     """The mean over insertions, and with each group of latents left out."""
     total = np.bincount(group, values, minlength=GROUPS)
     count = np.bincount(group, minlength=GROUPS)
-    held = count > 0
-    without = (total.sum() - total[held]) / np.maximum(count.sum() - count[held], 1)
-    return Jackknife(np.asarray(total.sum() / count.sum()), without, count[held].astype(np.int64))
+    has_insertions = count > 0
+    without = (total.sum() - total[has_insertions]) / np.maximum(count.sum() - count[has_insertions], 1)
+    return Jackknife(np.asarray(total.sum() / count.sum()), without, count[has_insertions].astype(np.int64))
 
 
 def _ends(name: str, jack: Jackknife) -> dict[str, float]:

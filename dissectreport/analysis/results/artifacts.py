@@ -138,7 +138,7 @@ COLUMNS: Mapping[str, str] = {
     "latents on which all of them were tested",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
-    "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
+    "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the latents, extrapolated to all of them",
 }
@@ -235,7 +235,7 @@ class Artifacts:
     """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
     change*, chosen."""
     agreement: pd.DataFrame
-    """One row: tested, spearman*, ceiling."""
+    """One row: tested, spearman*, noise_ceiling."""
     images: pd.DataFrame
     """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired

@@ -39,7 +39,7 @@ class InterpretableCount:
     units: float
     units_low: float
     units_high: float
-    of: float
+    layer_units: float
     concepts: float
     concepts_low: float
     concepts_high: float
@@ -61,7 +61,9 @@ class InterpretableCount:
 
     def as_share(self) -> Point:
         """Share of the layer's units."""
-        return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)
+        return Point(
+            self.units / self.layer_units, self.units_low / self.layer_units, self.units_high / self.layer_units
+        )
 
     def as_concepts(self) -> Point:
         """Number of different concepts."""

@@ -62,7 +62,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         on_fraction=float(row.on_fraction),
         threshold=float(row.threshold),
         interpretable=bool(row.interpretable),
-        state=str(row.state),
+        state=str(row.unit_state),
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
     )
 

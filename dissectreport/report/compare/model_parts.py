@@ -27,7 +27,7 @@ from dissectreport.report.compare.wording import Format, format_interval, thousa
 from dissectreport.report.html import numbers
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import short
-from dissectreport.report.html.effect_charts import order_words
+from dissectreport.report.html.effect_charts import ranking_words
 from dissectreport.report.html.numbers import DASH, Agreement, count, percent, removed, share
 from dissectreport.vocabulary import Concept
 
@@ -237,18 +237,18 @@ def _depth(profile: Profile, scales: Scales) -> Depth:
     names = tuple(layer.name for layer in profile.layers)
     axis = scales.depth[names]
     places = [axis.index(name) / max(len(axis) - 1, 1) for name in names]
-    units, null_units = (
+    units, chance_units = (
         [_shares(la, control) for la in profile.layers] for control in (Control.MEASURED, Control.CHANCE)
     )
-    labels, null_labels = (
+    labels, chance_labels = (
         [_counts(la, c).concepts for la in profile.layers] for c in (Control.MEASURED, Control.CHANCE)
     )
     return Depth(
-        units=charts.points(places, units, [e.value for e in null_units], scales.interpretable),
-        labels=charts.points(places, labels, [e.value for e in null_labels], scales.labels),
+        units=charts.points(places, units, [e.value for e in chance_units], scales.interpretable),
+        labels=charts.points(places, labels, [e.value for e in chance_labels], scales.labels),
         axis=Markup("").join(charts.line_mark(i / max(len(axis) - 1, 1), name) for i, name in enumerate(axis)),
-        unit_rows=_rows(names, units, null_units, percent),
-        label_rows=_rows(names, labels, null_labels, count),
+        unit_rows=_rows(names, units, chance_units, percent),
+        label_rows=_rows(names, labels, chance_labels, count),
     )
 
 
@@ -271,7 +271,7 @@ def _causes(profile: Profile, scales: Scales) -> CausesPart | None:
             (
                 format_interval(effect.removed, removed),
                 format_interval(effect.difference, removed),
-                order_words(effect.ranking),
+                ranking_words(effect.ranking),
             ),
         )
         for concept, effect in causes.effects.items()
@@ -370,8 +370,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         return None
     x = charts.line_x((progress[0] - first) / (last - first))
     mark = charts.line_mark((progress[0] - first) / (last - first), numbers.compact(progress[0]))
-    units, null_units = _shares(layer, Control.MEASURED), _shares(layer, Control.CHANCE).value
-    labels, null_labels = _counts(layer, Control.MEASURED).concepts, _counts(layer, Control.CHANCE).concepts.value
+    units, chance_units = _shares(layer, Control.MEASURED), _shares(layer, Control.CHANCE).value
+    labels, chance_labels = _counts(layer, Control.MEASURED).concepts, _counts(layer, Control.CHANCE).concepts.value
     return TrendPart(
         series=_digest(series),
         progress=progress[0],
@@ -379,8 +379,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         unit=progress[1],
         x=round(x, 1),
         mark=mark,
-        units=_point(x, units, null_units, scales.interpretable, percent),
-        labels=_point(x, labels, null_labels, scales.labels, count),
+        units=_point(x, units, chance_units, scales.interpretable, percent),
+        labels=_point(x, labels, chance_labels, scales.labels, count),
     )
 
 

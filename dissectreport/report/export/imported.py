@@ -243,7 +243,7 @@ def _counts(layer: OldLayer) -> dict[str, float]:
     interpretable = [unit for unit in layer.units if unit.interpretable]
     unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
     concepts = len({unit.concept for unit in interpretable})
-    return {"units": len(interpretable), "of": len(layer.units), "concepts": concepts, **unknown}
+    return {"units": len(interpretable), "layer_units": len(layer.units), "concepts": concepts, **unknown}
 
 
 def _controls(layer: OldLayer) -> pd.DataFrame:

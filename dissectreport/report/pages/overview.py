@@ -90,7 +90,7 @@ class OverviewPage:
     within: int
     """Different concepts when every unit counts by its label in each category."""
     random_directions: float | None
-    """Random directions that are interpretable, if every layer was rotated."""
+    """Random directions that are interpretable, if they were measured in every layer."""
     answer: tuple[str, str]
     """Whether units are more interpretable than random directions: the difference, and a verdict."""
     position: str
@@ -133,8 +133,8 @@ def overview_page(site: Site) -> OverviewPage:
         held_out=dissection.provenance.held_out,
         leading=max(rows, key=lambda r: (r.counts[Control.MEASURED].concepts, r.counts[Control.MEASURED].units)),
         within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
-        random_directions=_rotated(dissection.layers),
-        answer=against_rotated(dissection.layers),
+        random_directions=_interpretable_directions(dissection.layers),
+        answer=against_random_directions(dissection.layers),
         position=_below_position(dissection.layers),
         band=frame.to(places.image("band")),
         band_size=band_size(dissection),
@@ -151,8 +151,8 @@ def overview_page(site: Site) -> OverviewPage:
     )
 
 
-def _rotated(layers: Sequence[Layer]) -> float | None:
-    """Interpretable directions of all layers, if every layer was rotated."""
+def _interpretable_directions(layers: Sequence[Layer]) -> float | None:
+    """Interpretable directions of all layers, if they were measured in every layer."""
     random_directions = [
         by_control[Control.RANDOM_DIRECTIONS].units
         for by_control in map(counts, layers)
@@ -161,7 +161,7 @@ def _rotated(layers: Sequence[Layer]) -> float | None:
     return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
-def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
+def against_random_directions(layers: Sequence[Layer]) -> tuple[str, str]:
     """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
     pairs = [
         (units_count[Control.MEASURED], units_count[Control.RANDOM_DIRECTIONS])
@@ -175,7 +175,10 @@ def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     units, random_directions, of = (
         sum(values)
         for values in zip(
-            *((units_count.units, directions_count.units, units_count.of) for units_count, directions_count in pairs),
+            *(
+                (units_count.units, directions_count.units, units_count.layer_units)
+                for units_count, directions_count in pairs
+            ),
             strict=True,
         )
     )

@@ -87,12 +87,12 @@ class TrustPage:
 
 
 SOURCES = {
-    TrustSource.DRAWN: "Images like those the generator was trained on",
+    TrustSource.TRAINING_LIKE: "Images like those the generator was trained on",
     TrustSource.REAL: "Real images",
     TrustSource.GENERATED: "Generated images",
     TrustSource.READ: "Images that the network reads",
 }
-KINDS: Mapping[str, str] = {TrustSource.DRAWN: "reference image", TrustSource.READ: "image"}
+KINDS: Mapping[str, str] = {TrustSource.TRAINING_LIKE: "reference image", TrustSource.READ: "image"}
 """What one of them is called, where that is not its source."""
 
 

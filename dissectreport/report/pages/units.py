@@ -200,7 +200,7 @@ def _frame(site: Site, layer: Layer, unit: int, title: str) -> Frame:
 
 def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: int) -> tuple[Companion, ...]:
     return tuple(
-        Companion(float(row.correlation), card(site, frame, layer, rows.table[int(row.other)]))
+        Companion(float(row.correlation), card(site, frame, layer, rows.table[int(row.other_unit)]))
         for row in rows.correlated.get(unit, [])
     )
 
