@@ -1,7 +1,7 @@
 """Causal effects: what is worth trying, from the dissection, and the tables, from what was tried.
 
 Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
-intervals are a delete-one-group jackknife over the has_insertions-out latents.
+intervals are a delete-one-group jackknife over the held-out latents.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ REMOVAL = (10, 20)
 FEWEST_RANKED = 4
 """Units behind any rank correlation: with fewer it could be anything."""
 FEW_IMAGES = 20
-"""With fewer has_insertions-out latents that show the concept, a note warns of it."""
+"""With fewer held-out latents that show the concept, a note warns of it."""
 
 
 # --- before: what is worth trying ------------------------------------------------------------------------------
@@ -234,8 +234,8 @@ def interventions(
             "budget": {name: value for name, value in asdict(budget).items() if budget.learned or not learning(name)},
             "precision": key.precision,
             "precision_agreement": record.agreement,
-            "choosing_seed": key.selection_seed,
-            "judging_seed": key.held_out_seed,
+            "selection_seed": key.selection_seed,
+            "held_out_seed": key.held_out_seed,
             "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
             "mean_activation": tables.strengths(),
         },
@@ -283,7 +283,7 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """Warnings that limit how far the numbers can be trusted."""
     notes = [
-        f"{name} occurs in only {images} of {budget.samples:,} has_insertions-out images: its effects are uncertain."
+        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
         for name, images in zip(concepts["concept"], concepts["images"], strict=True)
         if images < FEW_IMAGES
     ]
