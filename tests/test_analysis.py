@@ -7,10 +7,12 @@ import pytest
 
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.dissection import corrected_rule, units
+from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
-from dissectreport.analysis.dissection.units import mattering, mean_iou
+from dissectreport.analysis.dissection.counted import Words, mattering
+from dissectreport.analysis.dissection.interpretable_counts import mean_iou, tally
+from dissectreport.analysis.dissection.unit_tables import average_precision, point_biserial
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
@@ -199,9 +201,9 @@ def test_blocks_hold_every_unit_once():
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
     scores = score(made_groups(0, concepts=0), 4096, replicates=3)
     verdict = judge(scores)
-    words = units.Words(Vocabulary.of(), scores.concepts)
+    words = Words(Vocabulary.of(), scores.concepts)
     assert not verdict.interpretable.any()
-    assert [row["units"] for row in units.tally("untrained", lambda among: judge(scores, among), words)] == [0]
+    assert [row["units"] for row in tally("untrained", lambda among: judge(scores, among), words)] == [0]
 
 
 def test_scores_come_from_the_scoring_half_alone():
@@ -228,8 +230,8 @@ def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_l
 
 
 def test_average_precision_of_a_perfect_order_is_one_and_of_none_the_share():
-    assert units.average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
-    assert units.average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
+    assert average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
+    assert average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
 
 
 def test_point_biserial_equals_the_correlation_of_mid_ranks():
@@ -239,7 +241,7 @@ def test_point_biserial_equals_the_correlation_of_mid_ranks():
     total = np.bincount(bins, minlength=5)
     concept = np.bincount(bins[shows], minlength=5)
     rank = (np.cumsum(total) - total / 2)[bins]
-    assert units.point_biserial(concept, total) == pytest.approx(np.corrcoef(rank, shows)[0, 1])
+    assert point_biserial(concept, total) == pytest.approx(np.corrcoef(rank, shows)[0, 1])
 
 
 def seen_at(where, n):

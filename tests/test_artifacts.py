@@ -25,7 +25,7 @@ from dissectreport.analysis.artifacts.quality import Reference, frechet_distance
 from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.interventions.tables import noise_ceiling, spearman
+from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman
 from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
 from dissectreport.cli.app import app
 from dissectreport.cli.printing import artifact_lines

@@ -33,7 +33,8 @@ from dissectreport.analysis.comparison.pairs import (
 )
 from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, Training, profile_of
 from dissectreport.analysis.dissection.corrected_rule import UnitLabels
-from dissectreport.analysis.dissection.units import Words, counts_of, tally
+from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.interpretable_counts import counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.interventions import tables as causal
+from dissectreport.analysis.common.rank_correlation import spearman, spearman_interval
+from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
 from dissectreport.models.proggan import ProgressiveGenerator
@@ -466,7 +467,7 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
         before = random.randint(50, 200, 3)
         after = random.randint(0, 100, (2, 3))
         parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = causal.Removed.of([(2,), (0, 1)], parts)
+    removed = Removed.of([(2,), (0, 1)], parts)
     found = removed[(2,)]
     whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
     assert np.allclose(found.value, 1 - whole[1] / whole[0])
@@ -479,10 +480,10 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
 
 
 def test_rank_correlations_agree_with_counting_discordant_pairs_by_hand() -> None:
-    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
-    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
-    assert np.isnan(causal.spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
-    low, high = causal.spearman_interval(0.9, 32)
+    assert spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
+    assert spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
+    assert np.isnan(spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
+    low, high = spearman_interval(0.9, 32)
     assert 0.77 < low < 0.9 < high < 0.97
 
 

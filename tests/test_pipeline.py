@@ -16,7 +16,7 @@ import pytest
 
 import dissectreport
 from dissectreport.analysis.dissection import corrected_rule
-from dissectreport.analysis.interventions.tables import causal_sets
+from dissectreport.analysis.interventions.intervention_results import causal_sets
 from dissectreport.cache import records, store
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.artifacts.artifact_results import Dissected, artifacts
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection.units import Counted, Units, examine
-from dissectreport.analysis.interventions.tables import Study, interventions, study
+from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.units import Units, examine
+from dissectreport.analysis.interventions.intervention_results import interventions
+from dissectreport.analysis.interventions.study import Study, study
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import (
@@ -76,18 +78,20 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     devices = source.devices()
     repair, causes = _artifacts(record, reader, units, areas), record.interventions
     return Dissection(
-        record.model,
-        _provenance(record, plan, source, devices),
-        vocabulary_table(record.vocabulary),
-        concepts,
-        tuple(_layer(layer_units, pictures) for layer_units in units),
-        Pictures(pictures["numbers"], pictures["pixels"]),
-        source.trust(pictures),
-        (*_notes(record, devices), *_above_chance_note(source.rule, units)),
-        None if causes is None else interventions(causes, reader, record.vocabulary, record.mixed_devices),
-        repair,
-        None if repair is None else repair.figures,
-        source.reality(areas),
+        model=record.model,
+        provenance=_provenance(record, plan, source, devices),
+        vocabulary=vocabulary_table(record.vocabulary),
+        concepts=concepts,
+        layers=tuple(_layer(layer_units, pictures) for layer_units in units),
+        pictures=Pictures(pictures["numbers"], pictures["pixels"]),
+        trust=source.trust(pictures),
+        notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
+        interventions=None
+        if causes is None
+        else interventions(causes, reader, record.vocabulary, record.mixed_devices),
+        artifacts=repair,
+        quality=None if repair is None else repair.figures,
+        reality=source.reality(areas),
     )
 
 
@@ -170,17 +174,17 @@ class _Source:
         halves = [counts[0] for counts in by_half if counts]
         whole = merge_all(halves)
         return Counted(
-            layer.name,
-            stored.shape,
-            stored.thresholds,
-            partial(self.chances, layer.counts),
-            whole,
-            whole if self.rule.is_published else halves[-1],
-            merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
-            merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
-            partial(self.chances, layer.random_directions),
-            partial(self.chances, layer.untrained),
-            self.plan.chance_grid**2,
+            name=layer.name,
+            shape=stored.shape,
+            thresholds=stored.thresholds,
+            chances=partial(self.chances, layer.counts),
+            joint=whole,
+            held_out=whole if self.rule.is_published else halves[-1],
+            cross=merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
+            peaks=merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
+            random_directions=partial(self.chances, layer.random_directions),
+            untrained=partial(self.chances, layer.untrained),
+            pixels=self.plan.chance_grid**2,
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:
@@ -245,22 +249,22 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]
     histogram = counted.joint.total
     return Layer(
-        name,
-        count,
-        height,
-        width,
-        units.table,
-        units.labels,
-        units.pairs,
-        units.controls,
-        units.curves,
-        histogram,
-        edges,
-        units.correlated,
-        Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
-        Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
-        units.resampled,
-        units.by_concept,
+        name=name,
+        units=count,
+        height=height,
+        width=width,
+        table=units.table,
+        labels=units.labels,
+        pairs=units.pairs,
+        controls=units.controls,
+        curves=units.curves,
+        histogram=histogram,
+        edges=edges,
+        correlated=units.correlated,
+        examples=Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
+        lookup=Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
+        resampled=units.resampled,
+        by_concept=units.by_concept,
     )
 
 
@@ -280,23 +284,23 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
     halved = not source.rule.is_published
     held_out = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
-        record.model,
-        record.rule,
-        plan.seed,
-        record.samples,
-        record.samples - held_out if halved else plan.pilot,
-        held_out,
-        plan.pilot,
-        plan.grid,
-        len({group for group in groups if group % 2 or not halved}),
-        record.generator,
-        record.segmenter,
-        record.versions,
-        devices,
-        record.command,
-        dict(source.rule.interpretable),
-        record.reference,
-        record.reads,
+        model=record.model,
+        rule=record.rule,
+        seed=plan.seed,
+        samples=record.samples,
+        selection=record.samples - held_out if halved else plan.pilot,
+        held_out=held_out,
+        pilot=plan.pilot,
+        grid=plan.grid,
+        groups=len({group for group in groups if group % 2 or not halved}),
+        generator=record.generator,
+        segmenter=record.segmenter,
+        versions=record.versions,
+        devices=devices,
+        command=record.command,
+        thresholds=dict(source.rule.interpretable),
+        reference=record.reference,
+        reads=record.reads,
     )
 
 

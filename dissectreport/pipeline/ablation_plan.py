@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dissectreport.analysis.interventions.tables import Study
+from dissectreport.analysis.interventions.study import Study
 from dissectreport.records.interventions import (
     AblationPlan,
     LearnedRanking,

@@ -228,7 +228,7 @@ class DissectionPasses:
 
     def _make_pictures(self, counts: Mapping[str, str]) -> str:
         """The folder with the images, maps and segmentations that pages show."""
-        from dissectreport.analysis.dissection.units import examples
+        from dissectreport.analysis.dissection.examples import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
         job, parts = self.job, shards(self.job.samples, self.job.plan.shard)

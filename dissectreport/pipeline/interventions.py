@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dissectreport.analysis.interventions.tables import Study
+from dissectreport.analysis.interventions.study import Study
 from dissectreport.cache.reader import read
 from dissectreport.cache.store import Store, digest, fingerprint
 from dissectreport.errors import BadOption

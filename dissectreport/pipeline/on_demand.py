@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport import files
-from dissectreport.analysis.interventions.tables import causal_sets, changes
+from dissectreport.analysis.interventions.intervention_results import causal_sets
+from dissectreport.analysis.interventions.removed_area import changes
 from dissectreport.cache import records
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, ModelError, UnknownName
@@ -102,7 +103,16 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
 
     check_edit(job, request)
     plan = job.plan
-    key = InterventionKey(plan.generator, plan.segmenter, request.layer, (), (), plan.seed, precision, plan.torch)
+    key = InterventionKey(
+        generator=plan.generator,
+        segmenter=plan.segmenter,
+        layer=request.layer,
+        concepts=(),
+        contexts=(),
+        seed=plan.seed,
+        precision=precision,
+        torch=plan.torch,
+    )
     _, height, width = shape_of(job, request.layer)
     patches = patches_of(request.at, patch_grid(height, width))
     with engine.Workers(job.workers) as workers:

@@ -57,6 +57,8 @@ class Job:
     """None where interventions are not wanted, or cannot be made."""
     artifacts: ArtifactRequest | None = None
     """None if artifact units are not wanted, or cannot be searched for."""
+    no_artifacts: str = ""
+    """Why artifact units cannot be searched for; '' where they can, or are not wanted."""
 
     @property
     def generator(self) -> Generator:
@@ -83,9 +85,21 @@ def prepare(options: Options) -> Job:
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
-    artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
+    artifacts, no_artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
     source = source_of(options, networks, machine)
-    return Job(options, rule, samples, plan, source, layers, networks, machine.workers, interventions, artifacts)
+    return Job(
+        options=options,
+        rule=rule,
+        samples=samples,
+        plan=plan,
+        source=source,
+        layers=layers,
+        networks=networks,
+        workers=machine.workers,
+        intervention=interventions,
+        artifacts=artifacts,
+        no_artifacts=no_artifacts,
+    )
 
 
 def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, InterventionBudget]:

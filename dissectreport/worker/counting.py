@@ -390,16 +390,18 @@ class _Counter:
         else:
             observed = above_edges(whole(torch.stack(self.observed)))
         return Chance(
-            self.masks.concepts,
-            np.array([self.masks.images]),
-            observed[None],
-            above_edges(whole(torch.stack(self.shifted)))[None] if self.with_shifted else np.zeros_like(observed)[None],
-            above_edges(whole(torch.stack(self.crossed)))[None],
-            totals,
-            present,
-            images,
-            self.where,
-            self.masks.images,
+            concepts=self.masks.concepts,
+            sizes=np.array([self.masks.images]),
+            observed=observed[None],
+            shifted=above_edges(whole(torch.stack(self.shifted)))[None]
+            if self.with_shifted
+            else np.zeros_like(observed)[None],
+            crossed=above_edges(whole(torch.stack(self.crossed)))[None],
+            on=totals,
+            present=present,
+            images=images,
+            where=self.where,
+            samples=self.masks.images,
         )
 
     def _presence(self) -> tuple[Ints, Ints]:

@@ -95,23 +95,6 @@ def _estimate(figure: Halved, low: Floats, high: Floats) -> IntervalEstimate:
     return IntervalEstimate(float(figure.value), float(low), float(high))
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Every measure of one set of generated images."""
-
-    features: str
-    """What saw the images: numbers of different features do not compare."""
-    generated: ImageQuality
-    real: ImageQuality
-    """Real images against other real ones: what even perfect images would get."""
-    before: ImageQuality | None = None
-    """The same latents without the edit."""
-
-    def changes(self) -> dict[str, IntervalEstimate]:
-        """What the edit did to every figure; nothing without an edit."""
-        return self.generated.change_from(self.before) if self.before else {}
-
-
 # --- the two sides -------------------------------------------------------------------------------------------
 
 

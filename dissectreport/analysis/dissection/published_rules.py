@@ -17,22 +17,18 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, UnitLabels
+from dissectreport.analysis.dissection.counted import Chances, Counted, Words
+from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
-from dissectreport.analysis.dissection.units import (
-    Chances,
-    Counted,
-    Units,
-    Words,
+from dissectreport.analysis.dissection.interpretable_counts import counts_of, mean_iou, tally
+from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
-    counts_of,
-    examples,
     leading_curves,
-    mean_iou,
     most_correlated,
     pair_table,
-    tally,
     unit_table,
 )
+from dissectreport.analysis.dissection.units import Units
 from dissectreport.analysis.results.dissection import Control
 from dissectreport.run.rules import Rule, RuleName
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -151,16 +147,19 @@ def examine(
     for name, control in controls.items():
         rival = score_of(control)
         rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
+    control_table, resampled, by_concept = counts_of(rows)
     return Units(
-        counted,
-        unit_table(counted, scores, verdict, words, position_only),
-        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
-        pair_table(scores, words, counted.thresholds),
-        *counts_of(rows),
-        leading_curves(scores, verdict, counted.thresholds),
-        most_correlated(counted.cross),
-        kind,
-        samples,
+        counted=counted,
+        table=unit_table(counted, scores, verdict, words, position_only),
+        labels=category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
+        pairs=pair_table(scores, words, counted.thresholds),
+        controls=control_table,
+        resampled=resampled,
+        by_concept=by_concept,
+        curves=leading_curves(scores, verdict, counted.thresholds),
+        correlated=most_correlated(counted.cross),
+        kind=kind,
+        examples=samples,
     )
 
 
@@ -193,7 +192,17 @@ class RuleScores:
         columns = np.maximum(labels, 0)[..., None]
         replicated = {name: np.take_along_axis(value, columns, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
-        return UnitLabels(first, second, p, q, self.passed(at), beats_chance, stability, labels, passed)
+        return UnitLabels(
+            column=first,
+            runner_up=second,
+            p=p,
+            q=q,
+            interpretable=self.passed(at),
+            beats_chance=beats_chance,
+            stability=stability,
+            labels=labels,
+            passed=passed,
+        )
 
     def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:
         """(replicates, units) labels in resampled groups: the searched one, or the largest IoU among some (c,)."""

@@ -333,15 +333,15 @@ def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
     known = {**site.wording.dictionary(), **COLUMNS}
     names = dict.fromkeys(str(name) for table in artifact_tables(artifacts).values() for name in table.columns)
     return ArtifactMethods(
-        frame.to(site.places.page("artifacts")),
-        artifacts.layer,
-        artifacts,
-        "" if artifacts.command == site.dissection.provenance.command else artifacts.command,
-        RULE,
-        CHOICE,
-        {NAMES[name]: words for name, words in MEASURES.items()},
-        flat(artifacts.settings),
-        {name: known[name] for name in names},
+        href=frame.to(site.places.page("artifacts")),
+        layer=artifacts.layer,
+        artifacts=artifacts,
+        command="" if artifacts.command == site.dissection.provenance.command else artifacts.command,
+        rule=RULE,
+        choice=CHOICE,
+        measures={NAMES[name]: words for name, words in MEASURES.items()},
+        settings=flat(artifacts.settings),
+        columns={name: known[name] for name in names},
     )
 
 

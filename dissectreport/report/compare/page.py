@@ -415,14 +415,14 @@ def _best_unit(subject: ComparedModels, member: Member, concept: Concept, pictur
         return BestUnit(number, label, f"{Texts().no_unit} in {layer}", "", "", 0, None)
     numbers = () if subject.images_correspond else [n for n in best.samples if n in member.model.pictures]
     return BestUnit(
-        number,
-        label,
-        f"{layer} unit {best.unit}",
-        to(sited.card(layer, best.unit)),
-        picture(sited.strip(layer, best.unit)),
-        member.model.strip_width,
-        best,
-        tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
+        number=number,
+        label=label,
+        words=f"{layer} unit {best.unit}",
+        href=to(sited.card(layer, best.unit)),
+        strip=picture(sited.strip(layer, best.unit)),
+        width=member.model.strip_width,
+        best=best,
+        plain=tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
     )
 
 

@@ -27,7 +27,7 @@ from dissectreport.analysis.comparison.profiles import (
 )
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.tables import without_nan
+from dissectreport.report.common.table_formats import without_nan
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.places import CARD_ENDS, COMPARE
 from dissectreport.vocabulary import Concept

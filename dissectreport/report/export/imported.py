@@ -17,7 +17,7 @@ from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.common.tables import as_csv, as_json, as_json_file
+from dissectreport.report.common.table_formats import as_csv, as_json, as_json_file
 from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
 from dissectreport.report.html import images

@@ -26,7 +26,7 @@ from dissectreport.analysis.artifacts.selection import (
     kernel_changes,
 )
 from dissectreport.analysis.common.halves import Halved
-from dissectreport.analysis.interventions.tables import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
 from dissectreport.analysis.results.artifacts import Artifacts, EditedSet, QualityMeasure, Repaired, Role
 from dissectreport.errors import counted
 from dissectreport.records.artifacts import (
