@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dissectreport import plugins
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import hooks
+from dissectreport.run.rules import Edge
 from dissectreport.run.shards import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, Thresholds
@@ -73,11 +74,11 @@ def count(maps: dict[str, Tensor], labels: Tensor, thresholds: dict[str, Thresho
     under = counting.Masks.of(counting.on_grid(labels, coarse), concepts)
     for name, read in maps.items():
         if coarse == grid:
-            counting.joint_and_chance(read, under, thresholds[name], coarse, "clamp")
+            counting.joint_and_chance(read, under, thresholds[name], coarse, Edge.CLAMP)
         else:
             masks = counting.Masks.of(counting.on_grid(labels, grid), concepts)
-            counting.joint(read, masks, thresholds[name], grid, "clamp")
-            counting.chance(read, under, thresholds[name], coarse, "clamp")
+            counting.joint(read, masks, thresholds[name], grid, Edge.CLAMP)
+            counting.chance(read, under, thresholds[name], coarse, Edge.CLAMP)
         counting.cross(read, thresholds[name])
 
 

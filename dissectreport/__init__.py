@@ -59,9 +59,10 @@ def load(
     """
     from dissectreport.pipeline.render import load_dissection
     from dissectreport.report.export import notebook
+    from dissectreport.run.rules import RuleName
 
     if notebook.is_site(Path(what)):
         return notebook.of_site(Path(what), model, rule)
     return notebook.of_dissection(
-        load_dissection(str(what), rule or "corrected", cache, samples=samples, layers=layers)
+        load_dissection(str(what), rule or RuleName.CORRECTED, cache, samples=samples, layers=layers)
     )

@@ -3,18 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
-from dissectreport.analysis.dissection import corrected_rule, units
+from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
-from dissectreport.analysis.dissection.units import mattering, mean_iou
+from dissectreport.analysis.dissection.counted import Words, mattering
+from dissectreport.analysis.dissection.interpretable_counts import mean_iou, tally
+from dissectreport.analysis.dissection.unit_tables import average_precision, point_biserial
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
+from dissectreport.vocabulary import Concept, Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -169,11 +171,12 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
     shards_ = [(number % 20, drawn_shard(random, concepts=20)) for number in range(44)]
     for _, shard in shards_:
         shard.images[np.isin(shard.concepts, list(rare))] = 0
-    vocabulary = pd.DataFrame({"category": ["-", *["object"] * 6, *["part"] * 13, "material"]})
+    names = tuple(map(str, range(1, 21)))
+    vocabulary = Vocabulary.of(object=names[:6], part=names[6:19], material=names[19:])
     among = mattering(shards_, vocabulary, wanted=(3,))
     # 7 is the first part, 20 the only material; 3 is wanted. Without these wishes none of the three would be judged.
     assert among.tolist() == list(range(1, 21))
-    assert mattering(shards_, vocabulary.assign(category="object"), ()).tolist() == sorted({*range(1, 21)} - rare)
+    assert mattering(shards_, Vocabulary.of(object=names), ()).tolist() == sorted({*range(1, 21)} - rare)
     whole, part = Groups.of(shards_), Groups.of(shards_, among=np.array([2, 7, 9]))
     scores, few = score(whole, 64, replicates=3), score(part, 64, replicates=3)
     columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
@@ -186,7 +189,7 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
 
 def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
     shards_ = [(number % 20, drawn_shard(np.random.default_rng(7))) for number in range(44)]
-    assert mattering(shards_, pd.DataFrame({"category": ["-", *["object"] * 5]}), ()).tolist() == [1, 2, 3, 4, 5]
+    assert mattering(shards_, Vocabulary.of(object=tuple("abcde")), ()).tolist() == [1, 2, 3, 4, 5]
 
 
 def test_blocks_hold_every_unit_once():
@@ -198,9 +201,9 @@ def test_blocks_hold_every_unit_once():
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
     scores = score(made_groups(0, concepts=0), 4096, replicates=3)
     verdict = judge(scores)
-    words = units.Words(pd.DataFrame([("-", "-")], columns=["concept", "category"]), scores.concepts)
+    words = Words(Vocabulary.of(), scores.concepts)
     assert not verdict.interpretable.any()
-    assert [row["units"] for row in units.tally("untrained", lambda among: judge(scores, among), words)] == [0]
+    assert [row["units"] for row in tally("untrained", lambda among: judge(scores, among), words)] == [0]
 
 
 def test_scores_come_from_the_scoring_half_alone():
@@ -227,8 +230,8 @@ def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_l
 
 
 def test_average_precision_of_a_perfect_order_is_one_and_of_none_the_share():
-    assert units.average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
-    assert units.average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
+    assert average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
+    assert average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
 
 
 def test_point_biserial_equals_the_correlation_of_mid_ranks():
@@ -238,7 +241,7 @@ def test_point_biserial_equals_the_correlation_of_mid_ranks():
     total = np.bincount(bins, minlength=5)
     concept = np.bincount(bins[shows], minlength=5)
     rank = (np.cumsum(total) - total / 2)[bins]
-    assert units.point_biserial(concept, total) == pytest.approx(np.corrcoef(rank, shows)[0, 1])
+    assert point_biserial(concept, total) == pytest.approx(np.corrcoef(rank, shows)[0, 1])
 
 
 def seen_at(where, n):
@@ -269,9 +272,9 @@ def band_and_noise(random, n=40):
 def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor():
     random = np.random.default_rng(0)
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
-    words = pd.DataFrame([("-", "-"), ("band", "object"), ("noise", "object")], columns=["concept", "category"])
+    words = Vocabulary.of(object=("band", "noise"))
     halves = seen_by_half([(0, band_and_noise(random)), (1, band_and_noise(random))])
-    table = concept_table(areas, halves, halves, words, {("", "band"): 0.9})
+    table = concept_table(areas, halves, halves, words, {Concept("band", ""): 0.9})
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
     assert (

@@ -25,7 +25,7 @@ from dissectreport.analysis.artifacts.quality import Reference, frechet_distance
 from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.interventions.tables import ceiling, spearman
+from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman
 from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
 from dissectreport.cli.app import app
 from dissectreport.cli.printing import artifact_lines
@@ -225,15 +225,15 @@ def test_further_latents_alone_tell_what_those_do_that_the_first_chose(sides: Re
     tested = SingleUnits(np.arange(4), ("leading", "leading", "control", "bottom"))
     effects = Effects.of(rows, sides.real)
     worst = int(effects.fall.value[[0, 1]].argmax())
-    places = sorted([worst, 2])
-    assert tested.finalists(effects, 1).tolist() == places
-    found = SingleEffects.of(rows, further, tested, np.array(places), sides.real)
-    assert found.images.tolist() == [60 if place in places else 40 for place in range(4)]
-    assert found.further.tolist() == [place in places for place in range(4)]
+    indices = sorted([worst, 2])
+    assert tested.finalists(effects, 1).tolist() == indices
+    found = SingleEffects.of(rows, further, tested, np.array(indices), sides.real)
+    assert found.images.tolist() == [60 if place in indices else 40 for place in range(4)]
+    assert found.further.tolist() == [place in indices for place in range(4)]
     every = Effects.of(further, sides.real)
-    assert np.allclose(found.value[places], every.fall.value)
+    assert np.allclose(found.value[indices], every.fall.value)
     assert np.allclose(
-        found.difference[worst], every.fall.value[places.index(worst)] - every.fall.value[places.index(2)]
+        found.difference[worst], every.fall.value[indices.index(worst)] - every.fall.value[indices.index(2)]
     )
     other = 1 - worst
     assert found.value[other] == effects.fall.value[other]
@@ -480,9 +480,9 @@ def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismS
     """Nor any control unit: all few units are suspected, and none does anything."""
     rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
     tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
-    places = tested.finalists(Effects.of(rows, sides.real), 8)
-    found = SingleEffects.of(rows, rows[:, :1], tested, places, sides.real)
-    assert not len(places) and not found.moves.any() and tested.worst(found) == ()
+    indices = tested.finalists(Effects.of(rows, sides.real), 8)
+    found = SingleEffects.of(rows, rows[:, :1], tested, indices, sides.real)
+    assert not len(indices) and not found.moves.any() and tested.worst(found) == ()
     told = diagnosis.judge_units(found, tested, distance=1.0)
     assert told.q.tolist() == [1, 1, 1] and not told.artifact.any()
 
@@ -731,8 +731,8 @@ def test_the_most_that_noise_allows_is_the_root_of_the_reliability() -> None:
     random = np.random.default_rng(0)
     true = random.standard_normal(4000)
     halves = [true + random.standard_normal(4000) for _ in range(2)]
-    assert ceiling(spearman(*halves)) == pytest.approx(spearman(true, np.mean(halves, axis=0)), abs=0.02)
-    assert ceiling(-0.3) == 0 and ceiling(-1.0) == 0 and math.isnan(ceiling(math.nan))
+    assert noise_ceiling(spearman(*halves)) == pytest.approx(spearman(true, np.mean(halves, axis=0)), abs=0.02)
+    assert noise_ceiling(-0.3) == 0 and noise_ceiling(-1.0) == 0 and math.isnan(noise_ceiling(math.nan))
 
 
 # --- the page ---

@@ -158,7 +158,7 @@ def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Pat
 
 def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: Browser, folder: Path) -> None:
     table = example_dissection(units=24).layers[0].labels
-    rows = table[table["interpretable"] & ~table["largest"]].set_index(["unit", "concept"])
+    rows = table[table["interpretable"] & ~table["is_unit_label"]].set_index(["unit", "concept"])
     unit, concept = rows.index[0]
     one = rows.loc[(unit, concept)]
     with open_page(chromium, folder, LAYER) as page:
@@ -199,7 +199,9 @@ def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_
     overall = layer.table.set_index("unit")[
         "corrected_iou_low"
     ]  # made up apart from that of the same label in its category
-    counted["corrected_iou_low"] = counted["corrected_iou_low"].where(~counted["largest"], counted["unit"].map(overall))
+    counted["corrected_iou_low"] = counted["corrected_iou_low"].where(
+        ~counted["is_unit_label"], counted["unit"].map(overall)
+    )
     with open_page(chromium, folder, LAYER) as page:
         for concept, rows in counted.groupby("concept"):
             page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")

@@ -100,7 +100,9 @@ def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, fo
 
 def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, found: Interventions) -> None:
     best = found.removal.merge(
-        found.concepts[["concept", "best"]], left_on=["concept", "ranking"], right_on=["concept", "best"]
+        found.concepts[["concept", "best_ranking"]],
+        left_on=["concept", "ranking"],
+        right_on=["concept", "best_ranking"],
     )
     good = best[(best["removed"] >= 0.6) & (best["difference_low"] > 0)]
     number = good.groupby("units")["concept"].nunique()
@@ -131,7 +133,7 @@ def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interven
 
 def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventions) -> None:
     page = site / "planted" / "concepts" / "door.html"
-    side = found.side_effects[found.side_effects["concept"] == "door"].set_index("other")
+    side = found.side_effects[found.side_effects["concept"] == "door"].set_index("other_concept")
     told = rows(page, "Every concept that occurs, before and after")
     assert told[0][0] == "door"
     assert {row[0] for row in told} == set(side.index)
@@ -168,7 +170,7 @@ def test_area_before_and_after_is_that_of_the_masks(site: Path, dissection: Diss
     made = found.pictures["tree"].ablated
     words = page_text(site / "planted" / "concepts" / "tree.html")
     for i in range(len(made.samples)):
-        before, after = ((s[i] == number).any(0).mean() for s in (made.seen_before, made.seen_after))
+        before, after = ((s[i] == number).any(0).mean() for s in (made.labels_before, made.labels_after))
         assert f"tree {percent(float(before))} tree {percent(float(after))}" in words
 
 
@@ -218,7 +220,7 @@ def renamed(made: Dissection, old: str, new: str) -> Dissection:
     assert found is not None
     tables = {
         name: table.replace(
-            {column: {old: new} for column in ("concept", "other", "context_concept") if column in table}
+            {column: {old: new} for column in ("concept", "other_concept", "context_concept") if column in table}
         )
         for name, table in vars(found).items()
         if isinstance(table, pd.DataFrame)

@@ -33,7 +33,8 @@ from dissectreport.analysis.comparison.pairs import (
 )
 from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, Training, profile_of
 from dissectreport.analysis.dissection.corrected_rule import UnitLabels
-from dissectreport.analysis.dissection.units import Words, counts_of, tally
+from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.interpretable_counts import counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
@@ -57,6 +58,7 @@ from dissectreport.report.html.numbers import count
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.fixed_comparison import write_comparison
 from dissectreport.report.site.summaries import read_summaries
+from dissectreport.vocabulary import Vocabulary
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import Page, broken_links, contents, ious_without_context
 from tests.support.variants import (
@@ -158,8 +160,7 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
 
 
 def test_units_are_counted_by_concept_in_the_measurement_and_in_every_replicate() -> None:
-    vocabulary = pd.DataFrame({"concept": ["-", "sky", "tree"], "category": ["-", "object", "object"]})
-    labelled = Words(vocabulary, np.array([1, 2]))
+    labelled = Words(Vocabulary.of(object=("sky", "tree")), np.array([1, 2]))
     verdict = judged([0, 0, 1, -1], [[1, 1, 1, 0], [1, 0, 1, 1]], [[0, 0, 1, 0], [0, 0, 0, 1]])
     _, _, table = counts_of(tally("measured", lambda among: verdict, labelled))
     assert table.to_dict("records") == [

@@ -236,7 +236,7 @@ def test_without_a_pretend_observation_nothing_else_changes(case):
     maps, labels, thresholds = case
     masks = counting.Masks.of(labels, CONCEPTS)
     full = counting.chance(maps, masks, thresholds, GRID, "clamp").arrays()
-    bare = counting.chance(maps, masks, thresholds, GRID, "clamp", pretend=False).arrays()
+    bare = counting.chance(maps, masks, thresholds, GRID, "clamp", with_shifted=False).arrays()
     assert full.keys() == bare.keys()
     assert not bare["shifted"].any() and bare["shifted"].shape == full["shifted"].shape and full["shifted"].any()
     assert all(np.array_equal(full[name], bare[name]) for name in full if name != "shifted")
@@ -366,7 +366,7 @@ def test_sums_of_products_are_of_whole_levels_and_whole_places():
     # 128 levels from -1 to 3: level 32, 64, 96, 0; from 0 to 10: level 64 four times.
     assert found.sums.tolist() == [192, 256]
     assert found.products.tolist() == [[32**2 + 64**2 + 96**2, 192 * 64], [192 * 64, 4 * 64**2]]
-    assert found.positive.tolist() == [2, 4] and found.places == 4
+    assert found.positive.tolist() == [2, 4] and found.cells == 4
 
 
 def test_levels_beyond_the_range_are_the_outermost():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.interventions import tables as causal
+from dissectreport.analysis.common.rank_correlation import spearman, spearman_interval
+from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
 from dissectreport.models.proggan import ProgressiveGenerator
@@ -29,7 +30,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
-from dissectreport.worker import orderings
+from dissectreport.worker import rankings
 from dissectreport.worker.interventions import EditedModel, pixels_by_image
 from dissectreport.worker.loaded_networks import Source
 from tests.support.planted_oracle import edited as slowly_edited
@@ -39,7 +40,7 @@ from tests.support.planted_oracle import inserted as slowly_inserted
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
 QUICK = INTERVENTION_BUDGETS["quick"]
-LEARNING = replace(QUICK, alpha_train=12, alpha_held=6, alpha_steps=20)
+LEARNING = replace(QUICK, learned_mask_samples=12, learned_mask_held_out=6, learned_mask_steps=20)
 
 
 def key(concepts: tuple[str, ...] = OBJECTS, layer: str = "features", precision: str = "float32") -> InterventionKey:
@@ -344,7 +345,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 # --- orders ---
 
 
-def inputs(model: EditedModel, concept: str) -> orderings.OrderingInputs:
+def inputs(model: EditedModel, concept: str) -> rankings.RankingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(model.key, concepts=(number_of(concept),))
     presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
@@ -356,7 +357,7 @@ def inputs(model: EditedModel, concept: str) -> orderings.OrderingInputs:
     start = np.random.RandomState(5).rand(len(UNITS)) / 2
     start[UNIT["ball_mirror"]] = 1
     start[[UNIT[name] for name in ROOF]] = 0.1
-    return orderings.OrderingInputs(
+    return rankings.RankingInputs(
         0,
         start,
         presence.concept_means()[0],
@@ -368,10 +369,19 @@ def inputs(model: EditedModel, concept: str) -> orderings.OrderingInputs:
 
 
 @pytest.mark.parametrize("concept", ["roof", "ball"])
-def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(model: EditedModel, concept: str) -> None:
-    budget = replace(QUICK, alpha_tries=96, alpha_train=24, alpha_held=8, alpha_steps=60, alpha_trial=12)
+def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_correlate(
+    model: EditedModel, concept: str
+) -> None:
+    budget = replace(
+        QUICK,
+        learned_mask_tries=96,
+        learned_mask_samples=24,
+        learned_mask_held_out=8,
+        learned_mask_steps=60,
+        learned_mask_trial_steps=12,
+    )
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = orderings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
+    weight, _, losses = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
     leading = set(np.argsort(-weight)[: len(causes)].tolist())
     assert leading == causes
     assert np.isfinite(losses).all()
@@ -380,18 +390,18 @@ def test_alpha_finds_the_planted_causal_set_among_units_that_only_correlate(mode
 
 def test_greedy_takes_every_unit_that_draws_a_concept_together_first(model: EditedModel) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
-    order = orderings.greedy(model, budget, inputs(model, "roof"), number_of("roof"))
+    order = rankings.greedy(model, budget, inputs(model, "roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
 def test_candidates_where_the_concept_stands_already_gain_nothing(model: EditedModel) -> None:
     one = inputs(model, "ball")
-    places, gains = orderings.candidates(model, replace(QUICK, alpha_tries=40), one, number_of("ball"))
+    places, gains = rankings.candidates(model, replace(QUICK, learned_mask_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
     assert (gains > 0).any()
     for (sample, place), gain in zip(places, gains, strict=True):
-        at = orderings.open_samples(model, [int(sample)])
+        at = rankings.open_samples(model, [int(sample)])
         labels = model.labels(model.images(at, at.activations))
         row, column = divmod(int(place), 8)
         if has(labels, "ball")[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].any():
@@ -401,7 +411,7 @@ def test_candidates_where_the_concept_stands_already_gain_nothing(model: EditedM
 def test_images_are_learned_on_or_kept_back_never_both() -> None:
     one = (np.array([3, 5, 3, 9, 11, 12]), np.arange(6))
     two = (np.array([5, 9, 20, 21]), np.arange(4))
-    learning, keeping = orderings.split([one, two], 0.5)
+    learning, keeping = rankings.split([one, two], 0.5)
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
     assert len(learning[0][0]) + len(keeping[0][0]) == 6
     assert all(len(kind[0]) for kind in (*learning, *keeping))
@@ -411,29 +421,29 @@ def test_images_are_learned_on_or_kept_back_never_both() -> None:
 def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int, share: float) -> None:
     random = np.random.RandomState(seed)
     kinds = [(random.permutation(60)[:n], np.arange(n)) for n in (ours, theirs)]
-    learning, keeping = orderings.split(kinds, share)
+    learning, keeping = rankings.split(kinds, share)
     for (samples, _), (learned, _), (kept, _) in zip(kinds, learning, keeping, strict=True):
         assert sorted([*learned, *kept]) == sorted(samples)
         assert len(kept) >= max(1, round(share * len(samples)))
     assert not {*learning[0][0], *learning[1][0]} & {*keeping[0][0], *keeping[1][0]}
 
 
-def test_alpha_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
+def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
     one = inputs(model, "ball")
     few = replace(one, present=one.present[:12], patches=one.patches[:12])
-    _, penalty, losses = orderings.learn_mask(
-        model, replace(QUICK, alpha_train=40, alpha_held=20), few, number_of("ball")
+    _, penalty, losses = rankings.learn_mask(
+        model, replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20), few, number_of("ball")
     )
     assert np.isfinite(losses).all() and penalty in QUICK.penalties
     none = replace(one, present=one.present[:1], patches=one.patches[:1])
-    weight, penalty, _ = orderings.learn_mask(model, QUICK, none, number_of("ball"))
+    weight, penalty, _ = rankings.learn_mask(model, QUICK, none, number_of("ball"))
     assert np.isnan(penalty) and np.array_equal(weight, one.start)
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
     broken = replace(inputs(model, "ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
-        orderings.learn_mask(model, replace(LEARNING, alpha_trial=3), broken, number_of("ball"))
+        rankings.learn_mask(model, replace(LEARNING, learned_mask_trial_steps=3), broken, number_of("ball"))
 
 
 # --- random sets, intervals ---
@@ -457,7 +467,7 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
         before = random.randint(50, 200, 3)
         after = random.randint(0, 100, (2, 3))
         parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = causal.Removed.of([(2,), (0, 1)], parts)
+    removed = Removed.of([(2,), (0, 1)], parts)
     found = removed[(2,)]
     whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
     assert np.allclose(found.value, 1 - whole[1] / whole[0])
@@ -470,10 +480,10 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
 
 
 def test_rank_correlations_agree_with_counting_discordant_pairs_by_hand() -> None:
-    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
-    assert causal.spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
-    assert np.isnan(causal.spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
-    low, high = causal.spearman_interval(0.9, 32)
+    assert spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
+    assert spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
+    assert np.isnan(spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
+    low, high = spearman_interval(0.9, 32)
     assert 0.77 < low < 0.9 < high < 0.97
 
 

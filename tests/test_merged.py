@@ -204,10 +204,10 @@ def test_held_out_quality_is_told_for_the_concepts_that_were_judged_and_no_other
     plain = Fixed(other.labels, Vocabulary.of(shape=("round",)), "plain", facts={"card": {"iou": {"round": 0.7}}})
     made = merged([scenes.load(), other, plain])
     found = trained({"name": made.name, **made.facts})
-    assert found["object", "tree"] == pytest.approx(0.976)
-    assert found["shape", "round"] == 0.7
-    assert ("word", "tree") not in found
-    assert ("", "tree") not in found
+    assert found[Concept("tree", "object")] == pytest.approx(0.976)
+    assert found[Concept("round", "shape")] == 0.7
+    assert ("tree", "word") not in found
+    assert ("tree", "") not in found
     assert made.facts["card"]["held_out"] == scenes.load().facts["card"]["held_out"]
 
 
@@ -215,13 +215,13 @@ def test_quality_is_told_under_the_name_that_a_concept_has_in_the_whole() -> Non
     card = {"card": {"iou": {"object": {"hair": 0.5}, "material": {"hair": 0.8, "skin": 0.9}}}}
     one = Fixed(LEFT.labels, HAIR, "one", facts=card)
     found = trained(merged([Fixed(LEFT.labels, Vocabulary.of(material=("hair",)), "other"), one]).facts)
-    assert found == {("material", "hair"): 0.8, ("object", "hair (object)"): 0.5, ("material", "skin"): 0.9}
+    assert found == {("hair", "material"): 0.8, ("hair (object)", "object"): 0.5, ("skin", "material"): 0.9}
 
 
 def test_of_two_judgements_of_a_concept_the_lower_is_told() -> None:
     cards = [{"card": {"iou": {"object": {"tree": value}}}} for value in (0.8, 0.6)]
     parts = [Fixed(LEFT.labels, ONE, name, facts=facts) for name, facts in zip("ab", cards, strict=True)]
-    assert trained(merged(parts).facts) == {("object", "tree"): 0.6}
+    assert trained(merged(parts).facts) == {("tree", "object"): 0.6}
 
 
 def test_what_the_parts_tell_of_themselves_stands_under_their_names() -> None:

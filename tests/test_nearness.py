@@ -14,7 +14,7 @@ from dissectreport.networks.edits import Edit, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.stats.features import FeatureScale
-from dissectreport.worker.realism import Neighbours, RealismScore, Witness
+from dissectreport.worker.realism import Neighbours, Witness
 
 N, D = 60, 5
 
@@ -27,7 +27,7 @@ def sets() -> tuple[Tensor, Tensor, FeatureScale]:
     return torch.from_numpy(real), torch.from_numpy(generated), FeatureScale.of(real)
 
 
-def both(sets: tuple[Tensor, Tensor, FeatureScale]) -> tuple[RealismScore, RealismScore]:
+def both(sets: tuple[Tensor, Tensor, FeatureScale]) -> tuple[Witness, Neighbours]:
     real, generated, scale = sets
     return Witness.of(real, generated, scale), Neighbours.of(real, scale)
 

@@ -438,7 +438,7 @@ def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
     second = dissectreport.measure(options)
     assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
-    assert second.drawn != first.drawn
+    assert second.segmented != first.segmented
 
 
 def test_pictures_that_are_broken_are_left_out_of_a_check_as_they_are_of_a_build(photographs: Path) -> None:

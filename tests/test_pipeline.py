@@ -16,7 +16,7 @@ import pytest
 
 import dissectreport
 from dissectreport.analysis.dissection import corrected_rule
-from dissectreport.analysis.interventions.tables import causal_sets
+from dissectreport.analysis.interventions.intervention_results import causal_sets
 from dissectreport.cache import records, store
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
@@ -289,7 +289,7 @@ def test_the_tables_say_what_was_planted(large):
     dissection = load_dissection("planted", cache=large)
     truth, layer = planted.load().truth, dissection.layers[0]
     table = layer.table.set_index("unit")
-    assert (table.loc[list(truth.dead), "state"] == "dead").all()
+    assert (table.loc[list(truth.dead), "unit_state"] == "dead").all()
     assert not table.loc[list(truth.position_only), "interpretable"].any()
     assert not table.loc[list(truth.noise), "interpretable"].any()
     assert table["iou"].between(table["iou_low"], table["iou_high"]).all()
@@ -569,11 +569,11 @@ COARSE = replace(
     random_sizes=(10, 20),
     random_sets=3,
     learned=True,
-    alpha_tries=16,
-    alpha_train=8,
-    alpha_held=4,
-    alpha_steps=8,
-    alpha_trial=4,
+    learned_mask_tries=16,
+    learned_mask_samples=8,
+    learned_mask_held_out=4,
+    learned_mask_steps=8,
+    learned_mask_trial_steps=4,
     penalties=(0.005, 0.05),
     greedy_units=2,
     greedy_among=4,
@@ -657,7 +657,7 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = load_dissection("planted", cache=tmp_path / "cache")
     assert set(whole.interventions.curves["ranking"]) == {"gradient", "IoU", "random"}
-    assert set(whole.interventions.concepts["best"]) <= {"gradient", "IoU"}
+    assert set(whole.interventions.concepts["best_ranking"]) <= {"gradient", "IoU"}
     assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
     assert not any(name.startswith(("learned_mask", "greedy")) for name in whole.interventions.settings["budget"])
     random = whole.interventions.curves.query("ranking == 'random'")

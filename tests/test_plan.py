@@ -68,8 +68,8 @@ def test_the_extremes_of_what_a_plan_takes() -> None:
 
 
 def test_chance_is_counted_on_no_finer_grid_than_64_but_by_a_published_rule_on_its_own() -> None:
-    assert [replace(PLAN, grid=grid).null_grid for grid in (32, 64, 256)] == [32, 64, 64]
-    assert replace(PLAN, grid=128, rule="iclr2019").null_grid == 128
+    assert [replace(PLAN, grid=grid).chance_grid for grid in (32, 64, 256)] == [32, 64, 64]
+    assert replace(PLAN, grid=128, rule="iclr2019").chance_grid == 128
 
 
 def test_a_published_rule_has_a_grid_of_its_own_and_ours_that_of_the_plan() -> None:

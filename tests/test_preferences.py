@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption
-from dissectreport.review.preferences import Choices, Preferred, lines, read_choices, wilson
+from dissectreport.review.preferences import VERDICTS, Choices, Preferred, lines, outcomes, read_choices, wilson
 
 ABOUT = {"kind": "preference", "model": "scenes_pgan", "identity": "abc", "edit": "20 units of layer4 switched off"}
 
@@ -126,3 +126,14 @@ def test_choices_about_another_repair_are_not_added_up(tmp_path: Path) -> None:
     paths = [exported(tmp_path, "a.json", "ab"), exported(tmp_path, "b.json", "ab", edit="5 units of layer4")]
     with pytest.raises(BadOption, match=r"b.json is about another edit"):
         list(lines([read_choices(path) for path in paths]))
+
+
+def test_every_outcome_of_a_page_has_the_interval_and_the_verdict_of_the_command_line() -> None:
+    table = outcomes(12)
+    assert [len(row) for row in table] == list(range(1, 14))
+    for decided, row in enumerate(table):
+        for after, (low, high, verdict) in enumerate(row):
+            chosen = {sample: "after" if sample < after else "before" for sample in range(decided)}
+            expected = Preferred.of([Choices("one", {}, chosen)])
+            assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-4)
+            assert VERDICTS[verdict] == expected.verdict()

@@ -354,16 +354,16 @@ def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_
     own, _ = beside(cache, None)
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
     first, _ = beside(cache, paint(tmp_path / "one", 12, seed=1))
-    assert first.pictures == own.pictures and first.drawn != own.drawn
-    shown = store.Store(cache / "measurements" / first.drawn).load("drawn")["images"]
+    assert first.pictures == own.pictures and first.segmented != own.segmented
+    shown = store.Store(cache / "measurements" / first.segmented).load("segmented")["images"]
     paint(tmp_path / "one", 20, seed=1)
     second, _ = beside(cache, tmp_path / "one")
-    assert second.pictures == own.pictures and second.drawn not in (first.drawn, own.drawn)
-    assert not np.array_equal(shown, store.Store(cache / "measurements" / second.drawn).load("drawn")["images"])
+    assert second.pictures == own.pictures and second.segmented not in (first.segmented, own.segmented)
+    assert not np.array_equal(shown, store.Store(cache / "measurements" / second.segmented).load("segmented")["images"])
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(cache.rglob("*.npz"))) == len(before) + 2 * 2, "what is shown of each reference, and its areas"
     again, _ = beside(cache, None)
-    assert again.drawn == own.drawn and load_dissection("planted", cache=cache).trust[0].source == "drawn"
+    assert again.segmented == own.segmented and load_dissection("planted", cache=cache).trust[0].source == "drawn"
 
 
 def test_a_reference_that_cannot_be_read_is_one_line_before_anything_is_measured(tmp_path: Path) -> None:

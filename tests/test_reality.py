@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -22,14 +21,13 @@ from dissectreport.run.plan import Plan
 from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
+from dissectreport.vocabulary import Vocabulary
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.real_images import make_real_areas
 from tests.support.reporters import RecordingReporter
 
 GRID = 64 * 64
-VOCABULARY = pd.DataFrame(
-    {"concept": ["-", "sky", "tree", "fence", "dome", "bird"], "category": ["-", *["object"] * 5]}
-)
+VOCABULARY = Vocabulary.of(object=("sky", "tree", "fence", "dome", "bird"))
 
 
 def areas(seed: int, means: dict[int, float], images: int = 400, often: float = 1.0) -> Areas:
@@ -93,7 +91,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_of_equal_sides_hardly_any_concept_is_said_to_be_left_out() -> None:
-    names = pd.DataFrame({"concept": [f"c{i}" for i in range(41)], "category": "object"})
+    names = Vocabulary.of(object=tuple(f"c{i}" for i in range(1, 41)))
     means = {i: 0.01 * i / 20 for i in range(1, 41)}
     verdicts = [
         (reality(areas(s, means), areas(s + 500, means), names).table["verdict"] != "").any() for s in range(20)

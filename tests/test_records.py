@@ -23,9 +23,8 @@ from dissectreport.records.artifacts import (
     RepairPictures,
     ShownUnits,
 )
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.records.interventions import (
-    GRADIENT,
-    IOU,
     AblationPlan,
     EditedPictures,
     InterventionRecord,
@@ -35,13 +34,18 @@ from dissectreport.records.interventions import (
 from dissectreport.records.reader import Stored
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
 from dissectreport.run.plan import ArtifactKey, InterventionKey
+from dissectreport.run.rankings import Ranking
+from dissectreport.stats.thresholds import ExactThresholds, Thresholds
 
 RANDOM = np.random.default_rng(0)
 PLAN = AblationPlan(
-    rankings={GRADIENT: np.array([[2, 0, 1, 3], [3, 1, 0, 2]]), IOU: np.array([[1, 0, 2, 3], [0, 1, 2, 3]])},
-    sizes={GRADIENT: (1, 2), IOU: (2,)},
+    rankings={
+        Ranking.GRADIENT: np.array([[2, 0, 1, 3], [3, 1, 0, 2]]),
+        Ranking.IOU: np.array([[1, 0, 2, 3], [0, 1, 2, 3]]),
+    },
+    sizes={Ranking.GRADIENT: (1, 2), Ranking.IOU: (2,)},
     best_sizes=(3,),
-    best=(IOU, GRADIENT),
+    best=(Ranking.IOU, Ranking.GRADIENT),
     causal_size=2,
     singles=(0, 3),
     random={2: ((0, 1), (1, 2)), 1: ((3,),)},
@@ -84,6 +88,11 @@ VALUES = [
         RANDOM.random((1, 4, 4), np.float32), RANDOM.random((1, 2), np.float32)),
     qualities(),
     size_changes(),
+    StoredThresholds(
+        Thresholds(RANDOM.random(2), RANDOM.random(2), np.array([[1, 5], [2, 900]]), np.array([1])), (2, 4, 6)),
+    StoredThresholds(
+        ExactThresholds(RANDOM.random(2), RANDOM.random(2), RANDOM.random((2, 3), np.float32), np.array([0, 2])),
+        (2, 4, 6), RANDOM.random((2, 9))),
 ]  # fmt: skip
 
 
@@ -122,9 +131,9 @@ def test_a_plan_ablates_every_set_once_and_the_causal_sets_among_them() -> None:
     sets = PLAN.sets()
     assert len(set(sets)) == len(sets)
     assert PLAN.causal_set(0) == (0, 1) and PLAN.causal_set(1) == (1, 3)
-    assert PLAN.tried_sizes(IOU, 0) == [2, 3] and PLAN.tried_sizes(IOU, 1) == [2]
+    assert PLAN.tried_sizes(Ranking.IOU, 0) == [2, 3] and PLAN.tried_sizes(Ranking.IOU, 1) == [2]
     assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1), (1, 2)} <= set(sets)
-    assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(GRADIENT, 1, 3)} <= set(sets)
+    assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(Ranking.GRADIENT, 1, 3)} <= set(sets)
 
 
 INTERVENTIONS = InterventionRecord(

@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dissectreport.analysis.assemble import ranked as ranks_of
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.dissection import published_rules, units
+from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import images_of
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, leading, score, sliced
+from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, share_above
+from dissectreport.analysis.dissection.interpretable_counts import basic_interval
 from dissectreport.analysis.dissection.published_rules import RatioSums, everywhere, ordered, ranked, within_category
+from dissectreport.analysis.dissection.unit_tables import (
+    average_precision,
+    lifted,
+    most_correlated,
+    point_biserial,
+    states,
+)
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
@@ -25,12 +34,10 @@ from dissectreport.stats.ends import Ends
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
+from dissectreport.vocabulary import Vocabulary
 
 seeds = st.integers(0, 2**32 - 1)
-VOCABULARY = pd.DataFrame(
-    [("-", "-"), ("sky", "object"), ("tree", "object"), ("top", "part"), ("blue", "colour")],
-    columns=["concept", "category"],
-)
+VOCABULARY = Vocabulary.of(object=("sky", "tree"), part=("top",), colour=("blue",))
 
 
 def some_chance(random, images=16, units_=3, thresholds=4):
@@ -280,7 +287,7 @@ def test_shares_above_a_level_are_interpolated_between_the_activations_around_it
 
 
 def test_names_of_columns_and_categories_in_their_order():
-    words = units.Words(VOCABULARY, np.array([2, 3, 4]))
+    words = Words(VOCABULARY, np.array([2, 3, 4]))
     assert words.concept(np.array([1, -1, 0])) == ["top", "", "tree"]
     assert words.category(np.array([2, -1])) == ["colour", ""]
     assert words.categories == ["object", "part", "colour"]
@@ -290,7 +297,7 @@ def test_names_of_columns_and_categories_in_their_order():
 def test_lift_is_printed_only_where_enough_overlap_is_expected():
     iou = Jackknife(np.array([0.4, 0.4]), np.array([[0.3, 0.3], [0.5, 0.5]]), np.array([2, 2]))
     chance = Jackknife(np.array([0.1, 0.1]), np.array([[0.1, 0.1], [0.2, 0.0]]), np.array([2, 2]))
-    found = units.lifted(iou, chance, np.array([100.0, 99.9]))
+    found = lifted(iou, chance, np.array([100.0, 99.9]))
     assert found.value[0] == pytest.approx(4) and np.isnan(found.value[1])
     assert (
         found.without[:, 0].tolist() == [pytest.approx(3), pytest.approx(2.5)] and np.isnan(found.without[:, 1]).all()
@@ -305,42 +312,42 @@ def test_units_that_never_vary_repeat_another_or_never_rest_are_named():
     random = np.random.default_rng(0)
     thresholds = random.integers(0, 128, (6, 400))
     thresholds[1], thresholds[3], thresholds[4] = 7, thresholds[0], 128 - thresholds[2]
-    states = units.states(a_cross(thresholds, [200, 400, 399, 400, 400, 400]))
-    assert states == ["", "dead", "", "duplicate of 0", "always on", "always on"]
+    names = states(a_cross(thresholds, [200, 400, 399, 400, 400, 400]))
+    assert names == ["", "dead", "", "duplicate of 0", "always on", "always on"]
 
 
 @given(seed=seeds)
 def test_the_most_correlated_units_come_by_falling_size_of_correlation(seed):
     random = np.random.default_rng(seed)
     thresholds = random.integers(0, 128, (11, 60))
-    table = units.most_correlated(a_cross(thresholds, [0] * 11))
+    table = most_correlated(a_cross(thresholds, [0] * 11))
     wanted = np.corrcoef(thresholds)
     for unit, rows in table.groupby("unit"):
         others = [other for other in range(11) if other != unit]
         order = sorted(others, key=lambda other: -abs(wanted[unit, other]))[:8]
-        assert rows["other"].tolist() == order
+        assert rows["other_unit"].tolist() == order
         assert np.allclose(rows["correlation"], wanted[unit, order], atol=1e-9)
 
 
 def test_a_layer_of_one_unit_has_no_other():
-    assert len(units.most_correlated(a_cross(np.arange(9)[None], [3]))) == 0
+    assert len(most_correlated(a_cross(np.arange(9)[None], [3]))) == 0
 
 
 def test_examples_are_the_largest_the_middle_and_few_random_ones_that_units_share():
     random = np.random.default_rng(0)
     peaks = Peaks(np.arange(300), random.random((300, 40)).astype(np.float32))
-    kind, samples = units.examples(peaks)
+    kind, samples = examples(peaks)
     assert kind.tolist() == ["top"] * 8 + ["middle"] * 4 + ["random"] * 4
     assert np.array_equal(samples[:, :8], peaks.top(8)) and np.array_equal(samples[:, 8:12], peaks.middle(4))
     assert all(len(set(row[12:])) == 4 for row in samples.tolist())
     assert len(np.unique(samples[:, 12:])) <= 48
-    assert np.array_equal(units.examples(peaks)[1], samples)
+    assert np.array_equal(examples(peaks)[1], samples)
 
 
 @given(value=st.integers(0, 50), seed=seeds)
 def test_a_bootstrap_interval_holds_the_count_and_the_middle_of_the_replicates(value, seed):
     replicates = np.random.default_rng(seed).integers(0, 60, (100, 1))
-    low, high = units.basic_interval(np.array([value]), replicates)
+    low, high = basic_interval(np.array([value]), replicates)
     assert low[0] <= value <= high[0]
     inside = ((replicates >= low) & (replicates <= high)).mean()
     assert inside >= 0.95
@@ -353,22 +360,22 @@ def test_average_precision_is_the_sum_of_precision_over_steps_of_recall(seed):
     concept = random.integers(0, 9, 6)
     total = concept + random.integers(0, 9, 6)
     if not concept.sum():
-        assert np.isnan(units.average_precision(concept, total))
+        assert np.isnan(average_precision(concept, total))
         return
     found = 0.0
     for bin_ in range(5, -1, -1):
         above, all_above = concept[bin_:].sum(), total[bin_:].sum()
         found += concept[bin_] / concept.sum() * above / max(all_above, 1)
-    assert units.average_precision(concept, total) == pytest.approx(found)
+    assert average_precision(concept, total) == pytest.approx(found)
 
 
 @pytest.mark.parametrize(("concept", "total"), [([0, 0], [3, 4]), ([3, 4], [3, 4])])
 def test_nothing_correlates_with_what_is_nowhere_or_everywhere(concept, total):
-    assert np.isnan(units.point_biserial(np.array(concept), np.array(total)))
+    assert np.isnan(point_biserial(np.array(concept), np.array(total)))
 
 
 def test_a_unit_in_one_bin_correlates_with_nothing():
-    assert units.point_biserial(np.array([0, 2]), np.array([0, 9])) == 0
+    assert point_biserial(np.array([0, 2]), np.array([0, 9])) == 0
 
 
 def test_images_of_concepts_that_a_half_lacks_are_none():

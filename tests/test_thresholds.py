@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import (
     CELLS,
@@ -20,6 +21,7 @@ from dissectreport.stats.thresholds import (
     one_percent_thresholds,
     search_thresholds,
     table,
+    thresholds_from_arrays,
 )
 
 
@@ -124,8 +126,16 @@ def test_levels_come_back_from_arrays(rule):
     cutting = RULE_THRESHOLDS[rule]
     thresholds = cutting.of(a_pilot(cells=cutting.cells))
     others = {"i": np.int32, "f": np.longdouble}
-    again = cutting.read({name: value.astype(others[value.dtype.kind]) for name, value in thresholds.arrays().items()})
+    arrays = {name: value.astype(others[value.dtype.kind]) for name, value in thresholds.arrays().items()}
+    again = thresholds_from_arrays(arrays)
     assert type(again) is type(thresholds) is (Thresholds if rule == "corrected" else ExactThresholds)
     for name, value in thresholds.arrays().items():
         assert again.arrays()[name].dtype == value.dtype
         assert np.array_equal(again.arrays()[name], value)
+
+
+def test_the_range_of_two_shards_holds_both() -> None:
+    first = ActivationRange(np.array([0.0, -3.0]), np.array([1.0, 2.0]), (2, 4, 4))
+    second = ActivationRange(np.array([-1.0, -2.0]), np.array([0.5, 7.0]), (2, 4, 4))
+    merged = first.merge(second)
+    assert (merged.low.tolist(), merged.high.tolist(), merged.shape) == ([-1.0, -3.0], [1.0, 7.0], (2, 4, 4))

@@ -41,6 +41,7 @@ ORDER = (
     "records",
     "stats",
     "run",
+    "vocabulary",
     "version",
     "errors",
 )

@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.artifacts.tables import Dissected, artifacts
+from dissectreport.analysis.artifacts.artifact_results import Dissected, artifacts
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection.units import Counted, Units, examine
-from dissectreport.analysis.interventions.tables import Study, interventions, study
+from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.units import Units, examine
+from dissectreport.analysis.interventions.intervention_results import interventions
+from dissectreport.analysis.interventions.study import Study, study
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.artifacts import Artifacts
-from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Lookup, Pictures, Provenance, Trust
+from dissectreport.analysis.results.dissection import (
+    Control,
+    Dissection,
+    Examples,
+    Layer,
+    Lookup,
+    Pictures,
+    Provenance,
+    Trust,
+    TrustSource,
+)
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.records.reader import Reader, S
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
@@ -33,7 +46,7 @@ from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.thresholds import RULE_THRESHOLDS, ExactThresholds
+from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
     from dissectreport.cache.records import LayerRecord, Record
@@ -44,7 +57,6 @@ Arrays = dict[str, Any]
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
     """The results of a measured model; `spread` analyses its layers, each with its counts in memory."""
     plan = Plan(**record.plan)
-    vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
     source = _Source(record, plan, reader)
     first = record.layers[0].counts
     areas = merge_all(stat for _, stat in source.stats(first, Areas))
@@ -55,38 +67,40 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         )
     halves = seen_by_half(source.chances(first))
     held_out = unsplit(halves) if source.rule.is_published else halves
-    concepts = concept_table(areas, halves, held_out, vocabulary, trained(record.segmenter))
-    judged = _published if source.rule.is_published else _corrected
-    examine_layer = partial(judged, source, vocabulary=vocabulary, position_only=concepts["position_only"])
+    concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter))
+    examine_under_rule = _published if source.rule.is_published else _corrected
+    examine_layer = partial(
+        examine_under_rule, source, vocabulary=record.vocabulary, position_only=concepts["position_only"]
+    )
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
-    repair, causes = _artifacts(record, reader, units, areas, vocabulary), record.interventions
+    repair, causes = _artifacts(record, reader, units, areas), record.interventions
     return Dissection(
-        record.model,
-        _provenance(record, plan, source, devices),
-        vocabulary,
-        concepts,
-        tuple(_layer(layer_units, pictures) for layer_units in units),
-        Pictures(pictures["numbers"], pictures["pixels"]),
-        source.trust(pictures),
-        (*_notes(record, devices), *_above_chance_note(source.rule, units)),
-        None if causes is None else interventions(causes, reader, vocabulary, record.mixed_devices),
-        repair,
-        None if repair is None else repair.figures,
-        source.reality(areas, vocabulary),
+        model=record.model,
+        provenance=_provenance(record, plan, source, devices),
+        vocabulary=vocabulary_table(record.vocabulary),
+        concepts=concepts,
+        layers=tuple(_layer(layer_units, pictures) for layer_units in units),
+        pictures=Pictures(pictures["numbers"], pictures["pixels"]),
+        trust=source.trust(pictures),
+        notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
+        interventions=None
+        if causes is None
+        else interventions(causes, reader, record.vocabulary, record.mixed_devices),
+        artifacts=repair,
+        quality=None if repair is None else repair.figures,
+        reality=source.reality(areas),
     )
 
 
-def _artifacts(
-    record: Record, reader: Reader, units: Sequence[Units], areas: Areas, vocabulary: pd.DataFrame
-) -> Artifacts | None:
+def _artifacts(record: Record, reader: Reader, units: Sequence[Units], areas: Areas) -> Artifacts | None:
     record_of_artifacts = record.artifacts
     if record_of_artifacts is None:
         return None
     layer = next(candidate for candidate in units if candidate.counted.name == record_of_artifacts.key.layer)
-    numbers = {str(name): number for number, name in reversed(list(enumerate(vocabulary["concept"]))) if number}
+    numbers = {name: number for number, name in enumerate(record.vocabulary.names) if number}
     concepts = [numbers.get(str(name), 0) for name in layer.table["concept"]]
     thresholds = layer.table["threshold"].to_numpy(np.float64)
     return artifacts(record_of_artifacts, reader, Dissected(concepts, thresholds, layer.counted.peaks, areas))
@@ -99,30 +113,40 @@ def what_to_study(
     source = _Source(record, Plan(**record.plan), reader)
     layer_record = next(candidate for candidate in record.layers if candidate.name == layer)
     areas = merge_all(stat for _, stat in source.stats(layer_record.counts, Areas))
-    vocabulary = pd.DataFrame(record.vocabulary, columns=["concept", "category"])
-    return study(source.counted(layer_record), areas, vocabulary, requested, budget)
+    return study(source.counted(layer_record), areas, record.vocabulary, requested, budget)
 
 
-def _corrected(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
+def _corrected(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
     return examine(source.counted(layer), vocabulary, position_only)
 
 
-def _published(source: _Source, layer: LayerRecord, vocabulary: pd.DataFrame, position_only: pd.Series) -> Units:
-    folders = {"random_directions": layer.random_directions, "untrained": layer.untrained, "chance": layer.shifted}
+def _published(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
+    folders = {
+        Control.RANDOM_DIRECTIONS: layer.random_directions,
+        Control.UNTRAINED: layer.untrained,
+        Control.CHANCE: layer.shifted,
+    }
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return published_rules.examine(
         source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
     )
 
 
-def trained(segmenter: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """Held-out IoU by category and concept name, from the segmenter's card where it has one; category '' is any."""
+def trained(segmenter: Mapping[str, Any]) -> dict[Concept, float]:
+    """Held-out IoU by concept, from the segmenter's card where it has one; category '' is any."""
     by_name = segmenter.get("card", segmenter).get("iou", {})
-    by_category: dict[tuple[str, str], float] = {}
+    by_concept: dict[Concept, float] = {}
     for name, value in by_name.items() if isinstance(by_name, Mapping) else ():
-        group = {(str(name), concept): iou for concept, iou in value.items()} if isinstance(value, Mapping) else None
-        by_category |= {("", str(name)): value} if group is None else group
-    return {concept: float(iou) for concept, iou in by_category.items()}
+        if isinstance(value, Mapping):
+            by_concept |= {Concept(concept, str(name)): iou for concept, iou in value.items()}
+        else:
+            by_concept[Concept(str(name), "")] = value
+    return {concept: float(iou) for concept, iou in by_concept.items()}
+
+
+def vocabulary_table(vocabulary: Vocabulary) -> pd.DataFrame:
+    """One row a concept, by concept number: concept, category."""
+    return pd.DataFrame(vocabulary.concepts, columns=["concept", "category"])
 
 
 class _Source:
@@ -142,33 +166,32 @@ class _Source:
         return ((shard.group, stat) for shard, stat in self.stats(folder, Categories))
 
     def counted(self, layer: LayerRecord) -> Counted:
-        arrays = self.reader.arrays(layer.thresholds, "thresholds")
+        stored = self.reader.read(layer.thresholds, StoredThresholds)
         by_half: list[list[Joint]] = [[], []]
         for shard, stat in self.stats(layer.counts, Joint):
             counts = by_half[shard.group % 2]
             counts[:] = [counts[0].merge(stat)] if counts else [stat]
         halves = [counts[0] for counts in by_half if counts]
         whole = merge_all(halves)
-        units, height, width = (int(v) for v in arrays["shape"])
         return Counted(
-            layer.name,
-            (units, height, width),
-            RULE_THRESHOLDS[self.rule.name].read(arrays),
-            partial(self.chances, layer.counts),
-            whole,
-            whole if self.rule.is_published else halves[-1],
-            merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
-            merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
-            partial(self.chances, layer.random_directions),
-            partial(self.chances, layer.untrained),
-            self.plan.null_grid**2,
+            name=layer.name,
+            shape=stored.shape,
+            thresholds=stored.thresholds,
+            chances=partial(self.chances, layer.counts),
+            joint=whole,
+            held_out=whole if self.rule.is_published else halves[-1],
+            cross=merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
+            peaks=merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
+            random_directions=partial(self.chances, layer.random_directions),
+            untrained=partial(self.chances, layer.untrained),
+            pixels=self.plan.chance_grid**2,
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:
-        arrays = self.reader.arrays(folder, "thresholds")
+        stored = self.reader.read(folder, StoredThresholds)
         return published_rules.Evidence(
-            ExactThresholds.from_arrays(arrays),
-            arrays.get("order"),
+            stored.exact,
+            stored.search_ratios,
             partial(self.chances, folder),
             partial(self.categories, folder),
         )
@@ -192,22 +215,22 @@ class _Source:
         keys = dict.fromkeys(key for part in parts for key in part)
         return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
 
-    def reality(self, generated: Areas, vocabulary: pd.DataFrame) -> Reality | None:
+    def reality(self, generated: Areas) -> Reality | None:
         """Areas of concepts in real and generated images; None without real images."""
         record = self.record.real
         if not record:
             return None
         real = self.reader.total(record["folder"], record["images"], SHARD, Areas)
-        return reality(real, generated, vocabulary) if len(real.samples) else None
+        return reality(real, generated, self.record.vocabulary) if len(real.samples) else None
 
     def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""
         record = self.record
-        real = self.reader.arrays(record.drawn, "drawn")
+        real = self.reader.arrays(record.segmented, "segmented")
         measured = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
         sources = [
-            ("real" if record.reference else "drawn", real),
-            ("read" if record.reads else "generated", measured),
+            (TrustSource.REAL if record.reference else TrustSource.TRAINING_LIKE, real),
+            (TrustSource.READ if record.reads else TrustSource.GENERATED, measured),
         ]
         return tuple(
             Trust(source, arrays["images"], arrays["labels"], arrays["confidence"])
@@ -226,22 +249,22 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
     order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]
     histogram = counted.joint.total
     return Layer(
-        name,
-        count,
-        height,
-        width,
-        units.table,
-        units.labels,
-        units.pairs,
-        units.controls,
-        units.curves,
-        histogram,
-        edges,
-        units.correlated,
-        Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
-        Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
-        units.resampled,
-        units.by_concept,
+        name=name,
+        units=count,
+        height=height,
+        width=width,
+        table=units.table,
+        labels=units.labels,
+        pairs=units.pairs,
+        controls=units.controls,
+        curves=units.curves,
+        histogram=histogram,
+        edges=edges,
+        correlated=units.correlated,
+        examples=Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
+        lookup=Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
+        resampled=units.resampled,
+        by_concept=units.by_concept,
     )
 
 
@@ -261,23 +284,23 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
     halved = not source.rule.is_published
     held_out = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(
-        record.model,
-        record.rule,
-        plan.seed,
-        record.samples,
-        record.samples - held_out if halved else plan.pilot,
-        held_out,
-        plan.pilot,
-        plan.grid,
-        len({group for group in groups if group % 2 or not halved}),
-        record.generator,
-        record.segmenter,
-        record.versions,
-        devices,
-        record.command,
-        dict(source.rule.interpretable),
-        record.reference,
-        record.reads,
+        model=record.model,
+        rule=record.rule,
+        seed=plan.seed,
+        samples=record.samples,
+        selection=record.samples - held_out if halved else plan.pilot,
+        held_out=held_out,
+        pilot=plan.pilot,
+        grid=plan.grid,
+        groups=len({group for group in groups if group % 2 or not halved}),
+        generator=record.generator,
+        segmenter=record.segmenter,
+        versions=record.versions,
+        devices=devices,
+        command=record.command,
+        thresholds=dict(source.rule.interpretable),
+        reference=record.reference,
+        reads=record.reads,
     )
 
 

@@ -20,13 +20,13 @@ from dissectreport.analysis.results.real_images import Reality
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, spread, union
+from dissectreport.vocabulary import Vocabulary
 
 
-def reality(real: Areas, generated: Areas, vocabulary: pd.DataFrame) -> Reality:
+def reality(real: Areas, generated: Areas, vocabulary: Vocabulary) -> Reality:
     """Areas of concepts in real and in generated images, with tests of their differences."""
     concepts = union(real.concepts, generated.concepts)
-    names = vocabulary.loc[concepts]
-    table = pd.DataFrame({name: names[name].to_numpy() for name in ("concept", "category")})
+    table = pd.DataFrame([vocabulary[number] for number in concepts], columns=["concept", "category"])
     real_shares, generated_shares = (ConceptShares.of(areas, concepts) for areas in (real, generated))
     for name, side in (("real", real_shares), ("generated", generated_shares)):
         table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.mean.share_interval()], 1)

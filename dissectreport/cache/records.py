@@ -26,6 +26,7 @@ from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT
+from dissectreport.vocabulary import Concept, Vocabulary
 
 VERSION = 3
 MAX_NAME = 120
@@ -56,8 +57,7 @@ class Record:
     samples: int
     layers: tuple[LayerRecord, ...]
     pictures: str
-    vocabulary: tuple[tuple[str, str], ...]
-    """(concept, category) by concept number."""
+    vocabulary: Vocabulary
     generator: Mapping[str, Any]
     segmenter: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -67,7 +67,7 @@ class Record:
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
     artifacts: ArtifactRecord | None = None
-    drawn: str = ""
+    segmented: str = ""
     """The store folder with segmented real images."""
     reference: Mapping[str, Any] = field(default_factory=dict)
     """The folder of real images that was given: `folder` (its name), `images`, `unreadable`; empty without one."""
@@ -111,7 +111,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The record as values of JSON."""
-        return asdict(self)
+        return {**asdict(self), "vocabulary": self.vocabulary.concepts}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -120,7 +120,7 @@ class Record:
         typed = {
             "layers": tuple(LayerRecord(**layer) for layer in value["layers"]),
             "folders": tuple(value["folders"]),
-            "vocabulary": tuple((concept, category) for concept, category in value["vocabulary"]),
+            "vocabulary": Vocabulary(tuple(Concept(*concept) for concept in value["vocabulary"])),
             "interventions": interventions and InterventionRecord.from_json(interventions),
             "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
         }
@@ -133,8 +133,8 @@ class Record:
 
     def save(self, cache: Path, say: Say = silent) -> None:
         """Remember this run as the newest of its model and rule; a damaged record that it replaces is reported."""
-        if place(cache, self) in damaged(cache):
-            say(f"{place(cache, self)} was damaged or of another version; it is written again")
+        if record_path(cache, self) in damaged(cache):
+            say(f"{record_path(cache, self)} was damaged or of another version; it is written again")
         others = {path: record for path, record in _readable(cache).items() if record.identifies == self.identifies}
         same = {path: record for path, record in others.items() if record.settings == self.settings}
         newest = max((record.run for record in others.values()), default=0)
@@ -151,7 +151,7 @@ class Record:
             # They are valid only for the real images that the pages show.
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
             saved = replace(saved, artifacts=next(alike, None))
-        path = place(cache, self)
+        path = record_path(cache, self)
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
@@ -209,7 +209,7 @@ def is_of(record: Record, model: str) -> bool:
     return record.source == source if source else record.model == model
 
 
-def place(cache: Path, record: Record) -> Path:
+def record_path(cache: Path, record: Record) -> Path:
     """The file of a run's record."""
     return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
 

@@ -108,14 +108,14 @@ def read_catalogue(path: Path) -> Mapping[str, CatalogueEntry]:
 def _entry(name: str, values: Mapping[str, Any], groups: Mapping[str, Any], folder: Path) -> CatalogueEntry:
     fields = {"title", "licence", "licence_note", "megabytes", "origins", "packaged", "family"}
     return CatalogueEntry(
-        name,
-        values["title"],
-        values["licence"],
-        values.get("licence_note", ""),
-        values.get("megabytes", 0),
-        tuple(_origin(origin, groups[origin["group"]]) for origin in values.get("origins", ())),
-        tuple(folder / file for file in values["packaged"]) if "packaged" in values else None,
-        {key: value for key, value in values.items() if key not in fields},
+        name=name,
+        title=values["title"],
+        licence=values["licence"],
+        licence_note=values.get("licence_note", ""),
+        megabytes=values.get("megabytes", 0),
+        origins=tuple(_origin(origin, groups[origin["group"]]) for origin in values.get("origins", ())),
+        packaged=tuple(folder / file for file in values["packaged"]) if "packaged" in values else None,
+        extra={key: value for key, value in values.items() if key not in fields},
     )
 
 

@@ -97,7 +97,15 @@ def render(run: RunOptions, site: SiteOptions) -> None:
         settings = site_settings(site)
         which = wanted(run)
         written = render(
-            run.model, site.out, run.rule, run.cache, reporter, which, site.site_limit, settings, workers=0
+            run.model,
+            site.out,
+            rule=run.rule,
+            cache=run.cache,
+            reporter=reporter,
+            which=which,
+            site_limit=site.site_limit,
+            settings=settings,
+            workers=0,
         )
         reporter.close()
         _print(printing.written_lines(written, reporter.elapsed))

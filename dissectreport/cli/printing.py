@@ -67,21 +67,21 @@ def _quality(artifacts: Artifacts) -> Iterator[str]:
     for name, units, measure, value, low, high, change, least, most in artifacts.quality[columns].values.tolist():
         changed = f"{change:+9.4f} [{least:+.4f}, {most:+.4f}]" if change == change else ""
         words = f"{name} {units}" if units else name
-        words = f"{words} (repair)" if name == "worst" and units == artifacts.chosen else words
+        words = f"{words} (repair)" if artifacts.is_repair(name, units) else words
         yield f"{words:17} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
     yield f"{artifacts.scored:,} images on each side; real against other real images: {artifacts.against_itself:,}"
 
 
 def _repair(artifacts: Artifacts) -> Iterator[str]:
-    from dissectreport.report.artifacts.summary import effect_against_random, figure_of, repair_and_listed
+    from dissectreport.report.artifacts.summary import figure_of_repair, repair_against_random, repair_and_listed
 
     if artifacts.chosen:
-        confirmed = figure_of(artifacts, "worst", artifacts.chosen).better
+        confirmed = figure_of_repair(artifacts).better
         caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
         yield f"repair: ablate the {artifacts.chosen} worst units {', '.join(map(str, artifacts.repair))}{caution}"
         if sentence_of_lists := repair_and_listed(artifacts):
             yield sentence_of_lists
-        yield effect_against_random(artifacts, "worst", artifacts.chosen)
+        yield repair_against_random(artifacts)
     elif artifacts.candidates:
         yield "no repair is recommended: none of the sizes tried lowers KID significantly"
     else:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dissectreport.run.rules import Edge
+
 
 @lru_cache
-def interpolation(source: int, target: int, edge: str = "clamp") -> Tensor:
+def interpolation(source: int, target: int, edge: Edge = Edge.CLAMP) -> Tensor:
     """(target, source) float32 matrix of linear interpolation between pixel centres.
 
     Target pixel x samples source coordinate (x + ½)·source/target - ½. Beyond the outermost centres 'clamp' repeats
@@ -18,7 +20,7 @@ def interpolation(source: int, target: int, edge: str = "clamp") -> Tensor:
     half a source pixel (the PNAS 2020 rule).
     """
     at = (np.arange(target) + 0.5) * (source / target) - 0.5
-    if edge == "clamp":
+    if edge == Edge.CLAMP:
         at = at.clip(0, source - 1)
     left = np.floor(at).astype(int)
     share = at - left
@@ -29,7 +31,7 @@ def interpolation(source: int, target: int, edge: str = "clamp") -> Tensor:
     return torch.from_numpy(matrix.astype(np.float32))
 
 
-def upsample(maps: Tensor, grid: tuple[int, int], edge: str = "clamp") -> Tensor:
+def upsample(maps: Tensor, grid: tuple[int, int], edge: Edge = Edge.CLAMP) -> Tensor:
     """(n, units, h, w) -> (n, units, *grid) by two small matrix products."""
     rows = interpolation(maps.shape[-2], grid[0], edge).to(maps)
     columns = interpolation(maps.shape[-1], grid[1], edge).to(maps)

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dissectreport.analysis.interventions.tables import Study
+from dissectreport.analysis.interventions.study import Study
 from dissectreport.records.interventions import (
-    GRADIENT,
-    GREEDY,
-    IOU,
-    MASK,
     AblationPlan,
     LearnedRanking,
     Units,
     as_set,
 )
 from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.rankings import Ranking
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.effects import FirstOrder, Presence
@@ -37,11 +34,13 @@ def gradient_ranking(first: FirstOrder) -> Ints:
 def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking]) -> dict[str, Ints]:
     """By ranking method (concepts, units) units in order; the learned ones where there are any."""
     leading = gradient_ranking(first)
-    by_method = {GRADIENT: leading}
+    by_method: dict[str, Ints] = {Ranking.GRADIENT: leading}
     if learned:
-        by_method[MASK] = np.stack([by_weight(ranking.mask, leading[number]) for number, ranking in enumerate(learned)])
-        by_method[GREEDY] = np.stack([ranking.greedy for ranking in learned])
-    return {**by_method, IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
+        by_method[Ranking.LEARNED_MASK] = np.stack(
+            [by_weight(ranking.mask, leading[number]) for number, ranking in enumerate(learned)]
+        )
+        by_method[Ranking.GREEDY] = np.stack([ranking.greedy for ranking in learned])
+    return {**by_method, Ranking.IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
 
 
 def causal_size(budget: InterventionBudget, units: int) -> int:
@@ -61,11 +60,11 @@ def ablation_plan(
     orders = rankings(study, first, learned)
     mean_activation = presence.mean_activation / presence.images
     units = len(mean_activation)
-    leading = orders[GRADIENT]
+    leading = orders[Ranking.GRADIENT]
     nothing = np.zeros((0, 0))
     return AblationPlan(
         rankings=orders,
-        sizes={name: fitting(budget.sizes if name == GRADIENT else budget.sparse, units) for name in orders},
+        sizes={name: fitting(budget.sizes if name == Ranking.GRADIENT else budget.sparse, units) for name in orders},
         best_sizes=fitting(budget.best, units),
         best=best,
         causal_size=causal_size(budget, units),

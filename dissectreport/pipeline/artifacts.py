@@ -46,6 +46,7 @@ from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import FEWEST_REAL
 from dissectreport.run.engine import Make, Workers
 from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
 from dissectreport.stats.base import Floats
 from dissectreport.stats.effects import Nearing
@@ -185,16 +186,16 @@ class ArtifactPasses:
         from dissectreport.worker.interventions import half_is_fast
 
         requested = self.key.precision
-        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        is_fast = requested == Precision.AUTO and half_is_fast(self.job.source.device)
         precision = choose_precision(requested, is_fast, lambda: self._drift() <= DRIFT)
         self.key = replace(self.key, precision=precision)
-        return self._drift() if precision == "bfloat16" else 0.0
+        return self._drift() if precision == Precision.BFLOAT16 else 0.0
 
     def _drift(self) -> float:
         """How far bfloat16 moves features, measured once."""
         from dissectreport.worker import artifacts as worker
 
-        key = replace(self.key, precision="bfloat16")
+        key = replace(self.key, precision=Precision.BFLOAT16)
         store = self.runner.open("drift of features", key.facts())
         return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(worker.drift(self.job.source, key))).value
 
@@ -327,7 +328,7 @@ class ArtifactPasses:
         """The units of the repair, else the artifact units, else the worst ones."""
         verdict = judge_units(tests, tested, changes.kernel_distance)
         listed = verdict.listed(tested)
-        suspected = set(tested.places(*SUSPECTED).tolist())
+        suspected = set(tested.indices(*SUSPECTED).tolist())
         by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
         # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissectreport.cache.reader import packed_stats, shard_name
+from dissectreport.cache.reader import packed_stats, read, save, shard_name
 from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, source_of, unique_name
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
@@ -19,23 +19,23 @@ from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import SHARD, Shard, shards
+from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.thresholds import RULE_THRESHOLDS, AnyThresholds, ExactThresholds
+from dissectreport.stats.thresholds import RULE_THRESHOLDS
 
 if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.worker.loaded_networks import Source
 
-THRESHOLDS = "thresholds"
-"""The name of a reading's thresholds in its store, and with the counts of a published rule."""
 ROTATION = 2017
 """Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
 UNTRAINED = 1
@@ -107,7 +107,7 @@ class DissectionPasses:
         """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
         reading, plan = self.readings[0], self.job.plan
         thresholds = self._thresholds_store(plan, reading)
-        if self.rule.searches or not self.runner.is_intact(thresholds, THRESHOLDS):
+        if self.rule.searches or not self.runner.is_intact(thresholds, StoredThresholds.FILE):
             return 0
         counts = self._counts_store(plan, reading, self._read_thresholds(thresholds))
         return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
@@ -124,31 +124,29 @@ class DissectionPasses:
     def _thresholds_of_pilot(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of thresholds of a pilot, which runs where they are not known yet."""
         stores = {r: self._thresholds_store(plan, r) for r in readings}
-        missing = [r for r in readings if not self.runner.is_intact(stores[r], THRESHOLDS)]
+        missing = [r for r in readings if not self.runner.is_intact(stores[r], StoredThresholds.FILE)]
         if missing:
             ranges = self._ranges(source, plan, missing)
             histograms = self._histograms(source, plan, missing, ranges)
             for reading in missing:
-                arrays = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key]).arrays()
-                stores[reading].save(THRESHOLDS, {**arrays, "shape": ranges[reading.key]["shape"]})
+                thresholds = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key])
+                save(stores[reading], StoredThresholds(thresholds, ranges[reading.key].shape))
         return stores
 
-    def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
+    def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, ActivationRange]:
         """By reading the least and the largest activation of every unit over a part of the pilot."""
         from dissectreport.worker.pilot import make_range
 
         parts = shards(plan.pilot, plan.shard)
         first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
-        ranges: dict[str, dict[str, Any]] = {}
+        ranges: dict[str, ActivationRange] = {}
         for _, result in sorted_by_shard(self.workers.run(partial(make_range, source, plan, readings), first)):
             for key, ends in result.items():
-                known = ranges.setdefault(key, ends)
-                known["low"] = np.minimum(known["low"], ends["low"])
-                known["high"] = np.maximum(known["high"], ends["high"])
+                ranges[key] = ranges[key].merge(ends) if key in ranges else ends
         return ranges
 
     def _histograms(
-        self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, dict[str, Any]]
+        self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, ActivationRange]
     ) -> dict[str, Histogram]:
         """By reading the activations of every unit over the pilot."""
         from dissectreport.worker.pilot import make_pilot
@@ -165,29 +163,27 @@ class DissectionPasses:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
         from dissectreport.worker import published_rules
 
-        thresholds = {r: ExactThresholds.from_arrays(store.load(THRESHOLDS)) for r, store in of_pilot.items()}
+        thresholds = {r: self._read_thresholds(store) for r, store in of_pilot.items()}
         stores = {
-            r: self._store("search", plan, reading=asdict(r), thresholds=digest(thresholds[r].arrays()))
+            r: self._store("search", plan, reading=asdict(r), thresholds=digest(thresholds[r].thresholds.arrays()))
             for r in of_pilot
         }
         task = _task(source, Task.THRESHOLD_SEARCH, Task.CONTROL_THRESHOLD_SEARCH)
         self._fill(published_rules.make_search, source, plan, thresholds, stores, plan.pilot, task)
         for reading, store in stores.items():
-            if not self.runner.is_intact(store, THRESHOLDS):
-                self._save_searched(store, thresholds[reading], of_pilot[reading])
+            self.runner.once(store, StoredThresholds, partial(self._searched, store, thresholds[reading]))
         return stores
 
-    def _save_searched(self, store: Store, thresholds: ExactThresholds, of_pilot: Store) -> None:
-        """Save the threshold of every unit that has most of one label's mutual information."""
+    def _searched(self, store: Store, of_pilot: StoredThresholds) -> StoredThresholds:
+        """The threshold of every unit that has most of one label's mutual information."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
         parts = shards(self.job.plan.pilot, self.job.plan.shard)
         joint, ends = self.runner.total(store, parts, Joint), self.runner.total(store, parts, Ends)
         categories = self.runner.total(store, parts, Categories)
-        category = numbered([concept.category for concept in self.job.segmenter.vocabulary.concepts])
-        result = search(joint, ends, categories, category, thresholds.cuts)
-        shape = of_pilot.load(THRESHOLDS)["shape"]
-        store.save(THRESHOLDS, {**thresholds.around(result.own).arrays(), "order": result.ratio, "shape": shape})
+        category = numbered(self.job.segmenter.vocabulary.category_of_each)
+        result = search(joint, ends, categories, category, of_pilot.exact.cuts)
+        return StoredThresholds(of_pilot.exact.around(result.own), of_pilot.shape, result.ratio)
 
     # --- counts ---
 
@@ -200,8 +196,8 @@ class DissectionPasses:
         self._fill(_counting(self.rule), source, plan, thresholds, stores, self.job.samples, task)
         for reading, store in stores.items():
             # Controls of a published rule have their own thresholds, stored with their counts.
-            if self.rule.is_published and not self.runner.is_intact(store, THRESHOLDS):
-                store.save(THRESHOLDS, threshold_stores[reading].load(THRESHOLDS))
+            if self.rule.is_published and not self.runner.is_intact(store, StoredThresholds.FILE):
+                save(store, thresholds[reading])
         return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
@@ -215,7 +211,7 @@ class DissectionPasses:
         make_pass: Callable[..., Any],
         source: Source,
         plan: Plan,
-        thresholds: Mapping[Reading, AnyThresholds],
+        thresholds: Mapping[Reading, StoredThresholds],
         stores: Mapping[Reading, Store],
         samples: int,
         task: str,
@@ -224,7 +220,7 @@ class DissectionPasses:
         parts = shards(samples, plan.shard)
         missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in parts}
         for needed, group in by_missing_readings(missing).items():
-            make = partial(make_pass, source, plan, needed, {r.key: thresholds[r] for r in needed})
+            make = partial(make_pass, source, plan, needed, {r.key: thresholds[r].thresholds for r in needed})
             for shard, stats in self.runner.results(make, group, parts, task):
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
@@ -233,7 +229,7 @@ class DissectionPasses:
 
     def _make_pictures(self, counts: Mapping[str, str]) -> str:
         """The folder with the images, maps and segmentations that pages show."""
-        from dissectreport.analysis.dissection.units import examples
+        from dissectreport.analysis.dissection.examples import examples
         from dissectreport.worker.pictures import ShownSamples, make_pictures
 
         job, parts = self.job, shards(self.job.samples, self.job.plan.shard)
@@ -259,10 +255,10 @@ class DissectionPasses:
         """The folder with segmented real images, of the reference or of the generator."""
         from dissectreport.worker.real_images import make_segmented_images
 
-        store = self.runner.open("drawn", {**self._real_facts(), "count": TRUST})
-        if not self.runner.is_intact(store, "drawn"):
+        store = self.runner.open("segmented", {**self._real_facts(), "count": TRUST})
+        if not self.runner.is_intact(store, "segmented"):
             for _, arrays in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
-                store.save("drawn", arrays)
+                store.save("segmented", arrays)
         return store.folder.name
 
     def _count_real_images(self) -> Mapping[str, Any]:
@@ -294,15 +290,15 @@ class DissectionPasses:
         """The store of a reading's thresholds, which do not depend on the segmenter."""
         return self._store("thresholds", replace(plan, segmenter=""), reading=asdict(reading))
 
-    def _counts_store(self, plan: Plan, reading: Reading, thresholds: AnyThresholds) -> Store:
+    def _counts_store(self, plan: Plan, reading: Reading, thresholds: StoredThresholds) -> Store:
         """The store of a reading's counts at these thresholds."""
-        return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.arrays()))
+        return self._store("counts", plan, reading=asdict(reading), thresholds=digest(thresholds.thresholds.arrays()))
 
     def _store(self, kind: str, plan: Plan, **more: Any) -> Store:
         return self.runner.open(kind, {**plan.facts(), **more})
 
-    def _read_thresholds(self, store: Store) -> AnyThresholds:
-        return RULE_THRESHOLDS[self.rule.name].read(store.load(THRESHOLDS))
+    def _read_thresholds(self, store: Store) -> StoredThresholds:
+        return read(store, StoredThresholds)
 
     # --- the record ---
 
@@ -345,14 +341,14 @@ class DissectionPasses:
             samples=job.samples,
             layers=layers,
             pictures=pictures,
-            vocabulary=tuple((c.name, c.category) for c in job.segmenter.vocabulary.concepts),
+            vocabulary=job.segmenter.vocabulary,
             generator=generator,
             segmenter={"name": job.segmenter.name, "identity": job.segmenter.identity, **facts},
             versions=versions(),
             command=options.command or reproduce(job),
             folders=tuple(sorted(self.runner.folders)),
             mixed_devices=options.mixed_devices,
-            drawn=segmented,
+            segmented=segmented,
             real=real,
             reference={} if job.reference is None else job.reference.description(),
             reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},

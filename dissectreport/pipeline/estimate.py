@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import RuleName, rule_named
 from dissectreport.run.shards import EDIT_BATCH
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class Counting:
     """To find the threshold of one unit at one pixel of the pilot."""
 
 
-COUNTING = {
-    "corrected": Counting(9e-9, 8e-4, 4.5e-9),
-    "iclr2019": Counting(5e-8, 1.2e-3, 9e-9),
-    "pnas2020": Counting(3e-8, 8e-4, 9e-9),
+COUNTING: Mapping[str, Counting] = {
+    RuleName.CORRECTED: Counting(9e-9, 8e-4, 4.5e-9),
+    RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9),
+    RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9),
 }
 PICTURES = 1000
 """Images that are made once more to be shown, about."""
@@ -81,12 +82,12 @@ def intervention_seconds(
     singles = min(budget.singles or edit.units, edit.units)
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
     sets += len(budget.random_sizes) * budget.random_sets
-    inserted = budget.context_places * (concepts + budget.context_random)
-    learning = 2 * budget.alpha_batch * (len(budget.penalties) - 1) * budget.alpha_trial
-    learning += 2 * budget.alpha_batch * budget.alpha_steps
+    inserted = budget.context_patches * (concepts + budget.context_random)
+    learning = 2 * budget.learned_mask_batch * (len(budget.penalties) - 1) * budget.learned_mask_trial_steps
+    learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
     greedy = budget.greedy_units * budget.greedy_images * (edit.forward + edit.backward + budget.greedy_among * image)
-    tries = min(budget.alpha_tries, budget.search) * (prefix + (1 + budget.alpha_places) * image)
-    kept = 2 * budget.alpha_held * len(budget.penalties) * (prefix + edit.forward)
+    tries = min(budget.learned_mask_tries, budget.search) * (prefix + (1 + budget.learned_mask_patches) * image)
+    kept = 2 * budget.learned_mask_held_out * len(budget.penalties) * (prefix + edit.forward)
     seconds = {
         Task.SEARCH: budget.search * (prefix + image),
         Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),

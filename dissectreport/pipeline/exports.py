@@ -12,6 +12,7 @@ from dissectreport.pipeline.render import assembled
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import CAP
+from dissectreport.run.rules import RuleName
 
 if TYPE_CHECKING:
     from dissectreport.report.site.writing import Written
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def export_single_file(
     model: str,
     out: Path,
-    rule: str = "corrected",
+    rule: str = RuleName.CORRECTED,
     cache: Path | None = None,
     reporter: Reporter | None = None,
     wanted: Wanted = ANY,
@@ -43,7 +44,7 @@ def export_single_file(
 
 
 def export_dissect_json(
-    model: str, out: Path, rule: str = "corrected", cache: Path | None = None, wanted: Wanted = ANY
+    model: str, out: Path, rule: str = RuleName.CORRECTED, cache: Path | None = None, wanted: Wanted = ANY
 ) -> int:
     """Write a measured model as the reference's dissect.json, with images of its units; returns the files."""
     from dissectreport.report.export.dissect_json import dissect_json, old_pictures

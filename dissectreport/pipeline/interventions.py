@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dissectreport.analysis.interventions.tables import Study
+from dissectreport.analysis.interventions.study import Study
 from dissectreport.cache.reader import read
 from dissectreport.cache.store import Store, digest, fingerprint
 from dissectreport.errors import BadOption
@@ -41,6 +41,7 @@ from dissectreport.records.interventions import (
 )
 from dissectreport.run.engine import Workers
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
@@ -50,7 +51,7 @@ from dissectreport.stats.insertions import Insertions
 
 if TYPE_CHECKING:
     from dissectreport.worker.interventions import ConceptExample
-    from dissectreport.worker.orderings import OrderingInputs
+    from dissectreport.worker.rankings import RankingInputs
 
 SEARCHED = 40
 """Samples in a shard of the search."""
@@ -105,16 +106,16 @@ class InterventionPasses:
         from dissectreport.worker.interventions import half_is_fast
 
         requested = self.key.precision
-        is_fast = requested == "auto" and half_is_fast(self.job.source.device)
+        is_fast = requested == Precision.AUTO and half_is_fast(self.job.source.device)
         precision = choose_precision(requested, is_fast, lambda: self._agreement() >= CLOSE)
         self.key = replace(self.key, precision=precision)
-        return self._agreement() if precision == "bfloat16" else 1.0
+        return self._agreement() if precision == Precision.BFLOAT16 else 1.0
 
     def _agreement(self) -> float:
         """Share of pixels that keep their labels in bfloat16, measured once."""
         from dissectreport.worker.interventions import half_agrees
 
-        key = replace(self.key, precision="bfloat16")
+        key = replace(self.key, precision=Precision.BFLOAT16)
         store = self.runner.open("precision", key.facts())
         return self.runner.once(store, HalfPrecision, lambda: HalfPrecision(half_agrees(self.job.source, key))).value
 
@@ -153,24 +154,24 @@ class InterventionPasses:
 
     def _plan(self, presence: Presence, patches: ConceptPatches, first: FirstOrder) -> tuple[AblationPlan, str]:
         """Which sets of units are ablated and inserted, and where the result is stored."""
-        inputs = [self._ordering_inputs(number, presence, patches, first) for number in range(len(self.key.concepts))]
+        inputs = [self._ranking_inputs(number, presence, patches, first) for number in range(len(self.key.concepts))]
         learned = self._learn_rankings(inputs) if self.budget.learned else []
         best = self._compare_rankings(first, learned, inputs)
         plan = ablation_plan(self.budget, self.study, presence, first, learned, best)
         return plan, self.runner.keep("ablation plan", self.key.facts(), plan)
 
-    def _ordering_inputs(
+    def _ranking_inputs(
         self, number: int, presence: Presence, patches: ConceptPatches, first: FirstOrder
-    ) -> OrderingInputs:
+    ) -> RankingInputs:
         """The inputs for the rankings of one concept."""
-        from dissectreport.worker.orderings import OrderingInputs
+        from dissectreport.worker.rankings import RankingInputs
 
         share, patch = patches.share[:, number], patches.patch[:, number]
         order = np.argsort(-share, kind="stable")
         present = order[share[order] > 0]
-        learned_on = patch[present[: self.budget.alpha_train]]
+        learned_on = patch[present[: self.budget.learned_mask_samples]]
         corrected_iou = self.study.corrected_iou[number].clip(0)
-        return OrderingInputs(
+        return RankingInputs(
             number=number,
             start=corrected_iou / max(float(corrected_iou.max()), 1e-12),
             constant=presence.concept_means()[number],
@@ -180,9 +181,9 @@ class InterventionPasses:
             leading=gradient_ranking(first)[number],
         )
 
-    def _learn_rankings(self, inputs: Sequence[OrderingInputs]) -> list[LearnedRanking]:
+    def _learn_rankings(self, inputs: Sequence[RankingInputs]) -> list[LearnedRanking]:
         """The learned mask and the greedy choice of every concept."""
-        from dissectreport.worker.orderings import make_rankings
+        from dissectreport.worker.rankings import make_rankings
 
         arrays = {f"{item.number} {name}": np.asarray(value) for item in inputs for name, value in vars(item).items()}
         sizes = {
@@ -194,10 +195,10 @@ class InterventionPasses:
         return [read(store, LearnedRanking, concept_file(item.number)) for item in inputs]
 
     def _compare_rankings(
-        self, first: FirstOrder, learned: Sequence[LearnedRanking], inputs: Sequence[OrderingInputs]
+        self, first: FirstOrder, learned: Sequence[LearnedRanking], inputs: Sequence[RankingInputs]
     ) -> tuple[str, ...]:
         """By concept the ranking whose leading units leave least of it, on selection latents that show most of it."""
-        from dissectreport.worker.orderings import make_trials
+        from dissectreport.worker.rankings import make_trials
 
         methods = rankings(self.study, first, learned)
         count = causal_size(self.budget, first.effect.shape[1])
@@ -225,7 +226,7 @@ class InterventionPasses:
         from dissectreport.worker.interventions import InsertionPlan, make_insertions
 
         sets, thresholds = inserted_sets(self.budget, plan, values)
-        insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_places)
+        insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_patches)
         store = self._store("insertions", plan=asdict(insertion_plan))
         parts = shards(self.budget.context_samples, EDIT_BATCH)
         make = partial(make_insertions, self.job.source, self.key, insertion_plan)

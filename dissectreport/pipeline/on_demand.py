@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport import files
-from dissectreport.analysis.interventions.tables import causal_sets, changes
+from dissectreport.analysis.interventions.intervention_results import causal_sets
+from dissectreport.analysis.interventions.removed_area import changes
 from dissectreport.cache import records
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, ModelError, UnknownName
@@ -27,6 +28,7 @@ from dissectreport.run import engine
 from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
     request = request if request.layer else replace(request, layer=middle(job.layers))
     if not request.units and request.concepts:
         request = replace(request, units=causal_units(options, request))
-    precision = "float32" if options.precision == "auto" else options.precision
+    precision = Precision.FLOAT32 if options.precision == Precision.AUTO else options.precision
     return count_edit(job, request, precision, reporter or Silent())
 
 
@@ -101,11 +103,20 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
 
     check_edit(job, request)
     plan = job.plan
-    key = InterventionKey(plan.generator, plan.segmenter, request.layer, (), (), plan.seed, precision, plan.torch)
+    key = InterventionKey(
+        generator=plan.generator,
+        segmenter=plan.segmenter,
+        layer=request.layer,
+        concepts=(),
+        contexts=(),
+        seed=plan.seed,
+        precision=precision,
+        torch=plan.torch,
+    )
     _, height, width = shape_of(job, request.layer)
-    places = places_of(request.at, patch_grid(height, width))
+    patches = patches_of(request.at, patch_grid(height, width))
     with engine.Workers(job.workers) as workers:
-        edit = EditRequest(request.units, activations_of(job, key, request, workers), places)
+        edit = EditRequest(request.units, activations_of(job, key, request, workers), patches)
         parts: dict[Shard, EditOutcome] = {}
         wanted = shards(request.samples, EDIT_BATCH)
         for shard, outcome in workers.run(partial(make_edits, job.source, key, edit, SHOWN), wanted):
@@ -115,9 +126,8 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
 
 
 def _result(job: Job, request: EditOptions, ordered: Sequence[tuple[Shard, EditOutcome]]) -> EditResult:
-    concepts = [(concept.name, concept.category) for concept in job.segmenter.vocabulary.concepts]
-    vocabulary = pd.DataFrame(concepts, columns=["concept", "category"])
-    table = changes([(shard, outcome.paired) for shard, outcome in ordered], vocabulary, request.concepts)
+    parts = [(shard, outcome.paired) for shard, outcome in ordered]
+    table = changes(parts, job.segmenter.vocabulary, request.concepts)
     before, after = (np.concatenate([getattr(outcome, name) for _, outcome in ordered]) for name in ("before", "after"))
     return EditResult(table, before, after, request.samples)
 
@@ -165,12 +175,12 @@ def check_units(request: EditOptions, units: int) -> None:
         raise BadOption(f"--mode is {' or '.join(MODES)}, not {request.mode}")
 
 
-def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
+def patches_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
     """Numbers of the patches in words like '3,4 5,6' (row, column); () for 'everywhere'."""
     if at == "everywhere":
         return ()
     rows, columns = blocks
-    places = []
+    patches = []
     for words in at.split():
         parts = words.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
@@ -178,8 +188,8 @@ def places_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
         row, column = (int(part) for part in parts)
         if row >= rows or column >= columns:
             raise BadOption(f"--at {words} is outside: rows are 0 to {rows - 1} and columns 0 to {columns - 1}")
-        places.append(row * columns + column)
-    return tuple(places)
+        patches.append(row * columns + column)
+    return tuple(patches)
 
 
 def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers: engine.Workers) -> tuple[float, ...]:
@@ -190,9 +200,9 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
     if value == "resample":
         return ()
     if value in VALUES:
-        from dissectreport.worker.interventions import make_levels
+        from dissectreport.worker.interventions import make_unit_activations
 
-        make = partial(make_levels, job.source, key, InterventionBudget.quantile)
+        make = partial(make_unit_activations, job.source, key, InterventionBudget.quantile)
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
         values = thresholds.mean if value == "mean" else thresholds.upper
         return tuple(float(values[unit]) for unit in request.units)

@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar
 
 from dissectreport import files
 from dissectreport.run.plan import Plan
+from dissectreport.run.precision import Precision
+from dissectreport.run.rules import RuleName
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class MeasureOptions(NetworkOptions):
     ] = False
     rule: Annotated[
         str, Help("How units are matched with concepts: corrected, iclr2019 or pnas2020.", complete="rules")
-    ] = "corrected"
+    ] = RuleName.CORRECTED
     seed: Annotated[int, Help("Seed of the images.")] = 1
     grid: Annotated[
         int, Help("Side of the grid on which activations and masks are compared; 0: the rule's own.", default=False)
@@ -180,7 +182,7 @@ class MachineOptions:
     precision: Annotated[
         str,
         Help("Arithmetic of interventions: auto, float32 or bfloat16 (auto uses bfloat16 only if labels agree)."),
-    ] = "auto"
+    ] = Precision.AUTO
     mixed_devices: Annotated[bool, Help("Merge images that were measured on different devices.", "--mixed-devices")] = (
         False
     )
@@ -225,7 +227,7 @@ class RunOptions:
     panel: ClassVar[str] = "Which run"
 
     model: Annotated[str, Help("A model that was measured.", argument=True, complete="models")]
-    rule: Annotated[str, Help("corrected, iclr2019 or pnas2020.", complete="rules")] = "corrected"
+    rule: Annotated[str, Help("corrected, iclr2019 or pnas2020.", complete="rules")] = RuleName.CORRECTED
     samples: Annotated[int, Help("A run with this many images.", default=False)] = 0
     layers: Annotated[tuple[str, ...], Help("A run of exactly these layers.", complete="layers")] = ()
     segmenter: Annotated[str, Help("A run with this segmenter.", default=False, complete="segmenters")] = ""

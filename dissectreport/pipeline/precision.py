@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.records.reader import Arrays
+from dissectreport.run.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class HalfPrecision:
         return cls(float(arrays["value"]))
 
 
-def choose_precision(requested: str, is_fast: bool, is_close: Callable[[], bool]) -> str:
-    """The precision to use: 'float32' or 'bfloat16'.
+def choose_precision(requested: str, is_fast: bool, is_close: Callable[[], bool]) -> Precision:
+    """The precision to use, for one that was asked for.
 
-    'auto' is bfloat16 if the device is fast with it and its results are close. The latter is tested last, as it
+    AUTO is bfloat16 if the device is fast with it and its results are close. The latter is tested last, as it
     must be measured.
 
-    >>> choose_precision("auto", is_fast=True, is_close=lambda: False)
-    'float32'
+    >>> choose_precision(Precision.AUTO, is_fast=True, is_close=lambda: False)
+    <Precision.FLOAT32: 'float32'>
     """
-    if requested != "auto":
-        return requested
-    return "bfloat16" if is_fast and is_close() else "float32"
+    if requested != Precision.AUTO:
+        return Precision(requested)
+    return Precision.BFLOAT16 if is_fast and is_close() else Precision.FLOAT32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import torch
 from torch import Tensor
@@ -17,7 +18,17 @@ from dissectreport.worker.costs import networks_cost
 from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
 
-GOOD, LOOK, WRONG = "ok", "look", "wrong"
+
+class Verdict(StrEnum):
+    """The outcome of a check, as it is printed."""
+
+    GOOD = "ok"
+    LOOK = "look"
+    """Something to review."""
+    WRONG = "wrong"
+    """A measurement would fail or be meaningless."""
+
+
 RARE = 1e-3
 """Concepts with a smaller share of pixels are not listed."""
 
@@ -26,14 +37,13 @@ RARE = 1e-3
 class Finding:
     """The result of one check."""
 
-    verdict: str
-    """'ok'; 'look' for something to review; 'wrong' if a measurement would fail or be meaningless."""
+    verdict: Verdict
     words: str
 
     @property
     def wrong(self) -> bool:
         """Whether a measurement would fail or be meaningless."""
-        return self.verdict == WRONG
+        return self.verdict == Verdict.WRONG
 
     def __str__(self) -> str:
         return f"{self.verdict:<5}  {self.words}"
@@ -98,19 +108,19 @@ def preflight(source: Source, samples: int = BATCH) -> Iterator[Finding]:
         for examine in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
             yield from examine(models, samples)
     except DissectReportError as problem:
-        yield Finding(WRONG, str(problem))
+        yield Finding(Verdict.WRONG, str(problem))
 
 
 def _images(models: Models, samples: int) -> Iterator[Finding]:
     generator = models.generator
     shape = " × ".join(map(str, generator.latent_shape))
-    yield Finding(GOOD, f"{generator.name}: {_parameters(models):,} parameters, latents of {shape} numbers")
+    yield Finding(Verdict.GOOD, f"{generator.name}: {_parameters(models):,} parameters, latents of {shape} numbers")
     images = _generated(models, samples)
     check_look(generator, images)
     outside = float((images.abs() > 1).float().mean())
     height, width = images.shape[2:]
     yield Finding(
-        GOOD if outside < 0.1 else LOOK,
+        Verdict.GOOD if outside < 0.1 else Verdict.LOOK,
         f"{samples} images of {height} × {width}, pixels from {float(images.min()):.2f} to {float(images.max()):.2f}"
         + (f"; {outside:.1%} lie outside [-1, 1] and are cut off" if outside >= 0.001 else ""),
     )
@@ -121,7 +131,7 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
     if not torch.equal(images, again):
         off = float((images - again).abs().max())
         yield Finding(
-            WRONG if off > CLOSE else LOOK,
+            Verdict.WRONG if off > CLOSE else Verdict.LOOK,
             f"the same latents give other images the second time (by up to {off:.2g} of 2): something in the network "
             "is random, such as noise or dropout; fix it, or nothing can be repeated",
         )
@@ -130,18 +140,18 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
     off = float((alone - images[: len(alone)]).abs().max())
     if off > CLOSE:
         yield Finding(
-            WRONG,
+            Verdict.WRONG,
             f"an image depends on the others in its batch (by up to {off:.2g} of 2): batch norm in training mode? "
             "Call network.eval(), and see that its forward does not undo it",
         )
         return
     if samples > 1 and torch.equal(images[:1].expand_as(images), images):
         yield Finding(
-            WRONG, "all latents give the same image: the latent does not reach it, or the weights are missing"
+            Verdict.WRONG, "all latents give the same image: the latent does not reach it, or the weights are missing"
         )
         return
     yield Finding(
-        GOOD, "the same latent gives the same image, alone and in a batch; different ones give different images"
+        Verdict.GOOD, "the same latent gives the same image, alone and in a batch; different ones give different images"
     )
 
 
@@ -156,11 +166,13 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
         units, height, width = maps[name].shape[1:]
         words = f"layer {name}: {counted(units, 'unit')} of {height} × {width}"
         if still == units:
-            yield Finding(WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer")
+            yield Finding(
+                Verdict.WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer"
+            )
         else:
             dead = f"; {counted(still, 'unit')} without any change in these {samples} images" if still else ""
             flat_words = "; units of one cell say that something is there, but not where" if height * width == 1 else ""
-            yield Finding(LOOK if still > units / 4 else GOOD, f"{words}{dead}{flat_words}")
+            yield Finding(Verdict.LOOK if still > units / 4 else Verdict.GOOD, f"{words}{dead}{flat_words}")
 
 
 def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
@@ -169,12 +181,14 @@ def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
     shares = {number: float((labels == number).any(1).float().mean()) for number in range(1, len(concepts))}
     present = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
     if not present:
-        yield Finding(WRONG, f"segmenter {models.segmenter.name} names nothing in {samples} images; choose another")
+        yield Finding(
+            Verdict.WRONG, f"segmenter {models.segmenter.name} names nothing in {samples} images; choose another"
+        )
         return
     common = [f"{name} {share:.0%}" for share, name in present if share >= RARE][:8]
     unnamed = float((labels == 0).all(1).float().mean())
     yield Finding(
-        GOOD if unnamed < 0.5 else LOOK,
+        Verdict.GOOD if unnamed < 0.5 else Verdict.LOOK,
         f"segmenter {models.segmenter.name} finds {len(present)} of {len(concepts) - 1} concepts: {', '.join(common)}"
         + (f"; {unnamed:.0%} of the pixels have no name" if unnamed >= 0.01 else ""),
     )
@@ -182,11 +196,11 @@ def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
 
 def _gradient(models: Models, samples: int) -> Iterator[Finding]:
     if not getattr(models.generator, "makes_images", True):
-        yield Finding(GOOD, "it reads images and makes none, so there will be no interventions")
+        yield Finding(Verdict.GOOD, "it reads images and makes none, so there will be no interventions")
         return
     if not hasattr(models.segmenter, "probabilities"):
         name = models.segmenter.name
-        yield Finding(LOOK, f"segmenter {name} gives no probabilities, so there will be no interventions")
+        yield Finding(Verdict.LOOK, f"segmenter {name} gives no probabilities, so there will be no interventions")
         return
     names = models.generator.default_layers
     layer = names[(len(names) - 1) // 2]
@@ -196,16 +210,16 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
         off = float((at.images(at.activations) - whole).abs().max())
     if off > CLOSE:
         yield Finding(
-            WRONG,
+            Verdict.WRONG,
             f"running only what follows {layer} gives another image (by {off:.2g} of 2): it changes as it runs",
         )
         return
     if not _reaches(models, at):
         yield Finding(
-            LOOK, f"no gradient of what the segmenter finds reaches {layer}, so there will be no interventions"
+            Verdict.LOOK, f"no gradient of what the segmenter finds reaches {layer}, so there will be no interventions"
         )
         return
-    yield Finding(GOOD, f"{layer} can be edited: what follows it gives the same image again")
+    yield Finding(Verdict.GOOD, f"{layer} can be edited: what follows it gives the same image again")
 
 
 def _reaches(models: Models, at: edits.Prefix) -> bool:
@@ -219,17 +233,19 @@ def _reaches(models: Models, at: edits.Prefix) -> bool:
 def _control(models: Models, samples: int) -> Iterator[Finding]:
     bare = untrained(models.generator, 1)
     if bare is None:
-        yield Finding(LOOK, "no untrained control: it is not known how to make this network with random weights")
+        yield Finding(
+            Verdict.LOOK, "no untrained control: it is not known how to make this network with random weights"
+        )
     elif bare.identity == models.generator.identity:
         raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")
     else:
-        yield Finding(GOOD, "it can be made with random weights, for the untrained control")
+        yield Finding(Verdict.GOOD, "it can be made with random weights, for the untrained control")
 
 
 def _time(models: Models, samples: int) -> Iterator[Finding]:
     cost = networks_cost(models, models.generator.default_layers, 1, min(samples, BATCH))
     yield Finding(
-        GOOD,
+        Verdict.GOOD,
         f"an image takes {_spoken(cost.generator)} to generate and {_spoken(cost.segmenter)} to segment; "
         f"a build reads {counted(cost.units, 'unit')}",
     )

@@ -21,6 +21,7 @@ from dissectreport.pipeline.requests import (
 )
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, InterventionBudget, budget_named
 from dissectreport.run.plan import Plan
+from dissectreport.run.precision import Precision
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import SHARD
 
@@ -58,6 +59,8 @@ class Job:
     """None if artifact units are not wanted, or cannot be searched for."""
     behaviours: frozenset[str] = frozenset()
     """The store folders by which the networks were recognised."""
+    no_artifacts: str = ""
+    """Why artifact units cannot be searched for; '' where they can, or are not wanted."""
 
     @property
     def generator(self) -> Generator:
@@ -84,9 +87,21 @@ def prepare(options: Options) -> Job:
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
-    artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
+    artifacts, no_artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
     source = source_of(options, networks, machine)
-    return Job(options, rule, samples, plan, source, layers, networks, machine.workers, interventions, artifacts)
+    return Job(
+        options=options,
+        rule=rule,
+        samples=samples,
+        plan=plan,
+        source=source,
+        layers=layers,
+        networks=networks,
+        workers=machine.workers,
+        intervention=interventions,
+        artifacts=artifacts,
+        no_artifacts=no_artifacts,
+    )
 
 
 def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, InterventionBudget]:
@@ -109,7 +124,7 @@ def resolve_machine(options: MachineOptions) -> Machine:
 
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
-    if options.precision not in ("auto", "float32", "bfloat16"):
+    if options.precision not in set(Precision):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     device = pick_device(options.device)
     if device == "cpu":

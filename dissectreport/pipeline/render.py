@@ -15,9 +15,11 @@ from dissectreport.pipeline.machine import cores, one_thread
 from dissectreport.pipeline.options import RunOptions, SiteOptions
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.tasks import Task
+from dissectreport.records.dissection import StoredThresholds
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, checked_address
 from dissectreport.run.engine import Workers
 from dissectreport.run.parallel import Spread, in_threads, in_turn
+from dissectreport.run.rules import RuleName
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.dissection import Dissection
@@ -34,7 +36,7 @@ MANY = 128
 
 def load_dissection(
     model: str,
-    rule: str = "corrected",
+    rule: str = RuleName.CORRECTED,
     cache: Path | None = None,
     *,
     samples: int = 0,
@@ -59,7 +61,7 @@ def assembled(record: Record, cache: Path, spread: Spread = in_threads) -> Disse
 def render(
     model: str,
     out: Path,
-    rule: str = "corrected",
+    rule: str = RuleName.CORRECTED,
     cache: Path | None = None,
     reporter: Reporter | None = None,
     which: Wanted = ANY,
@@ -132,7 +134,7 @@ def wanted(options: RunOptions) -> Wanted:
 def units_of(record: Record, cache: Path) -> int:
     """Units of all layers that were measured."""
     reader = CacheReader(cache / "measurements")
-    return sum(int(reader.arrays(layer.thresholds, "thresholds", "shape")["shape"][0]) for layer in record.layers)
+    return sum(reader.read(layer.thresholds, StoredThresholds).shape[0] for layer in record.layers)
 
 
 def in_processes(workers: Workers, work: Callable[[T], R], parts: Sequence[T]) -> Iterator[tuple[T, R]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.options import Options
+from dissectreport.run.rules import RuleName
 
 if TYPE_CHECKING:
     from dissectreport.pipeline.prepare import Job
@@ -22,7 +23,7 @@ def reproduce(job: Job) -> str:
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
     words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
     words += ["--quick"] if options.quick else []
-    words += [f"--rule {options.rule}"] if options.rule != "corrected" else []
+    words += [f"--rule {options.rule}"] if options.rule != RuleName.CORRECTED else []
     words += [f"--grid {options.grid}"] if options.grid else []
     words += [] if options.controls else ["--no-controls"]
     words += [] if options.interventions else ["--no-interventions"]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from dissectreport.errors import (
     BadOption,
-    DissectReportError,
     FeaturesError,
     FolderError,
     ModelError,
@@ -98,7 +97,7 @@ def interventions_required(options: InterventionOptions) -> bool:
 
 def check_concepts(wanted: Sequence[str], segmenter: Segmenter) -> None:
     """Refuse a concept that the segmenter does not know."""
-    names = [concept.name for concept in segmenter.vocabulary.concepts[1:]]
+    names = segmenter.vocabulary.names[1:]
     for name in wanted:
         if name not in names:
             raise UnknownName.of("concept", name, names)
@@ -126,8 +125,9 @@ def no_interventions(generator: Generator, segmenter: Segmenter) -> ModelError |
 
 def resolve_artifacts(
     options: Options, layers: tuple[str, ...], networks: Networks, budget: ArtifactBudget
-) -> ArtifactRequest | None:
-    """The search for artifact units, checked before anything long begins; None where not wanted or impossible."""
+) -> tuple[ArtifactRequest | None, str]:
+    """The search for artifact units, checked before anything long begins, or None and why it is impossible; both are
+    empty where it is not wanted."""
     if options.artifact_samples and options.artifact_samples < FEWEST_SCORED:
         raise BadOption(
             f"--artifact-samples must be at least {FEWEST_SCORED}, not {options.artifact_samples}: "
@@ -143,7 +143,7 @@ def resolve_artifacts(
     if layer not in layers:
         raise UnknownName.of("measured layer", layer, layers)
     if not options.artifacts:
-        return None
+        return None, ""
     if marked not in ("", layer):
         raise BadOption(
             f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
@@ -151,13 +151,13 @@ def resolve_artifacts(
         )
     try:
         network = comparing_network(networks)
-    except (ModelError, FolderError, FeaturesError, WeightsError):
+    except (ModelError, FolderError, FeaturesError, WeightsError) as error:
         if artifacts_required(options):
             raise
-        return None
+        return None, str(error)
     scored = options.artifact_samples or budget.scored
     budget = replace(budget, scored=scored, real=max(budget.real, 2 * options.artifact_samples))
-    return ArtifactRequest(layer, budget, network, units)
+    return ArtifactRequest(layer, budget, network, units), ""
 
 
 def artifacts_required(options: ArtifactOptions) -> bool:
@@ -177,15 +177,6 @@ def comparing_network(networks: Networks) -> FeatureNetwork:
     if reference is not None and len(reference.files) < FEWEST_REAL:
         raise FolderError(too_few_real(len(reference.files)))
     return feature_network(networks)
-
-
-def no_artifacts(networks: Networks) -> DissectReportError | None:
-    """Why artifact units cannot be searched for; None if they can."""
-    try:
-        comparing_network(networks)
-    except (ModelError, FolderError, FeaturesError, WeightsError) as error:
-        return error
-    return None
 
 
 def too_few_real(images: int) -> str:

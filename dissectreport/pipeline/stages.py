@@ -23,7 +23,7 @@ from dissectreport.pipeline.machine import one_thread
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
-from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_artifacts, no_interventions
+from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_interventions
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
@@ -152,7 +152,7 @@ class ArtifactStage:
         if not job.options.artifacts:
             return product
         if request is None:
-            reporter.say(f"no artifact units: {no_artifacts(job.networks)}")
+            reporter.say(f"no artifact units: {job.no_artifacts}")
             return product
         passes = ArtifactPasses(job, request, run.workers, reporter)
         try:

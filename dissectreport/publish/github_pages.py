@@ -127,7 +127,16 @@ def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None
                 continue
             settings = SiteSettings(detail, base_url=summary.base_url)
             try:
-                render(summary.model, site, summary.rule, cache, reporter, _run_of(summary), 0, settings)
+                render(
+                    summary.model,
+                    site,
+                    rule=summary.rule,
+                    cache=cache,
+                    reporter=reporter,
+                    which=_run_of(summary),
+                    site_limit=0,
+                    settings=settings,
+                )
             except (UnknownName, CacheError) as error:
                 reporter.say(f"{summary.model} stays as it is: {error}")
                 fixed.add(summary.home)

@@ -16,9 +16,6 @@ from dissectreport.stats.base import Floats, Ints
 
 Units = tuple[int, ...]
 
-GRADIENT, MASK, GREEDY, IOU = "gradient", "learned_mask", "greedy", "IoU"
-"""Ranking methods: gradient × activation, the learned mask, greedy choice, and IoU."""
-
 
 @dataclass(frozen=True)
 class InterventionRecord:

@@ -75,11 +75,25 @@ class Preferred:
 
     def verdict(self) -> str:
         """The conclusion."""
-        if self.low > 0.5:
-            return "The images after the edit are preferred."
-        if self.high < 0.5:
-            return "The images before the edit are preferred."
-        return "There is no significant preference."
+        return VERDICTS[verdict_of(self.low, self.high)]
+
+
+VERDICTS = (
+    "There is no significant preference.",
+    "The images after the edit are preferred.",
+    "The images before the edit are preferred.",
+)
+
+
+def verdict_of(low: float, high: float) -> int:
+    """The place in `VERDICTS` of the conclusion from the interval of the share for the image after the edit."""
+    return 1 if low > 0.5 else 2 if high < 0.5 else 0
+
+
+def outcomes(pairs: int) -> list[list[tuple[float, float, int]]]:
+    """By decided choices (0 to `pairs`) of one person and those for the image after the edit: interval and verdict."""
+    ends = [[wilson(after, decided) for after in range(decided + 1)] for decided in range(pairs + 1)]
+    return [[(round(low, 4), round(high, 4), verdict_of(low, high)) for low, high in row] for row in ends]
 
 
 def read_choices(path: Path) -> Choices:

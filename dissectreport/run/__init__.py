@@ -1,1 +1,1 @@
-"""How a run is divided: the plan, shards, budgets, and the engine that runs shards in processes."""
+"""How a run is divided: plan, shards, budgets, the names of what is chosen, and the engine that runs shards."""

@@ -41,20 +41,20 @@ class InterventionBudget(Plain):
     random_sets: int = 8
     learned: bool = True
     """Whether units are ranked by a learned mask and by greedy choice too."""
-    alpha_tries: int = 48
+    learned_mask_tries: int = 48
     """Images in which all units are inserted, of which the best are used for learning."""
-    alpha_places: int = 1
+    learned_mask_patches: int = 1
     """Patches at which they are, in each image."""
-    alpha_train: int = 32
+    learned_mask_samples: int = 32
     """Samples with the concept, and patches for it, on which the mask is learned."""
-    alpha_held: int = 16
+    learned_mask_held_out: int = 16
     """The same, held out to select the penalty."""
-    alpha_steps: int = 32
-    alpha_trial: int = 8
+    learned_mask_steps: int = 32
+    learned_mask_trial_steps: int = 8
     """Steps after which learning continues with the best penalty alone."""
-    alpha_batch: int = 2
+    learned_mask_batch: int = 2
     """Samples of each kind in a step."""
-    alpha_rate: float = 0.05
+    learned_mask_rate: float = 0.05
     penalties: tuple[float, ...] = (0.0005, 0.005, 0.05)
     greedy_units: int = 10
     greedy_among: int = 5
@@ -67,7 +67,7 @@ class InterventionBudget(Plain):
     constant: str = "quantile"
     """'quantile', or 'mean' for the mean activation where the concept is."""
     context_samples: int = 216
-    context_places: int = 2
+    context_patches: int = 2
     """Patches tried in each image, of different contexts."""
     context_random: int = 2
     """Random sets inserted at the same patches."""
@@ -104,13 +104,13 @@ INTERVENTION_BUDGETS = {
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
-            alpha_tries=500,
-            alpha_train=200,
-            alpha_held=50,
-            alpha_steps=500,
-            alpha_trial=100,
-            alpha_batch=8,
-            alpha_rate=0.01,
+            learned_mask_tries=500,
+            learned_mask_samples=200,
+            learned_mask_held_out=50,
+            learned_mask_steps=500,
+            learned_mask_trial_steps=100,
+            learned_mask_batch=8,
+            learned_mask_rate=0.01,
             greedy_units=20,
             greedy_images=64,
             context_samples=2000,
@@ -125,18 +125,18 @@ INTERVENTION_BUDGETS = {
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
-            alpha_tries=10_000,
-            alpha_places=5,
-            alpha_train=1000,
-            alpha_held=200,
-            alpha_steps=500,
-            alpha_trial=500,
-            alpha_batch=20,
-            alpha_rate=0.01,
+            learned_mask_tries=10_000,
+            learned_mask_patches=5,
+            learned_mask_samples=1000,
+            learned_mask_held_out=200,
+            learned_mask_steps=500,
+            learned_mask_trial_steps=500,
+            learned_mask_batch=20,
+            learned_mask_rate=0.01,
             greedy_units=20,
             greedy_images=200,
             context_samples=10_000,
-            context_places=64,
+            context_patches=64,
             context_random=2,
         ),
     )

@@ -35,6 +35,8 @@ def _is_of(value: Any, hint: Any) -> bool:
             check_types(value)
             return True
         return False
+    if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
+        return isinstance(value, hint) and all(map(_is_of, value, get_type_hints(hint).values()))
     origin, inner = get_origin(hint), get_args(hint)
     if origin is UnionType:
         return any(_is_of(value, kind) for kind in inner)

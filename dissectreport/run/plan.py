@@ -7,7 +7,7 @@ from typing import Any
 
 from dissectreport.errors import BadOption
 from dissectreport.run.plain import Plain
-from dissectreport.run.rules import GRID, rule_named
+from dissectreport.run.rules import GRID, RuleName, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
 FORMAT = 10
@@ -21,7 +21,7 @@ SEEDS = 8
 """Seeds that a run draws from, its own the first: samples, pilot, selection and held-out latents of interventions, and
 four for artifact units: the generated images that realism compares with, selection, testing and scoring."""
 
-NULL_GRID = 64
+CHANCE_GRID = 64
 """Side of the largest grid on which the chance level is counted."""
 
 
@@ -50,7 +50,7 @@ class Plan:
     """The generator's identity."""
     segmenter: str
     """The segmenter's identity."""
-    rule: str = "corrected"
+    rule: str = RuleName.CORRECTED
     seed: int = 1
     grid: int = GRID
     """Side of the grid of pixels on which activations and masks are compared."""
@@ -76,9 +76,9 @@ class Plan:
         return self.seed + rule_named(self.rule).pilot_seed_offset
 
     @property
-    def null_grid(self) -> int:
+    def chance_grid(self) -> int:
         """Side of the grid on which the chance level is counted."""
-        return self.grid if rule_named(self.rule).is_published else min(self.grid, NULL_GRID)
+        return self.grid if rule_named(self.rule).is_published else min(self.grid, CHANCE_GRID)
 
     def facts(self) -> dict[str, Any]:
         """Everything that could change the bytes, as plain JSON values, for the cache key."""
@@ -98,7 +98,7 @@ class InterventionKey(Plain):
     """Numbers of the concepts on which units are inserted."""
     seed: int
     precision: str
-    """'float32' or 'bfloat16'."""
+    """One of `Precision`, but not auto."""
     torch: str = ""
 
     @property

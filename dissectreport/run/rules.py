@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from dissectreport.errors import UnknownName
+
+
+class RuleName(StrEnum):
+    """A rule, by its name on the command line and in records."""
+
+    CORRECTED = "corrected"
+    ICLR2019 = "iclr2019"
+    PNAS2020 = "pnas2020"
+
+
+class Edge(StrEnum):
+    """What a map of activations is taken to be outside its outermost cells."""
+
+    CLAMP = "clamp"
+    """The outermost activation, repeated."""
+    ZERO = "zero"
+    """A fade to zero."""
+
 
 GRID = 64
 """Side of the grid of pixels of the corrected rule."""
@@ -15,9 +34,8 @@ GRID = 64
 class Rule:
     """How units are matched with concepts; method names follow the papers."""
 
-    name: str
-    edge: str
-    """'clamp' repeats the outermost activation outside the map, 'zero' fades to zero."""
+    name: RuleName
+    edge: Edge
     interpretable: Mapping[str, float]
     """The cut-offs by name."""
     pilot_seed_offset: int
@@ -39,19 +57,19 @@ class Rule:
         return max(1, image_side // self.downsample) if self.is_published else GRID
 
 
-RULES = {
+RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
-            "corrected",
-            "clamp",
+            RuleName.CORRECTED,
+            Edge.CLAMP,
             {"corrected_iou": 0.04, "q": 0.05},
             1,
             "Bau et al. 2019 and 2020, corrected for chance",
         ),
         Rule(
-            "iclr2019",
-            "clamp",
+            RuleName.ICLR2019,
+            Edge.CLAMP,
             {"iou": 0.05, "iqr": 0.01},
             1,
             "Bau et al., GAN Dissection, ICLR 2019",
@@ -59,8 +77,8 @@ RULES = {
             searches=True,
         ),
         Rule(
-            "pnas2020",
-            "zero",
+            RuleName.PNAS2020,
+            Edge.ZERO,
             {"iou": 0.04},
             0,
             "Bau et al., Understanding the role of individual units, PNAS 2020",

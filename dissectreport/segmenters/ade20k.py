@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import WeightsError
-from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.hub import (
     HubCheckpoint,
     Preprocessor,
@@ -31,6 +30,7 @@ from dissectreport.segmenters.hub import (
     load_network,
     size_within,
 )
+from dissectreport.vocabulary import Vocabulary
 
 DEFAULT = "nvidia/segformer-b0-finetuned-ade-512-512"
 """3.8 million parameters: the fastest of the well-known checkpoints, and the least accurate."""

@@ -8,68 +8,14 @@ class Sky:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from dissectreport.vocabulary import Concept as Concept
+from dissectreport.vocabulary import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Concept:
-    """Something that a pixel may show, such as Concept("tree", "object")."""
-
-    name: str
-    category: str
-    """object, part, material, colour, or any other word."""
-
-
-NOTHING = Concept("-", "-")
-"""Concept number 0 of every vocabulary: the pixel is not labelled."""
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The concepts of a segmenter by number. Number 0 is always `NOTHING`.
-
-    Names are unique. If two concepts share a name (the hair of a person, and hair as a material), the category is
-    appended to the name of the later one: "hair" and "hair (material)".
-    """
-
-    concepts: tuple[Concept, ...]
-
-    def __post_init__(self) -> None:
-        assert self.concepts and self.concepts[0].name == NOTHING.name, "concept 0 is '-', nothing"
-        object.__setattr__(self, "concepts", with_unique_names(self.concepts))
-
-    @classmethod
-    def of(cls, **names: tuple[str, ...]) -> Vocabulary:
-        """The vocabulary with these names by category, numbered from 1 in the order given."""
-        concepts = [Concept(name, category) for category, group in names.items() for name in group]
-        return cls((NOTHING, *concepts))
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The categories in the order of their first concepts, without that of `NOTHING`."""
-        return tuple(dict.fromkeys(concept.category for concept in self.concepts[1:]))
-
-    def __len__(self) -> int:
-        """The number of concepts, `NOTHING` included."""
-        return len(self.concepts)
-
-
-def with_unique_names(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
-    """The concepts, with the category appended to names that an earlier concept has."""
-    by_name: dict[str, Concept] = {}
-    for concept in concepts:
-        name, count = concept.name, 1
-        while name in by_name:
-            name = f"{concept.name} ({concept.category}{f' {count}' if count > 1 else ''})"
-            count += 1
-        by_name[name] = Concept(name, concept.category)
-    return tuple(by_name.values())
 
 
 class Segmenter(Protocol):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.segmenters.base import Vocabulary
+from dissectreport.vocabulary import Vocabulary
 
 FOCAL: dict[str, tuple[str, ...]] = {
     "black": ("000000", "1c1c1c", "2b2422"),

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from dissectreport.errors import BadOption
-from dissectreport.segmenters.base import Concept, Segmenter, Vocabulary
+from dissectreport.segmenters.base import Segmenter
+from dissectreport.vocabulary import Concept, Vocabulary
 
 
 class MergedSegmenter:

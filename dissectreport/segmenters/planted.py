@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.segmenters.base import Vocabulary
+from dissectreport.vocabulary import Vocabulary
 
 TEMPERATURE = 0.5
 """Temperature of `probabilities`, in squared distance of colours; the squared distance of two colours is at least 2."""

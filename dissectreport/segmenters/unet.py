@@ -14,8 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dissectreport.checkpoints.state_dicts import channels_last, load_exactly
 from dissectreport.checkpoints.weight_files import read_card, read_checkpoint, tensors_of
-from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.colour import COLOURS, IDENTITY, name_colours
+from dissectreport.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parent / "weights"
 REMEDY = "give another file, or reinstall the package"

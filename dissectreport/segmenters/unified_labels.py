@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from dissectreport.errors import WeightsError
-from dissectreport.segmenters.base import NOTHING, Concept, Vocabulary
 from dissectreport.segmenters.unified_network import CLASSES
+from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
 
 RECONSTRUCTED = Path(__file__).with_name("unified_labels.json")
 """Names from the lists with which the network was trained: the same classes in the same order, but not the file that

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import BadOption, WeightsError
-from dissectreport.segmenters.base import Vocabulary
 from dissectreport.segmenters.hub import (
     HubCheckpoint,
     Preprocessor,
@@ -30,6 +29,7 @@ from dissectreport.segmenters.hub import (
     load_network,
     size_within,
 )
+from dissectreport.vocabulary import Vocabulary
 
 DEFAULT = "CIDAS/clipseg-rd64-refined"
 PROMPT = "a photo of a {}."

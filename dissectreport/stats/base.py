@@ -72,15 +72,15 @@ def union(mine: Ints, other: Ints) -> Ints:
 A = TypeVar("A", bound=NDArray[Any])
 
 
-def spread(counts: A, numbers: Ints, places: Ints, axis: int, missing: float = 0) -> A:
-    """`counts`, whose `axis` runs over rising `numbers`, laid out over `places`, with `missing` between."""
-    if np.array_equal(numbers, places):
+def spread(counts: A, numbers: Ints, positions: Ints, axis: int, missing: float = 0) -> A:
+    """`counts`, whose `axis` runs over rising `numbers`, laid out over `positions`, with `missing` between."""
+    if np.array_equal(numbers, positions):
         return counts
     shape = list(counts.shape)
-    shape[axis] = len(places)
+    shape[axis] = len(positions)
     out = np.full(shape, missing, counts.dtype)
     at = [slice(None)] * counts.ndim
-    shared = np.isin(numbers, places)
-    at[axis] = np.searchsorted(places, numbers[shared])  # type: ignore[call-overload]
+    shared = np.isin(numbers, positions)
+    at[axis] = np.searchsorted(positions, numbers[shared])  # type: ignore[call-overload]
     out[tuple(at)] = np.compress(shared, counts, axis=axis)
     return cast("A", out)

@@ -23,7 +23,7 @@ class Cross(Counts):
     """(units, units) sum of products of rounded activations."""
     positive: Ints
     """(units,) number of cells where the activation is above zero."""
-    places: int
+    cells: int
 
     def merge(self, other: Self) -> Self:
         """The sums of both."""
@@ -32,13 +32,13 @@ class Cross(Counts):
             self.sums + other.sums,
             self.products + other.products,
             self.positive + other.positive,
-            self.places + other.places,
+            self.cells + other.cells,
         )
 
     def covariance(self) -> Floats:
         """(units, units) covariance of rounded activations."""
-        mean = self.sums / self.places
-        return np.asarray(self.products / self.places - np.outer(mean, mean))
+        mean = self.sums / self.cells
+        return np.asarray(self.products / self.cells - np.outer(mean, mean))
 
     def correlation(self) -> Floats:
         """(units, units) correlation of activations; 0 for a unit that never varies."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport.run.rules import RuleName
 from dissectreport.stats.base import Arrays, Floats, Ints
 from dissectreport.stats.histogram import Histogram
 
@@ -136,6 +137,11 @@ class ExactThresholds:
 AnyThresholds = Thresholds | ExactThresholds
 
 
+def thresholds_from_arrays(arrays: Arrays) -> AnyThresholds:
+    """The thresholds that these arrays came from, of either kind."""
+    return ExactThresholds.from_arrays(arrays) if "cuts" in arrays else Thresholds.from_arrays(arrays)
+
+
 @dataclass(frozen=True)
 class RuleThresholds:
     """How a rule's thresholds follow from a histogram of activations."""
@@ -144,8 +150,6 @@ class RuleThresholds:
     """Even cells of the histogram."""
     of: Callable[[Histogram], AnyThresholds]
     """The thresholds for a histogram."""
-    read: Callable[[Arrays], AnyThresholds]
-    """The thresholds back from arrays."""
 
 
 def search_thresholds(activations: Histogram) -> ExactThresholds:
@@ -158,10 +162,10 @@ def one_percent_thresholds(activations: Histogram) -> ExactThresholds:
     return ExactThresholds.of(activations, CHANCE_ON_FRACTIONS, 0.01)
 
 
-RULE_THRESHOLDS = {
-    "corrected": RuleThresholds(CELLS, Thresholds.of, Thresholds.from_arrays),
-    "iclr2019": RuleThresholds(FINE, search_thresholds, ExactThresholds.from_arrays),
-    "pnas2020": RuleThresholds(FINE, one_percent_thresholds, ExactThresholds.from_arrays),
+RULE_THRESHOLDS: Mapping[str, RuleThresholds] = {
+    RuleName.CORRECTED: RuleThresholds(CELLS, Thresholds.of),
+    RuleName.ICLR2019: RuleThresholds(FINE, search_thresholds),
+    RuleName.PNAS2020: RuleThresholds(FINE, one_percent_thresholds),
 }
 """By rule."""
 

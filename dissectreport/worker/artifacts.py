@@ -20,6 +20,7 @@ from dissectreport.models.image_folder import open_folder
 from dissectreport.networks.edits import Edit
 from dissectreport.records.artifacts import RepairPictures, Units
 from dissectreport.run.plan import ArtifactKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import Nearing
@@ -42,17 +43,17 @@ def drift(source: Source, key: ArtifactKey) -> float:
     Infinity if it fails: some operations do not support bfloat16.
     """
 
-    def rows(precision: str) -> Tensor:
+    def rows(precision: Precision) -> Tensor:
         model = EditedModel(source.models(), replace(key, precision=precision))
         at = model.open(key.selection_seed, 0, EDIT_BATCH)
         with torch.no_grad():
             return model.features(model.images(at, at.activations))
 
-    whole = rows("float32")
+    whole = rows(Precision.FLOAT32)
     spread = whole.std(dim=0)
     typical = spread.square().mean().sqrt()
     try:
-        half = rows("bfloat16")
+        half = rows(Precision.BFLOAT16)
     except (ModelError, FeaturesError):
         return math.inf
     return float(((half - whole) / spread.clamp(min=float(typical))).square().mean().sqrt())

@@ -15,6 +15,7 @@ import torch
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
 from dissectreport.records.behaviour import Behaviour
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker.first_batch import CLOSE, REMEMBERED, behaviour, check_look
 from dissectreport.worker.interventions import EditedModel
@@ -83,7 +84,7 @@ class _Layer:
 
     layer: str
     selection_seed: int
-    precision: str = "float32"
+    precision: str = Precision.FLOAT32
 
 
 def make_costs(

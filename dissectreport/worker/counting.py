@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.networks.resampling import upsample
+from dissectreport.run.rules import Edge
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.categories import Categories
@@ -98,8 +99,8 @@ def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:
     What `torch.unique` gives, but counted instead of sorted, where that takes less room than the numbers themselves.
     """
     if end > numbers.numel():
-        codes, places = torch.unique(numbers, return_inverse=True)
-        return codes, places
+        codes, indices = torch.unique(numbers, return_inverse=True)
+        return codes, indices
     there = torch.bincount(numbers.flatten(), minlength=end) > 0
     return there.nonzero()[:, 0], (there.cumsum(0) - 1)[numbers]
 
@@ -129,7 +130,7 @@ class Binning(Protocol):
     steps: int
     """Bins of the counts of chance."""
 
-    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: Edge, images: int = 0) -> Iterator[Tensor]:
         """What `bin` and `step` take, (n * grid * grid,) a unit, from (n, units, h, w) of those units.
 
         With `images`, one unit's images come that many at a time.
@@ -151,7 +152,7 @@ class TabledBinning:
         self.bin_table = torch.from_numpy(thresholds.bin_table()).to(device)
         self.chance_table = torch.from_numpy(thresholds.chance_table()).to(device)
 
-    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: Edge, images: int = 0) -> Iterator[Tensor]:
         """Each unit's cells."""
         return cells(maps, self.thresholds.low[units], self.thresholds.width[units], CELLS, grid, edge, images)
 
@@ -176,7 +177,7 @@ class ComparedBinning:
         self.cuts = torch.from_numpy(np.ascontiguousarray(thresholds.cuts)).to(device)
         self.bins = self.steps = thresholds.cuts.shape[1] + 1
 
-    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: str, images: int = 0) -> Iterator[Tensor]:
+    def upsampled(self, maps: Tensor, units: list[int], grid: int, edge: Edge, images: int = 0) -> Iterator[Tensor]:
         """Each unit's activations."""
         for block in torch.split(maps, images or len(maps)):
             yield from upsample(block.transpose(0, 1), (grid, grid), edge).flatten(1)
@@ -195,7 +196,7 @@ def binning_of(thresholds: AnyThresholds, device: torch.device) -> Binning:
     )
 
 
-def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str) -> Joint:
+def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge) -> Joint:
     """Joint counts of (n, units, h, w) activations and masks on the same grid, for grids too fine for `_Counter`.
 
     With few label sets the cells themselves are counted and folded into bins afterwards: no look-up for each pixel.
@@ -229,7 +230,7 @@ def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge
 
 
 def categories(
-    maps: Tensor, labels: Tensor, category: Ints, thresholds: AnyThresholds, grid: int, edge: str
+    maps: Tensor, labels: Tensor, category: Ints, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> Categories:
     """Pixels by bin over the images that hold each category; `category` (v,) is by concept number."""
     binning = binning_of(thresholds, maps.device)
@@ -245,7 +246,7 @@ def categories(
     return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
 
 
-def ends(maps: Tensor, masks: Masks, thresholds: ExactThresholds, grid: int, edge: str) -> Ends:
+def ends(maps: Tensor, masks: Masks, thresholds: ExactThresholds, grid: int, edge: Edge) -> Ends:
     """The ends of each concept's activations in each bin."""
     binning = ComparedBinning(thresholds, maps.device)
     base = masks.label_sets.flatten().long() * binning.bins
@@ -273,22 +274,24 @@ def holding(labels: Tensor, category: Ints) -> NDArray[np.bool_]:
 
 
 def joint_and_chance(
-    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Joint, Chance]:
     """Joint counts and those of chance from the same upsampled activations."""
     return _count(maps, masks, thresholds, grid, edge, True)  # type: ignore[return-value]
 
 
-def chance(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str, pretend: bool = True) -> Chance:
-    """Only the counts for the chance level; without `pretend`, `shifted` stays 0."""
-    return _count(maps, masks, thresholds, grid, edge, False, pretend)[1]
+def chance(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, with_shifted: bool = True
+) -> Chance:
+    """Only the counts for the chance level; without `with_shifted`, `shifted` stays 0."""
+    return _count(maps, masks, thresholds, grid, edge, False, with_shifted)[1]
 
 
 def _count(
-    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: str, fine: bool, pretend: bool = True
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, fine: bool, with_shifted: bool = True
 ) -> tuple[Joint | None, Chance]:
     binning = binning_of(thresholds, maps.device)
-    counter = _Counter(masks, binning, thresholds.chance_columns, fine, pretend, maps.device)
+    counter = _Counter(masks, binning, thresholds.chance_columns, fine, with_shifted, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
@@ -304,7 +307,7 @@ def cells(
     widths: NDArray[np.float64],
     count: int,
     grid: int,
-    edge: str,
+    edge: Edge,
     images: int = 0,
 ) -> Iterator[Tensor]:
     """Each unit's (n * grid * grid,) int32 numbers of `count` even cells, from (n, units, h, w) activations.
@@ -315,13 +318,13 @@ def cells(
     low = torch.from_numpy(lows.astype(np.float32)).to(maps.device)[:, None, None, None]
     scale = torch.from_numpy((1 / widths).astype(np.float32)).to(maps.device)[:, None, None, None]
     maps = maps.transpose(0, 1)
-    even = (maps - low) * scale if edge == "clamp" else maps
+    even = (maps - low) * scale if edge == Edge.CLAMP else maps
     # Interpolated values stay between the ends of the original ones.
-    inside = edge == "clamp" and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
+    inside = edge == Edge.CLAMP and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
     for block in torch.split(even, images or even.shape[1], 1):
         upsampled = upsample(block, (grid, grid), edge)
         # Outside the map activations are 0, which is not cell 0.
-        upsampled = upsampled if edge == "clamp" else (upsampled - low) * scale
+        upsampled = upsampled if edge == Edge.CLAMP else (upsampled - low) * scale
         yield from (upsampled if inside else upsampled.clamp_(0, count - 1)).int().flatten(1)
 
 
@@ -329,10 +332,10 @@ class _Counter:
     """Counts units one by one against the masks of a shard."""
 
     def __init__(
-        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, pretend: bool, device: torch.device
+        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, with_shifted: bool, device: torch.device
     ) -> None:
         self.masks, self.binning, self.chance_columns = masks, binning, chance_columns
-        self.fine, self.pretend = fine, pretend
+        self.fine, self.with_shifted = fine, with_shifted
         self.bins, self.steps = binning.bins, binning.steps
         self.own_bins = pixel_keys(masks.label_sets, masks.sets, self.bins)
         self.own = pixel_keys(masks.label_sets, masks.sets, self.steps)
@@ -363,7 +366,7 @@ class _Counter:
             by_set = self._by_set(self.own, small, self.steps)
             self.observed.append(self.holds @ by_set)
             self.totals.append(by_set.sum(0))
-        if self.pretend:
+        if self.with_shifted:
             self.shifted.append(self.holds @ self._by_set(self.next, small, self.steps))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
         self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
@@ -387,16 +390,18 @@ class _Counter:
         else:
             observed = above_edges(whole(torch.stack(self.observed)))
         return Chance(
-            self.masks.concepts,
-            np.array([self.masks.images]),
-            observed[None],
-            above_edges(whole(torch.stack(self.shifted)))[None] if self.pretend else np.zeros_like(observed)[None],
-            above_edges(whole(torch.stack(self.crossed)))[None],
-            totals,
-            present,
-            images,
-            self.where,
-            self.masks.images,
+            concepts=self.masks.concepts,
+            sizes=np.array([self.masks.images]),
+            observed=observed[None],
+            shifted=above_edges(whole(torch.stack(self.shifted)))[None]
+            if self.with_shifted
+            else np.zeros_like(observed)[None],
+            crossed=above_edges(whole(torch.stack(self.crossed)))[None],
+            on=totals,
+            present=present,
+            images=images,
+            where=self.where,
+            samples=self.masks.images,
         )
 
     def _presence(self) -> tuple[Ints, Ints]:

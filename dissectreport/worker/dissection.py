@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dissectreport.run.plan import Plan, Reading
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.joint import Joint
@@ -34,14 +34,14 @@ def make_counts(
         maps, labels = observe(models, plan, plan.seed, readings, shard)
         masks = counting.Masks.of(counting.on_grid(labels, plan.grid), concepts)
         coarse = masks
-        if plan.null_grid != plan.grid:
-            coarse = counting.Masks.of(counting.on_grid(labels, plan.null_grid), concepts)
+        if plan.chance_grid != plan.grid:
+            coarse = counting.Masks.of(counting.on_grid(labels, plan.chance_grid), concepts)
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
             # Taken out, so that a reading's activations can be forgotten once they are counted.
             read, threshold = maps.pop(reading), thresholds[reading.key]
             if source.untrained is not None or reading.rotation is not None:
-                chance = counting.chance(read, coarse, threshold, plan.null_grid, edge, pretend=False)
+                chance = counting.chance(read, coarse, threshold, plan.chance_grid, edge, with_shifted=False)
                 counts[reading.key] = {"chance": chance}
                 continue
             joint, chance = _joint_and_chance(read, masks, coarse, threshold, plan, edge)
@@ -58,12 +58,12 @@ def make_counts(
 
 
 def _joint_and_chance(
-    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: str
+    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: Edge
 ) -> tuple[Joint, Chance]:
     """Joint counts on the plan's grid, and those of chance on its coarse one; together where the two are the same."""
     if coarse is masks:
         return counting.joint_and_chance(maps, masks, thresholds, plan.grid, edge)
     return (
         counting.joint(maps, masks, thresholds, plan.grid, edge),
-        counting.chance(maps, coarse, thresholds, plan.null_grid, edge),
+        counting.chance(maps, coarse, thresholds, plan.chance_grid, edge),
     )

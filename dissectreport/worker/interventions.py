@@ -23,6 +23,7 @@ from dissectreport.networks.hooks import check_finite
 from dissectreport.records.interventions import EditedPictures, Units
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -44,7 +45,7 @@ class EditKey(Protocol):
 
     @property
     def precision(self) -> str:
-        """'float32' or 'bfloat16'."""
+        """One of `Precision`, but not auto."""
 
     @property
     def selection_seed(self) -> int:
@@ -60,7 +61,7 @@ class EditedModel:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The arithmetic in the precision of the key."""
-        half = self.key.precision == "bfloat16"
+        half = self.key.precision == Precision.BFLOAT16
         return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
 
     def open(self, seed: int, first: int, count: int) -> Prefix:
@@ -140,14 +141,14 @@ def half_is_fast(device: str) -> bool:
 def half_agrees(source: Source, key: InterventionKey) -> float:
     """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
 
-    def labels(precision: str) -> Tensor:
+    def labels(precision: Precision) -> Tensor:
         model = EditedModel(source.models(), replace(key, precision=precision))
         at = model.open(key.selection_seed, 0, EDIT_BATCH)
         return model.labels_at(at, at.activations)
 
-    whole = labels("float32")
+    whole = labels(Precision.FLOAT32)
     try:
-        return float((whole == labels("bfloat16")).float().mean())
+        return float((whole == labels(Precision.BFLOAT16)).float().mean())
     except (ModelError, SegmenterError):  # Some operations do not support bfloat16.
         return 0.0
 
@@ -467,7 +468,7 @@ class EditRequest:
 
 
 @dataclass(frozen=True)
-class UnitLevels:
+class UnitActivations:
     """Activations to which units can be set."""
 
     mean: Floats
@@ -476,14 +477,14 @@ class UnitLevels:
     """(units,) activation that the given share of cells does not exceed."""
 
 
-def make_levels(source: Source, key: InterventionKey, share: float) -> Callable[[Shard], UnitLevels]:
+def make_unit_activations(source: Source, key: InterventionKey, share: float) -> Callable[[Shard], UnitActivations]:
     """The pass that finds each unit's mean activation, and the one that the given share of its cells stays below."""
     model = EditedModel(source.models(), key)
 
-    def work(shard: Shard) -> UnitLevels:
+    def work(shard: Shard) -> UnitActivations:
         at = model.open(key.selection_seed, shard.first, shard.count)
         maps = at.activations.transpose(0, 1).flatten(1).cpu().double()
         kept = max(1, round(maps.shape[1] * (1 - share)))
-        return UnitLevels(maps.mean(1).numpy(), maps.topk(kept).values[:, -1].numpy())
+        return UnitActivations(maps.mean(1).numpy(), maps.topk(kept).values[:, -1].numpy())
 
     return work

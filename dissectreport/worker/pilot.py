@@ -9,43 +9,46 @@ import torch
 from torch import Tensor
 
 from dissectreport.run.plan import Plan, Reading
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
+from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import Arrays, pilot_maps
+from dissectreport.worker.observing import pilot_maps
 
 
-def make_range(source: Source, plan: Plan, readings: Sequence[Reading]) -> Callable[[Shard], dict[str, Arrays]]:
+def make_range(
+    source: Source, plan: Plan, readings: Sequence[Reading]
+) -> Callable[[Shard], dict[str, ActivationRange]]:
     """The pass that finds the extremes of every unit over a few batches of the pilot, with room to spare."""
     models, edge = source.models(), rule_named(plan.rule).edge
 
-    def work(shard: Shard) -> dict[str, Arrays]:
+    def work(shard: Shard) -> dict[str, ActivationRange]:
         maps = pilot_maps(models, plan, readings, shard)
         return {reading.key: _extremes(maps[reading], edge) for reading in readings}
 
     return work
 
 
-def _extremes(maps: Tensor, edge: str) -> Arrays:
-    """Every unit's smallest and largest activation once laid out on a grid, and the shape of its layer."""
+def _extremes(maps: Tensor, edge: Edge) -> ActivationRange:
+    """Every unit's smallest and largest activation once laid out on a grid."""
     flat = maps.transpose(0, 1).flatten(1)
     low, high = flat.amin(1), flat.amax(1)
-    if edge == "zero":
+    if edge == Edge.ZERO:
         low, high = low.clamp(max=0), high.clamp(min=0)
-    shape = np.array(maps.shape[1:], np.int64)
-    return {"low": low.double().cpu().numpy(), "high": high.double().cpu().numpy(), "shape": shape}
+    units, height, width = maps.shape[1:]
+    return ActivationRange(low.double().cpu().numpy(), high.double().cpu().numpy(), (units, height, width))
 
 
 def make_pilot(
-    source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, Arrays]
+    source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, ActivationRange]
 ) -> Callable[[Shard], dict[str, Histogram]]:
     """The pass that counts activations in even cells on the grid."""
     models, edge, count = source.models(), rule_named(plan.rule).edge, RULE_THRESHOLDS[plan.rule].cells
-    even = {key: even_cells(ends["low"], ends["high"], count) for key, ends in ranges.items()}
+    even = {key: even_cells(ends.low, ends.high, count) for key, ends in ranges.items()}
 
     def work(shard: Shard) -> dict[str, Histogram]:
         maps = pilot_maps(models, plan, readings, shard)
@@ -65,7 +68,7 @@ def even_cells(low: Floats, high: Floats, count: int = CELLS) -> tuple[Floats, F
     return start, (1.25 * spread) / count
 
 
-def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: str) -> Histogram:
+def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, edge: Edge) -> Histogram:
     """Pixels by unit and even cell of (n, units, h, w) activations laid out on the grid."""
     counts = []
     for unit in range(maps.shape[1]):

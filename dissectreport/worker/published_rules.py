@@ -25,17 +25,17 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
     """The pass over the samples of the selection seed, for the search for thresholds and labels."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
-    category = numbered([concept.category for concept in vocabulary.concepts])
+    category = numbered(vocabulary.category_of_each)
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.pilot_seed, readings, shard)
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
-            read, threshold, laid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
-            masks = counting.Masks.of(laid, len(vocabulary), least=0)
+            read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
+            masks = counting.Masks.of(label_grid, len(vocabulary), least=0)
             counts[reading.key] = {
                 "joint": counting.joint(read, masks, threshold, plan.grid, edge),
-                "categories": counting.categories(read, laid, category, threshold, plan.grid, edge),
+                "categories": counting.categories(read, label_grid, category, threshold, plan.grid, edge),
                 "ends": counting.ends(read, masks, threshold, plan.grid, edge),
             }
         return counts
@@ -47,19 +47,19 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
     """The pass over the samples that are scored: the counts of a shard, by reading and statistic."""
     models, edge = source.models(), rule_named(plan.rule).edge
     vocabulary = models.segmenter.vocabulary
-    category = numbered([concept.category for concept in vocabulary.concepts])
+    category = numbered(vocabulary.category_of_each)
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.seed, readings, shard)
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
-            read, threshold, laid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
-            masks = counting.Masks.of(laid, len(vocabulary))
+            read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
+            masks = counting.Masks.of(label_grid, len(vocabulary))
             joint, chance = counting.joint_and_chance(read, masks, threshold, plan.grid, edge)
             counts[reading.key] = {
                 "joint": joint,
                 "chance": chance,
-                "categories": counting.categories(read, laid, category, threshold, plan.grid, edge),
+                "categories": counting.categories(read, label_grid, category, threshold, plan.grid, edge),
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
                 "areas": counting.areas(masks, shard.first),

@@ -33,9 +33,9 @@ def make_real_areas(source: Source, plan: Plan, of: int) -> Callable[[Shard], di
     models = source.models()
 
     def work(shard: Shard) -> dict[str, Areas]:
-        places, images = models.real(shard, of)
-        samples = np.array(places, np.int64)
-        if not places:
+        numbers, images = models.real(shard, of)
+        samples = np.array(numbers, np.int64)
+        if not numbers:
             return {"areas": Areas(samples, samples, np.zeros((0, 0), np.int64), plan.grid**2)}
         with torch.no_grad():
             labels = torch.cat([models.labels(part.to(models.device)) for part in torch.split(images, plan.batch)])

@@ -16,7 +16,6 @@ latents, and the ten best by neighbours 7%; ten random units add 13 or 32%.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,13 +25,6 @@ from dissectreport.stats.features import FeatureScale
 NEIGHBOURS = 5
 SAME = 1e-6
 """Squared distance below which images count as equal."""
-
-
-class RealismScore(Protocol):
-    """A differentiable score of every image; higher is closer to real ones."""
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """(n, d) features as they come from the network -> (n,), differentiable."""
 
 
 @dataclass(frozen=True, eq=False)

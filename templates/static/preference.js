@@ -5,7 +5,6 @@
   const field = (id) => document.getElementById(id);
   if (!data.pairs.length) return;
   const key = ["preference", data.model, data.identity, data.edit].join("|");
-  const Z = 1.959963984540054;
 
   const kept = (() => {
     try {
@@ -78,41 +77,24 @@
       };
     });
 
-  const wilson = (successes, trials) => {
-    const share = successes / trials;
-    const extra = (Z * Z) / trials;
-    const middle = (share + extra / 2) / (1 + extra);
-    const reach = (Z / (1 + extra)) * Math.sqrt((share * (1 - share)) / trials + extra / trials / 4);
-    return [successes ? middle - reach : 0, successes < trials ? middle + reach : 1];
-  };
   const percent = (share) => (100 * share).toFixed(0) + "%";
+  const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  /* intervals and verdicts come with the page: they are computed where the command line computes them */
+  const outcome = (number) => data.outcomes[number.after + number.before][number.after];
   const sentence = (number) => {
     const decided = number.after + number.before;
-    const ties = number.tie ? " (" + number.tie + " without a preference)" : "";
-    if (!decided) return "Nothing was decided" + ties + ".";
-    const [low, high] = wilson(number.after, decided);
-    const verdict =
-      low > 0.5
-        ? "The images after the edit are preferred."
-        : high < 0.5
-          ? "The images before the edit are preferred."
-          : "No significant preference.";
-    return (
-      "The image after the edit was preferred in " +
-      number.after +
-      " of " +
-      decided +
-      " decided pairs" +
-      ties +
-      ": " +
-      percent(number.after / decided) +
-      " [" +
-      percent(low) +
-      ", " +
-      percent(high) +
-      "]. " +
-      verdict
-    );
+    const ties = number.tie ? filled(data.texts.ties, { ties: number.tie }) : "";
+    if (!decided) return filled(data.texts.nothing, { ties });
+    const [low, high, verdict] = outcome(number);
+    return filled(data.texts.result, {
+      after: number.after,
+      decided,
+      ties,
+      share: percent(number.after / decided),
+      low: percent(low),
+      high: percent(high),
+      verdict: data.texts.verdicts[verdict],
+    });
   };
 
   const image = (pair, side, words) => {
@@ -147,7 +129,7 @@
     const decided = number.after + number.before;
     field("bar").hidden = !decided;
     if (decided) {
-      const [low, high] = wilson(number.after, decided);
+      const [low, high] = outcome(number);
       const [bar, span] = field("bar").children;
       bar.style.width = (100 * number.after) / decided + "%";
       span.style.left = 100 * low + "%";

@@ -20,9 +20,11 @@ from dissectreport.analysis.results.dissection import (
     Pictures,
     Provenance,
     Trust,
+    TrustSource,
 )
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.stats.areas import Areas
+from dissectreport.vocabulary import Concept, Vocabulary
 from tests.support.pictures import GRID, LISTED, NAMES, SHOWN, draw, pooled, ranks
 
 
@@ -116,9 +118,9 @@ def make_layer(
     table["stability"] = rng.uniform(0.4, 1, units).round(2)
     table["f1"] = 2 * table["iou"] / (1 + table["iou"])
     table["average_precision"], table["correlation"] = table["f1"] * 0.95, table["f1"] * 0.9
-    table["state"] = ""
+    table["unit_state"] = ""
     if units > 5:
-        table.loc[3, "state"], table.loc[4, "state"] = "dead", "duplicate of 5"
+        table.loc[3, "unit_state"], table.loc[4, "unit_state"] = "dead", "duplicate of 5"
         figures = [
             "iou",
             "chance_level",
@@ -141,7 +143,7 @@ def make_layer(
         labels.append(rows(group[corrected_iou[:, group].max(2).argmax(1)][:, None]))
     labels_table = pd.concat(labels).sort_values(["unit", "category"], kind="stable").reset_index(drop=True)
     named = table["concept"].to_numpy()[labels_table["unit"]]
-    labels_table["largest"] = labels_table["concept"].to_numpy() == named
+    labels_table["is_unit_label"] = labels_table["concept"].to_numpy() == named
     del at
     labels_table["interpretable"] = labels_table["corrected_iou"] >= 0.1
     return Layer(
@@ -178,7 +180,7 @@ def make_correlated(flat: NDArray[np.float32]) -> pd.DataFrame:
     first = np.argsort(-matrix, 1, kind="stable")[:, : min(8, len(flat) - 1)]
     unit = np.repeat(np.arange(len(flat)), first.shape[1])
     other = first.reshape(-1)
-    return pd.DataFrame({"unit": unit, "other": other, "correlation": matrix[unit, other]})
+    return pd.DataFrame({"unit": unit, "other_unit": other, "correlation": matrix[unit, other]})
 
 
 def make_examples(rng: np.random.Generator, maps: NDArray[np.float32], shown: NDArray[np.int64]) -> Examples:
@@ -204,7 +206,7 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             row = (control, category, units, max(0, units - 2), units + 2, len(table), concepts)
             mean = good["iou"].mean() if (control, category) == ("measured", "") else np.nan
             rows.append((*row, max(0, concepts - 1), concepts + 1, mean, mean - 0.02, mean + 0.02))
-    names = ("control", "category", "units", "units_low", "units_high", "of", "concepts")
+    names = ("control", "category", "units", "units_low", "units_high", "layer_units", "concepts")
     means = ("mean_iou", "mean_iou_low", "mean_iou_high")
     return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high", *means])
 
@@ -261,8 +263,8 @@ def example_dissection(
         ),
         pictures=Pictures(numbers, pixels),
         trust=(
-            Trust("drawn", pixels[:4], small[:4], confidence),
-            Trust("generated", pixels[4:8], small[4:8], confidence[::-1] ** 3),
+            Trust(TrustSource.TRAINING_LIKE, pixels[:4], small[:4], confidence),
+            Trust(TrustSource.GENERATED, pixels[4:8], small[4:8], confidence[::-1] ** 3),
         ),
         notes=("A made-up dissection with drawn pictures; no network was measured.",),
     )
@@ -317,7 +319,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
     for concept, strongest in strength.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
         best = "greedy" if concept == "tree" else "gradient"
-        add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best=[best])
+        add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best_ranking=[best])
         effects = made_effects(rng, layer.units, strongest)
         add("effects", concept, **effects)
         measured = int(effects["measured_effect"].notna().sum())
@@ -328,9 +330,9 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             spearman=[0.81],
             spearman_low=[0.7],
             spearman_high=[0.88],
-            ceiling=[0.93],
+            noise_ceiling=[0.93],
         )
-        for at, order in enumerate((*interventions.ORDERS, "random")):
+        for at, order in enumerate((*interventions.RANKING_METHODS, "random")):
             units = np.array(most)
             top = 0.05 if order == "random" else strongest * (1 - 0.09 * at)
             removed = top * (1 - np.exp(-units / 6.0))
@@ -373,7 +375,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             concept,
             ranking=best,
             units=sizes[-1],
-            other=others["concept"].to_numpy(),
+            other_concept=others["concept"].to_numpy(),
             category=others["category"].to_numpy(),
             before=others["area"].to_numpy(),
             after=others["area"].to_numpy() * (1 + change),
@@ -473,4 +475,4 @@ def with_real_images(made: Dissection, seed: int = 7) -> Dissection:
     real, generated = images(600, area), images(900, area * scale)
     there = np.arange(len(numbers)) != 6
     left_out = Areas(generated.samples, numbers[there], generated.pixels[:, there], GRID**2)
-    return replace(made, reality=reality(real, left_out, made.vocabulary))
+    return replace(made, reality=reality(real, left_out, Vocabulary(tuple(Concept(*concept) for concept in LISTED))))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.halves import Halved, whole_and_halves
+from dissectreport.analysis.results.artifacts import QualityMeasure
 from dissectreport.errors import BadOption
 from dissectreport.run.budgets import FEWEST_SCORED
 from dissectreport.run.shards import GROUPS
@@ -29,17 +30,18 @@ from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.features import FeatureScale
 
 MEASURES: Mapping[str, str] = {
-    "kernel_distance": "unbiased squared maximum mean discrepancy, kernel (x·y/d + 1)³ (KID; Binkowski et al. 2018)",
-    "frechet_distance": "distance of the normal distributions with the two means and covariances "
+    QualityMeasure.KERNEL_DISTANCE: "unbiased squared maximum mean discrepancy, kernel (x·y/d + 1)³ "
+    "(KID; Binkowski et al. 2018)",
+    QualityMeasure.FRECHET_DISTANCE: "distance of the normal distributions with the two means and covariances "
     "(FID; Heusel et al. 2017)",
-    "precision": "share of generated images within reach of a real one (Kynkäänniemi et al. 2019)",
-    "recall": "share of real images within reach of a generated one (Kynkäänniemi et al. 2019)",
-    "density": "real images within whose reach a generated image lies, divided by 5 (Naeem et al. 2020)",
-    "coverage": "share of real images within whose reach a generated one lies (Naeem et al. 2020)",
+    QualityMeasure.PRECISION: "share of generated images within reach of a real one (Kynkäänniemi et al. 2019)",
+    QualityMeasure.RECALL: "share of real images within reach of a generated one (Kynkäänniemi et al. 2019)",
+    QualityMeasure.DENSITY: "real images within whose reach a generated image lies, divided by 5 (Naeem et al. 2020)",
+    QualityMeasure.COVERAGE: "share of real images within whose reach a generated one lies (Naeem et al. 2020)",
 }
 """What every measure means. An image's reach goes to its fifth nearest neighbour of its own kind."""
 
-SHARES = ("precision", "recall", "coverage")
+SHARES = (QualityMeasure.PRECISION, QualityMeasure.RECALL, QualityMeasure.COVERAGE)
 NEIGHBOURS = 5
 FEWEST = FEWEST_SCORED
 """Images on each side behind any figure: with fewer, a half would leave hardly more than the neighbours."""
@@ -91,23 +93,6 @@ class ImageQuality:
 
 def _estimate(figure: Halved, low: Floats, high: Floats) -> IntervalEstimate:
     return IntervalEstimate(float(figure.value), float(low), float(high))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Every measure of one set of generated images."""
-
-    features: str
-    """What saw the images: numbers of different features do not compare."""
-    generated: ImageQuality
-    real: ImageQuality
-    """Real images against other real ones: what even perfect images would get."""
-    before: ImageQuality | None = None
-    """The same latents without the edit."""
-
-    def changes(self) -> dict[str, IntervalEstimate]:
-        """What the edit did to every figure; nothing without an edit."""
-        return self.generated.change_from(self.before) if self.before else {}
 
 
 # --- the two sides -------------------------------------------------------------------------------------------
@@ -225,9 +210,9 @@ def measure_quality(*, real: ImageSet, generated: ImageSet) -> ImageQuality:
     """The quality of the generated images by every measure that their number allows."""
     _check(real, generated)
     images, dimension = real.features.shape
-    distances = {"kernel_distance": kernel_distances(real=real, generated=generated)}
+    distances: dict[str, Floats] = {QualityMeasure.KERNEL_DISTANCE: kernel_distances(real=real, generated=generated)}
     if not too_few_for_covariance(images, dimension):
-        distances["frechet_distance"] = frechet_distances(real=real, generated=generated)
+        distances[QualityMeasure.FRECHET_DISTANCE] = frechet_distances(real=real, generated=generated)
     distances |= neighbourhoods(real=real, generated=generated)
     return ImageQuality(images, dimension, {name: Halved.of(values) for name, values in distances.items()})
 
@@ -333,10 +318,10 @@ def neighbourhoods(*, real: ImageSet, generated: ImageSet) -> dict[str, Floats]:
     of_generated, of_real = within_reach(points=generated, centres=real)
     covered, _ = within_reach(points=real, centres=generated)
     return {
-        "precision": mean_of(of_generated > 0, generated.kept),
-        "recall": mean_of(covered > 0, real.kept),
-        "density": mean_of(of_generated, generated.kept) / NEIGHBOURS,
-        "coverage": mean_of(of_real > 0, real.kept),
+        QualityMeasure.PRECISION: mean_of(of_generated > 0, generated.kept),
+        QualityMeasure.RECALL: mean_of(covered > 0, real.kept),
+        QualityMeasure.DENSITY: mean_of(of_generated, generated.kept) / NEIGHBOURS,
+        QualityMeasure.COVERAGE: mean_of(of_real > 0, real.kept),
     }
 
 

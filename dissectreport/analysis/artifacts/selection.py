@@ -26,7 +26,7 @@ from dissectreport.analysis.artifacts.quality import (
 )
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.analysis.results.artifacts import SUSPECTED, Role
 from dissectreport.records.artifacts import ArtifactPlan, Units
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
@@ -111,7 +111,7 @@ class Effects:
         return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
     def difference(self, control: Sequence[int]) -> Jackknife:
-        """What each does beyond the mean of the `control` ones, given by their places; NaN without any."""
+        """What each does beyond the mean of the `control` ones, given by their indices; NaN without any."""
         chosen = list(control)
         if not chosen:
             nothing = np.full_like(self.fall.without, np.nan)
@@ -131,18 +131,23 @@ class SingleUnits:
 
     units: Ints
     """(tested,)"""
-    roles: tuple[str, ...]
-    """By unit 'leading', 'control', 'bottom' or 'marked'."""
+    roles: tuple[Role, ...]
+    """By unit."""
 
     @classmethod
     def of(cls, plan: ArtifactPlan) -> SingleUnits:
         """The units of a plan with their roles."""
-        parts = {"leading": plan.leading, "control": plan.control, "bottom": plan.bottom, "marked": plan.marked}
+        parts = {
+            Role.LEADING: plan.leading,
+            Role.CONTROL: plan.control,
+            Role.BOTTOM: plan.bottom,
+            Role.MARKED: plan.marked,
+        }
         roles = tuple(role for role, units in parts.items() for _ in units)
         return cls(np.array([unit for units in parts.values() for unit in units], np.int64), roles)
 
-    def places(self, *roles: str) -> Ints:
-        """Places of the units of some roles, in order."""
+    def indices(self, *roles: Role) -> Ints:
+        """Indices of the units of some roles, in order."""
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
     def worst(self, effects: SingleEffects) -> tuple[int, ...]:
@@ -150,18 +155,18 @@ class SingleUnits:
 
         Units tested on further images come first; the effects of the others are estimated from fewer images.
         """
-        falling = sorted(self._falling(effects.value), key=lambda place: not effects.further[place])
-        return tuple(int(self.units[place]) for place in falling)
+        falling = sorted(self._falling(effects.value), key=lambda index: not effects.further[index])
+        return tuple(int(self.units[index]) for index in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
-        beneficial = [place for place in self.places(*SUSPECTED).tolist() if fall[place] > 0]
-        return sorted(beneficial, key=lambda place: -fall[place])
+        beneficial = [index for index in self.indices(*SUSPECTED).tolist() if fall[index] > 0]
+        return sorted(beneficial, key=lambda index: -fall[index])
 
     def finalists(self, effects: Effects, count: int, marked: Units = ()) -> Ints:
-        """Places of the units that are tested on further latents: the worst, control units and marked ones."""
+        """Indices of the units that are tested on further latents: the worst, control units and marked ones."""
         chosen = self._falling(effects.fall.value)[:count]
         by_hand = np.flatnonzero(np.isin(self.units, marked))
-        return np.unique(np.concatenate([chosen, self.places("control"), by_hand])).astype(np.int64)
+        return np.unique(np.concatenate([chosen, self.indices(Role.CONTROL), by_hand])).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -205,23 +210,23 @@ class SingleEffects:
 
     @classmethod
     def of(
-        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, places: Ints, real: Floats
+        cls, rows: NDArray[Any], further: NDArray[Any], tested: SingleUnits, indices: Ints, real: Floats
     ) -> SingleEffects:
-        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `places`."""
-        columns = effect_columns(rows, real, tested.places("control"))
-        if len(places):
-            final = effect_columns(further, real, np.flatnonzero(np.isin(places, tested.places("control"))))
+        """Of scaled features (n, 1 + tested, d), and further ones (m, 1 + finalists, d) of those at `indices`."""
+        columns = effect_columns(rows, real, tested.indices(Role.CONTROL))
+        if len(indices):
+            final = effect_columns(further, real, np.flatnonzero(np.isin(indices, tested.indices(Role.CONTROL))))
             for name, values in columns.items():
-                values[places] = final[name]
+                values[indices] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
-        return cls(**columns, further=np.isin(np.arange(len(tested.units)), places), halves=halves)
+        return cls(**columns, further=np.isin(np.arange(len(tested.units)), indices), halves=halves)
 
 
 def effect_columns(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:
     """What features (n, 1 + units, d) say of each unit, by the names of `SingleEffects`."""
     effects = Effects.of(rows, real)
     fall, difference = effects.fall, effects.difference(control.tolist())
-    ends, beyond_ends = fall.interval(), difference.interval()
+    ends, difference_ends = fall.interval(), difference.interval()
     return {
         "images": np.full(len(fall.value), len(rows)),
         "value": fall.value.copy(),
@@ -229,8 +234,8 @@ def effect_columns(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str,
         "high": ends[1],
         "p": fall.p_above(),
         "difference": difference.value.copy(),
-        "difference_low": beyond_ends[0],
-        "difference_high": beyond_ends[1],
+        "difference_low": difference_ends[0],
+        "difference_high": difference_ends[1],
         "moves": (np.abs(rows[:, 1:] - rows[:, :1]) > MOVED).any((0, 2)),
     }
 
@@ -243,18 +248,18 @@ class ArtifactVerdict:
     """(tested,) NaN for those that were not suspected."""
     artifact: NDArray[np.bool_]
     order: Ints
-    """Places of the tested units: suspected ones that were tested further, then others, both by falling effect."""
+    """Indices of the tested units: suspected ones that were tested further, then others, both by falling effect."""
 
     def listed(self, tested: SingleUnits) -> tuple[int, ...]:
         """The artifact units, worst first."""
-        return tuple(int(tested.units[place]) for place in self.order if self.artifact[place])
+        return tuple(int(tested.units[index]) for index in self.order if self.artifact[index])
 
 
 def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> ArtifactVerdict:
     """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit, of
     latents that do not score."""
     q = np.full(len(tests.p), np.nan)
-    suspected = tested.places(*SUSPECTED)
+    suspected = tested.indices(*SUSPECTED)
     q[suspected] = 1.0
     # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
     family = suspected[tests.moves[suspected]]

@@ -15,14 +15,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dissectreport.analysis.comparison.profiles import UNKNOWN, ConceptKey, ConceptUnits, Estimate, LayerProfile
+from dissectreport.analysis.comparison.profiles import UNKNOWN, ConceptUnits, Estimate, LayerProfile
+from dissectreport.analysis.results.dissection import Control
+from dissectreport.vocabulary import Concept
 
 
 @dataclass(frozen=True)
 class Change:
     """The difference between two models for one concept."""
 
-    concept: ConceptKey
+    concept: Concept
     difference: Estimate
 
     @property
@@ -76,7 +78,7 @@ class UnitScale:
         return 0.1 if self.per_hundred else 1.0
 
 
-def total(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str = "measured") -> Estimate:
+def total(layer: LayerProfile, concepts: Sequence[Concept], control: str = Control.MEASURED) -> Estimate:
     """Units with a label among some concepts, a unit once for each category: the widest that the intervals allow.
 
     UNKNOWN without any concept, which is not the same as none.
@@ -87,7 +89,7 @@ def total(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str = "m
     return Estimate(*(sum(getattr(part, end) for part in parts) for end in ("value", "low", "high")))
 
 
-def distinct(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str = "measured") -> Estimate:
+def distinct(layer: LayerProfile, concepts: Sequence[Concept], control: str = Control.MEASURED) -> Estimate:
     """How many of some concepts have units, with the ends that each one's interval allows; UNKNOWN without any."""
     if not concepts:
         return UNKNOWN
@@ -96,4 +98,4 @@ def distinct(layer: LayerProfile, concepts: Sequence[ConceptKey], control: str =
 
 
 def _control(units: ConceptUnits, control: str) -> Estimate:
-    return units.measured if control == "measured" else units.chance_level
+    return units.measured if control == Control.MEASURED else units.chance_level

@@ -22,7 +22,9 @@ from dissectreport.analysis.comparison.differences import (
     scaled,
     total,
 )
-from dissectreport.analysis.comparison.profiles import NONE, UNKNOWN, ConceptKey, Estimate, LayerProfile, Profile
+from dissectreport.analysis.comparison.profiles import NONE, UNKNOWN, Estimate, LayerProfile, Profile
+from dissectreport.analysis.results.dissection import Control
+from dissectreport.vocabulary import Concept
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,18 @@ class ModelPair:
     other: Profile
 
     @cached_property
-    def shared(self) -> tuple[ConceptKey, ...]:
+    def shared(self) -> tuple[Concept, ...]:
         """The concepts that are in both vocabularies, in the first one's order."""
         others = set(self.other.vocabulary)
         return tuple(concept for concept in self.one.vocabulary if concept in others)
 
     @cached_property
-    def comparable(self) -> tuple[ConceptKey, ...]:
+    def comparable(self) -> tuple[Concept, ...]:
         """Shared concepts that are frequent enough to be a unit's label in both models."""
         return tuple(c for c in self.shared if c in self.one.tested and c in self.other.tested)
 
     @property
-    def too_rare(self) -> tuple[ConceptKey, ...]:
+    def too_rare(self) -> tuple[Concept, ...]:
         """Shared concepts that are too rare to be a label in the images of one of the two models."""
         return tuple(c for c in self.shared if (c in self.one.tested) != (c in self.other.tested))
 
@@ -123,7 +125,7 @@ def training_progress(profile: Profile) -> tuple[float, str] | None:
 class ExclusiveConcept:
     """A concept that one of two models alone has units for."""
 
-    concept: ConceptKey
+    concept: Concept
     units: Estimate
     significant: bool
     """Whether the difference from the other model is significant."""
@@ -166,7 +168,7 @@ class LayerPair:
         changes = [change for change in self.changes if change.significant]
         return tuple(sorted(changes, key=lambda change: -abs(change.difference.value)))
 
-    def _change(self, concept: ConceptKey) -> Estimate:
+    def _change(self, concept: Concept) -> Estimate:
         if concept not in self.layer.concepts and concept not in self.other_layer.concepts:
             return NONE
         one, other = (self.scale.units(layer.of(concept).measured, layer) for layer in (self.layer, self.other_layer))
@@ -188,7 +190,7 @@ class LayerPair:
         """Interpretable units and different labels; among comparable concepts where vocabularies differ."""
         if not self.models.same_vocabulary:
             return total(layer, self.models.comparable), distinct(layer, self.models.comparable)
-        count = layer.counts.get("measured")
+        count = layer.counts.get(Control.MEASURED)
         return (UNKNOWN, UNKNOWN) if count is None else (count.units, count.concepts)
 
     @property
@@ -235,7 +237,7 @@ def checkpoint_identity(profile: Profile, layer: LayerProfile) -> tuple[str | in
     return training.family, training.variant, layer.name, layer.units, profile.rule, profile.segmenter_identity
 
 
-def _matches_if_shuffled(pairs: Sequence[tuple[ConceptKey, ConceptKey]]) -> tuple[float, float]:
+def _matches_if_shuffled(pairs: Sequence[tuple[Concept, Concept]]) -> tuple[float, float]:
     """Mean and standard deviation of the matches of two lists of labels over all orders of one (Hoeffding 1951)."""
     n = len(pairs)
     ours, theirs = (Counter(pair[side] for pair in pairs) for side in (0, 1))

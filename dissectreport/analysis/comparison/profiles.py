@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, ExampleKind, Layer
 from dissectreport.run.rules import rule_named
+from dissectreport.vocabulary import NOTHING, Concept
 
-ConceptKey = tuple[str, str]
 """A concept's name and category: vocabularies that say the same word of different things do not share it."""
 
 SHOWN = 6
@@ -86,17 +86,17 @@ class LayerProfile:
     """By control, by overall label: 'measured', 'random_directions', 'untrained', 'chance'."""
     categories: Mapping[str, Mapping[str, Estimate]]
     """Category -> control -> units, by the label within the category."""
-    concepts: Mapping[ConceptKey, ConceptUnits]
+    concepts: Mapping[Concept, ConceptUnits]
     """Concepts that are not listed have none."""
     spread: tuple[tuple[float, float, bool], ...]
     """IoU, null and whether it is interpretable, of every unit with an overall label."""
-    best: Mapping[ConceptKey, Best]
-    labels: tuple[ConceptKey | None, ...]
+    best: Mapping[Concept, Best]
+    labels: tuple[Concept | None, ...]
     """The overall label of every unit that is interpretable, None of the others."""
     mean_iou: Estimate
     """Of the interpretable units with their overall labels."""
 
-    def of(self, concept: ConceptKey) -> ConceptUnits:
+    def of(self, concept: Concept) -> ConceptUnits:
         """The units of a concept."""
         return self.concepts.get(concept, ConceptUnits(NONE, NONE))
 
@@ -120,7 +120,7 @@ class Causes:
 
     layer: str
     samples: int
-    effects: Mapping[ConceptKey, Effect]
+    effects: Mapping[Concept, Effect]
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ class Profile:
     segmenter_identity: str
     latents: tuple[int, ...]
     training: Training
-    vocabulary: tuple[ConceptKey, ...]
-    tested: frozenset[ConceptKey]
+    vocabulary: tuple[Concept, ...]
+    tested: frozenset[Concept]
     """Concepts that could be a unit's label."""
-    areas: Mapping[ConceptKey, Estimate]
+    areas: Mapping[Concept, Estimate]
     """Share of all pixels, of the concepts that occur."""
     layers: tuple[LayerProfile, ...]
     causes: Causes | None
@@ -181,6 +181,11 @@ class Profile:
 
 def _rows(table: pd.DataFrame) -> list[Any]:
     return list(table.itertuples())
+
+
+def concept_of(row: Any) -> Concept:
+    """The concept in the columns `concept` and `category` of a row."""
+    return Concept(str(row.concept), str(row.category))
 
 
 def estimate(row: Any, name: str) -> Estimate:
@@ -206,8 +211,8 @@ def profile_of(dissection: Dissection) -> Profile:
         latents=tuple(int(n) for n in facts.generator.get("latent_shape", ())),
         training=training_of(facts.generator),
         vocabulary=_vocabulary(dissection.vocabulary),
-        tested=frozenset((str(r.concept), str(r.category)) for r in rows if r.tested or by_rule),
-        areas={(str(r.concept), str(r.category)): estimate(r, "area") for r in rows},
+        tested=frozenset(concept_of(r) for r in rows if r.tested or by_rule),
+        areas={concept_of(r): estimate(r, "area") for r in rows},
         layers=tuple(_layer(layer) for layer in dissection.layers),
         causes=_causes(dissection),
         quality=quality_of(dissection),
@@ -216,9 +221,8 @@ def profile_of(dissection: Dissection) -> Profile:
     )
 
 
-def _vocabulary(table: pd.DataFrame) -> tuple[ConceptKey, ...]:
-    pairs = table[["concept", "category"]].itertuples(index=False, name=None)
-    return tuple((str(concept), str(category)) for concept, category in pairs if category != "-")
+def _vocabulary(table: pd.DataFrame) -> tuple[Concept, ...]:
+    return tuple(concept for concept in map(concept_of, _rows(table)) if concept != NOTHING)
 
 
 def training_of(generator: Mapping[str, Any]) -> Training:
@@ -257,39 +261,37 @@ def _layer(layer: Layer) -> LayerProfile:
             if row.concept and not math.isnan(row.iou)
         ),
         best=_best(layer),
-        labels=tuple(
-            (str(row.concept), str(row.category)) if row.interpretable and row.concept else None
-            for row in _rows(layer.table)
+        labels=tuple(concept_of(row) if row.interpretable and row.concept else None for row in _rows(layer.table)),
+        mean_iou=next(
+            estimate(row, "mean_iou") for row in controls if row.control == Control.MEASURED and not row.category
         ),
-        mean_iou=next(estimate(row, "mean_iou") for row in controls if row.control == "measured" and not row.category),
     )
 
 
-def _by_concept(table: pd.DataFrame) -> dict[ConceptKey, ConceptUnits]:
-    counts = {(row.control, str(row.concept), str(row.category)): estimate(row, "units") for row in _rows(table)}
-    names = dict.fromkeys(
-        (concept, category) for control, concept, category in counts if control in ("measured", "chance")
-    )
+def _by_concept(table: pd.DataFrame) -> dict[Concept, ConceptUnits]:
+    counts = {(row.control, concept_of(row)): estimate(row, "units") for row in _rows(table)}
+    concepts = dict.fromkeys(c for control, c in counts if control in (Control.MEASURED, Control.CHANCE))
     return {
-        name: ConceptUnits(counts.get(("measured", *name), NONE), counts.get(("chance", *name), NONE)) for name in names
+        c: ConceptUnits(counts.get((Control.MEASURED, c), NONE), counts.get((Control.CHANCE, c), NONE))
+        for c in concepts
     }
 
 
-def _best(layer: Layer) -> dict[ConceptKey, Best]:
+def _best(layer: Layer) -> dict[Concept, Best]:
     """The strongest unit of every concept: an interpretable one where there is any, else one of the leading pairs."""
     labelled = layer.labels[layer.labels["interpretable"].astype(bool)]
-    top = layer.examples.kind == "top"
-    best: dict[ConceptKey, Best] = {}
+    top = layer.examples.kind == ExampleKind.TOP
+    best: dict[Concept, Best] = {}
     for table, interpretable in ((labelled, True), (layer.pairs, False)):
         ranked = table[table["corrected_iou_low"].notna()].sort_values(
             ["corrected_iou_low", "unit"], ascending=[False, True]
         )
         for row in _rows(ranked):
-            name = (str(row.concept), str(row.category))
-            if name not in best:
+            concept = concept_of(row)
+            if concept not in best:
                 unit = int(row.unit)
                 samples = tuple(int(n) for n in layer.examples.samples[unit][top][:SHOWN])
-                best[name] = Best(
+                best[concept] = Best(
                     unit,
                     interpretable,
                     estimate(row, "iou"),
@@ -305,12 +307,12 @@ def _causes(dissection: Dissection) -> Causes | None:
     interventions = dissection.interventions
     if interventions is None:
         return None
-    best = dict(interventions.concepts[["concept", "best"]].itertuples(index=False, name=None))
+    best = dict(interventions.concepts[["concept", "best_ranking"]].itertuples(index=False, name=None))
     categories = dict(interventions.concepts[["concept", "category"]].itertuples(index=False, name=None))
     rows = [row for row in _rows(interventions.removal) if row.ranking == best.get(row.concept)]
     most = max((int(row.units) for row in rows), default=0)
     effects = {
-        (str(row.concept), str(categories[row.concept])): Effect(
+        Concept(str(row.concept), str(categories[row.concept])): Effect(
             str(row.ranking),
             int(row.units),
             estimate(row, "removed"),

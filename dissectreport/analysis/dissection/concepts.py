@@ -12,25 +12,26 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints, spread, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import intersection_over_union
+from dissectreport.vocabulary import Concept, Vocabulary
 
 
 def concept_table(
-    areas: Areas, halves: Halves, held_out: Halves, vocabulary: pd.DataFrame, trained: Mapping[tuple[str, str], float]
+    areas: Areas, halves: Halves, held_out: Halves, vocabulary: Vocabulary, trained: Mapping[Concept, float]
 ) -> pd.DataFrame:
     """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
     `held_out` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
-    segmenter's held-out IoU by category ('' for any) and name.
+    segmenter's held-out IoU by concept; its category is '' where it holds for any.
     """
     share = areas.share()
     mean = share.mean(0)
     reach = 1.96 * share.std(0, ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.full(len(mean), np.nan)
-    names = vocabulary.loc[areas.concepts]
+    named = [vocabulary[number] for number in areas.concepts]
     images = [images_of(half, areas.concepts) for half in halves]
     return pd.DataFrame(
         {
-            "concept": names["concept"].to_numpy(),
-            "category": names["category"].to_numpy(),
+            "concept": [concept.name for concept in named],
+            "category": [concept.category for concept in named],
             "pixels": areas.pixels.sum(0),
             "images": (areas.pixels > 0).sum(0),
             "area": mean,
@@ -39,8 +40,7 @@ def concept_table(
             "position_only": position_only(held_out, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
             "segmenter_iou": [
-                trained.get((category, name), trained.get(("", name), np.nan))
-                for name, category in zip(names["concept"], names["category"], strict=True)
+                trained.get(concept, trained.get(Concept(concept.name, ""), np.nan)) for concept in named
             ],
         },
         index=areas.concepts,

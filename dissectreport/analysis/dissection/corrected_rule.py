@@ -58,7 +58,7 @@ class Groups:
         shifted: bool = False,
         among: Ints | None = None,
     ) -> Groups:
-        """The group sums of shards given as (group, counts); with `shifted`, of the pretend observation.
+        """The group sums of shards given as (group, counts); with `shifted`, with the masks of the next image.
 
         Of some of the units, and `among` some of the concepts (their numbers), or all of them.
         """
@@ -76,19 +76,19 @@ class Groups:
         for chance in chances[1:]:
             concepts = union(concepts, chance.concepts)
 
-        def laid(values: list[Floats], axis: int) -> Floats:
+        def spread_out(values: list[Floats], axis: int) -> Floats:
             parts = [spread(v, c.concepts, concepts, axis) for v, c in zip(values, chances, strict=True)]
             return np.stack(parts).astype(np.float64)
 
         return cls(
-            numbers,
-            np.array([c.samples for c in chances]),
-            concepts,
-            laid([c.observed_overlap(shifted).astype(np.float64) for c in chances], 1),
-            laid([c.expected(shifted) for c in chances], 1),
-            np.stack([c.on for c in chances]).astype(np.float64),
-            laid([c.present.astype(np.float64) for c in chances], 0),
-            laid([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
+            numbers=numbers,
+            samples=np.array([c.samples for c in chances]),
+            concepts=concepts,
+            observed=spread_out([c.observed_overlap(shifted).astype(np.float64) for c in chances], 1),
+            expected=spread_out([c.expected(shifted) for c in chances], 1),
+            on=np.stack([c.on for c in chances]).astype(np.float64),
+            present=spread_out([c.present.astype(np.float64) for c in chances], 0),
+            images=spread_out([c.images.astype(np.float64) for c in chances], 0).astype(np.int64),
         )
 
     def half(self, odd: bool) -> Groups:
@@ -335,7 +335,17 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
     beats_chance = (scores.corrected_iou.value[rows, column] >= LEAST_CORRECTED_IOU) & (q < Q)
     labels, passed = _replicated(scores, allowed)
     stability = (labels == column).mean(0)
-    return UnitLabels(column, runner_up, p, q, beats_chance, beats_chance, stability, labels, passed)
+    return UnitLabels(
+        column=column,
+        runner_up=runner_up,
+        p=p,
+        q=q,
+        interpretable=beats_chance,
+        beats_chance=beats_chance,
+        stability=stability,
+        labels=labels,
+        passed=passed,
+    )
 
 
 def _nothing(units: int, replicates: int) -> UnitLabels:
@@ -343,7 +353,15 @@ def _nothing(units: int, replicates: int) -> UnitLabels:
     none, p_values = np.full(units, -1), np.ones(units)
     no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
     return UnitLabels(
-        none, none, p_values, p_values, no, no, np.full(units, np.nan), labels, np.zeros((replicates, units), bool)
+        column=none,
+        runner_up=none,
+        p=p_values,
+        q=p_values,
+        interpretable=no,
+        beats_chance=no,
+        stability=np.full(units, np.nan),
+        labels=labels,
+        passed=np.zeros((replicates, units), bool),
     )
 
 

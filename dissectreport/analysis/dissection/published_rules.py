@@ -17,29 +17,27 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, UnitLabels
+from dissectreport.analysis.dissection.counted import Chances, Counted, Words
+from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
-from dissectreport.analysis.dissection.units import (
-    Chances,
-    Counted,
-    Units,
-    Words,
+from dissectreport.analysis.dissection.interpretable_counts import counts_of, mean_iou, tally
+from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
-    counts_of,
-    examples,
     leading_curves,
-    mean_iou,
     most_correlated,
     pair_table,
-    tally,
     unit_table,
 )
-from dissectreport.run.rules import Rule
+from dissectreport.analysis.dissection.units import Units
+from dissectreport.analysis.results.dissection import Control
+from dissectreport.run.rules import Rule, RuleName
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.joint import above_edges
 from dissectreport.stats.thresholds import ExactThresholds
+from dissectreport.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Evidence:
     """What was counted of a layer's units, or of one of their controls."""
 
     thresholds: ExactThresholds
-    order: Floats | None
+    search_ratios: Floats | None
     """(units, v) what the search on other samples ranked every concept number by, where the rule searches."""
     chances: Chances
     categories: Callable[[], Iterable[tuple[int, Categories]]]
@@ -95,7 +93,7 @@ def within_category(counts: SampleCounts, category: Ints, image: int) -> UnionPi
     )
 
 
-UNIONS = {"iclr2019": within_category, "pnas2020": everywhere}
+UNIONS = {RuleName.ICLR2019: within_category, RuleName.PNAS2020: everywhere}
 
 
 @dataclass(frozen=True)
@@ -132,33 +130,36 @@ class RatioSums:
 def examine(
     counted: Counted,
     evidence: Evidence,
-    controls: Mapping[str, Evidence],
+    controls: Mapping[Control, Evidence],
     rule: Rule,
-    vocabulary: pd.DataFrame,
+    vocabulary: Vocabulary,
     position_only: pd.Series,
 ) -> Units:
     """The tables of a layer under a published rule; see `units.examine` for arguments that it shares."""
-    category = numbered(vocabulary["category"].tolist())
+    category = numbered(vocabulary.category_of_each)
     score_of = partial(score, rule=rule, category=category, image=counted.pixels)
     result = score_of(evidence)
     scores, words = result.scores, Words(vocabulary, result.scores.concepts)
     verdict = result.judge()
     kind, samples = examples(counted.peaks)
-    rows = tally("measured", result.judge, words)
+    rows = tally(Control.MEASURED, result.judge, words)
     rows[0] |= mean_iou(scores, verdict)
     for name, control in controls.items():
         rival = score_of(control)
         rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
+    control_table, resampled, by_concept = counts_of(rows)
     return Units(
-        counted,
-        unit_table(counted, scores, verdict, words, position_only),
-        category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
-        pair_table(scores, words, counted.thresholds),
-        *counts_of(rows),
-        leading_curves(scores, verdict, counted.thresholds),
-        most_correlated(counted.cross),
-        kind,
-        samples,
+        counted=counted,
+        table=unit_table(counted, scores, verdict, words, position_only),
+        labels=category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
+        pairs=pair_table(scores, words, counted.thresholds),
+        controls=control_table,
+        resampled=resampled,
+        by_concept=by_concept,
+        curves=leading_curves(scores, verdict, counted.thresholds),
+        correlated=most_correlated(counted.cross),
+        kind=kind,
+        examples=samples,
     )
 
 
@@ -188,10 +189,20 @@ class RuleScores:
         labels = self._labels(first, among)
         stability = np.full(len(rows), np.nan) if self.searched else (labels == first).mean(0)
         beats_chance = (at["corrected_iou"] >= LEAST_CORRECTED_IOU) & (q < Q)
-        found = np.maximum(labels, 0)[..., None]
-        replicated = {name: np.take_along_axis(value, found, 2)[..., 0] for name, value in self.resampled.items()}
+        columns = np.maximum(labels, 0)[..., None]
+        replicated = {name: np.take_along_axis(value, columns, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
-        return UnitLabels(first, second, p, q, self.passed(at), beats_chance, stability, labels, passed)
+        return UnitLabels(
+            column=first,
+            runner_up=second,
+            p=p,
+            q=q,
+            interpretable=self.passed(at),
+            beats_chance=beats_chance,
+            stability=stability,
+            labels=labels,
+            passed=passed,
+        )
 
     def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:
         """(replicates, units) labels in resampled groups: the searched one, or the largest IoU among some (c,)."""
@@ -222,7 +233,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
     sums = summed(groups, evidence, union)
     together = sums.weighted(np.ones(len(groups.numbers)))
     ratios, less = together.ratios(), together.less(sums).ratios()
-    order, nothing = ordered(ratios["iou"], evidence.order, groups.concepts)
+    order, nothing = ordered(ratios["iou"], evidence.search_ratios, groups.concepts)
     resampled = bootstrap(sums)
     concepts = len(groups.concepts)
     jackknife = {
@@ -243,7 +254,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleSco
         band=None,
         resampled=(empty, empty),
     )
-    return RuleScores(rule, scores, ratios, resampled, nothing, evidence.order is not None)
+    return RuleScores(rule, scores, ratios, resampled, nothing, evidence.search_ratios is not None)
 
 
 def at_own(chance: Chance, own: Ints) -> Chance:

@@ -7,11 +7,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+
+class EditedSet(StrEnum):
+    """A set of images in the tables, by what was ablated."""
+
+    REAL = "real"
+    """Real images, against other real images."""
+    BEFORE = "before"
+    """Generated images without any edit."""
+    WORST = "worst"
+    """Without the highest-ranked units."""
+    RANDOM = "random"
+    """Without as many random units as in `WORST`."""
+    MARKED = "marked"
+    """Without the units that a person marked."""
+    RANDOM_MARKED = "random_marked"
+    """Without as many random units as in `MARKED`."""
+
+
+class Role(StrEnum):
+    """Why a unit was ablated alone."""
+
+    LEADING = "leading"
+    CONTROL = "control"
+    BOTTOM = "bottom"
+    MARKED = "marked"
+
+
+class QualityMeasure(StrEnum):
+    """A measure of image quality."""
+
+    KERNEL_DISTANCE = "kernel_distance"
+    FRECHET_DISTANCE = "frechet_distance"
+    PRECISION = "precision"
+    RECALL = "recall"
+    DENSITY = "density"
+    COVERAGE = "coverage"
+
+
+DISTANCES = (QualityMeasure.KERNEL_DISTANCE, QualityMeasure.FRECHET_DISTANCE)
+"""The measures of which less is better."""
 
 RULE = (
     "Candidates are the units with the largest and the smallest estimates. The best of them are tested on "
@@ -68,7 +110,7 @@ COLUMNS: Mapping[str, str] = {
     "frechet_ratio": "frechet / frechet_random: above 1 where the top images are less realistic",
     "set": "what was ablated: 'before' nothing, 'worst' the highest-ranked units by measured_effect, 'random' as many "
     "other units "
-    "of similar mean activation, 'review' the units marked by hand, 'random_review' as many random units; "
+    "of similar mean activation, 'marked' the units marked by hand, 'random_marked' as many random units; "
     "'real' is real images against other real images",
     "activation": "mean activation of the units of a random set, divided by that of the units it is compared with",
     "number": "number of the random set, from 0",
@@ -96,7 +138,7 @@ COLUMNS: Mapping[str, str] = {
     "latents on which all of them were tested",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
-    "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
+    "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the latents, extrapolated to all of them",
 }
@@ -193,7 +235,7 @@ class Artifacts:
     """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
     change*, chosen."""
     agreement: pd.DataFrame
-    """One row: tested, spearman*, ceiling."""
+    """One row: tested, spearman*, noise_ceiling."""
     images: pd.DataFrame
     """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired
@@ -208,9 +250,9 @@ class Artifacts:
     @property
     def figures(self) -> Figures:
         """The quality of images without any edit."""
-        unedited = self.quality[self.quality["set"] == "before"]
+        unedited = self.quality[self.quality["set"] == EditedSet.BEFORE]
         measures = unedited[["measure", "value", "low", "high"]].reset_index(drop=True)
-        less = measures["measure"].str.endswith("_distance")
+        less = measures["measure"].isin(DISTANCES)
         words = f"{self.features}, {self.scored:,} images on each side, {self.reference}"
         return Figures(words, measures.assign(less_is_better=less))
 
@@ -224,11 +266,15 @@ class Artifacts:
         """The units that the repair ablates, worst first."""
         return self.candidates[: self.chosen]
 
+    def is_repair(self, images: str, units: int) -> bool:
+        """Whether a row of a table (its set and units) is about the recommended repair."""
+        return images == EditedSet.WORST and units == self.chosen
+
     @property
     def suspected(self) -> int:
         """Units among which artifact units were looked for, one by one."""
         return int(self.units["role"].isin(SUSPECTED).sum())
 
 
-SUSPECTED = ("leading", "bottom")
+SUSPECTED = (Role.LEADING, Role.BOTTOM)
 """Roles of the units among which artifact units are looked for."""

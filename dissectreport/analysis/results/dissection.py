@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,38 @@ from numpy.typing import NDArray
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.real_images import Reality
+
+
+class Control(StrEnum):
+    """What was counted in a row of `Layer.controls`, in the order in which readers meet it."""
+
+    MEASURED = "measured"
+    """The units themselves."""
+    RANDOM_DIRECTIONS = "random_directions"
+    UNTRAINED = "untrained"
+    CHANCE = "chance"
+    """The units with the masks of the next image."""
+
+
+class ExampleKind(StrEnum):
+    """Why an image is an example of a unit."""
+
+    TOP = "top"
+    MIDDLE = "middle"
+    RANDOM = "random"
+
+
+class TrustSource(StrEnum):
+    """Which images were segmented for the page about the segmenter."""
+
+    GENERATED = "generated"
+    READ = "read"
+    """Images that the network reads; it makes none."""
+    TRAINING_LIKE = "drawn"
+    """Images like those that the generator was trained on."""
+    REAL = "real"
+    """Images of a folder that was given."""
+
 
 COLUMNS: Mapping[str, str] = {
     "unit": "number of the unit (channel) in its layer, from 0",
@@ -49,15 +82,15 @@ COLUMNS: Mapping[str, str] = {
     "f1": "F1 score of the unit's on-pixels for the concept's pixels, on the held-out images",
     "average_precision": "area under the precision-recall curve over all thresholds, on the held-out images",
     "correlation": "point-biserial correlation of the activation (mid-rank of its bin) with the concept",
-    "state": "'' or 'dead', 'always on', 'duplicate of N'",
-    "largest": "whether this category's label is the unit's overall label",
+    "unit_state": "'' or 'dead', 'always on', 'duplicate of N'",
+    "is_unit_label": "whether this category's label is the unit's overall label",
     "tested": "whether the concept occurs in enough selection and held-out images to be tested",
     "pixels": "pixels of the concept over all samples, on the grid of the counts",
     "images": "images in which the concept occurs",
     "area": "share of all pixels that show the concept",
     "area_low": "lower end of the 95% interval of area",
     "area_high": "upper end of the 95% interval of area",
-    "other": "number of the other unit",
+    "other_unit": "number of the other unit",
     "layer": "name of the layer",
     "kind": "why an image is an example: 'top', 'middle' or 'random'",
     "sample": "number of the image; with the seed it determines the latent, or which image is read",
@@ -71,7 +104,7 @@ COLUMNS: Mapping[str, str] = {
     "units": "number of interpretable units; empty where no concept could be tested",
     "units_low": "lower end of the 95% bootstrap interval of units",
     "units_high": "upper end of the 95% bootstrap interval of units",
-    "of": "units in the layer",
+    "layer_units": "units in the layer",
     "concepts": "different concepts among the labels of interpretable units",
     "concepts_low": "lower end of the 95% bootstrap interval of concepts",
     "concepts_high": "upper end of the 95% bootstrap interval of concepts",
@@ -183,7 +216,7 @@ class Layer:
     average_precision, correlation, state."""
     labels: pd.DataFrame
     """One row a (unit, category): the unit's label within each category: unit, category, concept, threshold, iou*,
-    chance_level, corrected_iou*, lift*, interpretable, largest."""
+    chance_level, corrected_iou*, lift*, interpretable, is_unit_label."""
     pairs: pd.DataFrame
     """One row a (unit, concept) for the concepts of largest corrected_iou of each unit (up to 12), ordered by unit and
     falling corrected_iou: unit, concept, category, threshold, on_fraction, iou*, chance_level, corrected_iou*,
@@ -234,9 +267,7 @@ class Pictures:
 class Trust:
     """How far the segmenter can be trusted, shown on one kind of images."""
 
-    source: str
-    """'generated', or 'read' by a network that makes none; 'drawn' for images like those that the generator was trained
-    on, 'real' for those of a folder that was given."""
+    source: TrustSource
     images: NDArray[np.uint8]
     """(k, height, width, 3)"""
     labels: NDArray[np.int16]
@@ -284,5 +315,5 @@ class Dissection:
     @property
     def has_enough_images(self) -> bool:
         """Whether there were enough images to test which units match a concept; otherwise no count is meaningful."""
-        measured = (layer.controls[layer.controls["control"] == "measured"] for layer in self.layers)
+        measured = (layer.controls[layer.controls["control"] == Control.MEASURED] for layer in self.layers)
         return any(bool(rows.loc[rows["category"] == "", "units"].notna().any()) for rows in measured)

@@ -13,17 +13,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-ORDERS: Mapping[str, str] = {
-    "gradient": "first-order estimate of the effect of ablating the unit: activation times gradient of the "
+from dissectreport.run.rankings import Ranking
+
+RANKING_METHODS: Mapping[str, str] = {
+    Ranking.GRADIENT: "first-order estimate of the effect of ablating the unit: activation times gradient of the "
     "concept's area",
-    "learned_mask": "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
-    "greedy": "one unit at a time, always the one that removes most in addition to those already ablated",
-    "IoU": "chance-corrected IoU of the unit with the concept, as in the dissection",
+    Ranking.LEARNED_MASK: "weights of the continuous mask of Bau et al. (2019), learned by gradient descent",
+    Ranking.GREEDY: "one unit at a time, always the one that removes most in addition to those already ablated",
+    Ranking.IOU: "chance-corrected IoU of the unit with the concept, as in the dissection",
 }
 """How units are ranked for a concept, best known method first."""
 
 COLUMNS: Mapping[str, str] = {
-    "best": "ranking method whose first 20 units (or all, if there are fewer) remove most on the selection latents",
+    "best_ranking": "ranking method whose first 20 units (or all, if there are fewer) remove most on the "
+    "selection latents",
     "units": "number of units ablated together; in the table of agreement, number of units ablated one by one",
     "ranking": "ranking method: gradient (gradient × activation), learned_mask, greedy or IoU; "
     "'random' for the control",
@@ -37,7 +40,7 @@ COLUMNS: Mapping[str, str] = {
     "spearman": "rank correlation of estimate and measured_effect over the units that were ablated one by one",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
-    "ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
+    "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
     "weight": "learned weight of the unit, between 0 and 1; empty for rankings that learn none",
@@ -52,7 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "difference": "removed minus random",
     "difference_low": "lower end of the 95% interval of difference over latents",
     "difference_high": "upper end of the 95% interval of difference over latents",
-    "other": "another concept of the vocabulary",
+    "other_concept": "another concept of the vocabulary",
     "before": "area of the concept, as a share of all pixels, before the ablation",
     "after": "the same after the ablation",
     "change": "(after - before) / before",
@@ -81,9 +84,9 @@ class Ablated:
     """(k, height, width, 3)"""
     after: NDArray[np.uint8]
     """(k, height, width, 3)"""
-    seen_before: NDArray[np.int16]
+    labels_before: NDArray[np.int16]
     """(k, slots, h, w) concept numbers."""
-    seen_after: NDArray[np.int16]
+    labels_after: NDArray[np.int16]
     """(k, slots, h, w)"""
 
 
@@ -94,7 +97,7 @@ class Inserted:
     units: tuple[int, ...]
     samples: NDArray[np.int64]
     """(k,) numbers of the held-out latents."""
-    places: NDArray[np.float32]
+    patches: NDArray[np.float32]
     """(k, 4) top, left, height and width of the patch, as shares of the image."""
     contexts: tuple[str, ...]
     """(k) the concept that stood at the middle of the patch; '' for nothing."""
@@ -140,13 +143,13 @@ class Interventions:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
-    """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it), best
-    (the ranking whose 20 leading units remove most on selection latents)."""
+    """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
+    best_ranking (the ranking whose 20 leading units remove most on selection latents)."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
-    selection half), measured_effect, exact_low, exact_high."""
+    selection half), measured_effect*."""
     agreement: pd.DataFrame
-    """One row a concept: concept, units (ablated one by one), spearman*, ceiling."""
+    """One row a concept: concept, units (ablated one by one), spearman*, noise_ceiling."""
     rankings: pd.DataFrame
     """One row a (concept, ranking, rank): concept, ranking, rank, unit, weight."""
     curves: pd.DataFrame
@@ -157,10 +160,11 @@ class Interventions:
     """One row a (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
     difference*."""
     side_effects: pd.DataFrame
-    """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other, category, before,
-    after, change*; one row for every concept of the vocabulary that occurs."""
+    """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other_concept, category,
+    before, after, change*; one row for every concept of the vocabulary that occurs."""
     context: pd.DataFrame
-    """One row a (concept, ground) with at least 128 insertions: concept, ground, insertions, gain*, random_gain*."""
+    """One row a (concept, context_concept) with at least 128 insertions: concept, context_concept, insertions, gain*,
+    random_gain*."""
     unit_pictures: Mapping[int, Ablated]
     """Units that were ablated one by one, on images where they matter."""
     pictures: Mapping[str, ConceptPictures]

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dissectreport.analysis.results.artifacts import CHOICE, RULE, Artifacts, Repaired
+from dissectreport.analysis.results.artifacts import CHOICE, RULE, Artifacts, EditedSet, Repaired
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.artifacts.summary import (
     NAMES,
@@ -134,7 +134,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     listed = tuple(unit for unit in suspects if unit.artifact)
     listed = listed or tuple(unit for unit in suspects if unit.card.unit in artifacts.shown)
     shares = curves(artifacts)
-    before, after = figure_of(artifacts, "before", 0), figure_of(artifacts, *_leading(artifacts))
+    before, after = figure_of(artifacts, EditedSet.BEFORE, 0), figure_of(artifacts, *_leading(artifacts))
     return ArtifactsPage(
         frame=frame,
         command=commands.repair_with(site.dissection, "edits.json"),
@@ -147,11 +147,11 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
         size_selection=tuple(rows_of(artifacts.choice)),
-        activation=activation(artifacts.curve[artifacts.curve["set"] == "random"]),
+        activation=activation(artifacts.curve[artifacts.curve["set"] == EditedSet.RANDOM]),
         before=before.value,
         after=after.value,
         change=after.change,
-        real=figure_of(artifacts, "real", 0).value,
+        real=figure_of(artifacts, EditedSet.REAL, 0).value,
         measures=tuple(NAMES[name] for name in measures),
         rows=rows,
         chart=Markup()
@@ -169,8 +169,8 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         cards=listed[:CARDS],
         per_strip=strip_size(layer),
         agreement=rows_of(artifacts.agreement)[0],
-        worst=_shown(site, artifacts, frame, "worst", artifacts.worst),
-        random=_shown(site, artifacts, frame, "random", artifacts.random),
+        worst=_shown(site, artifacts, frame, EditedSet.WORST, artifacts.worst),
+        random=_shown(site, artifacts, frame, EditedSet.RANDOM, artifacts.random),
         rule=RULE,
         choice=CHOICE,
         settings=flat(artifacts.settings),
@@ -190,7 +190,7 @@ def cut_off(curve: Curve, least: float = -0.6) -> Curve:
 
 def _leading(artifacts: Artifacts) -> tuple[str, int]:
     """The set of images behind the page's figures: after the repair, or without any edit."""
-    return ("worst", artifacts.chosen) if artifacts.chosen else ("before", 0)
+    return (EditedSet.WORST, artifacts.chosen) if artifacts.chosen else (EditedSet.BEFORE, 0)
 
 
 def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> tuple[Suspect, ...]:
@@ -252,7 +252,7 @@ def repair_teaser(site: Site, frame: Frame) -> RepairTeaser | None:
     if artifacts is None:
         return None
     layer = next(layer for layer in site.dissection.layers if layer.name == artifacts.layer)
-    first = _shown(site, artifacts, frame, "worst", artifacts.worst)[0]
+    first = _shown(site, artifacts, frame, EditedSet.WORST, artifacts.worst)[0]
     href = frame.to(site.places.page("artifacts"))
     return RepairTeaser(
         sentence(artifacts, layer), listed_sentence(artifacts), href, first.before, first.after, first.sample
@@ -266,7 +266,7 @@ def artifact_images(site: Site) -> dict[str, bytes]:
         return {}
     files: dict[str, bytes] = {}
     limit = float(max(repaired.heat.max(initial=0) for repaired in (artifacts.worst, artifacts.random)))
-    for kind, repaired in (("worst", artifacts.worst), ("random", artifacts.random)):
+    for kind, repaired in ((EditedSet.WORST, artifacts.worst), (EditedSet.RANDOM, artifacts.random)):
         for i in range(len(repaired.samples)):
             files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(repaired.before[i]), quality=84)
             files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(repaired.after[i]), quality=84)

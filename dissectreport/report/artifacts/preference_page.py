@@ -20,6 +20,15 @@ from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
 from dissectreport.report.html.frame import Frame, Link
+from dissectreport.review.preferences import VERDICTS, outcomes
+
+TEXTS = {
+    "ties": " ({ties} without a preference)",
+    "nothing": "Nothing was decided{ties}.",
+    "result": "The image after the edit was preferred in {after} of {decided} decided pairs{ties}: {share}"
+    " [{low}, {high}]. {verdict}",
+}
+"""Sentences of the page's script, with the names of what it fills in."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ def preference_page(site: Site, pairs: Pairs) -> PreferencePage:
         "folder": frame.to(places.blind("x")).removesuffix("x.webp"),
         "pairs": named,
         "samples": [int(pairs.samples[i]) for i in pairs.different],
+        "outcomes": outcomes(len(named)),
+        "texts": {"verdicts": VERDICTS, **TEXTS},
         "key": base64.b64encode(np.packbits(np.array(bits, np.bool_)).tobytes()).decode(),
     }
     return PreferencePage(

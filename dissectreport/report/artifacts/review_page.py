@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.report.common import commands
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
@@ -54,7 +54,7 @@ def review_page(site: Site, layer: Layer) -> ReviewPage:
 
 
 def _data(site: Site, frame: Frame, layer: Layer) -> Mapping[str, Any]:
-    top = [i for i, kind in enumerate(layer.examples.kind.tolist()) if kind == "top"][: strip_size(layer)]
+    top = [i for i, kind in enumerate(layer.examples.kind.tolist()) if kind == ExampleKind.TOP][: strip_size(layer)]
     folder = site.places.layers[layer.name]
     return {
         "model": site.dissection.model,

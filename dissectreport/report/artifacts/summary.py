@@ -11,28 +11,40 @@ import pandas as pd
 
 from dissectreport.analysis.artifacts.quality import MEASURES
 from dissectreport.analysis.artifacts.selection import SIGNIFICANT
-from dissectreport.analysis.results.artifacts import CHOICE, COLUMNS, MARKED, RULE, Artifacts
+from dissectreport.analysis.results.artifacts import (
+    CHOICE,
+    COLUMNS,
+    DISTANCES,
+    MARKED,
+    RULE,
+    Artifacts,
+    EditedSet,
+    QualityMeasure,
+)
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
 from dissectreport.report.html import numbers
 from dissectreport.report.html.charts import Point
-from dissectreport.report.html.effect_charts import RANDOM, Curve
+from dissectreport.report.html.effect_charts import Curve
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import count, listing, plain, plural, removed, with_interval
+from dissectreport.run.rankings import Ranking
 
 TABLES = ("units", "quality", "curve", "choice", "agreement", "images")
 """The tables of artifact units that can be downloaded."""
-NAMES = {
-    "kernel_distance": "KID",
-    "frechet_distance": "FID",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
+NAMES: Mapping[str, str] = {
+    QualityMeasure.KERNEL_DISTANCE: "KID",
+    QualityMeasure.FRECHET_DISTANCE: "FID",
+    QualityMeasure.PRECISION: "precision",
+    QualityMeasure.RECALL: "recall",
+    QualityMeasure.DENSITY: "density",
+    QualityMeasure.COVERAGE: "coverage",
 }
 """Measures as the page calls them, in its order."""
-DISTANCES = ("kernel_distance", "frechet_distance")
-RANDOM_COUNTERPARTS = {"worst": "random", "marked": "random_marked"}
+RANDOM_COUNTERPARTS: Mapping[str, EditedSet] = {
+    EditedSet.WORST: EditedSet.RANDOM,
+    EditedSet.MARKED: EditedSet.RANDOM_MARKED,
+}
 """The random sets with which a set of units is compared."""
 NOTHING = Point(math.nan, math.nan, math.nan)
 
@@ -63,7 +75,7 @@ def quality_rows(artifacts: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRo
     """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
     measures = tuple(name for name in NAMES if (artifacts.quality["measure"] == name).any())
     sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(artifacts.quality)))
-    sets = [pair for pair in sets if pair[0] != "real"] + [pair for pair in sets if pair[0] == "real"]
+    sets = [pair for pair in sets if pair[0] != EditedSet.REAL] + [pair for pair in sets if pair[0] == EditedSet.REAL]
     return measures, tuple(_quality_row(artifacts, set_name, units, measures) for set_name, units in sets)
 
 
@@ -72,17 +84,17 @@ def _quality_row(artifacts: Artifacts, name: str, units: int, measures: tuple[st
     rows = {str(row.measure): row for row in rows_of(quality)}
     return QualityRow(
         _set_words(name, units),
-        name == "worst" and units == artifacts.chosen,
+        artifacts.is_repair(name, units),
         tuple(_cell(measure, rows[measure]) if measure in rows else None for measure in measures),
         int(quality["images"].iloc[0]),
     )
 
 
 def _set_words(name: str, units: int) -> str:
-    words = {
-        "before": "generated, without edit",
-        "worst": f"{units} highest-ranked units ablated",
-        "marked": f"{plural(units, 'unit')} marked by hand ablated",
+    words: Mapping[str, str] = {
+        EditedSet.BEFORE: "generated, without edit",
+        EditedSet.WORST: f"{units} highest-ranked units ablated",
+        EditedSet.MARKED: f"{plural(units, 'unit')} marked by hand ablated",
     }
     return words.get(name, "real images, against other real images")
 
@@ -94,11 +106,16 @@ def _cell(measure: str, row: Any) -> Cell:
     return Cell(Point(float(row.value), float(row.low), float(row.high)), change, better, worse)
 
 
-def figure_of(artifacts: Artifacts, name: str, units: int, measure: str = "kernel_distance") -> Cell:
+def figure_of(artifacts: Artifacts, name: str, units: int, measure: str = QualityMeasure.KERNEL_DISTANCE) -> Cell:
     """A measure of one set of images."""
     table = artifacts.quality
     rows = table[(table["set"] == name) & (table["units"] == units) & (table["measure"] == measure)]
     return _cell(measure, rows_of(rows)[0])
+
+
+def figure_of_repair(artifacts: Artifacts) -> Cell:
+    """The KID with the recommended repair."""
+    return figure_of(artifacts, EditedSet.WORST, artifacts.chosen)
 
 
 def distance(point: Point) -> str:
@@ -108,7 +125,7 @@ def distance(point: Point) -> str:
 
 def sentence(artifacts: Artifacts, layer: Layer) -> str:
     """Whether the repair helps and by how much, compared with random units and with real images."""
-    before, real = figure_of(artifacts, "before", 0), figure_of(artifacts, "real", 0)
+    before, real = figure_of(artifacts, EditedSet.BEFORE, 0), figure_of(artifacts, EditedSet.REAL, 0)
     reference = f" Real against other real images: KID {distance(real.value)}."
     if not artifacts.candidates:
         return (
@@ -117,8 +134,8 @@ def sentence(artifacts: Artifacts, layer: Layer) -> str:
         )
     if not artifacts.chosen:
         return _no_repair(artifacts, layer, before) + reference
-    after = figure_of(artifacts, "worst", artifacts.chosen)
-    random = effect_against_random(artifacts, "worst", artifacts.chosen)
+    after = figure_of_repair(artifacts)
+    random = repair_against_random(artifacts)
     return (
         f"The repair ablates {artifacts.chosen} of the {layer.units} units of {layer.name}, the highest-ranked of"
         f" {artifacts.suspected} candidates. {_outcome(after)}: {relative_change(before.value, after.change)}, from"
@@ -152,7 +169,7 @@ def relative_change(before: Point, change: Point) -> str:
 
 
 def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
-    """What ablating the highest-ranked units, or ('review') the marked units, does compared with random units."""
+    """What ablating the highest-ranked units, or the marked units, does compared with random units."""
     same = artifacts.curve[artifacts.curve["units"] == units]
     random = same[same["set"] == RANDOM_COUNTERPARTS[name]]
     if random.empty:
@@ -167,6 +184,11 @@ def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
     )
 
 
+def repair_against_random(artifacts: Artifacts) -> str:
+    """What the recommended repair does compared with ablating random units."""
+    return effect_against_random(artifacts, EditedSet.WORST, artifacts.chosen)
+
+
 def activation(random: pd.DataFrame) -> str:
     """How strong the units of random sets are relative to the units with which they are compared, in words."""
     ratios = random["activation"]
@@ -179,10 +201,10 @@ def reviewed_sentence(artifacts: Artifacts) -> str:
     """What ablating the units marked by hand does; '' where none were."""
     if not artifacts.reviewed:
         return ""
-    cell = figure_of(artifacts, "marked", len(artifacts.reviewed))
+    cell = figure_of(artifacts, EditedSet.MARKED, len(artifacts.reviewed))
     return (
         f"Ablating the {plural(len(artifacts.reviewed), 'unit')} marked by hand changes KID by {distance(cell.change)}."
-        f" {effect_against_random(artifacts, 'marked', len(artifacts.reviewed))}"
+        f" {effect_against_random(artifacts, EditedSet.MARKED, len(artifacts.reviewed))}"
     )
 
 
@@ -235,19 +257,19 @@ def curves(artifacts: Artifacts) -> tuple[Curve, ...]:
 
     None where KID is not significantly above 0: shares of it would mean nothing.
     """
-    before = figure_of(artifacts, "before", 0).value
+    before = figure_of(artifacts, EditedSet.BEFORE, 0).value
     if not before.low > 0 or not (artifacts.curve["distance"] > 0).all():
         return ()
-    worst = [row for row in rows_of(artifacts.curve) if row.set == "worst"]
+    worst = [row for row in rows_of(artifacts.curve) if row.set == EditedSet.WORST]
     zero = Point(0.0, 0.0, 0.0)
     points = [Point(*(-float(v) / float(r.distance) for v in (r.change, r.change_high, r.change_low))) for r in worst]
-    random = artifacts.curve[artifacts.curve["set"] == "random"]
+    random = artifacts.curve[artifacts.curve["set"] == EditedSet.RANDOM]
     shares = -random["change"] / random["distance"]
     by_size = {int(size): shares[random["units"] == size] for size in sorted(set(random["units"].tolist()))}
     bands = [Point(float(share.mean()), float(share.min()), float(share.max())) for share in by_size.values()]
     return (
-        Curve("worst", (0, *(int(row.units) for row in worst)), (zero, *points)),
-        Curve(RANDOM, (0, *by_size), (zero, *bands)),
+        Curve(EditedSet.WORST, (0, *(int(row.units) for row in worst)), (zero, *points)),
+        Curve(Ranking.RANDOM, (0, *by_size), (zero, *bands)),
     )
 
 
@@ -311,15 +333,15 @@ def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
     known = {**site.wording.dictionary(), **COLUMNS}
     names = dict.fromkeys(str(name) for table in artifact_tables(artifacts).values() for name in table.columns)
     return ArtifactMethods(
-        frame.to(site.places.page("artifacts")),
-        artifacts.layer,
-        artifacts,
-        "" if artifacts.command == site.dissection.provenance.command else artifacts.command,
-        RULE,
-        CHOICE,
-        {NAMES[name]: words for name, words in MEASURES.items()},
-        flat(artifacts.settings),
-        {name: known[name] for name in names},
+        href=frame.to(site.places.page("artifacts")),
+        layer=artifacts.layer,
+        artifacts=artifacts,
+        command="" if artifacts.command == site.dissection.provenance.command else artifacts.command,
+        rule=RULE,
+        choice=CHOICE,
+        measures={NAMES[name]: words for name, words in MEASURES.items()},
+        settings=flat(artifacts.settings),
+        columns={name: known[name] for name in names},
     )
 
 

@@ -39,8 +39,8 @@ from dissectreport.report.html.effect_charts import (
     Amount,
     Dot,
     bars,
-    order_mark,
-    order_words,
+    ranking_mark,
+    ranking_words,
     removal_curves,
     scatter,
 )
@@ -173,7 +173,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         counts=tuple(sorted({n for curve in one.curves for n in curve.units})),
         curves=removal_plot(one.curves),
         rankings=tuple(
-            (order_words(c.ranking), order_mark(c.ranking), meaning(c.ranking, interventions)) for c in one.curves
+            (ranking_words(c.ranking), ranking_mark(c.ranking), meaning(c.ranking, interventions)) for c in one.curves
         ),
         units=_causal_units(site, interventions, frame, layer, one),
         cards=CARDS,
@@ -280,11 +280,11 @@ def _sides(interventions: Interventions, concept: str) -> tuple[SideRow, ...]:
     """Every concept that occurs, the studied one first and then by falling change."""
     rows = [
         SideRow(
-            concept=NamedConcept(str(row.other), str(row.category)),
+            concept=NamedConcept(str(row.other_concept), str(row.category)),
             before=float(row.before),
             after=float(row.after),
             change=point_of(row, "change"),
-            own=str(row.other) == concept,
+            own=str(row.other_concept) == concept,
         )
         for row in rows_for(interventions.side_effects, concept)
     ]

@@ -74,7 +74,7 @@ def with_and_without(site: Site, frame: Frame, concept: str, ablated: Ablated) -
     colours = images.concept_colours(site.dissection.vocabulary)
     rows = []
     for i, sample in enumerate(ablated.samples.tolist()):
-        seen, unseen = ablated.seen_before[i], ablated.seen_after[i]
+        seen, unseen = ablated.labels_before[i], ablated.labels_after[i]
         off, difference, shown, gone = (
             frame.to(places.changed(concept, i, kind)) for kind in ("off", "difference", "seen", "unseen")
         )
@@ -122,7 +122,7 @@ def insertions(site: Site, frame: Frame, concept: str, pictures: ConceptPictures
     inserted = pictures.inserted
     rows = []
     for i, sample in enumerate(inserted.samples.tolist()):
-        top, left, height, width = (100 * float(v) for v in inserted.places[i])
+        top, left, height, width = (100 * float(v) for v in inserted.patches[i])
         rows.append(
             Insertion(
                 sample=int(sample),
@@ -155,7 +155,8 @@ def strongest_pair(site: Site, interventions: Interventions, frame: Frame, studi
         return "", "", 0
     ablated = pictures.ablated
     lost = [
-        area_of(b, number) - area_of(a, number) for b, a in zip(ablated.seen_before, ablated.seen_after, strict=True)
+        area_of(b, number) - area_of(a, number)
+        for b, a in zip(ablated.labels_before, ablated.labels_after, strict=True)
     ]
     i = int(np.argmax(np.nan_to_num(lost)))
     sample = int(ablated.samples[i])

@@ -70,8 +70,8 @@ def _ablated(site: Site, concept: str, number: int, ablated: Ablated, colours: i
         pictures = {
             "off": _webp(after),
             "difference": images.difference(before, after),
-            "seen": images.segmentation(before, ablated.seen_before[i], colours, number),
-            "unseen": images.segmentation(after, ablated.seen_after[i], colours, number),
+            "seen": images.segmentation(before, ablated.labels_before[i], colours, number),
+            "unseen": images.segmentation(after, ablated.labels_after[i], colours, number),
         }
         files |= {site.places.changed(concept, i, kind): content for kind, content in pictures.items()}
     return files

@@ -11,8 +11,9 @@ from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.causes.galleries import strongest_pair
 from dissectreport.report.causes.summary import Studied, answer, downloads, finding, layer_of, listed, meaning, studied
 from dissectreport.report.common.model import Pairs, Site, flat
-from dissectreport.report.html.effect_charts import RANDOM, order_mark, order_words, small_curves
+from dissectreport.report.html.effect_charts import ranking_mark, ranking_words, small_curves
 from dissectreport.report.html.frame import Frame
+from dissectreport.run.rankings import Ranking
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         answer=answer(every, layer),
         rows=tuple(_studied_row(site, interventions, frame, concept, i, high) for i, concept in enumerate(every)),
         counts=counts,
-        rankings=tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in listed(rankings)),
+        rankings=tuple((ranking_words(o), ranking_mark(o), meaning(o, interventions)) for o in listed(rankings)),
         samples=interventions.samples,
         selection=interventions.selection,
         random_sets=interventions.random_sets,
@@ -85,11 +86,11 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
 def _studied_row(
     site: Site, interventions: Interventions, frame: Frame, studied: Studied, at: int, high: float
 ) -> StudiedRow:
-    shown = [curve for curve in studied.curves if curve.ranking in (studied.best, RANDOM)]
+    shown = [curve for curve in studied.curves if curve.ranking in (studied.best, Ranking.RANDOM)]
     chart = small_curves(
         f"curve-{at}",
         f"Removal of {studied.concept.name} by number of ablated units",
-        f"The best ranking, {order_words(studied.best)}, with its 95% band; random units in grey.",
+        f"The best ranking, {ranking_words(studied.best)}, with its 95% band; random units in grey.",
         shown,
         high,
     )

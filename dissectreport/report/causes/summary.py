@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.results.dissection import Layer
-from dissectreport.analysis.results.interventions import COLUMNS, ORDERS, Interventions
+from dissectreport.analysis.results.interventions import COLUMNS, RANKING_METHODS, Interventions
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
-from dissectreport.report.html.effect_charts import RANDOM, Curve, order_mark, order_words
+from dissectreport.report.html.effect_charts import Curve, ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import interval, removed, with_interval
+from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
 """The share of a concept's area from which on the overview counts a removal as a success."""
@@ -63,7 +64,7 @@ class Studied:
     curves: tuple[Curve, ...]
     """One a ranking method, best first, and the random sets last."""
     spearman: Point
-    ceiling: float
+    noise_ceiling: float
     single: int
     """Units that were ablated one by one."""
 
@@ -94,7 +95,7 @@ def rows_for(table: pd.DataFrame, concept: str) -> list[Any]:
 
 
 def _studied(interventions: Interventions, row: Any) -> Studied:
-    concept, best = str(row.concept), str(row.best)
+    concept, best = str(row.concept), str(row.best_ranking)
     agreement = next(iter(rows_for(interventions.agreement, concept)), None)
     nothing = Point(math.nan, math.nan, math.nan)
     return Studied(
@@ -105,25 +106,27 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
         removals=_removals(interventions, concept, best),
         curves=_curves(interventions, concept, best),
         spearman=nothing if agreement is None else point_of(agreement, "spearman"),
-        ceiling=math.nan if agreement is None else float(agreement.ceiling),
+        noise_ceiling=math.nan if agreement is None else float(agreement.noise_ceiling),
         single=0 if agreement is None else int(agreement.units),
     )
 
 
 def _first(best: str, rankings: Sequence[str]) -> list[str]:
     """The best ranking, the others as the methods list them, and random sets last."""
-    listed = [best, *ORDERS, *rankings, RANDOM]
-    return [ranking for ranking in dict.fromkeys(o for o in listed if o != RANDOM) if ranking in rankings] + [RANDOM]
+    listed = [best, *RANKING_METHODS, *rankings, Ranking.RANDOM]
+    return [ranking for ranking in dict.fromkeys(o for o in listed if o != Ranking.RANDOM) if ranking in rankings] + [
+        Ranking.RANDOM
+    ]
 
 
 def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Removal, ...]:
-    rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != RANDOM]
+    rows = [row for row in rows_for(interventions.removal, concept) if row.ranking != Ranking.RANDOM]
     rank = {ranking: i for i, ranking in enumerate(_first(best, [str(row.ranking) for row in rows]))}
     removals = [
         Removal(
             ranking=str(row.ranking),
-            words=order_words(str(row.ranking)),
-            mark=order_mark(str(row.ranking)),
+            words=ranking_words(str(row.ranking)),
+            mark=ranking_mark(str(row.ranking)),
             units=int(row.units),
             removed=point_of(row, "removed"),
             random=point_of(row, "random"),
@@ -208,18 +211,18 @@ def layer_of(site: Site, interventions: Interventions) -> Layer:
 
 def meaning(ranking: str, interventions: Interventions) -> str:
     """How a ranking method ranks units, in words."""
-    if ranking == RANDOM:
+    if ranking == Ranking.RANDOM:
         return (
             f"{interventions.random_sets} random sets of units with about the same mean activation; band: their range"
         )
-    return ORDERS.get(ranking, "")
+    return RANKING_METHODS.get(ranking, "")
 
 
 def listed(rankings: Sequence[str]) -> list[str]:
     """The ranking methods once each, best known first and random sets last."""
-    return [o for o in dict.fromkeys([*ORDERS, *rankings]) if o in rankings and o != RANDOM] + [RANDOM] * (
-        RANDOM in rankings
-    )
+    return [o for o in dict.fromkeys([*RANKING_METHODS, *rankings]) if o in rankings and o != Ranking.RANDOM] + [
+        Ranking.RANDOM
+    ] * (Ranking.RANDOM in rankings)
 
 
 def falling(value: float) -> float:

@@ -11,15 +11,15 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, Layer
 from dissectreport.report.common.site_options import PLAIN, SiteSettings
 from dissectreport.report.common.wording import Wording, wording
 from dissectreport.report.html.category_marks import mark_of
-from dissectreport.report.html.charts import CONTROLS, Point
+from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
 from dissectreport.report.html.places import Places
-from dissectreport.run.rules import rule_named
+from dissectreport.run.rules import Edge, rule_named
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
@@ -39,7 +39,7 @@ class InterpretableCount:
     units: float
     units_low: float
     units_high: float
-    of: float
+    layer_units: float
     concepts: float
     concepts_low: float
     concepts_high: float
@@ -61,7 +61,9 @@ class InterpretableCount:
 
     def as_share(self) -> Point:
         """Share of the layer's units."""
-        return Point(self.units / self.of, self.units_low / self.of, self.units_high / self.of)
+        return Point(
+            self.units / self.layer_units, self.units_low / self.layer_units, self.units_high / self.layer_units
+        )
 
     def as_concepts(self) -> Point:
         """Number of different concepts."""
@@ -77,7 +79,7 @@ def counts(layer: Layer, category: str = "") -> dict[str, InterpretableCount]:
     """The counts of a layer by control, in the order in which readers meet them."""
     rows = layer.controls[layer.controls["category"] == category]
     by_control = {row.control: InterpretableCount.of_row(row) for row in rows_of(rows)}
-    return {name: by_control[name] for name in (*CONTROLS, *by_control) if name in by_control}
+    return {name: by_control[name] for name in (*Control, *by_control) if name in by_control}
 
 
 def above_chance(layer: Layer) -> int:
@@ -106,8 +108,8 @@ class Site:
         return wording(self.dissection.provenance)
 
     @property
-    def edge(self) -> str:
-        """How a map is continued at its border under the rule: 'clamp' or 'zero'."""
+    def edge(self) -> Edge:
+        """How a map is continued at its border under the rule."""
         return rule_named(self.dissection.provenance.rule).edge
 
     @property

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from dissectreport.analysis.results.dissection import Dissection, Examples, Layer, Pictures
+from dissectreport.analysis.results.dissection import Dissection, ExampleKind, Examples, Layer, Pictures
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.report.html import images
 
@@ -117,7 +117,7 @@ def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
 
 def _with_top(layer: Layer) -> Layer:
     shown = layer.examples
-    top = shown.kind == "top"
+    top = shown.kind == ExampleKind.TOP
     few = Examples(shown.kind[top], shown.samples[:, top], shown.peaks[:, top], shown.maps[:, top])
     return replace(layer, examples=few)
 

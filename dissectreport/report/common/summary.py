@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissectreport.analysis.comparison.profiles import Training, training_of
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.common.model import (
     Site,
     above_chance,
@@ -85,7 +86,7 @@ def summary(site: Site) -> Summary:
                 "units": layer.units,
                 **{k: asdict(c) for k, c in counts(layer).items()},
                 "categories": {
-                    c: asdict(by_control["measured"]) for c, _, by_control in counts_by_category(site, layer)
+                    c: asdict(by_control[Control.MEASURED]) for c, _, by_control in counts_by_category(site, layer)
                 },
             }
             for layer in layers

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.report.common.model import (
     Site,
     interpretable_labels,
@@ -62,7 +62,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         on_fraction=float(row.on_fraction),
         threshold=float(row.threshold),
         interpretable=bool(row.interpretable),
-        state=str(row.state),
+        state=str(row.unit_state),
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
     )
 
@@ -76,4 +76,4 @@ def neighbours(frame: Frame, links: list[tuple[str, str]], at: int) -> Frame:
 
 def strip_size(layer: Layer) -> int:
     """Images in a strip: the first of the top images."""
-    return min(STRIP, int((layer.examples.kind == "top").sum()))
+    return min(STRIP, int((layer.examples.kind == ExampleKind.TOP).sum()))

@@ -9,6 +9,7 @@ from typing import Any
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
 from dissectreport.report.html.numbers import count, interval, percent, plural, share, signed
+from dissectreport.run.rules import RuleName
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,11 @@ def below_position(units: int, below: int) -> str:
 TOO_FEW = "Too few images to tell"
 """Instead of a count where no concept could be tested."""
 
-WORDINGS: Mapping[str, Wording] = {"corrected": CORRECTED, "iclr2019": ICLR2019, "pnas2020": PNAS2020}
+WORDINGS: Mapping[str, Wording] = {
+    RuleName.CORRECTED: CORRECTED,
+    RuleName.ICLR2019: ICLR2019,
+    RuleName.PNAS2020: PNAS2020,
+}
 """By the rule's name."""
 
 

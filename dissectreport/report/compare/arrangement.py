@@ -18,6 +18,7 @@ from dissectreport.report.compare.sentences import Sentence, training_sentence
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.numbers import DASH
+from dissectreport.vocabulary import Concept
 
 NO_DIFFERENCE: Difference = (DASH, 0)
 
@@ -40,9 +41,9 @@ class Member:
         """The folder of its layer."""
         return self.sited.folders[self.profile.name]
 
-    def can_have(self, key: str) -> bool:
+    def can_have(self, concept: Concept) -> bool:
         """Whether a concept can be a label of its units."""
-        return any(own == key and tested for own, _, _, tested in self.model.concepts)
+        return any(own == concept and tested for own, _, _, tested in self.model.concepts)
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,14 @@ class Against:
 
     first: Member
 
-    def concept(self, key: str) -> Difference:
+    def concept(self, concept: Concept) -> Difference:
         """The difference in units of a concept; none where one of the two cannot have it as a label."""
-        if self.layers is None or not (self.first.can_have(key) and self.member.can_have(key)):
+        if self.layers is None or not (self.first.can_have(concept) and self.member.can_have(concept)):
             return NO_DIFFERENCE
-        return self._differences.get(key, (self.layers.none, 0))
+        return self._differences.get(concept, (self.layers.none, 0))
 
     @cached_property
-    def _differences(self) -> dict[str, Difference]:
+    def _differences(self) -> dict[Concept, Difference]:
         groups = () if self.layers is None else self.layers.concepts
         return {self.models.compared[i]: (words, significant) for words, significant, at in groups for i in at}
 
@@ -145,21 +146,21 @@ class ComparedModels:
         return len({member.model.images for member in self.members}) == 1
 
     @cached_property
-    def concepts(self) -> tuple[tuple[str, str, str], ...]:
-        """Key, name and category of the shared concepts that have units: by category, those with most units first."""
-        others = [{key for key, *_ in member.model.concepts} for member in self.members[1:]]
-        keys = [k for k, *_ in self.first.model.concepts if all(k in each for each in others) and self._present(k)]
-        split = [(key, key.partition("/")[2], key.partition("/")[0]) for key in keys]
-        order = list(dict.fromkeys(key.partition("/")[0] for key, *_ in self.first.model.concepts))
-        return tuple(sorted(split, key=lambda each: (order.index(each[2]), -self.share(each[0]))))
+    def concepts(self) -> tuple[Concept, ...]:
+        """The shared concepts that have units: by category, those with most units first."""
+        first, *others = [[concept for concept, *_ in member.model.concepts] for member in self.members]
+        shared = set(first).intersection(*others)
+        categories = list(dict.fromkeys(concept.category for concept in first))
+        present = [concept for concept in first if concept in shared and self._present(concept)]
+        return tuple(sorted(present, key=lambda concept: (categories.index(concept.category), -self.share(concept))))
 
-    def _present(self, key: str) -> bool:
-        parts = [member.layer.concepts.get(key) for member in self.members]
+    def _present(self, concept: Concept) -> bool:
+        parts = [member.layer.concepts.get(concept) for member in self.members]
         return any(part is not None and part.present for part in parts)
 
-    def share(self, key: str) -> float:
+    def share(self, concept: Concept) -> float:
         """The largest share of units that a member has for a concept."""
-        parts = [member.layer.concepts.get(key) for member in self.members]
+        parts = [member.layer.concepts.get(concept) for member in self.members]
         return max((part.share for part in parts if part is not None), default=0.0)
 
     @property

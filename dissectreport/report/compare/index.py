@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.common.model import (
     InterpretableCount,
 )
@@ -107,16 +108,17 @@ def live_data(compared: SiteModels) -> Mapping[str, Any]:
 
 def _entry(around: Frame, summary: Summary) -> Entry:
     leading = max(
-        summary.layers, key=lambda layer: (layer["measured"]["concepts"] or 0, layer["measured"]["units"] or 0)
+        summary.layers,
+        key=lambda layer: (layer[Control.MEASURED]["concepts"] or 0, layer[Control.MEASURED]["units"] or 0),
     )
-    random_directions = leading.get("random_directions")
+    random_directions = leading.get(Control.RANDOM_DIRECTIONS)
     return Entry(
         summary=summary,
         href=around.to(f"{summary.home}/index.html"),
         band=around.to(summary.band),
         leading=leading,
         random_directions=InterpretableCount.of_json(random_directions) if random_directions else None,
-        count=InterpretableCount.of_json(leading["measured"]),
+        count=InterpretableCount.of_json(leading[Control.MEASURED]),
         categories=tuple(
             (c, mark_of(c), InterpretableCount.of_json(n)) for c, n in leading.get("categories", {}).items()
         ),

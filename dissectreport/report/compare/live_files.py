@@ -19,6 +19,7 @@ from dissectreport.report.compare.sentences import Sentence
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.places import COMPARISONS
 from dissectreport.version import __version__
+from dissectreport.vocabulary import Concept
 
 FOLDER = f"{COMPARISONS}/data"
 VERSION = 1
@@ -62,14 +63,21 @@ def _script(name: str, part: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A part as JSON has it; sentences as [kind, words]."""
+    """A part as JSON has it; sentences as [kind, words], concepts as their keys."""
     if isinstance(value, Sentence):
         return [value.kind, value.words]
+    if isinstance(value, Concept):
+        return key_of(value)
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
+        return {plain(key): plain(part) for key, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def key_of(concept: Concept) -> str:
+    """A concept as the live page names it."""
+    return f"{concept.category}/{concept.name}"
 
 
 def _digest(*inputs: str) -> str:

@@ -13,12 +13,12 @@ from dissectreport.analysis.comparison.pairs import checkpoint_series, correspon
 from dissectreport.analysis.comparison.profiles import (
     SHOWN,
     Best,
-    ConceptKey,
     Estimate,
     LayerProfile,
     Profile,
     UnitCount,
 )
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.compare import charts
 from dissectreport.report.compare.scales import Scales
 from dissectreport.report.compare.sentences import Sentence, layer_sentence
@@ -27,16 +27,11 @@ from dissectreport.report.compare.wording import Format, format_interval, thousa
 from dissectreport.report.html import numbers
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import short
-from dissectreport.report.html.effect_charts import order_words
+from dissectreport.report.html.effect_charts import ranking_words
 from dissectreport.report.html.numbers import DASH, Agreement, count, percent, removed, share
+from dissectreport.vocabulary import Concept
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-
-
-def key_of(concept: ConceptKey) -> str:
-    """A concept as files and addresses name it."""
-    name, category = concept
-    return f"{category}/{name}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class CausesPart:
     """Causal effects of a model."""
 
     words: str
-    effects: dict[str, EffectPart]
+    effects: dict[Concept, EffectPart]
 
 
 @dataclass(frozen=True)
@@ -89,8 +84,8 @@ class ModelPart:
     notes: tuple[str, ...]
     vocabulary: str
     """The same for models with the same vocabulary."""
-    concepts: tuple[tuple[str, str, str, int], ...]
-    """Key, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
+    concepts: tuple[tuple[Concept, str, str, int], ...]
+    """Concept, mark of its category, area, and 1 if it can be a label, of every concept that a comparison can show."""
     layers: tuple[tuple[str, str], ...]
     """Name and folder."""
     ranking: tuple[str, ...]
@@ -165,8 +160,8 @@ class LayerPart:
     fact: str
     sentence: Sentence
     categories: dict[str, str]
-    concepts: dict[str, ConceptPart]
-    best: dict[str, BestPart]
+    concepts: dict[Concept, ConceptPart]
+    best: dict[Concept, BestPart]
     heap: str
     heap_cells: tuple[str, ...]
     trend: TrendPart | None
@@ -182,9 +177,7 @@ def model_part(site: SiteModels, home: str) -> ModelPart:
         facts=model_facts(profile),
         notes=profile.notes,
         vocabulary=_digest(sorted(profile.vocabulary)),
-        concepts=tuple(
-            (key_of(c), mark_of(c[1]), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)
-        ),
+        concepts=tuple((c, mark_of(c.category), _area(profile, c), int(c in profile.tested)) for c in site.shown(home)),
         layers=tuple((layer.name, model.folders[layer.name]) for layer in profile.layers),
         ranking=tuple(layer.name for layer in sorted(profile.layers, key=_rank, reverse=True)),
         depth=_depth(profile, site.scales),
@@ -219,12 +212,12 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _area(profile: Profile, concept: ConceptKey) -> str:
+def _area(profile: Profile, concept: Concept) -> str:
     return percent(profile.areas[concept].value) if concept in profile.areas else DASH
 
 
 def _rank(layer: LayerProfile) -> tuple[float, float]:
-    counts = layer.counts["measured"]
+    counts = layer.counts[Control.MEASURED]
     values = (counts.concepts.value, counts.units.value)
     labels, units = (-1.0 if math.isnan(value) else value for value in values)
     return labels, units
@@ -244,14 +237,18 @@ def _depth(profile: Profile, scales: Scales) -> Depth:
     names = tuple(layer.name for layer in profile.layers)
     axis = scales.depth[names]
     places = [axis.index(name) / max(len(axis) - 1, 1) for name in names]
-    units, null_units = ([_shares(la, control) for la in profile.layers] for control in ("measured", "chance"))
-    labels, null_labels = ([_counts(la, c).concepts for la in profile.layers] for c in ("measured", "chance"))
+    units, chance_units = (
+        [_shares(la, control) for la in profile.layers] for control in (Control.MEASURED, Control.CHANCE)
+    )
+    labels, chance_labels = (
+        [_counts(la, c).concepts for la in profile.layers] for c in (Control.MEASURED, Control.CHANCE)
+    )
     return Depth(
-        units=charts.points(places, units, [e.value for e in null_units], scales.interpretable),
-        labels=charts.points(places, labels, [e.value for e in null_labels], scales.labels),
+        units=charts.points(places, units, [e.value for e in chance_units], scales.interpretable),
+        labels=charts.points(places, labels, [e.value for e in chance_labels], scales.labels),
         axis=Markup("").join(charts.line_mark(i / max(len(axis) - 1, 1), name) for i, name in enumerate(axis)),
-        unit_rows=_rows(names, units, null_units, percent),
-        label_rows=_rows(names, labels, null_labels, count),
+        unit_rows=_rows(names, units, chance_units, percent),
+        label_rows=_rows(names, labels, chance_labels, count),
     )
 
 
@@ -269,12 +266,12 @@ def _causes(profile: Profile, scales: Scales) -> CausesPart | None:
     if causes is None:
         return None
     effects = {
-        key_of(concept): EffectPart(
+        concept: EffectPart(
             charts.lane(effect.removed, effect.random.value, *scales.removed),
             (
                 format_interval(effect.removed, removed),
                 format_interval(effect.difference, removed),
-                order_words(effect.ranking),
+                ranking_words(effect.ranking),
             ),
         )
         for concept, effect in causes.effects.items()
@@ -300,11 +297,9 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
         sentence=layer_sentence(site.names[home], layer),
         categories={category: _category(counts) for category, counts in layer.categories.items()},
         concepts={
-            key_of(concept): _concept(layer, concept, site.scales)
-            for concept in layer.concepts
-            if concept in site.present
+            concept: _concept(layer, concept, site.scales) for concept in layer.concepts if concept in site.present
         },
-        best={key_of(concept): best_part(best) for concept, best in layer.best.items() if concept in site.present},
+        best={concept: best_part(best) for concept, best in layer.best.items() if concept in site.present},
         heap=charts.heap(layer, site.scales),
         heap_cells=_heap_cells(layer),
         trend=_trend(profile, layer, site.scales),
@@ -312,12 +307,12 @@ def layer_part(site: SiteModels, home: str, layer: LayerProfile) -> LayerPart:
 
 
 def _category(counts: Mapping[str, Estimate]) -> str:
-    chance_level = counts.get("chance")
+    chance_level = counts.get(Control.CHANCE)
     chance = f", chance level {count(chance_level.value)}" if chance_level is not None else ""
-    return f"{format_interval(counts['measured'], count)} units{chance}" if "measured" in counts else DASH
+    return f"{format_interval(counts[Control.MEASURED], count)} units{chance}" if Control.MEASURED in counts else DASH
 
 
-def _concept(layer: LayerProfile, concept: ConceptKey, scales: Scales) -> ConceptPart:
+def _concept(layer: LayerProfile, concept: Concept, scales: Scales) -> ConceptPart:
     units, highest = layer.of(concept), scales.units[concept[1]]
     share_of = Estimate(*(end / layer.units for end in (units.measured.value, units.measured.low, units.measured.high)))
     return ConceptPart(
@@ -375,8 +370,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         return None
     x = charts.line_x((progress[0] - first) / (last - first))
     mark = charts.line_mark((progress[0] - first) / (last - first), numbers.compact(progress[0]))
-    units, null_units = _shares(layer, "measured"), _shares(layer, "chance").value
-    labels, null_labels = _counts(layer, "measured").concepts, _counts(layer, "chance").concepts.value
+    units, chance_units = _shares(layer, Control.MEASURED), _shares(layer, Control.CHANCE).value
+    labels, chance_labels = _counts(layer, Control.MEASURED).concepts, _counts(layer, Control.CHANCE).concepts.value
     return TrendPart(
         series=_digest(series),
         progress=progress[0],
@@ -384,8 +379,8 @@ def _trend(profile: Profile, layer: LayerProfile, scales: Scales) -> TrendPart |
         unit=progress[1],
         x=round(x, 1),
         mark=mark,
-        units=_point(x, units, null_units, scales.interpretable, percent),
-        labels=_point(x, labels, null_labels, scales.labels, count),
+        units=_point(x, units, chance_units, scales.interpretable, percent),
+        labels=_point(x, labels, chance_labels, scales.labels, count),
     )
 
 

@@ -22,6 +22,7 @@ from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.assets import load_assets, style_alone
 from dissectreport.report.html.frame import Frame, frame, published
 from dissectreport.report.html.numbers import DASH
+from dissectreport.vocabulary import Concept
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
 """Concepts whose strongest units the page shows, and images in a row."""
@@ -231,21 +232,21 @@ def _summary(subject: ComparedModels) -> tuple[Statements, ...]:
 
 def _concepts(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...]:
     """Units per concept, a chart for each category."""
-    categories = dict.fromkeys(category for _, _, category in subject.concepts)
+    categories = dict.fromkeys(concept.category for concept in subject.concepts)
     return tuple(_category(subject, at, category, axes) for at, category in enumerate(categories))
 
 
 def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -> ChartWithTable:
-    keys = [(key, name) for key, name, each in subject.concepts if each == category]
-    differences = {key: [against.concept(key) for against in subject.against] for key, _ in keys}
-    significant = {key: any(each[1] for each in some) for key, some in differences.items()}
-    shown = [(key, name) for i, (key, name) in enumerate(keys) if i < MOST_ROWS or significant[key]]
-    rows = [charts.ConceptLanes(name, _lanes(subject, key, differences[key])) for key, name in shown]
+    concepts = [concept for concept in subject.concepts if concept.category == category]
+    differences = {concept: [against.concept(concept) for against in subject.against] for concept in concepts}
+    significant = {concept: any(each[1] for each in some) for concept, some in differences.items()}
+    shown = [concept for i, concept in enumerate(concepts) if i < MOST_ROWS or significant[concept]]
+    rows = [charts.ConceptLanes(concept.name, _lanes(subject, concept, differences[concept])) for concept in shown]
     texts, id_ = Texts(), f"concepts-{at}"
     counts = [f"{m.label} {m.layer.categories.get(category, DASH)}" for m in subject.members]
-    more = f" {texts.more_concepts}" if len(shown) < len(keys) else ""
+    more = f" {texts.more_concepts}" if len(shown) < len(concepts) else ""
     heads = [head for label in subject.labels for head in (label, "chance level", "area")]
-    cells = [(name, *_cells(subject, key), *(words for words, _ in differences[key])) for key, name in keys]
+    cells = [(c.name, *_cells(subject, c), *(words for words, _ in differences[c])) for c in concepts]
     return ChartWithTable(
         id_,
         category,
@@ -255,20 +256,22 @@ def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -
     )
 
 
-def _lanes(subject: ComparedModels, key: str, differences: Sequence[tuple[str, int]]) -> tuple[charts.Lane, ...]:
+def _lanes(
+    subject: ComparedModels, concept: Concept, differences: Sequence[tuple[str, int]]
+) -> tuple[charts.Lane, ...]:
     words = [("", 0), *differences]
-    parts = [member.layer.concepts.get(key) for member in subject.members]
+    parts = [member.layer.concepts.get(concept) for member in subject.members]
     return tuple(
         charts.Lane(member.place, "" if part is None else part.part, difference, bool(significant))
         for member, part, (difference, significant) in zip(subject.members, parts, words, strict=True)
     )
 
 
-def _cells(subject: ComparedModels, key: str) -> list[str]:
+def _cells(subject: ComparedModels, concept: Concept) -> list[str]:
     cells: list[str] = []
     for member in subject.members:
-        part = member.layer.concepts.get(key)
-        area = next(area for each, _, area, _ in member.model.concepts if each == key)
+        part = member.layer.concepts.get(concept)
+        area = next(area for each, _, area, _ in member.model.concepts if each == concept)
         cells += [*(("0", "0") if part is None else part.cells), area]
     return cells
 
@@ -342,23 +345,22 @@ def _heaps(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable:
 def _causes(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable | None:
     """What ablating a concept's leading units removes, in the models where that was measured."""
     causes = [member.model.causes for member in subject.members]
-    keys = dict.fromkeys(key for each in causes if each is not None for key in each.effects)
-    if not keys:
+    concepts = dict.fromkeys(concept for each in causes if each is not None for concept in each.effects)
+    if not concepts:
         return None
     texts, rows, table = Texts(), [], []
-    for key in keys:
-        effects = [None if each is None else each.effects.get(key) for each in causes]
-        differences = [against.models.causes.get(key, (DASH, 0)) for against in subject.against]
+    for concept in concepts:
+        effects = [None if each is None else each.effects.get(concept) for each in causes]
+        differences = [against.models.causes.get(concept, (DASH, 0)) for against in subject.against]
         lanes = tuple(
             charts.Lane(member.place, "" if effect is None else effect.part, words, bool(significant))
             for member, effect, (words, significant) in zip(
                 subject.members, effects, [("", 0), *differences], strict=True
             )
         )
-        name = key.partition("/")[2]
-        rows.append(charts.ConceptLanes(name, lanes))
+        rows.append(charts.ConceptLanes(concept.name, lanes))
         cells = [cell for effect in effects for cell in ((DASH,) * 3 if effect is None else effect.cells)]
-        table.append((name, *cells, *(words for words, _ in differences)))
+        table.append((concept.name, *cells, *(words for words, _ in differences)))
     where = [
         f"{m.label}: {'not measured' if c is None else c.words}" for m, c in zip(subject.members, causes, strict=True)
     ]
@@ -396,31 +398,31 @@ def _quality_words(subject: ComparedModels) -> str:
 
 def _best(subject: ComparedModels, picture: Address, to: Address) -> tuple[tuple[BestOf, ...], int]:
     """Strongest units for the concepts that differ significantly, then for those with most units."""
-    different = {key for key, _, _ in subject.concepts if any(a.concept(key)[1] for a in subject.against)}
-    ranked = sorted(subject.concepts, key=lambda each: (each[0] not in different, -subject.share(each[0])))
-    marks = {key: mark for key, mark, *_ in subject.first.model.concepts}
+    different = {c for c in subject.concepts if any(a.concept(c)[1] for a in subject.against)}
+    ranked = sorted(subject.concepts, key=lambda concept: (concept not in different, -subject.share(concept)))
+    marks = {concept: mark for concept, mark, *_ in subject.first.model.concepts}
     shown = tuple(
-        BestOf(name, category, marks[key], tuple(_best_unit(subject, m, key, picture, to) for m in subject.members))
-        for key, name, category in ranked[:SHOWN_CONCEPTS]
+        BestOf(c.name, c.category, marks[c], tuple(_best_unit(subject, m, c, picture, to) for m in subject.members))
+        for c in ranked[:SHOWN_CONCEPTS]
     )
     return shown, len(ranked) - len(shown)
 
 
-def _best_unit(subject: ComparedModels, member: Member, key: str, picture: Address, to: Address) -> BestUnit:
-    best, layer, sited = member.layer.best.get(key), member.profile.name, member.sited
+def _best_unit(subject: ComparedModels, member: Member, concept: Concept, picture: Address, to: Address) -> BestUnit:
+    best, layer, sited = member.layer.best.get(concept), member.profile.name, member.sited
     number, label = member.place + 1, member.label
     if best is None:
         return BestUnit(number, label, f"{Texts().no_unit} in {layer}", "", "", 0, None)
     numbers = () if subject.images_correspond else [n for n in best.samples if n in member.model.pictures]
     return BestUnit(
-        number,
-        label,
-        f"{layer} unit {best.unit}",
-        to(sited.card(layer, best.unit)),
-        picture(sited.strip(layer, best.unit)),
-        member.model.strip_width,
-        best,
-        tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
+        number=number,
+        label=label,
+        words=f"{layer} unit {best.unit}",
+        href=to(sited.card(layer, best.unit)),
+        strip=picture(sited.strip(layer, best.unit)),
+        width=member.model.strip_width,
+        best=best,
+        plain=tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
     )
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from dissectreport.analysis.comparison.differences import Change
 from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
-from dissectreport.analysis.comparison.profiles import NONE, ConceptKey
-from dissectreport.report.compare.model_parts import key_of
+from dissectreport.analysis.comparison.profiles import NONE
 from dissectreport.report.compare.sentences import (
     Sentence,
     by_chance,
@@ -25,6 +24,7 @@ from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.warnings import layer_warnings, model_warnings
 from dissectreport.report.compare.wording import UnitFormat, format_difference, tenths, thousandths
 from dissectreport.report.html.numbers import DASH
+from dissectreport.vocabulary import Concept
 
 FIRST, OTHER = NAMES = ("\ue000", "\ue001")
 """Two characters of Unicode's private use, which no name has."""
@@ -47,8 +47,8 @@ class LayerPairPart:
     none: str
     """The difference of every other concept that is compared."""
     mean_iou: str
-    lead: str
-    """The concept that differs most; '' if none does significantly."""
+    lead: Concept | None
+    """The concept that differs most; None if none does significantly."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class PairPart:
     """Those that do not depend on layers."""
     warnings: tuple[str, ...]
     pairing: str
-    compared: tuple[str, ...]
+    compared: tuple[Concept, ...]
     """The concepts that are compared and have units in some layer of one of the two."""
-    causes: dict[str, Difference]
+    causes: dict[Concept, Difference]
     quality: dict[str, str]
     layers: dict[str, LayerPairPart]
     """By the folders of the first and the other layer, with a space between them."""
@@ -82,8 +82,8 @@ def pair_part(site: SiteModels, first: str, other: str) -> PairPart:
         sentences=model_sentences(pair, NAMES) if first != other else (),
         warnings=model_warnings(pair, NAMES),
         pairing=pairing(pair),
-        compared=tuple(map(key_of, compared)),
-        causes={key_of(c.concept): _words(c, format_difference(c.difference, tenths)) for c in pair.effect_changes},
+        compared=tuple(compared),
+        causes={c.concept: _words(c, format_difference(c.difference, tenths)) for c in pair.effect_changes},
         quality={
             change.measure.replace("_", " "): format_difference(change.difference, thousandths)
             for change in pair.quality_changes
@@ -92,13 +92,13 @@ def pair_part(site: SiteModels, first: str, other: str) -> PairPart:
     )
 
 
-def _compared(pair: ModelPair) -> list[ConceptKey]:
+def _compared(pair: ModelPair) -> list[Concept]:
     layers = (*pair.one.layers, *pair.other.layers)
     present = {c for layer in layers for c, units in layer.concepts.items() if units.measured.high > 0}
     return [concept for concept in pair.comparable if concept in present]
 
 
-def layer_pair_part(layers: LayerPair, compared: Sequence[ConceptKey]) -> LayerPairPart:
+def layer_pair_part(layers: LayerPair, compared: Sequence[Concept]) -> LayerPairPart:
     """One layer of each of two models."""
     form, mean, lead = UnitFormat(layers.scale), layers.mean_iou_change, lead_concept(layers)
     return LayerPairPart(
@@ -109,12 +109,12 @@ def layer_pair_part(layers: LayerPair, compared: Sequence[ConceptKey]) -> LayerP
         concepts=_grouped(layers, compared, form),
         none=form.difference(NONE),
         mean_iou=format_difference(mean, thousandths) if mean.known else DASH,
-        lead="" if lead is None else key_of(lead.concept),
+        lead=None if lead is None else lead.concept,
     )
 
 
 def _grouped(
-    layers: LayerPair, compared: Sequence[ConceptKey], form: UnitFormat
+    layers: LayerPair, compared: Sequence[Concept], form: UnitFormat
 ) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
     """The differences other than that of concepts without units, each with the places of its concepts."""
     changes = {change.concept: change for change in layers.changes}

@@ -14,7 +14,6 @@ from dissectreport.analysis.comparison.profiles import (
     UNKNOWN,
     Best,
     Causes,
-    ConceptKey,
     ConceptUnits,
     Effect,
     Estimate,
@@ -28,9 +27,10 @@ from dissectreport.analysis.comparison.profiles import (
 )
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.tables import without_nan
+from dissectreport.report.common.table_formats import without_nan
 from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.places import CARD_ENDS, COMPARE
+from dissectreport.vocabulary import Concept
 
 VERSION = 2
 """Changes whenever a comparison could not read what an earlier render wrote."""
@@ -99,7 +99,7 @@ def plain(site: Site) -> Plain:
         "concepts": [
             [
                 *concept,
-                mark_of(concept[1]),
+                mark_of(concept.category),
                 int(concept in profile.tested),
                 *_figure(profile.areas.get(concept, UNKNOWN), 6),
             ]
@@ -127,7 +127,7 @@ def _figure(estimate: Estimate, digits: int = DIGITS) -> list[float | int | None
     return [_number(end, digits) for end in (estimate.value, estimate.low, estimate.high)]
 
 
-def _layer(layer: LayerProfile, folder: str, at: Mapping[ConceptKey, int]) -> Plain:
+def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain:
     return {
         "name": layer.name,
         "folder": folder,
@@ -160,7 +160,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[ConceptKey, int]) -> Pl
     }
 
 
-def _causes(causes: Causes, at: Mapping[ConceptKey, int]) -> Plain:
+def _causes(causes: Causes, at: Mapping[Concept, int]) -> Plain:
     return {
         "layer": causes.layer,
         "samples": causes.samples,
@@ -194,7 +194,7 @@ def read_sited(out: Path, home: str) -> Sited:
 
 
 def _sited(values: Plain, digest: str) -> Sited:
-    names = tuple((str(row[0]), str(row[1])) for row in values["concepts"])
+    names = tuple(Concept(str(row[0]), str(row[1])) for row in values["concepts"])
     causes = values["causes"]
     profile = Profile(
         model=values["model"],
@@ -244,7 +244,7 @@ def _effect(row: Sequence[Any]) -> Effect:
     return Effect(row[1], row[2], _read(row[3:6]), _read(row[6:9]), _read(row[9:12]))
 
 
-def _read_layer(values: Plain, names: Sequence[ConceptKey]) -> LayerProfile:
+def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
     return LayerProfile(
         name=values["name"],
         units=values["units"],

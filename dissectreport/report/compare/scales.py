@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from dissectreport.analysis.comparison.pairs import checkpoint_series, training_progress
 from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile, Profile
+from dissectreport.analysis.results.dissection import Control
 
 BINS = 32
 """Columns of a histogram."""
@@ -41,7 +42,7 @@ class Scales:
         """Only what one model needs, which other models rarely change."""
         names = tuple(layer.name for layer in profile.layers)
         series = {checkpoint_series(profile, layer) for layer in profile.layers}
-        categories = {category for layer in profile.layers for _, category in layer.concepts}
+        categories = {concept.category for layer in profile.layers for concept in layer.concepts}
         return replace(
             self,
             units={category: top for category, top in self.units.items() if category in categories},
@@ -58,7 +59,9 @@ def scales_of(profiles: Sequence[Profile]) -> Scales:
     return Scales(
         units=_units(layers),
         interpretable=round_up(_most((share for layer in layers for share in _shares(layer)), 0.05)),
-        labels=round_up(_most((end for layer in layers for end in _ends(layer.counts["measured"].concepts)), 1.0)),
+        labels=round_up(
+            _most((end for layer in layers for end in _ends(layer.counts[Control.MEASURED].concepts)), 1.0)
+        ),
         removed=_removed(profiles),
         iou=iou,
         heights=(
@@ -90,15 +93,15 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
 
 
 def _shares(layer: LayerProfile) -> list[float]:
-    return [end / layer.units for end in _ends(layer.counts["measured"].units)]
+    return [end / layer.units for end in _ends(layer.counts[Control.MEASURED].units)]
 
 
 def _units(layers: Sequence[LayerProfile]) -> dict[str, float]:
     most: dict[str, float] = {}
     for layer in layers:
-        for (_, category), units in layer.concepts.items():
+        for concept, units in layer.concepts.items():
             shares = [end / layer.units for end in (*_ends(units.measured), units.chance_level.value)]
-            most[category] = _most([*shares, most.get(category, 0.0)], 0.005)
+            most[concept.category] = _most([*shares, most.get(concept.category, 0.0)], 0.005)
     return {category: round_up(share) for category, share in sorted(most.items())}
 
 

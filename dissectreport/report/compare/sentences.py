@@ -15,6 +15,7 @@ from dissectreport.analysis.comparison.pairs import (
     training_progress,
 )
 from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.compare.warnings import Names
 from dissectreport.report.compare.wording import (
@@ -49,7 +50,7 @@ class Sentence:
 
 def layer_sentence(name: str, layer: LayerProfile) -> Sentence:
     """How many units of a layer are interpretable."""
-    counts, chance_level = layer.counts.get("measured"), layer.counts.get("chance")
+    counts, chance_level = layer.counts.get(Control.MEASURED), layer.counts.get(Control.CHANCE)
     if counts is None or not counts.units.known:
         return Sentence(f"{name}: {TOO_FEW[0].lower()}{TOO_FEW[1:]}.", "fact")
     chance = (
@@ -138,7 +139,7 @@ def _concepts(pair: LayerPair, names: Names) -> Iterator[Sentence]:
     for verb, sign in (("more", 1), ("fewer", -1)):
         some = [change for change in pair.significant_changes if change.difference.value * sign > 0]
         if some:
-            differences = listed([f"{change.concept[0]} {form.difference(change.difference)}" for change in some])
+            differences = listed([f"{change.concept.name} {form.difference(change.difference)}" for change in some])
             words = f"{names[1]} has significantly {verb} units{form.per} than {names[0]}"
             yield Sentence(f"{words} for {plural(len(some), 'concept')}: {differences}.", "differs")
     rest = len(changes) - len(pair.significant_changes)
@@ -169,7 +170,7 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
         significant = [change for change in every if change.significant]
         others = [change for change in every if not change.significant]
         if significant:
-            concepts = listed([change.concept[0] for change in significant])
+            concepts = listed([change.concept.name for change in significant])
             yield Sentence(f"{having} has units for {concepts}, where {lacking} has none.", "differs")
         if others:
             words = f"{having} has units for {_units(others)}, where {lacking} has none"
@@ -177,7 +178,7 @@ def _exclusive(pair: LayerPair, names: Names) -> Iterator[Sentence]:
 
 
 def _units(exclusive: Sequence[ExclusiveConcept]) -> str:
-    return listed([f"{concept.concept[0]} {format_interval(concept.units, count)}" for concept in exclusive])
+    return listed([f"{concept.concept.name} {format_interval(concept.units, count)}" for concept in exclusive])
 
 
 def _mean_iou(pair: LayerPair, names: Names) -> Iterator[Sentence]:
@@ -244,7 +245,7 @@ def _effects(pair: ModelPair, names: Names) -> Iterator[Sentence]:
 
 
 def _points(changes: Sequence[Change]) -> str:
-    return listed([f"{c.concept[0]} {format_difference(c.difference, tenths)} points" for c in changes])
+    return listed([f"{c.concept.name} {format_difference(c.difference, tenths)} points" for c in changes])
 
 
 def _quality(pair: ModelPair, names: Names) -> Iterator[Sentence]:

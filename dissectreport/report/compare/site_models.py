@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dissectreport.analysis.comparison.profiles import ConceptKey
 from dissectreport.errors import OutputError
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare.profile_files import Sited, read_sited
 from dissectreport.report.compare.scales import Scales, scales_of
+from dissectreport.vocabulary import Concept
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class SiteModels:
         return {home: self._name(home) for home in self.sited}
 
     @cached_property
-    def present(self) -> frozenset[ConceptKey]:
+    def present(self) -> frozenset[Concept]:
         """The concepts that have units in some layer of some model: those that a comparison can show."""
         layers = [layer for model in self.sited.values() for layer in model.profile.layers]
         return frozenset(c for la in layers for c, units in la.concepts.items() if units.measured.high > 0)
 
-    def shown(self, home: str) -> tuple[ConceptKey, ...]:
+    def shown(self, home: str) -> tuple[Concept, ...]:
         """Those among the concepts of a model."""
         return tuple(concept for concept in self.sited[home].profile.vocabulary if concept in self.present)
 

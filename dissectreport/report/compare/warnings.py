@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
-from dissectreport.analysis.comparison.profiles import ConceptKey, Profile
+from dissectreport.analysis.comparison.profiles import Profile
 from dissectreport.report.compare.wording import conjoined, listed
 from dissectreport.report.html.numbers import count
+from dissectreport.vocabulary import Concept
 
 Names = tuple[str, str]
 
@@ -98,9 +99,9 @@ def _vocabularies(pair: ModelPair, names: Names) -> Iterator[str]:
         yield f"Not compared, because too rare in the images of one of the two: {listed(_names(pair.too_rare))}."
 
 
-def _own(profile: Profile, shared: Sequence[ConceptKey]) -> list[str]:
+def _own(profile: Profile, shared: Sequence[Concept]) -> list[str]:
     return _names([concept for concept in profile.vocabulary if concept not in set(shared)])
 
 
-def _names(concepts: Sequence[ConceptKey]) -> list[str]:
-    return [name for name, _ in concepts]
+def _names(concepts: Sequence[Concept]) -> list[str]:
+    return [concept.name for concept in concepts]

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.analysis.results.dissection import Dissection, ExampleKind, Layer
 from dissectreport.errors import BadOption
 from dissectreport.report.common.model import rows_of
 from dissectreport.report.common.unit_cards import STRIP
@@ -91,7 +91,7 @@ def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
     top = [
         {"imgnum": int(sample), "maxact": float(peak)}
         for kind, sample, peak in zip(shown.kind.tolist(), shown.samples[unit], shown.peaks[unit], strict=True)
-        if kind == "top"
+        if kind == ExampleKind.TOP
     ]
     concept = str(row.concept) or NO_LABEL
     known = {"level": float(row.threshold), "iou": float(row.iou)}

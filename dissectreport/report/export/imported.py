@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.errors import OutputError
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.common.tables import as_csv, as_json, as_json_file
+from dissectreport.report.common.table_formats import as_csv, as_json, as_json_file
 from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
 from dissectreport.report.html import images
@@ -242,11 +243,11 @@ def _counts(layer: OldLayer) -> dict[str, float]:
     interpretable = [unit for unit in layer.units if unit.interpretable]
     unknown = dict.fromkeys(("units_low", "units_high", "concepts_low", "concepts_high"), math.nan)
     concepts = len({unit.concept for unit in interpretable})
-    return {"units": len(interpretable), "of": len(layer.units), "concepts": concepts, **unknown}
+    return {"units": len(interpretable), "layer_units": len(layer.units), "concepts": concepts, **unknown}
 
 
 def _controls(layer: OldLayer) -> pd.DataFrame:
-    return pd.DataFrame([{"control": "measured", "category": "", **_counts(layer)}])
+    return pd.DataFrame([{"control": Control.MEASURED, "category": "", **_counts(layer)}])
 
 
 def _summary(old: _Import) -> Summary:

@@ -29,8 +29,9 @@ from dissectreport.report.html.names import safe_names
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.html.places import TAKEN, Places
 from dissectreport.report.html.strips import strip_of
+from dissectreport.report.site.downloads import tables_of
 from dissectreport.report.site.summaries import read_summaries
-from dissectreport.report.site.tables import tables_of
+from dissectreport.run.rules import RuleName
 
 _SHOWN = 6
 """Units in the view of a layer."""
@@ -191,14 +192,14 @@ def of_dissection(dissection: Dissection) -> Report:
         )
 
     return Report(
-        dissection.model,
-        dissection.title,
-        facts.rule,
-        facts.samples,
-        str(facts.segmenter.get("name", "")),
-        {one.name: layer(one) for one in dissection.layers},
-        _tables_in_memory(every, ""),
-        dissection,
+        model=dissection.model,
+        title=dissection.title,
+        rule=facts.rule,
+        samples=facts.samples,
+        segmenter=str(facts.segmenter.get("name", "")),
+        layers={one.name: layer(one) for one in dissection.layers},
+        tables=_tables_in_memory(every, ""),
+        dissection=dissection,
     )
 
 
@@ -228,7 +229,7 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     if not fitting:
         raise UnknownName.of("report of", model, [summary.home for summary in summaries])
     ruled = (
-        [summary for summary in fitting if summary.rule == (rule or "corrected")]
+        [summary for summary in fitting if summary.rule == (rule or RuleName.CORRECTED)]
         if len(fitting) > 1 or rule
         else fitting
     )

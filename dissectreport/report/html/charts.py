@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,16 +11,15 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from dissectreport.analysis.results.dissection import Control
 from dissectreport.report.html.numbers import percent, plain, share
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
-CONTROLS = ("measured", "random_directions", "untrained", "chance")
-"""What was counted, by its name in the tables, in the order in which readers meet it."""
-CONTROL_WORDS = {
-    "measured": "units",
-    "random_directions": "random directions",
-    "untrained": "untrained",
-    "chance": "chance level",
+CONTROL_WORDS: Mapping[str, str] = {
+    Control.MEASURED: "units",
+    Control.RANDOM_DIRECTIONS: "random directions",
+    Control.UNTRAINED: "untrained",
+    Control.CHANCE: "chance level",
 }
 """What pages call them."""
 
@@ -50,11 +49,11 @@ def linear(low: float, high: float, start: float, end: float) -> Callable[[float
 def mark(control: str, x: float, y: float) -> Markup:
     """The sign of a control: disc, diamond, triangle or cross."""
     kind = f"ctl ctl-{control}"
-    if control == "measured":
+    if control == Control.MEASURED:
         return tag("circle", cx=x, cy=y, r=5.5, class_=kind)
-    if control == "random_directions":
+    if control == Control.RANDOM_DIRECTIONS:
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z", class_=kind)
-    if control == "untrained":
+    if control == Control.UNTRAINED:
         return tag("path", d=f"M{x:.1f} {y - 6:.1f}l6 10.5h-12z", class_=kind)
     return tag("path", d=f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8", class_=kind)
 

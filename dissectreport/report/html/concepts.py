@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from dissectreport.report.html.category_marks import mark_of
+from dissectreport.vocabulary import Concept
 
 
-@dataclass(frozen=True)
-class NamedConcept:
-    """The name of a concept and its category."""
+class NamedConcept(Concept):
+    """A concept with its sign and its label; its name is '' for a unit without a label."""
 
-    name: str
-    """'' for a unit without a label."""
-    category: str
+    __slots__ = ()
 
     @classmethod
     def of(cls, row: Any) -> NamedConcept:

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from dissectreport.analysis.results.artifacts import EditedSet
 from dissectreport.report.html.charts import Point, linear, short, spaced
 from dissectreport.report.html.numbers import change
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
+from dissectreport.run.rankings import Ranking
 
-RANDOM = "random"
-"""The control among the rankings: random sets of as many units."""
-_MARKS = {
-    "gradient": "order1",
-    "worst": "order1",
-    "learned_mask": "order2",
-    "greedy": "order3",
-    "IoU": "order4",
-    RANDOM: "order0",
+_MARKS: Mapping[str, str] = {
+    Ranking.GRADIENT: "order1",
+    EditedSet.WORST: "order1",
+    Ranking.LEARNED_MASK: "order2",
+    Ranking.GREEDY: "order3",
+    Ranking.IOU: "order4",
+    Ranking.RANDOM: "order0",
 }
-_WORDS = {
-    "worst": "highest-ranked",
-    "gradient": "gradient × activation",
-    "learned_mask": "learned mask",
-    "greedy": "greedy",
-    "IoU": "IoU",
-    RANDOM: "random",
+_WORDS: Mapping[str, str] = {
+    EditedSet.WORST: "highest-ranked",
+    Ranking.GRADIENT: "gradient × activation",
+    Ranking.LEARNED_MASK: "learned mask",
+    Ranking.GREEDY: "greedy",
+    Ranking.IOU: "IoU",
+    Ranking.RANDOM: "random",
 }
 
 
-def order_mark(ranking: str) -> str:
+def ranking_mark(ranking: str) -> str:
     """The sign of a ranking method, also a CSS class."""
     return _MARKS.get(ranking, "order1")
 
 
-def order_words(ranking: str) -> str:
+def ranking_words(ranking: str) -> str:
     """The name of a ranking method on pages."""
     return _WORDS.get(ranking, ranking)
 
@@ -51,16 +51,16 @@ class Curve:
     points: tuple[Point, ...]
 
 
-def order_sign(ranking: str, x: float, y: float) -> Markup:
+def ranking_sign(ranking: str, x: float, y: float) -> Markup:
     """A disc, a diamond, a triangle or a square; a ring for what is random."""
-    kind = f"order {order_mark(ranking)}"
+    kind = f"order {ranking_mark(ranking)}"
     shapes = {
         "order2": f"M{x:.1f} {y - 5.4:.1f}l5.4 5.4l-5.4 5.4l-5.4 -5.4z",
         "order3": f"M{x:.1f} {y - 5.2:.1f}l5 9h-10z",
         "order4": f"M{x - 4:.1f} {y - 4:.1f}h8v8h-8z",
     }
-    if order_mark(ranking) in shapes:
-        return tag("path", d=shapes[order_mark(ranking)], class_=kind)
+    if ranking_mark(ranking) in shapes:
+        return tag("path", d=shapes[ranking_mark(ranking)], class_=kind)
     return tag("circle", cx=x, cy=y, r=4.6, class_=kind)
 
 
@@ -80,7 +80,7 @@ def _over_units(curves: Sequence[Curve], left: float, right: float) -> Callable[
 def _band(curve: Curve, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
     ends = [(n, p) for n, p in zip(curve.units, curve.points, strict=True) if not math.isnan(p.low + p.high)]
     around = [(x(n), y(p.high)) for n, p in ends] + [(x(n), y(p.low)) for n, p in reversed(ends)]
-    return path(around, f"band {order_mark(curve.ranking)}") if len(ends) > 1 else Markup("")
+    return path(around, f"band {ranking_mark(curve.ranking)}") if len(ends) > 1 else Markup("")
 
 
 def removal_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
@@ -99,13 +99,15 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
     ends = []
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {order_mark(curve.ranking)}"))
-        inside += [order_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
+        inside.append(path(spots, f"order-line {ranking_mark(curve.ranking)}"))
+        inside += [ranking_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
         if spots and not math.isnan(spots[-1][1]):
             ends.append((spots[-1][1], curve.ranking))
     for up, ranking in spaced(ends, 19, height - bottom + 4):
-        inside.append(order_sign(ranking, width - right + 16, up))
-        inside.append(text(width - right + 28, up + 4, order_words(ranking), class_=f"end ink-{order_mark(ranking)}"))
+        inside.append(ranking_sign(ranking, width - right + 16, up))
+        inside.append(
+            text(width - right + 28, up + 4, ranking_words(ranking), class_=f"end ink-{ranking_mark(ranking)}")
+        )
     return drawing(width, height, title, description, name, *inside)
 
 
@@ -134,14 +136,14 @@ def small_curves(name: str, title: str, description: str, curves: Sequence[Curve
     inside += [_band(curve, x, y) for curve in curves]
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {order_mark(curve.ranking)}"))
+        inside.append(path(spots, f"order-line {ranking_mark(curve.ranking)}"))
         if spots and not math.isnan(spots[-1][1]):
             inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.ranking)))
     return drawing(width, height, title, description, name, *inside)
 
 
 def _end(ranking: str) -> str:
-    return f"order {order_mark(ranking)}"
+    return f"order {ranking_mark(ranking)}"
 
 
 @dataclass(frozen=True)

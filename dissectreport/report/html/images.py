@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dissectreport.analysis.results.dissection import Trust
+from dissectreport.run.rules import Edge
 
 TILE = 128
 """Height of one image of a strip, in pixels; its width is proportional."""
@@ -26,13 +27,13 @@ Bytes = NDArray[np.uint8]
 
 
 @lru_cache(maxsize=64)
-def upsampling(source: int, target: int, edge: str) -> NDArray[np.float32]:
+def upsampling(source: int, target: int, edge: Edge) -> NDArray[np.float32]:
     """(target, source) weights of bilinear upsampling, by the rule's edge: the same as where pixels are counted.
 
     Beyond the outermost centres 'clamp' repeats them (align_corners=False), and 'zero' fades towards 0.
     """
     at = (np.arange(target) + 0.5) * source / target - 0.5
-    if edge == "clamp":
+    if edge == Edge.CLAMP:
         at = at.clip(0, source - 1)
     low = np.floor(at).astype(int)
     weights = np.zeros((target, source), np.float32)
@@ -42,7 +43,7 @@ def upsampling(source: int, target: int, edge: str) -> NDArray[np.float32]:
     return weights
 
 
-def upsample(maps: NDArray[np.floating], height: int, width: int, edge: str) -> NDArray[np.float32]:
+def upsample(maps: NDArray[np.floating], height: int, width: int, edge: Edge) -> NDArray[np.float32]:
     """(k, h, w) -> (k, height, width) float32, bilinear."""
     down, across = upsampling(maps.shape[1], height, edge), upsampling(maps.shape[2], width, edge)
     return np.asarray(down @ maps.astype(np.float32) @ across.T)
@@ -72,7 +73,7 @@ def tile_width(pixels: Bytes) -> int:
     return max(1, round(TILE * int(width) / int(height)))
 
 
-def veil(maps: NDArray[np.floating], threshold: float, edge: str, width: int = TILE) -> Bytes:
+def veil(maps: NDArray[np.floating], threshold: float, edge: Edge, width: int = TILE) -> Bytes:
     """(k, h, w) activations -> (k, TILE, width) palette numbers: how much of a pixel is outline, and dark."""
     on = upsample(maps, 2 * TILE, 2 * width, edge) > threshold  # never, where the level is NaN
     line = outline(on)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.common.model import (
     InterpretableCount,
     Site,
@@ -174,12 +174,12 @@ def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
 
 def _heading(by_control: Mapping[str, InterpretableCount]) -> tuple[str, str]:
     """'31 units [29, 34]', and the controls: 'random directions 28 · untrained 3 · chance level 0'."""
-    own = by_control["measured"]
+    own = by_control[Control.MEASURED]
     head = f"{plural(own.units, 'unit')} {interval(own.units_low, own.units_high, count)}"
     rest = (
         f"{charts.CONTROL_WORDS[name]} {count(counted.units)}"
         for name, counted in by_control.items()
-        if name != "measured"
+        if name != Control.MEASURED
     )
     return head, " · ".join(rest)
 

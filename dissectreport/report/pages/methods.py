@@ -15,9 +15,10 @@ from dissectreport.report.causes.summary import dictionary, listed, meaning
 from dissectreport.report.common.model import Pairs, Site, cards, core, flat
 from dissectreport.report.common.wording import Wording
 from dissectreport.report.html.citation import bibtex, licence_of
-from dissectreport.report.html.effect_charts import order_mark, order_words
+from dissectreport.report.html.effect_charts import ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import listing
+from dissectreport.run.rankings import Ranking
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _downloads(site: Site, frame: Frame, rows: Mapping[tuple[str, str], int]) ->
 
 
 def _uninformative(dissection: Dissection) -> Mapping[str, int]:
-    states = pd.concat([layer.table["state"] for layer in dissection.layers])
+    states = pd.concat([layer.table["unit_state"] for layer in dissection.layers])
     kinds = states[states != ""].str.replace(r"\d+", "another unit", regex=True)
     return {str(kind): int(units) for kind, units in kinds.value_counts().items()}
 
@@ -136,13 +137,15 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
         interventions.selection,
         interventions.random_sets,
         listing(
-            sorted(set(interventions.curves.loc[interventions.curves["ranking"] == "random", "units"].tolist()) - {0}),
+            sorted(
+                set(interventions.curves.loc[interventions.curves["ranking"] == Ranking.RANDOM, "units"].tolist()) - {0}
+            ),
             "or",
         ),
         interventions.block,
         len(interventions.concepts),
-        tuple((order_words(o), order_mark(o), meaning(o, interventions)) for o in rankings),
-        "learned_mask" in rankings,
+        tuple((ranking_words(o), ranking_mark(o), meaning(o, interventions)) for o in rankings),
+        Ranking.LEARNED_MASK in rankings,
         flat(interventions.settings),
         dictionary(site, interventions),
     )

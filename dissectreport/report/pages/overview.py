@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.results.dissection import Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
 from dissectreport.report.common.model import (
@@ -46,10 +46,10 @@ class Within:
     @classmethod
     def of(cls, category: str, mark: str, by_control: Mapping[str, InterpretableCount]) -> Within:
         """From the counts by control."""
-        own = by_control["measured"].as_share()
+        own = by_control[Control.MEASURED].as_share()
         positions = {"units": own.value, "low": own.low, "span": own.high - own.low}
-        if "random_directions" in by_control:
-            positions["random_directions"] = by_control["random_directions"].as_share().value
+        if Control.RANDOM_DIRECTIONS in by_control:
+            positions[Control.RANDOM_DIRECTIONS] = by_control[Control.RANDOM_DIRECTIONS].as_share().value
         css = {name: f"{100 * (0 if math.isnan(value) else value):.1f}%" for name, value in positions.items()}
         return cls(category, mark, by_control, css)
 
@@ -90,7 +90,7 @@ class OverviewPage:
     within: int
     """Different concepts when every unit counts by its label in each category."""
     random_directions: float | None
-    """Random directions that are interpretable, if every layer was rotated."""
+    """Random directions that are interpretable, if they were measured in every layer."""
     answer: tuple[str, str]
     """Whether units are more interpretable than random directions: the difference, and a verdict."""
     position: str
@@ -131,10 +131,10 @@ def overview_page(site: Site) -> OverviewPage:
         wording=site.wording,
         above_chance_note=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
         held_out=dissection.provenance.held_out,
-        leading=max(rows, key=lambda r: (r.counts["measured"].concepts, r.counts["measured"].units)),
+        leading=max(rows, key=lambda r: (r.counts[Control.MEASURED].concepts, r.counts[Control.MEASURED].units)),
         within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
-        random_directions=_rotated(dissection.layers),
-        answer=against_rotated(dissection.layers),
+        random_directions=_interpretable_directions(dissection.layers),
+        answer=against_random_directions(dissection.layers),
         position=_below_position(dissection.layers),
         band=frame.to(places.image("band")),
         band_size=band_size(dissection),
@@ -151,20 +151,22 @@ def overview_page(site: Site) -> OverviewPage:
     )
 
 
-def _rotated(layers: Sequence[Layer]) -> float | None:
-    """Interpretable directions of all layers, if every layer was rotated."""
+def _interpretable_directions(layers: Sequence[Layer]) -> float | None:
+    """Interpretable directions of all layers, if they were measured in every layer."""
     random_directions = [
-        by_control["random_directions"].units for by_control in map(counts, layers) if "random_directions" in by_control
+        by_control[Control.RANDOM_DIRECTIONS].units
+        for by_control in map(counts, layers)
+        if Control.RANDOM_DIRECTIONS in by_control
     ]
     return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
-def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
+def against_random_directions(layers: Sequence[Layer]) -> tuple[str, str]:
     """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
     pairs = [
-        (units_count["measured"], units_count["random_directions"])
+        (units_count[Control.MEASURED], units_count[Control.RANDOM_DIRECTIONS])
         for units_count in map(counts, layers)
-        if "random_directions" in units_count
+        if Control.RANDOM_DIRECTIONS in units_count
     ]
     if len(pairs) < len(layers) or not all(
         units_count.known and directions_count.known for units_count, directions_count in pairs
@@ -173,7 +175,10 @@ def against_rotated(layers: Sequence[Layer]) -> tuple[str, str]:
     units, random_directions, of = (
         sum(values)
         for values in zip(
-            *((units_count.units, directions_count.units, units_count.of) for units_count, directions_count in pairs),
+            *(
+                (units_count.units, directions_count.units, units_count.layer_units)
+                for units_count, directions_count in pairs
+            ),
             strict=True,
         )
     )
@@ -184,8 +189,8 @@ def _difference(
     layers: Sequence[Layer], value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
 ) -> tuple[float, float]:
     """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
-    if all({"measured", "random_directions"} <= set(layer.resampled) for layer in layers):
-        spread = sum(layer.resampled["measured"] - layer.resampled["random_directions"] for layer in layers)
+    if all({Control.MEASURED, Control.RANDOM_DIRECTIONS} <= set(layer.resampled) for layer in layers):
+        spread = sum(layer.resampled[Control.MEASURED] - layer.resampled[Control.RANDOM_DIRECTIONS] for layer in layers)
         # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.
         low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
         return min(math.floor(low), value), max(math.ceil(high), value)

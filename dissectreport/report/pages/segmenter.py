@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.analysis.results.dissection import Dissection, TrustSource
 from dissectreport.report.common.model import Pairs, Site, cards, core, rows_of
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
@@ -43,7 +43,7 @@ class Seen:
 class TrustGroup:
     """Images of one kind."""
 
-    source: str
+    source: TrustSource
     words: str
     origin: str
     """Which folder they come from; '' where there is none."""
@@ -87,12 +87,12 @@ class TrustPage:
 
 
 SOURCES = {
-    "drawn": "Images like those the generator was trained on",
-    "real": "Real images",
-    "generated": "Generated images",
-    "read": "Images that the network reads",
+    TrustSource.TRAINING_LIKE: "Images like those the generator was trained on",
+    TrustSource.REAL: "Real images",
+    TrustSource.GENERATED: "Generated images",
+    TrustSource.READ: "Images that the network reads",
 }
-KINDS = {"drawn": "reference image", "read": "image"}
+KINDS: Mapping[str, str] = {TrustSource.TRAINING_LIKE: "reference image", TrustSource.READ: "image"}
 """What one of them is called, where that is not its source."""
 
 
@@ -132,7 +132,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
 def _group(site: Site, frame: Frame, number: int, colours: np.ndarray[Any, Any]) -> TrustGroup:
     """The images of one kind."""
     provenance, trust = site.dissection.provenance, site.dissection.trust[number]
-    folder = {"real": provenance.reference, "read": provenance.reads}.get(trust.source, {})
+    folder = {TrustSource.REAL: provenance.reference, TrustSource.READ: provenance.reads}.get(trust.source, {})
     return TrustGroup(
         source=trust.source,
         words=SOURCES.get(trust.source, trust.source),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.artifacts.summary import UnitArtifact, unit_artifact
 from dissectreport.report.causes.unit_effects import UnitCauses, unit_causes
@@ -107,10 +107,10 @@ class UnitPage:
     per_strip: int
 
 
-KINDS = {
-    "top": "Highest activations",
-    "middle": "Intermediate activations",
-    "random": "Random images",
+KINDS: Mapping[str, str] = {
+    ExampleKind.TOP: "Highest activations",
+    ExampleKind.MIDDLE: "Intermediate activations",
+    ExampleKind.RANDOM: "Random images",
 }
 
 
@@ -200,7 +200,7 @@ def _frame(site: Site, layer: Layer, unit: int, title: str) -> Frame:
 
 def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: int) -> tuple[Companion, ...]:
     return tuple(
-        Companion(float(row.correlation), card(site, frame, layer, rows.table[int(row.other)]))
+        Companion(float(row.correlation), card(site, frame, layer, rows.table[int(row.other_unit)]))
         for row in rows.correlated.get(unit, [])
     )
 

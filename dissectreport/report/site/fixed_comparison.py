@@ -26,7 +26,7 @@ def write_comparison(out: Path, models: Sequence[str], layers: Sequence[str] = (
     subject = selection.chosen(out, summaries, compared, models, layers)
     path = file or selection.place(out, subject)
     address = address_of_site(summaries)
-    content = render("comparison.html", page_of(out, subject, path, address))
+    content = render("fixed_comparison.html", page_of(out, subject, path, address))
     written = Written(path, 1, int(write_if_changed(path, content)), len(content))
     write_shared_pages(out, shared_pages(out, summaries, compared, load_assets()[0], address))
     return written

@@ -8,11 +8,11 @@ from functools import partial
 
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.summary import summary
-from dissectreport.report.common.tables import as_json_file
+from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.html.places import Files
+from dissectreport.report.site.downloads import table_files
 from dissectreport.report.site.pages import layer_files, model_files, unit_files
 from dissectreport.report.site.pictures import model_pictures
-from dissectreport.report.site.tables import table_files
 from dissectreport.run.parallel import Spread, in_turn
 
 TOGETHER = 16

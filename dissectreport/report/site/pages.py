@@ -19,7 +19,7 @@ from dissectreport.report.causes.summary import studied
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.sharing import card
-from dissectreport.report.common.tables import as_json_file
+from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.compare.profile_files import profile_file
 from dissectreport.report.html import images
 from dissectreport.report.html.places import COMPARE, Files
@@ -31,8 +31,8 @@ from dissectreport.report.pages.overview import overview_page
 from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.segmenter import trust_page
 from dissectreport.report.pages.units import LayerRows, unit_page
+from dissectreport.report.site.downloads import table_files, tables_of
 from dissectreport.report.site.pictures import unit_pictures
-from dissectreport.report.site.tables import table_files, tables_of
 
 
 def model_files(site: Site) -> Files:
@@ -69,10 +69,15 @@ def _causal_pages(site: Site, interventions: Interventions) -> Files:
     """The overview of causal effects, and a page for each concept."""
     every = studied(interventions)
     pages = {
-        site.places.concept(concept.concept.name): render("cause.html", cause_page(site, interventions, every, i))
+        site.places.concept(concept.concept.name): render(
+            "causes_concept.html", cause_page(site, interventions, every, i)
+        )
         for i, concept in enumerate(every)
     }
-    return {site.places.page("causes"): render("causes.html", causes_page(site, interventions, every)), **pages}
+    return {
+        site.places.page("causes"): render("causes_overview.html", causes_page(site, interventions, every)),
+        **pages,
+    }
 
 
 def _artifact_pages(site: Site, artifacts: Artifacts) -> Files:

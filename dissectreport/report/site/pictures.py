@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dissectreport.analysis.results.dissection import Layer, Trust
+from dissectreport.analysis.results.dissection import ExampleKind, Layer, Trust
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.causes.image_files import causal_images
 from dissectreport.report.common.model import Site
@@ -43,7 +43,7 @@ def unit_pictures(site: Site, layer: Layer, unit: int, threshold: float) -> File
     """A unit's strip, and the masks over all of its examples where the unit has a page."""
     examples, detail = layer.examples, site.settings.detail
     veils = images.veil(examples.maps[unit], threshold, site.edge, site.tile)
-    top = [i for i, kind in enumerate(examples.kind.tolist()) if kind == "top"][: strip_size(layer)]
+    top = [i for i, kind in enumerate(examples.kind.tolist()) if kind == ExampleKind.TOP][: strip_size(layer)]
     pictures = [images.tiles(site.dissection.pictures.of(int(examples.samples[unit, i]))) for i in top]
     strip = {site.places.strip(layer.name, unit): images.strip(pictures, veils[top], detail.quality)}
     return strip | ({site.places.veil(layer.name, unit): images.overlay(veils)} if detail.unit_pages else {})

@@ -23,7 +23,7 @@ def shared_pages(out: Path, summaries: list[Summary], compared: SiteModels, asse
     kept = comparison.kept(out)
     comparing = compare_page(summaries, compared, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
-    top[COMPARING] = render("compare.html", comparing)
+    top[COMPARING] = render("live_comparison.html", comparing)
     if base_url:
         pages = [f"{summary.home}/{name}" for summary in summaries for name in read_ledger(out / summary.home)]
         top["sitemap.xml"] = render("sitemap.xml", sitemap(base_url, ["index.html", COMPARING, *kept, *pages]))

@@ -26,8 +26,8 @@ from dissectreport.analysis.artifacts.selection import (
     kernel_changes,
 )
 from dissectreport.analysis.common.halves import Halved
-from dissectreport.analysis.interventions.tables import ceiling, spearman, spearman_interval
-from dissectreport.analysis.results.artifacts import Artifacts, Repaired
+from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.results.artifacts import Artifacts, EditedSet, QualityMeasure, Repaired, Role
 from dissectreport.errors import counted
 from dissectreport.records.artifacts import (
     ArtifactPlan,
@@ -138,7 +138,7 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         curve=_curve(measured, reader),
         choice=_choice(measured),
         agreement=_agreement(measured),
-        images=_images(measured, {"worst": worst, "random": random}, shown.heat),
+        images=_images(measured, {EditedSet.WORST: worst, EditedSet.RANDOM: random}, shown.heat),
         worst=_repaired(worst),
         random=_repaired(random),
         pairs=_repaired(pairs),
@@ -196,8 +196,8 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
             "estimate": estimate,
             **_spread(measured.tested, units, _of_tests(measured)),
             "artifact": artifact,
-            "effect_rank": _places(measured.order, units),
-            "repair_rank": _places(measured.candidates, units),
+            "effect_rank": _ranks(measured.order, units),
+            "repair_rank": _ranks(measured.candidates, units),
             "mean_activation": mean_activation,
             "images_on": _images_on(measured.dissected),
             "frechet": measured.exciting.own,
@@ -209,11 +209,11 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
     )
 
 
-def _places(order: Sequence[int], units: int) -> Floats:
-    """(units,) places in an order, from 1; NaN for units that are not in it."""
-    places = np.full(units, np.nan)
-    places[list(order)] = np.arange(1, len(order) + 1)
-    return places
+def _ranks(order: Sequence[int], units: int) -> Floats:
+    """(units,) ranks in an order, from 1; NaN for units that are not in it."""
+    ranks = np.full(units, np.nan)
+    ranks[list(order)] = np.arange(1, len(order) + 1)
+    return ranks
 
 
 def _over(values: Floats, whole: float) -> Floats:
@@ -254,20 +254,20 @@ def _images_on(dissected: Dissected) -> Floats:
 
 def _quality(measured: _MeasuredArtifacts) -> pd.DataFrame:
     before, marked = measured.qualities.before, measured.marked
-    rows = _quality_rows("real", 0, measured.qualities.real) + _quality_rows("before", 0, before)
+    rows = _quality_rows(EditedSet.REAL, 0, measured.qualities.real) + _quality_rows(EditedSet.BEFORE, 0, before)
     for size, quality in sorted(measured.qualities.ablated.items()):
-        rows += _quality_rows("worst", size, quality, before)
+        rows += _quality_rows(EditedSet.WORST, size, quality, before)
     for size, quality in marked.ablated.items() if marked is not None else ():
-        rows += _quality_rows("marked", size, quality, before)
+        rows += _quality_rows(EditedSet.MARKED, size, quality, before)
     return pd.DataFrame(rows)
 
 
-def _quality_rows(name: str, units: int, quality: ImageQuality, before: ImageQuality | None = None) -> list[Row]:
+def _quality_rows(name: EditedSet, units: int, quality: ImageQuality, before: ImageQuality | None = None) -> list[Row]:
     """One row a measure; with the change from `before`, where that is given."""
     rows: list[Row] = []
     changes = quality.change_from(before) if before is not None else {}
     for measure, estimate in quality.estimates().items():
-        row: Row = {"set": name, "units": units, "measure": measure, "images": quality.images}
+        row: Row = {"set": str(name), "units": units, "measure": measure, "images": quality.images}
         row |= {"value": estimate.value, "low": estimate.low, "high": estimate.high}
         row |= {"change": np.nan, "change_low": np.nan, "change_high": np.nan, "error": np.nan}
         if before is not None:
@@ -282,12 +282,12 @@ def _curve(measured: _MeasuredArtifacts, reader: Reader) -> pd.DataFrame:
     """The change of the kernel distance with the worst units, those marked, and random ones, on the same latents."""
     record = measured.record
     random, count = reader.read(record.random_sets, RandomSets), record.random_scored.images
-    parts = [("worst", size, 1.0) for size in sorted(measured.qualities.ablated)]
+    parts = [(str(EditedSet.WORST), size, 1.0) for size in sorted(measured.qualities.ablated)]
     changes = _changes(measured, _features(reader, record.scored)[:count])
     if record.marked_scored is not None:
-        parts.append(("marked", len(record.marked), 1.0))
+        parts.append((str(EditedSet.MARKED), len(record.marked), 1.0))
         changes += _changes(measured, _features(reader, record.marked_scored)[:count])
-    names = np.where(random.beside_marked, "random_marked", "random").tolist()
+    names = np.where(random.beside_marked, EditedSet.RANDOM_MARKED, EditedSet.RANDOM).tolist()
     parts += list(zip(names, random.sizes.tolist(), random.activation.tolist(), strict=True))
     changes += _changes(measured, _features(reader, record.random_scored))
     rows: list[Row] = []
@@ -333,7 +333,7 @@ def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     correlation = spearman(estimate, measured_effect)
     low, high = spearman_interval(correlation, len(measured_effect))
     row = {"tested": len(measured_effect), "spearman": correlation, "spearman_low": low, "spearman_high": high}
-    return pd.DataFrame([row | {"ceiling": ceiling(spearman(*measured.tests.halves))}])
+    return pd.DataFrame([row | {"noise_ceiling": noise_ceiling(spearman(*measured.tests.halves))}])
 
 
 def _images(
@@ -388,9 +388,9 @@ def _notes(measured: _MeasuredArtifacts) -> tuple[str, ...]:
             f"There are {real:,} real images, too few to hold some out: units were chosen with the same real"
             " images that score the repair, which makes it look slightly better."
         )
-    if not len(measured.roles.places("control")):
+    if not len(measured.roles.indices(Role.CONTROL)):
         notes.append("The layer has too few other units for control units: candidates are not compared with any.")
-    if before["precision"].value == 0 and before["coverage"].value == 0:
+    if before[QualityMeasure.PRECISION].value == 0 and before[QualityMeasure.COVERAGE].value == 0:
         notes.append(
             "Precision and coverage are 0: no generated image is close to a real one. If the real images are of another"
             " kind than those the model generates, these results mean little."

@@ -26,7 +26,7 @@ from dissectreport.worker.loaded_networks import Source
 
 
 @dataclass(frozen=True)
-class OrderingInputs:
+class RankingInputs:
     """The inputs for the rankings of one concept."""
 
     number: int
@@ -47,11 +47,11 @@ class OrderingInputs:
 
 def make_rankings(
     source: Source, key: InterventionKey, budget: InterventionBudget
-) -> Callable[[OrderingInputs], LearnedRanking]:
+) -> Callable[[RankingInputs], LearnedRanking]:
     """The pass that learns a mask and a greedy ranking for one concept after another."""
     model = EditedModel(source.models(), key)
 
-    def work(inputs: OrderingInputs) -> LearnedRanking:
+    def work(inputs: RankingInputs) -> LearnedRanking:
         concept = key.concepts[inputs.number]
         mask, penalty, losses = learn_mask(model, budget, inputs, concept)
         return LearnedRanking(mask, penalty, losses, greedy(model, budget, inputs, concept))
@@ -66,7 +66,7 @@ def open_samples(model: EditedModel, samples: Sequence[int]) -> Prefix:
 
 
 def learn_mask(
-    model: EditedModel, budget: InterventionBudget, inputs: OrderingInputs, concept: int
+    model: EditedModel, budget: InterventionBudget, inputs: RankingInputs, concept: int
 ) -> tuple[Floats, float, Floats]:
     """The continuous mask of Bau et al. 2019 (units,), its penalty, and every penalty's held-out loss.
 
@@ -75,19 +75,21 @@ def learn_mask(
     out, on held-out images. With too few images the mask stays where it starts, and the penalty is NaN.
     """
     spots, gains = candidates(model, budget, inputs, concept)
-    order = np.argsort(-gains, kind="stable")[: budget.alpha_train + budget.alpha_held]
-    count = min(budget.alpha_train + budget.alpha_held, len(inputs.present))
+    order = np.argsort(-gains, kind="stable")[: budget.learned_mask_samples + budget.learned_mask_held_out]
+    count = min(budget.learned_mask_samples + budget.learned_mask_held_out, len(inputs.present))
     kinds = [(inputs.present[:count], inputs.patches[:count]), (spots[order, 0], spots[order, 1])]
-    learning, keeping = split(kinds, budget.alpha_held / (budget.alpha_train + budget.alpha_held))
+    learning, keeping = split(
+        kinds, budget.learned_mask_held_out / (budget.learned_mask_samples + budget.learned_mask_held_out)
+    )
     if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
         return inputs.start, float("nan"), np.full(len(budget.penalties), np.nan)
     runs = [_Mask(model, inputs, concept, penalty, budget) for penalty in budget.penalties]
     losses = []
     for run in runs:
-        run.learn(learning, budget.alpha_trial)
+        run.learn(learning, budget.learned_mask_trial_steps)
         losses.append(run.loss(keeping))
     best = runs[int(np.argmin(losses))]
-    best.learn(learning, budget.alpha_steps - budget.alpha_trial)
+    best.learn(learning, budget.learned_mask_steps - budget.learned_mask_trial_steps)
     weight = best.weight.detach().double().cpu().numpy()
     return weight, best.penalty, np.array(losses)
 
@@ -117,7 +119,7 @@ def split(kinds: Sequence[Spots], share: float) -> tuple[list[Spots], list[Spots
 
 
 def candidates(
-    model: EditedModel, budget: InterventionBudget, inputs: OrderingInputs, concept: int
+    model: EditedModel, budget: InterventionBudget, inputs: RankingInputs, concept: int
 ) -> tuple[Ints, Floats]:
     """(m, 2) samples and the best patch in each at which all units take their concept means, and the pixels gained.
 
@@ -128,9 +130,9 @@ def candidates(
     likely = inputs.frequency + max(inputs.frequency.mean(), 1e-9) / 10
     values = torch.from_numpy(inputs.constant).float()
     every = tuple(range(len(values)))
-    tries = min(budget.alpha_places, len(likely))
+    tries = min(budget.learned_mask_patches, len(likely))
     spots, gains = [], []
-    for first in range(0, min(budget.alpha_tries, budget.search), EDIT_BATCH):
+    for first in range(0, min(budget.learned_mask_tries, budget.search), EDIT_BATCH):
         at = model.open(model.key.selection_seed, first, min(EDIT_BATCH, budget.search - first))
         shape = at.activations.shape[2:]
         before = model.labels_at(at, at.activations)
@@ -153,12 +155,12 @@ class _Mask:
     """One concept's mask while it is learned under one penalty."""
 
     def __init__(
-        self, model: EditedModel, inputs: OrderingInputs, concept: int, penalty: float, budget: InterventionBudget
+        self, model: EditedModel, inputs: RankingInputs, concept: int, penalty: float, budget: InterventionBudget
     ) -> None:
-        self.model, self.concept, self.penalty, self.batch = model, concept, penalty, budget.alpha_batch
+        self.model, self.concept, self.penalty, self.batch = model, concept, penalty, budget.learned_mask_batch
         self.constant = torch.from_numpy(inputs.constant).float().to(model.networks.device)[None, :, None, None]
         self.weight = torch.from_numpy(inputs.start).float().to(model.networks.device).requires_grad_()
-        self.optimiser = torch.optim.Adam([self.weight], budget.alpha_rate)
+        self.optimiser = torch.optim.Adam([self.weight], budget.learned_mask_rate)
         self.random = np.random.RandomState(2)
 
     def learn(self, spots: Sequence[Spots], steps: int) -> None:
@@ -217,7 +219,7 @@ class _Mask:
         return torch.where(on, -measured, measured)
 
 
-def greedy(model: EditedModel, budget: InterventionBudget, inputs: OrderingInputs, concept: int) -> Ints:
+def greedy(model: EditedModel, budget: InterventionBudget, inputs: RankingInputs, concept: int) -> Ints:
     """(units,) units, each the one that removes most of the concept together with those before it.
 
     At every step the leading units by gradient × activation, computed again, are tried; the rest follow by the last

@@ -8,7 +8,7 @@ from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.artifacts.summary import artifact_tables
 from dissectreport.report.causes.summary import causal_tables
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.tables import as_csv, as_json, layer_tables, model_tables, unit_tables
+from dissectreport.report.common.table_formats import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.html.places import Files
 
 

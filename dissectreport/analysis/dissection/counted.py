@@ -1,0 +1,104 @@
+"""What was counted of one layer, and the scores of its units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES
+from dissectreport.analysis.dissection.concepts import images_of, seen_by_half
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, blocks, score
+from dissectreport.stats.base import Ints, union
+from dissectreport.stats.chance import Chance
+from dissectreport.stats.cross import Cross
+from dissectreport.stats.joint import Joint
+from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.thresholds import AnyThresholds
+from dissectreport.vocabulary import Vocabulary
+
+Chances = Callable[[], Iterable[tuple[int, Chance]]]
+"""Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
+
+PAIRS = 12
+CURVES = 6
+"""Concepts of a unit in the table of pairs, and in the chart of curves."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of one layer."""
+
+    name: str
+    shape: tuple[int, int, int]
+    """Units, height, width."""
+    thresholds: AnyThresholds
+    chances: Chances
+    joint: Joint
+    """Over all samples."""
+    held_out: Joint
+    """Over the held-out half."""
+    cross: Cross
+    peaks: Peaks
+    random_directions: Chances
+    untrained: Chances
+    pixels: int
+    """Pixels of the grid on which chance was counted."""
+
+
+def scored(
+    counted: Counted, vocabulary: Vocabulary, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
+) -> Scores:
+    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
+
+    Where it takes several blocks, only concepts that matter are scored, and those `wanted`: of a thousand that occur
+    in some image or other, a tenth can be tested.
+    """
+    units, thresholds = counted.shape[0], len(counted.thresholds.chance_columns)
+    parts, among = blocks(units, len(counted.joint.concepts), thresholds), None
+    if len(parts) > 1:
+        among = mattering(chances(), vocabulary, wanted)
+        parts = blocks(units, len(among), thresholds)
+    return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
+
+
+def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, wanted: Sequence[int]) -> Ints:
+    """Numbers of the concepts that tables can show: tested or wanted ones, and the first of every category.
+
+    All that occur where too few are tested to fill the tables.
+    """
+    halves = seen_by_half(shards)
+    concepts = union(halves[0][0], halves[1][0])
+    tested = np.minimum(*(images_of(half, concepts) for half in halves)) >= FEWEST_IMAGES
+    if tested.sum() < max(PAIRS, CURVES):
+        return concepts
+    _, firsts = np.unique(np.array(vocabulary.category_of_each)[concepts], return_index=True)
+    tested[firsts] = True
+    return concepts[tested | np.isin(concepts, wanted)]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Names for the columns of scores."""
+
+    vocabulary: Vocabulary
+    concepts: Ints
+
+    def concept(self, column: Ints) -> list[str]:
+        """Names of concept columns; '' for -1."""
+        return [self.vocabulary[self.concepts[c]].name if c >= 0 else "" for c in column]
+
+    def category(self, column: Ints) -> list[str]:
+        """Categories of concept columns; '' for -1."""
+        return [self.vocabulary[self.concepts[c]].category if c >= 0 else "" for c in column]
+
+    @property
+    def categories(self) -> list[str]:
+        """The categories of the concepts that occur, in the vocabulary's order."""
+        return list(dict.fromkeys(self.category(np.arange(len(self.concepts)))))
+
+    def within(self, category: str) -> NDArray[np.bool_]:
+        """(c,) whether each concept column is of the category."""
+        return np.array([c == category for c in self.category(np.arange(len(self.concepts)))])

@@ -1,0 +1,152 @@
+"""How many units are interpretable, in the layer itself and under each control, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
+from dissectreport.analysis.dissection.counted import Counted, Words, scored
+from dissectreport.analysis.results.dissection import Control, no_counts
+from dissectreport.stats.base import Ints
+
+
+def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
+    """Interpretable units and their concepts, measured and under each control, by category."""
+    rows = tally(Control.MEASURED, partial(judge, scores), words, testable(scores))
+    rows[0] |= mean_iou(scores, verdict)
+    others = (
+        (Control.RANDOM_DIRECTIONS, counted.random_directions, False),
+        (Control.UNTRAINED, counted.untrained, False),
+        (Control.CHANCE, counted.chances, True),
+    )
+    for name, chances, shifted in others:
+        if next(iter(chances()), None) is not None:
+            rivals = scored(counted, words.vocabulary, chances, shifted)
+            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
+    return rows
+
+
+MEAN_IOU = ("mean_iou", "mean_iou_low", "mean_iou_high")
+
+
+def mean_iou(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
+    """The mean IoU of the interpretable units with their labels, and its interval over images for just these units."""
+    rows = np.flatnonzero(verdict.interpretable)
+    if not len(rows):
+        return dict.fromkeys(MEAN_IOU, float("nan"))
+    at = verdict.column[rows]
+    mean = Jackknife(scores.iou.value[rows, at].mean(), scores.iou.without[:, rows, at].mean(1), scores.iou.sizes)
+    return dict(zip(MEAN_IOU, (float(end) for end in (mean.value, *mean.share_interval())), strict=True))
+
+
+def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
+    """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
+    figures = [
+        "units",
+        "units_low",
+        "units_high",
+        "layer_units",
+        "concepts",
+        "concepts_low",
+        "concepts_high",
+        *MEAN_IOU,
+    ]
+    table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
+    whole = table[(table["category"] == "") & table["units"].notna()]
+    by_concept = [row["each"] for row in rows if row["each"] is not None]
+    return (
+        table.drop(columns="resampled"),
+        dict(zip(whole["control"], whole["resampled"], strict=True)),
+        pd.concat(by_concept, ignore_index=True) if by_concept else no_counts(),
+    )
+
+
+def testable(scores: Scores) -> NDArray[np.bool_]:
+    """(c,) concepts that can be tested at all: in enough images of both halves, scored by enough groups."""
+    return scores.tested & (scores.corrected_iou.freedom >= FEWEST_GROUPS - 1)
+
+
+def tally(
+    control: Control,
+    label_units: Callable[[NDArray[np.bool_] | None], UnitLabels],
+    words: Words,
+    testable: NDArray[np.bool_] | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
+
+    Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
+    """
+    rows: list[dict[str, Any]] = []
+    for category in ["", *words.categories]:
+        among = words.within(category) if category else None
+        verdict = label_units(among)
+        if testable is not None and not (testable if among is None else testable & among).any():
+            figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
+            blank = dict.fromkeys(figures, float("nan"))
+            none = {"layer_units": len(verdict.column), "resampled": None, "each": None}
+            rows.append({"control": str(control), "category": category} | none | blank)
+            continue
+        counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
+        replicates = zip(verdict.labels, verdict.passed, strict=True)
+        spread = np.array([_units_and_concepts(label, passed, among) for label, passed in replicates])
+        low, high = basic_interval(np.array(counts), spread)
+        rows.append(
+            {
+                "control": str(control),
+                "category": category,
+                "units": counts[0],
+                "units_low": low[0],
+                "units_high": min(high[0], len(verdict.column)),
+                "layer_units": len(verdict.column),
+                "concepts": counts[1],
+                "concepts_low": low[1],
+                "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
+                "resampled": spread[:, 0],
+                "each": None if among is None else _each_concept(control, category, words, verdict),
+            }
+        )
+    return rows
+
+
+def _each_concept(control: Control, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
+    """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
+    concepts = len(words.concepts)
+
+    def units(label: Ints, passed: NDArray[np.bool_]) -> Ints:
+        return np.bincount(label[passed & (label >= 0)], minlength=concepts)
+
+    counted = units(verdict.column, verdict.interpretable)
+    spread = np.stack([units(*one) for one in zip(verdict.labels, verdict.passed, strict=True)])
+    low, high = basic_interval(counted, spread)
+    at = np.flatnonzero(high)
+    return pd.DataFrame(
+        {
+            "control": str(control),
+            "category": category,
+            "concept": words.concept(at),
+            "units": counted[at],
+            "units_low": low[at],
+            "units_high": np.minimum(high[at], len(verdict.column)),
+        }
+    )
+
+
+def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> tuple[int, int]:
+    kept = label[passed & (label >= 0)]
+    kept = kept if among is None else kept[among[kept]]
+    return len(kept), len(np.unique(kept))
+
+
+def basic_interval(value: Ints, replicates: Ints) -> tuple[Ints, Ints]:
+    """95 % percentile interval of bootstrap counts, widened to hold the count itself."""
+    low, high = np.percentile(replicates, [2.5, 97.5], axis=0)
+    return np.minimum(np.floor(low), value).astype(np.int64), np.maximum(np.ceil(high), value).astype(np.int64)

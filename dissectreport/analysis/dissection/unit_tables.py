@@ -1,0 +1,243 @@
+"""Tables of the units of one layer: labels, pairs, curves, states and correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
+from dissectreport.analysis.dissection.counted import CURVES, PAIRS, Counted, Words
+from dissectreport.analysis.results.dissection import Curves
+from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.cross import Cross
+from dissectreport.stats.iou import intersection_over_union, largest_iou, lift
+from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.thresholds import AnyThresholds
+
+CORRELATED = 8
+DUPLICATE = 0.99
+FEWEST_EXPECTED = 100
+"""Lift is printed only where at least this many pixels of overlap are expected by chance."""
+
+
+def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds) -> dict[str, NDArray[np.float64]]:
+    """The printed figures of (unit, concept column) pairs; NaN where the column is -1."""
+    there = columns >= 0
+    at = np.where(there, columns, 0)
+
+    def pick(jack: Jackknife) -> Jackknife:
+        return Jackknife(jack.value[rows, at], jack.without[:, rows, at], jack.sizes)
+
+    iou, chance_level, corrected_iou = pick(scores.iou), pick(scores.chance_level), pick(scores.corrected_iou)
+    lift = lifted(iou, chance_level, scores.expected[rows, at])
+    iou_low, iou_high = iou.share_interval()
+    corrected_iou_low, corrected_iou_high = corrected_iou.interval()
+    lift_low, lift_high = lift.ratio_interval()
+    values = {
+        "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(
+            np.float64
+        ),
+        "on_fraction": scores.on_fraction[rows, at],
+        "iou": iou.value,
+        "iou_low": iou_low,
+        "iou_high": iou_high,
+        "chance_level": chance_level.value,
+        "corrected_iou": corrected_iou.value,
+        "corrected_iou_low": corrected_iou_low,
+        "corrected_iou_high": corrected_iou_high,
+        "lift": lift.value,
+        "lift_low": lift_low,
+        "lift_high": lift_high,
+    }
+    return {name: np.where(there, value, np.nan) for name, value in values.items()}
+
+
+def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackknife:
+    """IoU over its chance level; NaN where too little overlap is expected for the ratio to mean anything."""
+    enough = expected >= FEWEST_EXPECTED
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Jackknife(
+            np.where(enough, lift(iou.value, chance_level.value), np.nan),
+            np.where(enough, lift(iou.without, chance_level.without), np.nan),
+            iou.sizes,
+        )
+
+
+def unit_table(
+    counted: Counted, scores: Scores, verdict: UnitLabels, words: Words, position_only: pd.Series
+) -> pd.DataFrame:
+    """One row a unit."""
+    units = counted.shape[0]
+    rows = np.arange(units)
+    label_figures = figures(scores, rows, verdict.column, counted.thresholds)
+    second = figures(scores, rows, verdict.runner_up, counted.thresholds)
+    numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
+    share = {
+        int(n): p for n, p in zip(scores.concepts, shares(counted.held_out, scores.concepts, counted), strict=True)
+    }
+    area = np.array([share.get(n, np.nan) for n in numbers])
+    return pd.DataFrame(
+        {
+            "unit": rows,
+            "concept": words.concept(verdict.column),
+            "category": words.category(verdict.column),
+            **label_figures,
+            "p": verdict.p,
+            "q": verdict.q,
+            "interpretable": verdict.interpretable,
+            "beats_chance": verdict.beats_chance,
+            "attainable": largest_iou(label_figures["on_fraction"], area),
+            "position_only": [position_only.get(n, np.nan) for n in numbers],
+            "runner_up": words.concept(verdict.runner_up),
+            "runner_up_corrected_iou": second["corrected_iou"],
+            "stability": verdict.stability,
+            **detection(counted, scores, verdict.column, label_figures["iou"]),
+            "unit_state": states(counted.cross),
+        }
+    )
+
+
+def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
+    """(c,) share of all pixels that show each concept, on the grid of the joint counts."""
+    present = dict(zip(joint.concepts.tolist(), joint.present.tolist(), strict=True))
+    total = max(int(joint.total[0].sum()), 1)
+    return np.array([present.get(int(n), 0) for n in concepts]) / total
+
+
+def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
+    """How well every unit finds its label on the held-out half, on the grid of the joint counts."""
+    joint = counted.held_out
+    at = {int(n): k for k, n in enumerate(joint.concepts)}
+    exact, precision, correlation = (np.full(len(column), np.nan) for _ in range(3))
+    for unit, c in enumerate(column):
+        k = at.get(int(scores.concepts[c])) if c >= 0 else None
+        if k is not None:
+            above = slice(int(counted.thresholds.chance_columns[scores.threshold[unit, c]]) + 1, None)
+            both, on = joint.joint[unit, k, above].sum(), joint.total[unit, above].sum()
+            exact[unit] = intersection_over_union(both, on, joint.present[k])
+            precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
+            correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
+    f1 = 2 * iou / (1 + iou)
+    return {"iou_full_grid": exact, "f1": f1, "average_precision": precision, "correlation": correlation}
+
+
+def average_precision(concept: Ints, total: Ints) -> float:
+    """Area under precision against recall for activations in bins: `concept` (b,) pixels of `total` (b,) pixels."""
+    both = np.concatenate([above_edges(concept)[::-1], [concept.sum()]])
+    on = np.concatenate([above_edges(total)[::-1], [total.sum()]])
+    if not both[-1]:
+        return float("nan")
+    recall = np.diff(both, prepend=0) / both[-1]
+    return float((recall * both / np.maximum(on, 1)).sum())
+
+
+def point_biserial(concept: Ints, total: Ints) -> float:
+    """Correlation of the concept's presence with the mid-rank of the activation's bin."""
+    pixels, present = total.sum(), concept.sum()
+    if not 0 < present < pixels:
+        return float("nan")
+    rank = (np.cumsum(total) - total / 2) / pixels
+    mean = (rank * total).sum() / pixels
+    spread = np.sqrt(((rank - mean) ** 2 * total).sum() / pixels)
+    if spread == 0:
+        return 0.0
+    share = present / pixels
+    return float(((rank * concept).sum() / present - mean) / spread * np.sqrt(share / (1 - share)))
+
+
+def states(cross: Cross) -> list[str]:
+    """'dead' for a unit that never varies, 'always on' for one never at or below zero, 'duplicate of N', or ''."""
+    variance, correlation = np.diag(cross.covariance()), cross.correlation()
+    names = []
+    for unit in range(len(variance)):
+        twins = np.flatnonzero(correlation[unit, :unit] > DUPLICATE)
+        if variance[unit] < 1e-9:
+            names.append("dead")
+        elif len(twins):
+            names.append(f"duplicate of {twins[0]}")
+        elif cross.positive[unit] == cross.cells:
+            names.append("always on")
+        else:
+            names.append("")
+    return names
+
+
+def category_labels(
+    scores: Scores,
+    verdict: UnitLabels,
+    words: Words,
+    thresholds: AnyThresholds,
+    label_units: Callable[..., UnitLabels] = judge,
+) -> pd.DataFrame:
+    """Each unit's label within each category, as `label_units` gives it: sky, blue and sky-top are not rivals."""
+    parts = []
+    rows = np.arange(len(scores.chosen))
+    for category in words.categories:
+        inside = label_units(scores, words.within(category))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "unit": rows,
+                    "category": category,
+                    "concept": words.concept(inside.column),
+                    **figures(scores, rows, inside.column, thresholds),
+                    "interpretable": inside.interpretable,
+                    "is_unit_label": inside.column == verdict.column,
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
+
+
+def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds) -> pd.DataFrame:
+    """The concepts of largest chosen chance-corrected IoU of every unit, in that order."""
+    units, concepts = scores.chosen.shape
+    k = min(PAIRS, concepts)
+    ranked = np.argsort(-np.where(scores.tested, scores.chosen, scores.chosen - 2), axis=1, kind="stable")[:, :k]
+    rows, columns = np.repeat(np.arange(units), k), ranked.flatten()
+    return pd.DataFrame(
+        {
+            "unit": rows,
+            "concept": words.concept(columns),
+            "category": words.category(columns),
+            **figures(scores, rows, columns, thresholds),
+            "tested": scores.tested[columns],
+        }
+    )
+
+
+def leading_curves(scores: Scores, verdict: UnitLabels, thresholds: AnyThresholds) -> Curves:
+    """IoU as a function of the threshold, for each unit's leading concepts, its label first."""
+    units, concepts = scores.chosen.shape
+    m = min(CURVES, concepts)
+    order = np.where(scores.tested, scores.chosen, scores.chosen - 2)
+    label = np.where(verdict.column >= 0, verdict.column, order.argmax(1))
+    order[np.arange(units), label] = np.inf
+    leading = np.argsort(-order, axis=1, kind="stable")[:, :m]
+    iou, chance_level, on_fractions = scores.curves
+    at = leading[..., None]
+    return Curves(
+        scores.concepts[leading],
+        thresholds.values()[:, thresholds.chance_columns],
+        on_fractions,
+        np.take_along_axis(iou, at, 1),
+        np.take_along_axis(chance_level, at, 1),
+        *(scores.band or (None, None)),
+    )
+
+
+def most_correlated(cross: Cross) -> pd.DataFrame:
+    """The most correlated other units of each unit, by falling absolute correlation."""
+    correlation = cross.correlation()
+    units = len(correlation)
+    np.fill_diagonal(correlation, 0)
+    k = min(CORRELATED, units - 1)
+    other = np.argsort(-np.abs(correlation), axis=1, kind="stable")[:, :k]
+    rows = np.repeat(np.arange(units), k)
+    columns = other.flatten()
+    return pd.DataFrame({"unit": rows, "other_unit": columns, "correlation": correlation[rows, columns]})

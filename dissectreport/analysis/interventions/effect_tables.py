@@ -1,0 +1,251 @@
+"""Tables of causal effects: single units, rankings, sets of units, and side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.interventions.removed_area import Removed
+from dissectreport.analysis.results.interventions import (
+    RANKING_METHODS,
+)
+from dissectreport.records.interventions import (
+    AblationPlan,
+    Units,
+)
+from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.rankings import Ranking
+from dissectreport.run.shards import Shard
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats
+from dissectreport.stats.effects import FirstOrder
+from dissectreport.stats.paired import Paired
+from dissectreport.vocabulary import Vocabulary
+
+REMOVAL = (10, 20)
+"""Sizes of the sets in the summary."""
+FEWEST_RANKED = 4
+"""Units behind any rank correlation: with fewer it could be anything."""
+
+
+@dataclass(frozen=True)
+class InterventionTables:
+    """The tables of a layer's interventions."""
+
+    key: InterventionKey
+    budget: InterventionBudget
+    plan: AblationPlan
+    removed: Removed
+    first: FirstOrder
+    vocabulary: Vocabulary
+
+    @property
+    def names(self) -> list[str]:
+        """The studied concepts."""
+        return [self.vocabulary[number].name for number in self.key.concepts]
+
+    @property
+    def ranking_names(self) -> list[str]:
+        """The ranking methods, best known first."""
+        return [str(name) for name in RANKING_METHODS if name in self.plan.rankings]
+
+    @property
+    def penalties(self) -> dict[str, float]:
+        """The penalty of the learned mask by concept; NaN where it could not be learned, empty if not requested."""
+        return dict(zip(self.names, self.plan.penalties.tolist(), strict=False))
+
+    def concepts(self, areas: Areas) -> pd.DataFrame:
+        """One row a studied concept."""
+        rows = []
+        for k, number in enumerate(self.key.concepts):
+            column = areas.pixels[:, np.flatnonzero(areas.concepts == number)[0]]
+            rows.append(
+                {
+                    "concept": self.names[k],
+                    "category": self.vocabulary[number].category,
+                    "area": column.sum() / (len(column) * areas.grid),
+                    "images": int((column > 0).sum()),
+                    "best_ranking": self.plan.best[k],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def estimates(self) -> Floats:
+        """(concepts, units) share of the concept's area that ablating a unit removes, by gradient × activation."""
+        return np.asarray(self.first.effect / np.maximum(self.first.area, 1e-9)[:, None])
+
+    def effects(self) -> pd.DataFrame:
+        """One row a (concept, unit), by concept and rank."""
+        parts = []
+        estimates = self.estimates()
+        measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
+        ends = {unit: effect.interval() for unit, effect in measured_effect.items()}
+        for k, number in enumerate(self.key.concepts):
+            order = np.argsort(-estimates[k], kind="stable")
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "concept": self.names[k],
+                        "unit": order,
+                        "rank": np.arange(1, len(order) + 1),
+                        "estimate": estimates[k][order],
+                        "corrected_iou": self.plan.corrected_iou[k][order],
+                        "measured_effect": [
+                            measured_effect[u].value[number] if u in measured_effect else np.nan for u in order
+                        ],
+                        "measured_effect_low": [ends[u][0][number] if u in ends else np.nan for u in order],
+                        "measured_effect_high": [ends[u][1][number] if u in ends else np.nan for u in order],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def agreement(self, held_out: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
+        """How far the estimate's order is that of exact ablation, by concept."""
+        units = list(self.plan.singles)
+        halves = [
+            Removed.of(self.plan.sets(), [(s, stat) for s, stat in held_out if s.number % 2 == half]) for half in (0, 1)
+        ]
+        estimates = self.estimates()
+        rows = []
+        for k, number in enumerate(self.key.concepts):
+            measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
+            split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
+            enough = len(units) >= FEWEST_RANKED
+            correlation = spearman(estimates[k][units], measured_effect) if enough else np.nan
+            low, high = spearman_interval(correlation, len(units))
+            split_correlation = spearman(*split) if enough else np.nan
+            rows.append(
+                {
+                    "concept": self.names[k],
+                    "units": len(units),
+                    "spearman": correlation,
+                    "spearman_low": low,
+                    "spearman_high": high,
+                    "noise_ceiling": noise_ceiling(split_correlation),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def rankings(self) -> pd.DataFrame:
+        """One row a (concept, order, place)."""
+        parts = []
+        for k, concept in enumerate(self.names):
+            for name in self.ranking_names:
+                units = self.plan.rankings[name][k]
+                weight = self.plan.masks[k][units] if name == Ranking.LEARNED_MASK else np.full(len(units), np.nan)
+                place = np.arange(1, len(units) + 1)
+                parts.append(
+                    pd.DataFrame({"concept": concept, "ranking": name, "rank": place, "unit": units, "weight": weight})
+                )
+        return pd.concat(parts, ignore_index=True)
+
+    def curves(self) -> pd.DataFrame:
+        """What ablating more and more units of every ranking removes, and what random sets remove."""
+        rows: list[dict[str, Any]] = []
+        for k, number in enumerate(self.key.concepts):
+            for name in self.ranking_names:
+                rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
+                for size in self.plan.tried_sizes(name, k):
+                    removed_by_set = self.removed[self.plan.leading(name, k, size)]
+                    low, high = removed_by_set.interval()
+                    rows.append(
+                        _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
+                    )
+            rows.append(_point(self.names[k], Ranking.RANDOM, 0, 0.0, 0.0, 0.0))
+            for size, sets in sorted(self.plan.random.items()):
+                removed = np.array([self.removed[units].value[number] for units in sets])
+                rows.append(_point(self.names[k], Ranking.RANDOM, size, removed.mean(), removed.min(), removed.max()))
+        return pd.DataFrame(rows)
+
+    def removal(self) -> pd.DataFrame:
+        """What ablating 10 and 20 units removes, compared with random units."""
+        rows = []
+        random = self.plan.random
+        for k, number in enumerate(self.key.concepts):
+            for name in self.ranking_names:
+                for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
+                    rows.append(self._row(k, number, name, size, random[size]))
+        columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
+        columns += ["random", "random_low", "random_high", "difference", "difference_low", "difference_high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _row(self, k: int, number: int, name: str, size: int, sets: Sequence[Units]) -> dict[str, Any]:
+        one, mean = self.removed[self.plan.leading(name, k, size)], self.removed.mean(sets)
+        difference = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
+        every = [self.removed[units].value[number] for units in sets]
+        (low, high), (difference_low, difference_high) = one.interval(), difference.interval()
+        return {
+            "concept": self.names[k],
+            "ranking": name,
+            "units": size,
+            "removed": one.value[number],
+            "removed_low": low[number],
+            "removed_high": high[number],
+            "random": mean.value[number],
+            "random_low": min(every),
+            "random_high": max(every),
+            "difference": difference.value[number],
+            "difference_low": difference_low[number],
+            "difference_high": difference_high[number],
+        }
+
+    def side_effects(self, areas: Areas) -> pd.DataFrame:
+        """What else changes with the best order's units."""
+        rows = []
+        total = self.removed.images * self.removed.pixels
+        for k in range(len(self.key.concepts)):
+            name = self.plan.best[k]
+            size = self.plan.causal_size
+            one = self.removed[self.plan.leading(name, k, size)]
+            low, high = one.interval()
+            for other in areas.concepts[areas.pixels.sum(0) > 0].tolist():
+                before = self.removed.before[other] / total
+                rows.append(
+                    {
+                        "concept": self.names[k],
+                        "ranking": name,
+                        "units": size,
+                        "other_concept": self.vocabulary[other].name,
+                        "category": self.vocabulary[other].category,
+                        "before": before,
+                        "after": before * (1 - one.value[other]),
+                        "change": 0.0 - one.value[other],
+                        "change_low": 0.0 - high[other],
+                        "change_high": 0.0 - low[other],
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def strengths(self) -> dict[str, dict[str, float]]:
+        """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
+        mean_activation = self.plan.mean_activation
+        by_size: dict[str, dict[str, float]] = {}
+        for size, sets in sorted(self.plan.random.items()):
+            leading = [
+                float(mean_activation[self.plan.rankings[Ranking.GRADIENT][k][:size]].mean())
+                for k in range(len(self.names))
+            ]
+            by_size[str(size)] = {
+                Ranking.GRADIENT: float(np.mean(leading)),
+                Ranking.RANDOM: float(np.mean([mean_activation[list(units)].mean() for units in sets])),
+            }
+        return by_size
+
+
+def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "concept": concept,
+        "ranking": str(order),
+        "units": units,
+        "removed": removed,
+        "removed_low": low,
+        "removed_high": high,
+    }

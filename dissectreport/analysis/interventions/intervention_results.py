@@ -1,0 +1,148 @@
+"""The results of a layer's interventions, from what its passes left behind."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.interventions.effect_tables import InterventionTables
+from dissectreport.analysis.interventions.insertion_gains import insertion_gains
+from dissectreport.analysis.interventions.removed_area import Removed
+from dissectreport.analysis.interventions.shown_images import concept_pictures, unit_pictures
+from dissectreport.analysis.results.interventions import (
+    Interventions,
+)
+from dissectreport.records.interventions import (
+    AblationPlan,
+    InterventionRecord,
+    Units,
+)
+from dissectreport.records.reader import Reader
+from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.patches import patch_grid
+from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.effects import FirstOrder
+from dissectreport.stats.insertions import Insertions
+from dissectreport.stats.paired import Paired
+from dissectreport.vocabulary import Vocabulary
+
+FEW_IMAGES = 20
+"""With fewer held-out latents that show the concept, a note warns of it."""
+
+
+def interventions(
+    record: InterventionRecord, reader: Reader, vocabulary: Vocabulary, mixed_devices: bool = False
+) -> Interventions:
+    """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
+    key, budget = record.key, record.budget
+    measured = _read(record, reader, mixed_devices)
+    removed = Removed.of(measured.plan.sets(), measured.paired)
+    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, vocabulary)
+    concepts = tables.concepts(measured.areas)
+    pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
+    shown = next(iter(pictures.values()))
+    return Interventions(
+        layer=key.layer,
+        samples=budget.samples,
+        selection=budget.gradients,
+        random_sets=min((len(sets) for sets in measured.plan.random.values()), default=0),
+        block=shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _patches(shown.heat.maps),
+        settings=_settings(record, tables),
+        concepts=concepts,
+        effects=tables.effects(),
+        agreement=tables.agreement(measured.paired),
+        rankings=tables.rankings(),
+        curves=tables.curves(),
+        removal=tables.removal(),
+        side_effects=tables.side_effects(measured.areas),
+        context=insertion_gains(key, measured.insertions, vocabulary),
+        unit_pictures=unit_pictures(record, measured.plan.singles, reader),
+        pictures=pictures,
+        notes=_notes(tables, concepts, budget),
+    )
+
+
+def _settings(record: InterventionRecord, tables: InterventionTables) -> dict[str, Any]:
+    """What else was chosen, for the methods page."""
+    key, budget = record.key, record.budget
+    return {
+        "budget": {name: value for name, value in asdict(budget).items() if budget.learned or not learning(name)},
+        "precision": key.precision,
+        "precision_agreement": record.agreement,
+        "selection_seed": key.selection_seed,
+        "held_out_seed": key.held_out_seed,
+        "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
+        "mean_activation": tables.strengths(),
+    }
+
+
+@dataclass(frozen=True)
+class _MeasuredInterventions:
+    """Everything that was measured, read."""
+
+    plan: AblationPlan
+    paired: list[tuple[Shard, Paired]]
+    areas: Areas
+    first: FirstOrder
+    insertions: Insertions
+
+
+def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _MeasuredInterventions:
+    budget = record.budget
+    ablations = record.ablations, budget.samples, EDIT_BATCH
+    gradients = record.gradients, budget.gradients, EDIT_BATCH
+    insertions = record.insertions, budget.context_samples, EDIT_BATCH
+    for folder in (ablations, gradients, insertions):
+        reader.devices(*folder, mixed_devices)
+    return _MeasuredInterventions(
+        plan=reader.read(record.plan, AblationPlan),
+        paired=list(reader.stats(*ablations, Paired)),
+        areas=reader.total(*ablations, Areas),
+        first=reader.total(*gradients, FirstOrder),
+        insertions=reader.total(*insertions, Insertions),
+    )
+
+
+def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
+    """Warnings that limit how far the numbers can be trusted."""
+    notes = [
+        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
+        for name, images in zip(concepts["concept"], concepts["images"], strict=True)
+        if images < FEW_IMAGES
+    ]
+    unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
+    if unlearned:
+        notes.append(
+            f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
+            f"units by IoU."
+        )
+    if not tables.plan.random:
+        notes.append("The layer has too few units for random sets of the same size.")
+    return tuple(notes)
+
+
+def _patches(maps: NDArray[np.float32]) -> int:
+    rows, columns = patch_grid(maps.shape[1], maps.shape[2])
+    return rows * columns
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def learning(name: str) -> bool:
+    """Whether a size of a budget is about learned orders alone."""
+    return name.startswith(("learned_mask", "greedy", "penalties"))
+
+
+def causal_sets(record: InterventionRecord, vocabulary: Vocabulary, reader: Reader, layer: str) -> dict[str, Units]:
+    """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
+    if record.key.layer != layer:
+        return {}
+    plan = reader.read(record.plan, AblationPlan)
+    return {vocabulary[number].name: plan.causal_set(k) for k, number in enumerate(record.key.concepts)}

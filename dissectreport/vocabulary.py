@@ -1,0 +1,76 @@
+"""Concepts and vocabularies: what a segmenter can name, from its labels to the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Concept(NamedTuple):
+    """Something that a pixel may show, such as Concept("tree", "object")."""
+
+    name: str
+    category: str
+    """object, part, material, colour, or any other word."""
+
+
+NOTHING = Concept("-", "-")
+"""Concept number 0 of every vocabulary: the pixel is not labelled."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The concepts of a segmenter by number. Number 0 is always `NOTHING`.
+
+    Names are unique. If two concepts share a name (the hair of a person, and hair as a material), the category is
+    appended to the name of the later one: "hair" and "hair (material)".
+    """
+
+    concepts: tuple[Concept, ...]
+
+    def __post_init__(self) -> None:
+        if not self.concepts or self.concepts[0].name != NOTHING.name:
+            raise ValueError("concept 0 of a vocabulary must be '-', nothing")
+        object.__setattr__(self, "concepts", with_unique_names(self.concepts))
+
+    @classmethod
+    def of(cls, **names: tuple[str, ...]) -> Vocabulary:
+        """The vocabulary with these names by category, numbered from 1 in the order given."""
+        concepts = [Concept(name, category) for category, group in names.items() for name in group]
+        return cls((NOTHING, *concepts))
+
+    @property
+    def names(self) -> list[str]:
+        """The names by concept number."""
+        return [concept.name for concept in self.concepts]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories in the order of their first concepts, without that of `NOTHING`."""
+        return tuple(dict.fromkeys(concept.category for concept in self.concepts[1:]))
+
+    @property
+    def category_of_each(self) -> list[str]:
+        """The category of each concept, by concept number."""
+        return [concept.category for concept in self.concepts]
+
+    def __getitem__(self, number: int) -> Concept:
+        """The concept with a number."""
+        return self.concepts[number]
+
+    def __len__(self) -> int:
+        """The number of concepts, `NOTHING` included."""
+        return len(self.concepts)
+
+
+def with_unique_names(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
+    """The concepts, with the category appended to names that an earlier concept has."""
+    by_name: dict[str, Concept] = {}
+    for concept in concepts:
+        name, count = concept.name, 1
+        while name in by_name:
+            name = f"{concept.name} ({concept.category}{f' {count}' if count > 1 else ''})"
+            count += 1
+        by_name[name] = Concept(name, concept.category)
+    return tuple(by_name.values())
