@@ -23,7 +23,7 @@ from dissectreport.records.artifacts import (
     RepairPictures,
     ShownUnits,
 )
-from dissectreport.records.dissection import StoredThresholds
+from dissectreport.records.dissection import SegmentedImages, ShownMaps, ShownPictures, StoredThresholds
 from dissectreport.records.interventions import (
     AblationPlan,
     EditedPictures,
@@ -93,6 +93,11 @@ VALUES = [
     StoredThresholds(
         ExactThresholds(RANDOM.random(2), RANDOM.random(2), RANDOM.random((2, 3), np.float32), np.array([0, 2])),
         (2, 4, 6), RANDOM.random((2, 9))),
+    SegmentedImages.none(),
+    ShownPictures(
+        np.array([3, 8]), images(2), np.array([8]), {"a|b": ShownMaps(
+            np.array([[0, 1]]), RANDOM.random((1, 4, 4), np.float32), RANDOM.random((1, 2, 2, 2), np.float32))},
+        SegmentedImages(images(1), np.zeros((1, 2, 4, 4), np.int16), np.ones((1, 4, 4), np.float16))),
 ]  # fmt: skip
 
 
@@ -180,3 +185,12 @@ def test_json_that_is_no_record_is_refused(
 
 def test_every_kind_of_statistic_has_a_name_of_its_own() -> None:
     assert len(set(NAMES.values())) == len(NAMES)
+
+
+def test_pictures_of_several_shards_are_joined_in_order_whether_or_not_they_are_segmented() -> None:
+    empty, shown = SegmentedImages.none(), next(value for value in VALUES if isinstance(value, ShownPictures))
+    plain = replace(shown, numbers=np.array([1, 2]), lookup=np.zeros(0, np.int64), segmented=empty)
+    joined = ShownPictures.joined([plain, shown])
+    assert joined.numbers.tolist() == [1, 2, 3, 8] and joined.lookup.tolist() == [8]
+    assert len(joined.maps["a|b"].maps) == 2 and same(joined.segmented, shown.segmented)
+    assert same(SegmentedImages.joined([empty, empty]), empty)

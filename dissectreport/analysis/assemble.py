@@ -32,7 +32,7 @@ from dissectreport.analysis.results.dissection import (
 )
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
-from dissectreport.records.dissection import StoredThresholds
+from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
@@ -50,8 +50,6 @@ from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
     from dissectreport.cache.records import LayerRecord, Record
-
-Arrays = dict[str, Any]
 
 
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
@@ -83,8 +81,8 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         vocabulary=vocabulary_table(record.vocabulary),
         concepts=concepts,
         layers=tuple(_layer(layer_units, pictures) for layer_units in units),
-        pictures=Pictures(pictures["numbers"], pictures["pixels"]),
-        trust=source.trust(pictures),
+        pictures=Pictures(pictures.numbers, pictures.pixels),
+        trust=source.trust(pictures.segmented),
         notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
         interventions=None
         if causes is None
@@ -205,15 +203,12 @@ class _Source:
         ]
         return tuple(sorted({device for part in used for device in part}))
 
-    def pictures(self) -> Arrays:
+    def pictures(self) -> ShownPictures:
         """Everything that the picture pass kept, its parts joined in order of samples."""
-        parts = [
-            self.reader.arrays(self.record.pictures, name)
-            for name in self.reader.names(self.record.pictures)
-            if name.startswith("samples-")
-        ]
-        keys = dict.fromkeys(key for part in parts for key in part)
-        return {key: np.concatenate([part[key] for part in parts if key in part]) for key in keys}
+        folder = self.record.pictures
+        return ShownPictures.joined(
+            [self.reader.read(folder, ShownPictures, name) for name in self.reader.names(folder)]
+        )
 
     def reality(self, generated: Areas) -> Reality | None:
         """Areas of concepts in real and generated images; None without real images."""
@@ -223,30 +218,29 @@ class _Source:
         real = self.reader.total(record["folder"], record["images"], SHARD, Areas)
         return reality(real, generated, self.record.vocabulary) if len(real.samples) else None
 
-    def trust(self, pictures: Arrays) -> tuple[Trust, ...]:
+    def trust(self, measured: SegmentedImages) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""
         record = self.record
-        real = self.reader.arrays(record.segmented, "segmented")
-        measured = {key.removeprefix("trust|"): value for key, value in pictures.items() if key.startswith("trust|")}
+        real = self.reader.read(record.segmented, SegmentedImages)
         sources = [
             (TrustSource.REAL if record.reference else TrustSource.TRAINING_LIKE, real),
             (TrustSource.READ if record.reads else TrustSource.GENERATED, measured),
         ]
         return tuple(
-            Trust(source, arrays["images"], arrays["labels"], arrays["confidence"])
-            for source, arrays in sources
-            if arrays
+            Trust(source, shown.images, shown.labels, shown.confidence)
+            for source, shown in sources
+            if len(shown.images)
         )
 
 
-def _layer(units: Units, pictures: Arrays) -> Layer:
+def _layer(units: Units, pictures: ShownPictures) -> Layer:
     counted = units.counted
     name, (count, height, width) = counted.name, counted.shape
     low, high = counted.thresholds.low[:, None], (counted.thresholds.low + counted.thresholds.span)[:, None]
     edges = np.concatenate([low, counted.thresholds.values(), high], 1).astype(np.float32)
-    order = np.empty((count, units.examples.shape[1], height, width), np.float32)
-    at = pictures[f"{name}|at"]
-    order[at[:, 0], at[:, 1]] = pictures[f"{name}|maps"]
+    maps = np.empty((count, units.examples.shape[1], height, width), np.float32)
+    shown = pictures.maps[name]
+    maps[shown.at[:, 0], shown.at[:, 1]] = shown.maps
     histogram = counted.joint.total
     return Layer(
         name=name,
@@ -261,8 +255,8 @@ def _layer(units: Units, pictures: Arrays) -> Layer:
         histogram=histogram,
         edges=edges,
         correlated=units.correlated,
-        examples=Examples(units.kind, units.examples, counted.peaks.of(units.examples), order),
-        lookup=Lookup(pictures["lookup"], ranked(pictures[f"{name}|lookup"], histogram, edges)),
+        examples=Examples(units.kind, units.examples, counted.peaks.of(units.examples), maps),
+        lookup=Lookup(pictures.lookup, ranked(shown.lookup, histogram, edges)),
         resampled=units.resampled,
         by_concept=units.by_concept,
     )

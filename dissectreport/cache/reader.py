@@ -122,10 +122,6 @@ class CacheReader:
         """The value of a kind in a folder, under its usual name or another; CacheError where it is not there."""
         return read(self._store(folder), kind, name)
 
-    def arrays(self, folder: str, name: str, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """The arrays called `name` in a folder."""
-        return self._store(folder).load(name, prefix=prefix)
-
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted."""
         return self._store(folder).names()

@@ -19,7 +19,7 @@ from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
-from dissectreport.records.dissection import StoredThresholds
+from dissectreport.records.dissection import SegmentedImages, StoredThresholds
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
@@ -242,7 +242,7 @@ class DissectionPasses:
         samples = np.unique(np.concatenate([*(numbers.flatten() for numbers in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
         make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
-        self.runner.save_arrays(store, make, shards(len(samples), SHARD), Task.PICTURES)
+        self.runner.save_values(store, make, shards(len(samples), SHARD), shard_name, Task.PICTURES, "samples")
         return store.folder.name
 
     def _real_facts(self) -> dict[str, Any]:
@@ -256,9 +256,9 @@ class DissectionPasses:
         from dissectreport.worker.real_images import make_segmented_images
 
         store = self.runner.open("segmented", {**self._real_facts(), "count": TRUST})
-        if not self.runner.is_intact(store, "segmented"):
-            for _, arrays in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
-                store.save("segmented", arrays)
+        if not self.runner.is_intact(store, SegmentedImages.FILE):
+            for _, images in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
+                save(store, images)
         return store.folder.name
 
     def _count_real_images(self) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dissectreport.cache.reader import is_intact, packed_stats, read, read_stats, save, shard_name
 from dissectreport.cache.store import Store, digest
@@ -77,13 +76,6 @@ class PassRunner:
     def total(self, store: Store, parts: Sequence[Shard], kind: type[S]) -> S:
         """One of the statistics of all shards, merged."""
         return merge_all(stat for _, stat in read_stats(store, parts, kind))
-
-    def save_arrays(
-        self, store: Store, make: Make[Shard, Mapping[str, NDArray[Any]]], parts: Sequence[Shard], task: str
-    ) -> None:
-        """Run a pass of pictures over the shards that the store lacks."""
-        for shard, arrays in self.results(make, self.missing(store, parts, shard_name), parts, task):
-            store.save(shard_name(shard), arrays)
 
     def save_values(
         self, store: Store, make: Make[T, V], items: Sequence[T], name: Callable[[T], str], task: str, unit: str

@@ -43,9 +43,6 @@ class Reader(Protocol):
     def read(self, folder: str, kind: type[V], name: str = "") -> V:
         """The value of a kind in a folder, under its usual name or another; CacheError where it is not there."""
 
-    def arrays(self, folder: str, name: str, prefix: str = "") -> Arrays:
-        """The arrays called `name` in a folder, those alone whose keys begin with `prefix`."""
-
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.networks import hooks
+from dissectreport.records.dissection import SegmentedImages, ShownMaps, ShownPictures
 from dissectreport.run.plan import Plan
 from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models, Source
-from dissectreport.worker.observing import Arrays
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class ShownSamples:
     """(t,) samples whose segmentation is kept."""
 
 
-def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], Arrays]:
+def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[Shard], ShownPictures]:
     """The pass that makes the shown images again, with the maps that a report needs.
 
     A shard here is a run of positions in `shown.samples`, which need not be consecutive samples.
@@ -40,58 +39,58 @@ def make_pictures(source: Source, plan: Plan, shown: ShownSamples) -> Callable[[
     models = source.models()
     layers = list(shown.wanted)
 
-    def work(shard: Shard) -> Arrays:
+    def work(shard: Shard) -> ShownPictures:
         numbers = shown.samples[shard.first : shard.first + shard.count]
-        parts: dict[str, list[NDArray[Any]]] = {}
-        for first in range(0, len(numbers), plan.batch):
-            for picture in _pictures(models, plan, shown, layers, numbers[first : first + plan.batch].tolist()):
-                for name, value in picture.items():
-                    parts.setdefault(name, []).append(value)
-        return {name: np.concatenate(values) for name, values in parts.items()}
+        batches = (numbers[first : first + plan.batch].tolist() for first in range(0, len(numbers), plan.batch))
+        return ShownPictures.joined([one for batch in batches for one in _pictures(models, plan, shown, layers, batch)])
 
     return work
 
 
 def _pictures(
     models: Models, plan: Plan, shown: ShownSamples, layers: Sequence[str], samples: Sequence[int]
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """The arrays of each of a few samples."""
+) -> Iterator[ShownPictures]:
+    """The pictures of each of a few samples."""
     z = torch.cat([models.latents(plan.seed, sample, 1) for sample in samples])
     with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, samples[0])
-    for place, sample in enumerate(samples):
-        maps = {layer: activations[layer][place].float() for layer in layers}
-        yield _picture(models, shown, maps, images[place : place + 1], sample)
+    for index, sample in enumerate(samples):
+        maps = {layer: activations[layer][index].float() for layer in layers}
+        yield _picture(models, shown, maps, images[index : index + 1], sample)
 
 
 def _picture(
     models: Models, shown: ShownSamples, activations: dict[str, Tensor], images: Tensor, sample: int
-) -> Arrays:
-    number = np.array([sample], np.int64)
-    arrays: Arrays = {"numbers": number, "pixels": as_bytes(images)}
-    for layer, maps in activations.items():
-        at = np.argwhere(shown.wanted[layer] == sample)
-        arrays[f"{layer}|at"] = at.astype(np.int64)
-        arrays[f"{layer}|maps"] = maps[torch.from_numpy(at[:, 0])].cpu().numpy()
-        if sample in shown.lookup:
-            arrays[f"{layer}|lookup"] = small(maps)[None].cpu().numpy()
-    if sample in shown.lookup:
-        arrays["lookup"] = number
-    if sample in shown.trust:
-        arrays |= {f"trust|{name}": value for name, value in segmented(models, images).items()}
-    return arrays
+) -> ShownPictures:
+    number, looked_up = np.array([sample], np.int64), sample in shown.lookup
+    return ShownPictures(
+        numbers=number,
+        pixels=as_bytes(images),
+        lookup=number if looked_up else number[:0],
+        maps={layer: _maps(maps, shown.wanted[layer] == sample, looked_up) for layer, maps in activations.items()},
+        segmented=segmented(models, images) if sample in shown.trust else SegmentedImages.none(),
+    )
 
 
-def segmented(models: Models, images: Tensor) -> Arrays:
-    """Images (n, h, w, 3) uint8 with their labels (n, slots, h', w') and confidence (n, h', w')."""
+def _maps(maps: Tensor, wanted: NDArray[np.bool_], looked_up: bool) -> ShownMaps:
+    """The maps (units, h, w) of a sample where (units, k) columns show it, and all of them, smaller, if looked up."""
+    at = np.argwhere(wanted)
+    every = small(maps)[None] if looked_up else small(maps)[None][:0]
+    return ShownMaps(
+        at=at.astype(np.int64), maps=maps[torch.from_numpy(at[:, 0])].cpu().numpy(), lookup=every.cpu().numpy()
+    )
+
+
+def segmented(models: Models, images: Tensor) -> SegmentedImages:
+    """Some images (n, 3, h, w) with their labels and confidence."""
     with torch.no_grad():
         labels = models.labels(images)
-        sure = models.confidence(images)
-    return {
-        "images": as_bytes(images),
-        "labels": labels.cpu().numpy().astype(np.int16),
-        "confidence": sure.cpu().numpy().astype(np.float16),
-    }
+        confidence = models.confidence(images)
+    return SegmentedImages(
+        images=as_bytes(images),
+        labels=labels.cpu().numpy().astype(np.int16),
+        confidence=confidence.cpu().numpy().astype(np.float16),
+    )
 
 
 def as_bytes(images: Tensor) -> NDArray[np.uint8]:

@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from dissectreport.records.dissection import SegmentedImages
 from dissectreport.run.plan import Plan
 from dissectreport.run.shards import Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import Arrays
 from dissectreport.worker.pictures import segmented
 
 
-def make_segmented_images(source: Source, count: int) -> Callable[[Shard], Arrays]:
-    """The pass that segments real images of the reference or of the generator; no arrays if there are none."""
+def make_segmented_images(source: Source, count: int) -> Callable[[Shard], SegmentedImages]:
+    """The pass that segments real images of the reference or of the generator; none if there are none."""
     models = source.models()
 
-    def work(_shard: Shard) -> Arrays:
+    def work(_shard: Shard) -> SegmentedImages:
         images = models.first_real_images(count)
-        return {} if images is None else segmented(models, images.to(models.device))
+        return SegmentedImages.none() if images is None else segmented(models, images.to(models.device))
 
     return work
 
