@@ -13,6 +13,8 @@ window.dissectreport.comparison = {};
     element.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== ""));
     return element;
   };
+  /* a text of the page with the names in its braces filled in */
+  const phrase = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const el = (tag, attributes, ...children) => filled(document.createElement(tag), attributes || {}, children);
   const svg = (tag, attributes, ...children) => filled(document.createElementNS(SVG, tag), attributes || {}, children);
 
@@ -81,6 +83,7 @@ window.dissectreport.comparison = {};
   Object.assign(comparison, {
     page: app.data("compare-data"),
     DASH: "–",
+    phrase,
     el,
     svg,
     placed,

@@ -1,7 +1,7 @@
 /* The figures of a comparison: which rows and columns they have for the chosen models. */
 (function (comparison) {
   "use strict";
-  const { page, el, key, lede, note, section, figure, DASH } = comparison;
+  const { page, el, key, lede, note, section, figure, phrase, DASH } = comparison;
   const { texts, axes } = page;
 
   const nameOf = (concept) => concept.slice(concept.indexOf("/") + 1);
@@ -27,7 +27,10 @@
     if (!layers || !first.testable.has(concept) || !other.testable.has(concept)) return [DASH, 0];
     return differences.get(concept) || [layers.none, 0];
   };
-  const headsOf = (chosen) => chosen.members.slice(1).map((member) => member.label + " − " + chosen.members[0].label);
+  const headsOf = (chosen) =>
+    chosen.members
+      .slice(1)
+      .map((member) => phrase(texts.difference_head, { other: member.label, first: chosen.members[0].label }));
   const lanesOf = (chosen, parts, differences) =>
     chosen.members.map((member, i) => {
       const [words, significant] = i ? differences[i - 1] : ["", 0];
@@ -52,13 +55,13 @@
     const shown = rows.filter((row, i) => i < page.rows || row.significant);
     const counts = chosen.members.map((member) => member.label + " " + (member.layer.categories[name] || DASH));
     const id = "concepts-" + number;
-    const heads = chosen.members.flatMap((member) => [member.label, "chance level", "area"]);
+    const heads = chosen.members.flatMap((member) => [member.label, texts.chance_head, texts.area_head]);
     return figure(
       id,
       name,
       counts.join("; ") + "." + (shown.length < rows.length ? " " + texts.more_concepts : ""),
       comparison.rowsChart(id, texts.concepts + ": " + name, texts.concepts_chart, shown, axes.units[name]),
-      ["concept", ...heads, ...headsOf(chosen)],
+      [texts.concept_head, ...heads, ...headsOf(chosen)],
       rows.map((row) => row.cells),
     );
   };
@@ -89,7 +92,7 @@
       title,
       caption,
       comparison.linesChart(id, title, texts.depth_chart, models, grid, marks),
-      ["model", "layer", title, "chance level"],
+      [texts.model_head, texts.layer_head, title, texts.chance_head],
       members.flatMap(({ model }) => rowsOf(model.depth).map((row) => [model.name, ...row])),
     );
   };
@@ -118,7 +121,7 @@
       title,
       texts.trend_caption,
       comparison.trendChart(id, title, texts.trend_chart, points, grid, marks),
-      ["model", checkpoints[0].layer.trend.unit, title, "chance level"],
+      [texts.model_head, checkpoints[0].layer.trend.unit, title, texts.chance_head],
       checkpoints.map(({ label, layer }) => [label, layer.trend.words, ...layer.trend[kind].cells]),
     );
   };
@@ -141,7 +144,7 @@
       texts.heaps,
       texts.heaps_caption,
       comparison.heapsChart("heaps", texts.heaps, texts.heaps_chart, models, axes.iou),
-      ["model", ...page.heads, "mean IoU − " + chosen.members[0].label],
+      [texts.model_head, ...page.heads, phrase(texts.mean_iou_head, { first: chosen.members[0].label })],
       chosen.members.map((member, i) => [member.label, ...member.layer.heap_cells, differences[i]]),
     );
   };
@@ -159,15 +162,15 @@
     });
     if (!rows.length) return null;
     const where = chosen.members.map(
-      ({ label, model }) => label + ": " + (model.causes ? model.causes.words : "not measured"),
+      ({ label, model }) => label + ": " + (model.causes ? model.causes.words : texts.not_measured),
     );
-    const heads = chosen.members.flatMap((member) => [member.label, "against random units", "ranking method"]);
+    const heads = chosen.members.flatMap((member) => [member.label, texts.random_head, texts.ranking_head]);
     return figure(
       "causes",
       texts.causes,
       texts.causes_caption + " " + where.join("; ") + ".",
       comparison.rowsChart("causes", texts.causes, texts.causes_chart, rows, axes.removed),
-      ["concept", ...heads, ...headsOf(chosen).map((words) => words + ", points")],
+      [texts.concept_head, ...heads, ...headsOf(chosen).map((head) => phrase(texts.points_head, { head }))],
       rows.map((row) => row.cells),
     );
   };

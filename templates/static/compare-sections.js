@@ -1,7 +1,7 @@
 /* The other parts of a comparison: what it says, image quality, the strongest units, and images from the same latents. */
 (function (app, comparison) {
   "use strict";
-  const { page, el, modelSign, lede, note, section, scroller, table, DASH } = comparison;
+  const { page, el, modelSign, lede, note, section, scroller, table, phrase, DASH } = comparison;
   const { nameOf, categoryOf, unique, alike, conceptsOf, headsOf } = comparison;
   const { texts } = page;
 
@@ -35,7 +35,7 @@
     ];
     chosen.against.forEach((against, i) => {
       const sentences = sentencesOf(against);
-      const about = others.length > 1 ? others[i].label + " against " + first.label : "";
+      const about = others.length > 1 ? phrase(texts.pair_heading, { other: others[i].label, first: first.label }) : "";
       if (sentences.length) groups.push(findings(about, sentences, against.pair.pairing));
     });
     if (chosen.training) groups.push(findings(texts.trend, [chosen.training]));
@@ -72,7 +72,7 @@
       const same = measured.filter((member) => member.model.quality.features === features);
       return same.map((member) => member.label).join(", ") + ": " + features + ".";
     });
-    const heads = ["measure", ...chosen.members.map((member) => member.label), ...headsOf(chosen)];
+    const heads = [texts.measure_head, ...chosen.members.map((member) => member.label), ...headsOf(chosen)];
     return section("quality", texts.quality, lede(words.join(" ")), scroller(texts.quality, table(heads, rows)));
   };
 
@@ -106,16 +106,19 @@
       src: member.home + "/img/" + number + ".webp",
       width: "128",
       height: "128",
-      alt: member.label + ", image " + number,
+      alt: phrase(texts.image_name, { label: member.label, number }),
     });
   const bestCard = (member, concept, plainly) => {
     const best = member.layer.best[concept];
     const title = el("span", { class: "name" }, modelSign(member.place), member.label);
     if (!best) {
-      const words = el("span", { class: "id" }, texts.no_unit + " in " + member.layerName);
+      const words = el("span", { class: "id" }, phrase(texts.no_unit_in, { layer: member.layerName }));
       return el("div", { class: "card weak" }, el("span", { class: "cap" }, title, words));
     }
-    const [place, words] = [member.home + "/" + member.folder, member.layerName + " unit " + best.unit];
+    const [place, words] = [
+      member.home + "/" + member.folder,
+      phrase(texts.unit_name, { layer: member.layerName, unit: best.unit }),
+    ];
     const strip = {
       loading: "lazy",
       src: place + "/img/" + best.unit + ".webp",
@@ -205,7 +208,7 @@
     const images = el(
       "table",
       {},
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "model"), heads)),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, texts.model_head), heads)),
       el("tbody", {}, rows),
     );
     return section("latents", texts.latents, lede(texts.latents_lede), scroller(texts.latents, images, " latents"));

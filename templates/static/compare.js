@@ -2,7 +2,7 @@
    scripts, so that the page works from a folder. */
 (function (app, comparison) {
   "use strict";
-  const { page, el, unique, figures, sections } = comparison;
+  const { page, el, unique, phrase, figures, sections } = comparison;
   const field = (id) => document.getElementById(id);
   const homes = page.models.map((one) => one.home);
 
@@ -48,7 +48,7 @@
       if (layerOf(one.home, one.folder)) return;
       const [asked, folder] = [one.folder, lead(one.home)];
       const name = layerOf(one.home, folder)[0];
-      if (asked) notes.push("There is no layer " + asked + " on the pages of " + one.home + "; " + name + " is shown.");
+      if (asked) notes.push(phrase(page.texts.no_layer, { layer: asked, model: one.home, shown: name }));
       one.folder = folder;
     });
   };
@@ -115,9 +115,8 @@
     const here = asked.filter(([home]) => homes.includes(home));
     asked
       .filter(([home]) => !homes.includes(home))
-      .forEach(([home]) => notes.push("There is no model " + home + " on this site."));
-    if (here.length > page.most)
-      notes.push(here.length + " models were asked for; these are the first " + page.most + ".");
+      .forEach(([home]) => notes.push(phrase(page.texts.no_model, { model: home })));
+    if (here.length > page.most) notes.push(phrase(page.texts.too_many, { count: here.length, most: page.most }));
     state = here.slice(0, page.most).map(([home, folder]) => ({ home, folder: folder || "" }));
     homes.forEach((home) => {
       if (state.length < 2 && !state.some((one) => one.home === home)) state.push({ home, folder: "" });

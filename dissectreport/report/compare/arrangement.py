@@ -133,7 +133,7 @@ class ComparedModels:
     @property
     def differences(self) -> tuple[str, ...]:
         """The headings of columns of differences."""
-        return tuple(f"{label} − {self.labels[0]}" for label in self.labels[1:])
+        return tuple(Texts().difference_head.format(other=label, first=self.labels[0]) for label in self.labels[1:])
 
     @property
     def same_vocabulary(self) -> bool:

@@ -220,13 +220,13 @@ def _warnings(subject: ComparedModels) -> tuple[str, ...]:
 
 
 def _summary(subject: ComparedModels) -> tuple[Statements, ...]:
-    several = len(subject.members) > 2
+    several, texts = len(subject.members) > 2, Texts()
     groups = [Statements("", tuple(member.layer.sentence for member in subject.members))]
     for against in subject.against:
-        about = f"{against.member.label} against {subject.labels[0]}" if several else ""
+        about = texts.pair_heading.format(other=against.member.label, first=subject.labels[0]) if several else ""
         groups.append(Statements(about, against.sentences, against.models.pairing))
     if subject.training is not None:
-        groups.append(Statements(Texts().trend, (subject.training,)))
+        groups.append(Statements(texts.trend, (subject.training,)))
     return tuple(group for group in groups if group.sentences)
 
 
@@ -245,14 +245,14 @@ def _category(subject: ComparedModels, at: int, category: str, axes: SiteAxes) -
     texts, id_ = Texts(), f"concepts-{at}"
     counts = [f"{m.label} {m.layer.categories.get(category, DASH)}" for m in subject.members]
     more = f" {texts.more_concepts}" if len(shown) < len(concepts) else ""
-    heads = [head for label in subject.labels for head in (label, "chance level", "area")]
+    heads = [head for label in subject.labels for head in (label, texts.chance_head, texts.area_head)]
     cells = [(c.name, *_cells(subject, c), *(words for words, _ in differences[c])) for c in concepts]
     return ChartWithTable(
         id_,
         category,
         f"{'; '.join(counts)}.{more}",
         charts.rows_chart(id_, f"{texts.concepts}: {category}", texts.concepts_chart, rows, axes.units[category]),
-        Table(("concept", *heads, *subject.differences), tuple(cells)),
+        Table((texts.concept_head, *heads, *subject.differences), tuple(cells)),
     )
 
 
@@ -299,7 +299,13 @@ def _depth(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...
         ]
         chart = charts.lines_chart(id_, title, texts.depth_chart, placed, grid, marks)
         charts_with_tables.append(
-            ChartWithTable(id_, title, caption, chart, Table(("model", "layer", title, "chance level"), tuple(rows)))
+            ChartWithTable(
+                id_,
+                title,
+                caption,
+                chart,
+                Table((texts.model_head, texts.layer_head, title, texts.chance_head), tuple(rows)),
+            )
         )
     return tuple(charts_with_tables)
 
@@ -320,7 +326,7 @@ def _trend(subject: ComparedModels, axes: SiteAxes) -> tuple[ChartWithTable, ...
         placed = [(member.place, point.part) for member, _, point in points]
         chart = charts.trend_chart(id_, title, texts.trend_chart, placed, spots, grid, marks)
         rows = tuple((member.label, trend.words, *point.cells) for member, trend, point in points)
-        heads = ("model", checkpoints[0][1].unit, title, "chance level")
+        heads = (texts.model_head, checkpoints[0][1].unit, title, texts.chance_head)
         charts_with_tables.append(ChartWithTable(id_, title, texts.trend_caption, chart, Table(heads, rows)))
     return tuple(charts_with_tables)
 
@@ -338,7 +344,7 @@ def _heaps(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable:
         texts.heaps,
         texts.heaps_caption,
         charts.heaps_chart("heaps", texts.heaps, texts.heaps_chart, placed, axes.iou),
-        Table(("model", *HEAP_HEADS, f"mean IoU − {subject.labels[0]}"), tuple(rows)),
+        Table((texts.model_head, *HEAP_HEADS, texts.mean_iou_head.format(first=subject.labels[0])), tuple(rows)),
     )
 
 
@@ -362,15 +368,18 @@ def _causes(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable | None:
         cells = [cell for effect in effects for cell in ((DASH,) * 3 if effect is None else effect.cells)]
         table.append((concept.name, *cells, *(words for words, _ in differences)))
     where = [
-        f"{m.label}: {'not measured' if c is None else c.words}" for m, c in zip(subject.members, causes, strict=True)
+        f"{m.label}: {texts.not_measured if c is None else c.words}"
+        for m, c in zip(subject.members, causes, strict=True)
     ]
-    heads = [head for label in subject.labels for head in (label, "against random units", "ranking method")]
+    heads = [head for label in subject.labels for head in (label, texts.random_head, texts.ranking_head)]
     return ChartWithTable(
         "causes",
         texts.causes,
         f"{texts.causes_caption} {'; '.join(where)}.",
         charts.rows_chart("causes", texts.causes, texts.causes_chart, rows, axes.removed),
-        Table(("concept", *heads, *(f"{head}, points" for head in subject.differences)), tuple(table)),
+        Table(
+            (texts.concept_head, *heads, *(texts.points_head.format(head=h) for h in subject.differences)), tuple(table)
+        ),
     )
 
 
@@ -384,7 +393,7 @@ def _quality(subject: ComparedModels) -> Table | None:
         (name, *(m.get(name, DASH) for m in measures), *(a.models.quality.get(name, DASH) for a in subject.against))
         for name in names
     ]
-    return Table(("measure", *subject.labels, *subject.differences), tuple(rows))
+    return Table((Texts().measure_head, *subject.labels, *subject.differences), tuple(rows))
 
 
 def _quality_words(subject: ComparedModels) -> str:
@@ -410,19 +419,19 @@ def _best(subject: ComparedModels, picture: Address, to: Address) -> tuple[tuple
 
 def _best_unit(subject: ComparedModels, member: Member, concept: Concept, picture: Address, to: Address) -> BestUnit:
     best, layer, sited = member.layer.best.get(concept), member.profile.name, member.sited
-    number, label = member.place + 1, member.label
+    number, label, texts = member.place + 1, member.label, Texts()
     if best is None:
-        return BestUnit(number, label, f"{Texts().no_unit} in {layer}", "", "", 0, None)
+        return BestUnit(number, label, texts.no_unit_in.format(layer=layer), "", "", 0, None)
     numbers = () if subject.images_correspond else [n for n in best.samples if n in member.model.pictures]
     return BestUnit(
         number=number,
         label=label,
-        words=f"{layer} unit {best.unit}",
+        words=texts.unit_name.format(layer=layer, unit=best.unit),
         href=to(sited.card(layer, best.unit)),
         strip=picture(sited.strip(layer, best.unit)),
         width=member.model.strip_width,
         best=best,
-        plain=tuple((picture(sited.picture(n)), f"{label}, image {n}") for n in numbers),
+        plain=tuple((picture(sited.picture(n)), texts.image_name.format(label=label, number=n)) for n in numbers),
     )
 
 
@@ -433,7 +442,11 @@ def _images(subject: ComparedModels, picture: Address) -> tuple[tuple[int, ...],
         return (), ()
     common = [n for n in subject.first.model.pictures if all(n in m.model.pictures for m in members)][:SHOWN_IMAGES]
     rows = tuple(
-        Images(m.place + 1, m.label, tuple((picture(m.sited.picture(n)), f"{m.label}, image {n}") for n in common))
+        Images(
+            m.place + 1,
+            m.label,
+            tuple((picture(m.sited.picture(n)), Texts().image_name.format(label=m.label, number=n)) for n in common),
+        )
         for m in members
     )
     return tuple(common), rows if common else ()

@@ -9,7 +9,7 @@ from dissectreport.report.compare.sentences import INTERVALS
 
 @dataclass(frozen=True)
 class Texts:
-    """What stands around the figures."""
+    """What stands around the figures; names in braces are filled in by what arranges a page."""
 
     summary: str = "Summary"
     intervals: str = INTERVALS
@@ -53,10 +53,28 @@ class Texts:
     best: str = "Strongest unit per concept"
     best_lede: str = "The images in which each unit is most active; bright and outlined in yellow: where it is on."
     best_plain: str = "Below, the same images without the mask; the latents of these models do not correspond."
-    no_unit: str = "no unit comes near"
     weak: str = "not interpretable for this concept"
     lift_title: str = "IoU divided by the chance level"
     latents: str = "Images from the same latents"
     latents_lede: str = "Checkpoints or variants of one training: the images of a column come from the same latent."
     keep: str = "Keep this page"
     keep_lede: str = "One file that needs neither this site nor scripts, for a supplement:"
+    concept_head: str = "concept"
+    model_head: str = "model"
+    layer_head: str = "layer"
+    measure_head: str = "measure"
+    chance_head: str = "chance level"
+    area_head: str = "area"
+    random_head: str = "against random units"
+    ranking_head: str = "ranking method"
+    mean_iou_head: str = "mean IoU − {first}"
+    difference_head: str = "{other} − {first}"
+    points_head: str = "{head}, points"
+    pair_heading: str = "{other} against {first}"
+    not_measured: str = "not measured"
+    no_unit_in: str = "no unit comes near in {layer}"
+    unit_name: str = "{layer} unit {unit}"
+    image_name: str = "{label}, image {number}"
+    no_layer: str = "There is no layer {layer} on the pages of {model}; {shown} is shown."
+    no_model: str = "There is no model {model} on this site."
+    too_many: str = "{count} models were asked for; these are the first {most}."
