@@ -161,7 +161,24 @@ def test_a_model_that_the_user_removed_is_not_missed(site: Path, one: Dissection
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "a/../b", "../a", "/etc/passwd", "a//b", "a/", "./a", "a\\b", "a\0b", "a\nb", "C:/a", "a:b", 3, None],
+    [
+        "",
+        ".",
+        "..",
+        "a/../b",
+        "../a",
+        "/etc/passwd",
+        "a//b",
+        "a/",
+        "./a",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "C:/a",
+        "a:b",
+        3,
+        None,
+    ],
 )
 def test_a_name_that_could_leave_the_folder_is_none(name: Any) -> None:
     assert not files.is_inside(name)
@@ -293,7 +310,7 @@ def test_a_file_system_without_locks_is_said(
     def fail(*_: Any, **__: Any) -> None:
         raise problem
 
-    monkeypatch.setattr(files.FileLock, "acquire", fail)
+    monkeypatch.setattr("filelock.FileLock.acquire", fail)
     lines: list[str] = []
     with files.locked(tmp_path, lines.append):
         assert lines == [f"files in {tmp_path} cannot be locked; write into it from one process at a time"]
