@@ -38,6 +38,7 @@ from dissectreport.analysis.dissection.interpretable_counts import counts_of, ta
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, OutputError, UnknownName
+from dissectreport.report.common.ledger import read_ledger
 from dissectreport.report.common.site_options import DETAILS, SiteSettings, with_detail
 from dissectreport.report.compare.arrangement import ComparedModels
 from dissectreport.report.compare.live_files import CALL, FOLDER
@@ -557,7 +558,7 @@ def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
         for name in ("model.js", "layers/layer1.js", "against/one.js", "against/two.js", "against/three.js")
     }
     against = {f"{FOLDER}/{home}/against/three.js" for home in (ONE, TWO)}
-    shared = {"index.html", "compare.html", f"{FOLDER}/manifest.json"} | against
+    shared = {"index.html", "compare.html", "manifest.json", f"{FOLDER}/manifest.json"} | against
     parts = ("model.js", "layers/layer1.js", "layers/layer2.js")
     renamed = {f"{FOLDER}/{ONE}/{part}" for part in parts}
     assert changed - own - compared == shared | renamed, "a title that two models share carries the folder"
@@ -589,9 +590,10 @@ def test_a_pair_is_computed_again_after_a_run_that_died(one: Dissection, two: Di
     for made in (one, two):
         write_site(made, tmp_path)
     whole = contents(tmp_path)
-    ledger = tmp_path / FOLDER / "manifest.json"
-    digests = json.loads(ledger.read_text("utf-8"))["files"]
-    ledger.write_text(json.dumps({"files": {**digests, "two/against/one.js": ""}}), "utf-8")
+    ledger = read_ledger(tmp_path, FOLDER)
+    assert ledger is not None
+    died = replace(ledger, before=ledger.files, sources={**ledger.sources, "two/against/one.js": ""})
+    (tmp_path / FOLDER / "manifest.json").write_bytes(died.content(FOLDER))
     (tmp_path / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
     (tmp_path / FOLDER / "one/against/two.js").unlink()
     before = times(tmp_path)

@@ -6,12 +6,13 @@ import http.client
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def ask(server: serve.Server, path: str, **headers: str) -> tuple[int, str, byte
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     found = answer.status, answer.headers.get("Content-Type", ""), answer.read()
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
     connection.close()
     return found
 
@@ -98,7 +99,8 @@ def test_a_page_is_given_what_notices_changes_and_its_file_is_not(site: Path) ->
             status, _, content = ask(server, path)
             assert status == 200
             assert content.startswith(PAGE.removesuffix(b"</body></html>")) and content.endswith(b"</body></html>")
-            assert content.count(b"<script>") == 1 and b'EventSource("/.changes?0")' in content
+            assert content.count(b"<script") == 1 and b'<script src="/.changes.js?0"></script>' in content
+        assert b"EventSource" in ask(server, serve.SCRIPT + "?0")[2]
         assert ask(server, "/assets/site.js")[2] == b"1"
     assert (site / "index.html").read_bytes() == PAGE
 
@@ -112,6 +114,77 @@ def test_only_this_machine_sees_only_the_site(site: Path) -> None:
         for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/nothing/", "/gone.html"):
             status, _, content = ask(server, path)
             assert status == 404 and b"not to be shown" not in content and b"more.txt" not in content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/%00", "/a%00b.html", f"/{'a' * 5000}", "/" + "a/" * 5000, "/%ff%fe", "/..%2fsecret.txt", "//secret.txt"),
+        *("/.git/config", "/.env", "/nothing/.hidden", "/linked/more.txt", "/link.html", "/pipe.html", "/%", "/?%00"),
+    ],
+    ids=lambda path: path[:20],
+)
+def test_an_odd_address_is_a_page_that_is_not_there(
+    site: Path, path: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in (".git/config", ".env", "nothing/.hidden"):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("secret")
+    (site / "linked").symlink_to(site / "nothing")
+    (site / "link.html").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(site / "pipe.html")
+    with answering(site) as server:
+        status, _, content = ask(server, path)
+    assert (status, b"secret" in content) == ((200, False) if path == "/?%00" else (404, False))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_folder_without_a_slash_leads_to_its_page(site: Path) -> None:
+    with answering(site) as server:
+        connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+        connection.request("GET", "/a%20b")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (301, "/a%20b/")
+
+
+def test_whoever_says_nothing_is_hung_up_on_and_others_are_answered(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "PATIENCE", 0.5)
+    monkeypatch.setattr(serve, "MOST", 8)
+    with answering(site) as server:
+        slow = [socket.create_connection(server.server_address[:2], timeout=10) for _ in range(30)]
+        for connection in slow:
+            with suppress(OSError):
+                connection.sendall(b"GET / HT")
+        assert threading.active_count() < 20
+        deadline, ended = time.monotonic() + 8, 0
+        for connection in slow:
+            with suppress(OSError):
+                while time.monotonic() < deadline:  # a byte now and then does not help
+                    connection.sendall(b"T")
+                    connection.settimeout(0.1)
+                    try:
+                        if connection.recv(1) == b"":
+                            break
+                    except TimeoutError:
+                        continue
+            ended += time.monotonic() < deadline
+            connection.close()
+        assert ended == len(slow)
+        assert ask(server, "/")[0] == 200
+
+
+def test_whoever_leaves_before_the_answer_is_not_complained_of(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (site / "large.webp").write_bytes(bytes(20_000_000))
+    with answering(site) as server:
+        with socket.create_connection(server.server_address[:2], timeout=10) as page:
+            page.sendall(b"GET /large.webp HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            page.recv(10)
+            page.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.2)
+        assert ask(server, "/")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_an_open_page_hears_of_each_change(site: Path) -> None:
@@ -131,7 +204,7 @@ def test_an_open_page_hears_of_each_change(site: Path) -> None:
 def test_a_page_that_was_loaded_before_a_change_hears_of_it_when_it_asks(site: Path) -> None:
     changes = serve.Changes()
     with answering(site, changes) as server:
-        assert b"/.changes?0" in ask(server, "/")[2]
+        assert b"/.changes.js?0" in ask(server, "/")[2]
         changes.notify()
         with socket.create_connection(server.server_address[:2], timeout=10) as page:
             page.sendall(b"GET /.changes?0 HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -21,13 +21,13 @@ import pytest
 
 from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.errors import OutputError
+from dissectreport.report.common.ledger import LEDGER
 from dissectreport.report.common.model import Site, counts
 from dissectreport.report.common.wording import WORDINGS, against_directions
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.names import link, safe_name, safe_names
 from dissectreport.report.html.numbers import percent, share, times
 from dissectreport.report.html.places import Places
-from dissectreport.report.site import writing
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.gather import gather
 from dissectreport.run.rules import RULES
@@ -238,7 +238,7 @@ def test_a_ledger_that_points_outside_removes_nothing(tmp_path: Path) -> None:
     kept.write_text("kept")
     out = tmp_path / "site"
     write_site(example_dissection(units=6, layers=1), out)
-    ledger = out / "planted" / writing.LEDGER
+    ledger = out / "planted" / LEDGER
     ledger.write_text(json.dumps({"files": ["../../kept.txt", str(kept), "a/../../../kept.txt"]}))
     write_site(example_dissection(units=6, layers=1), out)
     assert kept.read_text() == "kept"
@@ -311,7 +311,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
             pytest.fail(told)
         for name, content in contents(out).items():
             possible = {before.get(name), after.get(name)}
-            assert content in possible or name.endswith(writing.LEDGER), name
+            assert content in possible or name.endswith(LEDGER), name
     else:
         pytest.fail("the disk was never big enough")
     assert limit > 20

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dissectreport.cache.reader import is_intact, read, save
-from dissectreport.cache.store import Say, Store
+from dissectreport.cache.store import Store
+from dissectreport.files import Say
 from dissectreport.records.behaviour import Behaviour
 
 

@@ -12,16 +12,14 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from dissectreport.cache.store import (
-    Say,
     fingerprint,
     is_store_name,
     read_json,
     read_sealed_json,
     sealed_json,
-    silent,
 )
 from dissectreport.errors import CacheError, UnknownName
-from dissectreport.files import write
+from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.run.plain import check_types

@@ -13,7 +13,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,12 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.errors import CacheError
-from dissectreport.files import write
+from dissectreport.files import Say, silent, write
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file raises."""
-Say = Callable[[str], None]
-"""Reports one line to the person who runs the program."""
 SEAL = 64
 """Characters of the digest at the end of a file of arrays, where the ZIP format has room for a comment."""
 DIGEST = "digest"
@@ -44,10 +42,6 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 def facts_json(facts: Mapping[str, Any]) -> bytes:
     """The content of the file with what a store depends on."""
     return json.dumps(facts, sort_keys=True, indent=1).encode()
-
-
-def silent(line: str) -> None:
-    """Report nothing."""
 
 
 def is_store_name(name: object) -> bool:

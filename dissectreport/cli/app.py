@@ -129,7 +129,8 @@ def compare(
     with reporting() as reporter:
         from dissectreport.pipeline.render import compare
 
-        _print(printing.written_lines(compare(models, out, comma_separated(layers), to), reporter.elapsed))
+        written = compare(models, out, comma_separated(layers), to, reporter)
+        _print(printing.written_lines(written, reporter.elapsed))
 
 
 # --- edits ----------------------------------------------------------------------------------------------------
@@ -336,21 +337,22 @@ def publish(
 ) -> None:
     """Push a site to a branch for GitHub Pages.
 
-    Needs the extra dissectreport\\[publish].
+    Only files that `dissectreport` wrote are published.
     """
     with reporting() as reporter:
         from dissectreport.publish import github_pages
 
         if check:
             models, size = github_pages.check_site(site), github_pages.check_size(site, budget)
+            github_pages.intact_files(site)
             typer.echo(f"{site} has {counted(len(models), 'model')}, {size / 1e6:,.1f} MB: it can be published")
             return
-        github_pages.check_installed()
         github_pages.check_site(site)
         target = github_pages.target(Path(), remote, branch, replace)
         if fit and budget:
             github_pages.fit(site, budget, cache, reporter)
         size = github_pages.check_size(site, budget)
+        github_pages.report_unlisted(site, reporter)
         count = github_pages.publish(site, target, message, history)
         reporter.close()
         typer.echo(f"{counted(count, 'file')}, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
@@ -398,7 +400,7 @@ def import_results(
         str, typer.Option(help="Name for the model; default: the name of the folder.", show_default=False)
     ] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace other results that were imported under that name.")
+        bool, typer.Option("--replace", help="Replace other results of that name, and other files in the way.")
     ] = False,
     out: Out = Path("site"),
 ) -> None:
@@ -411,7 +413,8 @@ def import_results(
         from dissectreport.pipeline.exports import import_dissect_json
 
         files.check_writable(out)
-        _print(printing.written_lines(import_dissect_json(file, out, name, replace), reporter.elapsed))
+        written = import_dissect_json(file, out, name, replace, reporter)
+        _print(printing.written_lines(written, reporter.elapsed))
 
 
 @app.command()

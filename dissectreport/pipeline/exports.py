@@ -59,12 +59,15 @@ def export_dissect_json(
     return len(pictures) + 1
 
 
-def import_dissect_json(path: Path, out: Path, name: str = "", replace: bool = False) -> Written:
+def import_dissect_json(
+    path: Path, out: Path, name: str = "", replace: bool = False, reporter: Reporter | None = None
+) -> Written:
     """Write pages for a dissect.json of the reference, and the images in its folder, into the site at `out`.
 
-    Other results that were imported under the same name are replaced only if `replace` is set.
+    Other results that were imported under the same name, and files of others, are replaced only if `replace` is set.
     """
     from dissectreport.report.export.dissect_json import read_dissect_json
     from dissectreport.report.export.imported import write_imported
 
-    return write_imported(read_dissect_json(path), path.resolve().parent, out, name, replace)
+    say = (reporter or Silent()).say
+    return write_imported(read_dissect_json(path), path.resolve().parent, out, name, replace, say)

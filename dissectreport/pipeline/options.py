@@ -218,6 +218,10 @@ class SiteOptions:
             metavar="URL",
         ),
     ] = ""
+    replace: Annotated[
+        bool,
+        Help("Write into a folder that holds other files too, and replace those that are in the way.", "--replace"),
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def write_site_of(
             site_limit,
             settings,
             spread or in_turn,
+            reporter.say,
         )
     for line in written.left_out:
         reporter.say(line)
@@ -121,7 +122,10 @@ def write_site_of(
 
 def site_settings(options: SiteOptions) -> SiteSettings:
     """How a site is to be written; refused before anything long begins where its folder or address cannot work."""
-    settings = SiteSettings(fit=options.fit, base_url=checked_address(options.base_url))
+    from dissectreport.report.site.standing import check_folder
+
+    settings = SiteSettings(fit=options.fit, base_url=checked_address(options.base_url), replace=options.replace)
+    check_folder(options.out, options.replace)
     files.check_writable(options.out)
     return settings
 
@@ -150,8 +154,14 @@ def _on_one_thread(work: Callable[[T], R]) -> Callable[[T], R]:
     return run
 
 
-def compare(models: Sequence[str], out: Path, layers: Sequence[str] = (), file: Path | None = None) -> Written:
+def compare(
+    models: Sequence[str],
+    out: Path,
+    layers: Sequence[str] = (),
+    file: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Written:
     """Write a page that compares some models of the site at `out`; it needs nothing but the site."""
     from dissectreport.report.site.fixed_comparison import write_comparison
 
-    return write_comparison(out, models, layers, file)
+    return write_comparison(out, models, layers, file, (reporter or Silent()).say)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections import Counter
-from contextlib import chdir
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from dissectreport.cache.records import Wanted
-from dissectreport.errors import CacheError, OutputError, UnknownName
+from dissectreport.errors import CacheError, OutputError, UnknownName, counted
+from dissectreport.files import LOCK, place
 from dissectreport.pipeline.render import render
 from dissectreport.pipeline.reporter import Reporter
+from dissectreport.report.common.ledger import LEDGER, Ledger, digest_of, ledgers, listed, parsed, read_file, walked
 from dissectreport.report.common.site_options import DETAILS, SiteSettings, detail_named
 from dissectreport.report.common.summary import Summary
+from dissectreport.report.site.standing import changed_files, named
 from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
 
@@ -36,39 +43,108 @@ class Target:
     """Where GitHub Pages will show it; '' for other hosts."""
     domain: str
     """The domain that the branch asks for; '' for the host's own."""
+    author: str = ""
+    """Whose commit it will be, with its time, as git writes them."""
+    tip: str = ""
+    """The newest commit of the branch on the remote; '' where it has none."""
 
 
 def publish(site: Path, target: Target, message: str = "", history: bool = True) -> int:
-    """Make `site` the content of the branch and push it; the number of files."""
-    from ghp_import import GhpError, ghp_import
-
-    content, files = site.resolve(), sum(path.is_file() for path in site.rglob("*"))
+    """Make the files of `site` the content of the branch and push it; the number of files."""
+    names = sorted(intact_files(site))
     words = message or f"Publish the site (dissectreport {__version__})"
-    try:
-        with chdir(target.repository):
-            ghp_import(
-                str(content),
-                remote=target.remote,
-                branch=target.branch,
-                mesg=words,
-                nojekyll=True,
-                no_history=not history,
-                cname=target.domain or None,
-            )
-    except (GhpError, OSError, TypeError) as error:  # a failed import writes bytes to a text stream
-        raise OutputError(f"git could not import {site} into the branch {target.branch}: {error}") from error
-    pushed = _git(target.repository, "push", *([] if history else ["--force"]), target.remote, target.branch)
+    with TemporaryDirectory() as folder:
+        commit = _committed(site, target, names, words, target.tip if history else "", Path(folder) / "marks")
+    reference = f"refs/heads/{target.branch}"
+    force = [] if history else ["--force"]
+    pushed = _git(target.repository, "push", *force, target.remote, f"{commit}:{reference}")
     if pushed.returncode:
         raise OutputError(f"git could not push {target.branch} to {target.remote}: {_reason(pushed)}")
-    return files
+    # The local branch follows only now, so that what was not pushed is not there either.
+    _git(target.repository, "update-ref", "-m", "dissectreport publish", reference, commit)
+    return len(names)
 
 
-def check_installed() -> None:
-    """Refuse to continue without ghp-import."""
+def _committed(site: Path, target: Target, names: Sequence[str], message: str, parent: str, marks: Path) -> str:
+    """The name of a new commit that holds these files of the site, and that no branch has yet."""
+    command = ["git", "fast-import", "--quiet", "--force", f"--export-marks={marks}"]
+    # The branch of this name exists only within the import, which is told to forget it.
+    reference = f"refs/dissectreport/{uuid4().hex}"
+    with subprocess.Popen(
+        command, cwd=target.repository, env=os.environ | {"LC_ALL": "C"}, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stderr is not None, "both are pipes"
+        with suppress(BrokenPipeError):
+            for part in _stream(site, target, names, message, parent, reference):
+                process.stdin.write(part)
+            process.stdin.close()
+        said = process.stderr.read().decode("utf-8", "replace")
     try:
-        import ghp_import  # noqa: F401
-    except ImportError:
-        raise OutputError("publishing needs ghp-import; install it: pip install ghp-import") from None
+        commit = marks.read_text().split()[1] if process.returncode == 0 else ""
+    except (OSError, IndexError):
+        commit = ""
+    _git(target.repository, "update-ref", "-d", reference)
+    if not commit:
+        reason = next(iter(said.strip().splitlines()), f"status {process.returncode}").removeprefix("fatal: ")
+        raise OutputError(f"git could not take {site} into the branch {target.branch}: {reason}")
+    return commit
+
+
+def _stream(
+    site: Path, target: Target, names: Sequence[str], message: str, parent: str, reference: str
+) -> Iterator[bytes]:
+    """One commit in the format of git fast-import."""
+    yield f"commit {reference}\nmark :1\ncommitter {target.author}\n".encode("utf-8", "surrogateescape")
+    yield _data(message.encode("utf-8", "surrogateescape"))
+    if parent:
+        yield f"from {parent}\n".encode()
+    yield b"deleteall\n"
+    for name in names:
+        yield _file(name, read_file(site, name))
+    yield _file(".nojekyll", b"")
+    if target.domain:
+        yield _file("CNAME", f"{target.domain}\n".encode())
+    yield b"done\n"
+
+
+def _file(name: str, content: bytes) -> bytes:
+    return f"M 100644 inline {name}\n".encode() + _data(content)
+
+
+def _data(content: bytes) -> bytes:
+    return f"data {len(content)}\n".encode() + content + b"\n"
+
+
+# --- what is published ----------------------------------------------------------------------------------------
+
+
+def intact_files(site: Path) -> dict[str, Path]:
+    """Every file that the ledgers of a site list, by its address; refused if one is not as it was written."""
+    changed = changed_files(site)
+    if changed:
+        raise OutputError(
+            f"{counted(len(changed), 'file')} of {site} {'is' if len(changed) == 1 else 'are'} damaged, missing, or "
+            f"changed since they were written ({named(changed)}); render these models, or compare them, again"
+        )
+    return {name: place(site, name) for name in listed(ledgers(site))}
+
+
+def report_unlisted(site: Path, reporter: Reporter) -> None:
+    """Name what lies in the folder of a site and is not published."""
+    others = unlisted(site)
+    if others:
+        reporter.say(f"not published, because the site did not write it: {named(others)}")
+
+
+def unlisted(site: Path) -> list[str]:
+    """Addresses of what lies in the folder of a site and does not belong to it; nothing of it is opened."""
+    ours, others = listed(ledgers(site)), []
+    for folder, folders, names in os.walk(site):
+        at = Path(folder).relative_to(site)
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if name != ".git" or at.parts)
+        others += [(at / name).as_posix() for name in (*names, *links)]
+    return sorted(name for name in others if name not in ours and name != LOCK)
 
 
 def check_site(site: Path) -> list[Summary]:
@@ -97,8 +173,10 @@ def check_size(site: Path, budget: int) -> int:
     return total
 
 
-def _sizes(site: Path) -> dict[str, int]:
-    return {path.relative_to(site).as_posix(): path.stat().st_size for path in site.rglob("*") if path.is_file()}
+def _sizes(site: Path, beginning: str = "") -> dict[str, int]:
+    """The size of each file of a site whose address begins so."""
+    paths = {name: place(site, name) for name in listed(ledgers(site)) if name.startswith(beginning)}
+    return {name: path.lstat().st_size for name, path in paths.items() if path.is_file()}
 
 
 def _largest(sizes: dict[str, int], most: int = 4) -> str:
@@ -120,7 +198,7 @@ def fit(site: Path, budget: int, cache: Path | None, reporter: Reporter) -> None
     """
     fixed: set[str] = set()
     for detail in DETAILS[1:]:
-        for summary in sorted(check_site(site), key=lambda summary: -sum(_sizes(site / summary.home).values())):
+        for summary in sorted(check_site(site), key=lambda summary: -sum(_sizes(site, f"{summary.home}/").values())):
             if sum(_sizes(site).values()) <= budget * 10**6:
                 return
             if summary.home in fixed or DETAILS.index(detail_named(summary.detail)) >= DETAILS.index(detail):
@@ -164,25 +242,109 @@ def _run_of(summary: Summary) -> Wanted:
 def target(repository: Path, remote: str = "origin", branch: str = "gh-pages", replace: bool = False) -> Target:
     """The branch of a remote of the repository at a folder, after checking what is there now.
 
-    A branch that contains anything else than a site is refused, unless it may be replaced.
+    A branch that contains anything else than a site, here or there, is refused, unless it may be replaced.
     """
-    if _git(repository, "rev-parse", "--git-dir").returncode:
+    _check_repository(repository, branch)
+    url = _address_of(repository, remote)
+    _check_branch(repository, branch)
+    author = _author(repository)
+    there = _fetched(repository, remote, branch)
+    names = _names(repository, there)
+    others = _foreign(repository, there, names)
+    if others and not replace:
+        raise OutputError(
+            f"the branch {branch} of {remote} contains something else ({named(others)}), "
+            "which publishing would remove; choose another --branch, or add --replace"
+        )
+    if not replace:
+        _check_local(repository, remote, branch, there)
+    domain = _git(repository, "show", f"{there}:CNAME").stdout.strip() if "CNAME" in names else ""
+    tip = _git(repository, "rev-parse", "--verify", there).stdout.strip() if there else ""
+    address = f"https://{domain}/" if domain else pages_address(url)
+    return Target(repository, remote, branch, address, domain, author, tip)
+
+
+def _check_repository(repository: Path, branch: str) -> None:
+    found = _git(repository, "rev-parse", "--git-dir")
+    if not found.returncode:
+        return
+    if "not a git repository" in found.stderr:
         raise OutputError(
             f"{repository.resolve()} is not in a Git repository; go to the one whose branch {branch} "
             "will contain the site"
         )
-    url = _address_of(repository, remote)
-    _check_branch(repository, branch)
-    there = _fetched(repository, remote, branch)
-    names = _git(repository, "ls-tree", "-r", "--name-only", "-z", there).stdout.split("\0")[:-1] if there else []
-    if _is_foreign(names) and not replace:
-        some = ", ".join([*names[:3], *("…" for _ in names[3:4])])
+    trust = f"; if you trust it: git config --global --add safe.directory {shlex.quote(str(repository.resolve()))}"
+    owned = "dubious ownership" in found.stderr
+    raise OutputError(
+        f"git refuses the repository at {repository.resolve()}: {_reason(found)}" + (trust if owned else "")
+    )
+
+
+def _author(repository: Path) -> str:
+    """Whose commit it will be; refused where nobody said so, because git would make up an address."""
+    answer = _git(repository, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+    author = answer.stdout.strip()
+    if answer.returncode or not author or author.startswith("<"):
         raise OutputError(
-            f"the branch {branch} of {remote} contains something else ({some}), "
-            "which publishing would remove; choose another --branch, or add --replace"
+            "git does not know who publishes; say so: git config --global user.name NAME, and "
+            "git config --global user.email ADDRESS"
         )
-    domain = _git(repository, "show", f"{there}:CNAME").stdout.strip() if "CNAME" in names else ""
-    return Target(repository, remote, branch, f"https://{domain}/" if domain else pages_address(url), domain)
+    return author
+
+
+def _names(repository: Path, commit: str) -> list[str]:
+    if not commit:
+        return []
+    return _git(repository, "ls-tree", "-r", "--name-only", "-z", commit).stdout.split("\0")[:-1]
+
+
+def _ledgers_of(repository: Path, commit: str, names: Sequence[str]) -> Iterator[tuple[str, Ledger]]:
+    """The ledgers of the site in a commit."""
+
+    def read(folder: str) -> Ledger | None:
+        name = f"{folder}/{LEDGER}" if folder else LEDGER
+        if name not in names:
+            return None
+        return parsed(_git(repository, "show", f"{commit}:{name}").stdout.encode("utf-8", "surrogateescape"), folder)
+
+    return walked(read)
+
+
+def _foreign(repository: Path, commit: str, names: Sequence[str]) -> list[str]:
+    """The files of a commit that no ledger in it lists."""
+    return sorted({*names} - {*listed(_ledgers_of(repository, commit, names))} - {"CNAME", ".nojekyll"})
+
+
+def _edited(repository: Path, commit: str, names: Sequence[str]) -> list[str]:
+    """The files of a commit that a ledger in it lists with another digest."""
+    digests = {name: digest for name, digest in listed(_ledgers_of(repository, commit, names)).items() if digest}
+    wanted = "".join(f"{commit}:{name}\n" for name in digests).encode()
+    batch = subprocess.run(["git", "cat-file", "--batch"], cwd=repository, input=wanted, capture_output=True)
+    edited, at = [], 0
+    for name, digest in digests.items():
+        end = batch.stdout.index(b"\n", at)
+        words = batch.stdout[at:end].split()
+        size = int(words[-1]) if words[-1].isdigit() else -1  # "… missing" has no content after it
+        if digest_of(batch.stdout[end + 1 : end + 1 + size]) != digest:
+            edited.append(name)
+        at = end + 1 if size < 0 else end + size + 2
+    return edited
+
+
+def _check_local(repository: Path, remote: str, branch: str, there: str) -> None:
+    """Refuse to move a local branch that holds something else than a site and was never pushed."""
+    local = f"refs/heads/{branch}"
+    if _git(repository, "rev-parse", "--verify", "--quiet", local).returncode:
+        return
+    if there and not _git(repository, "merge-base", "--is-ancestor", local, there).returncode:
+        return
+    names = _names(repository, local)
+    others = _foreign(repository, local, names) or _edited(repository, local, names)
+    if others:
+        raise OutputError(
+            f"the local branch {branch} contains something else ({named(others)}) that {remote} does not have, and "
+            "publishing would move it; choose another --branch, rename that one, or add --replace"
+        )
 
 
 def _address_of(repository: Path, remote: str) -> str:
@@ -215,11 +377,6 @@ def _fetched(repository: Path, remote: str, branch: str) -> str:
     return local
 
 
-def _is_foreign(names: list[str]) -> bool:
-    ours = "index.html" in names and any(re.fullmatch(r"[^/]+/summary\.json", name) for name in names)
-    return bool(set(names) - {"CNAME", ".nojekyll"}) and not ours
-
-
 def pages_address(url: str) -> str:
     """Where GitHub Pages shows the repository at a remote's address; '' for other hosts."""
     match = re.fullmatch(
@@ -237,8 +394,10 @@ def _git(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
             ["git", *words],
             cwd=repository,
             env=os.environ | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             check=False,
         )
     except FileNotFoundError as error:

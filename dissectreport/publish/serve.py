@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -15,16 +17,24 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from socket import SHUT_RDWR, socket
+from typing import Any
+from urllib.parse import unquote
 
 from dissectreport.errors import OutputError
+from dissectreport.files import place, read
+from dissectreport.report.html.policy import NO_CONNECTION, OWN_CONNECTION
 
 LOOPBACK = "127.0.0.1"
 TRIES = 20
 """Ports that are tried, from the given one on."""
 CHANGES = "/.changes"
 """Where a page listens for changes."""
-SCRIPT = '<script>new EventSource("{address}?{number}").onmessage=function(){{location.reload()}}</script>\n'
+SCRIPT = "/.changes.js"
+"""The script of a page that listens."""
+LISTEN = (
+    b'new EventSource("/.changes" + new URL(document.currentScript.src).search).onmessage = () => location.reload();\n'
+)
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".csv": "text/csv; charset=utf-8",
@@ -40,8 +50,14 @@ TYPES = {
 """Types of the files of a site, whatever this machine's own tables say."""
 SECONDS = 1.0
 """Seconds between two checks of the files, if no library reports their changes."""
+LARGEST = 1 << 30
+"""Most bytes of a file that is served."""
 HEARTBEAT = 15.0
 """Seconds after which a closed page is noticed."""
+PATIENCE = 10.0
+"""Seconds within which a browser has to say what it wants, and take each part of an answer."""
+MOST = 64
+"""Connections that are answered at a time; others are closed."""
 
 Watch = Callable[[Path, threading.Event], Iterator[object]]
 
@@ -69,47 +85,68 @@ class Changes:
 class Handler(SimpleHTTPRequestHandler):
     """Files of the site, never cached by the browser; requests under another host name are refused."""
 
+    timeout = PATIENCE
+
     def __init__(self, *words: object, changes: Changes | None, **more: object) -> None:
         self.changes = changes
         super().__init__(*words, **more)  # type: ignore[arg-type]
+
+    def parse_request(self) -> bool:
+        """Whether the browser said what it wants; it is not hurried any more."""
+        if isinstance(self.server, Server):
+            self.server.has_asked(self.request)
+        return super().parse_request()
 
     def do_GET(self) -> None:
         """A file, or the changes as they happen."""
         path, _, number = self.path.partition("?")
         if self.changes is not None and path == CHANGES and self._is_meant():
-            self._send_changes(self.changes, int(number) if number.isdecimal() else self.changes.number)
+            is_number = number.isascii() and number.isdecimal() and len(number) < 10
+            self._send_changes(self.changes, int(number) if is_number else self.changes.number)
         else:
             super().do_GET()
 
-    def send_head(self) -> BytesIO | IO[bytes] | None:  # type: ignore[override]
+    def send_head(self) -> BytesIO | None:
         """The head of an answer; a page gets the script that listens for changes."""
         if not self._is_meant():
             self.send_error(HTTPStatus.FORBIDDEN, "this address is for this machine only")
             return None
-        path = Path(self.translate_path(self.path))
-        if path.is_dir() and self.path.split("?")[0].endswith("/"):
-            path /= "index.html"
-        if self.changes is None or path.suffix != ".html" or not path.is_file():
-            return super().send_head()
-        script = SCRIPT.format(address=CHANGES, number=self.changes.number).encode()
-        page = path.read_bytes().replace(b"</body>", script + b"</body>")
+        path = self.path.partition("?")[0].partition("#")[0]
+        if self.changes is not None and path == SCRIPT:
+            return self._answer(LISTEN, TYPES[".js"])
+        file = _file_of_site(Path(self.directory), path)
+        if file is None:
+            self.send_error(HTTPStatus.NOT_FOUND, "no such page")
+            return None
+        if file.is_dir():
+            self.send_response(HTTPStatus.MOVED_PERMANENTLY)
+            self.send_header("Location", f"{path}/")
+            self.end_headers()
+            return None
+        try:
+            content = read(file, LARGEST)
+        except OSError:
+            self.send_error(HTTPStatus.NOT_FOUND, "no such page")
+            return None
+        if self.changes is not None and file.suffix == ".html":
+            content = _listening(content, self.changes.number)
+        return self._answer(content, self.guess_type(file))
+
+    def _answer(self, content: bytes, kind: str) -> BytesIO:
         self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", TYPES[".html"])
-        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        return BytesIO(page)
+        return BytesIO(content)
 
     def guess_type(self, path: str | os.PathLike[str]) -> str:
         """The type of a file by its ending."""
         return TYPES.get(Path(path).suffix) or super().guess_type(path)
 
-    def list_directory(self, path: str | os.PathLike[str]) -> None:
-        """Nothing: the site has no lists of files."""
-        self.send_error(HTTPStatus.NOT_FOUND, "no such page")
-
     def end_headers(self) -> None:
-        """Forbid caching."""
+        """Forbid caching, and guessing of types."""
         self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def log_message(self, format: str, *words: object) -> None:
@@ -132,12 +169,70 @@ class Handler(SimpleHTTPRequestHandler):
                 shown = now
 
 
+def _file_of_site(site: Path, address: str) -> Path | None:
+    """The file or folder at an address; None for what is hidden, behind a link, or not there."""
+    name = unquote(address, errors="replace").lstrip("/")
+    if name.endswith("/") or not name:
+        name += "index.html"
+    if any(part.startswith(".") for part in name.split("/")):
+        return None
+    try:
+        path = place(site, name)
+        return path if path.exists() else None
+    except (OutputError, OSError, ValueError):
+        return None
+
+
+def _listening(page: bytes, number: int) -> bytes:
+    """A page with the script that listens for changes, which its policy then allows to connect to this server."""
+    script = f'<script src="{SCRIPT}?{number}"></script>\n'.encode()
+    return page.replace(NO_CONNECTION, OWN_CONNECTION, 1).replace(b"</body>", script + b"</body>")
+
+
 class Server(ThreadingHTTPServer):
     """Answers on the loopback interface; open pages do not prevent it from ending."""
 
     daemon_threads = True
     allow_reuse_address = False
     """False, so that a port on which another server listens is not reused."""
+
+    def __init__(self, *words: Any, **more: Any) -> None:
+        self._free = threading.Semaphore(MOST)
+        self._asking: dict[socket, float] = {}
+        super().__init__(*words, **more)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own, unless there are too many."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        self._asking[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.has_asked(request)
+            self._free.release()
+
+    def has_asked(self, request: Any) -> None:
+        """Note that a browser has said what it wants."""
+        self._asking.pop(request, None)
+
+    def service_actions(self) -> None:
+        """End connections of those who take too long to say what they want, whatever they send meanwhile."""
+        now = time.monotonic()
+        for request, since in list(self._asking.items()):
+            if now - since > PATIENCE:
+                with suppress(OSError):
+                    request.shutdown(SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing where somebody left before the answer."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def server(site: Path, port: int, changes: Changes | None) -> Server:

@@ -17,6 +17,7 @@ from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.html import numbers
 from dissectreport.report.html.assets import templates_folder
 from dissectreport.report.html.charts import CONTROL_WORDS
+from dissectreport.report.html.policy import site_policy, theme_script
 
 FILTERS = ("share", "percent", "times", "count", "plain", "p_value", "removed", "change", "gain", "points", "ratio")
 """The ways to write a number that templates use, by their names in `numbers`."""
@@ -34,6 +35,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals |= {"too_few": TOO_FEW, "control_words": CONTROL_WORDS}
+    environment.globals |= {"theme": theme_script(), "site_policy": site_policy()}
     environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
     environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
     return environment

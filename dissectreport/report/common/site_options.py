@@ -68,6 +68,8 @@ class SiteSettings:
     base_url: str = ""
     """The address of the published site, which ends in '/'; '' for the one that the site holds already, if it holds
     any, and `NOWHERE` for pages free of any absolute address."""
+    replace: bool = False
+    """Whether files of others in the site's folder may be replaced."""
 
     @property
     def steps(self) -> Sequence[Detail]:
@@ -85,12 +87,20 @@ def checked_address(address: str) -> str:
     """The address of a site that will be published, ended by '/'; '' and `NOWHERE` stay as they are."""
     if address == NOWHERE:
         return address
-    parts = urlsplit(address)
-    if address and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+    if address and not _is_web_address(address):
         raise BadOption(
             f"--base-url is the address of the published site, like https://name.github.io/project/, not {address!r}"
         )
     return quote(address.rstrip("/"), safe=":/@[]%~+,;=!$&'()*") + "/" if address else ""
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(parts.scheme in ("http", "https") and host and not parts.query and not parts.fragment)
 
 
 def with_detail(dissection: Dissection, detail: Detail) -> Dissection:

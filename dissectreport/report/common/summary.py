@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
 
 from dissectreport.analysis.comparison.profiles import Training, training_of
 from dissectreport.analysis.results.dissection import Control
+from dissectreport.errors import BadOption
+from dissectreport.files import is_inside
 from dissectreport.report.common.model import (
+    InterpretableCount,
     Site,
     above_chance,
     counts,
     counts_by_category,
 )
-from dissectreport.report.common.site_options import DETAILS
+from dissectreport.report.common.site_options import DETAILS, NOWHERE, checked_address
 from dissectreport.report.html.numbers import compact
 from dissectreport.report.html.places import COMPARE
 
@@ -60,6 +63,47 @@ class Summary:
     """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
     digest: str = ""
     """SHA-256 of the file that it was imported from; '' where it was measured."""
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> Summary:
+        """The content of a summary.json; ValueError, TypeError or KeyError for anything else.
+
+        An address of the site that no option would take is left out.
+        """
+        read = cls(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
+        for field in fields(read):
+            wanted = _KINDS.get(str(field.type))
+            if wanted is not None and type(getattr(read, field.name)) is not wanted:
+                raise TypeError(f"{field.name} is {getattr(read, field.name)!r:.40}")
+        if not all(map(is_inside, (read.home, read.band, *read.assets, *filter(None, [read.compare])))):
+            raise ValueError("it names a path outside the site")
+        if not read.layers:
+            raise ValueError("it has no layers")
+        for layer in read.layers:
+            _check_layer(layer)
+        return replace(read, base_url=read.base_url if _is_address(read.base_url) else "")
+
+
+_KINDS = {"str": str, "int": int, "bool": bool}
+"""Types of fields, by their names in the source."""
+
+
+def _is_address(address: str) -> bool:
+    try:
+        return address != NOWHERE and checked_address(address) == address
+    except BadOption:
+        return False
+
+
+def _check_layer(layer: Mapping[str, Any]) -> None:
+    """TypeError or ValueError for what a layer of a summary cannot be."""
+    if type(layer["layer"]) is not str or type(layer["units"]) is not int:
+        raise TypeError("a layer without a name or its number of units")
+    by_control = {name: value for name, value in layer.items() if name not in ("layer", "units", "categories")}
+    for count in (layer["measured"], *by_control.values(), *layer.get("categories", {}).values()):
+        values = vars(InterpretableCount.of_json(count)).values()
+        if not all(type(value) in (int, float) for value in values):
+            raise TypeError("a count that is no number")
 
 
 def summary(site: Site) -> Summary:

@@ -22,6 +22,7 @@ from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.assets import load_assets, style_alone
 from dissectreport.report.html.frame import Frame, frame, published
 from dissectreport.report.html.numbers import DASH
+from dissectreport.report.html.policy import single_policy, theme_script
 from dissectreport.vocabulary import Concept
 
 SHOWN_CONCEPTS, SHOWN_IMAGES = 8, 8
@@ -186,14 +187,18 @@ def _alone(here: str, title: str, inside: bool) -> Frame:
     """Surroundings that need no other file."""
     assets, files = load_assets()
     around = frame(here, title, "Image generators compared: what their units mean.", assets)
+    style, scripts = style_alone().decode(), (files[assets.site].decode(),)
     return replace(
         around,
         home=around.home if inside else "#main",
-        style=data_address("text/css", style_alone()),
+        style="",
         favicon="",
         icon=data_address("image/svg+xml", files[assets.icon]),
         plotly="",
-        scripts=(data_address("text/javascript", files[assets.site]),),
+        scripts=(),
+        policy=single_policy((theme_script(), *scripts), (style,)),
+        inline_style=style,
+        inline_scripts=scripts,
     )
 
 

@@ -26,6 +26,7 @@ from dissectreport.analysis.comparison.profiles import (
     profile_of,
 )
 from dissectreport.errors import OutputError
+from dissectreport.report.common.ledger import read_file
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.table_formats import without_nan
 from dissectreport.report.html.category_marks import mark_of
@@ -182,12 +183,12 @@ def read_sited(out: Path, home: str) -> Sited:
     """The profile in a model's folder of a site; OutputError where there is none that can be read."""
     path = out / home / "data" / f"{COMPARE}.json"
     try:
-        content = path.read_bytes()
+        content = read_file(out, f"{home}/data/{COMPARE}.json")
         profile = json.loads(content)
         if profile["version"] != VERSION:
             raise ValueError(f"version {profile['version']}")
         return _sited(profile, hashlib.sha256(content).hexdigest())
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}); render {home} again with this version of dissectreport"
         ) from error

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dissectreport.errors import BadOption, OutputError, UnknownName
+from dissectreport.report.common.ledger import Ledger, read_file, read_ledger
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.compare.arrangement import ComparedModels
 from dissectreport.report.compare.charts import MOST
@@ -67,14 +68,19 @@ def _home(out: Path, summaries: Sequence[Summary], name: str) -> str:
     return homes[0]
 
 
+def is_kept(name: str) -> bool:
+    """Whether this is the address of a fixed page."""
+    return re.fullmatch(f"{COMPARISONS}/[^/]+\\.html", name) is not None
+
+
 def kept(out: Path) -> dict[str, str]:
     """The fixed pages that the site at `out` has: address -> title."""
     pages = {}
-    for path in sorted((out / COMPARISONS).glob("*.html")):
-        with suppress(OSError, UnicodeDecodeError):
-            title = re.search(r"<h1>\s*(.*?)\s*</h1>", path.read_text("utf-8"))
+    for name in sorted(filter(is_kept, (read_ledger(out) or Ledger()).files)):
+        with suppress(OSError, OutputError, UnicodeDecodeError):
+            title = re.search(r"<h1>\s*(.*?)\s*</h1>", read_file(out, name).decode())
             if title is not None:
-                pages[f"{COMPARISONS}/{path.name}"] = html.unescape(title[1])
+                pages[name] = html.unescape(title[1])
     return pages
 
 

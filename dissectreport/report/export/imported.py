@@ -14,6 +14,7 @@ from PIL import Image
 
 from dissectreport.analysis.results.dissection import Control
 from dissectreport.errors import OutputError
+from dissectreport.files import Say, locked, silent
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
@@ -27,8 +28,9 @@ from dissectreport.report.html.frame import Assets, Frame, Link, frame, publishe
 from dissectreport.report.html.names import safe_name, safe_names
 from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
 from dissectreport.report.site.build import write_home
+from dissectreport.report.site.standing import check_folder
 from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
-from dissectreport.report.site.writing import Written
+from dissectreport.report.site.writing import Target, Written
 
 SETTINGS = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
 """Settings that pages show; others are private folders of the person who ran it."""
@@ -111,16 +113,24 @@ class _Import:
 
 
 def write_imported(
-    results: OldDissection, image_folder: Path, out: Path, name: str = "", again: bool = False
+    results: OldDissection, image_folder: Path, out: Path, name: str = "", again: bool = False, say: Say = silent
 ) -> Written:
     """Write pages of imported results into the site at `out`; their images lie below `image_folder`.
 
-    Other results that were imported under the same name are refused, unless `again` allows them to be replaced.
+    Other results that were imported under the same name, and files of others, are refused, unless `again` allows them
+    to be replaced.
     """
     model = name or results.name
+    check_folder(out, again)
+    with locked(out, say):
+        return _write(results, image_folder, Target(out, again, say), model)
+
+
+def _write(results: OldDissection, image_folder: Path, target: Target, model: str) -> Written:
+    out = target.out
     summaries = read_summaries(out)
     earlier = [summary for summary in summaries if (summary.model, summary.rule) == (model, OLD)]
-    if not again and any(summary.digest not in ("", results.digest) for summary in earlier):
+    if not target.replace and any(summary.digest not in ("", results.digest) for summary in earlier):
         raise OutputError(
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
         )
@@ -129,7 +139,7 @@ def write_imported(
     places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
     strips = {layer.name: _strips(layer, image_folder) for layer in results.layers}
     address = address_of_site(summaries)
-    return write_home(out, home, _files(_Import(results, model, places, assets, strips, address)), address)
+    return write_home(target, home, _files(_Import(results, model, places, assets, strips, address)), address)
 
 
 def _files(old: _Import) -> Files:

@@ -21,6 +21,7 @@ from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets, templates_folder
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.places import Places
+from dissectreport.report.html.policy import single_policy, theme_script
 from dissectreport.report.site.gather import Progress, gather
 
 _ONE_FILE = replace(DETAILS[-1], name="one file", left_out="what only fits into a folder", quality=images.QUALITY)
@@ -59,6 +60,7 @@ class Single:
 
     title: str
     description: str
+    policy: str
     icon: str
     style: str
     scripts: tuple[str, ...]
@@ -113,12 +115,15 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
     binding = Binding(pages, picture, size.cards)
     leaves = tuple(leaf(page, files[page].decode(), binding) for page in pages)
     left_out = (f"To limit its size, this file leaves out {size.left_out}.",) if size.left_out else ()
+    style = _style(site, shared)
+    scripts = (shared[site.assets.site].decode(), (templates_folder() / "static" / "single.js").read_text("utf-8"))
     return Single(
         title=frame.title,
         description=frame.description,
+        policy=single_policy((theme_script(), *scripts), (style,)),
         icon=as_data(shared[site.assets.icon], site.assets.icon),
-        style=_style(site, shared),
-        scripts=(shared[site.assets.site].decode(), (templates_folder() / "static" / "single.js").read_text("utf-8")),
+        style=style,
+        scripts=scripts,
         doors=tuple(Door(f"#{pages[page]}", words) for page, words in doors.items()),
         leaves=leaves,
         notes=(*frame.notes, *left_out),

@@ -94,6 +94,11 @@ class Frame:
     """The page's full address where the site will be published; '' where that is unknown."""
     card: str = ""
     """The full address of the page's preview picture on other sites; '' where there is none."""
+    policy: str = ""
+    """The Content-Security-Policy; '' for that of a page whose style and scripts are files of the site."""
+    inline_style: str = ""
+    inline_scripts: tuple[str, ...] = ()
+    """Style and scripts of a page that is complete in one file."""
 
     def to(self, there: str) -> str:
         """The relative address of `there`."""

@@ -15,13 +15,13 @@ CARD = "card.jpg"
 """The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")
 """What stands before and after a unit's number in the address of its card, within the layer's folder."""
-TAKEN = ("data", CARD, "img", "lookup", "concepts", *(f"{page}.html" for page in PAGES))
+TAKEN = ("data", CARD, "img", "lookup", "concepts", "manifest.json", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
 """The file of each model for comparisons, the live page, and the folder of fixed pages and of the live page's data."""
 OLD = "dissect.json"
 """What stands for the rule of imported results."""
-FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "sitemap.xml", COMPARING, COMPARISONS)
+FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "manifest.json", "sitemap.xml", COMPARING, COMPARISONS)
 """Names at the top of a site that no model can have."""
 
 

@@ -5,22 +5,31 @@ written = write_site(dissection, Path("site"))
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import OutputError
+from dissectreport.files import Say, locked, remove_parts, silent
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, with_detail
+from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.places import Files, Places
 from dissectreport.report.site.gather import Progress, gather
 from dissectreport.report.site.live_comparison import write_live_files
-from dissectreport.report.site.shared_files import shared_pages, write_shared_pages
-from dissectreport.report.site.summaries import address_of_site, assets_of, occupied_by_others, read_summaries
-from dissectreport.report.site.writing import Written, remove_ours, write_if_changed, write_model
+from dissectreport.report.site.shared_files import (
+    SHARED,
+    refuse_foreign,
+    shared_pages,
+    write_assets,
+    write_shared_pages,
+)
+from dissectreport.report.site.standing import check_folder
+from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
+from dissectreport.report.site.writing import Content, Target, Written, report_changed, write_folder
 from dissectreport.run.parallel import Spread, in_turn
 
 
@@ -31,36 +40,62 @@ def write_site(
     limit: int = SITE_LIMIT,
     settings: SiteSettings = PLAIN,
     spread: Spread = in_turn,
+    say: Say = silent,
 ) -> Written:
     """Write the pages of `dissection` into the site at `out`, in addition to the models that are already there.
 
     Nothing is written if the model's files would take more than `limit` megabytes; 0 means no limit.
     """
+    check_folder(out, settings.replace)
     assets, _ = load_assets()
-    settings = replace(settings, base_url=address_of_site(read_summaries(out), settings.base_url))
-    site, files, left_out = _within(dissection, out, assets, progress, limit, settings, spread)
-    return replace(write_home(out, site.places.home, files, settings.base_url), left_out=left_out)
+    around = _Surroundings.of(dissection, out, settings)
+    made = _within(dissection, around, assets, progress, limit, settings, spread)
+    with locked(out, say):
+        now = _Surroundings.of(dissection, out, settings)
+        if now != around:  # Another process has written into the site.
+            made = _within(dissection, now, assets, progress, limit, settings, spread)
+        site, files, left_out = made
+        target = Target(out, settings.replace, say)
+        return replace(write_home(target, site.places.home, files, now.base_url), left_out=left_out)
 
 
-def write_home(out: Path, home: str, files: Files, base_url: str = "") -> Written:
-    """Write the files of one model, whose folder is `home`, and those that all models of the site at `out` share."""
+@dataclass(frozen=True)
+class _Surroundings:
+    """What the pages of a model depend on besides the model: where other models of the site lie, and its address."""
+
+    occupied: dict[str, str]
+    base_url: str
+
+    @classmethod
+    def of(cls, dissection: Dissection, out: Path, settings: SiteSettings) -> _Surroundings:
+        """As they are now in the site at `out`."""
+        occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
+        return cls(occupied, address_of_site(read_summaries(out), settings.base_url))
+
+
+def write_home(target: Target, home: str, files: Files, base_url: str = "") -> Written:
+    """Write the files of one model, whose folder is `home`, and those that all models of a site share.
+
+    The site has to be locked.
+    """
     assets, shared = load_assets()
-    changed = sum(write_if_changed(out / name, content) for name, content in shared.items())
-    old = assets_of(read_summaries(out))
-    changed += write_model(out / home, {name.removeprefix(f"{home}/"): content for name, content in files.items()})
-    summaries = read_summaries(out)
-    compared = SiteModels.read(out, summaries)
-    live = write_live_files(out, compared)
-    pages = shared_pages(out, summaries, compared, assets, base_url)
-    changed += write_shared_pages(out, pages) + live.changed
-    remove_ours(out, old - assets_of(summaries))
+    own = {name.removeprefix(f"{home}/"): content for name, content in files.items()}
+    refuse_foreign(target, home, own, shared)
+    remove_parts(target.out)
+    report_changed(target, (f"{home}/", f"{FOLDER}/", *SHARED))
+    changed = write_assets(target, home, shared) + write_folder(target, home, Content(own))
+    summaries = read_summaries(target.out)
+    compared = SiteModels.read(target.out, summaries)
+    live = write_live_files(target, compared)
+    pages = shared_pages(target.out, summaries, compared, assets, base_url)
+    changed += write_shared_pages(target, shared | pages, summaries) + live.changed
     every = [*files.values(), *shared.values(), *pages.values()]
-    return Written(out / "index.html", len(every) + live.files, changed, sum(map(len, every)) + live.bytes)
+    return Written(target.out / "index.html", len(every) + live.files, changed, sum(map(len, every)) + live.bytes)
 
 
 def _within(
     dissection: Dissection,
-    out: Path,
+    around: _Surroundings,
     assets: Assets,
     progress: Progress | None,
     limit: int,
@@ -68,13 +103,12 @@ def _within(
     spread: Spread,
 ) -> tuple[Site, Files, tuple[str, ...]]:
     """All files of a model, with as much detail as stays within `limit` megabytes, and what that left out."""
-    occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
     notes: list[str] = []
     size = 0
     for detail in settings.steps:
         shown = with_detail(dissection, detail)
-        places = Places.of(shown, occupied, detail.unit_pages)
-        site = Site(shown, places, assets, replace(settings, detail=detail))
+        places = Places.of(shown, around.occupied, detail.unit_pages)
+        site = Site(shown, places, assets, replace(settings, detail=detail, base_url=around.base_url))
         files = gather(site, progress, spread)
         size = sum(map(len, files.values()))
         if detail != settings.detail:

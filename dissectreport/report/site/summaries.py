@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from dissectreport.errors import OutputError
+from dissectreport.report.common.ledger import read_file
 from dissectreport.report.common.site_options import NOWHERE
 from dissectreport.report.common.summary import Summary
 
@@ -14,13 +17,11 @@ def read_summaries(out: Path) -> list[Summary]:
     """The models in the site, by name; a folder whose summary cannot be read is not one of ours."""
     summaries = []
     for path in sorted(out.glob("*/summary.json")):
-        try:
-            facts = json.loads(path.read_text("utf-8"))
-            summary = Summary(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        if summary.home == path.parent.name:
-            summaries.append(summary)
+        home = path.parent.name
+        with suppress(OSError, OutputError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            summary = Summary.of_json(json.loads(read_file(out, f"{home}/{path.name}")))
+            if summary.home == home:
+                summaries.append(summary)
     return sorted(summaries, key=lambda summary: summary.model)
 
 
@@ -38,6 +39,6 @@ def address_of_site(summaries: Sequence[Summary], given: str = "") -> str:
     return next((summary.base_url for summary in summaries if summary.base_url), "")
 
 
-def assets_of(summaries: Sequence[Summary]) -> set[str]:
+def assets_of(summaries: Collection[Summary]) -> set[str]:
     """The style, scripts and fonts that the pages of some models use, by their addresses."""
     return {name for summary in summaries for name in summary.assets if name.startswith("assets/")}

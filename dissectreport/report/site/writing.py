@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from dissectreport.errors import OutputError
-
-LEDGER = "manifest.json"
-"""In a model's folder: the files that the last render wrote there."""
+from dissectreport import files
+from dissectreport.errors import OutputError, counted
+from dissectreport.files import Say, place, silent
+from dissectreport.report.common.ledger import LEDGER, Digests, Ledger, digest_of, read_ledger
+from dissectreport.report.site.standing import address, changed_files, digests, named, others_among, refuse_others
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,17 @@ class Written:
     """What was left out to stay within the limit, a line a step."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """A site that is being written."""
+
+    out: Path
+    replace: bool = False
+    """Whether files of others may be replaced."""
+    say: Say = silent
+    """Gets a line for whatever the user should know."""
+
+
 def write_if_changed(path: Path, content: bytes) -> bool:
     """Whether `path` had to be written to hold `content`."""
     try:
@@ -41,7 +51,12 @@ def write_if_changed(path: Path, content: bytes) -> bool:
         pass
     except OSError as error:
         raise unwritable(path, error) from error
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _write(path, content)
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = files.part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
@@ -50,7 +65,6 @@ def write_if_changed(path: Path, content: bytes) -> bool:
         with suppress(OSError):
             temporary.unlink()
         raise unwritable(path, error) from error
-    return True
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
@@ -62,52 +76,84 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another folder")
 
 
-def read_ledger(folder: Path) -> list[str]:
-    """The files in `folder` that the last render wrote; none where it never rendered."""
-    try:
-        listed = json.loads((folder / LEDGER).read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [name for name in listed if isinstance(name, str) and is_inside(name)]
+@dataclass(frozen=True)
+class Content:
+    """What a folder of the site is to hold."""
+
+    fresh: Mapping[str, bytes]
+    """Files that are written where they differ."""
+    kept: Collection[str] = ()
+    """Files that the ledger lists already and that stay as they are."""
+    folders: Collection[str] = ()
+    """Folders with a ledger of their own."""
+    sources: Digests | None = None
+    """The digest of what each file was computed from."""
 
 
-def is_inside(name: str) -> bool:
-    """Whether a relative path stays in its folder."""
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+def write_folder(target: Target, folder: str, content: Content) -> int:
+    """Make a folder of the site hold `content`; the number of files that changed.
 
-
-def write_ledger(folder: Path, files: set[str]) -> bool:
-    """Record `files` as ours."""
-    content = json.dumps({"files": sorted(files)}, indent=0, ensure_ascii=True)
-    return write_if_changed(folder / LEDGER, content.encode() + b"\n")
-
-
-def remove_ours(folder: Path, files: set[str]) -> None:
-    """Remove files of an earlier render, and the folders that this leaves empty."""
-    for name in sorted(files, reverse=True):
-        path = folder / name
-        if path.resolve().is_relative_to(folder.resolve()):
-            with suppress(FileNotFoundError):
-                path.unlink()
-            for parent in path.relative_to(folder).parents:
-                with suppress(OSError):
-                    if parent.parts:
-                        (folder / parent).rmdir()
-
-
-def write_model(folder: Path, files: Mapping[str, bytes]) -> int:
-    """Write a model's folder; the number of files that changed.
-
-    The ledger first names old and new files together, so that a render that dies in between leaves nothing
-    that the next one would not recognise as ours.
+    Files that the ledger lists beside these are removed, unless somebody changed them. While files are written the
+    ledger has their digests from before and after, so that a run that dies in between leaves nothing that the next
+    one would not recognise.
     """
-    before, now = set(read_ledger(folder)), set(files)
-    changed = 0
-    if before != now:
-        write_ledger(folder, before | now)
-    for name in files:
-        changed += write_if_changed(folder / name, files[name])
-    remove_ours(folder, before - now)
-    write_ledger(folder, now)
-    return changed
+    old = read_ledger(target.out, folder) or Ledger()
+    if not target.replace:
+        refuse_others(target.out, others_among(target.out, folder, content.fresh))
+    standing = digests(target.out, folder, {*old.names, *content.fresh})
+    ours = {name: standing[name] for name in old.names if name in standing and old.has(name, standing[name])}
+    fresh = {name: digest_of(inside) for name, inside in content.fresh.items()}
+    kept = {name: old.files[name] for name in content.kept if name in old.files and name in standing}
+    now = Ledger(kept | fresh, {}, tuple(content.folders), content.sources or {})
+    stale = [name for name in fresh if standing.get(name) != fresh[name]]
+    gone = old.names - now.files.keys()
+    if stale or gone & ours.keys():
+        _write_ledger(target.out, folder, replace(now, before=ours))
+    for name in stale:
+        _write(place(target.out, address(folder, name)), content.fresh[name])
+    remove(target.out, folder, gone & ours.keys())
+    _report_left(target, [address(folder, name) for name in sorted((gone & standing.keys()) - ours.keys())])
+    _write_ledger(target.out, folder, now)
+    return len(stale)
+
+
+def _write_ledger(out: Path, folder: str, ledger: Ledger) -> None:
+    write_if_changed(place(out, address(folder, LEDGER)), ledger.content(folder))
+
+
+def _report_left(target: Target, names: Collection[str]) -> None:
+    if names:
+        target.say(f"{_were(names)} changed since they were written, and left, though no longer of the site")
+
+
+def remove(out: Path, folder: str, names: Collection[str]) -> None:
+    """Remove files of an earlier render, and the folders that this leaves empty."""
+    for name in sorted(names, reverse=True):
+        path = place(out, address(folder, name))
+        with suppress(FileNotFoundError):
+            path.unlink()
+        for parent in path.relative_to(out / folder).parents:
+            with suppress(OSError):
+                if parent.parts:
+                    (out / folder / parent).rmdir()
+
+
+def report_changed(target: Target, written_again: Collection[str]) -> None:
+    """Tell the user which files of the site are not as they were written, before any is written.
+
+    `written_again` are the beginnings of the addresses that are about to be written.
+    """
+    changed = changed_files(target.out)
+    again = [name for name in changed if name.startswith(tuple(written_again)) or name == LEDGER]
+    rest = [name for name in changed if name not in again]
+    if again:
+        target.say(f"{_were(again)} damaged, or changed by hand, since they were written; they are written again")
+    if rest:
+        target.say(
+            f"{_were(rest)} damaged, removed, or changed by hand, since they were written; render these models, or "
+            "compare them, again"
+        )
+
+
+def _were(names: Collection[str]) -> str:
+    return f"{counted(len(names), 'file')} of the site ({named(names)}) {'was' if len(names) == 1 else 'were'}"
