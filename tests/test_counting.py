@@ -255,18 +255,31 @@ def test_units_are_laid_out_in_parts_that_fit_with_the_same_result(case, monkeyp
 def test_categories_count_the_bins_of_images_that_hold_any_of_their_concepts():
     maps, labels = some_maps(), some_labels()
     labels[0], labels[1, :, :, :] = 1, torch.where(labels[1] > 3, 0, labels[1])
-    category = np.array([0, 0, 0, 1, 1, 1, 2])
+    category = np.array([0, 0, 0, 1, 1, 1, 2, 2])  # concept 7 never occurs
     thresholds = exact_thresholds(maps)
     bins = bins_of(maps, thresholds)
     found = counting.categories(maps, labels, category, thresholds, GRID, "clamp")
+    assert found.bins.shape == (2, 3, 6)
     for kind in range(3):
         holds = [bool(np.isin(image, np.flatnonzero(category == kind)).any()) for image in labels.numpy()]
         assert found.images[kind] == sum(holds)
         for unit in range(2):
             wanted = np.bincount(bins[holds][:, unit].flatten(), minlength=6)
             assert found.bins[unit, kind].tolist() == wanted.tolist()
-    assert found.named.tolist() == np.bincount(labels.flatten(), minlength=CONCEPTS).tolist()
+    assert found.named.tolist() == np.bincount(labels.flatten(), minlength=8).tolist()
     assert counting.holding(labels, category).dtype == bool
+
+
+def test_categories_are_counted_in_bins_of_cells_too(case):
+    maps, labels, thresholds = case
+    on = on_above(maps, thresholds).sum(0)
+    category = np.array([0, 0, 0, 1, 1, 1, 1])
+    found = counting.categories(maps, labels, category, thresholds, GRID, "clamp")
+    for kind in range(2):
+        holds = np.isin(labels.numpy(), np.flatnonzero(category == kind)).any((1, 2, 3))
+        for unit in range(3):
+            wanted = np.bincount(on[holds][:, unit].flatten(), minlength=128)
+            assert found.bins[unit, kind].tolist() == wanted.tolist()
 
 
 def test_ends_are_the_smallest_and_largest_activation_of_each_concept_in_each_bin():

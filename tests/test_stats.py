@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import reduce
 
 import numpy as np
@@ -186,7 +186,8 @@ def test_merging_leaves_both_parts_as_they_were(kind):
 def test_counts_of_another_shape_are_refused_and_named(kind):
     random = np.random.default_rng(0)
     one, other = EVERY[kind](random, UNITS), EVERY[kind](random, UNITS + 1)
-    with pytest.raises(MergeError, match=f"cannot merge {kind.__name__}"):
+    names = "|".join(field.name for field in fields(kind))
+    with pytest.raises(MergeError, match=rf"^cannot merge {kind.__name__}(\.({names}))?: "):
         one.merge(other)
 
 
@@ -200,8 +201,38 @@ def test_a_refusal_says_what_is_here_and_what_is_there():
 
 def test_a_histogram_with_other_cells_is_refused():
     one = some_histogram(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match="Histogram"):
-        one.merge(Histogram(one.low + 1, one.width, one.counts))
+    for other in (replace(one, low=one.low + 1), replace(one, width=one.width * 2)):
+        with pytest.raises(MergeError, match="^cannot merge Histogram: its cells lie elsewhere$"):
+            one.merge(other)
+
+
+@pytest.mark.parametrize("kind", [Areas, ConceptPatches, Features, Insertions, Peaks], ids=lambda kind: kind.__name__)
+def test_merged_rows_are_in_order_of_samples_and_each_keeps_its_values(kind):
+    random = np.random.default_rng(5)
+    late, early = (EVERY[kind](random, UNITS) for _ in range(2))
+    late = replace(late, samples=np.array([9, 40, 41, 70][: len(late.samples)]))
+    early = replace(early, samples=np.array([8, 10, 42, 69][: len(early.samples)]))
+    merged = late.merge(early)
+    assert merged.samples.tolist() == sorted([*late.samples.tolist(), *early.samples.tolist()])
+    for part in (late, early):
+        rows = np.searchsorted(merged.samples, part.samples)
+        for name, value in vars(part).items():
+            there = getattr(merged, name)
+            if name == "pixels" and kind is Areas:
+                there = there[:, np.searchsorted(merged.concepts, part.concepts)]
+            if isinstance(value, np.ndarray) and name != "concepts":
+                assert np.array_equal(there[rows], value), name
+
+
+def test_several_insertions_into_one_latent_keep_their_order():
+    n = 40  # enough for a sort that is not stable to mix them up
+    parts = [
+        Insertions(np.full(n, sample), np.arange(n)[::-1], np.arange(n), np.zeros((n, 1, 1), np.int64))
+        for sample in (7, 3)
+    ]
+    merged = parts[0].merge(parts[1])
+    assert merged.samples.tolist() == [3] * n + [7] * n
+    assert merged.patches.tolist() == [*range(n)][::-1] * 2
 
 
 def test_parts_without_any_concept_merge():
@@ -231,19 +262,19 @@ def test_a_constant_is_off_at_every_cut():
 
 def test_paired_pixels_of_images_of_another_size_are_a_mistake_of_ours():
     one = some_paired(np.random.default_rng(0), UNITS)
-    with pytest.raises(AssertionError, match="one segmenter"):
+    with pytest.raises(AssertionError, match="^one segmenter, one size$"):
         one.merge(Paired(one.images, 65, one.before, one.after))
 
 
 def test_categories_of_other_vocabularies_are_refused():
     one = some_categories(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match=r"Categories\.named"):
+    with pytest.raises(MergeError, match=r"^cannot merge Categories\.named: "):
         one.merge(Categories(one.bins, one.images, one.named[:-1]))
 
 
 def test_chance_of_another_grid_is_refused():
     one = some_chance(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match=r"Chance\.where"):
+    with pytest.raises(MergeError, match=r"^cannot merge Chance\.where: "):
         one.merge(replace(one, where=one.where[:, :4]))
 
 
@@ -347,6 +378,14 @@ def test_correlation_is_that_of_the_levels_themselves(seed):
     assert (cross.correlation()[3] == 0).all()
 
 
+def test_units_that_hardly_vary_are_correlated_all_the_same():
+    # Of 100 cells a unit is one level higher in 2, another in one of these and in another cell.
+    thresholds = np.zeros((2, 100), np.int64)
+    thresholds[0, :2] = thresholds[1, 1:3] = 1
+    cross = Cross(thresholds.sum(1), thresholds @ thresholds.T, thresholds.sum(1), 100)
+    assert cross.correlation() == pytest.approx(np.array([[1, 24 / 49], [24 / 49, 1]]))
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_activations_around_an_edge_are_the_nearest_in_bins_that_are_not_empty(seed):
     ends = some_ends(np.random.default_rng(seed), UNITS)
@@ -373,8 +412,10 @@ def test_examples_are_the_largest_and_those_of_the_middle_half(seed, k):
         assert peaks.middle(k)[unit].tolist() == [order[place] for place in at]
 
 
-def test_the_middle_of_one_sample_is_that_sample():
+def test_the_middle_of_few_samples_is_all_of_them():
     assert Peaks(np.array([7]), np.ones((1, 2), np.float32)).middle(4).tolist() == [[7], [7]]
+    assert Peaks(np.array([7, 9]), np.float32([[1], [2]])).middle(4).tolist() == [[9, 7]]
+    assert Peaks(np.arange(3), np.float32([[1], [2], [3]])).middle(3).tolist() == [[2, 1, 0]]
 
 
 def test_peaks_of_samples_are_each_units_own():
