@@ -202,7 +202,7 @@ def test_a_refusal_says_what_is_here_and_what_is_there():
 def test_a_histogram_with_other_cells_is_refused():
     one = some_histogram(np.random.default_rng(0), UNITS)
     for other in (replace(one, low=one.low + 1), replace(one, width=one.width * 2)):
-        with pytest.raises(MergeError, match="^cannot merge Histogram: its cells lie elsewhere$"):
+        with pytest.raises(MergeError, match=r"^cannot merge Histogram: its cells lie elsewhere$"):
             one.merge(other)
 
 
@@ -262,7 +262,7 @@ def test_a_constant_is_off_at_every_cut():
 
 def test_paired_pixels_of_images_of_another_size_are_a_mistake_of_ours():
     one = some_paired(np.random.default_rng(0), UNITS)
-    with pytest.raises(AssertionError, match="^one segmenter, one size$"):
+    with pytest.raises(AssertionError, match=r"^one segmenter, one size$"):
         one.merge(Paired(one.images, 65, one.before, one.after))
 
 
