@@ -221,7 +221,7 @@ def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     assert (tmp_path / "one.html").stat().st_mode == old.stat().st_mode == page.stat().st_mode, "for others to read"
 
 
-def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "file" / "site")
     assert result.exit_code == 1 and "cannot write" in result.stderr and not (tmp_path / "cache").exists()

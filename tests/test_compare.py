@@ -336,7 +336,7 @@ def subject(*made: Dissection, layers: tuple[str, ...] = ()) -> ComparedModels:
     return ComparedModels.of(site, list(site.sited), layers or ("layer1",) * len(made))
 
 
-def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> None:
+def test_checkpoints_are_sorted_by_training_progress(one: Dissection) -> None:
     made = [of_training(one, "run", images) for images in (90_000, 1_000, 40_000)]
     chosen = subject(*made, of_training(one, "another", 5))
     assert [member.place for member, _ in chosen.checkpoints] == [1, 2, 0]
@@ -602,7 +602,7 @@ def test_a_pair_is_computed_again_after_a_run_that_died(one: Dissection, two: Di
     }
 
 
-def test_a_model_under_another_rule_stands_beside_itself(tmp_path: Path) -> None:
+def test_a_model_under_another_rule_is_beside_itself(tmp_path: Path) -> None:
     one = example_dissection(units=6, layers=1, name=ONE)
     write_site(one, tmp_path)
     write_site(under_rule(one, "pnas2020"), tmp_path)
@@ -671,7 +671,7 @@ def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path)
     assert "\u2028" not in text and name == f"{strange}/model" and part["notes"] == [HOSTILE]
 
 
-def test_a_model_called_like_the_page_that_compares_does_not_take_its_place(tmp_path: Path) -> None:
+def test_a_model_named_like_the_comparison_page_does_not_replace_it(tmp_path: Path) -> None:
     for name in ("compare", "compare.html"):
         write_site(example_dissection(units=6, layers=1, name=name), tmp_path)
     assert (tmp_path / "compare.html").is_file()
@@ -721,7 +721,7 @@ def test_a_model_of_an_earlier_version_is_listed_but_cannot_be_chosen(one: Disse
     assert [model["home"] for model in json.loads(data[0])["models"]] == ["three"]
 
 
-def test_a_site_that_is_empty_or_of_another_version_is_told(one: Dissection, tmp_path: Path) -> None:
+def test_a_site_that_is_empty_or_of_another_version_is_refused(one: Dissection, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="there is no model in"):
         write_comparison(tmp_path, [ONE, TWO])
     write_site(one, tmp_path)

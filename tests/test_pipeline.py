@@ -134,7 +134,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
 
 
 @pytest.mark.slow
-def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
+def test_after_sigkill_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
     code = (
         "from pathlib import Path\nimport dissectreport\n"
         f"dissectreport.measure(dissectreport.Options('planted', cache=Path({str(tmp_path)!r}), **{SMALL!r}))"
@@ -207,7 +207,7 @@ def test_more_samples_reuse_every_finished_shard(undisturbed, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(("samples", "has_enough_images"), [(144, False), (160, True)])
-def test_nothing_is_told_of_fewer_than_five_groups(tmp_path, samples, has_enough_images):
+def test_with_fewer_than_five_groups_nothing_is_claimed(tmp_path, samples, has_enough_images):
     measured(tmp_path, samples=samples)
     found = load_dissection("planted", cache=tmp_path)
     assert (found.provenance.groups, found.has_enough_images) == (samples // 32, has_enough_images)
@@ -225,7 +225,7 @@ def test_a_second_run_of_the_same_measures_nothing(undisturbed):
     assert measured(undisturbed).tasks == {}
 
 
-def test_a_damaged_shard_is_told_of_and_measured_again(undisturbed, tmp_path):
+def test_a_damaged_shard_is_reported_and_measured_again(undisturbed, tmp_path):
     measured(tmp_path)
     victim = sorted(tmp_path.glob("measurements/*/samples-*.npz"))[3]
     victim.write_bytes(victim.read_bytes()[:100])
@@ -300,7 +300,7 @@ def test_the_tables_say_what_was_planted(large):
     assert set(layer.controls["control"]) == {"measured", "random_directions", "untrained", "chance"}
 
 
-def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
+def test_a_layer_scored_unit_by_unit_has_the_same_tables(large, monkeypatch):
     (whole,) = load_dissection("planted", cache=large).layers
     monkeypatch.setattr(corrected_rule, "AT_ONCE", 1)
     (parts,) = load_dissection("planted", cache=large).layers
@@ -445,7 +445,7 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
     assert "\n" not in str(raised.value)
 
 
-def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
+def test_without_a_way_to_reinitialise_there_is_no_untrained_control_and_a_line_says_so(tmp_path):
     model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", reinitialise="None"))
     small = SMALL | {"layers": ("block",), "samples": 16}
     heard = RecordingReporter()
@@ -546,7 +546,7 @@ def test_one_sample_is_enough_to_run_but_nothing_is_claimed(tmp_path):
     dissectreport.render("planted", tmp_path / "site", cache=tmp_path)
 
 
-def test_a_finer_grid_counts_more_pixels_and_keeps_the_null(tmp_path):
+def test_a_finer_grid_counts_more_pixels(tmp_path):
     measured(tmp_path, grid=96, samples=32)
     dissection = load_dissection("planted", cache=tmp_path)
     assert int(dissection.layers[0].histogram[0].sum()) == 32 * 96 * 96
@@ -604,7 +604,7 @@ def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, t
 
 
 @pytest.mark.slow
-def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_path):
+def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     for path in sorted((tmp_path / "cache" / "measurements").glob("*/*.npz"))[::3]:
         path.unlink()
@@ -613,7 +613,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
     assert not any("damaged" in line for line in heard.lines)
 
 
-def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
+def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
@@ -627,7 +627,7 @@ def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     assert content(tmp_path / "cache") == content(intervened)
 
 
-def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path):
+def test_more_held_out_latents_reuse_those_that_were_measured(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
     assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
@@ -652,7 +652,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert first["grass"] == UNIT["grass"]
 
 
-def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
+def test_a_quick_run_learns_no_ranking_and_its_pages_do_not_mention_any(tmp_path, monkeypatch):
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
     whole = load_dissection("planted", cache=tmp_path / "cache")
@@ -667,7 +667,7 @@ def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_pat
         assert "learned mask" not in path.read_text("utf-8") and ">nan" not in path.read_text("utf-8"), path
 
 
-def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
+def test_a_unit_that_only_correlates_has_a_high_corrected_iou_and_no_effect(tmp_path):
     measured(tmp_path, **INTERVENED | {"concepts": ("ball",), "samples": 960, "pilot": 96})
     found = load_dissection("planted", cache=tmp_path).interventions
     rows = found.effects.set_index("unit")

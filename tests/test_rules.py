@@ -82,7 +82,7 @@ def test_where_every_shard_has_one_image_these_are_counted_without_a_chance_leve
     assert groups.observed.any() and not groups.expected.any()
 
 
-def test_a_part_of_units_and_concepts_keeps_their_counts_and_no_places():
+def test_a_part_of_units_and_concepts_keeps_their_counts_and_no_positions():
     chance = some_chance(np.random.default_rng(1))
     part = sliced(chance, slice(1, 3), np.array([chance.concepts[1], 99]))
     assert part.concepts.tolist() == [chance.concepts[1]]
@@ -104,7 +104,7 @@ def scored(seed=0, groups=20):
     return score(Groups.of(shards), 256, replicates=5), Groups.of(shards)
 
 
-def test_every_level_is_chosen_on_one_half_and_scored_on_the_other():
+def test_every_threshold_is_selected_on_one_half_and_scored_on_the_other():
     scores, groups = scored()
     even, odd = groups.half(odd=False), groups.half(odd=True)
     for unit in range(3):
@@ -139,7 +139,7 @@ def test_every_level_is_chosen_on_one_half_and_scored_on_the_other():
             assert scores.on_fraction[unit, column] == odd.on[:, unit, threshold].sum() / (odd.samples.sum() * 256)
 
 
-def test_the_label_is_the_tested_concept_of_largest_chosen_excess_and_the_next_its_rival():
+def test_the_label_is_the_tested_concept_of_largest_corrected_iou_on_the_selection_half_and_the_next_its_runner_up():
     scores, _ = scored()
     verdict = judge(scores)
     for unit in range(3):
@@ -215,7 +215,7 @@ def test_within_a_category_only_the_images_that_hold_it_do():
         assert union.pixels[column] == seen.categories.images[kind] * 16
 
 
-def test_counts_at_each_units_own_level():
+def test_counts_at_each_units_own_threshold():
     chance, own = some_chance(np.random.default_rng(2)), np.array([3, 0, 2])
     found = published_rules.at_own(chance, own)
     for unit, threshold in enumerate(own):
@@ -272,7 +272,7 @@ def test_quadrants_are_shares_of_unit_and_concept():
     assert quadrants(np.array(0.5), np.array(0.2), np.array(0.1)).min() == 0
 
 
-def test_shares_above_a_level_are_interpolated_between_the_activations_around_it():
+def test_shares_above_a_threshold_are_interpolated_between_the_activations_around_it():
     # Four activations of one concept: 1, 2 | 4, 8, with thresholds between (at 2.5) and above all (at 9).
     joint = Joint(
         np.array([1]), np.array([[[2, 2, 0]]]), np.array([[2, 2, 0]]), np.array([4]), np.array([1]), samples=1

@@ -81,7 +81,9 @@ def test_a_stopped_run_continues_as_if_uninterrupted(tmp_path: Path, options: st
     assert all(torch.equal(first, second) for first, second in pairs)
 
 
-def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(tmp_path: Path, options: staged.RunOptions) -> None:
+def test_a_run_killed_while_it_saves_continues_from_the_state_before(
+    tmp_path: Path, options: staged.RunOptions
+) -> None:
     staged.train(tmp_path, TINY, options, ("autoencoder", 8))
     path = staged.checkpoint(tmp_path, "autoencoder")
     path.with_suffix(".unfinished").write_bytes(b"half a st")
@@ -100,7 +102,7 @@ def test_a_run_leaves_its_curve_samples_and_generators_that_load(tmp_path: Path,
     assert embedded("generator_0000016", tmp_path / "adversarial-16").image_size == (16, 16)
 
 
-def test_training_goes_on_where_a_longer_stage_is_asked_for(tmp_path: Path, options: staged.RunOptions) -> None:
+def test_training_continues_where_a_longer_stage_is_asked_for(tmp_path: Path, options: staged.RunOptions) -> None:
     staged.train(tmp_path, TINY, options, ("autoencoder", 16))
     longer = replace(TINY, autoencoder_images=24, batch=2)
     staged.train(tmp_path, longer, options, ("autoencoder", 24))

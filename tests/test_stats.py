@@ -243,7 +243,7 @@ def test_parts_without_any_concept_merge():
         assert getattr(empty.merge(full), name).shape == getattr(full, name).shape
 
 
-def test_cuts_leave_at_most_the_tail_above_them():
+def test_cuts_leave_at_most_the_on_fraction_above_them():
     counts = np.random.default_rng(0).integers(0, 9, (4, 500))
     histogram = Histogram(np.arange(4.0), np.full(4, 0.5), counts)
     on_fractions = np.array([1.0, 0.5, 0.25, 0.01, 0.001])
@@ -366,7 +366,7 @@ def test_shares_of_areas_are_of_the_grid():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_correlation_is_that_of_the_levels_themselves(seed):
+def test_correlation_is_that_of_the_rounded_activations(seed):
     random = np.random.default_rng(seed)
     thresholds = random.integers(0, 9, (4, 50))
     thresholds[3] = 5

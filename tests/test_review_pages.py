@@ -159,7 +159,9 @@ def clicked(page: Page, brightest: dict[str, bool]) -> str:
 
 
 @pytest.mark.browser
-def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, folder: Path, tmp_path: Path) -> None:
+def test_results_of_blind_choices_are_shown_only_at_the_end_and_add_up(
+    chromium: Browser, folder: Path, tmp_path: Path
+) -> None:
     site = made_site()
     pairs = made_pairs(site)
     is_after = {f"pair-{name_of(picture)}": bool(k) for pair in pairs.files for k, picture in enumerate(pair)}
@@ -201,7 +203,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
     assert {c["sample"] for c in held["choices"]} == {int(s) for i, s in enumerate(pairs.samples) if i != 2}
 
 
-def test_pairs_give_nothing_away_in_names_or_order() -> None:
+def test_names_and_order_of_pairs_do_not_reveal_the_edit() -> None:
     site = made_site()
     pairs = made_pairs(site, 40)
     page = preference_page(site, pairs)
