@@ -57,29 +57,12 @@ from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
+from tests.support.budgets import TINY_ARTIFACTS as TINY
 from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(ARTIFACT_BUDGETS)
-TINY = ArtifactBudget(
-    "tiny",
-    real=480,
-    side=320,
-    dissected=96,
-    gradients=64,
-    tested=96,
-    retested=160,
-    size_selection=104,
-    control=3,
-    bottom=2,
-    scored=240,
-    sizes=(2, 5),
-    random_sets=3,
-    random_scored=100,
-    worst=4,
-    pairs=6,
-)
 
 
 # --- slow and obvious ---

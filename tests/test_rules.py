@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -302,6 +303,84 @@ def test_lift_is_printed_only_where_enough_overlap_is_expected():
     assert (
         found.without[:, 0].tolist() == [pytest.approx(3), pytest.approx(2.5)] and np.isnan(found.without[:, 1]).all()
     )
+
+
+def some_thresholds():
+    """Of three units, of which every second and more are those of chance."""
+    return SimpleNamespace(values=lambda: np.arange(15, dtype=np.float32).reshape(3, 5), chance_columns=np.arange(1, 5))
+
+
+def test_the_label_within_a_category_is_chosen_and_tested_among_its_concepts_alone():
+    scores, _ = scored()
+    verdict, words, thresholds = judge(scores), units.Words(VOCABULARY, scores.concepts), some_thresholds()
+    table = units.category_labels(scores, verdict, words, thresholds).set_index(["unit", "category"])
+    assert table.index.get_level_values("unit").is_monotonic_increasing and len(table) == 9
+    for category in ("object", "part", "colour"):
+        inside = VOCABULARY["category"].to_numpy()[scores.concepts] == category
+        tested = judge(scores, inside)
+        for unit in range(3):
+            row = table.loc[(unit, category)]
+            best = max(np.flatnonzero(inside & scores.tested), key=lambda column: scores.chosen[unit, column])
+            assert row["concept"] == VOCABULARY["concept"][scores.concepts[best]]
+            assert row["iou"] == scores.iou.value[unit, best]
+            assert row["chance_level"] == scores.chance_level.value[unit, best]
+            assert row["threshold"] == thresholds.values()[unit, 1 + scores.threshold[unit, best]]
+            assert row["largest"] == (best == verdict.column[unit])
+            assert row["interpretable"] == tested.interpretable[unit]
+
+
+def test_the_leading_concepts_of_a_unit_are_those_of_largest_corrected_iou_and_untested_ones_come_last():
+    scores = replace(scored()[0], tested=np.array([True, False, True, True]))
+    table = units.pair_table(scores, units.Words(VOCABULARY, scores.concepts), some_thresholds())
+    for unit in range(3):
+        order = sorted(range(4), key=lambda column: (not scores.tested[column], -scores.chosen[unit, column]))
+        rows = table[table["unit"] == unit]
+        assert rows["concept"].tolist() == VOCABULARY["concept"][scores.concepts[order]].tolist()
+        assert rows["tested"].tolist() == [True, True, True, False]
+        assert rows["iou"].tolist() == scores.iou.value[unit, order].tolist()
+
+
+def test_curves_begin_with_the_label_and_go_on_by_corrected_iou():
+    scores = scored()[0]
+    verdict = replace(judge(scores), column=np.array([3, -1, 0]))
+    curves = units.leading_curves(scores, verdict, some_thresholds())
+    iou, chance_level, on_fractions = scores.curves
+    for unit in range(3):
+        order = sorted(range(4), key=lambda column: -scores.chosen[unit, column])
+        label = verdict.column[unit] if verdict.column[unit] >= 0 else order[0]
+        order = [label, *(column for column in order if column != label)]
+        assert curves.concepts[unit].tolist() == scores.concepts[order].tolist()
+        assert np.array_equal(curves.iou[unit], iou[unit, order])
+        assert np.array_equal(curves.chance_level[unit], chance_level[unit, order])
+    assert curves.on_fractions is on_fractions
+    assert curves.thresholds.tolist() == some_thresholds().values()[:, 1:].tolist()
+
+
+def test_how_well_a_unit_finds_its_label_is_that_of_every_pixel_of_the_held_out_half():
+    random = np.random.default_rng(4)
+    bins, shows = random.integers(0, 5, (3, 400)), random.random((2, 400)) < [[0.3], [0.6]]
+    counts = np.array([[np.bincount(bins[unit][mask], minlength=5) for mask in shows] for unit in range(3)])
+    total = np.array([np.bincount(row, minlength=5) for row in bins])
+    joint = Joint(np.array([1, 4]), counts, total, shows.sum(1), np.ones(2, int), samples=1)
+    counted = SimpleNamespace(held_out=joint, thresholds=SimpleNamespace(chance_columns=np.array([0, 2, 3])))
+    scores = SimpleNamespace(concepts=np.array([1, 2, 4]), threshold=np.array([[0, 0, 1], [2, 0, 0], [0, 0, 0]]))
+    # Concept 4 at bins above 2; concept 1 at bins above 3; a concept that the half does not show.
+    on, wanted = [bins[0] > 2, bins[1] > 3], [shows[1], shows[0]]
+    iou = [(a & b).sum() / (a | b).sum() for a, b in zip(on, wanted, strict=True)]
+    found = units.detection(counted, scores, np.array([2, 0, 1]), np.array([*iou, np.nan]))
+    assert all(np.isnan(values[2]) for values in found.values())
+    for unit in range(2):
+        assert found["iou_full_grid"][unit] == pytest.approx(iou[unit])
+        both = (on[unit] & wanted[unit]).sum()
+        assert found["f1"][unit] == pytest.approx(2 * both / (on[unit].sum() + wanted[unit].sum()))
+        edges = [bins[unit] >= edge for edge in range(4, -1, -1)]
+        recalls = [0, *((above & wanted[unit]).sum() / wanted[unit].sum() for above in edges)]
+        steps = (recalls[i + 1] - recalls[i] for i in range(5))
+        precisions = ((above & wanted[unit]).sum() / above.sum() for above in edges)
+        area = sum(step * precision for step, precision in zip(steps, precisions, strict=True))
+        assert found["average_precision"][unit] == pytest.approx(area)
+        rank = (np.cumsum(total[unit]) - total[unit] / 2)[bins[unit]]
+        assert found["correlation"][unit] == pytest.approx(np.corrcoef(rank, wanted[unit])[0, 1])
 
 
 def a_cross(thresholds, positive):
