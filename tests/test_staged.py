@@ -136,7 +136,7 @@ def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOption
 
 def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
-        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=1600, adversarial_images=(1600,), warmup_steps=10
+        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=640, adversarial_images=(480,), warmup_steps=10
     )
     pixels = downsample(torch.from_numpy(draw_many(0, range(100), 32, "churches").image), 16)
     held_out = downsample(torch.from_numpy(draw_many(HELD_OUT_SEED, range(100), 32, "churches").image), 16)
