@@ -157,11 +157,12 @@ def test_a_part_without_a_readable_image_counts_none(tmp_path: Path) -> None:
 
 SMALL: dict[str, Any] = {
     "layers": ("features",),
-    "samples": 64,
-    "pilot": 32,
+    "samples": 16,
+    "pilot": 16,
     "workers": 1,
     "device": "cpu",
     "interventions": False,
+    "artifacts": False,
     "controls": False,
 }
 
@@ -170,7 +171,7 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
     heard = RecordingReporter()
     dissectreport.measure(dissectreport.Options("planted", cache=cache, **SMALL), heard)
     own = load_dissection("planted", cache=cache).reality
-    assert own is not None and (own.real, own.generated) == (64, 64)
+    assert own is not None and (own.real, own.generated) == (16, 16)
     assert not any("real images" in line for line in heard.lines)
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -179,7 +180,7 @@ def test_a_run_compares_with_the_generators_own_real_images_and_a_folder_with_it
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(photos / f"{number}.png")
     dissectreport.measure(dissectreport.Options("planted", cache=cache, reference=photos, **SMALL), RecordingReporter())
     given = load_dissection("planted", cache=cache).reality
-    assert given is not None and (given.real, given.generated) == (5, 64)
+    assert given is not None and (given.real, given.generated) == (5, 16)
 
 
 def test_a_generator_without_real_images_is_reported(cache: Path, tmp_path: Path) -> None:
