@@ -84,11 +84,24 @@ def two() -> Dissection:
 
 
 @pytest.fixture(scope="module")
-def site(one: Dissection, two: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(one: Dissection, two: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of both models, which no test changes."""
     out = tmp_path_factory.mktemp("models")
     for made in (one, two):
         write_site(made, out)
     return out
+
+
+@pytest.fixture(scope="module")
+def site(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, to which tests add fixed pages."""
+    return shutil.copytree(written, tmp_path_factory.mktemp("with pages") / "site")
+
+
+@pytest.fixture
+def copied(written: Path, tmp_path: Path) -> Path:
+    """The same, which one test may change."""
+    return shutil.copytree(written, tmp_path / "copied")
 
 
 def layers_of(one: Dissection, other: Dissection, layer: int = 0) -> LayerPair:
@@ -542,14 +555,10 @@ def times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
 
-def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
-    one: Dissection, two: Dissection, tmp_path: Path
-) -> None:
-    write_site(one, tmp_path)
-    write_site(two, tmp_path)
-    before = times(tmp_path)
-    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), tmp_path)
-    changed = changed_files(tmp_path, before)
+def test_another_model_changes_its_own_files_and_what_it_is_compared_in(one: Dissection, copied: Path) -> None:
+    before = times(copied)
+    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), copied)
+    changed = changed_files(copied, before)
     own = {name for name in changed if name.startswith("three/")}
     compared = {name for name in changed if name.startswith(f"{FOLDER}/three/")}
     assert compared == {
@@ -563,21 +572,19 @@ def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
     assert changed - own - compared == shared | renamed, "a title that two models share carries the folder"
     expected = len(own) - 1 + 2 + len(compared) + len(against) + len(renamed)
     assert written.changed == expected, "ledgers are not counted"
-    before = times(tmp_path)
-    write_site(example_dissection(units=6, layers=1, name="three", seed=2), tmp_path)
-    others = {name for name in changed_files(tmp_path, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
+    before = times(copied)
+    write_site(example_dissection(units=6, layers=1, name="three", seed=2), copied)
+    others = {name for name in changed_files(copied, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
     drawn = {f"{FOLDER}/{home}/layers/layer{number}.js" for home in (ONE, TWO) for number in (1, 2)}
     named_as_before = {f"{FOLDER}/{ONE}/model.js"}
     assert others - drawn == against | named_as_before, "wider axes change what was drawn, and no other pair"
 
 
-def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    (tmp_path / FOLDER / "own.txt").write_text("of the user", "utf-8")
-    shutil.rmtree(tmp_path / TWO)
-    write_site(one, tmp_path)
-    left = {path.relative_to(tmp_path / FOLDER).as_posix() for path in (tmp_path / FOLDER).rglob("*") if path.is_file()}
+def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, copied: Path) -> None:
+    (copied / FOLDER / "own.txt").write_text("of the user", "utf-8")
+    shutil.rmtree(copied / TWO)
+    write_site(one, copied)
+    left = {path.relative_to(copied / FOLDER).as_posix() for path in (copied / FOLDER).rglob("*") if path.is_file()}
     assert left == {
         "manifest.json",
         "own.txt",
@@ -585,19 +592,17 @@ def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissect
     }
 
 
-def test_a_pair_is_computed_again_after_a_run_that_died(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    whole = contents(tmp_path)
-    ledger = tmp_path / FOLDER / "manifest.json"
+def test_a_pair_is_computed_again_after_a_run_that_died(two: Dissection, copied: Path) -> None:
+    whole = contents(copied)
+    ledger = copied / FOLDER / "manifest.json"
     digests = json.loads(ledger.read_text("utf-8"))["files"]
     ledger.write_text(json.dumps({"files": {**digests, "two/against/one.js": ""}}), "utf-8")
-    (tmp_path / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
-    (tmp_path / FOLDER / "one/against/two.js").unlink()
-    before = times(tmp_path)
-    write_site(two, tmp_path)
-    assert contents(tmp_path) == whole
-    assert changed_files(tmp_path, before) == {
+    (copied / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
+    (copied / FOLDER / "one/against/two.js").unlink()
+    before = times(copied)
+    write_site(two, copied)
+    assert contents(copied) == whole
+    assert changed_files(copied, before) == {
         f"{FOLDER}/{name}" for name in ("manifest.json", "two/against/one.js", "one/against/two.js")
     }
 
@@ -645,12 +650,10 @@ def test_a_page_outside_the_site_has_no_link_that_breaks(site: Path, tmp_path: P
     assert hrefs and all(href.startswith("#") for href in hrefs)
 
 
-def test_rendering_a_model_again_keeps_fixed_pages(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    page = write_comparison(tmp_path, [ONE, TWO]).index
+def test_rendering_a_model_again_keeps_fixed_pages(copied: Path) -> None:
+    page = write_comparison(copied, [ONE, TWO]).index
     held = page.read_bytes()
-    write_site(example_dissection(units=6, layers=1, name=ONE), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name=ONE), copied)
     assert page.read_bytes() == held
 
 

@@ -58,20 +58,18 @@ def test_the_same_dissection_gives_the_same_bytes(dissection: Dissection, site: 
     assert contents(tmp_path) == contents(site)
 
 
-def test_a_second_render_writes_nothing(dissection: Dissection, tmp_path: Path) -> None:
+def test_a_second_render_writes_nothing_and_the_reported_size_is_that_on_disk(
+    dissection: Dissection, tmp_path: Path
+) -> None:
     first = write_site(dissection, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
     again = write_site(dissection, tmp_path)
     assert first.changed == first.files
     assert again.changed == 0
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
-
-
-def test_the_reported_size_is_the_size_on_disk(dissection: Dissection, tmp_path: Path) -> None:
-    told = write_site(dissection, tmp_path)
     ledgers = sum(path.stat().st_size for path in tmp_path.rglob("manifest.json"))
-    assert told.bytes == sum(map(len, contents(tmp_path).values())) - ledgers
-    assert told.index == tmp_path / "index.html"
+    assert first.bytes == again.bytes == sum(map(len, contents(tmp_path).values())) - ledgers
+    assert first.index == tmp_path / "index.html"
 
 
 def test_every_iou_is_shown_with_its_chance_level_and_its_interval(site: Path) -> None:
