@@ -6,18 +6,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from dissectreport.analysis.interventions.tables import chosen_concepts, chosen_contexts, upper_levels
+from dissectreport.analysis.interventions.study import chosen_concepts, chosen_contexts, upper_activations
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.stats.areas import Areas
+from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
 
-VOCABULARY = pd.DataFrame(
-    [("-", "-"), ("sky", "object"), ("tree", "object"), ("door", "part"), ("sun", "object"), ("hill", "object")],
-    columns=["concept", "category"],
-)
+NAMES = ("sky", "tree", "door", "sun", "hill")
+VOCABULARY = Vocabulary((NOTHING, *(Concept(name, "part" if name == "door" else "object") for name in NAMES)))
 AREAS = Areas(
     np.arange(4),
     np.arange(6),
@@ -53,7 +51,7 @@ def test_where_no_object_occurs_concepts_must_be_asked_for() -> None:
 def test_contexts_are_the_concepts_that_most_often_cover_a_patch_as_many_as_get_enough_insertions(
     samples: int, wanted: int
 ) -> None:
-    budget = InterventionBudget("some", context_samples=samples, context_places=1)
+    budget = InterventionBudget("some", context_samples=samples, context_patches=1)
     contexts, often = chosen_contexts(AREAS, VOCABULARY, budget)
     # Sky and tree cover 10 pixels in 2 and 3 of 4 images, the sun in none.
     assert contexts == (2, 1, 4)[:wanted]
@@ -65,6 +63,6 @@ def test_units_are_inserted_at_the_threshold_whose_on_fraction_is_nearest_to_the
     total = np.array([[40, 50, 9, 1], [70, 10, 15, 5], [0, 0, 0, 0]])
     values = np.float32([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
     counted = SimpleNamespace(joint=SimpleNamespace(total=total), thresholds=SimpleNamespace(values=lambda: values))
-    assert upper_levels(counted, 0.9).tolist() == [2, 6, 7]
-    assert upper_levels(counted, 0.75).tolist() == [2, 4, 7]
-    assert upper_levels(counted, 0.995).dtype == np.float64
+    assert upper_activations(counted, 0.9).tolist() == [2, 6, 7]
+    assert upper_activations(counted, 0.75).tolist() == [2, 4, 7]
+    assert upper_activations(counted, 0.995).dtype == np.float64

@@ -22,8 +22,12 @@ from dissectreport.analysis.dissection.interpretable_counts import basic_interva
 from dissectreport.analysis.dissection.published_rules import RatioSums, everywhere, ordered, ranked, within_category
 from dissectreport.analysis.dissection.unit_tables import (
     average_precision,
+    category_labels,
+    detection,
+    leading_curves,
     lifted,
     most_correlated,
+    pair_table,
     point_biserial,
     states,
 )
@@ -312,30 +316,30 @@ def some_thresholds():
 
 def test_the_label_within_a_category_is_chosen_and_tested_among_its_concepts_alone():
     scores, _ = scored()
-    verdict, words, thresholds = judge(scores), units.Words(VOCABULARY, scores.concepts), some_thresholds()
-    table = units.category_labels(scores, verdict, words, thresholds).set_index(["unit", "category"])
+    verdict, words, thresholds = judge(scores), Words(VOCABULARY, scores.concepts), some_thresholds()
+    table = category_labels(scores, verdict, words, thresholds).set_index(["unit", "category"])
     assert table.index.get_level_values("unit").is_monotonic_increasing and len(table) == 9
     for category in ("object", "part", "colour"):
-        inside = VOCABULARY["category"].to_numpy()[scores.concepts] == category
+        inside = np.array(VOCABULARY.category_of_each)[scores.concepts] == category
         tested = judge(scores, inside)
         for unit in range(3):
             row = table.loc[(unit, category)]
             best = max(np.flatnonzero(inside & scores.tested), key=lambda column: scores.chosen[unit, column])
-            assert row["concept"] == VOCABULARY["concept"][scores.concepts[best]]
+            assert row["concept"] == VOCABULARY[scores.concepts[best]].name
             assert row["iou"] == scores.iou.value[unit, best]
             assert row["chance_level"] == scores.chance_level.value[unit, best]
             assert row["threshold"] == thresholds.values()[unit, 1 + scores.threshold[unit, best]]
-            assert row["largest"] == (best == verdict.column[unit])
+            assert row["is_unit_label"] == (best == verdict.column[unit])
             assert row["interpretable"] == tested.interpretable[unit]
 
 
 def test_the_leading_concepts_of_a_unit_are_those_of_largest_corrected_iou_and_untested_ones_come_last():
     scores = replace(scored()[0], tested=np.array([True, False, True, True]))
-    table = units.pair_table(scores, units.Words(VOCABULARY, scores.concepts), some_thresholds())
+    table = pair_table(scores, Words(VOCABULARY, scores.concepts), some_thresholds())
     for unit in range(3):
         order = sorted(range(4), key=lambda column: (not scores.tested[column], -scores.chosen[unit, column]))
         rows = table[table["unit"] == unit]
-        assert rows["concept"].tolist() == VOCABULARY["concept"][scores.concepts[order]].tolist()
+        assert rows["concept"].tolist() == [VOCABULARY[number].name for number in scores.concepts[order]]
         assert rows["tested"].tolist() == [True, True, True, False]
         assert rows["iou"].tolist() == scores.iou.value[unit, order].tolist()
 
@@ -343,7 +347,7 @@ def test_the_leading_concepts_of_a_unit_are_those_of_largest_corrected_iou_and_u
 def test_curves_begin_with_the_label_and_go_on_by_corrected_iou():
     scores = scored()[0]
     verdict = replace(judge(scores), column=np.array([3, -1, 0]))
-    curves = units.leading_curves(scores, verdict, some_thresholds())
+    curves = leading_curves(scores, verdict, some_thresholds())
     iou, chance_level, on_fractions = scores.curves
     for unit in range(3):
         order = sorted(range(4), key=lambda column: -scores.chosen[unit, column])
@@ -367,7 +371,7 @@ def test_how_well_a_unit_finds_its_label_is_that_of_every_pixel_of_the_held_out_
     # Concept 4 at bins above 2; concept 1 at bins above 3; a concept that the half does not show.
     on, wanted = [bins[0] > 2, bins[1] > 3], [shows[1], shows[0]]
     iou = [(a & b).sum() / (a | b).sum() for a, b in zip(on, wanted, strict=True)]
-    found = units.detection(counted, scores, np.array([2, 0, 1]), np.array([*iou, np.nan]))
+    found = detection(counted, scores, np.array([2, 0, 1]), np.array([*iou, np.nan]))
     assert all(np.isnan(values[2]) for values in found.values())
     for unit in range(2):
         assert found["iou_full_grid"][unit] == pytest.approx(iou[unit])
