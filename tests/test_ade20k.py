@@ -32,7 +32,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 def theirs(found: HubSegmenter, images: torch.Tensor, **wanted: Any) -> Any:
     """What transformers gives for prepared images."""
-    told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(len(images), -1)}
+    tokens = {} if found.tokens is None else {"task_inputs": found.tokens.expand(len(images), -1)}
     with torch.no_grad():
         return found.network(pixel_values=found.preprocess(images), **told, **wanted)
 
@@ -57,9 +57,9 @@ def test_labels_equal_those_of_the_processor_on_files(loaded: dict[str, HubSegme
     files = list(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
     told = {"task_inputs": ["semantic"] * 2} if kind == "oneformer" else {}
     given = found.preprocess.processor(images=files, return_tensors="pt", **told)["pixel_values"]
-    told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(2, -1)}
+    tokens = {} if found.tokens is None else {"task_inputs": found.tokens.expand(2, -1)}
     with torch.no_grad():
-        output = found.network(pixel_values=given, **told)
+        output = found.network(pixel_values=given, **tokens)
     processed = found.preprocess.processor.post_process_semantic_segmentation(output, [(64, 64)] * 2)
     assert torch.equal(torch.tensor(found.concepts)[torch.stack(list(processed))], found(images)[:, 0])
 

@@ -118,6 +118,7 @@ def test_layers_are_completed_from_what_was_measured(measured_once):
     command = commands()["build"]
     context = command.make_context("build", ["planted", "--cache", str(measured_once)])
     complete = completion.of("layers")
+    assert complete is not None
     assert complete(context, "fea") == ["features"] and complete(context, "mixed,fea") == ["mixed,features"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_images_are_in_order_of_their_names_at_any_depth(tmp_path: Path, monkeyp
     assert names == ("B.png", "a.png", "b.png", "b/1.PNG", "b/2.png", "ä.png")
     walk = os.walk
 
-    def backwards(*args: object, **more: object) -> object:
+    def backwards(*args: Any, **more: Any) -> Iterator[tuple[str, list[str], list[str]]]:
         for place, below, files in walk(*args, **more):
             below.reverse()
             yield place, below, files[::-1]
@@ -335,7 +336,7 @@ def test_a_folder_without_permission_is_one_line_and_one_inside_is_reported(
     (tmp_path / "closed").mkdir()
     scandir = os.scandir
 
-    def refusing(path: object) -> object:
+    def refusing(path: Any) -> object:
         if Path(str(path)).name == closed:
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)

@@ -59,7 +59,8 @@ def selection():
 @pytest.fixture(scope="module")
 def found(selection):
     maps, labels, thresholds = selection
-    return search(*search_counts(maps, labels, thresholds), CATEGORY, thresholds.cuts)
+    joint, ends, categories = search_counts(maps, labels, thresholds)
+    return search(joint, ends, categories, CATEGORY, thresholds.cuts)
 
 
 def search_counts(maps, labels, thresholds):
@@ -102,7 +103,8 @@ def moved(judged, by):
 
 
 def scored(judged, order):
-    return score(evidence(*judged, order), rule_named("iclr2019"), CATEGORY, GRID**2)
+    maps, labels, thresholds = judged
+    return score(evidence(maps, labels, thresholds, order), rule_named("iclr2019"), CATEGORY, GRID**2)
 
 
 def test_latents_are_those_of_the_reference():

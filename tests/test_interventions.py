@@ -347,7 +347,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 
 def inputs(model: EditedModel, concept: str) -> rankings.RankingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
-    where = replace(model.key, concepts=(number_of(concept),))
+    where = replace(key(), concepts=(number_of(concept),))
     presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
     first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
     share, patch = patches.share[:, 0], patches.patch[:, 0]

@@ -380,7 +380,7 @@ def test_the_control_has_other_weights_and_draws_other_images(
     assert control.identity == generator.untrained(0).identity
     assert len({control.identity, generator.untrained(1).identity, generator.identity}) == 3
     with torch.no_grad():
-        assert control(z).shape == images.shape
+        assert control(z).shape == images.shape  # type: ignore[misc]
     assert control.training_like_images(1) is None
 
 

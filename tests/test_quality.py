@@ -137,7 +137,7 @@ def test_the_kernel_distance_of_two_halves_of_one_set_is_about_zero():
 def test_roles_are_named_and_swapping_them_swaps_precision_and_recall(judged):
     real, generated = (ImageSet(images) for images in some_sets())
     with pytest.raises(TypeError):
-        measure_quality(real, generated)
+        measure_quality(real, generated)  # type: ignore[call-arg, misc]
     swapped = measure_quality(real=generated, generated=real).estimates()
     assert swapped["precision"].value == judged.estimates()["recall"].value
     assert swapped["precision"].value != judged.estimates()["precision"].value

@@ -290,7 +290,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
 
     from dissectreport.report.site import build as module
 
-    gathered = {}
+    gathered: dict[int, Any] = {}
     monkeypatch.setattr(module, "gather", lambda site, *_: gathered[id(site.dissection)])
     for one in (old, new):
         places = Places.of(one)
@@ -437,7 +437,7 @@ def test_units_are_compared_with_random_directions_by_the_interval_of_the_differ
 
 def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
     units = [int(layer.table["interpretable"].sum()) for layer in dissection.layers]
-    random_directions = [counts(layer)["random_directions"].units for layer in dissection.layers]
+    random_directions = [int(counts(layer)["random_directions"].units) for layer in dissection.layers]
     noise = np.arange(-50, 50)
     layers = tuple(
         replace(layer, resampled={"measured": n + noise, "random_directions": m + noise})

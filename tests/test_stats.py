@@ -47,16 +47,16 @@ def some_joint(random, units):
 def some_chance(random, units):
     c, sizes = some_concepts(random), np.unique(random.integers(1, 4, 2))
     n = len(c)
-    pairs = [whole(random, len(sizes), units, n, STEPS) for _ in range(3)]
+    observed, shifted, crossed = (whole(random, len(sizes), units, n, STEPS) for _ in range(3))
     rest = whole(random, units, STEPS), whole(random, n), whole(random, n), whole(random, n, PIXELS)
-    return Chance(c, sizes, *pairs, *rest, int(random.integers(1, 48)))
+    return Chance(c, sizes, observed, shifted, crossed, *rest, int(random.integers(1, 48)))
 
 
 def some_ends(random, units):
     c = some_concepts(random)
     values = random.standard_normal((2, units, len(c), BINS)).astype(np.float32)
     empty = random.integers(0, 2, values.shape[1:]) > 0
-    ends = zip(np.float32([np.inf, -np.inf]), values, strict=True)
+    ends = zip(np.array([np.inf, -np.inf], np.float32), values, strict=True)
     low, high = (np.where(empty, end, value) for end, value in ends)
     return Ends(c, low, high)
 
@@ -363,9 +363,10 @@ def test_the_counts_above_edges_of_a_joint_are_of_concepts_and_of_everything():
 
 def chance_of_sizes(sizes, observed, shifted, crossed):
     """Chance counts of one unit, concept and level, by size of shard."""
-    column = [np.array(values, np.int64)[:, None, None, None] for values in (observed, shifted, crossed)]
+    by_size = (np.array(values, np.int64)[:, None, None, None] for values in (observed, shifted, crossed))
+    observed, shifted, crossed = by_size
     one = np.ones((1, 1), np.int64)
-    return Chance(np.array([1]), np.array(sizes), *column, one, one[0], one[0], one, sum(sizes))
+    return Chance(np.array([1]), np.array(sizes), observed, shifted, crossed, one, one[0], one[0], one, sum(sizes))
 
 
 def test_what_is_expected_by_chance_is_divided_by_the_other_images_of_each_shard():

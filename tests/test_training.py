@@ -142,7 +142,7 @@ def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None
     with torch.no_grad():
         assert torch.allclose(loaded.module(z), run.average.full(z), atol=0.02), "the file holds half precision"
         assert not torch.allclose(loaded.module(z), loaded.module(2 * z), atol=0.02), "pixel norm would make them one"
-        assert loaded.reinitialise is not None and loaded.reinitialise(0).get_submodule("layer1").plain is True
+        assert loaded.reinitialise is not None and loaded.reinitialise(0).get_submodule("layer1").plain
     card = loaded.facts["card"]
     assert (card["family_of_training"], card["variant"]) == ("small ones", "minibatch standard deviation")
 
