@@ -32,7 +32,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 def theirs(found: HubSegmenter, images: torch.Tensor, **wanted: Any) -> Any:
     """What transformers gives for prepared images."""
-    tokens = {} if found.tokens is None else {"task_inputs": found.tokens.expand(len(images), -1)}
+    told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(len(images), -1)}
     with torch.no_grad():
         return found.network(pixel_values=found.preprocess(images), **told, **wanted)
 
