@@ -172,6 +172,15 @@ def some_labels(seed=6, images=4, slots=2):
     return torch.from_numpy(np.random.default_rng(seed).integers(0, CONCEPTS, (images, slots, GRID, GRID)))
 
 
+def sparse_labels():
+    """The same with concept 6 at one pixel of one image alone, and concepts 4 and 5 not in every image."""
+    labels = some_labels()
+    labels[labels == 6] = 0
+    labels[2, 0, 3, 5] = 6
+    labels[1] = torch.where(labels[1] > 3, 0, labels[1])
+    return labels
+
+
 def exact_thresholds(maps, count=5):
     """Rising thresholds among the activations, some of which equal one."""
     flat = maps.transpose(0, 1).flatten(1)
@@ -186,8 +195,7 @@ def bins_of(maps, thresholds, edge="clamp"):
 
 
 def test_joint_counts_at_exact_thresholds_equal_a_loop():
-    maps, labels = some_maps(), some_labels()
-    labels[1] = torch.where(labels[1] > 3, 0, labels[1])  # an image without some of the concepts
+    maps, labels = some_maps(), sparse_labels()
     thresholds = exact_thresholds(maps)
     for edge in ("clamp", "zero"):
         bins, shown = bins_of(maps, thresholds, edge), present(labels)
@@ -214,7 +222,7 @@ def test_activations_that_equal_a_threshold_do_not_exceed_it():
 
 
 def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next_image():
-    maps, labels = some_maps(), some_labels()
+    maps, labels = some_maps(), sparse_labels()
     thresholds = exact_thresholds(maps)
     bins, shown = bins_of(maps, thresholds), present(labels)
     masks = counting.Masks.of(labels, CONCEPTS)
@@ -230,6 +238,8 @@ def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next
                 assert chance.shifted[0, unit, number, threshold] == sum(pairs[i][(i + 1) % 4] for i in range(4))
                 assert chance.crossed[0, unit, number, threshold] == sum(map(sum, pairs))
     assert chance.sizes.tolist() == [4] and chance.samples == 4
+    assert chance.present.tolist() == shown[:, masks.concepts - 1].sum((0, 2, 3)).tolist()
+    assert chance.images.tolist() == shown[:, masks.concepts - 1].any((2, 3)).sum(0).tolist() == [4, 4, 4, 3, 3, 1]
     assert np.array_equal(chance.where, shown[:, masks.concepts - 1].sum(0).reshape(len(masks.concepts), -1))
 
 
@@ -347,11 +357,11 @@ def test_labels_of_oblong_images_are_taken_along_each_side():
 
 def test_outside_a_zero_padded_map_activations_are_zero_and_not_the_lowest_cell():
     maps = torch.full((1, 1, 2, 2), 4.0)
-    low, width = np.array([-8.0]), np.array([1.0])
-    (laid,) = counting.cells(maps, low, width, 16, 4, "zero")
+    low, width = np.array([-8.0]), np.array([0.5])
+    (laid,) = counting.cells(maps, low, width, 32, 4, "zero")
     faded = resampling.upsample(maps, (4, 4), "zero").flatten()
-    assert laid.tolist() == [int(value + 8) for value in faded.tolist()]
-    assert laid.dtype == torch.int32 and laid.min() >= 8
+    assert laid.tolist() == [int((value + 8) / 0.5) for value in faded.tolist()]
+    assert laid.dtype == torch.int32 and laid.min() >= 16
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,19 @@ def test_the_counts_of_two_parts_are_added_each_to_its_own(kind):
         assert np.array_equal(merged[name], parts[0].arrays()[name]), name
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_ends_of_two_parts_are_the_outermost_wherever_a_concept_occurs(seed):
+    random = np.random.default_rng(seed)
+    parts = [some_ends(random, UNITS) for _ in range(2)]
+    merged = parts[0].merge(parts[1])
+    assert merged.concepts.tolist() == sorted({*parts[0].concepts.tolist(), *parts[1].concepts.tolist()})
+    for column, concept in enumerate(merged.concepts):
+        lows = [part.low[:, at] for part in parts for at in np.flatnonzero(part.concepts == concept)]
+        highs = [part.high[:, at] for part in parts for at in np.flatnonzero(part.concepts == concept)]
+        assert np.array_equal(merged.low[:, column], np.min(lows, axis=0))
+        assert np.array_equal(merged.high[:, column], np.max(highs, axis=0))
+
+
 @every_statistic
 @given(seed=st.integers(0, 2**32 - 1))
 def test_arrays_hold_everything(kind, seed):
