@@ -37,6 +37,29 @@ def installed(name: str) -> str:
         return "missing"
 
 
+SLOWEST = (
+    "test_pipeline.py",
+    "test_artifacts.py",
+    "test_browser.py",
+    "test_compare_browser.py",
+    "test_own_models.py",
+    "test_site.py",
+    "test_compare.py",
+    "test_cli.py",
+    "test_staged.py",
+    "test_published_generators.py",
+    "test_sharing.py",
+    "test_training.py",
+    "test_docs.py",
+)
+"""Files that are run first: a worker that gets one of them last would run it while the others are idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """An empty folder for measured shards."""

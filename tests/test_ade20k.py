@@ -52,14 +52,14 @@ def test_labels_are_those_of_the_librarys_own_post_processing(loaded: dict[str, 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mobilevit"])
-def test_labels_agree_with_those_of_the_processor_on_files(loaded: dict[str, HubSegmenter], kind: str) -> None:
+def test_labels_equal_those_of_the_processor_on_files(loaded: dict[str, HubSegmenter], kind: str) -> None:
     found, images = loaded[kind], pictures(2, 64, 64)
     files = list(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
     told = {"task_inputs": ["semantic"] * 2} if kind == "oneformer" else {}
     given = found.preprocess.processor(images=files, return_tensors="pt", **told)["pixel_values"]
-    told = {} if found.tokens is None else {"task_inputs": found.tokens.expand(2, -1)}
+    tokens = {} if found.tokens is None else {"task_inputs": found.tokens.expand(2, -1)}
     with torch.no_grad():
-        output = found.network(pixel_values=given, **told)
+        output = found.network(pixel_values=given, **tokens)
     processed = found.preprocess.processor.post_process_semantic_segmentation(output, [(64, 64)] * 2)
     assert torch.equal(torch.tensor(found.concepts)[torch.stack(list(processed))], found(images)[:, 0])
 
@@ -113,7 +113,9 @@ def test_probabilities_and_features_have_gradients_down_to_the_pixels(
 
 
 @each_kind
-def test_only_what_is_asked_for_is_told_in_the_order_asked(loaded: dict[str, HubSegmenter], kind: str) -> None:
+def test_probabilities_are_returned_only_for_the_concepts_asked_for_and_in_that_order(
+    loaded: dict[str, HubSegmenter], kind: str
+) -> None:
     found, images = loaded[kind], pictures(1, *SIZE)
     every = found.probabilities(images, range(len(found.vocabulary)))
     assert torch.equal(found.probabilities(images, (3, 0, 1)), every[:, [3, 0, 1]])
@@ -198,7 +200,7 @@ def test_an_ambiguous_class_of_a_checkpoint_keeps_its_synonyms(loaded: dict[str,
 # --- identity and place ----------------------------------------------------------------------------------------
 
 
-def test_the_identity_changes_with_weights_names_and_images_but_not_with_the_place(
+def test_the_identity_changes_with_weights_names_and_images_but_not_with_the_folder(
     loaded: dict[str, HubSegmenter], tmp_path: Path
 ) -> None:
     first = loaded["segformer"].identity

@@ -30,11 +30,11 @@ from dissectreport.vocabulary import Concept, Vocabulary
         (30, 2.750, 0.005),
     ],
 )
-def test_student_tails_are_those_of_the_tables(freedom, t, on_fraction):
+def test_tail_probabilities_of_student_t_are_those_of_printed_tables(freedom, t, on_fraction):
     assert upper_tail(np.array([t]), freedom)[0] == pytest.approx(on_fraction, rel=2e-3)
 
 
-def test_the_quantile_undoes_the_tail():
+def test_the_quantile_inverts_the_tail_probability():
     assert quantile(0.975, 9) == pytest.approx(2.26216, abs=1e-4)
 
 
@@ -110,7 +110,7 @@ def test_a_concept_in_too_few_images_is_never_a_label():
     assert verdict.column[0] != 0
 
 
-def test_a_shard_of_one_image_has_no_null_and_is_left_out():
+def test_a_shard_of_one_image_has_no_chance_level_and_is_left_out():
     def shard(images, seed):
         counts = np.random.default_rng(seed).integers(1, 50, (1, 3, 2, 4))
         on, where = np.full((3, 4), 99), np.ones((2, 16), int)
@@ -153,7 +153,7 @@ def leaves(value):
 
 
 @pytest.mark.parametrize("at_once", [1, 600_000])
-def test_units_judged_in_blocks_have_the_scores_of_all_units_judged_at_once(at_once, monkeypatch):
+def test_units_scored_in_blocks_have_the_scores_of_all_units_scored_at_once(at_once, monkeypatch):
     random = np.random.default_rng(5)
     shards_ = [(number % 20, drawn_shard(random)) for number in range(44)]
     whole = score(Groups.of(shards_), 64, replicates=3)
@@ -219,7 +219,7 @@ def test_scores_come_from_the_scoring_half_alone():
     assert scores.iou.value[0, 0] == iou
 
 
-def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_level():
+def test_the_band_of_a_curve_contains_the_curve_and_is_the_interval_at_the_selected_threshold():
     scores = score(made_groups(400), 4096, replicates=1)
     low, high = (end[0] for end in scores.band)
     iou = scores.curves[0][0, 0]
@@ -229,7 +229,7 @@ def test_the_band_of_a_curve_holds_the_curve_and_is_the_interval_at_the_chosen_l
     assert np.allclose([low[at], high[at]], [end[0, 0] for end in scores.iou.share_interval()], rtol=1e-12)
 
 
-def test_average_precision_of_a_perfect_order_is_one_and_of_none_the_share():
+def test_average_precision_of_a_perfect_ranking_is_one_and_of_none_the_share_of_the_concept():
     assert average_precision(np.array([0, 0, 10]), np.array([50, 40, 10])) == pytest.approx(1)
     assert average_precision(np.array([10, 10, 10]), np.array([100, 100, 100])) == pytest.approx(0.1)
 

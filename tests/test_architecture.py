@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from graphlib import TopologicalSorter
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -45,18 +46,15 @@ ONE_OWNER = {
 DISTRIBUTIONS = {"PIL": "pillow", "ghp_import": "ghp-import"}
 """Where a library is installed under another name than it is imported."""
 
-each_source = pytest.mark.parametrize("path", architecture.sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
 
-
-def called(path: Path, name: str) -> list[ast.Call]:
-    """The calls of a function or method of this name."""
-    calls = [node for node in ast.walk(architecture.tree(path)) if isinstance(node, ast.Call)]
-    return [
-        call
-        for call in calls
-        if (isinstance(call.func, ast.Name) and call.func.id == name)
-        or (isinstance(call.func, ast.Attribute) and call.func.attr == name)
-    ]
+def offenders(offends: Callable[[Path, ast.AST], bool]) -> set[str]:
+    """The lines of the package where a node of the source offends against a rule."""
+    return {
+        f"{path.relative_to(PACKAGE)}:{getattr(node, 'lineno', 0)}"
+        for path in architecture.sources()
+        for node in ast.walk(architecture.tree(path))
+        if offends(path, node)
+    }
 
 
 def test_every_part_has_its_place_in_the_order() -> None:
@@ -116,24 +114,27 @@ def test_a_library_is_imported_by_its_owner_alone(library: str) -> None:
     assert architecture.owners()[library] == [ONE_OWNER[library]]
 
 
-@each_source
-def test_only_networks_hook_into_networks(path: Path) -> None:
-    nodes = ast.walk(architecture.tree(path))
-    hooks = [node.attr for node in nodes if isinstance(node, ast.Attribute) and "_hook" in node.attr]
-    assert not hooks or architecture.part(path) == "networks"
+def test_only_networks_hook_into_networks() -> None:
+    def hooks(path: Path, node: ast.AST) -> bool:
+        return isinstance(node, ast.Attribute) and "_hook" in node.attr and architecture.part(path) != "networks"
+
+    assert offenders(hooks) == set()
 
 
-@each_source
-def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
-    evaluating = [call for name in ("eval", "exec") for call in called(path, name) if isinstance(call.func, ast.Name)]
-    assert not evaluating
-    assert "pickle" not in architecture.imported(path)
+def test_nothing_is_evaluated_or_unpickled() -> None:
+    def evaluates(path: Path, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec")
+
+    assert offenders(evaluates) == set()
+    assert [path for path in architecture.sources() if "pickle" in architecture.imported(path)] == []
 
 
-@each_source
-def test_torch_loads_weights_only(path: Path) -> None:
-    loads = [call for call in called(path, "load") if ast.unparse(call.func) == "torch.load"]
-    assert all("weights_only=True" in ast.unparse(call) for call in loads)
+def test_torch_loads_weights_only() -> None:
+    def loads_more(path: Path, node: ast.AST) -> bool:
+        loads = isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
+        return loads and "weights_only=True" not in ast.unparse(node)
+
+    assert offenders(loads_more) == set()
 
 
 def test_every_imported_library_is_declared() -> None:

@@ -57,29 +57,12 @@ from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
+from tests.support.budgets import TINY_ARTIFACTS as TINY
 from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links
 
 N, D = 60, 4
 SHIPPED = dict(ARTIFACT_BUDGETS)
-TINY = ArtifactBudget(
-    "tiny",
-    real=480,
-    side=320,
-    dissected=96,
-    gradients=64,
-    tested=96,
-    retested=160,
-    size_selection=104,
-    control=3,
-    bottom=2,
-    scored=240,
-    sizes=(2, 5),
-    random_sets=3,
-    random_scored=100,
-    worst=4,
-    pairs=6,
-)
 
 
 # --- slow and obvious ---
@@ -95,7 +78,7 @@ def kernel(one: np.ndarray, other: np.ndarray) -> float:
     return float((one @ other / D + 1) ** 3)
 
 
-def test_nearness_is_the_mean_kernel_to_real_images_less_that_to_generated_ones(sides: RealismSides) -> None:
+def test_the_realism_score_is_the_mean_kernel_to_real_images_minus_that_to_generated_ones(sides: RealismSides) -> None:
     rows = np.random.default_rng(1).standard_normal((3, D))
     wanted = [
         np.mean([kernel(row, other) for other in sides.real])
@@ -115,7 +98,7 @@ def distance_by_loops(rows: np.ndarray, real: np.ndarray, left_out: int | None) 
 
 
 @pytest.mark.parametrize("images", [45, 13])
-def test_the_fall_of_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_out_of_both_sides(
+def test_the_decrease_by_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_out_of_both_sides(
     sides: RealismSides, images: int
 ) -> None:
     variants = np.random.default_rng(2).standard_normal((images, 3, D))
@@ -128,7 +111,7 @@ def test_the_fall_of_a_set_is_that_of_the_unbiased_distance_and_groups_are_left_
     assert found.fall.sizes.tolist() == ([3] * 5 + [2] * 15 if images == 45 else [1] * 13)
 
 
-def test_the_fall_is_what_the_measure_of_quality_says() -> None:
+def test_the_decrease_is_that_of_the_measure_of_quality() -> None:
     random = np.random.default_rng(5)
     real, variants = random.standard_normal((200, D)), random.standard_normal((120, 3, D)) + 0.2
     reference = Reference.of(real)
@@ -296,7 +279,7 @@ def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:
     assert size_changes({}).selected_size() == 0
 
 
-def test_the_first_order_effect_is_that_of_finite_differences() -> None:
+def test_the_first_order_effect_equals_finite_differences() -> None:
     """On features that are smooth in the images: scaling a unit by 1 - h gains h times what the pass says."""
     source = Source("planted", "planted")
     key = ArtifactKey("", "", "", "mixed", 1, "float32")
@@ -592,7 +575,7 @@ def test_edits_of_other_weights_are_refused_unless_allowed() -> None:
     with pytest.raises(ModelError, match="other weights"), repaired(generator, edits):
         pass
     with repaired(generator, edits, other_weights=True) as better:
-        assert better is generator
+        assert better is generator  # type: ignore[comparison-overlap]
 
 
 def test_a_seed_that_cannot_be_is_refused_before_images_are_made(found: Artifacts, tmp_path: Path) -> None:
@@ -649,7 +632,7 @@ def some_folder(path: Path, count: int) -> Path:
 
 
 @pytest.mark.parametrize(("sound", "broken", "told"), [(7, 1, 8), (150, 5, 155), (198, 5, 198)])
-def test_too_few_real_images_are_told_of_first_and_the_rest_is_still_measured(
+def test_too_few_real_images_are_reported_first_and_the_rest_is_still_measured(
     options: Options, tmp_path: Path, sound: int, broken: int, told: int
 ) -> None:
     reporter = RecordingReporter()
@@ -712,7 +695,7 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
 
 
-def test_it_is_told_where_the_repair_is_not_the_list(found: Artifacts) -> None:
+def test_the_page_says_where_the_repair_differs_from_the_artifact_units(found: Artifacts) -> None:
     assert repair_and_listed(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
     assert repair_and_listed(replace(found, chosen=0)) == ""
     both = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
@@ -791,7 +774,7 @@ def test_every_table_can_be_downloaded_and_every_column_is_explained_on_the_site
     assert "<td></td>" not in dictionary
 
 
-def test_without_a_sure_fall_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
+def test_without_a_significant_decrease_the_page_recommends_no_repair(options: Options, found: Artifacts) -> None:
     layer = load_dissection("planted", cache=options.cache).layers[0]
     assert sentence(replace(found, chosen=0), layer).startswith("No repair is recommended")
     none = replace(found, listed=())

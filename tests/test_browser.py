@@ -294,7 +294,7 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
 
 
 @pytest.mark.parametrize(("rule", "wide"), [("corrected", False), ("pnas2020", False), ("corrected", True)])
-def test_masks_drawn_anew_follow_the_rule_and_the_image(
+def test_masks_at_a_new_threshold_follow_the_rule_and_the_image(
     rule: str, wide: bool, chromium: Browser, tmp_path: Path
 ) -> None:
     made = under_rule(example_dissection(units=6, layers=1), rule)

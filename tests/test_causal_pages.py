@@ -98,7 +98,7 @@ def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, fo
             ]
 
 
-def test_the_first_sentence_counts_concepts_that_most_of_which_goes(site: Path, found: Interventions) -> None:
+def test_the_first_sentence_counts_concepts_of_which_most_is_removed(site: Path, found: Interventions) -> None:
     best = found.removal.merge(
         found.concepts[["concept", "best_ranking"]],
         left_on=["concept", "ranking"],
@@ -131,7 +131,7 @@ def test_estimates_without_a_measurement_have_dashes(site: Path, found: Interven
     assert f"Rank correlation {share(agreement.spearman)}" in page_text(site / "planted" / "concepts" / "tree.html")
 
 
-def test_side_effects_and_grounds_are_told_in_full(site: Path, found: Interventions) -> None:
+def test_side_effects_and_contexts_are_listed_in_full(site: Path, found: Interventions) -> None:
     page = site / "planted" / "concepts" / "door.html"
     side = found.side_effects[found.side_effects["concept"] == "door"].set_index("other_concept")
     told = rows(page, "Every concept that occurs, before and after")
@@ -174,7 +174,7 @@ def test_area_before_and_after_is_that_of_the_masks(site: Path, dissection: Diss
         assert f"tree {percent(float(before))} tree {percent(float(after))}" in words
 
 
-def test_a_unit_page_tells_what_was_measured_from_what_was_estimated(site: Path, found: Interventions) -> None:
+def test_a_unit_page_distinguishes_measured_effects_from_estimates(site: Path, found: Interventions) -> None:
     measured_effect = found.effects.groupby("unit")["measured_effect"].apply(lambda values: values.notna().any())
     assert measured_effect.any() and not measured_effect.all()
     for unit, measured in measured_effect.items():
@@ -207,7 +207,7 @@ def test_the_notes_of_interventions_stand_on_their_pages(site: Path) -> None:
         assert "The concept door occurs in few images." in page_text(site / "planted" / f"{name}.html")
 
 
-def test_the_overview_leads_to_the_concept_of_which_most_goes(site: Path) -> None:
+def test_the_overview_leads_with_the_concept_of_the_largest_effect(site: Path) -> None:
     text = (site / "planted" / "index.html").read_text("utf-8")
     assert 'class="pair" href="concepts/tree.html"' in text and 'href="causes.html"' in text
     concepts = (site / "planted" / "concepts.html").read_text("utf-8")
@@ -251,7 +251,7 @@ def test_hostile_names_break_no_page_of_causes(dissection: Dissection, tmp_path:
     assert len(list(tmp_path.glob("*/concepts/*.html"))) == 3
 
 
-def test_a_concept_without_pictures_or_grounds_still_has_its_page(dissection: Dissection, tmp_path: Path) -> None:
+def test_a_concept_without_pictures_or_contexts_still_has_its_page(dissection: Dissection, tmp_path: Path) -> None:
     found = dissection.interventions
     assert found is not None
     bare = replace(
@@ -290,7 +290,7 @@ def test_removals_changes_and_gains_are_honest_at_both_ends() -> None:
     assert [gain(v) for v in (0, 61.0, -1.5, 0.01, 1234, math.nan)] == ["0", "+61", "−1.5", "+<0.1", "+1,234", "–"]
 
 
-def test_charts_of_nothing_can_be_drawn() -> None:
+def test_charts_without_data_can_be_rendered() -> None:
     nothing = Point(math.nan, math.nan, math.nan)
     empty = [Curve("learned_mask", (0, 1), (Point(0, 0, 0), nothing)), Curve("random", (), ())]
     for drawn in (

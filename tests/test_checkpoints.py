@@ -112,7 +112,7 @@ class Coat(nn.Module):
 class Runs:
     """Writes a file when it is unpickled."""
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
         return Path.touch, (Path(RAN),)
 
 
@@ -156,7 +156,10 @@ def cut(write: Callable[[Path], None]) -> Callable[[Path], None]:
 
 
 def bytes_of(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 @pytest.mark.parametrize(("new", "core"), [(True, "_core"), (False, "_core"), (False, "core")])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,20 @@ SMALL = [
     "--no-interventions",
     "--no-artifacts",
 ]
+
+
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory):
+    """A cache of `SMALL`."""
+    cache = tmp_path_factory.mktemp("measured")
+    assert run("measure", "planted", *SMALL, "--cache", cache).exit_code == 0
+    return cache
+
+
+@pytest.fixture
+def measured(measured_once, tmp_path):
+    """A cache of `SMALL` that a test may change."""
+    return shutil.copytree(measured_once, tmp_path / "cache")
 
 
 def run(*words, **more):
@@ -97,13 +112,13 @@ def test_a_shell_completes_names(words, offered):
     assert result.stdout.split() == offered
 
 
-def test_layers_are_completed_from_what_was_measured(tmp_path):
+def test_layers_are_completed_from_what_was_measured(measured_once):
     from dissectreport.cli import completion
 
-    assert run("measure", "planted", *SMALL, "--cache", tmp_path).exit_code == 0
     command = commands()["build"]
-    context = command.make_context("build", ["planted", "--cache", str(tmp_path)])
+    context = command.make_context("build", ["planted", "--cache", str(measured_once)])
     complete = completion.of("layers")
+    assert complete is not None
     assert complete(context, "fea") == ["features"] and complete(context, "mixed,fea") == ["mixed,features"]
 
 
@@ -186,8 +201,8 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
-    where = ["--cache", tmp_path / "cache", "--out", tmp_path / "site"]
+def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(measured, tmp_path):
+    where = ["--cache", measured, "--out", tmp_path / "site"]
     large = ["--segmenter", "planted", "--site-limit", "1"]
     result = run("build", "planted", *SMALL, *large, *where)
     assert result.exit_code == 1 and "more than the 1 MB of --site-limit" in result.stderr.splitlines()[-1]
@@ -197,9 +212,8 @@ def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
-    cache = ["--cache", tmp_path / "cache"]
-    assert run("measure", "planted", *SMALL, *cache).exit_code == 0
+def test_what_was_measured_is_exported_as_it_is_asked_for(measured_once, tmp_path):
+    cache = ["--cache", measured_once]
     nothing = run("export", "planted", *cache)
     assert nothing.exit_code == 1 and "nothing to write: give --single-file" in nothing.stderr
     missing = run("export", "scenes_pgan", *cache, "--single-file", tmp_path / "none.html")
@@ -221,7 +235,7 @@ def test_what_was_measured_is_exported_as_it_is_asked_for(tmp_path):
     assert (tmp_path / "one.html").stat().st_mode == old.stat().st_mode == page.stat().st_mode, "for others to read"
 
 
-def test_an_output_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "file" / "site")
     assert result.exit_code == 1 and "cannot write" in result.stderr and not (tmp_path / "cache").exists()
@@ -244,11 +258,10 @@ def test_build_says_what_it_costs_and_where_the_site_is(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_steps_on_their_own_do_what_build_does(tmp_path):
+def test_the_steps_on_their_own_do_what_build_does(measured_once, tmp_path):
     cache = ["--cache", tmp_path / "cache"]
     assert run("build", "planted", *SMALL, *cache, "--out", tmp_path / "one").exit_code == 0
-    assert run("measure", "planted", *SMALL, "--cache", tmp_path / "other").exit_code == 0
-    assert run("render", "planted", "--cache", tmp_path / "other", "--out", tmp_path / "two").exit_code == 0
+    assert run("render", "planted", "--cache", measured_once, "--out", tmp_path / "two").exit_code == 0
     one, two = (
         {str(p.relative_to(r)): p.read_bytes() for p in r.rglob("*") if p.is_file()}
         for r in (tmp_path / "one", tmp_path / "two")
@@ -256,9 +269,8 @@ def test_the_steps_on_their_own_do_what_build_does(tmp_path):
     assert one == two
 
 
-def test_the_cache_is_listed_verified_and_cleared(tmp_path):
-    cache = ["--cache", tmp_path / "cache"]
-    run("measure", "planted", *SMALL, *cache)
+def test_the_cache_is_listed_verified_and_cleared(measured, tmp_path):
+    cache = ["--cache", measured]
     assert "planted  corrected  32 samples of features" in run("cache", "list", *cache).stdout
     assert run("cache", "verify", *cache).exit_code == 0
     victim = next((tmp_path / "cache").glob("measurements/*/samples-*.npz"))
@@ -270,9 +282,8 @@ def test_the_cache_is_listed_verified_and_cleared(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_quick_run_does_not_hide_the_one_before(tmp_path):
-    cache = ["--cache", tmp_path / "cache"]
-    assert run("measure", "planted", *SMALL, *cache).exit_code == 0
+def test_a_quick_run_does_not_hide_the_one_before(measured, tmp_path):
+    cache = ["--cache", measured]
     assert run("measure", "planted", *SMALL, "--samples", "16", *cache).exit_code == 0
     listed = run("cache", "list", *cache).stdout.splitlines()
     assert listed[0].startswith("planted  corrected  16 samples of features") and listed[0].endswith("newest")
@@ -352,7 +363,7 @@ def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
     assert "Traceback" not in said
 
 
-def test_the_downloads_of_a_site_are_plain_json(tmp_path):
-    run("build", "planted", *SMALL, "--cache", tmp_path / "cache", "--out", tmp_path / "site")
+def test_the_downloads_of_a_site_are_plain_json(measured_once, tmp_path):
+    run("render", "planted", "--cache", measured_once, "--out", tmp_path / "site")
     files = list((tmp_path / "site").rglob("*.json"))
     assert files and all(json.loads(Path(path).read_text()) is not None for path in files)

@@ -85,11 +85,24 @@ def two() -> Dissection:
 
 
 @pytest.fixture(scope="module")
-def site(one: Dissection, two: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(one: Dissection, two: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of both models, which no test changes."""
     out = tmp_path_factory.mktemp("models")
     for made in (one, two):
         write_site(made, out)
     return out
+
+
+@pytest.fixture(scope="module")
+def site(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, to which tests add fixed pages."""
+    return shutil.copytree(written, tmp_path_factory.mktemp("with pages") / "site")
+
+
+@pytest.fixture
+def copied(written: Path, tmp_path: Path) -> Path:
+    """The same, which one test may change."""
+    return shutil.copytree(written, tmp_path / "copied")
 
 
 def layers_of(one: Dissection, other: Dissection, layer: int = 0) -> LayerPair:
@@ -337,7 +350,7 @@ def subject(*made: Dissection, layers: tuple[str, ...] = ()) -> ComparedModels:
     return ComparedModels.of(site, list(site.sited), layers or ("layer1",) * len(made))
 
 
-def test_checkpoints_are_put_in_the_order_of_their_training(one: Dissection) -> None:
+def test_checkpoints_are_sorted_by_training_progress(one: Dissection) -> None:
     made = [of_training(one, "run", images) for images in (90_000, 1_000, 40_000)]
     chosen = subject(*made, of_training(one, "another", 5))
     assert [member.place for member, _ in chosen.checkpoints] == [1, 2, 0]
@@ -543,14 +556,10 @@ def times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
 
-def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
-    one: Dissection, two: Dissection, tmp_path: Path
-) -> None:
-    write_site(one, tmp_path)
-    write_site(two, tmp_path)
-    before = times(tmp_path)
-    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), tmp_path)
-    changed = changed_files(tmp_path, before)
+def test_another_model_changes_its_own_files_and_what_it_is_compared_in(one: Dissection, copied: Path) -> None:
+    before = times(copied)
+    written = write_site(replace(one, model="three", layers=one.layers[:1], interventions=None), copied)
+    changed = changed_files(copied, before)
     own = {name for name in changed if name.startswith("three/")}
     compared = {name for name in changed if name.startswith(f"{FOLDER}/three/")}
     assert compared == {
@@ -564,21 +573,19 @@ def test_another_model_changes_its_own_files_and_what_it_is_compared_in(
     assert changed - own - compared == shared | renamed, "a title that two models share carries the folder"
     expected = len(own) - 1 + 2 + len(compared) + len(against) + len(renamed)
     assert written.changed == expected, "ledgers are not counted"
-    before = times(tmp_path)
-    write_site(example_dissection(units=6, layers=1, name="three", seed=2), tmp_path)
-    others = {name for name in changed_files(tmp_path, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
+    before = times(copied)
+    write_site(example_dissection(units=6, layers=1, name="three", seed=2), copied)
+    others = {name for name in changed_files(copied, before) if name.startswith((f"{FOLDER}/one", f"{FOLDER}/two"))}
     drawn = {f"{FOLDER}/{home}/layers/layer{number}.js" for home in (ONE, TWO) for number in (1, 2)}
     named_as_before = {f"{FOLDER}/{ONE}/model.js"}
     assert others - drawn == against | named_as_before, "wider axes change what was drawn, and no other pair"
 
 
-def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    (tmp_path / FOLDER / "own.txt").write_text("of the user", "utf-8")
-    shutil.rmtree(tmp_path / TWO)
-    write_site(one, tmp_path)
-    left = {path.relative_to(tmp_path / FOLDER).as_posix() for path in (tmp_path / FOLDER).rglob("*") if path.is_file()}
+def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, copied: Path) -> None:
+    (copied / FOLDER / "own.txt").write_text("of the user", "utf-8")
+    shutil.rmtree(copied / TWO)
+    write_site(one, copied)
+    left = {path.relative_to(copied / FOLDER).as_posix() for path in (copied / FOLDER).rglob("*") if path.is_file()}
     assert left == {
         "manifest.json",
         "own.txt",
@@ -586,25 +593,23 @@ def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, two: Dissect
     }
 
 
-def test_a_pair_is_computed_again_after_a_run_that_died(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    whole = contents(tmp_path)
-    ledger = read_ledger(tmp_path, FOLDER)
+def test_a_pair_is_computed_again_after_a_run_that_died(two: Dissection, copied: Path) -> None:
+    whole = contents(copied)
+    ledger = read_ledger(copied, FOLDER)
     assert ledger is not None
     died = replace(ledger, before=ledger.files, sources={**ledger.sources, "two/against/one.js": ""})
-    (tmp_path / FOLDER / "manifest.json").write_bytes(died.content(FOLDER))
-    (tmp_path / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
-    (tmp_path / FOLDER / "one/against/two.js").unlink()
-    before = times(tmp_path)
-    write_site(two, tmp_path)
-    assert contents(tmp_path) == whole
-    assert changed_files(tmp_path, before) == {
+    (copied / FOLDER / "manifest.json").write_bytes(died.content(FOLDER))
+    (copied / FOLDER / "two/against/one.js").write_text("half a fi", "utf-8")
+    (copied / FOLDER / "one/against/two.js").unlink()
+    before = times(copied)
+    write_site(two, copied)
+    assert contents(copied) == whole
+    assert changed_files(copied, before) == {
         f"{FOLDER}/{name}" for name in ("manifest.json", "two/against/one.js", "one/against/two.js")
     }
 
 
-def test_a_model_under_another_rule_stands_beside_itself(tmp_path: Path) -> None:
+def test_a_model_under_another_rule_is_beside_itself(tmp_path: Path) -> None:
     one = example_dissection(units=6, layers=1, name=ONE)
     write_site(one, tmp_path)
     write_site(under_rule(one, "pnas2020"), tmp_path)
@@ -647,12 +652,10 @@ def test_a_page_outside_the_site_has_no_link_that_breaks(site: Path, tmp_path: P
     assert hrefs and all(href.startswith("#") for href in hrefs)
 
 
-def test_rendering_a_model_again_keeps_fixed_pages(one: Dissection, two: Dissection, tmp_path: Path) -> None:
-    for made in (one, two):
-        write_site(made, tmp_path)
-    page = write_comparison(tmp_path, [ONE, TWO]).index
+def test_rendering_a_model_again_keeps_fixed_pages(copied: Path) -> None:
+    page = write_comparison(copied, [ONE, TWO]).index
     held = page.read_bytes()
-    write_site(example_dissection(units=6, layers=1, name=ONE), tmp_path)
+    write_site(example_dissection(units=6, layers=1, name=ONE), copied)
     assert page.read_bytes() == held
 
 
@@ -673,7 +676,7 @@ def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path)
     assert "\u2028" not in text and name == f"{strange}/model" and part["notes"] == [HOSTILE]
 
 
-def test_a_model_called_like_the_page_that_compares_does_not_take_its_place(tmp_path: Path) -> None:
+def test_a_model_named_like_the_comparison_page_does_not_replace_it(tmp_path: Path) -> None:
     for name in ("compare", "compare.html"):
         write_site(example_dissection(units=6, layers=1, name=name), tmp_path)
     assert (tmp_path / "compare.html").is_file()
@@ -723,7 +726,7 @@ def test_a_model_of_an_earlier_version_is_listed_but_cannot_be_chosen(one: Disse
     assert [model["home"] for model in json.loads(data[0])["models"]] == ["three"]
 
 
-def test_a_site_that_is_empty_or_of_another_version_is_told(one: Dissection, tmp_path: Path) -> None:
+def test_a_site_that_is_empty_or_of_another_version_is_refused(one: Dissection, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="there is no model in"):
         write_comparison(tmp_path, [ONE, TWO])
     write_site(one, tmp_path)

@@ -266,7 +266,7 @@ def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: 
         page.wait_for_url("**/one/layer2/index.html#u=*")
 
 
-def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:
+def test_models_and_layers_that_are_not_on_the_site_are_named(chromium: Browser, many: Path) -> None:
     with open_page(chromium, many, address("nobody", "one/layer9", "two")) as page:
         ready(page)
         expect(page.locator("#notes")).to_contain_text("There is no model nobody on this site.")
@@ -276,7 +276,7 @@ def test_what_is_not_on_the_site_is_told(chromium: Browser, many: Path) -> None:
         assert page.locator("#chosen li").count() == 2
 
 
-def test_figures_that_are_gone_are_told(chromium: Browser, many: Path, tmp_path: Path) -> None:
+def test_damaged_data_of_a_model_is_reported(chromium: Browser, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "site"
     shutil.copytree(many, out)
     (out / FOLDER / "two" / "model.js").write_text("/* damaged */", "utf-8")

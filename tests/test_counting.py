@@ -49,7 +49,7 @@ def test_joint_counts_equal_masks_laid_over_masks(case):
     assert np.array_equal(joint.images, shown.any((2, 3)).sum(0))
 
 
-def test_the_null_is_the_mean_overlap_over_all_pairings_of_different_images(case):
+def test_the_chance_level_is_the_mean_overlap_over_all_pairings_of_different_images(case):
     maps, labels, thresholds = case
     _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, CONCEPTS), thresholds, GRID, "clamp")
     on, shown = on_above(maps, thresholds)[thresholds.chance_columns], present(labels)
@@ -64,7 +64,7 @@ def test_the_null_is_the_mean_overlap_over_all_pairings_of_different_images(case
     assert np.array_equal(chance.observed_overlap(shifted=True), next_image)
 
 
-def test_the_null_alone_counts_what_it_counts_beside_the_joint(case):
+def test_chance_counts_alone_equal_those_counted_together_with_the_joint_counts(case):
     maps, labels, thresholds = case
     masks = counting.Masks.of(labels, CONCEPTS)
     together, alone = (
@@ -88,7 +88,7 @@ def test_a_finer_grid_is_counted_in_blocks_with_the_same_result(case, monkeypatc
 
 
 @pytest.mark.parametrize("reach", [0.5, 20.0])
-def test_cells_are_those_of_the_upsampled_activations_within_the_pilots_range_or_beyond_it(case, reach):
+def test_cells_are_those_of_the_upsampled_activations_inside_and_outside_the_range_of_the_pilot(case, reach):
     maps = case[0]
     low, width = pilot.even_cells(*(np.full(3, v) for v in (-reach, reach)))
     laid = interpolate(maps, (GRID, GRID), mode="bilinear", align_corners=False).double().numpy()
@@ -106,7 +106,7 @@ def test_cells_are_those_of_the_upsampled_activations_within_the_pilots_range_or
 
 
 @pytest.mark.parametrize("end", [40, 10**9])
-def test_numbers_are_counted_anew_as_sorting_them_would(end):
+def test_renumbering_by_counting_equals_renumbering_by_sorting(end):
     numbers = torch.from_numpy(np.random.default_rng(4).integers(0, 40, (3, 50)))
     codes, places = counting.renumbered(numbers, end)
     wanted = torch.unique(numbers, return_inverse=True)
@@ -131,7 +131,7 @@ def test_zero_edges_fade_outside_the_outermost_centres():
     assert laid[1, 1] == 1
 
 
-def test_correlation_of_whole_levels_is_close_to_that_of_activations():
+def test_correlation_of_rounded_activations_is_close_to_that_of_activations():
     random = np.random.default_rng(1)
     base = random.standard_normal((6, 1, 8, 8))
     maps = torch.from_numpy(np.concatenate([base, base * 2 + 1, random.standard_normal((6, 1, 8, 8))], 1)).float()
@@ -141,7 +141,7 @@ def test_correlation_of_whole_levels_is_close_to_that_of_activations():
     assert np.allclose(counting.cross(maps, thresholds).correlation(), np.corrcoef(flat), atol=0.02)
 
 
-def test_levels_rise_and_their_tails_are_those_asked_for():
+def test_thresholds_rise_and_have_the_on_fractions_asked_for():
     random = np.random.default_rng(2)
     low, width = pilot.even_cells(np.array([-4.0]), np.array([4.0]))
     values = random.standard_normal(200_000)
@@ -172,6 +172,15 @@ def some_labels(seed=6, images=4, slots=2):
     return torch.from_numpy(np.random.default_rng(seed).integers(0, CONCEPTS, (images, slots, GRID, GRID)))
 
 
+def sparse_labels():
+    """The same with concept 6 at one pixel of one image alone, and concepts 4 and 5 not in every image."""
+    labels = some_labels()
+    labels[labels == 6] = 0
+    labels[2, 0, 3, 5] = 6
+    labels[1] = torch.where(labels[1] > 3, 0, labels[1])
+    return labels
+
+
 def exact_thresholds(maps, count=5):
     """Rising thresholds among the activations, some of which equal one."""
     flat = maps.transpose(0, 1).flatten(1)
@@ -185,8 +194,8 @@ def bins_of(maps, thresholds, edge="clamp"):
     return (laid[..., None] > thresholds.cuts[:, None, None, :]).sum(-1)
 
 
-def test_joint_counts_at_exact_levels_are_those_of_a_loop():
-    maps, labels = some_maps(), some_labels()
+def test_joint_counts_at_exact_thresholds_equal_a_loop():
+    maps, labels = some_maps(), sparse_labels()
     thresholds = exact_thresholds(maps)
     for edge in ("clamp", "zero"):
         bins, shown = bins_of(maps, thresholds, edge), present(labels)
@@ -202,7 +211,7 @@ def test_joint_counts_at_exact_levels_are_those_of_a_loop():
         assert joint.images.tolist() == shown.any((2, 3)).sum(0).tolist()
 
 
-def test_activations_that_equal_a_level_do_not_exceed_it():
+def test_activations_that_equal_a_threshold_do_not_exceed_it():
     thresholds = ExactThresholds(np.zeros(1), np.ones(1), np.float32([[1, 2]]), np.zeros(1, np.int64))
     masks = counting.Masks.of(torch.ones(1, 1, 1, 3, dtype=torch.int64), 2)
     binning = counting.binning_of(thresholds, torch.device("cpu"))
@@ -212,8 +221,8 @@ def test_activations_that_equal_a_level_do_not_exceed_it():
     assert binning.bin(0, laid, torch.zeros(0, dtype=torch.int16)).dtype == torch.int16
 
 
-def test_chance_at_exact_levels_is_that_of_a_loop_with_masks_of_the_next_image_as_pretend_observation():
-    maps, labels = some_maps(), some_labels()
+def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next_image():
+    maps, labels = some_maps(), sparse_labels()
     thresholds = exact_thresholds(maps)
     bins, shown = bins_of(maps, thresholds), present(labels)
     masks = counting.Masks.of(labels, CONCEPTS)
@@ -229,10 +238,12 @@ def test_chance_at_exact_levels_is_that_of_a_loop_with_masks_of_the_next_image_a
                 assert chance.shifted[0, unit, number, threshold] == sum(pairs[i][(i + 1) % 4] for i in range(4))
                 assert chance.crossed[0, unit, number, threshold] == sum(map(sum, pairs))
     assert chance.sizes.tolist() == [4] and chance.samples == 4
+    assert chance.present.tolist() == shown[:, masks.concepts - 1].sum((0, 2, 3)).tolist()
+    assert chance.images.tolist() == shown[:, masks.concepts - 1].any((2, 3)).sum(0).tolist() == [4, 4, 4, 3, 3, 1]
     assert np.array_equal(chance.where, shown[:, masks.concepts - 1].sum(0).reshape(len(masks.concepts), -1))
 
 
-def test_without_a_pretend_observation_nothing_else_changes(case):
+def test_without_the_masks_of_the_next_image_nothing_else_changes(case):
     maps, labels, thresholds = case
     masks = counting.Masks.of(labels, CONCEPTS)
     full = counting.chance(maps, masks, thresholds, GRID, "clamp").arrays()
@@ -255,18 +266,31 @@ def test_units_are_laid_out_in_parts_that_fit_with_the_same_result(case, monkeyp
 def test_categories_count_the_bins_of_images_that_hold_any_of_their_concepts():
     maps, labels = some_maps(), some_labels()
     labels[0], labels[1, :, :, :] = 1, torch.where(labels[1] > 3, 0, labels[1])
-    category = np.array([0, 0, 0, 1, 1, 1, 2])
+    category = np.array([0, 0, 0, 1, 1, 1, 2, 2])  # concept 7 never occurs
     thresholds = exact_thresholds(maps)
     bins = bins_of(maps, thresholds)
     found = counting.categories(maps, labels, category, thresholds, GRID, "clamp")
+    assert found.bins.shape == (2, 3, 6)
     for kind in range(3):
         holds = [bool(np.isin(image, np.flatnonzero(category == kind)).any()) for image in labels.numpy()]
         assert found.images[kind] == sum(holds)
         for unit in range(2):
             wanted = np.bincount(bins[holds][:, unit].flatten(), minlength=6)
             assert found.bins[unit, kind].tolist() == wanted.tolist()
-    assert found.named.tolist() == np.bincount(labels.flatten(), minlength=CONCEPTS).tolist()
+    assert found.named.tolist() == np.bincount(labels.flatten(), minlength=8).tolist()
     assert counting.holding(labels, category).dtype == bool
+
+
+def test_categories_are_counted_in_bins_of_cells_too(case):
+    maps, labels, thresholds = case
+    on = on_above(maps, thresholds).sum(0)
+    category = np.array([0, 0, 0, 1, 1, 1, 1])
+    found = counting.categories(maps, labels, category, thresholds, GRID, "clamp")
+    for kind in range(2):
+        holds = np.isin(labels.numpy(), np.flatnonzero(category == kind)).any((1, 2, 3))
+        for unit in range(3):
+            wanted = np.bincount(on[holds][:, unit].flatten(), minlength=128)
+            assert found.bins[unit, kind].tolist() == wanted.tolist()
 
 
 def test_ends_are_the_smallest_and_largest_activation_of_each_concept_in_each_bin():
@@ -285,7 +309,7 @@ def test_ends_are_the_smallest_and_largest_activation_of_each_concept_in_each_bi
                 assert ends.high[unit, number, one] == (values.max() if len(values) else -np.inf)
 
 
-def test_areas_and_places_of_concepts_are_those_of_their_masks():
+def test_areas_and_positions_of_concepts_are_those_of_their_masks():
     labels = some_labels()
     masks = counting.Masks.of(labels, CONCEPTS)
     shown = present(labels)[:, masks.concepts - 1]
@@ -331,13 +355,13 @@ def test_labels_of_oblong_images_are_taken_along_each_side():
     assert counting.on_grid(labels, 8)[0, 0, 3].tolist() == [3 * 16 + column for column in range(1, 16, 2)]
 
 
-def test_beyond_the_border_of_a_faded_map_activations_are_zero_and_not_the_lowest_cell():
+def test_outside_a_zero_padded_map_activations_are_zero_and_not_the_lowest_cell():
     maps = torch.full((1, 1, 2, 2), 4.0)
-    low, width = np.array([-8.0]), np.array([1.0])
-    (laid,) = counting.cells(maps, low, width, 16, 4, "zero")
+    low, width = np.array([-8.0]), np.array([0.5])
+    (laid,) = counting.cells(maps, low, width, 32, 4, "zero")
     faded = resampling.upsample(maps, (4, 4), "zero").flatten()
-    assert laid.tolist() == [int(value + 8) for value in faded.tolist()]
-    assert laid.dtype == torch.int32 and laid.min() >= 8
+    assert laid.tolist() == [int((value + 8) / 0.5) for value in faded.tolist()]
+    assert laid.dtype == torch.int32 and laid.min() >= 16
 
 
 @pytest.mark.parametrize(
@@ -350,14 +374,14 @@ def test_keys_take_the_smallest_type_that_holds_them(sets, wide, kind):
     assert found.tolist() == [0, (sets - 1) * 10, 10, 0]
 
 
-def test_the_largest_key_of_the_small_type_is_not_beyond_it():
+def test_the_largest_key_fits_the_small_type():
     edge = 2**15 // 8
     small, large = (counting.pixel_keys(torch.tensor([[sets - 1]]), sets, 8) for sets in (edge - 1, edge))
     assert (small.dtype, large.dtype) == (torch.int16, torch.int32)
     assert large.item() + 7 == 2**15 - 1
 
 
-def test_sums_of_products_are_of_whole_levels_and_whole_places():
+def test_sums_of_products_are_of_rounded_activations_over_cells():
     maps = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]], [[5.0, 5.0], [5.0, 5.0]]]])
     thresholds = Thresholds(
         np.array([-1.0, 0.0]), np.array([4.0, 10.0]) / CELLS, np.zeros((2, 0), np.int64), np.zeros(0, np.int64)
@@ -369,7 +393,7 @@ def test_sums_of_products_are_of_whole_levels_and_whole_places():
     assert found.positive.tolist() == [2, 4] and found.cells == 4
 
 
-def test_levels_beyond_the_range_are_the_outermost():
+def test_activations_outside_the_range_are_rounded_to_its_ends():
     maps = torch.tensor([[[[-9.0, 9.0]]]])
     thresholds = Thresholds(np.array([0.0]), np.array([1.0]) / CELLS, np.zeros((1, 0), np.int64), np.zeros(0, np.int64))
     assert counting.cross(maps, thresholds).sums.tolist() == [127]

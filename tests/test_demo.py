@@ -31,16 +31,16 @@ def counted(layer, control):
     return int(rows[(rows["control"] == control) & (rows["category"] == "")]["units"].iloc[0])
 
 
-def test_half_of_the_images_stand_behind_every_iou(demo):
+def test_every_iou_is_scored_on_half_of_the_images(demo):
     assert demo[0].provenance.held_out == SAMPLES // 2 >= 600
 
 
-def test_every_layer_has_units_that_mean_something_and_the_null_labels_none(demo):
+def test_every_layer_has_interpretable_units_and_hardly_any_by_chance(demo):
     for layer in demo[0].layers:
         assert counted(layer, "measured") > 10 * max(counted(layer, "chance"), 1)
 
 
-def test_training_taught_the_units_what_they_mean(demo):
+def test_training_makes_units_interpretable(demo):
     layers = demo[0].layers
     assert sum(counted(layer, "measured") for layer in layers) > 2 * sum(
         counted(layer, "untrained") for layer in layers
@@ -52,7 +52,7 @@ def test_objects_parts_materials_and_colours_are_found(demo):
     assert found == {"object", "part", "material", "colour"}
 
 
-def test_what_units_cause_is_measured_and_beats_random_units(demo):
+def test_causal_effects_exceed_those_of_random_units(demo):
     found = demo[0].interventions
     assert found.samples >= 128 and found.random_sets >= 10 and len(found.concepts) == 4
     twenty = found.removal.query("units == 20 and ranking == 'gradient'")

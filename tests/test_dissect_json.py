@@ -92,7 +92,7 @@ def test_what_is_written_is_read_again(dissection: Dissection, old: Path) -> Non
             assert [number for number, _ in one.top] == made.examples.samples[one.unit][top].tolist()
 
 
-def test_old_results_stand_in_a_site_beside_others(dissection: Dissection, old: Path, tmp_path: Path) -> None:
+def test_old_results_are_in_a_site_beside_others(dissection: Dissection, old: Path, tmp_path: Path) -> None:
     write_site(example_dissection(units=6, layers=1), tmp_path)
     written = CliRunner().invoke(app, ["import", str(old), "--out", str(tmp_path)])
     assert written.exit_code == 0, written.output
@@ -127,7 +127,7 @@ def test_importing_again_gives_the_same_bytes_and_removes_what_went(old: Path, t
     assert (tmp_path / "church" / "layer1" / "index.html").read_text().count("no image") == 8
 
 
-def test_other_results_of_the_same_name_are_not_drawn_over(old: Path, tmp_path: Path) -> None:
+def test_other_results_of_the_same_name_are_not_overwritten(old: Path, tmp_path: Path) -> None:
     write_imported(read_dissect_json(old), old.parent, tmp_path)
     before = contents(tmp_path)
     other = tmp_path / "elsewhere" / "church"
@@ -166,7 +166,7 @@ def test_a_file_of_little_is_enough(tmp_path: Path) -> None:
     assert broken_links((tmp_path / "site").resolve()) == []
 
 
-def test_images_are_taken_from_beside_the_file_alone_and_written_anew(old: Path, tmp_path: Path) -> None:
+def test_images_are_taken_only_from_beside_the_file_and_encoded_again(old: Path, tmp_path: Path) -> None:
     (tmp_path / "outside" / "image").mkdir(parents=True)
     shutil.copy(old.parent / "layer1" / "image" / "1-top.jpg", tmp_path / "outside" / "image" / "0-top.jpg")
     beside = tmp_path / "results"

@@ -56,7 +56,7 @@ def left(where: Path) -> set[str]:
     return {path.name for path in where.iterdir() if path.suffix != ".lock"}
 
 
-def test_a_file_is_brought_once_and_told_of(tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once_and_reported(tmp_path: Path) -> None:
     ear = RecordingReporter()
     with serving(net_pth=Page(CONTENT)) as server, reporting.reporting_to(ear):
         for _ in range(2):
@@ -87,7 +87,7 @@ def test_after_a_broken_connection_only_the_rest_is_sent(tmp_path: Path, page: P
     assert left(tmp_path) == {NAME}
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_stopped(tmp_path: Path) -> None:
+def test_a_later_run_continues_where_an_earlier_one_stopped(tmp_path: Path) -> None:
     with serving(net_pth=Page(CONTENT, breaks=[600_000, 0, 0, 0])) as server:
         with pytest.raises(WeightsError, match="interrupted"):
             fetch(remote(server), tmp_path, retry=HASTY)
@@ -296,7 +296,7 @@ def test_the_environment_says_whether_downloads_are_off(monkeypatch: pytest.Monk
     assert offline() is off
 
 
-def test_offline_a_file_that_is_there_is_found_and_one_that_is_not_is_told_of(
+def test_offline_a_file_that_is_there_is_used_and_a_missing_one_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(net_pth=Page(CONTENT)) as server:

@@ -73,7 +73,7 @@ def test_a_part_belongs_to_one_object_only(subject: str) -> None:
 
 
 @each_subject
-def test_no_word_stands_in_two_categories(subject: str) -> None:
+def test_no_word_is_in_two_categories(subject: str) -> None:
     words = [name for names in SUBJECTS[subject].words.values() for name in names]
     assert len(set(words)) == len(words)
 

@@ -26,7 +26,7 @@ def test_processes_do_every_shard_of_every_pass_once() -> None:
             assert os.getpid() not in {process for _, (_, process) in found}
 
 
-def test_a_worker_that_was_not_told_what_to_do_says_so_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_a_function_asks_for_it_and_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_current_pass", (1, make_product(2)))
     assert isinstance(engine._run(2, None, 7), engine._Lacking)
     told: list[object] = [engine._run(2, make, shard) for make, shard in ((partial(make_product, 3), 7), (None, 8))]

@@ -177,7 +177,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("name", "dimension"), [("dinov2", 16), ("clip", 8)])
-def test_a_network_of_transformers_tells_features_of_whole_images(
+def test_a_network_of_transformers_gives_features_of_whole_images(
     folders: dict[str, Path], name: str, dimension: int
 ) -> None:
     network = plugins.features(f"{name}:{folders[name]}")

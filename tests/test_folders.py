@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +94,7 @@ def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path: Path, orientat
     assert not open_folder(tmp_path, SIZE).notes(), "it is neither cropped nor enlarged"
 
 
-def test_what_can_be_seen_through_is_laid_over_white(tmp_path: Path) -> None:
+def test_transparent_images_are_composed_over_white(tmp_path: Path) -> None:
     picture = np.zeros((16, 24, 4), np.uint8)
     picture[:, :12] = (255, 0, 0, 255)
     picture[:, 12:] = (255, 0, 0, 51)
@@ -100,7 +102,7 @@ def test_what_can_be_seen_through_is_laid_over_white(tmp_path: Path) -> None:
     assert (found[:, :12] == (255, 0, 0)).all() and (found[:, 12:] == (255, 204, 204)).all()
 
 
-def test_grey_with_alpha_and_see_through_palettes_are_laid_over_white(tmp_path: Path) -> None:
+def test_transparent_grey_and_palette_images_are_composed_over_white(tmp_path: Path) -> None:
     grey = np.dstack([np.full((16, 24), 100, np.uint8), np.tile(np.uint8([255] * 12 + [0] * 12), (16, 1))])
     found = alone(save(tmp_path / "grey" / "a.png", grey))
     assert (found[:, :12] == 100).all() and (found[:, 12:] == 255).all()
@@ -174,14 +176,14 @@ def test_a_large_jpeg_looks_as_the_same_picture_without_loss(tmp_path: Path) -> 
     assert np.abs(jpeg.astype(int) - png.astype(int)).max() <= 6
 
 
-def test_images_stand_in_order_of_their_names_at_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_in_order_of_their_names_at_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b/2.png", "a.png", "B.png", "b/1.PNG", "b.png", "ä.png", ".hidden/3.png", "._a.png", "notes.txt"):
         save(tmp_path / name, quartered(), format="PNG")
     names = open_folder(tmp_path, SIZE).names
     assert names == ("B.png", "a.png", "b.png", "b/1.PNG", "b/2.png", "ä.png")
     walk = os.walk
 
-    def backwards(*args: object, **more: object) -> object:
+    def backwards(*args: Any, **more: Any) -> Iterator[tuple[str, list[str], list[str]]]:
         for place, below, files in walk(*args, **more):
             below.reverse()
             yield place, below, files[::-1]
@@ -242,7 +244,7 @@ def test_headers_tell_of_what_is_no_image_and_no_pixels_are_read_for_it(tmp_path
     assert {one.name for one in open_folder(tmp_path, (4, 4)).skipped} == {"page.jpg", "empty.png", "cut.webp"}
 
 
-def test_a_broken_image_makes_room_for_the_next_of_the_order(tmp_path: Path) -> None:
+def test_a_broken_image_is_replaced_by_the_next_in_order(tmp_path: Path) -> None:
     folder = open_folder(spread(tmp_path, 12), (4, 4))
     whole = folder.first(8, seed=5)
     victim = folder.order(5)[2]
@@ -304,7 +306,7 @@ def test_small_and_misshapen_images_are_counted(tmp_path: Path) -> None:
     )
 
 
-def test_files_of_other_kinds_are_told_of(tmp_path: Path) -> None:
+def test_files_of_other_types_are_reported(tmp_path: Path) -> None:
     save(tmp_path / "a.png", quartered())
     for name in ("b.heic", "c.HEIC", "labels.json", "README"):
         (tmp_path / name).write_bytes(b"")
@@ -328,14 +330,14 @@ def test_a_folder_that_cannot_serve_is_one_line(tmp_path: Path, make: object, wo
     assert "\n" not in str(refused.value)
 
 
-def test_a_folder_without_permission_is_one_line_and_one_inside_is_told(
+def test_a_folder_without_permission_is_one_line_and_one_inside_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path / "a.png", quartered())
     (tmp_path / "closed").mkdir()
     scandir = os.scandir
 
-    def refusing(path: object) -> object:
+    def refusing(path: Any) -> object:
         if Path(str(path)).name == closed:
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
@@ -396,7 +398,7 @@ def test_opening_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert folder.identity and len(folder.order(1)) == 3
 
 
-def test_a_folder_has_a_name_without_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_folder_does_not_contain_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(spread(tmp_path, 1))
     folder: ImageFolder = open_folder(".", (4, 4))
     assert folder.name == tmp_path.name

@@ -59,7 +59,8 @@ def selection():
 @pytest.fixture(scope="module")
 def found(selection):
     maps, labels, thresholds = selection
-    return search(*search_counts(maps, labels, thresholds), CATEGORY, thresholds.cuts)
+    joint, ends, categories = search_counts(maps, labels, thresholds)
+    return search(joint, ends, categories, CATEGORY, thresholds.cuts)
 
 
 def search_counts(maps, labels, thresholds):
@@ -102,7 +103,8 @@ def moved(judged, by):
 
 
 def scored(judged, order):
-    return score(evidence(*judged, order), rule_named("iclr2019"), CATEGORY, GRID**2)
+    maps, labels, thresholds = judged
+    return score(evidence(maps, labels, thresholds, order), rule_named("iclr2019"), CATEGORY, GRID**2)
 
 
 def test_latents_are_those_of_the_reference():
@@ -155,7 +157,7 @@ def test_the_same_units_are_interpretable_as_the_same_concepts(judged):
     assert np.array_equal(verdict.interpretable, fixture()["unit_interpretable"])
 
 
-def test_the_search_agrees_with_that_of_the_reference(found):
+def test_the_search_equals_that_of_the_reference(found):
     # Ours cuts thresholds from a histogram, the reference from a sketch of quantiles; both interpolate.
     difference = np.abs(found.ratio.T - fixture()["max_iqr"])
     assert difference.mean() < 2.5e-5
@@ -171,7 +173,7 @@ def test_the_search_gives_every_unit_the_label_of_the_reference(found, selection
     assert np.median(np.abs(thresholds - fixture()["levels"])) < 1e-3
 
 
-def test_levels_around_the_own_one_hold_it(found, selection):
+def test_the_thresholds_around_a_units_own_contain_it(found, selection):
     thresholds = selection[2].around(found.own)
     own = np.take_along_axis(selection[2].cuts, found.own[:, None], 1)
     assert np.array_equal(np.take_along_axis(thresholds.cuts, thresholds.own[:, None], 1), own)
@@ -321,7 +323,7 @@ def test_a_unit_must_exceed_both_cut_offs(judged, iou, iqr, passes):
     assert result.passed({"iou": np.array([iou]), "iqr": np.array([iqr])}).tolist() == [passes]
 
 
-def test_the_pretend_observation_pairs_every_image_with_the_masks_of_the_next():
+def test_the_chance_control_pairs_every_image_with_the_masks_of_the_next():
     labels = torch.arange(5).reshape(5, 1, 1, 1).expand(5, 1, 4, 4)
     plan = Plan("generator", "segmenter", "iclr2019", grid=4)
     assert published_rules.labels_on_grid(labels, plan, Reading(LAYER, shift=1))[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 0]

@@ -17,7 +17,7 @@ from tests.support.variants import under_rule, widened
 
 
 @pytest.mark.parametrize("edge", ["clamp", "zero"])
-def test_maps_are_drawn_by_the_weights_by_which_they_were_counted(edge):
+def test_maps_are_rendered_by_the_weights_by_which_they_were_counted(edge):
     for source, target in ((1, 8), (4, 16), (5, 16), (8, 8), (16, 12)):
         assert np.allclose(
             images.upsampling(source, target, edge), resampling.interpolation(source, target, edge), atol=1e-6
@@ -32,7 +32,7 @@ def test_a_unit_that_is_on_everywhere_is_dark_at_the_border_where_the_rule_fades
     assert not faded[32:96, 32:96].any()
 
 
-def test_the_overlay_of_a_rule_that_fades_is_drawn_fading(tmp_path):
+def test_the_overlay_of_a_rule_with_zero_padding_fades_at_the_border(tmp_path):
     found = under_rule(example_dissection(units=6, layers=1), "pnas2020")
     write_site(found, tmp_path)
     (layer,) = found.layers
@@ -67,7 +67,7 @@ def test_the_tile_of_a_tall_image_is_narrow():
     assert images.veil(np.ones((2, 4, 4)), 0.5, "clamp", 32).shape == (2, 128, 32)
 
 
-def test_a_colour_is_shown_in_itself_and_other_concepts_stay_apart():
+def test_a_colour_is_shown_in_itself_and_other_concepts_have_distinct_colours():
     names = ["-", "black", "white", "red", "black"]
     vocabulary = pd.DataFrame({"concept": names, "category": ["-", "colour", "colour", "colour", "material"]})
     found = images.concept_colours(vocabulary).astype(int)

@@ -28,7 +28,7 @@ def some_jackknife(seed, groups=6, scale=1.0):
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 9, 10, 19, 40])
-def test_student_tails_and_quantiles_are_those_of_scipy(freedom):
+def test_student_tail_probabilities_and_quantiles_equal_scipy(freedom):
     t = np.linspace(-12, 12, 49)
     assert np.allclose(upper_tail(t, freedom), stats.t.sf(t, freedom), rtol=0, atol=1e-12)
     assert upper_tail(np.array([np.inf, -np.inf]), freedom).tolist() == [0, 1]

@@ -104,7 +104,7 @@ class Counted(nn.Module):
 
 
 @pytest.mark.parametrize("layer", ["first", "first.0", "twice", "layer", "layer.0", "last"])
-def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(layer: str) -> None:
+def test_the_rest_of_a_network_with_shared_modules_gives_the_same_images_as_the_whole(layer: str) -> None:
     network, z = Shared(), torch.randn(3, 32)
     at = run_prefix(Bare(network), layer, z)
     if layer == "twice":
@@ -116,7 +116,7 @@ def test_the_tail_of_a_network_with_shared_parts_draws_what_the_whole_draws(laye
 
 
 @pytest.mark.parametrize("number", [1, 4, 7, 8])
-def test_the_tail_of_a_progressive_gan_draws_what_the_whole_draws(number: int) -> None:
+def test_the_rest_of_a_progressive_gan_gives_the_same_images_as_the_whole(number: int) -> None:
     network = ProgressiveGenerator((8, 8, 8, 8, 4))
     network.initialise(0)
     z = latents(0, 0, 4, (8,))
@@ -144,7 +144,7 @@ def test_units_without_extent_can_be_edited() -> None:
     assert torch.allclose(at.images(changed), network[3](network[2](hidden)), atol=1e-6)
 
 
-def test_a_network_is_whole_again_after_an_error_in_its_tail() -> None:
+def test_a_network_is_restored_after_an_error_in_its_rest() -> None:
     network, z = Shared(), torch.randn(2, 32)
     at = run_prefix(Bare(network), "layer", z)
     with pytest.raises(RuntimeError):
@@ -163,7 +163,7 @@ def test_an_edit_never_changes_what_it_is_given() -> None:
     assert torch.equal(given, kept)
 
 
-def test_units_are_set_at_one_place_in_every_image_and_nowhere_else() -> None:
+def test_units_are_set_at_one_position_in_every_image_and_nowhere_else() -> None:
     given = torch.randn(2, 3, 16, 16)
     changed = Edit((0, 2), torch.tensor([5.0, 6.0]), inside_patches(torch.tensor([0, 10]), 16, 16))(given)
     wanted = given.clone()
@@ -180,7 +180,7 @@ def test_edits_are_made_one_after_another() -> None:
     assert torch.equal(both[:, 2], given[:, 2])
 
 
-def test_a_place_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
+def test_a_patch_is_a_sixty_fourth_of_any_map_or_one_of_its_cells() -> None:
     assert patch_grid(16, 32) == (8, 8)
     assert patch_grid(4, 1) == (4, 1)
     for side in (4, 8, 16, 32):
@@ -228,7 +228,7 @@ def test_a_concept_that_several_units_draw_together_goes_when_all_but_one_are_of
     assert found.after[2, roof] == found.after[3, roof] == 0
 
 
-def test_what_was_behind_comes_to_light_so_side_effects_add_up() -> None:
+def test_an_ablated_concept_uncovers_what_is_behind_it_so_side_effects_add_up() -> None:
     found = judged(("ball",))
     objects = [number_of(name) for name in ("sky", "grass", "house", "tree", "ball")]
     gained = (found.after[0] - found.before)[objects]
@@ -292,13 +292,13 @@ def test_units_without_outgoing_weight_have_no_first_order_effect(model: EditedM
         assert np.abs(found.effect[:, UNIT[name]]).max() < 1e-5, name  # of thousands of pixels
 
 
-def test_the_unit_that_draws_a_concept_leads_its_first_order_order(model: EditedModel) -> None:
+def test_the_unit_that_draws_a_concept_leads_its_first_order_ranking(model: EditedModel) -> None:
     at = model.open(3, 0, 16)
     found = intervene.first_order(model, at, at.activations, [number_of("grass"), number_of("ball")])
     assert found.effect.argmax(1).tolist() == [UNIT["grass"], UNIT["ball"]]
 
 
-def test_a_network_that_does_not_know_bfloat16_does_not_agree_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_without_bfloat16_has_no_agreement_of_labels_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def only_floats(images: Tensor) -> Tensor:
         if torch.is_autocast_enabled("cpu"):
             raise RuntimeError("no such arithmetic")
@@ -347,7 +347,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 
 def inputs(model: EditedModel, concept: str) -> rankings.RankingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
-    where = replace(model.key, concepts=(number_of(concept),))
+    where = replace(key(), concepts=(number_of(concept),))
     presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
     first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
     share, patch = patches.share[:, 0], patches.patch[:, 0]
@@ -388,14 +388,14 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
     assert weight[UNIT["ball_mirror"]] < weight[list(causes)].min()
 
 
-def test_greedy_takes_every_unit_that_draws_a_concept_together_first(model: EditedModel) -> None:
+def test_greedy_takes_the_units_that_draw_a_concept_together_first(model: EditedModel) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
     order = rankings.greedy(model, budget, inputs(model, "roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
-def test_candidates_where_the_concept_stands_already_gain_nothing(model: EditedModel) -> None:
+def test_candidates_where_the_concept_is_already_gain_nothing(model: EditedModel) -> None:
     one = inputs(model, "ball")
     places, gains = rankings.candidates(model, replace(QUICK, learned_mask_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
@@ -408,7 +408,7 @@ def test_candidates_where_the_concept_stands_already_gain_nothing(model: EditedM
             assert gain == 0
 
 
-def test_images_are_learned_on_or_kept_back_never_both() -> None:
+def test_images_are_used_for_training_or_validation_and_never_both() -> None:
     one = (np.array([3, 5, 3, 9, 11, 12]), np.arange(6))
     two = (np.array([5, 9, 20, 21]), np.arange(4))
     learning, keeping = rankings.split([one, two], 0.5)
@@ -418,7 +418,7 @@ def test_images_are_learned_on_or_kept_back_never_both() -> None:
 
 
 @given(st.integers(0, 40), st.integers(2, 40), st.integers(2, 40), st.sampled_from([0.2, 1 / 3, 0.5]))
-def test_something_is_kept_back_of_every_kind(seed: int, ours: int, theirs: int, share: float) -> None:
+def test_some_images_of_every_kind_are_kept_for_validation(seed: int, ours: int, theirs: int, share: float) -> None:
     random = np.random.RandomState(seed)
     kinds = [(random.permutation(60)[:n], np.arange(n)) for n in (ours, theirs)]
     learning, keeping = rankings.split(kinds, share)
@@ -460,7 +460,7 @@ def test_random_sets_differ_and_have_the_mean_activation_of_the_leading_ones() -
         assert all(abs(mean_activation[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
 
 
-def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife() -> None:
+def test_a_removed_share_and_its_interval_equal_a_slow_jackknife() -> None:
     random = np.random.RandomState(0)
     parts = []
     for number in range(16):
@@ -479,7 +479,7 @@ def test_a_share_that_is_removed_and_its_interval_are_those_of_a_slow_jackknife(
     assert isinstance(mean, Jackknife)
 
 
-def test_rank_correlations_agree_with_counting_discordant_pairs_by_hand() -> None:
+def test_rank_correlations_equal_known_values() -> None:
     assert spearman(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
     assert spearman(np.array([1.0, 2, 3, 4]), np.array([2.0, 1, 4, 3])) == pytest.approx(1 - 6 * 4 / (4 * 15))
     assert np.isnan(spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))

@@ -73,7 +73,7 @@ def test_the_corrected_iou_is_zero_at_chance_one_when_perfect_and_has_the_sign_o
     assert float(chance_corrected_iou(value, 0.0)) == value
 
 
-def test_perfect_agreement_that_chance_gives_too_is_worth_nothing():
+def test_a_perfect_iou_at_a_perfect_chance_level_is_corrected_to_zero():
     assert float(chance_corrected_iou(1.0, 1.0)) == 0
 
 

@@ -75,14 +75,14 @@ def test_a_unit_has_its_rows_and_its_picture(measured: Report, site: Path) -> No
     assert np.abs(np.asarray(own, float) - np.asarray(drawn.convert("RGB"), float)).mean() < 5, "but for compression"
 
 
-def test_the_surest_units_come_first(measured: Report) -> None:
+def test_the_strongest_units_come_first(measured: Report) -> None:
     best = measured.layer("a").best(8)
     keys = [(bool(unit.facts["interpretable"]), float(unit.facts["corrected_iou_low"])) for unit in best]
     known = [key for key in keys if not np.isnan(key[1])]
     assert known == sorted(known, reverse=True)
 
 
-def test_views_are_small_and_show_no_iou_without_its_null_and_interval(measured: Report) -> None:
+def test_views_are_small_and_show_every_iou_with_chance_level_and_interval(measured: Report) -> None:
     layer = measured.layer("a")
     views: dict[str, Any] = {"report": measured, "layer": layer, "unit": layer.unit(1)}
     for name, view in views.items():

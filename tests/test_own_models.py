@@ -427,7 +427,7 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
     assert [finding for finding in preflight(Source(name, "colour")) if finding.wrong] == []
 
 
-def test_a_folder_of_real_images_stands_beside_what_is_made(photographs: Path) -> None:
+def test_a_folder_of_real_images_is_shown_beside_generated_ones(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
@@ -666,7 +666,7 @@ def test_what_is_made_of_weights_alone_is_no_layer() -> None:
     assert weights == "Tensor without a row for each image"
 
 
-def test_the_list_of_layers_tells_shapes_units_and_parameters(place: Path) -> None:
+def test_the_list_of_layers_has_shapes_units_and_parameters(place: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     write(place, DCGAN)
     shown = CliRunner().invoke(app, ["layers", "mine.toml"])
@@ -847,7 +847,7 @@ def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
     assert plugins.generator(name).facts["trained"] == "2024-05-17"
 
 
-def test_a_layer_that_returns_a_tuple_is_told_of_wherever_it_is_named(place: Path) -> None:
+def test_a_layer_that_returns_a_tuple_is_refused_wherever_it_is_named(place: Path) -> None:
     text = 'network = "./net.py:Remembering"\nlatent = 6\nsegmenter = "colour"\n'
     with pytest.raises(BadOption, match="layer 'memory' returns a tuple; choose a layer inside it, or another"):
         plugins.generator(write(place, f'{text}layers = ["memory"]\n'))
@@ -954,7 +954,7 @@ def test_check_says_what_is_wrong_in_plain_words(place: Path, body: str, line: s
     assert CliRunner().invoke(app, ["check", name, "--segmenter", "colour"]).exit_code == 1
 
 
-def test_check_tells_that_no_gradient_comes_through(place: Path) -> None:
+def test_check_reports_that_no_gradient_comes_through(place: Path) -> None:
     (place / "tone.py").write_text(BRIGHT)
     words = 'latent = 6\noutput = { range = [0, 255] }\nsegmenter = "./tone.py:Bright"\n'
     for network, expected in (("Bytes", "no gradient of what the segmenter finds"), ("Mlp", "can be edited")):

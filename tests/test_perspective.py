@@ -75,7 +75,7 @@ def test_every_pixel_shows_the_box_that_its_ray_meets_first(seed: int) -> None:
     assert agreement > 0.94  # the rest is edges, which a polygon covers to the last pixel that it touches
 
 
-def test_no_boxes_have_no_order() -> None:
+def test_without_boxes_there_is_no_order() -> None:
     assert far_to_near([], 1.5) == []
 
 

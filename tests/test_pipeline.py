@@ -28,7 +28,8 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.budgets import INTERVENTION_BUDGETS
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
+from tests.support.budgets import TINY_ARTIFACTS
 from tests.support.reporters import RecordingReporter
 
 SMALL = {
@@ -62,6 +63,12 @@ def undisturbed(tmp_path_factory):
     return cache
 
 
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    """A finished cache of 64 samples that a test may change."""
+    return shutil.copytree(undisturbed, tmp_path / "copied")
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """A finished cache of 960 samples, enough for every test to have its groups."""
@@ -70,7 +77,8 @@ def large(tmp_path_factory):
     return cache
 
 
-def test_every_task_of_a_build_is_in_its_schedule_and_in_order(tmp_path):
+def test_every_task_of_a_build_is_in_its_schedule_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", TINY_ARTIFACTS)
     heard = RecordingReporter()
     options = Options("planted", cache=tmp_path / "cache", layers=("features",), quick=True, samples=64, workers=1)
     dissectreport.build(options, tmp_path / "site", heard)
@@ -134,7 +142,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
 
 
 @pytest.mark.slow
-def test_killed_for_real_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
+def test_after_sigkill_the_next_run_continues_to_the_same_bytes(undisturbed, tmp_path):
     code = (
         "from pathlib import Path\nimport dissectreport\n"
         f"dissectreport.measure(dissectreport.Options('planted', cache=Path({str(tmp_path)!r}), **{SMALL!r}))"
@@ -197,60 +205,55 @@ def test_two_processes_give_the_bytes_of_one(undisturbed, tmp_path):
     assert content(tmp_path) == content(undisturbed)
 
 
-def test_more_samples_reuse_every_finished_shard(undisturbed, tmp_path, monkeypatch):
-    measured(tmp_path)
-    before = {path for path in content(tmp_path) if "samples-" in path}
-    heard = measured(tmp_path, samples=96)
+def test_more_samples_reuse_every_finished_shard(copied):
+    before = {path for path in content(copied) if "samples-" in path}
+    heard = measured(copied, samples=96)
     counting = next(steps for task, steps in heard.tasks.items() if task == Task.COUNTING)
     assert counting[0] == (64, 96)
-    assert before < set(content(tmp_path))
+    assert before < set(content(copied))
 
 
-@pytest.mark.parametrize(("samples", "has_enough_images"), [(144, False), (160, True)])
-def test_nothing_is_told_of_fewer_than_five_groups(tmp_path, samples, has_enough_images):
-    measured(tmp_path, samples=samples)
-    found = load_dissection("planted", cache=tmp_path)
-    assert (found.provenance.groups, found.has_enough_images) == (samples // 32, has_enough_images)
-    assert any("too few to tell" in note for note in found.notes) == (not has_enough_images)
+def test_with_fewer_than_five_groups_nothing_is_claimed(copied):
+    for samples, has_enough_images in ((144, False), (160, True)):
+        measured(copied, samples=samples)
+        found = load_dissection("planted", cache=copied)
+        assert (found.provenance.groups, found.has_enough_images) == (samples // 32, has_enough_images)
+        assert any("too few to tell" in note for note in found.notes) == (not has_enough_images)
 
 
-def test_a_layer_that_is_added_leaves_the_others_alone(undisturbed, tmp_path):
-    measured(tmp_path)
-    old = {path: (tmp_path / path).stat().st_mtime_ns for path in content(tmp_path) if "samples-" in path}
-    measured(tmp_path, layers=("features", "mixed"))
-    assert all((tmp_path / path).stat().st_mtime_ns == then for path, then in old.items())
+def test_a_layer_that_is_added_leaves_the_others_alone(copied):
+    old = {path: (copied / path).stat().st_mtime_ns for path in content(copied) if "samples-" in path}
+    measured(copied, layers=("features", "mixed"))
+    assert all((copied / path).stat().st_mtime_ns == then for path, then in old.items())
 
 
 def test_a_second_run_of_the_same_measures_nothing(undisturbed):
     assert measured(undisturbed).tasks == {}
 
 
-def test_a_damaged_shard_is_told_of_and_measured_again(undisturbed, tmp_path):
-    measured(tmp_path)
-    victim = sorted(tmp_path.glob("measurements/*/samples-*.npz"))[3]
+def test_a_damaged_shard_is_reported_and_measured_again(undisturbed, copied):
+    victim = sorted(copied.glob("measurements/*/samples-*.npz"))[3]
     victim.write_bytes(victim.read_bytes()[:100])
-    assert damaged(tmp_path) == [victim]
-    assert any("was damaged; it is measured again" in line for line in measured(tmp_path).lines)
-    assert content(tmp_path) == content(undisturbed)
+    assert damaged(copied) == [victim]
+    assert any("was damaged; it is measured again" in line for line in measured(copied).lines)
+    assert content(copied) == content(undisturbed)
 
 
-def test_rendering_from_a_damaged_cache_says_what_would_do(tmp_path):
-    measured(tmp_path)
-    for victim in tmp_path.glob("measurements/*/samples-*.npz"):
+def test_rendering_from_a_damaged_cache_says_what_would_do(copied):
+    for victim in copied.glob("measurements/*/samples-*.npz"):
         victim.write_bytes(b"")
     with pytest.raises(CacheError, match="`dissectreport measure` measures it again"):
-        load_dissection("planted", cache=tmp_path)
+        load_dissection("planted", cache=copied)
 
 
-def test_a_record_of_another_version_is_refused(tmp_path):
-    measured(tmp_path)
-    path = next((tmp_path / "records").glob("*.json"))
+def test_a_record_of_another_version_is_refused(copied):
+    path = next((copied / "records").glob("*.json"))
     path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
     with pytest.raises(
         CacheError,
         match=r"has format 1\.10 of another version of dissectreport.*run `dissectreport measure planted` again",
     ):
-        load_dissection("planted", cache=tmp_path)
+        load_dissection("planted", cache=copied)
 
 
 def test_a_run_can_be_chosen_and_one_remembered_as_before_can_be_read(tmp_path):
@@ -271,15 +274,14 @@ def test_a_run_can_be_chosen_and_one_remembered_as_before_can_be_read(tmp_path):
         load_dissection("planted", cache=tmp_path, layers=("mixed",))
 
 
-def test_shards_of_different_devices_merge_only_when_asked(tmp_path):
-    measured(tmp_path)
-    counts = next(f for f in store.folders(tmp_path / "measurements") if f.facts()["kind"] == "counts")
+def test_shards_of_different_devices_merge_only_when_asked(copied):
+    counts = next(f for f in store.folders(copied / "measurements") if f.facts()["kind"] == "counts")
     name = counts.names()[0]
     counts.save(name, {**counts.load(name), "device": np.array("cuda")})
     with pytest.raises(CacheError, match=r"different devices.*--mixed-devices"):
-        load_dissection("planted", cache=tmp_path)
-    measured(tmp_path, mixed_devices=True)
-    assert any("merged" in note for note in load_dissection("planted", cache=tmp_path).notes)
+        load_dissection("planted", cache=copied)
+    measured(copied, mixed_devices=True)
+    assert any("merged" in note for note in load_dissection("planted", cache=copied).notes)
 
 
 @pytest.mark.slow
@@ -300,7 +302,7 @@ def test_the_tables_say_what_was_planted(large):
     assert set(layer.controls["control"]) == {"measured", "random_directions", "untrained", "chance"}
 
 
-def test_a_layer_judged_unit_by_unit_has_the_same_tables(large, monkeypatch):
+def test_a_layer_scored_unit_by_unit_has_the_same_tables(large, monkeypatch):
     (whole,) = load_dissection("planted", cache=large).layers
     monkeypatch.setattr(corrected_rule, "AT_ONCE", 1)
     (parts,) = load_dissection("planted", cache=large).layers
@@ -341,7 +343,6 @@ def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, t
 @pytest.mark.slow
 def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, tmp_path, monkeypatch):
     wanted = tmp_path / "wanted"
-    dissectreport.render("planted", wanted, cache=undisturbed)
     replace, writes = os.replace, 0
 
     def counted(source, target):
@@ -362,7 +363,7 @@ def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, t
         return interrupted
 
     monkeypatch.setattr(os, "replace", counted)
-    dissectreport.render("planted", tmp_path / "count", cache=undisturbed)
+    dissectreport.render("planted", wanted, cache=undisturbed)
     for limit in (0, 1, writes // 2, writes - 1):
         monkeypatch.setattr(os, "replace", killed_after(limit))
         with pytest.raises(Killed):
@@ -445,7 +446,7 @@ def test_a_generator_that_is_not_what_it_declares_is_one_line(tmp_path, size, la
     assert "\n" not in str(raised.value)
 
 
-def test_without_a_way_to_make_it_anew_there_is_no_untrained_control_and_it_is_said(tmp_path):
+def test_without_a_way_to_reinitialise_there_is_no_untrained_control_and_a_line_says_so(tmp_path):
     model = plugin(tmp_path, OWN.format(size=16, latent=8, body="pass", reinitialise="None"))
     small = SMALL | {"layers": ("block",), "samples": 16}
     heard = RecordingReporter()
@@ -467,8 +468,9 @@ def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_pa
 
 def test_a_segmenter_that_finds_nothing_is_one_line(tmp_path):
     name = plugin(tmp_path, SEGMENTER.format(value="labels * 0"))
-    dissectreport.measure(Options("planted", segmenter=name, cache=tmp_path / "cache", **SMALL))
-    with pytest.raises(SegmenterError, match="'wrong' found no concept in 64 images of planted"):
+    few = SMALL | {"samples": 16}
+    dissectreport.measure(Options("planted", segmenter=name, cache=tmp_path / "cache", **few))
+    with pytest.raises(SegmenterError, match="'wrong' found no concept in 16 images of planted"):
         load_dissection("planted", cache=tmp_path / "cache")
 
 
@@ -476,7 +478,7 @@ def test_an_edited_model_file_is_another_model(tmp_path):
     for scale in (1, 2):
         body = f"g = planted.load()\n    g.module.features.register_forward_hook(lambda m, a, o: o * {scale})"
         model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")
-        dissectreport.measure(Options(model, cache=tmp_path / "cache", **SMALL))
+        dissectreport.measure(Options(model, cache=tmp_path / "cache", **SMALL | {"samples": 16}))
     kinds = [place.facts()["kind"] for place in store.folders(tmp_path / "cache" / "measurements")]
     assert kinds.count("counts") == 6
 
@@ -546,7 +548,7 @@ def test_one_sample_is_enough_to_run_but_nothing_is_claimed(tmp_path):
     dissectreport.render("planted", tmp_path / "site", cache=tmp_path)
 
 
-def test_a_finer_grid_counts_more_pixels_and_keeps_the_null(tmp_path):
+def test_a_finer_grid_counts_more_pixels(tmp_path):
     measured(tmp_path, grid=96, samples=32)
     dissection = load_dissection("planted", cache=tmp_path)
     assert int(dissection.layers[0].histogram[0].sum()) == 32 * 96 * 96
@@ -604,7 +606,7 @@ def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, t
 
 
 @pytest.mark.slow
-def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_path):
+def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     for path in sorted((tmp_path / "cache" / "measurements").glob("*/*.npz"))[::3]:
         path.unlink()
@@ -613,7 +615,7 @@ def test_interventions_that_were_killed_go_on_to_the_same_bytes(intervened, tmp_
     assert not any("damaged" in line for line in heard.lines)
 
 
-def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
+def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
     victims = []
@@ -627,7 +629,7 @@ def test_damaged_interventions_are_told_of_and_made_again(intervened, tmp_path):
     assert content(tmp_path / "cache") == content(intervened)
 
 
-def test_more_judging_latents_reuse_those_that_were_judged(intervened, tmp_path):
+def test_more_held_out_latents_reuse_those_that_were_measured(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
     assert not any("learning" in task and steps[0][0] < steps[0][1] for task, steps in heard.tasks.items())
@@ -652,24 +654,25 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert first["grass"] == UNIT["grass"]
 
 
-def test_a_quick_run_learns_no_orders_and_its_pages_do_not_speak_of_them(tmp_path, monkeypatch):
+def test_a_quick_run_learns_no_ranking_and_its_pages_do_not_mention_any(copied, tmp_path, monkeypatch):
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
-    measured(tmp_path / "cache", **INTERVENED | {"samples": 96})
-    whole = load_dissection("planted", cache=tmp_path / "cache")
+    measured(copied, **INTERVENED | {"samples": 64})
+    whole = load_dissection("planted", cache=copied)
     assert set(whole.interventions.curves["ranking"]) == {"gradient", "IoU", "random"}
     assert set(whole.interventions.concepts["best_ranking"]) <= {"gradient", "IoU"}
     assert whole.interventions.agreement["spearman"].isna().all(), "two units have no rank correlation"
     assert not any(name.startswith(("learned_mask", "greedy")) for name in whole.interventions.settings["budget"])
     random = whole.interventions.curves.query("ranking == 'random'")
     assert set(random["units"]) - {0} == {10}, "of 24 units 20 cannot be drawn twice"
-    dissectreport.render("planted", tmp_path / "site", cache=tmp_path / "cache")
+    dissectreport.render("planted", tmp_path / "site", cache=copied)
     for path in (tmp_path / "site" / "planted").rglob("*.html"):
         assert "learned mask" not in path.read_text("utf-8") and ">nan" not in path.read_text("utf-8"), path
 
 
-def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
-    measured(tmp_path, **INTERVENED | {"concepts": ("ball",), "samples": 960, "pilot": 96})
-    found = load_dissection("planted", cache=tmp_path).interventions
+def test_a_unit_that_only_correlates_has_a_high_corrected_iou_and_no_effect(large, tmp_path):
+    cache = shutil.copytree(large, tmp_path / "cache")
+    measured(cache, **INTERVENED | {"concepts": ("ball",), "samples": 960, "pilot": 480})
+    found = load_dissection("planted", cache=cache).interventions
     rows = found.effects.set_index("unit")
     ball, mirror = rows.loc[UNIT["ball"]], rows.loc[UNIT["ball_mirror"]]
     assert mirror["corrected_iou"] > 0.5 and abs(mirror["estimate"]) < 1e-4
@@ -679,10 +682,10 @@ def test_a_unit_that_only_correlates_has_a_high_excess_and_no_effect(tmp_path):
     assert {orders["IoU", 1], orders["IoU", 2]} == {UNIT["ball"], UNIT["ball_mirror"]}
 
 
-def test_the_concepts_and_the_layer_of_interventions_can_be_chosen(tmp_path):
-    measured(tmp_path, **INTERVENED | {"concepts": ("window", "roof"), "layers": ("features", "mixed")},
-             intervention_layer="mixed")  # fmt: skip
-    found = load_dissection("planted", cache=tmp_path).interventions
+def test_the_concepts_and_the_layer_of_interventions_can_be_chosen(copied):
+    chosen = {"concepts": ("window", "roof"), "layers": ("features", "mixed"), "intervention_layer": "mixed"}
+    measured(copied, **INTERVENED | {"samples": 64} | chosen)
+    found = load_dissection("planted", cache=copied).interventions
     assert found.layer == "mixed" and found.concepts["concept"].tolist() == ["window", "roof"]
 
 

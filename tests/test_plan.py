@@ -20,7 +20,7 @@ PLAN = Plan("generator", "segmenter")
 
 
 @given(samples=st.integers(1, 5000), size=st.integers(1, 99))
-def test_shards_hold_every_sample_once_in_order_and_only_the_last_may_be_short(samples: int, size: int) -> None:
+def test_shards_contain_every_sample_once_in_order_and_only_the_last_may_be_short(samples: int, size: int) -> None:
     parts = shards(samples, size)
     assert [number for shard in parts for number in range(shard.first, shard.first + shard.count)] == [*range(samples)]
     assert all(shard.count == size for shard in parts[:-1]) and 1 <= parts[-1].count <= size

@@ -54,7 +54,7 @@ def test_all_planted_concepts_occur(images: Tensor) -> None:
     assert all(painted(images, concept.name).any() for concept in VOCABULARY.concepts[1:])
 
 
-def test_no_upsampled_activation_equals_the_level(maps: np.ndarray) -> None:
+def test_no_upsampled_activation_equals_the_threshold(maps: np.ndarray) -> None:
     assert np.nanmin(np.abs(maps - LEVEL)) > 2**-18
 
 
@@ -94,7 +94,7 @@ def test_a_blotch_is_nothing(generator: PlantedGenerator, images: Tensor) -> Non
     assert not labels[blotched].any()
 
 
-def test_probabilities_agree_with_the_labels(images: Tensor) -> None:
+def test_the_largest_probabilities_are_those_of_the_labels(images: Tensor) -> None:
     segment = segmenters.load()
     probabilities = segment.probabilities(images, range(len(segment.vocabulary)))
     labels = segment(images)
@@ -217,7 +217,7 @@ def test_no_other_two_units_are_alike(generator: PlantedGenerator) -> None:
     assert pairs == {tuple(sorted(pair)) for pair in (*TRUTH.mirrors.items(), *TRUTH.duplicates.items())}
 
 
-def test_the_position_only_unit_is_on_in_the_same_place_in_every_image(
+def test_the_position_only_unit_is_on_at_the_same_pixels_in_every_image(
     generator: PlantedGenerator, z: Tensor, images: Tensor
 ) -> None:
     cells = features(generator, z)
@@ -380,7 +380,7 @@ def test_the_control_has_other_weights_and_draws_other_images(
     assert control.identity == generator.untrained(0).identity
     assert len({control.identity, generator.untrained(1).identity, generator.identity}) == 3
     with torch.no_grad():
-        assert control(z).shape == images.shape
+        assert control(z).shape == images.shape  # type: ignore[misc]
     assert control.training_like_images(1) is None
 
 

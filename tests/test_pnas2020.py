@@ -115,7 +115,7 @@ def laid_over_all(result):
     return found
 
 
-def test_levels_are_exceeded_by_one_pixel_in_a_hundred(shown, oracle):
+def test_thresholds_are_exceeded_by_one_pixel_in_a_hundred(shown, oracle):
     laid, _, thresholds = oracle
     mine = cut(shown[0])
     own = np.take_along_axis(mine.cuts, mine.own[:, None], 1)[:, 0]
@@ -151,7 +151,7 @@ def test_every_unit_has_a_label_and_never_nothing(shown):
     assert 0 not in result.scores.concepts
 
 
-def test_the_null_is_the_mean_over_all_pairings_of_different_images(shown, oracle):
+def test_the_chance_level_is_the_mean_over_all_pairings_of_different_images(shown, oracle):
     laid, masks, thresholds = oracle
     exact = thresholds.astype(np.float32)[:, None]
     result = scored(shown, ExactThresholds(np.zeros(UNITS), np.ones(UNITS), exact, np.zeros(UNITS, np.int64)))

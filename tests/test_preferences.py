@@ -63,7 +63,7 @@ def test_two_people_who_choose_alike_tell_no_more_than_one() -> None:
     assert (unanimous.low, unanimous.high) == pytest.approx(wilson(10, 10))
 
 
-def test_one_choice_more_that_differs_tells_no_more() -> None:
+def test_one_more_choice_that_differs_gives_no_more_evidence() -> None:
     all_after = dict.fromkeys(range(12), "after")
     people = [Choices(f"{i}", {}, all_after) for i in range(10)]
     unanimous = Preferred.of(people)
@@ -77,7 +77,7 @@ def test_one_persons_earlier_and_later_choices_are_not_two_people(tmp_path: Path
         list(lines([read_choices(path) for path in paths]))
 
 
-def test_who_began_again_is_the_same_person_and_no_longer_blind(tmp_path: Path) -> None:
+def test_someone_who_started_again_is_the_same_person_and_no_longer_blind(tmp_path: Path) -> None:
     first = exported(tmp_path, "first.json", "aab", seed=7, person=7, again=0)
     second = exported(tmp_path, "second.json", "aaa", seed=8, person=7, again=1)
     with pytest.raises(BadOption, match="contain choices of the same person"):
@@ -99,7 +99,7 @@ def test_choices_of_several_people_add_up(tmp_path: Path) -> None:
     assert told[4] == "There is no significant preference."
 
 
-def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
+def test_the_file_of_one_person_is_reported_without_a_sum(tmp_path: Path) -> None:
     assert len(list(lines([read_choices(exported(tmp_path, "ann.json", "ttt"))]))) == 2
 
 
@@ -114,7 +114,7 @@ def test_one_persons_file_is_told_without_a_sum(tmp_path: Path) -> None:
         (json.dumps({**ABOUT, "choices": [{"sample": 1, "chosen": "tie"}] * 2}), "sample 1 was chosen twice"),
     ],
 )
-def test_a_file_that_holds_no_choices_is_told_of(tmp_path: Path, words: str, told: str) -> None:
+def test_a_file_without_choices_is_refused(tmp_path: Path, words: str, told: str) -> None:
     (tmp_path / "a.json").write_text(words)
     with pytest.raises(BadOption, match=told):
         read_choices(tmp_path / "a.json")

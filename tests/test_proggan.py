@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -44,7 +45,7 @@ def small() -> dict[str, Tensor]:
 
 def older(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same weights as older files name them, with a scale that is not to be used."""
-    named = {}
+    named: dict[str, Any] = {}
     for key, value in state_dict.items():
         layer, _, rest = key.partition(".")
         number = layer.removeprefix("layer")
@@ -186,7 +187,7 @@ def test_weights_of_the_original_program_draw_what_they_drew_there(tmp_path: Pat
         "ToRGB_lod0": (1, 1, 7, 3),
         "ToRGB_lod1": (1, 1, 4, 3),
     }
-    variables = {"lod": numpy.float32(0)}
+    variables: dict[str, Any] = {"lod": numpy.float32(0)}
     for scope, shape in shapes.items():
         channels = shape[2] if scope.endswith("up") else shape[-1] // (16 if "Dense" in scope else 1)
         variables[f"{scope}/weight"] = random.standard_normal(shape, dtype=numpy.float32)

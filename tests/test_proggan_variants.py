@@ -136,7 +136,7 @@ def test_a_variant_draws_what_its_description_says(kind: str) -> None:
     assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(read, expected, strict=True))
 
 
-def test_the_oracles_tell_the_variants_with_scales_apart() -> None:
+def test_the_oracles_distinguish_the_variants_with_scales() -> None:
     tensors = made_up("pixel_norm")
     one, other = (ORACLES[kind](tensors, latents())[-1] for kind in ("equalized", "pixel_norm"))
     assert (one - other).abs().max() > 0.05

@@ -181,7 +181,7 @@ def test_a_site_is_checked_without_a_repository(made: Path, tmp_path: Path, monk
     assert run(tmp_path, "--check").exit_code == 1
 
 
-def test_a_model_is_drawn_anew_from_the_run_that_its_pages_show(tmp_path: Path) -> None:
+def test_a_model_is_rendered_again_from_the_run_that_its_pages_show(tmp_path: Path) -> None:
     write_site(example_dissection(units=6, layers=1), tmp_path)
     (one,) = read_summaries(tmp_path)
     facts = example_dissection(units=6, layers=1).provenance
@@ -200,7 +200,7 @@ def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
     assert not broken_links(tmp_path)
 
 
-def test_fitting_draws_the_site_anew_step_by_step_and_says_each(
+def test_fitting_renders_the_site_again_step_by_step_and_reports_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two models; what is drawn anew comes from made-up dissections instead of a cache."""

@@ -137,7 +137,7 @@ def test_the_kernel_distance_of_two_halves_of_one_set_is_about_zero():
 def test_roles_are_named_and_swapping_them_swaps_precision_and_recall(judged):
     real, generated = (ImageSet(images) for images in some_sets())
     with pytest.raises(TypeError):
-        measure_quality(real, generated)
+        measure_quality(real, generated)  # type: ignore[call-arg, misc]
     swapped = measure_quality(real=generated, generated=real).estimates()
     assert swapped["precision"].value == judged.estimates()["recall"].value
     assert swapped["precision"].value != judged.estimates()["precision"].value
@@ -152,7 +152,7 @@ def correlated(n, d, seed):
     return random.standard_normal((n, d)) @ random.standard_normal((d, d)) + random.standard_normal(d)
 
 
-def test_the_frechet_distance_agrees_with_scipy():
+def test_the_frechet_distance_equals_scipy():
     linalg = pytest.importorskip("scipy.linalg")
     (mean, covariance), (other, others) = ((x.mean(0), np.cov(x.T)) for x in (correlated(999, 24, s) for s in (0, 1)))
     trace = np.trace(covariance + others - 2 * linalg.sqrtm(covariance @ others).real)
@@ -160,7 +160,7 @@ def test_the_frechet_distance_agrees_with_scipy():
     assert frechet_distance(mean, covariance, other, others) == pytest.approx(wanted, rel=1e-9)
 
 
-def test_distances_agree_with_torchmetrics():
+def test_distances_equal_torchmetrics():
     fid, kid = (pytest.importorskip(f"torchmetrics.image.{name}") for name in ("fid", "kid"))
     network = torch.nn.Flatten()
     sets = [correlated(1000, 12, seed) / 20 for seed in (0, 1)]
@@ -225,7 +225,7 @@ def test_a_paired_change_is_known_better_than_its_two_ends(judged):
 # --- what is asked for, and what is told ---
 
 
-def test_too_few_images_for_a_covariance_are_told_how_many_it_needs(judged):
+def test_with_too_few_images_for_a_covariance_a_note_says_how_many_it_needs(judged):
     assert "frechet_distance" not in judged.measures
     assert set(judged.measures) == set(MEASURES) - {"frechet_distance"}
     assert judged.note == (

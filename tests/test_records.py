@@ -72,13 +72,15 @@ def size_changes() -> SizeChanges:
     return SizeChanges.of(Reference.of(real), variants, [5, 2])
 
 
+labels = RANDOM.integers(0, 9, (2, 1, 4, 4), np.int16)
+
 VALUES = [
     PLAN,
     replace(PLAN, random={}, masks=np.zeros((0, 0)), penalties=np.zeros(0), losses=np.zeros((0, 0))),
     LearnedRanking(RANDOM.random(4), float("nan"), RANDOM.random(2), np.array([3, 1, 0, 2])),
     RemainingArea(np.array([300, 0, 70_000])),
     EditedPictures(
-        (1, 300), np.array([4, 70_000]), images(2), images(2), *[RANDOM.integers(0, 9, (2, 1, 4, 4), np.int16)] * 2,
+        (1, 300), np.array([4, 70_000]), images(2), images(2), labels, labels,
         RANDOM.random((2, 4, 4), np.float32), np.array([[70_000, 63]]), images(1), images(1)),
     ArtifactPlan(RANDOM.random(6), RANDOM.random(6), (5, 1), (0,), (), (2,)),
     RandomSets(np.array([2, 2, 5]), np.array([False, True, False]), np.array([1.0, 0.9, np.nan])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +22,12 @@ from dissectreport.analysis.dissection.interpretable_counts import basic_interva
 from dissectreport.analysis.dissection.published_rules import RatioSums, everywhere, ordered, ranked, within_category
 from dissectreport.analysis.dissection.unit_tables import (
     average_precision,
+    category_labels,
+    detection,
+    leading_curves,
     lifted,
     most_correlated,
+    pair_table,
     point_biserial,
     states,
 )
@@ -82,7 +87,7 @@ def test_where_every_shard_has_one_image_these_are_counted_without_a_chance_leve
     assert groups.observed.any() and not groups.expected.any()
 
 
-def test_a_part_of_units_and_concepts_keeps_their_counts_and_no_places():
+def test_a_part_of_units_and_concepts_keeps_their_counts_and_no_positions():
     chance = some_chance(np.random.default_rng(1))
     part = sliced(chance, slice(1, 3), np.array([chance.concepts[1], 99]))
     assert part.concepts.tolist() == [chance.concepts[1]]
@@ -104,7 +109,7 @@ def scored(seed=0, groups=20):
     return score(Groups.of(shards), 256, replicates=5), Groups.of(shards)
 
 
-def test_every_level_is_chosen_on_one_half_and_scored_on_the_other():
+def test_every_threshold_is_selected_on_one_half_and_scored_on_the_other():
     scores, groups = scored()
     even, odd = groups.half(odd=False), groups.half(odd=True)
     for unit in range(3):
@@ -139,7 +144,7 @@ def test_every_level_is_chosen_on_one_half_and_scored_on_the_other():
             assert scores.on_fraction[unit, column] == odd.on[:, unit, threshold].sum() / (odd.samples.sum() * 256)
 
 
-def test_the_label_is_the_tested_concept_of_largest_chosen_excess_and_the_next_its_rival():
+def test_the_label_is_the_tested_concept_of_largest_corrected_iou_on_the_selection_half_and_the_next_its_runner_up():
     scores, _ = scored()
     verdict = judge(scores)
     for unit in range(3):
@@ -215,7 +220,7 @@ def test_within_a_category_only_the_images_that_hold_it_do():
         assert union.pixels[column] == seen.categories.images[kind] * 16
 
 
-def test_counts_at_each_units_own_level():
+def test_counts_at_each_units_own_threshold():
     chance, own = some_chance(np.random.default_rng(2)), np.array([3, 0, 2])
     found = published_rules.at_own(chance, own)
     for unit, threshold in enumerate(own):
@@ -272,7 +277,7 @@ def test_quadrants_are_shares_of_unit_and_concept():
     assert quadrants(np.array(0.5), np.array(0.2), np.array(0.1)).min() == 0
 
 
-def test_shares_above_a_level_are_interpolated_between_the_activations_around_it():
+def test_shares_above_a_threshold_are_interpolated_between_the_activations_around_it():
     # Four activations of one concept: 1, 2 | 4, 8, with thresholds between (at 2.5) and above all (at 9).
     joint = Joint(
         np.array([1]), np.array([[[2, 2, 0]]]), np.array([[2, 2, 0]]), np.array([4]), np.array([1]), samples=1
@@ -302,6 +307,84 @@ def test_lift_is_printed_only_where_enough_overlap_is_expected():
     assert (
         found.without[:, 0].tolist() == [pytest.approx(3), pytest.approx(2.5)] and np.isnan(found.without[:, 1]).all()
     )
+
+
+def some_thresholds():
+    """Of three units, of which every second and more are those of chance."""
+    return SimpleNamespace(values=lambda: np.arange(15, dtype=np.float32).reshape(3, 5), chance_columns=np.arange(1, 5))
+
+
+def test_the_label_within_a_category_is_chosen_and_tested_among_its_concepts_alone():
+    scores, _ = scored()
+    verdict, words, thresholds = judge(scores), Words(VOCABULARY, scores.concepts), some_thresholds()
+    table = category_labels(scores, verdict, words, thresholds).set_index(["unit", "category"])
+    assert table.index.get_level_values("unit").is_monotonic_increasing and len(table) == 9
+    for category in ("object", "part", "colour"):
+        inside = np.array(VOCABULARY.category_of_each)[scores.concepts] == category
+        tested = judge(scores, inside)
+        for unit in range(3):
+            row = table.loc[(unit, category)]
+            best = max(np.flatnonzero(inside & scores.tested), key=lambda column: scores.chosen[unit, column])
+            assert row["concept"] == VOCABULARY[scores.concepts[best]].name
+            assert row["iou"] == scores.iou.value[unit, best]
+            assert row["chance_level"] == scores.chance_level.value[unit, best]
+            assert row["threshold"] == thresholds.values()[unit, 1 + scores.threshold[unit, best]]
+            assert row["is_unit_label"] == (best == verdict.column[unit])
+            assert row["interpretable"] == tested.interpretable[unit]
+
+
+def test_the_leading_concepts_of_a_unit_are_those_of_largest_corrected_iou_and_untested_ones_come_last():
+    scores = replace(scored()[0], tested=np.array([True, False, True, True]))
+    table = pair_table(scores, Words(VOCABULARY, scores.concepts), some_thresholds())
+    for unit in range(3):
+        order = sorted(range(4), key=lambda column: (not scores.tested[column], -scores.chosen[unit, column]))
+        rows = table[table["unit"] == unit]
+        assert rows["concept"].tolist() == [VOCABULARY[number].name for number in scores.concepts[order]]
+        assert rows["tested"].tolist() == [True, True, True, False]
+        assert rows["iou"].tolist() == scores.iou.value[unit, order].tolist()
+
+
+def test_curves_begin_with_the_label_and_go_on_by_corrected_iou():
+    scores = scored()[0]
+    verdict = replace(judge(scores), column=np.array([3, -1, 0]))
+    curves = leading_curves(scores, verdict, some_thresholds())
+    iou, chance_level, on_fractions = scores.curves
+    for unit in range(3):
+        order = sorted(range(4), key=lambda column: -scores.chosen[unit, column])
+        label = verdict.column[unit] if verdict.column[unit] >= 0 else order[0]
+        order = [label, *(column for column in order if column != label)]
+        assert curves.concepts[unit].tolist() == scores.concepts[order].tolist()
+        assert np.array_equal(curves.iou[unit], iou[unit, order])
+        assert np.array_equal(curves.chance_level[unit], chance_level[unit, order])
+    assert curves.on_fractions is on_fractions
+    assert curves.thresholds.tolist() == some_thresholds().values()[:, 1:].tolist()
+
+
+def test_how_well_a_unit_finds_its_label_is_that_of_every_pixel_of_the_held_out_half():
+    random = np.random.default_rng(4)
+    bins, shows = random.integers(0, 5, (3, 400)), random.random((2, 400)) < [[0.3], [0.6]]
+    counts = np.array([[np.bincount(bins[unit][mask], minlength=5) for mask in shows] for unit in range(3)])
+    total = np.array([np.bincount(row, minlength=5) for row in bins])
+    joint = Joint(np.array([1, 4]), counts, total, shows.sum(1), np.ones(2, int), samples=1)
+    counted = SimpleNamespace(held_out=joint, thresholds=SimpleNamespace(chance_columns=np.array([0, 2, 3])))
+    scores = SimpleNamespace(concepts=np.array([1, 2, 4]), threshold=np.array([[0, 0, 1], [2, 0, 0], [0, 0, 0]]))
+    # Concept 4 at bins above 2; concept 1 at bins above 3; a concept that the half does not show.
+    on, wanted = [bins[0] > 2, bins[1] > 3], [shows[1], shows[0]]
+    iou = [(a & b).sum() / (a | b).sum() for a, b in zip(on, wanted, strict=True)]
+    found = detection(counted, scores, np.array([2, 0, 1]), np.array([*iou, np.nan]))
+    assert all(np.isnan(values[2]) for values in found.values())
+    for unit in range(2):
+        assert found["iou_full_grid"][unit] == pytest.approx(iou[unit])
+        both = (on[unit] & wanted[unit]).sum()
+        assert found["f1"][unit] == pytest.approx(2 * both / (on[unit].sum() + wanted[unit].sum()))
+        edges = [bins[unit] >= edge for edge in range(4, -1, -1)]
+        recalls = [0, *((above & wanted[unit]).sum() / wanted[unit].sum() for above in edges)]
+        steps = (recalls[i + 1] - recalls[i] for i in range(5))
+        precisions = ((above & wanted[unit]).sum() / above.sum() for above in edges)
+        area = sum(step * precision for step, precision in zip(steps, precisions, strict=True))
+        assert found["average_precision"][unit] == pytest.approx(area)
+        rank = (np.cumsum(total[unit]) - total[unit] / 2)[bins[unit]]
+        assert found["correlation"][unit] == pytest.approx(np.corrcoef(rank, wanted[unit])[0, 1])
 
 
 def a_cross(thresholds, positive):

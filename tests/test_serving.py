@@ -232,7 +232,7 @@ def test_a_changed_file_is_noticed(site: Path, installed: bool, monkeypatch: pyt
     assert changes.number and not thread.is_alive()
 
 
-def test_nothing_is_told_while_files_are_being_written(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_browsers_are_not_reloaded_while_files_are_being_written(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     states = iter([{"a": 1}, {"a": 2}, {"a": 3}, {"a": 3}, {"a": 3}, {"a": 4}, {"a": 4}])
     monkeypatch.setattr(serve, "_state", lambda _: next(states))
     monkeypatch.setattr(serve, "SECONDS", 0)

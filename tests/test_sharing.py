@@ -212,7 +212,7 @@ def test_the_licence_of_a_model_is_the_one_that_its_facts_or_its_card_tell(
     assert licence_of(facts) == licence
 
 
-def test_the_methods_page_cites_both_papers_and_this_version_and_tells_the_licence(told: Path) -> None:
+def test_the_methods_page_cites_both_papers_this_version_and_the_licence(told: Path) -> None:
     text = (told / "planted" / "methods.html").read_text()
     cited = text.partition('id="bibtex">')[2].partition("</pre>")[0]
     assert [line for line in cited.splitlines() if line.startswith("@")] == [

@@ -58,23 +58,21 @@ def test_the_same_dissection_gives_the_same_bytes(dissection: Dissection, site: 
     assert contents(tmp_path) == contents(site)
 
 
-def test_a_second_render_writes_nothing(dissection: Dissection, tmp_path: Path) -> None:
+def test_a_second_render_writes_nothing_and_the_reported_size_is_that_on_disk(
+    dissection: Dissection, tmp_path: Path
+) -> None:
     first = write_site(dissection, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
     again = write_site(dissection, tmp_path)
     assert first.changed == first.files
     assert again.changed == 0
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
-
-
-def test_the_size_that_is_told_is_the_size_on_disk(dissection: Dissection, tmp_path: Path) -> None:
-    told = write_site(dissection, tmp_path)
     ledgers = sum(path.stat().st_size for path in tmp_path.rglob("manifest.json"))
-    assert told.bytes == sum(map(len, contents(tmp_path).values())) - ledgers
-    assert told.index == tmp_path / "index.html"
+    assert first.bytes == again.bytes == sum(map(len, contents(tmp_path).values())) - ledgers
+    assert first.index == tmp_path / "index.html"
 
 
-def test_no_iou_stands_without_its_null_and_its_interval(site: Path) -> None:
+def test_every_iou_is_shown_with_its_chance_level_and_its_interval(site: Path) -> None:
     found = 0
     for path in pages(site):
         page = Page(path.read_text("utf-8"))
@@ -168,7 +166,7 @@ def test_provenance_is_on_the_methods_page(site: Path, dissection: Dissection) -
     assert "A made-up dissection" in text
 
 
-def test_the_trust_page_tells_how_well_the_segmenter_finds_each_concept(site: Path, dissection: Dissection) -> None:
+def test_the_trust_page_shows_how_well_the_segmenter_finds_each_concept(site: Path, dissection: Dissection) -> None:
     text = (site / "planted" / "trust.html").read_text("utf-8")
     finds = text[text.index('id="finds"') :]
     for row in dissection.concepts.itertuples():
@@ -244,7 +242,7 @@ def test_a_ledger_that_points_outside_removes_nothing(tmp_path: Path) -> None:
     assert kept.read_text() == "kept"
 
 
-def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("a file")
     with pytest.raises(OutputError) as error:
         write_site(example_dissection(units=6, layers=1), tmp_path / "site")
@@ -292,7 +290,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
 
     from dissectreport.report.site import build as module
 
-    gathered = {}
+    gathered: dict[int, Any] = {}
     monkeypatch.setattr(module, "gather", lambda site, *_: gathered[id(site.dissection)])
     for one in (old, new):
         places = Places.of(one)
@@ -326,7 +324,7 @@ def test_progress_counts_units(tmp_path: Path) -> None:
     assert seen == [(16, 40), (20, 40), (36, 40), (40, 40)]
 
 
-def test_the_same_files_are_drawn_whoever_draws_them_and_in_whatever_order(tmp_path: Path) -> None:
+def test_the_same_files_are_rendered_by_any_process_and_in_any_order(tmp_path: Path) -> None:
     def last_first(work: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         for part in reversed(parts):
             # What other processes do goes there and comes back in bytes.
@@ -338,7 +336,7 @@ def test_the_same_files_are_drawn_whoever_draws_them_and_in_whatever_order(tmp_p
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
-def test_a_layer_without_interpretable_units_can_be_drawn(tmp_path: Path) -> None:
+def test_a_layer_without_interpretable_units_can_be_rendered(tmp_path: Path) -> None:
     made = example_dissection(units=6, layers=1)
     layer = made.layers[0]
     table = layer.table.assign(interpretable=False, beats_chance=False)
@@ -386,9 +384,7 @@ def test_a_concept_counts_in_its_own_category_even_if_another_label_leads(site: 
     assert len(columns) > 5
 
 
-def test_above_each_category_of_columns_stands_its_count_beside_its_controls(
-    site: Path, dissection: Dissection
-) -> None:
+def test_each_category_of_columns_has_its_count_and_its_controls_above_it(site: Path, dissection: Dissection) -> None:
     layer = dissection.layers[0]
     text = (site / "planted" / layer.name / "index.html").read_text("utf-8")
     found = layer.controls.astype(object).set_index(["control", "category"])
@@ -441,7 +437,7 @@ def test_units_are_compared_with_random_directions_by_the_interval_of_the_differ
 
 def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection: Dissection, tmp_path: Path) -> None:
     units = [int(layer.table["interpretable"].sum()) for layer in dissection.layers]
-    random_directions = [counts(layer)["random_directions"].units for layer in dissection.layers]
+    random_directions = [int(counts(layer)["random_directions"].units) for layer in dissection.layers]
     noise = np.arange(-50, 50)
     layers = tuple(
         replace(layer, resampled={"measured": n + noise, "random_directions": m + noise})
@@ -487,7 +483,7 @@ def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: 
     )
 
 
-def test_units_that_fire_at_opposite_places_stand_apart(dissection: Dissection, tmp_path: Path) -> None:
+def test_negatively_correlated_units_are_listed_separately(dissection: Dissection, tmp_path: Path) -> None:
     (one, *rest) = dissection.layers
     turned = one.correlated.assign(correlation=[0.5, -0.5] * (len(one.correlated) // 2))
     write_site(replace(dissection, layers=(replace(one, correlated=turned), *rest)), tmp_path)
@@ -538,7 +534,7 @@ def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection
     assert "All 15 concepts that occur were tested" in methods
 
 
-def test_the_corrected_rule_says_what_it_held_out(site: Path) -> None:
+def test_the_corrected_rule_names_the_held_out_images(site: Path) -> None:
     methods = page_text(site / "planted" / "methods.html")
     assert "chosen on 5,000 selection images. All scores come from the other 5,000 held-out images" in methods
     assert "its chance-corrected IoU is at least 0.04 and its q-value is below 0.05" in methods

@@ -51,11 +51,28 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def options(drawings: Path) -> staged.RunOptions:
     return staged.RunOptions(
         drawings, evaluate_every=1000, evaluated=20, held_out=20, log_every=1, compile_networks=False
     )
+
+
+@pytest.fixture(scope="module")
+def whole(options: staged.RunOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run through all stages that was never stopped and was evaluated on the way."""
+    out = tmp_path_factory.mktemp("whole")
+    staged.train(out, TINY, replace(options, evaluate_every=16))
+    return out
+
+
+def assert_same_state(one: Path, other: Path, stage: str) -> None:
+    """Both runs ended this stage with the same bits."""
+    states = [torch.load(staged.checkpoint(out, stage), weights_only=True) for out in (one, other)]
+    assert [state["progress"]["images"] for state in states] == [16, 16]
+    pairs = list(zip(*(tensors_in(state["stage"]) for state in states), strict=True))
+    assert len(pairs) > 50
+    assert all(torch.equal(first, second) for first, second in pairs), stage
 
 
 def tensors_in(state: object) -> Iterator[Tensor]:
@@ -67,21 +84,20 @@ def tensors_in(state: object) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stopped_run_continues_as_if_uninterrupted(tmp_path: Path, options: staged.RunOptions, stage: str) -> None:
-    staged.train(tmp_path / "whole", TINY, options, (stage, 16))
-    staged.train(tmp_path / "parts", TINY, options, (stage, 8))
-    staged.train(tmp_path / "parts", TINY, options, (stage, 16))
-    one, other = (
-        torch.load(staged.checkpoint(tmp_path / name, stage), weights_only=True) for name in ("whole", "parts")
-    )
-    assert one["progress"]["images"] == other["progress"]["images"] == 16
-    pairs = list(zip(tensors_in(one["stage"]), tensors_in(other["stage"]), strict=True))
-    assert len(pairs) > 50
-    assert all(torch.equal(first, second) for first, second in pairs)
+def test_a_run_stopped_in_every_stage_continues_as_if_uninterrupted(
+    tmp_path: Path, options: staged.RunOptions, whole: Path
+) -> None:
+    for stage in STAGES:
+        staged.train(tmp_path, TINY, options, (stage, 8))
+        assert torch.load(staged.checkpoint(tmp_path, stage), weights_only=True)["progress"]["images"] == 8
+    staged.train(tmp_path, TINY, options)
+    for stage in STAGES:
+        assert_same_state(whole, tmp_path, stage)
 
 
-def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(tmp_path: Path, options: staged.RunOptions) -> None:
+def test_a_run_killed_while_it_saves_continues_from_the_state_before(
+    tmp_path: Path, options: staged.RunOptions
+) -> None:
     staged.train(tmp_path, TINY, options, ("autoencoder", 8))
     path = staged.checkpoint(tmp_path, "autoencoder")
     path.with_suffix(".unfinished").write_bytes(b"half a st")
@@ -89,18 +105,17 @@ def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(tmp_path: Pat
     assert torch.load(path, weights_only=True)["progress"]["images"] == 16
 
 
-def test_a_run_leaves_its_curve_samples_and_generators_that_load(tmp_path: Path, options: staged.RunOptions) -> None:
-    staged.train(tmp_path, TINY, replace(options, evaluate_every=8))
-    points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
-    assert [point["stage"] for point in points] == [name for name in STAGES for _ in range(2)]
+def test_a_run_leaves_its_curve_samples_and_generators_that_load(whole: Path) -> None:
+    points = [json.loads(line) for line in (whole / "curve.jsonl").read_text().splitlines()]
+    assert [point["stage"] for point in points] == STAGES
     assert points[-1]["segmenter_distance"] > 0 < points[-1]["random_distance"]
     assert points[-1]["shares"].keys() >= {"sky", "dome", "spire"}
-    assert (tmp_path / "adversarial-32" / "samples_0000016.png").exists()
-    assert embedded("generator_0000016", tmp_path / "adversarial-32").image_size == (32, 32)
-    assert embedded("generator_0000016", tmp_path / "adversarial-16").image_size == (16, 16)
+    assert (whole / "adversarial-32" / "samples_0000016.png").exists()
+    assert embedded("generator_0000016", whole / "adversarial-32").image_size == (32, 32)
+    assert embedded("generator_0000016", whole / "adversarial-16").image_size == (16, 16)
 
 
-def test_training_goes_on_where_a_longer_stage_is_asked_for(tmp_path: Path, options: staged.RunOptions) -> None:
+def test_training_continues_where_a_longer_stage_is_asked_for(tmp_path: Path, options: staged.RunOptions) -> None:
     staged.train(tmp_path, TINY, options, ("autoencoder", 16))
     longer = replace(TINY, autoencoder_images=24, batch=2)
     staged.train(tmp_path, longer, options, ("autoencoder", 24))
@@ -109,25 +124,19 @@ def test_training_goes_on_where_a_longer_stage_is_asked_for(tmp_path: Path, opti
     assert state["progress"]["step"] == 6, "only the lengths of the stages may change: the batch is still 4"
 
 
-def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOptions) -> None:
+def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOptions, whole: Path) -> None:
     unlabelled = tmp_path / "drawings"
     unlabelled.mkdir()
     for path in options.drawings.glob("*.npz"):
         with numpy.load(path) as file:
             numpy.savez(unlabelled / path.name, image=file["image"])
-    for name, folder in (("with", options.drawings), ("without", unlabelled)):
-        staged.train(tmp_path / name, TINY, replace(options, drawings=folder))
-    one, other = (
-        torch.load(staged.checkpoint(tmp_path / name, "adversarial-32"), weights_only=True)
-        for name in ("with", "without")
-    )
-    pairs = zip(tensors_in(one["stage"]), tensors_in(other["stage"]), strict=True)
-    assert all(torch.equal(first, second) for first, second in pairs)
+    staged.train(tmp_path / "without", TINY, replace(options, drawings=unlabelled))
+    assert_same_state(whole, tmp_path / "without", STAGES[-1])
 
 
 def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
-        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=1600, adversarial_images=(1600,), warmup_steps=10
+        sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=640, adversarial_images=(480,), warmup_steps=10
     )
     pixels = downsample(torch.from_numpy(draw_many(0, range(100), 32, "churches").image), 16)
     held_out = downsample(torch.from_numpy(draw_many(HELD_OUT_SEED, range(100), 32, "churches").image), 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import reduce
 
 import numpy as np
@@ -47,16 +47,16 @@ def some_joint(random, units):
 def some_chance(random, units):
     c, sizes = some_concepts(random), np.unique(random.integers(1, 4, 2))
     n = len(c)
-    pairs = [whole(random, len(sizes), units, n, STEPS) for _ in range(3)]
+    observed, shifted, crossed = (whole(random, len(sizes), units, n, STEPS) for _ in range(3))
     rest = whole(random, units, STEPS), whole(random, n), whole(random, n), whole(random, n, PIXELS)
-    return Chance(c, sizes, *pairs, *rest, int(random.integers(1, 48)))
+    return Chance(c, sizes, observed, shifted, crossed, *rest, int(random.integers(1, 48)))
 
 
 def some_ends(random, units):
     c = some_concepts(random)
     values = random.standard_normal((2, units, len(c), BINS)).astype(np.float32)
     empty = random.integers(0, 2, values.shape[1:]) > 0
-    ends = zip(np.float32([np.inf, -np.inf]), values, strict=True)
+    ends = zip(np.array([np.inf, -np.inf], np.float32), values, strict=True)
     low, high = (np.where(empty, end, value) for end, value in ends)
     return Ends(c, low, high)
 
@@ -155,6 +155,36 @@ def test_any_split_and_any_order_give_the_same_bits(kind, seed, order):
     same(one_by_one, reduce(lambda sofar, more: more.merge(sofar), parts))
 
 
+NOT_ADDED = {"concepts", "sizes", "low", "width", "pixels"}
+"""Fields that say what the counts of a statistic are of."""
+
+
+@pytest.mark.parametrize("kind", [Categories, Chance, Cross, Histogram, Joint, Paired], ids=lambda kind: kind.__name__)
+def test_the_counts_of_two_parts_are_added_each_to_its_own(kind):
+    random = np.random.default_rng(6)
+    parts = [EVERY[kind](random, UNITS) for _ in range(2)]
+    merged = parts[0].merge(parts[1]).arrays()
+    names = [name for name in merged if name not in NOT_ADDED]
+    assert names
+    for name in names:
+        assert merged[name].sum() == sum(part.arrays()[name].sum() for part in parts), name
+    for name in NOT_ADDED & merged.keys() - {"concepts", "sizes"}:
+        assert np.array_equal(merged[name], parts[0].arrays()[name]), name
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_ends_of_two_parts_are_the_outermost_wherever_a_concept_occurs(seed):
+    random = np.random.default_rng(seed)
+    parts = [some_ends(random, UNITS) for _ in range(2)]
+    merged = parts[0].merge(parts[1])
+    assert merged.concepts.tolist() == sorted({*parts[0].concepts.tolist(), *parts[1].concepts.tolist()})
+    for column, concept in enumerate(merged.concepts):
+        lows = [part.low[:, at] for part in parts for at in np.flatnonzero(part.concepts == concept)]
+        highs = [part.high[:, at] for part in parts for at in np.flatnonzero(part.concepts == concept)]
+        assert np.array_equal(merged.low[:, column], np.min(lows, axis=0))
+        assert np.array_equal(merged.high[:, column], np.max(highs, axis=0))
+
+
 @every_statistic
 @given(seed=st.integers(0, 2**32 - 1))
 def test_arrays_hold_everything(kind, seed):
@@ -186,7 +216,8 @@ def test_merging_leaves_both_parts_as_they_were(kind):
 def test_counts_of_another_shape_are_refused_and_named(kind):
     random = np.random.default_rng(0)
     one, other = EVERY[kind](random, UNITS), EVERY[kind](random, UNITS + 1)
-    with pytest.raises(MergeError, match=f"cannot merge {kind.__name__}"):
+    names = "|".join(field.name for field in fields(kind))
+    with pytest.raises(MergeError, match=rf"^cannot merge {kind.__name__}(\.({names}))?: "):
         one.merge(other)
 
 
@@ -200,8 +231,38 @@ def test_a_refusal_says_what_is_here_and_what_is_there():
 
 def test_a_histogram_with_other_cells_is_refused():
     one = some_histogram(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match="Histogram"):
-        one.merge(Histogram(one.low + 1, one.width, one.counts))
+    for other in (replace(one, low=one.low + 1), replace(one, width=one.width * 2)):
+        with pytest.raises(MergeError, match=r"^cannot merge Histogram: its cells lie elsewhere$"):
+            one.merge(other)
+
+
+@pytest.mark.parametrize("kind", [Areas, ConceptPatches, Features, Insertions, Peaks], ids=lambda kind: kind.__name__)
+def test_merged_rows_are_in_order_of_samples_and_each_keeps_its_values(kind):
+    random = np.random.default_rng(5)
+    late, early = (EVERY[kind](random, UNITS) for _ in range(2))
+    late = replace(late, samples=np.array([9, 40, 41, 70][: len(late.samples)]))
+    early = replace(early, samples=np.array([8, 10, 42, 69][: len(early.samples)]))
+    merged = late.merge(early)
+    assert merged.samples.tolist() == sorted([*late.samples.tolist(), *early.samples.tolist()])
+    for part in (late, early):
+        rows = np.searchsorted(merged.samples, part.samples)
+        for name, value in vars(part).items():
+            there = getattr(merged, name)
+            if name == "pixels" and kind is Areas:
+                there = there[:, np.searchsorted(merged.concepts, part.concepts)]
+            if isinstance(value, np.ndarray) and name != "concepts":
+                assert np.array_equal(there[rows], value), name
+
+
+def test_several_insertions_into_one_latent_keep_their_order():
+    n = 40  # enough for a sort that is not stable to mix them up
+    parts = [
+        Insertions(np.full(n, sample), np.arange(n)[::-1], np.arange(n), np.zeros((n, 1, 1), np.int64))
+        for sample in (7, 3)
+    ]
+    merged = parts[0].merge(parts[1])
+    assert merged.samples.tolist() == [3] * n + [7] * n
+    assert merged.patches.tolist() == [*range(n)][::-1] * 2
 
 
 def test_parts_without_any_concept_merge():
@@ -212,7 +273,7 @@ def test_parts_without_any_concept_merge():
         assert getattr(empty.merge(full), name).shape == getattr(full, name).shape
 
 
-def test_cuts_leave_at_most_the_tail_above_them():
+def test_cuts_leave_at_most_the_on_fraction_above_them():
     counts = np.random.default_rng(0).integers(0, 9, (4, 500))
     histogram = Histogram(np.arange(4.0), np.full(4, 0.5), counts)
     on_fractions = np.array([1.0, 0.5, 0.25, 0.01, 0.001])
@@ -231,19 +292,19 @@ def test_a_constant_is_off_at_every_cut():
 
 def test_paired_pixels_of_images_of_another_size_are_a_mistake_of_ours():
     one = some_paired(np.random.default_rng(0), UNITS)
-    with pytest.raises(AssertionError, match="one segmenter"):
+    with pytest.raises(AssertionError, match=r"^one segmenter, one size$"):
         one.merge(Paired(one.images, 65, one.before, one.after))
 
 
 def test_categories_of_other_vocabularies_are_refused():
     one = some_categories(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match=r"Categories\.named"):
+    with pytest.raises(MergeError, match=r"^cannot merge Categories\.named: "):
         one.merge(Categories(one.bins, one.images, one.named[:-1]))
 
 
 def test_chance_of_another_grid_is_refused():
     one = some_chance(np.random.default_rng(0), UNITS)
-    with pytest.raises(MergeError, match=r"Chance\.where"):
+    with pytest.raises(MergeError, match=r"^cannot merge Chance\.where: "):
         one.merge(replace(one, where=one.where[:, :4]))
 
 
@@ -315,9 +376,10 @@ def test_the_counts_above_edges_of_a_joint_are_of_concepts_and_of_everything():
 
 def chance_of_sizes(sizes, observed, shifted, crossed):
     """Chance counts of one unit, concept and level, by size of shard."""
-    column = [np.array(values, np.int64)[:, None, None, None] for values in (observed, shifted, crossed)]
+    by_size = (np.array(values, np.int64)[:, None, None, None] for values in (observed, shifted, crossed))
+    observed, shifted, crossed = by_size
     one = np.ones((1, 1), np.int64)
-    return Chance(np.array([1]), np.array(sizes), *column, one, one[0], one[0], one, sum(sizes))
+    return Chance(np.array([1]), np.array(sizes), observed, shifted, crossed, one, one[0], one[0], one, sum(sizes))
 
 
 def test_what_is_expected_by_chance_is_divided_by_the_other_images_of_each_shard():
@@ -335,7 +397,7 @@ def test_shares_of_areas_are_of_the_grid():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_correlation_is_that_of_the_levels_themselves(seed):
+def test_correlation_is_that_of_the_rounded_activations(seed):
     random = np.random.default_rng(seed)
     thresholds = random.integers(0, 9, (4, 50))
     thresholds[3] = 5
@@ -345,6 +407,14 @@ def test_correlation_is_that_of_the_levels_themselves(seed):
         wanted = np.nan_to_num(np.corrcoef(thresholds), nan=0.0)
     assert np.allclose(cross.correlation(), wanted, rtol=0, atol=1e-9)
     assert (cross.correlation()[3] == 0).all()
+
+
+def test_units_that_hardly_vary_are_correlated_all_the_same():
+    # Of 100 cells a unit is one level higher in 2, another in one of these and in another cell.
+    thresholds = np.zeros((2, 100), np.int64)
+    thresholds[0, :2] = thresholds[1, 1:3] = 1
+    cross = Cross(thresholds.sum(1), thresholds @ thresholds.T, thresholds.sum(1), 100)
+    assert cross.correlation() == pytest.approx(np.array([[1, 24 / 49], [24 / 49, 1]]))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -373,8 +443,10 @@ def test_examples_are_the_largest_and_those_of_the_middle_half(seed, k):
         assert peaks.middle(k)[unit].tolist() == [order[place] for place in at]
 
 
-def test_the_middle_of_one_sample_is_that_sample():
+def test_the_middle_of_few_samples_is_all_of_them():
     assert Peaks(np.array([7]), np.ones((1, 2), np.float32)).middle(4).tolist() == [[7], [7]]
+    assert Peaks(np.array([7, 9]), np.float32([[1], [2]])).middle(4).tolist() == [[9, 7]]
+    assert Peaks(np.arange(3), np.float32([[1], [2], [3]])).middle(3).tolist() == [[2, 1, 0]]
 
 
 def test_peaks_of_samples_are_each_units_own():
@@ -430,8 +502,7 @@ def test_sums_add_name_by_name_come_back_from_arrays_and_refuse_other_shapes(pla
     merged = one.merge(other)
     for name, value in merged.arrays().items():
         assert np.array_equal(value, one.arrays()[name] + other.arrays()[name]), name
-    same(one, type(one).from_arrays(one.arrays()))
-    assert all(array.dtype == np.float64 for array in type(one).from_arrays(one.arrays()).arrays().values())
+    same(one, type(one).from_arrays({name: np.asarray(value, np.longdouble) for name, value in one.arrays().items()}))
     with pytest.raises(MergeError, match=type(one).__name__):
         one.merge(wide)
 

@@ -70,7 +70,7 @@ def test_a_flipped_bit_in_the_data_is_noticed(place):
     assert not place.is_intact("a")
 
 
-def test_a_missing_file_is_told_with_what_would_do(place):
+def test_a_missing_file_is_one_line_that_says_what_to_do(place):
     with pytest.raises(CacheError, match="missing; `dissectreport measure` measures it again"):
         place.load("nothing")
 

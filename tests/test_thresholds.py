@@ -45,7 +45,7 @@ def test_the_on_fractions_fall_and_hold_those_of_the_papers():
     assert all(np.abs(ON_FRACTIONS - number / 27).min() < 1e-12 for number in range(1, 27))
 
 
-def test_levels_of_a_pilot_are_edges_of_its_cells():
+def test_thresholds_of_a_pilot_are_edges_of_its_cells():
     pilot = a_pilot()
     thresholds = Thresholds.of(pilot)
     assert thresholds.edges.shape == (3, 127) and (np.diff(thresholds.edges, axis=1) >= 0).all()
@@ -81,7 +81,7 @@ def test_the_nearest_fraction_is_that_of_the_smallest_ratio(seed):
         assert ratios[found] == pytest.approx(min(ratios), rel=1e-12)
 
 
-def test_exact_levels_leave_at_most_their_fraction_above_them():
+def test_exact_thresholds_leave_at_most_their_on_fraction_above_them():
     activations = a_pilot(cells=1 << 14)
     thresholds = one_percent_thresholds(activations)
     assert thresholds.cuts.dtype == np.float32 and thresholds.cuts.shape == (3, 32)
@@ -92,7 +92,7 @@ def test_exact_levels_leave_at_most_their_fraction_above_them():
     assert thresholds.chance_columns.tolist() == list(range(32))
 
 
-def test_the_search_has_a_hundred_levels_of_which_the_first_is_below_everything():
+def test_the_search_has_a_hundred_thresholds_of_which_the_first_is_below_everything():
     activations = a_pilot(cells=1 << 14)
     thresholds = search_thresholds(activations)
     assert thresholds.cuts.shape == (3, 100)
@@ -105,7 +105,7 @@ def test_the_search_has_a_hundred_levels_of_which_the_first_is_below_everything(
 
 
 @pytest.mark.parametrize("column", [0, 37, 99])
-def test_around_a_unit_s_own_level_are_those_nearest_to_the_fractions_of_chance(column):
+def test_around_a_units_own_threshold_are_those_nearest_to_the_on_fractions_of_chance(column):
     thresholds = search_thresholds(a_pilot(cells=1 << 14))
     around = thresholds.around(np.full(3, column))
     fractions = np.append(SEARCH_ON_FRACTIONS, 1.0)[::-1]
@@ -122,7 +122,7 @@ def test_around_a_unit_s_own_level_are_those_nearest_to_the_fractions_of_chance(
 
 
 @pytest.mark.parametrize("rule", RULE_THRESHOLDS)
-def test_levels_come_back_from_arrays(rule):
+def test_thresholds_come_back_from_arrays(rule):
     cutting = RULE_THRESHOLDS[rule]
     thresholds = cutting.of(a_pilot(cells=cutting.cells))
     others = {"i": np.int32, "f": np.longdouble}

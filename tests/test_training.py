@@ -30,7 +30,7 @@ def weights_of(run: generators.Run | segmenters.Run) -> torch.Tensor:
     return torch.cat([value.flatten() for value in network.parameters()])
 
 
-def test_a_generator_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+def test_a_stopped_run_of_a_generator_continues_as_if_uninterrupted(tmp_path: Path) -> None:
     whole = generators.train_generator(tmp_path / "whole", 24, TINY)
     generators.train_generator(tmp_path / "parts", 12, TINY)
     parts = generators.train_generator(tmp_path / "parts", 24, TINY)
@@ -142,7 +142,7 @@ def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None
     with torch.no_grad():
         assert torch.allclose(loaded.module(z), run.average.full(z), atol=0.02), "the file holds half precision"
         assert not torch.allclose(loaded.module(z), loaded.module(2 * z), atol=0.02), "pixel norm would make them one"
-        assert loaded.reinitialise is not None and loaded.reinitialise(0).get_submodule("layer1").plain is True
+        assert loaded.reinitialise is not None and loaded.reinitialise(0).get_submodule("layer1").plain
     card = loaded.facts["card"]
     assert (card["family_of_training"], card["variant"]) == ("small ones", "minibatch standard deviation")
 
@@ -154,7 +154,7 @@ def test_a_generator_that_has_not_grown_is_exported_at_half_size(tmp_path: Path)
     assert embedded("half", tmp_path).image_size == (16, 16)
 
 
-def test_a_segmenter_run_goes_on_and_its_export_loads(tmp_path: Path) -> None:
+def test_a_stopped_run_of_a_segmenter_continues_and_its_export_loads(tmp_path: Path) -> None:
     whole = segmenters.train_segmenter(tmp_path / "whole", TINY_SEGMENTER)
     segmenters.train_segmenter(tmp_path / "parts", TINY_SEGMENTER, until=1)
     parts = segmenters.train_segmenter(tmp_path / "parts", TINY_SEGMENTER)
@@ -198,7 +198,7 @@ def test_the_kernel_distance_is_the_plain_double_sum() -> None:
     assert kernel_distance(one, other) == pytest.approx(expected, rel=1e-4)
 
 
-def test_sets_of_one_kind_are_nearer_than_sets_of_two() -> None:
+def test_sets_of_the_same_distribution_are_closer_than_sets_of_two() -> None:
     random = torch.Generator().manual_seed(0)
     one, again, other = (torch.randn(200, 4, generator=random) + shift for shift in (0, 0, 1))
     assert abs(distance(again, one).value) < distance(again, one).margin + 50

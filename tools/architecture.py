@@ -94,6 +94,7 @@ def running(node: ast.AST) -> Iterator[ast.AST]:
         yield from running(child)
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The full names of all imported modules, those for type checking alone left out."""
     return {name for node in running(tree(path)) for name in _names_in(node)}

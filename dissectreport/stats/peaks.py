@@ -45,7 +45,7 @@ class Peaks:
         """(units, k') samples spread evenly over the middle half of the unit's peaks, falling."""
         order = np.argsort(-self.peaks, axis=0, kind="stable")
         n = len(self.samples)
-        at = np.unique(np.linspace(n * 0.25, n * 0.75, k).astype(int).clip(0, n - 1))
+        at = np.unique(np.linspace(n * 0.25, n * 0.75, k).astype(int))
         return np.asarray(self.samples[order[at]].T)
 
     def of(self, samples: Ints) -> NDArray[np.float32]:

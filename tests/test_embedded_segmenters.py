@@ -57,7 +57,7 @@ def test_objects_are_found_in_strange_hues_and_light(
     assert mean(found["object"]) >= LEAST[segmenter.name] - 0.05
 
 
-def test_its_card_tells_the_report_how_well_it_finds_each_concept(segmenter: UNetSegmenter) -> None:
+def test_its_card_has_the_quality_of_each_concept_for_the_report(segmenter: UNetSegmenter) -> None:
     found = trained({"name": segmenter.name, **segmenter.to(torch.device("cpu")).facts})
     learned = {c for c in segmenter.vocabulary.concepts if c.category in segmenter.words}
     assert set(found) == learned
@@ -76,7 +76,7 @@ def test_labels_are_numbers_of_the_vocabulary(segmenter: UNetSegmenter, fresh: t
         assert {known[number].category for number in seen} == {category}
 
 
-def test_slots_agree_with_the_labels_of_the_drawing(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
+def test_slots_equal_the_labels_of_the_drawing(segmenter: UNetSegmenter, fresh: tuple[Tensor, Tensor]) -> None:
     images, labels = fresh
     concepts, first = segmenter(images[:4]), 0
     for slot, count in enumerate(class_counts(segmenter.words)):
@@ -164,7 +164,7 @@ def test_the_card_describes_the_weights(segmenter: UNetSegmenter) -> None:
     assert min(card["mean_iou_of_objects_under_shifts"].values()) >= LEAST[segmenter.name] - 0.05
 
 
-def test_the_card_of_scenes_tells_of_the_detour_in_its_training() -> None:
+def test_the_card_of_scenes_describes_the_two_stages_of_its_training() -> None:
     assert "the last 600 steps were a fine-tune" in scenes.load().facts["card"]["history"]
 
 

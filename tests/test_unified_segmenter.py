@@ -187,7 +187,7 @@ def test_confidence_is_the_probability_of_the_leading_object(
     torch.testing.assert_close(segmenter.confidence(image), shares["object"].amax(1))
 
 
-def test_scenes_are_told_of_whole_images(segmenter: UnifiedSegmenter) -> None:
+def test_scenes_are_labels_of_whole_images(segmenter: UnifiedSegmenter) -> None:
     network = segmenter.network
     with torch.no_grad():
         assert network.decoder.scene(network.encoder(torch.zeros(2, 3, 64, 64))).shape == (2, 365)
@@ -268,7 +268,7 @@ def test_numbers_are_those_of_the_original() -> None:
     assert concepts[1724] == Concept("hair (part)", "part")
 
 
-def test_a_name_that_several_concepts_share_is_told_apart_by_category() -> None:
+def test_a_name_that_several_concepts_share_is_distinguished_by_category() -> None:
     shared = (Concept("-", "-"), Concept("hair", "material"), Concept("hair", "part"), Concept("hair", "part"))
     assert [c.name for c in Vocabulary(shared).concepts[1:]] == ["hair", "hair (part)", "hair (part 2)"]
 
@@ -317,7 +317,7 @@ def test_materials_follow_the_halves() -> None:
     assert seen(segmenter, 2)[1].tolist()[0][:1] == [number_of(segmenter, "brick")]
 
 
-def test_probabilities_agree_with_labels_where_the_network_is_sure() -> None:
+def test_the_largest_probabilities_are_the_labels_where_the_network_is_confident() -> None:
     random = np.random.RandomState(0)
     known = draws(object=[[0]])
     doors = [part_of(known, "building", name) for name in ("-", "door", "roof")]
@@ -375,7 +375,7 @@ def test_weights_that_do_not_fit_are_refused(
         network_of({"encoder": encoder, "decoder": tensors["decoder"]})
 
 
-def test_a_folder_without_weights_is_told_what_would_do(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError,
         match=r"no encoder_epoch_40\.pth and no decoder_epoch_40\.pth in .*; name the folder .*download",
@@ -383,7 +383,7 @@ def test_a_folder_without_weights_is_told_what_would_do(tmp_path: Path) -> None:
         load(f"weights={tmp_path}")
 
 
-def test_without_a_network_it_is_told_where_the_weights_are_published(
+def test_without_a_network_the_error_says_where_the_weights_are_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISSECTREPORT_OFFLINE", "1")

@@ -66,7 +66,7 @@ def theirs(found: WordSegmenter, images: torch.Tensor, name: str) -> torch.Tenso
         ("./folder:dome", "./folder", (Word("dome"),)),
     ],
 )
-def test_words_stand_between_commas_and_a_checkpoint_before_a_colon(
+def test_words_are_separated_by_commas_and_a_checkpoint_ends_with_a_colon(
     text: str, place: str, found: tuple[Word, ...]
 ) -> None:
     assert parse_words(text) == (place, found)
@@ -197,7 +197,7 @@ def test_probabilities_are_the_scores_of_the_concepts_asked_for_and_have_gradien
     assert found.probabilities(images, (0,)).shape == (2, 1, *SIZE)
 
 
-def test_confidence_is_high_where_a_word_is_sure_to_be_there_or_all_are_sure_not_to(found: WordSegmenter) -> None:
+def test_confidence_is_high_where_one_word_is_likely_or_all_are_unlikely(found: WordSegmenter) -> None:
     images = pictures(2, *SIZE)
     best = found.scores(images, range(len(NAMES))).amax(dim=1)
     sure = found.confidence(images)

@@ -181,7 +181,7 @@ def test_its_identity_depends_on_network_folder_and_normalisation(small: Path, p
     assert made.to(torch.device("cpu")).identity == reader(small).identity == made.identity
 
 
-def test_without_a_way_to_make_it_anew_there_is_no_untrained_one(small: Path) -> None:
+def test_without_a_way_to_reinitialise_there_is_no_untrained_network(small: Path) -> None:
     assert replace(reader(small), reinitialise=None).untrained(1) is None
 
 
@@ -329,7 +329,7 @@ def beside(cache: Path, reference: Path | None) -> tuple[Record, list[str]]:
     return dissectreport.measure(Options("planted", cache=cache, reference=reference, **PLANTED), heard), heard.lines
 
 
-def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Path) -> None:
+def test_a_reference_is_shown_instead_of_the_generators_own_images(tmp_path: Path) -> None:
     folder = paint(tmp_path / "photos & more", 14)
     (folder / "page.jpg").write_text("<html>")
     record, lines = beside(tmp_path / "cache", folder)
@@ -349,7 +349,7 @@ def test_a_reference_is_shown_in_place_of_the_generators_own_images(tmp_path: Pa
     assert not any(str(tmp_path) in text for text in texts)
 
 
-def test_another_reference_is_segmented_anew_and_nothing_else_is_made_again(tmp_path: Path) -> None:
+def test_another_reference_is_segmented_and_nothing_else_is_made_again(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     own, _ = beside(cache, None)
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
@@ -375,7 +375,7 @@ def test_a_reference_that_cannot_be_read_is_one_line_before_anything_is_measured
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_relative_reference_is_told_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_reference_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(tmp_path / "data" / "real", 1)
     monkeypatch.chdir(tmp_path)
     job = prepare.prepare(Options("planted", reference=Path("data/real"), device="cpu"))

@@ -85,7 +85,7 @@ def test_a_revision_is_the_one_that_was_asked_for(cached: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["another/name", f"owner/name@{'e' * 40}", ""])
-def test_what_is_not_in_the_cache_is_told_in_one_line_that_says_what_would_do(cached: Path, text: str) -> None:
+def test_what_is_not_in_the_cache_is_one_line_that_says_what_to_do(cached: Path, text: str) -> None:
     with pytest.raises(WeightsError, match=r"cannot be reached.*give \./folder; the segmenters scenes") as refused:
         ade20k.load(text)
     assert "\n" not in str(refused.value)
@@ -113,7 +113,7 @@ def test_what_the_hub_answers_becomes_one_line(name: str, message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_transformers_that_is_too_old_is_told_of() -> None:
+def test_a_version_of_transformers_that_is_too_old_is_refused() -> None:
     def load(where: dict[str, Any]) -> None:
         raise ImportError("\nAutoImageProcessor requires the Torchvision library but it was not found\n")
 
@@ -167,7 +167,7 @@ def test_a_hub_whose_name_leads_nowhere_is_not_tried(monkeypatch: pytest.MonkeyP
     assert asked == [True, True, False]
 
 
-def test_a_download_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = RecordingReporter()
 
     def load(where: dict[str, Any]) -> None:

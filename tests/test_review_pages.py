@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.report.artifacts.preference_page import Pairs, name_of, preference_images, preference_page
@@ -24,7 +23,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.report.site.pages import preference_files
 from dissectreport.review.marked_units import read_marks
 from dissectreport.review.preferences import Preferred, read_choices
-from tests.support.browsers import open_page
+from tests.support.browsers import THEMES, open_page, violations
 from tests.support.dissections import example_dissection, with_interventions, with_real_images
 from tests.support.sites import broken_links
 
@@ -64,6 +63,11 @@ def saved(page: Page, button: str, folder: Path) -> Path:
     return path
 
 
+def serious(found: list[dict[str, Any]]) -> list[str]:
+    """The elements with violations that matter to someone who uses the page."""
+    return [v["nodes"][0]["html"] for v in found if v["impact"] in ("serious", "critical")]
+
+
 def test_links_hold(folder: Path) -> None:
     assert broken_links(folder.resolve()) == []
 
@@ -75,14 +79,12 @@ def test_pages_are_quiet_fit_a_phone_and_have_no_serious_violation(chromium: Bro
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("a" if name == SHEET else "1")
         page.keyboard.press("a" if name == SHEET else "1")
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            assert [v["nodes"][0]["html"] for v in found if v["impact"] in ("serious", "critical")] == []
+        for theme in THEMES:
+            assert serious(violations(page, theme)) == []
         if name == BLIND:
             page.click("#end")
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            assert [v["nodes"][0]["html"] for v in found if v["impact"] in ("serious", "critical")] == []
+            for theme in THEMES:
+                assert serious(violations(page, theme)) == []
 
 
 @pytest.mark.browser
@@ -159,7 +161,9 @@ def clicked(page: Page, brightest: dict[str, bool]) -> str:
 
 
 @pytest.mark.browser
-def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, folder: Path, tmp_path: Path) -> None:
+def test_results_of_blind_choices_are_shown_only_at_the_end_and_add_up(
+    chromium: Browser, folder: Path, tmp_path: Path
+) -> None:
     site = made_site()
     pairs = made_pairs(site)
     is_after = {f"pair-{name_of(picture)}": bool(k) for pair in pairs.files for k, picture in enumerate(pair)}
@@ -201,7 +205,7 @@ def test_blind_choices_are_told_at_the_end_alone_and_add_up(chromium: Browser, f
     assert {c["sample"] for c in held["choices"]} == {int(s) for i, s in enumerate(pairs.samples) if i != 2}
 
 
-def test_pairs_give_nothing_away_in_names_or_order() -> None:
+def test_names_and_order_of_pairs_do_not_reveal_the_edit() -> None:
     site = made_site()
     pairs = made_pairs(site, 40)
     page = preference_page(site, pairs)

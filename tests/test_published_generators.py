@@ -260,7 +260,7 @@ def ear_first(folder: Path) -> str:
     return tomllib.loads((folder / "catalogue.toml").read_text())["groups"]["here"]["urls"][0].rstrip("/")
 
 
-def test_the_command_line_tells_of_the_download_and_then_works_offline(tmp_path: Path) -> None:
+def test_the_command_line_reports_the_download_and_then_works_offline(tmp_path: Path) -> None:
     words = [
         "--samples",
         "16",
@@ -295,7 +295,7 @@ def test_a_download_that_was_changed_since_is_refused_with_what_would_do(tmp_pat
         plugins.generator(model)
 
 
-def test_a_file_without_a_checksum_is_told_of_on_the_page(tmp_path: Path) -> None:
+def test_a_file_without_a_checksum_is_named_on_the_page(tmp_path: Path) -> None:
     with serving(church_pth=Page(CHURCH)) as server:
         found = plugins.generator(catalogue(tmp_path, server.address, sha256=""))
     assert found.facts["weights"]["verified"] is False
@@ -303,7 +303,7 @@ def test_a_file_without_a_checksum_is_told_of_on_the_page(tmp_path: Path) -> Non
     assert found.facts["sha256"] == DIGEST
 
 
-def test_downloads_are_told_of_beside_measurements_and_outlast_them(tmp_path: Path, downloads: Path) -> None:
+def test_downloads_are_listed_beside_measurements_and_outlast_them(tmp_path: Path, downloads: Path) -> None:
     downloads.mkdir()
     (downloads / "church.pth").write_bytes(bytes(3_000_000))
     listed = CliRunner().invoke(app, ["cache", "list", "--cache", str(tmp_path)]).stdout.splitlines()
@@ -330,7 +330,7 @@ def test_a_given_file_is_used_and_nothing_is_downloaded(tmp_path: Path) -> None:
     assert found.facts["dataset"] == "none" and found.facts["licence"] == "not stated; made up"
 
 
-def test_a_given_file_with_another_checksum_is_told_of_and_used(tmp_path: Path) -> None:
+def test_a_given_file_with_another_checksum_is_reported_and_used(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     path.write_bytes(weights(sizes=(8, 8, 8), seed=1))
     ear = RecordingReporter()

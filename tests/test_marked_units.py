@@ -59,13 +59,13 @@ def test_what_the_page_exports_and_plainer_forms_are_read(tmp_path: Path, words:
         ('{"layer": "layer4", "identity": "xyz", "units": [1]}', "another version of the model"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_one_line(tmp_path: Path, words: str, told: str) -> None:
+def test_marks_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path, words: str, told: str) -> None:
     with pytest.raises(DissectReportError, match=told) as error:
         read_marks(written(tmp_path, words), ["layer4", "layer6"], "abc")
     assert "marks.json" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there_or_is_no_text_is_told_of(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DissectReportError, match=r"cannot read .*No such file"):
         read_marks(tmp_path / "missing.json")
     (tmp_path / "image.json").write_bytes(b"\x89PNG\xff\xfe")

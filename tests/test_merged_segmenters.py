@@ -191,7 +191,7 @@ def test_only_what_a_part_can_do_can_be_asked_of_the_whole() -> None:
     assert whole.features(images()).shape == (2, 3 + 168)
 
 
-def test_confidence_is_that_of_the_least_sure_part() -> None:
+def test_confidence_is_that_of_the_least_confident_part() -> None:
     assert (merged([LEFT, RIGHT, BARE]).confidence(images()) == 0.6).all()
     assert merged([LEFT, scenes.load()]).confidence(images()).shape == (2, 128, 128)
 
@@ -199,7 +199,7 @@ def test_confidence_is_that_of_the_least_sure_part() -> None:
 # --- facts, identity, names ------------------------------------------------------------------------------------
 
 
-def test_held_out_quality_is_told_for_the_concepts_that_were_judged_and_no_others() -> None:
+def test_held_out_quality_is_given_for_evaluated_concepts_only() -> None:
     other = Fixed(torch.zeros(1, 2, 2, dtype=torch.int64), Vocabulary.of(word=("tree", "spire")), "words")
     plain = Fixed(other.labels, Vocabulary.of(shape=("round",)), "plain", facts={"card": {"iou": {"round": 0.7}}})
     made = merged([scenes.load(), other, plain])
@@ -211,20 +211,20 @@ def test_held_out_quality_is_told_for_the_concepts_that_were_judged_and_no_other
     assert made.facts["card"]["held_out"] == scenes.load().facts["card"]["held_out"]
 
 
-def test_quality_is_told_under_the_name_that_a_concept_has_in_the_whole() -> None:
+def test_quality_is_given_under_the_name_of_a_concept_in_the_merged_vocabulary() -> None:
     card = {"card": {"iou": {"object": {"hair": 0.5}, "material": {"hair": 0.8, "skin": 0.9}}}}
     one = Fixed(LEFT.labels, HAIR, "one", facts=card)
     found = trained(merged([Fixed(LEFT.labels, Vocabulary.of(material=("hair",)), "other"), one]).facts)
     assert found == {("hair", "material"): 0.8, ("hair (object)", "object"): 0.5, ("skin", "material"): 0.9}
 
 
-def test_of_two_judgements_of_a_concept_the_lower_is_told() -> None:
+def test_of_two_qualities_of_a_concept_the_lower_is_given() -> None:
     cards = [{"card": {"iou": {"object": {"tree": value}}}} for value in (0.8, 0.6)]
     parts = [Fixed(LEFT.labels, ONE, name, facts=facts) for name, facts in zip("ab", cards, strict=True)]
     assert trained(merged(parts).facts) == {("tree", "object"): 0.6}
 
 
-def test_what_the_parts_tell_of_themselves_stands_under_their_names() -> None:
+def test_facts_of_the_parts_are_under_their_names() -> None:
     made = merged([scenes.load(), Fixed(LEFT.labels, ONE, "mine", facts={"licence": "MIT"}), colour.load()])
     assert made.facts["mine"] == {"licence": "MIT"}
     assert made.facts["scenes"]["steps"] == 3100

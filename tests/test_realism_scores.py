@@ -43,7 +43,9 @@ def test_the_witness_is_the_mean_kernel_to_real_less_that_to_generated(
     assert np.allclose(both(sets)[0](sets[1][:4]).numpy(), wanted, rtol=1e-12)
 
 
-def test_neighbours_tell_the_mean_distance_to_the_five_nearest(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
+def test_the_neighbour_score_is_the_mean_distance_to_the_five_nearest(
+    sets: tuple[Tensor, Tensor, FeatureScale],
+) -> None:
     real, generated = (sets[2](images.numpy()) for images in sets[:2])
     wanted = [-np.mean(sorted(np.linalg.norm(x - y) for y in real)[:5]) for x in generated[:4]]
     assert np.allclose(both(sets)[1](sets[1][:4]).numpy(), wanted, rtol=1e-10)
@@ -79,7 +81,7 @@ def test_the_kernel_distance_falls_by_twice_what_the_witness_gains() -> None:
     assert changed["kernel_distance"].value == pytest.approx(-2 * gained, rel=0.02)
 
 
-def test_features_of_half_precision_are_judged_in_single(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
+def test_features_of_half_precision_are_scored_in_single_precision(sets: tuple[Tensor, Tensor, FeatureScale]) -> None:
     real, generated, scale = sets
     nearness = Witness.of(real.float(), generated.float(), scale)
     assert nearness(generated.bfloat16()).dtype == torch.float32
@@ -120,7 +122,7 @@ def gains(generator: PlantedGenerator) -> dict[str, tuple[np.ndarray, np.ndarray
     return found
 
 
-def test_both_blotches_lead_by_the_witness_to_first_order_and_exactly(
+def test_both_blotches_lead_by_first_order_estimate_and_by_measured_effect(
     gains: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> None:
     for found, margin in zip(gains["witness"], (3, 20), strict=True):
