@@ -10,8 +10,10 @@ import pytest
 
 import dissectreport
 from dissectreport import plugins
+from dissectreport.cache import records
 from dissectreport.cache.behaviours import Recogniser
 from dissectreport.cache.records import Record
+from dissectreport.pipeline import cache_tools
 from dissectreport.pipeline.options import Options
 from dissectreport.records.behaviour import Behaviour
 from tests.support.reporters import RecordingReporter
@@ -35,7 +37,7 @@ class Net(nn.Module):
 SEGMENTER = """
 import torch
 from rule import bright
-from dissectreport.segmenters.base import NOTHING, Concept, Vocabulary
+from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
 
 class Light:
     name, identity, facts = "light", "light", {}
@@ -147,3 +149,34 @@ def test_a_layer_that_is_read_later_is_remembered_too(tmp_path: Path) -> None:
     assert name("generator 'x'", {}, other) == first
     changed = Behaviour({**values(1).values, "layer a": np.zeros((4, 2, 4, 4), np.float32)})
     assert name("generator 'x'", {}, changed) != first
+
+
+def test_two_models_of_one_name_live_side_by_side(place: Path) -> None:
+    """In the cache and in a site: neither is drawn, loaded, replaced or cleared for the other."""
+    other = place / "other"
+    other.mkdir()
+    for name in ("helper.py", "seg.py", "rule.py"):
+        (other / name).write_text((place / name).read_text())
+    (other / "net.py").write_text(NETWORK.replace("manual_seed(0)", "manual_seed(1)"))
+    (other / "mine.toml").write_text((place / "mine.toml").read_text())
+    for number, cache in ((1, "one"), (2, "two")):
+        folder = place if number == 1 else other
+        measure(str(folder / "mine.toml"), place / cache)
+        dissectreport.render(str(folder / "mine.toml"), place / "site", cache=place / cache)
+    homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
+    assert homes == {"mine", "mine-corrected"}
+    dissectreport.render(str(other / "mine.toml"), place / "site", cache=place / "two")
+    assert {path.parent.name for path in (place / "site").glob("*/summary.json")} == homes
+
+
+def test_a_name_of_the_catalogue_is_not_that_of_a_file(place: Path) -> None:
+    (place / "planted.toml").write_text((place / "mine.toml").read_text())
+    cache = place / "cache"
+    described, _ = measure("./planted.toml", cache)
+    embedded, _ = measure("planted", cache)
+    assert described.layers[0].name == "body" and embedded.layers[0].name == "features"
+    assert [run.layers for run in records.runs(cache, "planted", "corrected")] == [embedded.layers]
+    assert [run.layers for run in records.runs(cache, "./planted.toml", "corrected")] == [described.layers]
+    cache_tools.clear(cache, "planted")
+    assert [run.layers for run in records.runs(cache, "./planted.toml", "corrected")] == [described.layers]
+    assert counts(described) == counts(measure("./planted.toml", cache)[0])

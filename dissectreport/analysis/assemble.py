@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -295,6 +297,7 @@ def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str,
         thresholds=dict(source.rule.interpretable),
         reference=record.reference,
         reads=record.reads,
+        source=hashlib.sha256(os.fsencode(record.source)).hexdigest()[:16] if record.source else "",
     )
 
 

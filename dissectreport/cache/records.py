@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -201,15 +201,22 @@ def unique_name(cache: Path, name: str, source: str) -> str:
     )
 
 
-def is_of(record: Record, model: str) -> bool:
-    """Whether a run is of the model: compared by its file if `model` is an address, else by its name."""
-    source = source_of(model)
-    return record.source == source if source else record.model == model
+def of_model(runs_of_all: Iterable[Record], model: str) -> list[Record]:
+    """The runs of a model: by its file if `model` is an address, else by its name.
+
+    A name of the catalogue stands before a model of a file that has the same name.
+    """
+    source, every_run = source_of(model), list(runs_of_all)
+    if source:
+        return [record for record in every_run if record.source == source]
+    named = [record for record in every_run if record.model == model]
+    return [record for record in named if not record.source] or named
 
 
 def record_path(cache: Path, record: Record) -> Path:
     """The file of a run's record."""
-    return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(record.settings)}.json"
+    facts = {**record.settings, "source": record.source} if record.source else record.settings
+    return cache / "records" / f"{_stem(record.model, record.rule)}--{fingerprint(facts)}.json"
 
 
 def _stem(model: str, rule: str) -> str:
@@ -243,8 +250,10 @@ def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
 
 def remove(cache: Path, model: str) -> None:
     """Delete the records of every run of a model."""
-    for path, record in _readable(cache).items():
-        if is_of(record, model):
+    readable = _readable(cache)
+    mine = of_model(readable.values(), model)
+    for path, record in readable.items():
+        if record in mine:
             path.unlink()
 
 
@@ -255,7 +264,7 @@ def _paths(cache: Path, model: str, rule: str) -> list[Path]:
 
 
 def _read_all(cache: Path, model: str, rule: str) -> list[Record]:
-    return [record for record in every(cache) if record.rule == rule and is_of(record, model)]
+    return of_model((record for record in every(cache) if record.rule == rule), model)
 
 
 def _readable(cache: Path) -> dict[Path, Record]:

@@ -76,10 +76,11 @@ def clear(cache: Path | None, model: str = "") -> int:
         files.clear(folder / "measurements")
         files.clear(folder / "records")
         return before - files.size(folder)
-    mine = [record for record in records.every(folder) if records.is_of(record, model)]
+    every = list(records.every(folder))
+    mine = records.of_model(every, model)
     if not mine:
-        raise UnknownName.of("measurement of", model, sorted({record.model for record in records.every(folder)}))
-    others = {name for record in records.every(folder) if not records.is_of(record, model) for name in record.folders}
+        raise UnknownName.of("measurement of", model, sorted({record.model for record in every}))
+    others = {name for record in every if record not in mine for name in record.folders}
     for record in mine:
         for name in set(record.folders) - others:
             files.clear(folder / "measurements" / name)

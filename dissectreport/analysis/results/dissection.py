@@ -154,6 +154,8 @@ class Provenance:
     """The folder of real images that was given: folder (its name), images, unreadable; empty where none was."""
     reads: Mapping[str, Any] = field(default_factory=dict)
     """Likewise the folder whose images the network reads; empty for one that makes images."""
+    source: str = ""
+    """A digest of the whole path of the file that describes or makes the model; '' for a name of the catalogue."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ class Summary:
     """How long it was trained, if its card says so."""
     grid: int = 0
     """Side of the grid that was counted on; 0 in a summary that was written before there was one."""
+    source: str = ""
+    """A digest of where the model's file lies; '' for a name of the catalogue."""
+    identity: str = ""
+    """The identity of the network."""
     digest: str = ""
     """SHA-256 of the file that it was imported from; '' where it was measured."""
 
@@ -144,6 +148,8 @@ def summary(site: Site) -> Summary:
         compare=site.places.data(COMPARE, "json"),
         trained=trained_words(training_of(facts.generator)),
         grid=facts.grid,
+        source=facts.source,
+        identity=str(facts.generator.get("identity", "")),
     )
 
 

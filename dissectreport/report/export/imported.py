@@ -29,7 +29,7 @@ from dissectreport.report.html.names import safe_name, safe_names
 from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
 from dissectreport.report.site.build import write_home
 from dissectreport.report.site.standing import check_folder
-from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
+from dissectreport.report.site.summaries import address_of_site, read_summaries
 from dissectreport.report.site.writing import Target, Written
 
 SETTINGS = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
@@ -135,7 +135,8 @@ def _write(results: OldDissection, image_folder: Path, target: Target, model: st
             f"{out} holds other results imported as {model!r}; give these another --name, or say --replace"
         )
     assets, _ = load_assets()
-    home = safe_name(model, [*FIRST_OF_SITE, *occupied_by_others(out, model, OLD)])
+    others = [summary.home for summary in summaries if summary not in earlier]
+    home = safe_name(model, [*FIRST_OF_SITE, *others])
     places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
     strips = {layer.name: _strips(layer, image_folder) for layer in results.layers}
     address = address_of_site(summaries)

@@ -42,12 +42,15 @@ class Places:
     def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
         """The places of a model, where others have `occupied` some folders: folder -> the model that has it.
 
-        A model that exists under another rule gets a second folder, named after the model and the rule.
+        A model that exists under another rule gets a second folder, named after the model and the rule; a model of
+        another file that has the same name gets one named after its source too.
         """
-        taken = occupied or {}
+        taken, facts = occupied or {}, dissection.provenance
         name = dissection.model
         if taken.get(safe_name(name, FIRST_OF_SITE)) == name:
-            name = f"{name}-{dissection.provenance.rule}"
+            name = f"{name}-{facts.rule}"
+        if safe_name(name, FIRST_OF_SITE) in taken:
+            name = f"{name}-{facts.source[:6] or 'catalogue'}"
         home = safe_name(name, [*FIRST_OF_SITE, *taken])
         causes = dissection.interventions
         studied = [] if causes is None else [str(concept) for concept in causes.concepts["concept"]]

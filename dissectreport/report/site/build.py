@@ -69,7 +69,7 @@ class _Surroundings:
     @classmethod
     def of(cls, dissection: Dissection, out: Path, settings: SiteSettings) -> _Surroundings:
         """As they are now in the site at `out`."""
-        occupied = occupied_by_others(out, dissection.model, dissection.provenance.rule)
+        occupied = occupied_by_others(out, dissection.provenance)
         return cls(occupied, address_of_site(read_summaries(out), settings.base_url))
 
 

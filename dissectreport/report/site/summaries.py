@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dissectreport.analysis.results.dissection import Provenance
 from dissectreport.errors import OutputError
 from dissectreport.report.common.ledger import read_file
 from dissectreport.report.common.site_options import NOWHERE
@@ -25,11 +26,18 @@ def read_summaries(out: Path) -> list[Summary]:
     return sorted(summaries, key=lambda summary: summary.model)
 
 
-def occupied_by_others(out: Path, model: str, rule: str) -> dict[str, str]:
-    """Folders that other models, and this one under other rules, have in this site: folder -> model."""
-    return {
-        summary.home: summary.model for summary in read_summaries(out) if (summary.model, summary.rule) != (model, rule)
-    }
+def occupied_by_others(out: Path, facts: Provenance) -> dict[str, str]:
+    """Folders that other models, and this one under other rules, have in this site: folder -> model.
+
+    A model of the same name is another one if it comes from another file and has other weights.
+    """
+    return {summary.home: summary.model for summary in read_summaries(out) if not _is_of(summary, facts)}
+
+
+def _is_of(summary: Summary, facts: Provenance) -> bool:
+    if (summary.model, summary.rule) != (facts.model, facts.rule):
+        return False
+    return summary.source == facts.source or summary.identity == facts.generator.get("identity", "")
 
 
 def address_of_site(summaries: Sequence[Summary], given: str = "") -> str:
