@@ -56,7 +56,7 @@ def older(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def tensorflow(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same weights as the original program names them and lays them out, with what it needs for training only."""
-    named = {"lod": numpy.zeros(())}
+    named: dict[str, Any] = {"lod": numpy.zeros(())}
     sides = 4
     for key, value in state_dict.items():
         layer, _, rest = key.partition(".")
@@ -74,7 +74,7 @@ def tensorflow(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
                 up = scope.endswith("up")
                 array = numpy.einsum("oiyx->yxoi" if up else "oiyx->yxio", array[:, :, ::-1, ::-1] if up else array)
         named[f"{scope}/{'bias' if rest == 'wscale.b' else 'weight'}"] = array
-    named |= {"ToRGB_lod1/weight": numpy.zeros((1, 1, 4, 3)), "ToRGB_lod1/bias": numpy.zeros(3)}
+    named["ToRGB_lod1/weight"], named["ToRGB_lod1/bias"] = numpy.zeros((1, 1, 4, 3)), numpy.zeros(3)
     return {name: torch.from_numpy(numpy.ascontiguousarray(array, numpy.float32)) for name, array in named.items()}
 
 

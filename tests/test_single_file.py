@@ -46,7 +46,8 @@ def opened(browser: Browser, path: Path, anchor: str = "", **options: Any) -> It
     page = context.new_page()
     page.on("console", lambda message: trouble.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-    page.on("request", lambda r: r.url.startswith(("data:", path.as_uri())) or trouble.append(f"request: {r.url}"))
+    own = ("data:", path.as_uri())
+    page.on("request", lambda r: trouble.extend(() if r.url.startswith(own) else (f"request: {r.url}",)))
     page.goto(path.as_uri() + anchor)
     yield page
     context.close()

@@ -1,13 +1,16 @@
-"""Mutation testing of the statistics and of the counting: `make mutants`, by hand, half an hour on two free cores.
+"""Mutation testing of the statistics and of the counting: `make mutants`, by hand, an hour on two free cores.
 
 mutmut changes one thing at a time and runs the tests that touch it (`[tool.mutmut]` in pyproject.toml). It remembers
 what it has done in `mutants/`, so a run that was stopped goes on. The results are written to
-benchmarks/results/mutants.json. `--retest` tests survivors again, after tests were added; `--table` runs nothing.
+benchmarks/results/mutants.json. `--retest` tests survivors again, after tests were added; `--sample N` tests N of the
+mutants that were not tested yet, drawn at random with a fixed seed; `--table` runs nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +21,8 @@ from mutmut.stats import status_by_exit_code
 ROOT = Path(__file__).parent.parent
 MUTANTS = ROOT / "mutants"
 RESULTS = ROOT / "benchmarks/results/mutants.json"
+SEED = 1
+"""Of `--sample`."""
 
 
 def exit_codes() -> dict[str, dict[str, int | None]]:
@@ -27,9 +32,9 @@ def exit_codes() -> dict[str, dict[str, int | None]]:
     return {name.removesuffix(".meta"): found for name, found in codes.items() if found}
 
 
-def survivors() -> list[str]:
-    """Names of the mutants that no test noticed."""
-    return [name for found in exit_codes().values() for name, code in found.items() if status(code) == "survived"]
+def named(wanted: str) -> list[str]:
+    """Names of the mutants with this status, such as 'survived'."""
+    return sorted(name for found in exit_codes().values() for name, code in found.items() if status(code) == wanted)
 
 
 def status(code: int | None) -> str:
@@ -50,11 +55,23 @@ def share_killed(found: Counter[str]) -> float:
     return round((found["killed"] + found["timeout"]) / max(tested, 1), 3)
 
 
+def chosen(given: argparse.Namespace) -> list[str]:
+    """Names of the mutants to test; none stands for all that were not tested yet."""
+    if given.retest:
+        return named("survived")
+    untested = named("not checked") if given.sample else []
+    return random.Random(SEED).sample(untested, min(given.sample, len(untested)))
+
+
 def main() -> None:
-    """Run what is left to run, and write the table."""
-    if "--table" not in sys.argv:
-        names = survivors() if "--retest" in sys.argv else []
-        subprocess.run([sys.executable, "-m", "mutmut", "run", *names], cwd=ROOT, check=True)
+    """Test mutants, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--retest", action="store_true", help="test survivors again")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="test N of those not tested yet")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    given = parser.parse_args()
+    if not given.table:
+        subprocess.run([sys.executable, "-m", "mutmut", "run", *chosen(given)], cwd=ROOT, check=True)
     RESULTS.write_text(json.dumps(table(), indent=2) + "\n")
     sys.stdout.write(f"{RESULTS.relative_to(ROOT)}: {table()['all']}\n")
 
