@@ -38,9 +38,9 @@ def test_an_ordinary_run_has_no_notes() -> None:
     ("changes", "words"),
     [
         ({"generator": {"repeats": False}}, "does not reproduce its images"),
-        ({"samples": 159}, "Only 159 samples: too few"),
-        ({"samples": 160}, "Only 160 samples: intervals are wide"),
-        ({"samples": 999}, "Only 999 samples: intervals are wide"),
+        ({"samples": 159}, "Only 159 images: too few"),
+        ({"samples": 160}, "Only 160 images: intervals are wide"),
+        ({"samples": 999}, "Only 999 images: intervals are wide"),
         ({"layers": [SimpleNamespace(random_directions="folder", untrained="")]}, "no untrained control"),
         ({"reads": {"folder": "photos"}, "rule": "iclr2019"}, "are optimistic"),
     ],

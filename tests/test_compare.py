@@ -421,7 +421,7 @@ def test_what_does_not_differ_has_its_interval_and_all_differences_are_counted(
 ) -> None:
     pair = layers_of(with_quality(one, 0.2), with_quality(two, 0.195))
     said = words(pair)
-    assert "No significant difference in kernel distance between one and two: −0.005 [−0.019, +0.009]." in said
+    assert "No significant difference in KID between one and two: −0.005 [−0.019, +0.009]." in said
     causes = [each for each in said if "blating the leading" in each]
     assert causes and all("units of layer2" in each for each in causes)
     effects = pair.models.effect_changes
@@ -536,9 +536,7 @@ def test_quality_is_compared_where_it_was_measured_and_left_out_where_not(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
     said = words(layers_of(with_quality(one, 0.2), with_quality(two, 0.1)))
-    assert (
-        "The images of two are significantly better than those of one by kernel distance: −0.100 [−0.114, −0.086]."
-    ) in said
+    assert ("The images of two are significantly better than those of one by KID: −0.100 [−0.114, −0.086].") in said
     assert not any("kernel" in each for each in words(layers_of(one, with_quality(two, 0.1))))
     for made in (with_quality(one, 0.2), with_quality(two, 0.1)):
         write_site(made, tmp_path)

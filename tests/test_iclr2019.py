@@ -281,7 +281,7 @@ def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     for name in searched_in.names():
         searched_in.path(name).write_bytes(b"torn")
     assert dissectreport.measure(options, reporter) == first
-    assert {str(task) for task in reporter.tasks} == {"searching the best thresholds"}
+    assert {str(task) for task in reporter.tasks} == {"searching for the best thresholds"}
     assert searched_in.path("thresholds").read_bytes() == before
 
 

@@ -478,7 +478,7 @@ def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: 
             assert ("overall label" in row) == (overall != concept)
     shown, leading = good["concept"].nunique(), pd.concat([la.interpretable for la in dissection.layers])["concept"]
     assert (
-        f"{shown} concepts have such units; {leading.nunique()} of them are the overall label of a unit"
+        f"{shown} concepts are labels of interpretable units, {leading.nunique()} of them the overall label of a unit"
         in page_text(site / "planted" / "concepts.html")
     )
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Scripts and templates: `check` lints them and fails where a formatter would change a file, `format` lets it.
+# Scripts, styles and templates: `check` lints them and fails where a formatter would change a file, `format` lets it.
 # Usage: sh tools/web.sh check|format [folder of the environment's programs]
 set -eu
 
@@ -10,11 +10,11 @@ scripts=templates/static
 case $action in
 check)
 	"$bin/oxlint" --config tools/oxlint.json --deny-warnings "$scripts"
-	"$bin/oxfmt" --config tools/oxfmt.json --check "$scripts/*.js"
+	"$bin/oxfmt" --config tools/oxfmt.json --check "$scripts/*.js" "$scripts/*.css"
 	"$bin/djlint" --lint --check --quiet --rules tools/djlint_rules.yaml templates
 	;;
 format)
-	"$bin/oxfmt" --config tools/oxfmt.json "$scripts/*.js"
+	"$bin/oxfmt" --config tools/oxfmt.json "$scripts/*.js" "$scripts/*.css"
 	"$bin/djlint" --reformat --quiet templates
 	;;
 *)

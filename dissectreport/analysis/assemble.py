@@ -312,12 +312,12 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         )
     if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
         notes.append(
-            f"Only {record.samples:,} samples: too few to tell which units match a concept better than chance, and"
+            f"Only {record.samples:,} images: too few to tell which units match a concept better than chance, and"
             f" too few for meaningful intervals. At least {fewest} are needed; 1,000 or more give narrow intervals."
         )
     elif record.samples < 1000:
         notes.append(
-            f"Only {record.samples:,} samples: intervals are wide, and results for rare concepts are unreliable."
+            f"Only {record.samples:,} images: intervals are wide, and results for rare concepts are unreliable."
         )
     if any(layer.random_directions for layer in record.layers) and not any(layer.untrained for layer in record.layers):
         notes.append(

@@ -80,7 +80,7 @@ def logarithm(mean: Jackknife) -> Jackknife:
 
 
 def difference_interval(real: Jackknife, generated: Jackknife) -> tuple[Floats, Floats, Floats]:
-    """(c,) other - one, and the ends of its 95 % interval; no ends if a side lacks the concept or has one group."""
+    """(c,) other - one, and the ends of its 95% interval; no ends if a side lacks the concept or has one group."""
     with np.errstate(invalid="ignore"):
         value = generated.value - real.value
         reach = _quantile(real, generated) * np.hypot(real.error(), generated.error())

@@ -21,8 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="See what the units of an image generator represent, as a static web site, compared with chance.\n\n"
-    "Example: dissectreport build scenes_pgan --out site",
+    help="Find out what the units of an image generator represent and cause, compared with chance, as a static web "
+    "site.\n\nExample: dissectreport build scenes_pgan --out site",
 )
 cache_app = typer.Typer(no_args_is_help=True, help="List, check or clear what was measured.")
 app.add_typer(cache_app, name="cache")
@@ -34,7 +34,12 @@ Offline = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder in which the site is written.", metavar="FOLDER")]
 Site = Annotated[Path, typer.Argument(help="The folder of the site.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder that keeps the measurements.", metavar="FOLDER")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that keeps the measurements.", metavar="FOLDER", show_default="the platform's cache folder"
+    ),
+]
 OnNetworks = Only("model", "segmenter", "device", "weights")
 
 
@@ -89,7 +94,7 @@ def measure(options: Options, offline: Offline = False) -> None:
 def render(run: RunOptions, site: SiteOptions) -> None:
     """Write the site of a measured model.
 
-    Of several runs the newest that fits is shown. Needs neither torch nor the model.
+    Shows the newest run that fits the options. Needs neither torch nor the model.
     """
     with reporting() as reporter:
         from dissectreport.pipeline.render import render, site_settings, wanted
@@ -116,10 +121,16 @@ def compare(
     models: Annotated[
         list[str], typer.Argument(help="Two to six models of the site: folder, address, or the name that it shows.")
     ],
-    layers: Annotated[str, typer.Option(help="One layer for all, or one for each, separated by commas.")] = "",
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="One layer for all, or one for each, separated by commas.",
+            show_default="the layer with most concepts of each",
+        ),
+    ] = "",
     out: Annotated[Path, typer.Option(help="The site that contains the models.", metavar="FOLDER")] = Path("site"),
     to: Annotated[
-        Path | None, typer.Option(help="File for the page; default: a page of the site.", metavar="FILE")
+        Path | None, typer.Option(help="File for the page.", metavar="FILE", show_default="a page of the site")
     ] = None,
 ) -> None:
     """Write a page that compares models of a site.
@@ -144,25 +155,30 @@ def intervene(
         Only("model", "segmenter", "rule", "seed", "device", "workers", "cache", "precision", "weights"),
     ],
     concept: Annotated[
-        str, typer.Option(help="Concept to print first. Without --units its own causal units are edited.")
+        str, typer.Option(help="Concept to print first; without --units, its most causal units are edited.")
     ] = "",
     units: Annotated[str, typer.Option(help="Units, separated by commas.")] = "",
-    mode: Annotated[str, typer.Option(help="ablate (to zero) or insert (to a high activation).")] = "ablate",
+    mode: Annotated[
+        str, typer.Option(help="What is done: ablate (to zero) or insert (to a high activation).")
+    ] = "ablate",
     at: Annotated[
-        str, typer.Option(help="everywhere, or row,column of the 8 x 8 patches, such as '3,4 3,5'.")
+        str, typer.Option(help="Where: everywhere, or row,column of the 8 x 8 patches, such as '3,4 3,5'.")
     ] = "everywhere",
     value: Annotated[
         str,
-        typer.Option(help="zero, mean, resample (of another image), quantile (99.5%) or a number.", show_default=False),
+        typer.Option(
+            help="Value that the units get: zero, mean, resample (of another image), quantile (99.5%) or a number.",
+            show_default="zero to ablate, quantile to insert",
+        ),
     ] = "",
-    layer: Annotated[str, typer.Option(help="Layer whose units are edited; default: the middle one.")] = "",
+    layer: Annotated[str, typer.Option(help="Layer whose units are edited.", show_default="the middle one")] = "",
     samples: Annotated[int, typer.Option(help="Images behind each area, at least 128.")] = 128,
     out: Annotated[Path | None, typer.Option(help="A WebP file for images before and after.", metavar="FILE")] = None,
     offline: Offline = False,
 ) -> None:
     """Edit units and print how concepts change.
 
-    Units are ablated or inserted, and every concept is counted before and after.
+    Units are ablated or inserted, and the area of every concept is measured before and after.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.on_demand import EditOptions, intervene, save_pictures
@@ -187,14 +203,19 @@ def artifact_units(
         ),
     ],
     layer: Annotated[
-        str, typer.Option(help="Layer to search; default: that of the marked units, else the middle one.")
+        str,
+        typer.Option(help="Layer to search.", show_default="that of the marked units, otherwise the middle one"),
     ] = "",
     edits: Annotated[Path, typer.Option(help="File for the recommended repair.", metavar="FILE")] = Path("edits.json"),
     offline: Offline = False,
 ) -> None:
     """Find artifact units and recommend a repair.
 
-    The repair is written to --edits, and units of --artifact-units beside it, to edits-marked.json.
+    Artifact units are units whose ablation alone brings images significantly closer to real ones.
+
+    The repair, the units recommended for ablation, is written to --edits.
+
+    Units of --artifact-units are written beside it, to edits-marked.json.
     """
     with reporting(offline) as reporter:
         from dissectreport import files
@@ -208,7 +229,7 @@ def artifact_units(
             save_edits(repair, edits)
             typer.echo(f"edits: {edits}; `{_repair_command(options, edits)}` makes repaired images")
         elif edits.exists():
-            typer.echo(f"{edits} is of an earlier run, and was left as it is")
+            typer.echo(f"{edits} belongs to an earlier run and was not changed")
         if marked is not None:
             beside = edits.with_name(f"{edits.stem}-marked{edits.suffix}")
             save_edits(marked, beside)
@@ -264,7 +285,9 @@ def models() -> None:
 @with_options
 def layers(
     options: Annotated[Options, Only("model", "weights")],
-    everything: Annotated[bool, typer.Option("--all", help="Show parts whose units cannot be read, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show also parts of the network whose units cannot be read.")
+    ] = False,
     offline: Offline = False,
 ) -> None:
     """List the layers of a model.
@@ -282,7 +305,7 @@ def layers(
 def check(options: Annotated[Options, OnNetworks], offline: Offline = False) -> None:
     """Check a model and its segmenter.
 
-    Runs a few samples and says in plain words what is wrong; the exit status is 1 if anything is.
+    Generates and segments a few images and reports problems. The exit status is 1 if there are any.
     """
     with reporting(offline):
         from dissectreport.pipeline.preflight import check
@@ -302,13 +325,13 @@ def check(options: Annotated[Options, OnNetworks], offline: Offline = False) -> 
 def serve(
     site: Site = Path("site"),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port, or the next free one if it is taken. 0: any free one.")
+        int, typer.Option(min=0, max=65535, help="Port, or the next free one if it is taken; 0 for any free one.")
     ] = 8000,
-    reload: Annotated[bool, typer.Option(help="Reload pages when their files change.")] = True,
+    reload: Annotated[bool, typer.Option(help="Reload pages when their files change.", show_default="on")] = True,
 ) -> None:
     """Show a site in a browser on this machine.
 
-    The extra dissectreport\\[serve] notices changes at once.
+    With the optional dependency dissectreport\\[serve], changes are noticed at once.
     """
     with reporting() as reporter:
         from dissectreport.publish import serve as serving
@@ -320,13 +343,16 @@ def serve(
 def publish(
     site: Site = Path("site"),
     remote: Annotated[str, typer.Option(help="Remote of the repository in the current folder.")] = "origin",
-    branch: Annotated[str, typer.Option(help="Branch that will contain the site and nothing else.")] = "gh-pages",
-    message: Annotated[str, typer.Option(help="Message of the commit.", show_default=False)] = "",
-    history: Annotated[bool, typer.Option(help="Keep the commits of the branch; otherwise only the new one.")] = True,
+    branch: Annotated[str, typer.Option(help="Branch for the site; it contains nothing else.")] = "gh-pages",
+    message: Annotated[
+        str,
+        typer.Option(help="Message of the commit.", show_default="Publish the site, with the version of dissectreport"),
+    ] = "",
+    history: Annotated[bool, typer.Option(help="Keep the earlier commits of the branch.", show_default="on")] = True,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the branch even if it contains something else.")
     ] = False,
-    budget: Annotated[int, typer.Option(min=0, help="Largest size of the site in MB; 0: no limit.")] = 900,
+    budget: Annotated[int, typer.Option(min=0, help="Largest size of the site in MB, 0 for no limit.")] = 900,
     fit: Annotated[
         bool, typer.Option("--fit", help="Write the site again with fewer images and pages until it fits.")
     ] = False,
@@ -367,15 +393,17 @@ def export(
     single_file: Annotated[
         Path | None, typer.Option(help="HTML file for the whole report, to mail.", metavar="FILE")
     ] = None,
-    cap: Annotated[int, typer.Option(min=0, help="Largest size of that file in MB; 0: no limit.")] = 25,
+    cap: Annotated[int, typer.Option(min=0, help="Largest size of that file in MB, 0 for no limit.")] = 25,
     dissect_json: Annotated[
         Path | None,
-        typer.Option(help="File as the reference program writes it; images of units go beside it.", metavar="FILE"),
+        typer.Option(
+            help="File in the format of the original program; images of units are written beside it.", metavar="FILE"
+        ),
     ] = None,
 ) -> None:
     """Write a report as one file, or dissect.json.
 
-    dissect.json is the format of the reference program.
+    dissect.json is the format of the original GAN Dissection program.
     """
     with reporting() as reporter:
         from dissectreport.pipeline import exports
@@ -395,10 +423,8 @@ def export(
 
 @app.command("import")
 def import_results(
-    file: Annotated[Path, typer.Argument(help="A dissect.json of the reference program, in its folder.")],
-    name: Annotated[
-        str, typer.Option(help="Name for the model; default: the name of the folder.", show_default=False)
-    ] = "",
+    file: Annotated[Path, typer.Argument(help="A dissect.json of the original program, in its folder.")],
+    name: Annotated[str, typer.Option(help="Name for the model.", show_default="the name of the folder")] = "",
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace other results of that name, and other files in the way.")
     ] = False,
@@ -406,7 +432,7 @@ def import_results(
 ) -> None:
     """Show a dissect.json in a site.
 
-    The pages have its units, labels and IoU, and the images that lie beside the file.
+    The file holds results of the original GAN Dissection program: units, labels and IoU.
     """
     with reporting() as reporter:
         from dissectreport import files
@@ -420,10 +446,13 @@ def import_results(
 @app.command()
 def preference(
     files: Annotated[
-        list[Path], typer.Argument(help="Choices that the page preference.html exported, one file for each person.")
+        list[Path], typer.Argument(help="Files exported from the page preference.html, one for each person.")
     ],
 ) -> None:
-    """Summarise blind preferences for a repair."""
+    """Summarise blind preferences for a repair.
+
+    On preference.html, people chose the better of two images without knowing which was repaired.
+    """
     with reporting():
         from dissectreport.review import preferences
 
@@ -462,7 +491,7 @@ def cache_verify(cache: Cache = None) -> None:
 @cache_app.command("clear")
 def cache_clear(
     model: Annotated[
-        str, typer.Argument(help="Remove only what belongs to this model; default: everything.", show_default=False)
+        str, typer.Argument(help="Remove only what belongs to this model.", show_default="everything")
     ] = "",
     cache: Cache = None,
 ) -> None:

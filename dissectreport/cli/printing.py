@@ -61,14 +61,23 @@ def _listed_units(artifacts: Artifacts) -> Iterator[str]:
         )
 
 
+SETS = {
+    "before": "no edit",
+    "worst": "top {units} ablated",
+    "marked": "{units} marked ablated",
+    "real": "real images",
+}
+"""What the tables call sets of images, in words."""
+
+
 def _quality(artifacts: Artifacts) -> Iterator[str]:
-    yield f"{'':17} {'measure':18} {'value':>9}  95% interval           change"
+    yield f"{'':23} {'measure':18} {'value':>9}  95% interval           change"
     columns = ["set", "units", "measure", "value", "low", "high", "change", "change_low", "change_high"]
     for name, units, measure, value, low, high, change, least, most in artifacts.quality[columns].values.tolist():
         changed = f"{change:+9.4f} [{least:+.4f}, {most:+.4f}]" if change == change else ""
-        words = f"{name} {units}" if units else name
+        words = SETS.get(name, name).format(units=units)
         words = f"{words} (repair)" if artifacts.is_repair(name, units) else words
-        yield f"{words:17} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
+        yield f"{words:23} {measure:18} {value:9.4f}  {f'[{low:.4f}, {high:.4f}]':22} {changed}".rstrip()
     yield f"{artifacts.scored:,} images on each side; real against other real images: {artifacts.against_itself:,}"
 
 
@@ -78,14 +87,14 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
     if artifacts.chosen:
         confirmed = figure_of_repair(artifacts).better
         caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
-        yield f"repair: ablate the {artifacts.chosen} worst units {', '.join(map(str, artifacts.repair))}{caution}"
+        yield f"repair: ablate units {', '.join(map(str, artifacts.repair))}{caution}"
         if sentence_of_lists := repair_and_listed(artifacts):
             yield sentence_of_lists
         yield repair_against_random(artifacts)
     elif artifacts.candidates:
         yield "no repair is recommended: none of the sizes tried lowers KID significantly"
     else:
-        yield "no repair was tried: no candidate unit lowers KID when it is ablated alone"
+        yield "no repair was tried: no candidate lowers KID when it is ablated alone"
 
 
 def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Iterator[str]:
@@ -118,6 +127,8 @@ def cache_lines(content: CacheContent) -> Iterator[str]:
         model, source, rule = run.record.identifies
         newest, origin = "  newest" if run.newest else "", f"  {source}" if source else ""
         yield f"{model}  {rule}  {run.record.words}{newest}{origin}"
+    if any(run.newest for run in content.runs):
+        yield "newest: of several runs of a model by one rule, the one that `dissectreport render` shows"
     yield from content.unreadable
     yield f"{content.measured / 1e6:,.1f} MB in {content.folder}"
     if content.downloaded:

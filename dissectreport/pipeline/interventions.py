@@ -142,7 +142,7 @@ class InterventionPasses:
             raise BadOption(
                 f"{absent[0]!r} occurs in none of the {self.budget.search:,} images searched; choose other --concepts"
             )
-        self.reporter.say(f"not intervened on: {', '.join(absent)}, in none of {self.budget.search:,} images searched")
+        self.reporter.say(f"no interventions on {', '.join(absent)}: in none of {self.budget.search:,} images searched")
 
     def _estimate_effects(self) -> tuple[FirstOrder, str]:
         """Gradient × activation of every unit for every concept, and where it is stored."""

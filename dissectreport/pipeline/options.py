@@ -54,8 +54,8 @@ class NetworkOptions:
     segmenter: Annotated[
         str,
         Help(
-            "A segmenter from `dissectreport models`, or several joined by +; default: the one that the model names.",
-            default=False,
+            "A segmenter from `dissectreport models`, or several joined by +.",
+            default="the one that the model names",
             complete="segmenters",
         ),
     ] = ""
@@ -67,37 +67,36 @@ class MeasureOptions(NetworkOptions):
 
     layers: Annotated[
         tuple[str, ...],
-        Help("Layers to read, separated by commas; default: those that the model names.", complete="layers"),
+        Help("Layers to read, separated by commas.", default="those that the model names", complete="layers"),
     ] = ()
     samples: Annotated[
         int | None,
-        Help("Images to generate. More can be added later.", default="1,248, or all if the model has fewer"),
+        Help("Images to generate; more can be added later.", default="1,248, or all if the model has fewer"),
     ] = None
     quick: Annotated[
-        bool, Help("A coarse first look in a few minutes: fewer images, three layers, a small budget.", "--quick")
+        bool, Help("A coarse first look in a few minutes: 192 images, three layers, a small budget.", "--quick")
     ] = False
     rule: Annotated[
-        str, Help("How units are matched with concepts: corrected, iclr2019 or pnas2020.", complete="rules")
+        str, Help("Rule by which units are matched with concepts: corrected, iclr2019 or pnas2020.", complete="rules")
     ] = RuleName.CORRECTED
     seed: Annotated[int, Help("Seed of the images.")] = 1
     grid: Annotated[
-        int, Help("Side of the grid on which activations and masks are compared; 0: the rule's own.", default=False)
+        int, Help("Side of the grid on which activations and masks are compared.", default="that of the rule")
     ] = 0
     controls: Annotated[bool, Help("Measure the controls too: random directions and an untrained generator.")] = True
     budget: Annotated[
         str,
         Help(
-            "How much is spent on interventions and artifact units: quick, default, full or paper (hours). "
-            "Default: full on an accelerator, else default.",
-            default=False,
+            "Effort for interventions and artifact units: quick, default, full or paper (hours).",
+            default="full on an accelerator, default otherwise",
             complete="budgets",
         ),
     ] = ""
     reference: Annotated[
         Path | None,
         Help(
-            "A folder of real images to compare generated ones with; default: the model's own, if it has any.",
-            default=False,
+            "A folder of real images, to compare the generated ones with.",
+            default="the model's own, if it has any",
             metavar="FOLDER",
         ),
     ] = None
@@ -115,20 +114,19 @@ class InterventionOptions:
 
     interventions: Annotated[bool, Help("Ablate and insert units, and measure their causal effects.")] = True
     intervention_layer: Annotated[
-        str, Help("Layer whose units are edited; default: the middle one.", default=False, complete="layers")
+        str, Help("Layer whose units are edited.", default="the middle one", complete="layers")
     ] = ""
     intervention_samples: Annotated[
-        int, Help("Images behind each causal effect, at least 128; 0: as the budget says.", default=False)
+        int, Help("Images behind each causal effect, at least 128.", default="by the budget")
     ] = 0
     concepts: Annotated[
-        tuple[str, ...], Help("Concepts to study, separated by commas; default: the most frequent ones.")
+        tuple[str, ...], Help("Concepts to study, separated by commas.", default="the most frequent ones")
     ] = ()
     constant: Annotated[
         str,
         Help(
-            "Activation of inserted units: quantile, or mean (the mean where the concept is). Default: as the budget "
-            "says.",
-            default=False,
+            "Activation of inserted units: quantile (a high quantile), or mean (the mean where the concept is).",
+            default="by the budget",
         ),
     ] = ""
 
@@ -143,13 +141,13 @@ class ArtifactOptions:
     artifact_layer: Annotated[
         str,
         Help(
-            "Layer to search; default: that of the marked units, else that of the interventions.",
-            default=False,
+            "Layer to search.",
+            default="that of the marked units, otherwise that of the interventions",
             complete="layers",
         ),
     ] = ""
     artifact_samples: Annotated[
-        int, Help("Images on which a repair is scored, at least 100; 0: as the budget says.", default=False)
+        int, Help("Images on which a repair is scored, at least 100.", default="by the budget")
     ] = 0
     artifact_units: Annotated[
         Path | None,
@@ -163,9 +161,8 @@ class ArtifactOptions:
     features: Annotated[
         str,
         Help(
-            "Feature network in which images are compared; default: that of an embedded segmenter, else inception if "
-            "it is installed, else the segmenter's own.",
-            default=False,
+            "Feature network in which images are compared.",
+            default="that of an embedded segmenter, otherwise inception if it is installed, otherwise the segmenter's",
             complete="features",
         ),
     ] = ""
@@ -177,8 +174,8 @@ class MachineOptions:
 
     panel: ClassVar[str] = "Machine"
 
-    device: Annotated[str, Help("auto, cpu, cuda or mps.")] = "auto"
-    workers: Annotated[int, Help("Parallel processes; 0: one per core on a CPU, one on an accelerator.")] = 0
+    device: Annotated[str, Help("Device to compute on: auto, cpu, cuda or mps.")] = "auto"
+    workers: Annotated[int, Help("Parallel processes.", default="one per core on a CPU, one on an accelerator")] = 0
     precision: Annotated[
         str,
         Help("Arithmetic of interventions: auto, float32 or bfloat16 (auto uses bfloat16 only if labels agree)."),
@@ -187,7 +184,7 @@ class MachineOptions:
         False
     )
     cache: Annotated[
-        Path, Help("Folder that keeps the measurements; default: the platform's cache folder.", metavar="FOLDER")
+        Path, Help("Folder that keeps the measurements.", default="the platform's cache folder", metavar="FOLDER")
     ] = field(default_factory=files.default_folder)
 
 
@@ -204,7 +201,7 @@ class SiteOptions:
 
     out: Annotated[Path, Help("Folder in which the site is written.", metavar="FOLDER")] = Path("site")
     site_limit: Annotated[
-        int, Help("Largest size of the model's pages in MB; GitHub Pages takes 1,000. 0: no limit.", least=0)
+        int, Help("Largest size of the model's pages in MB, 0 for no limit; GitHub Pages takes 1,000.", least=0)
     ] = 1000
     fit: Annotated[bool, Help("Leave out images and unit pages, step by step, to stay within the limit.", "--fit")] = (
         False
@@ -212,9 +209,8 @@ class SiteOptions:
     base_url: Annotated[
         str,
         Help(
-            "Address where the site will be published, for share cards, canonical links and a sitemap; default: the "
-            "one that the site has already. none: remove it.",
-            default=False,
+            "Address where the site will be published, for share cards, canonical links, a sitemap; none removes it.",
+            default="the one that the site has already",
             metavar="URL",
         ),
     ] = ""
@@ -231,12 +227,14 @@ class RunOptions:
     panel: ClassVar[str] = "Which run"
 
     model: Annotated[str, Help("A model that was measured.", argument=True, complete="models")]
-    rule: Annotated[str, Help("corrected, iclr2019 or pnas2020.", complete="rules")] = RuleName.CORRECTED
-    samples: Annotated[int, Help("A run with this many images.", default=False)] = 0
-    layers: Annotated[tuple[str, ...], Help("A run of exactly these layers.", complete="layers")] = ()
-    segmenter: Annotated[str, Help("A run with this segmenter.", default=False, complete="segmenters")] = ""
-    seed: Annotated[int | None, Help("A run with this seed.", default=False)] = None
-    grid: Annotated[int, Help("A run on this grid.", default=False)] = 0
+    rule: Annotated[str, Help("A run by this rule: corrected, iclr2019 or pnas2020.", complete="rules")] = (
+        RuleName.CORRECTED
+    )
+    samples: Annotated[int, Help("A run with this many images.", default="any")] = 0
+    layers: Annotated[tuple[str, ...], Help("A run of exactly these layers.", default="any", complete="layers")] = ()
+    segmenter: Annotated[str, Help("A run with this segmenter.", default="any", complete="segmenters")] = ""
+    seed: Annotated[int | None, Help("A run with this seed.", default="any")] = None
+    grid: Annotated[int, Help("A run on this grid.", default="any")] = 0
     cache: Annotated[
-        Path, Help("Folder that keeps the measurements; default: the platform's cache folder.", metavar="FOLDER")
+        Path, Help("Folder that keeps the measurements.", default="the platform's cache folder", metavar="FOLDER")
     ] = field(default_factory=files.default_folder)

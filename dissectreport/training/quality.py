@@ -106,7 +106,7 @@ def kernel(one: Tensor, other: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Distance:
-    """A kernel distance and the half width of its 95 % interval, both times 1000."""
+    """A kernel distance and the half width of its 95% interval, both times 1000."""
 
     value: float
     margin: float

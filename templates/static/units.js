@@ -135,7 +135,7 @@
       " ",
       element("span", "chance_level", "chance " + app.share(label[CHANCE_LEVEL])),
     );
-    const lift = element("span", "lift", "lift " + app.times(label[LIFT]));
+    const lift = element("span", "lift", label[LIFT] === null ? "" : "lift " + app.times(label[LIFT]));
     lift.title = "IoU divided by the chance level";
     const threshold = element("span", "threshold", "threshold " + (label[THRESHOLD] === null ? "–" : label[THRESHOLD]));
     return [

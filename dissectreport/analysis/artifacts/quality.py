@@ -2,7 +2,7 @@
 
     reference = Reference.of(real_features)                       # (N, d); every set is judged on its scale
     before, after = (judge(real=reference.side(n), generated=reference.scaled(f)) for f in (features, edited))
-    before.estimates()["kernel_distance"]                         # value and 95 % interval
+    before.estimates()["kernel_distance"]                         # value and 95% interval
     after.change_from(before)["kernel_distance"]                  # paired: the same latents with and without an edit
     reference.against_itself(n)                                   # real images against other real ones
 
@@ -34,12 +34,13 @@ MEASURES: Mapping[str, str] = {
     "(KID; Binkowski et al. 2018)",
     QualityMeasure.FRECHET_DISTANCE: "distance of the normal distributions with the two means and covariances "
     "(FID; Heusel et al. 2017)",
-    QualityMeasure.PRECISION: "share of generated images within reach of a real one (Kynkäänniemi et al. 2019)",
+    QualityMeasure.PRECISION: "share of generated images within reach of a real one (Kynkäänniemi et al. 2019); an "
+    "image reaches to its fifth nearest neighbour of its own kind",
     QualityMeasure.RECALL: "share of real images within reach of a generated one (Kynkäänniemi et al. 2019)",
-    QualityMeasure.DENSITY: "real images within whose reach a generated image lies, divided by 5 (Naeem et al. 2020)",
-    QualityMeasure.COVERAGE: "share of real images within whose reach a generated one lies (Naeem et al. 2020)",
+    QualityMeasure.DENSITY: "mean number of real images that reach a generated one, divided by 5 (Naeem et al. 2020)",
+    QualityMeasure.COVERAGE: "share of real images that reach a generated one (Naeem et al. 2020)",
 }
-"""What every measure means. An image's reach goes to its fifth nearest neighbour of its own kind."""
+"""What every measure means."""
 
 SHARES = (QualityMeasure.PRECISION, QualityMeasure.RECALL, QualityMeasure.COVERAGE)
 NEIGHBOURS = 5
@@ -56,7 +57,7 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A figure and the ends of its 95 % interval."""
+    """A figure and the ends of its 95% interval."""
 
     value: float
     low: float

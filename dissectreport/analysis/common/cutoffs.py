@@ -9,5 +9,5 @@ Q = 0.05
 FEWEST_IMAGES = 20
 """A concept in fewer images of either half is not tested."""
 FEWEST_GROUPS = 5
-"""With fewer groups in the held-out half nothing is tested. The ends of a 95 % bootstrap interval want more than 40
+"""With fewer groups in the held-out half nothing is tested. The ends of a 95% bootstrap interval want more than 40
 different resamples: four groups can be drawn in 35 ways, five in 126; three often give an interval of no width."""

@@ -27,7 +27,7 @@ what sets a variant apart, which checkpoints have in common."""
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the ends of its 95 % interval."""
+    """A figure and the ends of its 95% interval."""
 
     value: float
     low: float

@@ -147,6 +147,6 @@ def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[n
 
 
 def basic_interval(value: Ints, replicates: Ints) -> tuple[Ints, Ints]:
-    """95 % percentile interval of bootstrap counts, widened to hold the count itself."""
+    """95% percentile interval of bootstrap counts, widened to hold the count itself."""
     low, high = np.percentile(replicates, [2.5, 97.5], axis=0)
     return np.minimum(np.floor(low), value).astype(np.int64), np.maximum(np.ceil(high), value).astype(np.int64)

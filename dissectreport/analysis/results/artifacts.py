@@ -56,19 +56,16 @@ DISTANCES = (QualityMeasure.KERNEL_DISTANCE, QualityMeasure.FRECHET_DISTANCE)
 """The measures of which less is better."""
 
 RULE = (
-    "Candidates are the units with the largest and the smallest estimates. The best of them are tested on "
-    "further latents. "
-    "A candidate is an artifact unit if ablating it alone there lowers KID significantly (q below 0.05 after "
-    "Benjamini-Hochberg over all candidates that affect any image), by at least 1%, and by significantly more "
-    "than ablating "
-    "a control unit does on average (interval of the difference above 0)."
+    "Candidates are the units with the largest and the smallest estimates. The best of them are tested on further "
+    "images. A candidate is an artifact unit if ablating it alone there lowers KID significantly (q below 0.05 after "
+    "Benjamini-Hochberg over all candidates that affect any image), by at least 1%, and by significantly more than "
+    "ablating a control unit does on average (interval of the difference above 0)."
 )
 CHOICE = (
-    "The repair ablates the smallest number of units that lowers KID significantly and to within one standard "
-    "error of the "
-    "best number tried. If no number does, no repair is recommended. This choice uses latents on which nothing else is "
-    "chosen or scored. Units are ranked by what each does alone, those that were tested further first; the effect of a "
-    "single unit need not be significant."
+    "The repair ablates the smallest number of units that lowers KID significantly and to within one standard error of "
+    "the best number tried. If no number does, no repair is recommended. The images used for this choice are used for "
+    "nothing else. Units are ranked by their effect when ablated alone, those that were tested further first; the "
+    "effect of a single unit need not be significant."
 )
 
 MARKED = "The units that a person marked as artifacts."

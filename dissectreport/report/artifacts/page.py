@@ -10,7 +10,6 @@ from markupsafe import Markup
 from dissectreport.analysis.results.artifacts import CHOICE, RULE, Artifacts, EditedSet, Repaired
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.artifacts.summary import (
-    NAMES,
     QualityRow,
     activation,
     curves,
@@ -26,6 +25,7 @@ from dissectreport.report.causes.summary import point_of
 from dissectreport.report.common import commands
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
 from dissectreport.report.common.unit_cards import Card, card, strip_size
+from dissectreport.report.common.wording import MEASURE_NAMES
 from dissectreport.report.html import images
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import Curve, removal_curves
@@ -73,6 +73,16 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class RepairSize:
+    """The effect of ablating one number of units, on the images that choose a number."""
+
+    units: int
+    change: Point
+    """Of KID."""
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class ArtifactsPage:
     """Artifact units and repair."""
 
@@ -88,7 +98,7 @@ class ArtifactsPage:
     repair_and_listed_note: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
-    size_selection: tuple[Any, ...]
+    sizes: tuple[RepairSize, ...]
     """The change of KID by size of the repair, on the latents that choose a size."""
     activation: str
     """The mean activation of random sets relative to the highest-ranked units."""
@@ -146,13 +156,15 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         listed=listed_sentence(artifacts),
         repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
-        size_selection=tuple(rows_of(artifacts.choice)),
+        sizes=tuple(
+            RepairSize(int(row.units), point_of(row, "change"), bool(row.chosen)) for row in rows_of(artifacts.choice)
+        ),
         activation=activation(artifacts.curve[artifacts.curve["set"] == EditedSet.RANDOM]),
         before=before.value,
         after=after.value,
         change=after.change,
         real=figure_of(artifacts, EditedSet.REAL, 0).value,
-        measures=tuple(NAMES[name] for name in measures),
+        measures=tuple(MEASURE_NAMES[name] for name in measures),
         rows=rows,
         chart=Markup()
         if not shares

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,24 +23,16 @@ from dissectreport.analysis.results.artifacts import (
 )
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
+from dissectreport.report.common.wording import MEASURE_NAMES
 from dissectreport.report.html import numbers
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import Curve
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import count, listing, plain, plural, removed, with_interval
+from dissectreport.report.html.numbers import count, decimal, figure, form_of, listing, plural, removed, with_interval
 from dissectreport.run.rankings import Ranking
 
 TABLES = ("units", "quality", "curve", "choice", "agreement", "images")
 """The tables of artifact units that can be downloaded."""
-NAMES: Mapping[str, str] = {
-    QualityMeasure.KERNEL_DISTANCE: "KID",
-    QualityMeasure.FRECHET_DISTANCE: "FID",
-    QualityMeasure.PRECISION: "precision",
-    QualityMeasure.RECALL: "recall",
-    QualityMeasure.DENSITY: "density",
-    QualityMeasure.COVERAGE: "coverage",
-}
-"""Measures as the page calls them, in its order."""
 RANDOM_COUNTERPARTS: Mapping[str, EditedSet] = {
     EditedSet.WORST: EditedSet.RANDOM,
     EditedSet.MARKED: EditedSet.RANDOM_MARKED,
@@ -73,7 +65,7 @@ class QualityRow:
 
 def quality_rows(artifacts: Artifacts) -> tuple[tuple[str, ...], tuple[QualityRow, ...]]:
     """The measures that there are, and a row for each set of images: before, after every repair, real ones last."""
-    measures = tuple(name for name in NAMES if (artifacts.quality["measure"] == name).any())
+    measures = tuple(name for name in MEASURE_NAMES if (artifacts.quality["measure"] == name).any())
     sets = list(dict.fromkeys((str(row.set), int(row.units)) for row in rows_of(artifacts.quality)))
     sets = [pair for pair in sets if pair[0] != EditedSet.REAL] + [pair for pair in sets if pair[0] == EditedSet.REAL]
     return measures, tuple(_quality_row(artifacts, set_name, units, measures) for set_name, units in sets)
@@ -120,52 +112,48 @@ def figure_of_repair(artifacts: Artifacts) -> Cell:
 
 def distance(point: Point) -> str:
     """A KID with its interval."""
-    return with_interval(point, plain)
+    return with_interval(point, form_of(point))
 
 
 def sentence(artifacts: Artifacts, layer: Layer) -> str:
-    """Whether the repair helps and by how much, compared with random units and with real images."""
-    before, real = figure_of(artifacts, EditedSet.BEFORE, 0), figure_of(artifacts, EditedSet.REAL, 0)
-    reference = f" Real against other real images: KID {distance(real.value)}."
+    """Whether the repair helps, and whether as many random units do as well."""
     if not artifacts.candidates:
-        return (
-            f"No repair was tried: no candidate unit of {layer.name} lowers KID when it is ablated alone. Without any"
-            f" edit, KID is {distance(before.value)}.{reference}"
-        )
+        return f"No repair was tried: no candidate of {layer.name} lowers KID when it is ablated alone."
     if not artifacts.chosen:
-        return _no_repair(artifacts, layer, before) + reference
-    after = figure_of_repair(artifacts)
-    random = repair_against_random(artifacts)
-    return (
-        f"The repair ablates {artifacts.chosen} of the {layer.units} units of {layer.name}, the highest-ranked of"
-        f" {artifacts.suspected} candidates. {_outcome(after)}: {relative_change(before.value, after.change)}, from"
-        f" {distance(before.value)} to {distance(after.value)}. {random}{reference}"
+        return _no_repair(artifacts, layer)
+    before, after = figure_of(artifacts, EditedSet.BEFORE, 0).value, figure_of_repair(artifacts)
+    repair = (
+        f"The repair, ablating {artifacts.chosen} of the {layer.units} units of {layer.name}, {_outcome(before, after)}"
     )
+    random = effect_against_random(artifacts, "worst", artifacts.chosen)
+    return f"{repair}, from {figure(before)} to {figure(after.value)}. {random}"
 
 
-def _no_repair(artifacts: Artifacts, layer: Layer, before: Cell) -> str:
+def _no_repair(artifacts: Artifacts, layer: Layer) -> str:
     sizes = listing([int(size) for size in artifacts.choice["units"]], "or")
     return (
-        f"No repair is recommended: on the {count(artifacts.size_selection)} images used to choose its size, ablating"
-        f" the {sizes} highest-ranked units of {layer.name} does not significantly lower KID. On the held-out images,"
-        f" KID without any edit is {distance(before.value)}."
+        f"No repair is recommended: ablating the {sizes} highest-ranked units of {layer.name} does not significantly"
+        f" lower KID on the {count(artifacts.size_selection)} images used to choose a size."
     )
 
 
-def _outcome(after: Cell) -> str:
+def _outcome(before: Point, after: Cell) -> str:
+    change = after.change
     if after.better:
-        return "It lowers KID"
+        fall = Point(-change.value, -change.high, -change.low)
+        return f"lowers KID by {_relative(before, fall, removed)}"
     if after.worse:
-        return "On the held-out images it raises KID, although it lowered KID on the images used to choose it"
-    return "On the held-out images the change of KID is not significant"
+        rise = _relative(before, change, removed)
+        return f"raises KID by {rise} although it lowered KID on the images used to choose it"
+    return f"does not change KID significantly: {_relative(before, change, numbers.change)}"
 
 
-def relative_change(before: Point, change: Point) -> str:
+def _relative(before: Point, change: Point, form: Callable[[float], str]) -> str:
     """A change of KID as a share of the KID before where that is significantly above 0, else as a difference."""
     if not before.low > 0:
-        return f"a change of {distance(change)}"
+        return distance(change)
     shares = Point(*(value / before.value for value in (change.value, change.low, change.high)))
-    return f"a change of {with_interval(shares, numbers.change)}"
+    return with_interval(shares, form)
 
 
 def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
@@ -176,11 +164,11 @@ def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
         return "The layer has too few other units for random sets of the same size."
     own = float(same.loc[same["set"] == name, "change"].iloc[0])
     least, most = float(random["change"].min()), float(random["change"].max())
+    form = form_of(Point(own, min(own, least), max(own, most)))
     verdict = " Ablating these units is therefore no better than ablating random units." if own >= least else ""
     return (
-        f"On the first {count(artifacts.random_scored)} of these images, KID changes by {plain(own)}; ablating as many"
-        f" random units instead changes it by {plain(least)} to {plain(most)} ({len(random)} sets{activation(random)})."
-        f"{verdict}"
+        f"On the first {count(artifacts.random_scored)} images it changes KID by {form(own)}; random sets of as many"
+        f" units change it by {form(least)} to {form(most)}.{verdict}"
     )
 
 
@@ -190,11 +178,11 @@ def repair_against_random(artifacts: Artifacts) -> str:
 
 
 def activation(random: pd.DataFrame) -> str:
-    """How strong the units of random sets are relative to the units with which they are compared, in words."""
+    """How strong the units of random sets are relative to the units with which they are compared; '' if unknown."""
     ratios = random["activation"]
     if not ratios.notna().all() or ratios.empty:
         return ""
-    return f", with {plain(float(ratios.min()))} to {plain(float(ratios.max()))} times their mean activation"
+    return f"{decimal(float(ratios.min()), 2)} to {decimal(float(ratios.max()), 2)} times their mean activation"
 
 
 def reviewed_sentence(artifacts: Artifacts) -> str:
@@ -212,15 +200,15 @@ def listed_sentence(artifacts: Artifacts) -> str:
     """How many artifact units there are."""
     many = len(artifacts.listed)
     if not many:
-        return f"None of the {artifacts.suspected} candidate units is an artifact unit: {_why_none(artifacts)}"
+        return f"None of the {artifacts.suspected} candidates is an artifact unit: {_why_none(artifacts)}"
     names = ", ".join(map(str, artifacts.listed))
     verb = "is an artifact unit" if many == 1 else "are artifact units"
     limit = (
-        f" There may be more: only the {many} best candidates were tested further."
+        f" There may be more: only the {many} best candidates were tested on further images."
         if many == artifacts.finalists
         else ""
     )
-    return f"{count(many)} of the {artifacts.suspected} candidate units {verb}: {names}.{limit}"
+    return f"{count(many)} of the {artifacts.suspected} candidates {verb}: {names}.{limit}"
 
 
 def _why_none(artifacts: Artifacts) -> str:
@@ -339,7 +327,7 @@ def artifact_methods(site: Site, frame: Frame) -> ArtifactMethods | None:
         command="" if artifacts.command == site.dissection.provenance.command else artifacts.command,
         rule=RULE,
         choice=CHOICE,
-        measures={NAMES[name]: words for name, words in MEASURES.items()},
+        measures={MEASURE_NAMES[name]: words for name, words in MEASURES.items()},
         settings=flat(artifacts.settings),
         columns={name: known[name] for name in names},
     )

@@ -342,8 +342,11 @@ def _insight(concept: str, contexts: Sequence[ContextRow]) -> str:
     if not contexts:
         return ""
     best, worst = contexts[0], contexts[-1]
-    if best is worst or best.gain.low <= worst.gain.high:
-        return f"Inserting its units at one patch adds {concept} with no significant difference between contexts."
+    if best is worst:
+        changed = f"changes {concept} by {gain(best.gain.value)} pixels"
+        return f"Inserting its units at one patch {changed}; the only context is {best.context.name}."
+    if best.gain.low <= worst.gain.high:
+        return "The gain from inserting its units at one patch does not differ significantly between contexts."
     return (
         f"Inserting its units at one patch changes {concept} by {gain(best.gain.value)} pixels where the context is"
         f" {best.context.name}, and by {gain(worst.gain.value)} pixels where it is {worst.context.name}."

@@ -16,7 +16,7 @@ from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Curve, ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import interval, removed, with_interval
+from dissectreport.report.html.numbers import removed, with_interval
 from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
@@ -162,17 +162,17 @@ def finding(studied: Studied, layer: Layer) -> str:
     if lead is None:
         return f"The removal of {studied.concept.name} was not measured."
     units = f"{lead.units} of the {layer.units} units of {layer.name}"
-    random = f"{lead.units} random units with about the same mean activation {_effect_of_random(lead.random)}"
     verdict = "" if lead.exceeds_random else ": no significant difference"
-    removed = area_removed(lead.removed)
-    return f"Ablating {units} removes {removed} of all {studied.concept.name} pixels. {random}{verdict}."
+    return (
+        f"Ablating {units} removes {area_removed(lead.removed)} of all {studied.concept.name} pixels."
+        f" Random sets of {lead.units} units with about the same mean activation {_effect_of_random(lead.random)} on"
+        f" average{verdict}."
+    )
 
 
 def _effect_of_random(point: Point) -> str:
     """What random units do to a concept: they remove some of it, or increase it."""
-    if point.value < 0:
-        return f"increase it by {removed(-point.value)} {interval(-point.high, -point.low, removed)}"
-    return f"remove {area_removed(point)}"
+    return f"increase it by {removed(-point.value)}" if point.value < 0 else f"remove {removed(point.value)}"
 
 
 def answer(every: Sequence[Studied], layer: Layer) -> str:
@@ -181,17 +181,17 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
     if not leads:
         return "The removal of concepts was not measured."
     most = max(lead.units for _, lead in leads)
-    ablating = f"ablating the best {most} of {layer.units} units removes at least {removed(MOST)} of the concept's area"
+    ablating = f"ablating the best {most} of {layer.units} units removes"
     successes = sum(lead.most_removed for _, lead in leads)
     if not successes:
         studied, lead = max(leads, key=lambda pair: pair[1].removed.value)
         return (
-            f"For none of the {len(every)} studied concepts {ablating} and significantly more than random units."
-            f" The largest effect is on {studied.concept.name}: {area_removed(lead.removed)}."
+            f"The largest effect is on {studied.concept.name}: {ablating} {area_removed(lead.removed)} of its area. No"
+            f" effect reaches {removed(MOST)} and is significantly larger than that of random units."
         )
     return (
-        f"For {successes} of {len(every)} studied concepts, {ablating}, and significantly more than random units with"
-        f" about the same mean activation.{_fewest_units(every)}"
+        f"For {successes} of {len(every)} studied concepts, {ablating} at least {removed(MOST)} of the concept's area,"
+        f" significantly more than random units do.{_fewest_units(every)}"
     )
 
 

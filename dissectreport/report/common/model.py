@@ -18,6 +18,7 @@ from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
+from dissectreport.report.html.numbers import count
 from dissectreport.report.html.places import Places
 from dissectreport.run.rules import Edge, rule_named
 
@@ -143,8 +144,19 @@ def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], .
         if isinstance(value, Mapping):
             pairs += flat(value, f"{words}, ")
         else:
-            pairs.append((words, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+            pairs.append((words, _as_words(value)))
     return tuple(pairs)
+
+
+def _as_words(value: Any) -> str:
+    """A plain value as a page shows it; the data files have every digit of a number."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_as_words, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return count(value) if abs(value) >= 1000 else f"{float(f'{value:.3g}'):g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 Pairs = tuple[tuple[str, str], ...]

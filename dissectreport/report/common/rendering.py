@@ -19,7 +19,10 @@ from dissectreport.report.html.assets import templates_folder
 from dissectreport.report.html.charts import CONTROL_WORDS
 from dissectreport.report.html.policy import site_policy, theme_script
 
-FILTERS = ("share", "percent", "times", "count", "plain", "p_value", "removed", "change", "gain", "points", "ratio")
+FILTERS = (
+    *("share", "percent", "times", "count", "plain", "p_value", "removed", "change", "gain", "points", "ratio"),
+    "figure",
+)
 """The ways to write a number that templates use, by their names in `numbers`."""
 
 
@@ -38,6 +41,8 @@ def environment() -> Environment:
     environment.globals |= {"theme": theme_script(), "site_policy": site_policy()}
     environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
     environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
+    environment.filters |= {"figure_interval": figure_interval}
+    environment.globals |= {"before_and_after": numbers.before_and_after}
     return environment
 
 
@@ -51,6 +56,13 @@ def interval(ends: tuple[float, float], form: str, *digits: int) -> str:
         return ""
     write = getattr(numbers, form)
     return numbers.interval(*ends, lambda value: write(value, *digits))
+
+
+def figure_interval(point: numbers.HasInterval) -> str:
+    """The interval of a figure in brackets, written like the figure; '' where there is none."""
+    if math.isnan(point.low + point.high):
+        return ""
+    return numbers.interval(point.low, point.high, numbers.form_of(point))
 
 
 def runs(values: Sequence[Any], attribute: str) -> list[tuple[Any, list[Any]]]:

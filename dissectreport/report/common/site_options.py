@@ -133,7 +133,7 @@ def _with_top(layer: Layer) -> Layer:
 
 
 def _shown(pictures: Pictures, layers: Sequence[Layer]) -> Pictures:
-    """The pictures that examples and the page to look up show, and those at the head of pages."""
+    """The pictures that examples and the look-up page show, and those at the head of pages."""
     used = np.concatenate(
         [part for layer in layers for part in (layer.examples.samples.reshape(-1), layer.lookup.samples)]
     )

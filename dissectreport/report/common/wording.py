@@ -113,7 +113,7 @@ _ALL = {
 
 _REFERENCE = {
     "above_chance_note": "{above_chance} of the {labelled} labelled units also match their label better than chance.",
-    "agrees": "The rule labels this unit {concept}",
+    "agrees": "The rule {rule} labels this unit {concept}",
     "beats": ", and it matches better than chance",
     "fails": ", but it does not match better than chance",
     "images_head": "images",
@@ -212,6 +212,16 @@ def below_position(units: int, below: int) -> str:
     )
 
 
+MEASURE_NAMES = {
+    "kernel_distance": "KID",
+    "frechet_distance": "FID",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+"""Measures of image quality as pages call them, in their order."""
+
 TOO_FEW = "Too few images to tell"
 """Instead of a count where no concept could be tested."""
 
@@ -227,4 +237,4 @@ def wording(provenance: Provenance) -> Wording:
     """What may be said under the rule of a run, with its numbers."""
     numbers = {name: count(getattr(provenance, name)) for name in ("samples", "selection", "held_out", "pilot")}
     cuts: dict[str, Any] = {name: share(value) for name, value in provenance.thresholds.items()}
-    return WORDINGS[provenance.rule].filled(seed=provenance.seed, **numbers, **cuts)
+    return WORDINGS[provenance.rule].filled(rule=provenance.rule, seed=provenance.seed, **numbers, **cuts)

@@ -19,6 +19,7 @@ from dissectreport.analysis.comparison.profiles import (
     UnitCount,
 )
 from dissectreport.analysis.results.dissection import Control
+from dissectreport.report.common.wording import MEASURE_NAMES
 from dissectreport.report.compare import charts
 from dissectreport.report.compare.scales import Scales
 from dissectreport.report.compare.sentences import Sentence, layer_sentence
@@ -205,7 +206,7 @@ def model_facts(profile: Profile) -> tuple[tuple[str, str], ...]:
     return (
         ("model", profile.title if profile.title == profile.model else f"{profile.title} ({profile.model})"),
         ("rule", profile.rule),
-        ("images", f"{count(profile.held_out)} scored of {count(profile.samples)}, seed {profile.seed}"),
+        ("images", f"{count(profile.held_out)} scored of {count(profile.samples)} measured, seed {profile.seed}"),
         ("segmenter", profile.segmenter or "unnamed"),
         ("trained on", ", ".join(trained) or DASH),
         *((("trained with", training.variant),) if training.variant else ()),
@@ -285,7 +286,7 @@ def _quality(profile: Profile) -> QualityPart | None:
     quality = profile.quality
     if quality is None:
         return None
-    measures = {m.name.replace("_", " "): format_interval(m.estimate, thousandths) for m in quality.measures}
+    measures = {MEASURE_NAMES.get(m.name, m.name): format_interval(m.estimate, thousandths) for m in quality.measures}
     return QualityPart(quality.features, measures)
 
 

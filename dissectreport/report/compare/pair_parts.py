@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dissectreport.analysis.comparison.differences import Change
 from dissectreport.analysis.comparison.pairs import LayerPair, ModelPair
 from dissectreport.analysis.comparison.profiles import NONE
+from dissectreport.report.common.wording import MEASURE_NAMES
 from dissectreport.report.compare.sentences import (
     Sentence,
     by_chance,
@@ -85,7 +86,7 @@ def pair_part(site: SiteModels, first: str, other: str) -> PairPart:
         compared=tuple(compared),
         causes={c.concept: _words(c, format_difference(c.difference, tenths)) for c in pair.effect_changes},
         quality={
-            change.measure.replace("_", " "): format_difference(change.difference, thousandths)
+            MEASURE_NAMES.get(change.measure, change.measure): format_difference(change.difference, thousandths)
             for change in pair.quality_changes
         },
         layers=layers,

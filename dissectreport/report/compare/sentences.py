@@ -16,7 +16,7 @@ from dissectreport.analysis.comparison.pairs import (
 )
 from dissectreport.analysis.comparison.profiles import Estimate, LayerProfile
 from dissectreport.analysis.results.dissection import Control
-from dissectreport.report.common.wording import TOO_FEW
+from dissectreport.report.common.wording import MEASURE_NAMES, TOO_FEW
 from dissectreport.report.compare.warnings import Names
 from dissectreport.report.compare.wording import (
     UnitFormat,
@@ -33,9 +33,10 @@ from dissectreport.report.html.numbers import count
 MANY = 20
 """Differences from which on it is said how many would be significant by chance alone."""
 INTERVALS = (
-    "The interval of a difference follows from the intervals of both figures as if they were independent (Zou and"
-    " Donner 2008), rounded outwards. A difference is significant if its 95% interval excludes 0. The intervals cover"
-    " the choice of images; training the same network again would change the figures more."
+    "≠: a significant difference, whose 95% interval excludes 0. ~: no significant difference. Differences are those"
+    " from the first model: + means more than in the first. Their intervals follow from those of both figures as if"
+    " these were independent (Zou and Donner 2008), rounded outwards. They cover the choice of images; training the"
+    " same network again would change the figures more."
 )
 
 
@@ -250,7 +251,10 @@ def _points(changes: Sequence[Change]) -> str:
 
 def _quality(pair: ModelPair, names: Names) -> Iterator[Sentence]:
     for change in pair.quality_changes:
-        measure, words = change.measure.replace("_", " "), format_difference(change.difference, thousandths)
+        measure, words = (
+            MEASURE_NAMES.get(change.measure, change.measure),
+            format_difference(change.difference, thousandths),
+        )
         if not is_significant(change.difference):
             yield Sentence(f"No significant difference in {measure} between {conjoined(names)}: {words}.", "same")
         else:

@@ -17,7 +17,7 @@ class Texts:
     concepts: str = "Units per concept"
     concepts_lede: str = (
         "Units by their label within each category. Line and sign: share of the layer's units; pale: 95% interval;"
-        " tick: chance level. At the right, the difference from the first model, in bold where it is significant."
+        " tick: chance level. At the right: the difference from the first model, in bold where it is significant."
     )
     concepts_chart: str = "A row for each concept and a lane for each model; the table has the numbers."
     no_concepts: str = "No shared concept has units."
@@ -44,15 +44,14 @@ class Texts:
     heaps_chart: str = "A histogram for each model, its chance level below; the table has quantiles."
     causes: str = "Causal effects"
     causes_caption: str = (
-        "Share of a concept's area that is removed when its leading units are ablated, chosen in each model by the"
-        " ranking method that removed most on other latents; tick: random units. Differences are compared with random"
-        " units, in points."
+        "Share of a concept's area that is removed when its most causal units are ablated; tick: random units. At the"
+        " right: the difference from the first model in how much more than random units they remove, in points."
     )
     causes_chart: str = "A row for each concept and a lane for each model; the table has the numbers."
     quality: str = "Image quality"
     best: str = "Strongest unit per concept"
-    best_lede: str = "The images in which each unit is most active; bright and outlined in yellow: where it is on."
-    best_plain: str = "Below, the same images without the mask; the latents of these models do not correspond."
+    best_lede: str = "The images in which each unit is most active. Bright, inside the yellow line: where it is on."
+    best_plain: str = "Below: the same images without the mask."
     weak: str = "not interpretable for this concept"
     lift_title: str = "IoU divided by the chance level"
     latents: str = "Images from the same latents"
@@ -72,7 +71,7 @@ class Texts:
     points_head: str = "{head}, points"
     pair_heading: str = "{other} against {first}"
     not_measured: str = "not measured"
-    no_unit_in: str = "no unit comes near in {layer}"
+    no_unit_in: str = "no unit matches in {layer}"
     unit_name: str = "{layer} unit {unit}"
     image_name: str = "{label}, image {number}"
     no_layer: str = "There is no layer {layer} on the pages of {model}; {shown} is shown."

@@ -58,7 +58,7 @@ def _quality(pair: ModelPair, names: Names) -> Iterator[str]:
     qualities = pair.one.quality, pair.other.quality
     features = [quality.features for quality in qualities if quality is not None]
     if len(set(features)) > 1:
-        yield f"Image quality by different features or images: {_by_model(features, names)}. The values do not compare."
+        yield f"Image quality was measured differently: {_by_model(features, names)}. The values cannot be compared."
     causes = pair.one.causes, pair.other.causes
     layers = [cause.layer for cause in causes if cause is not None]
     if len(set(layers)) > 1:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from dissectreport.analysis.results.dissection import Control
-from dissectreport.report.html.numbers import percent, plain, share
+from dissectreport.report.html.numbers import percent, plain, share, tick
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 CONTROL_WORDS: Mapping[str, str] = {
@@ -267,7 +267,7 @@ def histogram(
         if tall[i] >= 0.05:
             kind = f"bar fill-{colour}" if above else "bar fill-quiet"
             inside.append(rect(x(a) + 0.4, floor - tall[i], x(b) - x(a) - 0.8, tall[i], kind))
-    inside += [text(x(s), floor + 20, plain(s, 2), "middle", "tick") for s in round_numbers(low, high)]
+    inside += [text(x(s), floor + 20, tick(s), "middle", "tick") for s in round_numbers(low, high)]
     if not math.isnan(threshold):
         inside.append(line(x(threshold), top - 12, x(threshold), floor, "threshold"))
         side = "end" if x(threshold) > width * 0.6 else "start"
@@ -310,9 +310,9 @@ def curve(
     x = tail_scale(on_fractions)
     inside = [line(left, y(m), width - right, y(m), "grid" if m else "axis") for m in marks]
     inside += [text(left - 8, y(m) + 4, share(m), "end", "tick") for m in marks]
-    for tick in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
-        if min(on_fractions) <= tick <= max(on_fractions):
-            inside.append(text(x(tick), height - bottom + 18, percent(tick), "middle", "tick"))
+    for percentage in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
+        if min(on_fractions) <= percentage <= max(on_fractions):
+            inside.append(text(x(percentage), height - bottom + 18, percent(percentage), "middle", "tick"))
     inside.append(text((left + width - right) / 2, height - 6, "on-fraction (share of pixels)", "middle", "tick"))
     spots = [x(t) for t in on_fractions]
     band = [(a, y(v)) for a, v in zip(spots, high, strict=True)]

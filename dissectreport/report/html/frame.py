@@ -152,14 +152,14 @@ def model_frame(
         "concepts": places.page("concepts"),
         **causes,
         **artifacts,
-        "look up": places.page("lookup"),
+        "look-up": places.page("lookup"),
         **real,
         "segmenter": places.page("trust"),
         "methods & data": places.page("methods"),
         "compare": f"{COMPARING}#m={places.home}",
     }
     foot = (
-        f"{dissection.title} · rule {facts.rule} · {facts.samples:,} samples, seed {facts.seed}"
+        f"{dissection.title} · rule {facts.rule} · {facts.samples:,} images, seed {facts.seed}"
         f" · segmenter {facts.segmenter.get('name', 'unnamed')}"
     )
     return replace(

@@ -1,6 +1,7 @@
 """How pages write numbers: the one place that turns a number into text.
 
-61%, 0.57, 1,248, 5.5×; at most three significant digits; a dash where there is no number.
+61%, 0.57, 1,248, 5.5×; at most three significant digits; a dash where there is no number. A figure and the ends of its
+interval have equally many decimals.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 DASH = "–"
@@ -35,10 +37,10 @@ def share(value: float, digits: int = 2) -> str:
 
 
 def percent(value: float) -> str:
-    """A share of a whole.
+    """A share of a whole; 100% only if it is exact.
 
-    >>> percent(0.61), percent(0.0123), percent(0.00001), percent(1)
-    ('61%', '1.2%', '<0.01%', '100%')
+    >>> percent(0.61), percent(0.0123), percent(0.00001), percent(0.996), percent(1)
+    ('61%', '1.2%', '<0.01%', '99.6%', '100%')
     """
     if math.isnan(value):
         return DASH
@@ -49,7 +51,7 @@ def percent(value: float) -> str:
         return "<0.01%"
     if hundredths > 99.9:
         return ">99.9%"
-    return f"{hundredths:.{0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f}%"
+    return f"{hundredths:.{1 if hundredths >= 99.5 else 0 if hundredths >= 10 else 1 if hundredths >= 1 else 2}f}%"
 
 
 def removed(value: float) -> str:
@@ -113,16 +115,72 @@ def signed(value: float) -> str:
 def plain(value: float, digits: int = 3) -> str:
     """A number of any size, by default with three significant digits.
 
-    >>> plain(0.04761), plain(-1234.5), plain(12.0)
-    ('0.0476', '−1,234', '12')
+    >>> plain(0.0476), plain(5.2), plain(-1234.5), plain(0.0)
+    ('0.0476', '5.20', '−1,234', '0')
     """
-    if math.isnan(value):
-        return DASH
-    if math.isinf(value) or 0 < abs(value) < SMALLEST:
+    if math.isnan(value) or value == 0:
+        return DASH if value else "0"
+    if math.isinf(value) or abs(value) < SMALLEST:
         return _negative(f"{value:.{digits}g}")
-    if abs(value) >= 10**digits:
-        return _negative(f"{value:,.0f}")
-    return _negative(f"{float(f'{value:.{digits}g}'):g}")
+    rounded = float(f"{value:.{digits}g}")
+    return _negative(f"{value:,.{max(digits - 1 - _power(rounded), 0)}f}")
+
+
+def tick(value: float) -> str:
+    """A round number along an axis.
+
+    >>> tick(-0.5), tick(2.0), tick(3 * 0.1)
+    ('−0.5', '2', '0.3')
+    """
+    return _negative(f"{value:g}")
+
+
+def decimal(value: float, digits: int) -> str:
+    """A number with so many decimals; 0 only if it is exact.
+
+    >>> decimal(0.0683, 3), decimal(-0.004, 2), decimal(1.0, 2)
+    ('0.068', '>−0.01', '1.00')
+    """
+    if math.isnan(value) or value == 0:
+        return DASH if value else "0"
+    words = f"{abs(value):,.{digits}f}"
+    if float(words.replace(",", "")) == 0:
+        least = f"{10.0**-digits:.{digits}f}"
+        return f"<{least}" if value > 0 else f">{MINUS}{least}"
+    return words if value > 0 else f"{MINUS}{words}"
+
+
+def form_of(point: HasInterval) -> Callable[[float], str]:
+    """How a figure and its interval are written: with two digits of half the interval, and at most three of the figure.
+
+    A figure without an interval has three digits.
+    """
+    ends = [abs(v) for v in (point.value, point.low, point.high) if math.isfinite(v) and v != 0]
+    most = 2 - _power(max(ends, default=1.0))
+    half = (point.high - point.low) / 2
+    digits = min(1 - _power(half), most) if half > 0 and math.isfinite(half) else most
+    return partial(decimal, digits=max(digits, 0))
+
+
+def figure(point: HasInterval) -> str:
+    """A figure with as many decimals as its interval allows."""
+    return form_of(point)(point.value)
+
+
+def before_and_after(before: float, after: float) -> str:
+    """Two values of one measure, with equally many decimals.
+
+    >>> before_and_after(-2.7, -2.92)
+    '−2.70 → −2.92'
+    """
+    largest = max(abs(before), abs(after)) or 1.0
+    digits = max(2 - _power(largest), 0)
+    return f"{decimal(before, digits)} → {decimal(after, digits)}"
+
+
+def _power(value: float) -> int:
+    """The power of ten of the first digit."""
+    return math.floor(math.log10(abs(value)))
 
 
 def p_value(value: float) -> str:

@@ -51,10 +51,10 @@ def lookup_page(site: Site) -> LookupPage:
     dissection, places = site.dissection, site.places
     frame = site.frame(
         places.page("lookup"),
-        f"Look up · {dissection.title}",
+        f"Look-up · {dissection.title}",
         "Which units are active at a point of an image.",
         site.assets.lookup,
-        current="look up",
+        current="look-up",
     )
     samples = [int(s) for s in dissection.layers[0].lookup.samples]
     images = tuple(

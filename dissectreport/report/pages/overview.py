@@ -188,7 +188,7 @@ def against_random_directions(layers: Sequence[Layer]) -> tuple[str, str]:
 def _difference(
     layers: Sequence[Layer], value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
 ) -> tuple[float, float]:
-    """The 95 % interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
+    """The 95% interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({Control.MEASURED, Control.RANDOM_DIRECTIONS} <= set(layer.resampled) for layer in layers):
         spread = sum(layer.resampled[Control.MEASURED] - layer.resampled[Control.RANDOM_DIRECTIONS] for layer in layers)
         # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.

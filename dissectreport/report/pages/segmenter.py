@@ -119,7 +119,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         model=dissection.title,
         segmenter=str(segmenter.get("name", "")),
         card=core(segmenter),
-        cards=cards("its", segmenter),
+        cards=cards("segmenter", segmenter),
         groups=tuple(_group(site, frame, number, colours) for number in range(len(dissection.trust))),
         accuracy=_accuracy(dissection),
         unknown=tuple(str(row.concept) for row in rows_of(dissection.concepts) if math.isnan(row.segmenter_iou)),

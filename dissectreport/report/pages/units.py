@@ -209,7 +209,8 @@ def _verdict(words: Wording, unit_card: Card, beats_chance: bool) -> str:
     if unit_card.interpretable:
         return words.with_label(unit_card.concept.name, beats_chance)
     if unit_card.agreement.known:
-        return f"The best match is {unit_card.concept.name}, but the rule does not call this unit interpretable"
+        best = f"The best match is {unit_card.concept.name}, but this unit is not interpretable"
+        return f"{best} ({words.unsure})"
     return words.nothing
 
 
