@@ -431,3 +431,12 @@ def test_counts_are_made_where_the_activations_are_whatever_the_default_device()
     for one, other in zip(here, elsewhere, strict=True):
         for name, value in one.arrays().items():
             assert np.array_equal(value, other.arrays()[name]), name
+
+
+def test_pairs_of_so_many_images_that_single_precision_would_not_hold_their_number_are_counted_exactly():
+    images, grid = 47, 97
+    thresholds = ExactThresholds(np.zeros(1), np.ones(1), np.float32([[0.5]]), np.zeros(1, np.int64))
+    masks = counting.Masks.of(torch.ones(images, 1, grid, grid, dtype=torch.int64), 2)
+    chance = counting.chance(torch.ones(images, 1, 1, 1), masks, thresholds, grid, "clamp")
+    assert chance.crossed.item() == images**2 * grid**2 > 2**24
+    assert chance.observed.item() == chance.shifted.item() == images * grid**2
