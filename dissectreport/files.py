@@ -182,9 +182,14 @@ def opened(path: Path, links: bool = True) -> Iterator[BufferedReader]:
     Without `links`, the path must not be a link itself.
     """
     handle = os.open(path, os.O_RDONLY | _NO_WAIT | (0 if links else _NO_LINK))
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
+        file = os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+    with file:
         yield file
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from dissectreport.analysis.results.dissection import Control
 from dissectreport.errors import OutputError
 from dissectreport.files import Say, locked, silent
+from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
@@ -171,12 +172,12 @@ def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
 def _strip(path: Path) -> _Strip | None:
     """The first images of the file's strip, written anew so that nothing but pixels is imported."""
     try:
-        with Image.open(path) as old:
+        with opened_image(path) as old:
             tall = images.TILE
             width = min(round(old.width * tall / old.height), STRIP * tall)
             used = old.convert("RGB").crop((0, 0, round(width * old.height / tall), old.height))
             pixels = np.asarray(used.resize((max(1, width), tall), Image.Resampling.BICUBIC))
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Decoders raise many kinds of error for a damaged file.
         return None
     return _Strip(images.webp(pixels), pixels.shape[1])
 
