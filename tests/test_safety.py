@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from dissectreport.report.common.tables import as_csv
 from PIL import Image, UnidentifiedImageError
 
 from dissectreport import image_files
 from dissectreport.image_files import opened_image
 from dissectreport.pipeline.reproduce import publishable, publishable_facts
-from dissectreport.report.common.tables import as_csv
 
 ROOT = Path(__file__).parents[1]
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(%pipe%touch started) (r) file\n"
@@ -72,7 +72,7 @@ def test_text_of_a_table_is_no_formula_and_numbers_stay(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     read = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, dtype={"concept": str})
     assert list(read.columns) == list(table.columns)
-    assert read["concept"].tolist() == [*(f"'{text}" for text in FORMULAS), *PLAIN]
+    assert read["concept"].tolist() == [*(f"'{text}".replace("\r", "\n") for text in FORMULAS), *PLAIN]
     assert set(read["units"]) == {-3} and set(read["iou"].astype(str)) == {"-0.5", ""}
 
 

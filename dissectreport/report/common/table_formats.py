@@ -13,7 +13,7 @@ import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 """With what a formula may begin, also in the wide characters of East Asia."""
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DIGITS = 6
@@ -111,9 +111,11 @@ def as_text(cell: Any) -> Any:
     >>> as_text("=1+1"), as_text("-tree"), as_text("-0.5"), as_text(-0.5), as_text("tree")
     ("'=1+1", "'-tree", '-0.5', -0.5, 'tree')
     """
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    # A carriage return alone would end the line without being quoted.
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def as_json(table: pd.DataFrame) -> bytes:

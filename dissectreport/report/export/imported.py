@@ -31,7 +31,7 @@ from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, P
 from dissectreport.report.site.build import write_home
 from dissectreport.report.site.standing import check_folder
 from dissectreport.report.site.summaries import address_of_site, read_summaries
-from dissectreport.report.site.writing import Target, Written
+from dissectreport.report.site.writing import SiteFolder, Written
 
 SETTINGS = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
 """Settings that pages show; others are private folders of the person who ran it."""
@@ -124,10 +124,10 @@ def write_imported(
     model = name or results.name
     check_folder(out, again)
     with locked(out, say):
-        return _write(results, image_folder, Target(out, again, say), model)
+        return _write(results, image_folder, SiteFolder(out, again, say), model)
 
 
-def _write(results: OldDissection, image_folder: Path, target: Target, model: str) -> Written:
+def _write(results: OldDissection, image_folder: Path, target: SiteFolder, model: str) -> Written:
     out = target.out
     summaries = read_summaries(out)
     earlier = [summary for summary in summaries if (summary.model, summary.rule) == (model, OLD)]
