@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dissectreport.publish import serve
 from dissectreport.report.export.single_file import single_file
@@ -116,7 +116,12 @@ def test_markup_that_slipped_into_a_page_does_nothing(chromium: Browser, folder:
     hurt.write_text(text.replace('<main id="main"', f'{"".join(INJECTED)}<main id="main"', 1), "utf-8")
     page = chromium.new_page()
     asked: list[str] = []
-    page.route("https://evil.example/**", lambda route: (asked.append(route.request.url), route.abort()))
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    page.route("https://evil.example/**", refuse)
     page.goto(hurt.as_uri())
     page.evaluate("document.getElementById('go').click(); document.getElementById('form').submit()")
     page.wait_for_timeout(200)

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from dissectreport.report.common.tables import as_csv
 from PIL import Image, UnidentifiedImageError
 
 from dissectreport import image_files
 from dissectreport.image_files import opened_image
 from dissectreport.pipeline.reproduce import publishable, publishable_facts
+from dissectreport.report.common.table_formats import as_csv
 
 ROOT = Path(__file__).parents[1]
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(%pipe%touch started) (r) file\n"
