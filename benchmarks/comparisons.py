@@ -20,7 +20,7 @@ from playwright.sync_api import Response, sync_playwright
 from dissectreport.publish.serve import server
 from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.site.build import write_home, write_site
-from dissectreport.report.site.writing import Target
+from dissectreport.report.site.writing import SiteFolder
 from tests.support.dissections import example_dissection
 
 MODELS, LAYERS, UNITS, VOCABULARY, WITH_UNITS, STUDIED = 20, 4, 512, 336, 60, 20
@@ -100,7 +100,7 @@ def add(out: Path, number: int, summary: dict[str, Any]) -> float:
     facts = {**summary, "home": home, "model": home, "title": f"Synthetic model {number}"}
     files = {"summary.json": facts | {"compare": f"{home}/data/compare.json"}, "data/compare.json": profile(number)}
     started = process_time()
-    write_home(Target(out), home, {f"{home}/{name}": json.dumps(each).encode() for name, each in files.items()})
+    write_home(SiteFolder(out), home, {f"{home}/{name}": json.dumps(each).encode() for name, each in files.items()})
     return process_time() - started
 
 

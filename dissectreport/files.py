@@ -182,9 +182,14 @@ def opened(path: Path, links: bool = True) -> Iterator[BufferedReader]:
     Without `links`, the path must not be a link itself.
     """
     handle = os.open(path, os.O_RDONLY | _NO_WAIT | (0 if links else _NO_LINK))
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
+        file = os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+    with file:
         yield file
 
 
@@ -206,20 +211,30 @@ def sha256(path: Path) -> str:
 # --- folders --------------------------------------------------------------------------------------------------
 
 
+def acquired(path: Path, waiting: Callable[[], None]) -> FileLock:
+    """The lock on a file, which the caller has to release; `waiting` is called if another process has it.
+
+    OSError or NotImplementedError where files cannot be locked.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    return lock
+
+
 @contextmanager
 def locked(folder: Path, say: Say = silent) -> Iterator[None]:
     """While this lasts, no other process has the lock of `folder`, which is made if it is missing.
 
     Waiting is said, and so is a file system without locks, on which nothing is locked.
     """
-    lock = FileLock(folder / LOCK)
+    lock = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"another process writes into {folder}; waiting for it")
-            lock.acquire()
+        lock = acquired(folder / LOCK, lambda: say(f"another process writes into {folder}; waiting for it"))
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
             raise OutputError(write_failure(folder, error)) from error
@@ -227,7 +242,8 @@ def locked(folder: Path, say: Say = silent) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def size(folder: Path) -> int:

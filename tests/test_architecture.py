@@ -32,8 +32,7 @@ WITHOUT_TORCH = ("analysis", "cache", "cli", "files", "publish", "report", "revi
 """Parts that work where torch is not installed."""
 
 ONE_OWNER = {
-    "filelock": "checkpoints",
-    "ghp_import": "publish",
+    "filelock": "files",
     "jinja2": "report",
     "markupsafe": "report",
     "platformdirs": "files",
@@ -43,7 +42,7 @@ ONE_OWNER = {
 }
 """Libraries that one part alone may import."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "ghp_import": "ghp-import"}
+DISTRIBUTIONS = {"PIL": "pillow"}
 """Where a library is installed under another name than it is imported."""
 
 

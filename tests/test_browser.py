@@ -17,7 +17,7 @@ from dissectreport.report.html import images
 from dissectreport.report.html.numbers import share, times
 from dissectreport.report.site.build import write_site
 from dissectreport.run.rules import RULES
-from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page
+from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page, wait_until
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import under_rule, widened
 
@@ -245,7 +245,7 @@ def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) 
         unit = page.url
         page.keyboard.press("ArrowRight")
         # A key that is pressed before the next page's script has run is lost.
-        page.wait_for_function("unit => location.href !== unit && document.readyState === 'complete'", arg=unit)
+        wait_until(page, "unit => location.href !== unit && document.readyState === 'complete'", unit)
         page.keyboard.press("u")
         page.wait_for_url("**/index.html#u=*")
 
@@ -413,7 +413,7 @@ def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> 
         first = page.locator("#found a").evaluate_all("found => found.map(e => e.href)")
         page.click("[data-layer='1']")
         page.locator("#stage").click(position={"x": 30, "y": 30})
-        page.wait_for_function("first => document.querySelector('#found a').href !== first", arg=first[0])
+        wait_until(page, "first => document.querySelector('#found a').href !== first", first[0])
         assert "layer=layer2" in page.url
         assert "at=" in page.url
         address = page.url
@@ -440,7 +440,7 @@ def test_images_are_lazy_and_all_of_them_load(chromium: Browser, folder: Path) -
     with open_page(chromium, folder, LAYER) as page:
         assert page.locator("#cards img:not([loading=lazy])").count() == 0
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
-        page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
+        wait_until(page, "Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -18,7 +18,7 @@ from dissectreport.report.html.assets import style_alone
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.fixed_comparison import write_comparison
 from dissectreport.report.site.summaries import read_summaries
-from tests.support.browsers import assert_fits, assert_no_violation, open_page
+from tests.support.browsers import assert_fits, assert_no_violation, open_page, wait_until
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.variants import of_training, under_rule, with_concept_renamed, with_hostile_names, with_quality
 
@@ -252,7 +252,7 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
             counts = [card.locator(kind).count() for kind in ("data.iou", ".ci", ".chance_level")]
             assert counts == [1, 1, 1]
         page.evaluate("document.querySelectorAll('img').forEach(e => e.loading = 'eager')")
-        page.wait_for_function("Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
+        wait_until(page, "Array.from(document.images).every(e => e.complete && e.naturalWidth > 0)")
         page.locator("#best .card").first.click()
         page.wait_for_url("**/one/layer2/unit-*.html")
 

@@ -276,6 +276,8 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
             assert (found.model, found.title, len(found.layers[0].table)) == (name, name, units)
     homes = {path.parent.name for path in (place / "site").glob("*/summary.json")}
     assert len(homes) == 2 and "mine" in homes
+    leaks = [p for p in (place / "site").rglob("*") if p.is_file() and str(place).encode() in p.read_bytes()]
+    assert leaks == [], "no path of the machine is published"
     listed = run.invoke(app, ["cache", "list", *keep]).output
     assert str(place / "second" / "mine.toml") in listed
     assert run.invoke(app, ["cache", "clear", "first/mine.toml", *keep]).exit_code == 0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dissectreport.publish import serve
 from dissectreport.report.export.single_file import single_file
@@ -66,7 +66,6 @@ def test_no_page_violates_its_policy_and_its_scripts_run(chromium: Browser, fold
         assert page.evaluate("document.documentElement.dataset.theme") not in (theme, None)
         page.click("[data-help-toggle]")
         page.click("#help button")
-        assert page.evaluate("document.styleSheets[0].cssRules.length > 0 || document.styleSheets.length > 0")
         assert page.evaluate("getComputedStyle(document.querySelector('.sr')).position") == "absolute"
         page.click("[data-theme-toggle]")
 
@@ -78,10 +77,8 @@ def test_no_served_page_violates_its_policy_and_it_hears_of_changes(chromium: Br
         for name in KINDS:
             page.goto(f"{address}/{name}")
             page.click("[data-theme-toggle]")
-        page.evaluate("window.loadedBefore = true")
-        page.wait_for_timeout(200)
-        changes.notify()
-        page.wait_for_function("window.loadedBefore === undefined")
+        with page.expect_navigation():
+            changes.notify()
         page.close()
     assert trouble == []
 
@@ -89,9 +86,9 @@ def test_no_served_page_violates_its_policy_and_it_hears_of_changes(chromium: Br
 def test_charts_are_drawn_and_saved(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, LAYER, accept_downloads=True) as page:
         page.locator("[data-plot]").first.click()
-        expect(page.locator(".main-svg").first).to_be_visible()
-        rules = "s => s.ownerNode.id.startsWith('plotly.js-style') && s.cssRules.length"
-        assert page.evaluate(f"Array.from(document.styleSheets).some({rules})")
+        expect(page.locator(".main-svg").first).to_be_visible(timeout=30_000)
+        # The library adds its rules to a style element of its own.
+        assert page.evaluate("getComputedStyle(document.querySelector('.main-svg')).position") == "absolute"
         with page.expect_download() as saved:
             page.locator("[data-save]").first.click()
         assert saved.value.suggested_filename.endswith(".svg")
@@ -119,12 +116,17 @@ def test_markup_that_slipped_into_a_page_does_nothing(chromium: Browser, folder:
     hurt.write_text(text.replace('<main id="main"', f'{"".join(INJECTED)}<main id="main"', 1), "utf-8")
     page = chromium.new_page()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    page.route("https://evil.example/**", refuse)
     page.goto(hurt.as_uri())
     page.evaluate("document.getElementById('go').click(); document.getElementById('form').submit()")
     page.wait_for_timeout(200)
     assert page.evaluate("window.ran") is None and page.url == hurt.as_uri()
-    assert not [url for url in asked if "evil.example" in url]
+    assert asked == []
     assert page.locator("main").is_visible()
     page.close()
     hurt.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,117 @@ def test_a_branch_that_holds_something_else_is_not_overwritten(made: Path, bare:
     assert commits(bare) == 1
     assert run(made, "--replace").exit_code == 0
     assert published(bare, tmp_path) == written(made)
+
+
+def draft(branch: str, name: str, content: str) -> str:
+    """A commit of one's own on a branch that is not checked out; its name."""
+    git(Path.cwd(), "commit", "--quiet", "--allow-empty", "-m", "one")
+    git(Path.cwd(), "checkout", "--quiet", *(() if git(Path.cwd(), "branch", "--list", branch) else ("-b",)), branch)
+    Path(name).write_text(content)
+    git(Path.cwd(), "add", name)
+    git(Path.cwd(), "commit", "--quiet", "-m", "my draft")
+    git(Path.cwd(), "checkout", "--quiet", "main")
+    return git(Path.cwd(), "rev-parse", branch).strip()
+
+
+def test_a_draft_of_ones_own_is_neither_replaced_nor_pushed(made: Path, bare: Path, tmp_path: Path) -> None:
+    tip = draft("gh-pages", "index.html", "private draft")
+    refused = run(made)
+    assert refused.exit_code == 1 and refused.stderr.count("\n") == 1
+    assert "the local branch gh-pages contains something else (index.html) that origin does not have" in refused.stderr
+    assert git(Path.cwd(), "rev-parse", "gh-pages").strip() == tip and not git(bare, "branch", "--list")
+    assert run(made, "--replace").exit_code == 0
+    assert published(bare, tmp_path) == written(made) and commits(bare) == 1
+    assert "my draft" not in git(bare, "log", "--all", "--format=%s")
+    assert git(Path.cwd(), "rev-parse", "gh-pages@{1}").strip() == tip, "it can still be found"
+
+
+@pytest.mark.parametrize(("name", "content"), [("notes.md", "mine"), ("planted/index.html", "edited by hand")])
+def test_a_draft_on_top_of_a_published_site_is_refused(made: Path, bare: Path, name: str, content: str) -> None:
+    assert run(made).exit_code == 0
+    draft("gh-pages", name, content)
+    refused = run(made)
+    assert refused.exit_code == 1 and f"contains something else ({name})" in refused.stderr
+    assert commits(bare) == 1
+
+
+def test_a_site_that_was_published_and_removed_there_can_be_published_again(made: Path, bare: Path) -> None:
+    assert run(made).exit_code == 0
+    git(bare, "branch", "-D", "gh-pages")
+    assert run(made).exit_code == 0
+
+
+def test_a_push_that_fails_leaves_no_branch(made: Path, bare: Path) -> None:
+    hook = bare / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert run(made).exit_code == 1
+    assert not git(Path.cwd(), "for-each-ref")
+
+
+def test_only_what_the_site_wrote_is_published(made: Path, bare: Path, tmp_path: Path) -> None:
+    site = shutil.copytree(made, tmp_path / "site")
+    for name in (".env", "id_rsa", "planted/.index.html.1.part", "planted/odd\nname", "planted/data/mine.csv"):
+        (site / name).write_text("secret")
+    os.mkfifo(site / "pipe")
+    (site / "dead").symlink_to("nowhere")
+    (site / "self").symlink_to("self")
+    (site / "outside").symlink_to(tmp_path)
+    result = run(site)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("not published, because the site did not write it: .env, dead, id_rsa and 6 more") == 1
+    assert "secret" not in result.output and published(bare, tmp_path) == written(made)
+
+
+@pytest.mark.parametrize("how", ["edited", "missing", "link", "pipe", "linked folder"])
+def test_a_site_that_is_not_as_it_was_written_is_not_published(
+    made: Path, bare: Path, tmp_path: Path, how: str
+) -> None:
+    site = shutil.copytree(made, tmp_path / "site")
+    page = site / "planted" / "index.html"
+    content = page.read_bytes()
+    page.unlink()
+    if how == "edited":
+        page.write_bytes(content + b" ")
+    elif how == "link":
+        (tmp_path / "elsewhere").write_bytes(content)
+        page.symlink_to(tmp_path / "elsewhere")
+    elif how == "pipe":
+        os.mkfifo(page)
+    elif how == "linked folder":
+        page.write_bytes(content)
+        (site / "planted").rename(tmp_path / "planted")
+        (site / "planted").symlink_to(tmp_path / "planted")
+    for words in ((site,), (site, "--check")):
+        refused = run(*words)
+        assert refused.exit_code == 1 and refused.stderr.count("\n") == 1
+        assert str(site) in refused.stderr and ("planted" in refused.stderr or how == "linked folder")
+    assert not git(bare, "branch", "--list")
+
+
+def test_without_an_author_nothing_is_published(
+    made: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gitconfig").write_text("")
+    for name in ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    refused = run(made)
+    assert refused.exit_code == 1 and refused.stderr.count("\n") == 1
+    assert "git config --global user.name NAME" in refused.stderr and not git(bare, "branch", "--list")
+
+
+def test_the_commit_is_the_authors(made: Path, bare: Path) -> None:
+    assert run(made, "--message", "Größe: two\nlines").exit_code == 0
+    assert git(bare, "log", "-1", "--format=%an %ae %cn|%B", "gh-pages").strip() == (
+        "A. Author author@example.org A. Author|Größe: two\nlines"
+    )
+
+
+def test_a_repository_of_somebody_else_is_called_that(made: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = run(made)
+    assert refused.exit_code == 1 and refused.stderr.count("\n") == 1
+    assert "dubious ownership" in refused.stderr and "git config --global --add safe.directory" in refused.stderr
 
 
 def test_what_cannot_be_published_is_one_line(

@@ -122,7 +122,7 @@ def test_csv_and_json_twins_say_the_same(site: Path, dissection: Dissection) -> 
     tables = sorted((site / "planted" / "data").glob("*.csv"))
     assert len(tables) == 2 + 9 * len(dissection.layers)
     for path in tables:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             left = list(csv.DictReader(file))
         right = json.loads(path.with_suffix(".json").read_text("utf-8"), parse_constant=pytest.fail)
         assert len(left) == len(right) > 0

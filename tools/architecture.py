@@ -36,6 +36,7 @@ ORDER = (
     "segmenters",
     "networks",
     "checkpoints",
+    "image_files",
     "files",
     "review",
     "records",

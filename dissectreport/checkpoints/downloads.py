@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from dissectreport import files
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.file_type import HEAD, file_type, sha256_of
@@ -137,12 +135,8 @@ def _locked(path: Path) -> Iterator[None]:
     """No other process downloads the file while the block runs."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            reporting.say(f"another process is downloading {path.name}; waiting for it")
-            lock.acquire()
+        waiting = f"another process is downloading {path.name}; waiting for it"
+        lock = files.acquired(path.with_name(f".{path.name}.lock"), lambda: reporting.say(waiting))
     except OSError as problem:
         raise disk_error(path, problem) from problem
     try:

@@ -19,8 +19,9 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +32,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from dissectreport.errors import FolderError, counted
+from dissectreport.image_files import opened_image
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif")
 """Endings of the names of images, in upper or lower case."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-"""The formats that are read, whatever a file is called. Pillow's other readers, some of which run programs, are off."""
 PIXELS_VERSION = 1
 """Increased whenever the same file would give other pixels."""
 MAX_NAMED = 3
@@ -385,19 +385,12 @@ def rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), with_alpha).convert("RGB")
 
 
-def _open(path: Path) -> Image.Image:
-    image = Image.open(path, formats=formats())
-    if image.mode in ("I", "F"):
-        image.close()
-        raise ValueError("its pixels have 32 bits without a known range")
-    return image
-
-
-@lru_cache(maxsize=1)
-def formats() -> tuple[str, ...]:
-    """The `FORMATS` that the installed Pillow can read."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    with opened_image(path) as image:
+        if image.mode in ("I", "F"):
+            raise ValueError("its pixels have 32 bits without a known range")
+        yield image
 
 
 def reason(problem: Exception) -> str:

@@ -17,7 +17,7 @@ from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
-from dissectreport.pipeline.reproduce import reproduce
+from dissectreport.pipeline.reproduce import publishable_facts, reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.records.dissection import SegmentedImages, StoredThresholds
 from dissectreport.run import engine
@@ -342,8 +342,8 @@ class DissectionPasses:
             layers=layers,
             pictures=pictures,
             vocabulary=job.segmenter.vocabulary,
-            generator=generator,
-            segmenter={"name": job.segmenter.name, "identity": job.segmenter.identity, **facts},
+            generator=publishable_facts(generator),
+            segmenter=publishable_facts({"name": job.segmenter.name, "identity": job.segmenter.identity, **facts}),
             versions=versions(),
             command=options.command or reproduce(job),
             folders=tuple(sorted(self.runner.folders)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dissectreport.cache.behaviours import Recogniser
 from dissectreport.cache.records import Record
 from dissectreport.errors import counted
+from dissectreport.files import remove_parts
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_images
@@ -41,6 +42,7 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
+    remove_parts(job.options.cache)
     costs = measured_costs(job, workers)
     job = recognised(job, costs.networks, reporter)
     if job.artifacts is not None and costs.edits[job.artifacts.layer].units:

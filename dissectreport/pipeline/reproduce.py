@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dissectreport.pipeline.options import Options
 from dissectreport.run.rules import RuleName
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
-    words = ["dissectreport build", shlex.quote(options.model), f"--layers {shlex.quote(comma_joined(job.layers))}"]
+    words = [
+        "dissectreport build",
+        shlex.quote(publishable(options.model)),
+        f"--layers {shlex.quote(comma_joined(job.layers))}",
+    ]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
-    words += [f"--segmenter {shlex.quote(job.source.segmenter)}"]
+    words += [f"--segmenter {shlex.quote(publishable(job.source.segmenter))}"]
     words += ["--quick"] if options.quick else []
     words += [f"--rule {options.rule}"] if options.rule != RuleName.CORRECTED else []
     words += [f"--grid {options.grid}"] if options.grid else []
@@ -33,8 +38,8 @@ def reproduce(job: Job) -> str:
         *("artifact_layer", "artifact_samples", "features"),
     ):
         if getattr(options, name) != getattr(Options(""), name):
-            words += [f"--{name.replace('_', '-')} {shlex.quote(str(getattr(options, name)))}"]
-    words += [f"--weights {shlex.quote(options.weights)}"] if options.weights else []
+            words += [f"--{name.replace('_', '-')} {shlex.quote(publishable(str(getattr(options, name))))}"]
+    words += [f"--weights {shlex.quote(publishable(options.weights))}"] if options.weights else []
     words += [f"--concepts {shlex.quote(comma_joined(options.concepts))}"] if options.concepts else []
     if options.artifact_units:
         words += [f"--artifact-units {shlex.quote(publishable(options.artifact_units))}"]
@@ -53,6 +58,27 @@ def comma_joined(parts: Iterable[str]) -> str:
     return line.getvalue()
 
 
-def publishable(path: Path) -> str:
-    """The path as it may be published: of an absolute path only the name."""
-    return path.name if path.is_absolute() else str(path)
+def publishable(path: Path | str) -> str:
+    """A path, or what names one or several, as it may be published: of an absolute path only the last part.
+
+    >>> publishable("/home/me/net.py:generator"), publishable("models/net.toml"), publishable("scenes+/home/me/s.py:f")
+    ('net.py:generator', 'models/net.toml', 'scenes+s.py:f')
+    """
+    return "+".join(re.split(r"[\\/]", part)[-1] if _is_absolute(part) else part for part in str(path).split("+"))
+
+
+def publishable_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What networks say about themselves, with paths as they may be published."""
+    return {name: _publishable(value) for name, value in facts.items()}
+
+
+def _publishable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return publishable_facts(value)
+    if isinstance(value, list | tuple):
+        return [_publishable(each) for each in value]
+    return publishable(value) if isinstance(value, str) else value
+
+
+def _is_absolute(part: str) -> bool:
+    return re.match(r"[A-Za-z]:[\\/]|/[^/\s]|~", part) is not None

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from dissectreport.errors import OutputError
 from dissectreport.files import place, read
-from dissectreport.report.html.policy import NO_CONNECTION, OWN_CONNECTION
+from dissectreport.report.html.policy import LISTENING
 
 LOOPBACK = "127.0.0.1"
 TRIES = 20
@@ -186,7 +186,9 @@ def _file_of_site(site: Path, address: str) -> Path | None:
 def _listening(page: bytes, number: int) -> bytes:
     """A page with the script that listens for changes, which its policy then allows to connect to this server."""
     script = f'<script src="{SCRIPT}?{number}"></script>\n'.encode()
-    return page.replace(NO_CONNECTION, OWN_CONNECTION, 1).replace(b"</body>", script + b"</body>")
+    for strict, listening in LISTENING:
+        page = page.replace(strict, listening, 1)
+    return page.replace(b"</body>", script + b"</body>")
 
 
 class Server(ThreadingHTTPServer):

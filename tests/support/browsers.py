@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
@@ -34,6 +35,14 @@ def open_page(browser: Browser, folder: Path, name: str, **options: Any) -> Iter
     yield page
     context.close()
     assert trouble == []
+
+
+def wait_until(page: Page, script: str, argument: Any = None) -> None:
+    """Wait until a script in the page is true; Playwright's own waiting evaluates text, which pages forbid."""
+    deadline = monotonic() + 30
+    while not page.evaluate(script, argument):
+        assert monotonic() < deadline, f"never true: {script}"
+        page.wait_for_timeout(50)
 
 
 WIDTHS = (390, 768, 1440)

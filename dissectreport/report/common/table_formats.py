@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ import pandas as pd
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+"""With what a formula may begin, also in the wide characters of East Asia."""
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DIGITS = 6
 """Significant digits of a float in a download; intervals are far wider than the rounding."""
 
@@ -91,8 +95,27 @@ def _histogram(layer: Layer) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
-    """CSV with the columns' own names; nothing where there is no number."""
-    return table.to_csv(index=False, float_format=f"%.{_DIGITS}g", lineterminator="\n").encode()
+    """CSV with the columns' own names; nothing where there is no number.
+
+    It begins with a byte order mark, by which spreadsheets know UTF-8. Text that a spreadsheet would take for a formula
+    has an apostrophe before it; numbers are as they are.
+    """
+    words = [str(name) for name in table.columns if table[name].dtype.kind not in "biuf"]
+    safe = table.assign(**{name: table[name].map(as_text, na_action="ignore") for name in words})
+    return safe.to_csv(index=False, float_format=f"%.{_DIGITS}g", lineterminator="\n").encode("utf-8-sig")
+
+
+def as_text(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula.
+
+    >>> as_text("=1+1"), as_text("-tree"), as_text("-0.5"), as_text(-0.5), as_text("tree")
+    ("'=1+1", "'-tree", '-0.5', -0.5, 'tree')
+    """
+    if not isinstance(cell, str):
+        return cell
+    # A carriage return alone would end the line without being quoted.
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def as_json(table: pd.DataFrame) -> bytes:

@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, unquote
 from markupsafe import Markup, escape
 from PIL import Image
 
+from dissectreport.image_files import opened_image
+
 Attributes = list[tuple[str, str | None]]
 
 _VOID = frozenset({"img", "br", "hr", "input", "meta", "link", "wbr", "source", "col"})
@@ -78,10 +80,10 @@ def as_data(content: bytes, name: str, scale: float = 1.0) -> str:
 
 
 def _smaller(content: bytes, scale: float) -> bytes:
-    image = Image.open(io.BytesIO(content))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     out = io.BytesIO()
-    image.resize(size, Image.Resampling.LANCZOS).save(out, "WEBP", quality=60, method=4)
+    with opened_image(content) as image:
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        image.resize(size, Image.Resampling.LANCZOS).save(out, "WEBP", quality=60, method=4)
     return out.getvalue()
 
 

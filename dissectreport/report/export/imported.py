@@ -15,6 +15,7 @@ from PIL import Image
 from dissectreport.analysis.results.dissection import Control
 from dissectreport.errors import OutputError
 from dissectreport.files import Say, locked, silent
+from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
@@ -30,7 +31,7 @@ from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, P
 from dissectreport.report.site.build import write_home
 from dissectreport.report.site.standing import check_folder
 from dissectreport.report.site.summaries import address_of_site, read_summaries
-from dissectreport.report.site.writing import Target, Written
+from dissectreport.report.site.writing import SiteFolder, Written
 
 SETTINGS = ("model", "segmenter", "layers", "size", "examples", "quantile_threshold", "imgsize", "seed", "rule")
 """Settings that pages show; others are private folders of the person who ran it."""
@@ -123,10 +124,10 @@ def write_imported(
     model = name or results.name
     check_folder(out, again)
     with locked(out, say):
-        return _write(results, image_folder, Target(out, again, say), model)
+        return _write(results, image_folder, SiteFolder(out, again, say), model)
 
 
-def _write(results: OldDissection, image_folder: Path, target: Target, model: str) -> Written:
+def _write(results: OldDissection, image_folder: Path, target: SiteFolder, model: str) -> Written:
     out = target.out
     summaries = read_summaries(out)
     earlier = [summary for summary in summaries if (summary.model, summary.rule) == (model, OLD)]
@@ -171,12 +172,12 @@ def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
 def _strip(path: Path) -> _Strip | None:
     """The first images of the file's strip, written anew so that nothing but pixels is imported."""
     try:
-        with Image.open(path) as old:
+        with opened_image(path) as old:
             tall = images.TILE
             width = min(round(old.width * tall / old.height), STRIP * tall)
             used = old.convert("RGB").crop((0, 0, round(width * old.height / tall), old.height))
             pixels = np.asarray(used.resize((max(1, width), tall), Image.Resampling.BICUBIC))
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Decoders raise many kinds of error for a damaged file.
         return None
     return _Strip(images.webp(pixels), pixels.shape[1])
 

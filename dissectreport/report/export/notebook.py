@@ -20,6 +20,7 @@ from PIL import Image
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.errors import OutputError, UnknownName
+from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import rows_of
 from dissectreport.report.common.rendering import environment
 from dissectreport.report.common.summary import Summary
@@ -293,8 +294,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _open_image(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
-    except OSError as error:
+        with opened_image(path) as image:
+            image.load()
+            return image
+    except Exception as error:  # Decoders raise many kinds of error for a damaged file.
         raise OutputError(
             f"{path} cannot be read ({error}); draw the site again with `dissectreport render`"
         ) from error

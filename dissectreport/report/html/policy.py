@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dissectreport.report.html.assets import templates_folder
+from markupsafe import Markup
 
-NO_CONNECTION, OWN_CONNECTION = b"connect-src 'none'", b"connect-src 'self'"
-"""What pages say of connections, and what `dissectreport serve`, whose pages listen for changes, makes of it."""
+from dissectreport.report.html.assets import plotly_bundle, templates_folder
+
+LISTENING = ((b"connect-src 'none'", b"connect-src 'self'"), (b"script-src ", b"script-src 'self' "))
+"""What `dissectreport serve` replaces in the policy of a page that listens for changes."""
 _FOLDER = ("'self'", "file:")
 
 
@@ -24,23 +27,35 @@ def theme_script() -> str:
     return (templates_folder() / "static" / "theme.js").read_text("utf-8").strip()
 
 
-def site_policy() -> str:
+def chart_styles() -> list[str]:
+    """The styles that the chart library puts into a page as it starts."""
+    found = _STYLE.findall(plotly_bundle().read_text("utf-8"))
+    return [_ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), text) for text in found]
+
+
+_STYLE = re.compile(r"createElement\(\"style\"\);(?:\w+\.id=\"\w+\",)?\w+\.textContent='((?:[^'\\]|\\.)*)'")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+@lru_cache(maxsize=1)
+def site_policy() -> Markup:
     """Of a page of the site, which loads style, fonts and scripts from files beside it.
 
-    The empty style is that to which the chart library adds its rules.
+    The chart library adds its rules to an empty style, and has a style for maps.
     """
     scripts = (*_FOLDER, _hash(theme_script()))
-    return _policy(scripts, (*_FOLDER, _hash("")), (*_FOLDER, "data:", "blob:"), (*_FOLDER,))
+    return _policy(scripts, (*_FOLDER, *map(_hash, ("", *chart_styles()))), (*_FOLDER, "data:", "blob:"), (*_FOLDER,))
 
 
-def single_policy(scripts: Iterable[str], styles: Iterable[str], pictures: Iterable[str] = ("data:",)) -> str:
+def single_policy(scripts: Iterable[str], styles: Iterable[str], pictures: Iterable[str] = ("data:",)) -> Markup:
     """Of a page that is complete in one file: these scripts and styles are written in it."""
     return _policy(tuple(map(_hash, scripts)), tuple(map(_hash, styles)), tuple(pictures), ("data:",))
 
 
 def _policy(
     scripts: tuple[str, ...], styles: tuple[str, ...], pictures: tuple[str, ...], fonts: tuple[str, ...]
-) -> str:
+) -> Markup:
     """Attributes with a style remain: lengths of bars are in them, and they can load nothing that is not allowed."""
     directives = {
         "default-src": ("'none'",),
@@ -53,7 +68,8 @@ def _policy(
         "base-uri": ("'none'",),
         "form-action": ("'none'",),
     }
-    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in directives.items())
+    # Hashes and keywords have nothing that an attribute in double quotes would have to escape.
+    return Markup("; ".join(f"{name} {' '.join(sources)}" for name, sources in directives.items()))
 
 
 def _hash(content: str) -> str:

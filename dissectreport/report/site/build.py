@@ -29,7 +29,7 @@ from dissectreport.report.site.shared_files import (
 )
 from dissectreport.report.site.standing import check_folder
 from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
-from dissectreport.report.site.writing import Content, Target, Written, report_changed, write_folder
+from dissectreport.report.site.writing import Content, SiteFolder, Written, report_changed, write_folder
 from dissectreport.run.parallel import Spread, in_turn
 
 
@@ -55,7 +55,7 @@ def write_site(
         if now != around:  # Another process has written into the site.
             made = _within(dissection, now, assets, progress, limit, settings, spread)
         site, files, left_out = made
-        target = Target(out, settings.replace, say)
+        target = SiteFolder(out, settings.replace, say)
         return replace(write_home(target, site.places.home, files, now.base_url), left_out=left_out)
 
 
@@ -73,7 +73,7 @@ class _Surroundings:
         return cls(occupied, address_of_site(read_summaries(out), settings.base_url))
 
 
-def write_home(target: Target, home: str, files: Files, base_url: str = "") -> Written:
+def write_home(target: SiteFolder, home: str, files: Files, base_url: str = "") -> Written:
     """Write the files of one model, whose folder is `home`, and those that all models of a site share.
 
     The site has to be locked.

@@ -16,7 +16,7 @@ from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import COMPARISONS
 from dissectreport.report.site.shared_files import shared_pages, write_shared_pages
 from dissectreport.report.site.summaries import address_of_site, read_summaries
-from dissectreport.report.site.writing import Content, Target, Written, write_folder, write_if_changed
+from dissectreport.report.site.writing import Content, SiteFolder, Written, write_folder, write_if_changed
 
 
 def write_comparison(
@@ -35,10 +35,10 @@ def write_comparison(
         address = address_of_site(summaries)
         content = render("fixed_comparison.html", page_of(out, subject, path, address))
         name = _name_within(out, path)
-        changed = _write_page(Target(out, say=say), name, content) if name else int(write_if_changed(path, content))
+        changed = _write_page(SiteFolder(out, say=say), name, content) if name else int(write_if_changed(path, content))
         assets, shared = load_assets()
         pages = shared_pages(out, summaries, compared, assets, address)
-        write_shared_pages(Target(out, say=say), shared | pages, summaries)
+        write_shared_pages(SiteFolder(out, say=say), shared | pages, summaries)
         return Written(path, 1, changed, len(content))
 
 
@@ -48,6 +48,6 @@ def _name_within(out: Path, path: Path) -> str:
     return f"{COMPARISONS}/{path.name}" if path.resolve().parent == folder and path.suffix == ".html" else ""
 
 
-def _write_page(target: Target, name: str, content: bytes) -> int:
+def _write_page(target: SiteFolder, name: str, content: bytes) -> int:
     old = read_ledger(target.out) or Ledger()
     return write_folder(target, "", Content({name: content}, old.files.keys(), old.folders))

@@ -8,7 +8,7 @@ from dissectreport.report.common.ledger import Ledger, read_ledger
 from dissectreport.report.compare.live_files import FOLDER, live_files
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.site.standing import digests
-from dissectreport.report.site.writing import Content, Target, write_folder
+from dissectreport.report.site.writing import Content, SiteFolder, write_folder
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LiveFilesWritten:
     bytes: int
 
 
-def write_live_files(target: Target, site: SiteModels) -> LiveFilesWritten:
+def write_live_files(target: SiteFolder, site: SiteModels) -> LiveFilesWritten:
     """Bring the files of a site up to date: those that are missing, damaged, or computed from something else."""
     wanted = live_files(site)
     old = read_ledger(target.out, FOLDER) or Ledger()

@@ -18,7 +18,7 @@ from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.places import COMPARING, Files
 from dissectreport.report.site.standing import others_among, refuse_others
 from dissectreport.report.site.summaries import assets_of
-from dissectreport.report.site.writing import Content, Target, write_folder
+from dissectreport.report.site.writing import Content, SiteFolder, write_folder
 
 PAGES = (".nojekyll", "favicon.ico", "index.html", COMPARING)
 """At the top of every site."""
@@ -42,7 +42,7 @@ def shared_pages(out: Path, summaries: list[Summary], compared: SiteModels, asse
     return top
 
 
-def refuse_foreign(target: Target, home: str, own: Mapping[str, bytes], shared: Mapping[str, bytes]) -> None:
+def refuse_foreign(target: SiteFolder, home: str, own: Mapping[str, bytes], shared: Mapping[str, bytes]) -> None:
     """Refuse, before anything is written, to replace files of others with a model's files or with shared ones."""
     if not target.replace:
         top = dict.fromkeys((*PAGES, LEDGER), None) if read_ledger(target.out) is None else dict.fromkeys(PAGES, None)
@@ -51,13 +51,13 @@ def refuse_foreign(target: Target, home: str, own: Mapping[str, bytes], shared: 
         refuse_others(target.out, [*others, *others_among(target.out, home, own)])
 
 
-def write_assets(target: Target, home: str, assets: Mapping[str, bytes]) -> int:
+def write_assets(target: SiteFolder, home: str, assets: Mapping[str, bytes]) -> int:
     """Write style, scripts and fonts, before the pages of the model in `home` use them; how many changed."""
     old = read_ledger(target.out) or Ledger()
     return write_folder(target, "", Content(assets, old.files.keys(), {*old.folders, home}))
 
 
-def write_shared_pages(target: Target, pages: Mapping[str, bytes], summaries: Collection[Summary]) -> int:
+def write_shared_pages(target: SiteFolder, pages: Mapping[str, bytes], summaries: Collection[Summary]) -> int:
     """Write the files at the top of the site, and remove assets that no model uses; how many changed."""
     old = read_ledger(target.out) or Ledger()
     kept = [name for name in old.files if name in assets_of(summaries) or comparison.is_kept(name)]

@@ -32,7 +32,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Target:
+class SiteFolder:
     """A site that is being written."""
 
     out: Path
@@ -90,7 +90,7 @@ class Content:
     """The digest of what each file was computed from."""
 
 
-def write_folder(target: Target, folder: str, content: Content) -> int:
+def write_folder(target: SiteFolder, folder: str, content: Content) -> int:
     """Make a folder of the site hold `content`; the number of files that changed.
 
     Files that the ledger lists beside these are removed, unless somebody changed them. While files are written the
@@ -121,7 +121,7 @@ def _write_ledger(out: Path, folder: str, ledger: Ledger) -> None:
     write_if_changed(place(out, address(folder, LEDGER)), ledger.content(folder))
 
 
-def _report_left(target: Target, names: Collection[str]) -> None:
+def _report_left(target: SiteFolder, names: Collection[str]) -> None:
     if names:
         target.say(f"{_were(names)} changed since they were written, and left, though no longer of the site")
 
@@ -138,7 +138,7 @@ def remove(out: Path, folder: str, names: Collection[str]) -> None:
                     (out / folder / parent).rmdir()
 
 
-def report_changed(target: Target, written_again: Collection[str]) -> None:
+def report_changed(target: SiteFolder, written_again: Collection[str]) -> None:
     """Tell the user which files of the site are not as they were written, before any is written.
 
     `written_again` are the beginnings of the addresses that are about to be written.
