@@ -70,9 +70,9 @@ def copied(undisturbed, tmp_path):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A finished cache of 960 samples, enough for every test to have its groups."""
+    """A finished cache of 480 samples, enough for every test to have its groups."""
     cache = tmp_path_factory.mktemp("large")
-    measured(cache, samples=960, pilot=480, workers=2)
+    measured(cache, samples=480, pilot=240, workers=2)
     return cache
 
 
@@ -668,7 +668,7 @@ def test_a_quick_run_learns_no_ranking_and_its_pages_do_not_mention_any(copied, 
 
 def test_a_unit_that_only_correlates_has_a_high_corrected_iou_and_no_effect(large, tmp_path):
     cache = shutil.copytree(large, tmp_path / "cache")
-    measured(cache, **INTERVENED | {"concepts": ("ball",), "samples": 960, "pilot": 480})
+    measured(cache, **INTERVENED | {"concepts": ("ball",), "samples": 480, "pilot": 240})
     found = load_dissection("planted", cache=cache).interventions
     rows = found.effects.set_index("unit")
     ball, mirror = rows.loc[UNIT["ball"]], rows.loc[UNIT["ball_mirror"]]
