@@ -64,9 +64,9 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
 def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
     """The run with the behaviour of its networks in its plan, so that results of changed code are not used again.
 
-    Networks that do not reproduce their images cannot be recognised by them.
+    Networks that do not reproduce their images or labels cannot be recognised by them.
     """
-    if not cost.repeats:
+    if not cost.repeats or cost.cautions:
         return job
     plan, request = job.plan, job.artifacts
     recogniser = Recogniser(job.options.cache / "measurements", reporter.say)
@@ -106,6 +106,8 @@ def announce(run: RunContext, schedule: Schedule) -> None:
             f"caution: {run.job.generator.name} does not reproduce its images from the same latents: it uses"
             " random noise or dropout, so another run gives different numbers; see `dissectreport check`"
         )
+    for line in run.costs.networks.cautions:
+        run.reporter.say(f"caution: {line}")
     run.reporter.begin(schedule)
 
 

@@ -249,6 +249,7 @@ def _time(models: Models, samples: int) -> Iterator[Finding]:
         f"an image takes {_spoken(cost.generator)} to generate and {_spoken(cost.segmenter)} to segment; "
         f"a build reads {counted(cost.units, 'unit')}",
     )
+    yield from (Finding(Verdict.WRONG, line) for line in cost.cautions)
 
 
 def _spoken(seconds: float) -> str:

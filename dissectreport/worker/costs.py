@@ -17,6 +17,7 @@ from dissectreport.networks import edits, hooks
 from dissectreport.records.behaviour import Behaviour
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.worker import contracts
 from dissectreport.worker.first_batch import CLOSE, REMEMBERED, behaviour, check_look
 from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Models, Source
@@ -47,6 +48,8 @@ class NetworksCost:
     """Whether the same samples give the same images."""
     behaviour: Behaviour = NOTHING_SEEN
     """What the networks did on the batch."""
+    cautions: tuple[str, ...] = ()
+    """What is doubtful about the networks, a line each."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,8 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
     concepts = int(torch.count_nonzero(torch.unique(labels)))
     slowdown = max(1.0, passed / max(generator + segmenter, 1e-9))
     repeats = float((again - images).abs().max()) <= CLOSE
-    seen = behaviour(images, labels, activations)
-    return NetworksCost(generator / batch, segmenter / batch, units, concepts, slowdown, repeats, seen)
+    seen, doubts = behaviour(images, labels, activations), contracts.cautions(models, z, images, labels, repeats)
+    return NetworksCost(generator / batch, segmenter / batch, units, concepts, slowdown, repeats, seen, doubts)
 
 
 def features_behaviour(models: Models, seed: int) -> Behaviour:

@@ -147,7 +147,7 @@ class Models:
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
-        labels = self._call_segmenter("labels", lambda: self.segmenter(images))
+        labels = self._call_segmenter("labels", lambda: self.segmenter(images.clone()))
         if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
             raise SegmenterError(
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
@@ -161,7 +161,7 @@ class Models:
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
-        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images))
+        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images.clone()))
         if sure.ndim != 3 or len(sure) != len(images):
             raise SegmenterError(
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
@@ -172,7 +172,7 @@ class Models:
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
         segmenter: Any = self.segmenter
-        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images, tuple(concepts)))
+        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images.clone(), tuple(concepts)))
         if result.ndim != 4 or result.shape[:2] != (len(images), len(concepts)):
             raise SegmenterError(
                 f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(result.shape)} for {len(images)} "
@@ -202,7 +202,7 @@ class Models:
                 f"{images.shape[2]} x {images.shape[3]}; set image_size=({images.shape[2]}, {images.shape[3]})"
             )
         hooks.check_finite("output", images, first)
-        return images
+        return images.float()
 
     def call_generator(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
         """The result of a call of the generator on latents; a ModelError if it fails."""

@@ -1,0 +1,105 @@
+"""Checks of what plug-ins return for a first batch: the same again, alone as in a batch, in range, and in agreement.
+
+What would make numbers wrong raises an error that names the plug-in; what makes them impossible to repeat is a caution.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from dissectreport.errors import SegmenterError
+from dissectreport.records.behaviour import SAME_LABELS
+from dissectreport.worker.first_batch import CLOSE
+from dissectreport.worker.loaded_networks import Models
+
+FEW = 2
+"""Samples that are computed once more, apart from their batch."""
+LARGE = 0.01
+"""Share of pixels from which a concept is compared with its probability."""
+ROUNDING = 1e-3
+"""How far a probability may lie outside 0 and 1."""
+
+
+def cautions(models: Models, z: Tensor, images: Tensor, labels: Tensor, repeats: bool) -> tuple[str, ...]:
+    """What is doubtful about a batch of latents, (n, 3, h, w) images and (n, slots, h, w) labels, a line each.
+
+    Where images do not repeat, they cannot be compared with those of another batch.
+    """
+    with torch.no_grad():
+        check_confidence(models, images[:FEW])
+        check_probabilities(models, images[:FEW], labels[:FEW])
+        lines = [_generator_caution(models, z, images) if repeats else "", _segmenter_caution(models, images, labels)]
+    return tuple(line for line in lines if line)
+
+
+def _generator_caution(models: Models, z: Tensor, images: Tensor) -> str:
+    off = float((models.images(z[:1], 0) - images[:1]).abs().max())
+    if off <= CLOSE:
+        return ""
+    return (
+        f"an image of generator {models.generator.name!r} depends on the others in its batch (by up to {off:.2g} of 2):"
+        " batch norm in training mode? The images that are shown are not those that are measured"
+    )
+
+
+def _segmenter_caution(models: Models, images: Tensor, labels: Tensor) -> str:
+    name, few = models.segmenter.name, images[:FEW]
+    once, again = models.labels(few), models.labels(few)
+    if once.shape != again.shape or _share_equal(once, again) < SAME_LABELS:
+        return (
+            f"segmenter {name!r} gives other labels for the same images the second time: it uses random noise or"
+            " dropout, so another run gives different numbers; call eval() on its network"
+        )
+    if once.shape[1:] != labels.shape[1:] or _share_equal(once, labels[:FEW]) < SAME_LABELS:
+        return (
+            f"the labels of segmenter {name!r} depend on the other images in a batch: batch norm in training mode?"
+            " Call eval() on its network"
+        )
+    return ""
+
+
+def _share_equal(one: Tensor, other: Tensor) -> float:
+    return float((one == other).float().mean())
+
+
+def check_confidence(models: Models, images: Tensor) -> None:
+    """Refuse confidence that is no probability."""
+    _check_range(models, "confidence", models.confidence(images))
+
+
+def check_probabilities(models: Models, images: Tensor, labels: Tensor) -> None:
+    """Refuse probabilities outside 0 and 1, and those of other concepts than the labels."""
+    if not hasattr(models.segmenter, "probabilities"):
+        return
+    present = [number for number in torch.unique(labels).tolist() if number and _is_large(labels, number)]
+    if not present:
+        return
+    probabilities = models.probabilities(images, present).float()
+    _check_range(models, "probabilities", probabilities)
+    sized = interpolate(probabilities, labels.shape[2:], mode="nearest")
+    contrary = []
+    for place, number in enumerate(present):
+        inside = (labels == number).any(1)
+        if not inside.all() and sized[:, place][inside].mean() < sized[:, place][~inside].mean():
+            contrary.append(models.segmenter.vocabulary.names[number])
+    if 2 * len(contrary) > len(present):
+        raise SegmenterError(
+            f"segmenter {models.segmenter.name!r} labels other concepts than it finds probable: where it labels "
+            f"{contrary[0]}, the probability of {contrary[0]} is lower than elsewhere; are the numbers of its "
+            "labels off by one?"
+        )
+
+
+def _is_large(labels: Tensor, number: int) -> bool:
+    return float((labels == number).any(1).float().mean()) >= LARGE
+
+
+def _check_range(models: Models, what: str, values: Tensor) -> None:
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+        raise SegmenterError(
+            f"segmenter {models.segmenter.name!r} returned {what} from {low:.3g} to {high:.3g}; "
+            "they must be probabilities, between 0 and 1"
+        )
