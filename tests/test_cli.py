@@ -73,7 +73,7 @@ def commands():
 
 def test_build_and_measure_share_their_options():
     build, measure = ({each.name: each for each in commands()[name].params} for name in ("build", "measure"))
-    site = {"out", "site_limit", "fit", "base_url"}
+    site = {"out", "site_limit", "fit", "base_url", "replace"}
     assert set(build) == set(measure) | site and not site & set(measure)
     for name, parameter in measure.items():
         assert parameter.opts == build[name].opts and parameter.help == build[name].help

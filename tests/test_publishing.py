@@ -323,12 +323,21 @@ def test_fitting_renders_the_site_again_step_by_step_and_reports_each(
     for one in (*found.values(), example_dissection(units=6, layers=1, name="c")):
         write_site(one, site)
 
-    def render(model: str, out: Path, rule: str, cache: Any, ear: Any, wanted: Any, limit: int, settings: Any) -> None:
+    def render(
+        model: str,
+        out: Path,
+        rule: str,
+        cache: Any,
+        reporter: Any,
+        which: Any,
+        site_limit: int,
+        settings: Any,
+    ) -> None:
         if model not in found:
             raise UnknownName("no measurement of it")
         facts = found[model].provenance
-        assert (wanted.samples, wanted.seed, wanted.layers) == (facts.samples, facts.seed, ("layer1",))
-        write_site(found[model], out, limit=limit, settings=settings)
+        assert (which.samples, which.seed, which.layers) == (facts.samples, facts.seed, ("layer1",))
+        write_site(found[model], out, limit=site_limit, settings=settings)
 
     reporter = RecordingReporter()
     monkeypatch.setattr(github_pages, "render", render)
