@@ -17,6 +17,7 @@ from dissectreport.run.rules import rule_named
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint
+from dissectreport.vocabulary import Concept
 
 
 def a_record(**changes: Any) -> SimpleNamespace:
@@ -82,7 +83,7 @@ def test_of_units_that_a_published_rule_names_those_that_beat_chance_are_counted
 
 def test_the_held_out_iou_of_a_segmenter_is_by_name_or_by_category_and_name() -> None:
     card = {"iou": {"tree": 1, "colour": {"red": 0.5, "blue": "0.25"}}}
-    wanted = {("", "tree"): 1.0, ("colour", "red"): 0.5, ("colour", "blue"): 0.25}
+    wanted = {Concept("tree", ""): 1.0, Concept("red", "colour"): 0.5, Concept("blue", "colour"): 0.25}
     assert assemble.trained({"card": card}) == assemble.trained(card) == wanted
     assert assemble.trained({"card": {"iou": "unknown"}}) == {}
 

@@ -258,7 +258,7 @@ def test_quality_of_other_features_and_units_of_other_layers_are_warned_of(one: 
     seen = replace(first, quality=Quality("eyes, 1,000 images", ()))
     apart = replace(other, causes=replace(other.causes, layer="layer9"), quality=Quality("ears, 1,000 images", ()))
     said = " ".join(model_warnings(ModelPair(seen, apart), (ONE, TWO)))
-    assert "different features or images: eyes, 1,000 images for one and ears, 1,000 images for two" in said
+    assert "measured differently: eyes, 1,000 images for one and ears, 1,000 images for two" in said
     assert f"Units were ablated in different layers: {first.causes.layer} for one and layer9 for two" in said
     alike = model_warnings(ModelPair(seen, other), (ONE, TWO))
     assert alike == (), "what only one has cannot be mistaken"
