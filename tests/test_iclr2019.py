@@ -14,6 +14,7 @@ import dissectreport
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, search
 from dissectreport.analysis.dissection.published_rules import Evidence, score
 from dissectreport.cache import store
+from dissectreport.models.proggan import compute_as_published
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.render import load_dissection
@@ -34,7 +35,9 @@ CATEGORY = numbered([concept.category for concept in vocabulary().concepts])
 def read(seed):
     """(100, 32, 8, 8) activations, one image at a time as in the reference."""
     z = latents(seed, 0, SAMPLES, (32,))
-    return torch.cat([hooks.read(generator(), [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
+    model = generator()
+    compute_as_published(model.module, wanted=True)
+    return torch.cat([hooks.read(model, [LAYER], z[i : i + 1])[LAYER] for i in range(SAMPLES)])
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,21 @@ def test_all_counts_equal_those_of_the_reference_but_for_pixels_that_rounding_ma
     within = fixture()["category_activation_counts"]
     assert (within >= less.bins[..., 1].T).all() and (within <= more.bins[..., 1].T).all()
     assert np.array_equal(more.images * GRID**2, fixture()["total_counts"])
+
+
+def test_all_intersections_equal_those_of_the_reference_where_its_arithmetic_is_the_same(judged):
+    """Other processors add up a convolution in another order; the test above holds there."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        pytest.skip("measured with AVX2")
+    assert np.array_equal(overlaps(judged)[0], fixture()["intersection_counts"])
+
+
+def test_the_faster_form_differs_by_rounding_alone():
+    z, model = latents(1, 0, 4, (32,)), generator()
+    compute_as_published(model.module, wanted=True)
+    published = model(z)
+    compute_as_published(model.module, wanted=False)
+    assert 0 < (model(z) - published).abs().max() < 2e-5
 
 
 def test_iou_and_information_ratio_equal_those_of_the_reference(judged):

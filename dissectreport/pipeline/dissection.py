@@ -64,6 +64,7 @@ class DissectionPasses:
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.runner.folders |= job.behaviours
         self.rule = rule_named(job.plan.rule)
+        self.source = replace(job.source, as_published=self.rule.is_published)
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
         self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
@@ -79,7 +80,7 @@ class DissectionPasses:
         """Run all passes; the record is saved after everything that it names."""
         job = self.job
         control = self._untrained_control()
-        measured = self._count(job.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
+        measured = self._count(self.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
         untrained = self._count_untrained(control) if control is not None else {}
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
         segmented = self._segment_real_images()
@@ -202,7 +203,7 @@ class DissectionPasses:
 
     def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
         """The result of `_count` for the untrained generator."""
-        source = replace(self.job.source, untrained=UNTRAINED)
+        source = replace(self.source, untrained=UNTRAINED)
         name = f"untrained {identity(control, self.job.options.model)}"
         return self._count(source, replace(self.job.plan, generator=name), self.readings)
 
@@ -241,7 +242,7 @@ class DissectionPasses:
         chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
         samples = np.unique(np.concatenate([*(numbers.flatten() for numbers in by_layer.values()), *chosen]))
         store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
-        make = partial(make_pictures, job.source, job.plan, ShownSamples(samples, by_layer, *chosen))
+        make = partial(make_pictures, self.source, job.plan, ShownSamples(samples, by_layer, *chosen))
         self.runner.save_values(store, make, shards(len(samples), SHARD), shard_name, Task.PICTURES, "samples")
         return store.folder.name
 

@@ -18,6 +18,7 @@ from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, S
 from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import Generator, ImageModel
 from dissectreport.models.image_folder import open_folder
+from dissectreport.models.proggan import compute_as_published
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.run import engine
@@ -43,6 +44,8 @@ class Source:
     """Images that a generator that reads images leaves out."""
     features: str = ""
     """The network in whose features images are compared; '' for the segmenter's probabilities."""
+    as_published: bool = False
+    """Whether the generator runs exactly as its published implementation does, which takes longer."""
 
     def models(self) -> Models:
         """The networks, loaded."""
@@ -96,6 +99,7 @@ class Models:
             trained = trained.without(self.source.broken)
         bare = trained if seed is None else untrained(trained, seed)
         assert bare is not None, "a control is measured only where it can be made"
+        compute_as_published(bare.module, self.source.as_published)
         return bare.to(self.device)
 
     @cached_property
