@@ -243,9 +243,10 @@ def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) 
         page.keyboard.press("Enter")
         page.wait_for_url("**/unit-*.html")
         unit = page.url
-        page.keyboard.press("ArrowRight")
         # A key that is pressed before the next page's script has run is lost.
-        wait_until(page, "unit => location.href !== unit && document.readyState === 'complete'", unit)
+        with page.expect_navigation():
+            page.keyboard.press("ArrowRight")
+        assert page.url != unit
         page.keyboard.press("u")
         page.wait_for_url("**/index.html#u=*")
 
