@@ -193,7 +193,7 @@ def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_expl
     explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of causal effects")[2]
     for name in ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context"):
         path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             left = list(csv.DictReader(file))
         right = json.loads(path.with_suffix(".json").read_text("utf-8"), parse_constant=pytest.fail)
         assert len(left) == len(right) == len(getattr(found, name)) > 0

@@ -317,7 +317,7 @@ def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Pat
         page.reload()
         assert rows.count() == 1
         page.fill("#q", "")
-        page.get_by_role("button", name="interpretable").click()
+        page.get_by_role("button", name="interpretable units all layers").click()
         shares = [float(words.split("%")[0]) for words in page.locator("#models-table td b").all_inner_texts()]
         assert shares == sorted(shares, reverse=True)
         for name in ("two", "three"):

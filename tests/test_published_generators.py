@@ -351,7 +351,7 @@ def test_a_measurement_with_a_given_file_lies_under_the_name_of_the_model(tmp_pa
     options = dissectreport.Options(model, cache=tmp_path / "cache", weights=str(path), **SMALL, controls=False)
     record = dissectreport.measure(options)
     assert record.model == model and record.generator["weights"]["file"] == "mine.pth"
-    assert f"--weights {path}" in record.command
+    assert record.command.endswith("--weights mine.pth"), "no folder of the machine"
     assert load_dissection(model, cache=tmp_path / "cache").layers
 
 

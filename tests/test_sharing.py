@@ -113,6 +113,7 @@ def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Pat
 
 
 def test_somebody_elses_sitemap_is_left_alone(dissection: Dissection, tmp_path: Path) -> None:
+    write_site(example_dissection(units=6, layers=1), tmp_path)
     (tmp_path / "sitemap.xml").write_text("<urlset/>")
     write_site(example_dissection(units=6, layers=1), tmp_path)
     assert (tmp_path / "sitemap.xml").read_text() == "<urlset/>"
