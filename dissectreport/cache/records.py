@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 from dissectreport.cache.store import (
+    DIGEST,
+    check_sealed,
     fingerprint,
     is_store_name,
     read_json,
-    read_sealed_json,
     sealed_json,
 )
 from dissectreport.errors import CacheError, UnknownName
@@ -29,6 +29,8 @@ from dissectreport.vocabulary import Concept, Vocabulary
 VERSION = 3
 MAX_NAME = 120
 """Characters of a model's name in the name of a file."""
+OWN_KEYS = ("version", "format", DIGEST)
+"""Keys of the file of a record that are no fields of the record."""
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 
@@ -131,9 +133,10 @@ class Record:
 
     def save(self, cache: Path, say: Say = silent) -> None:
         """Remember this run as the newest of its model and rule; a damaged record that it replaces is reported."""
-        if record_path(cache, self) in damaged(cache):
-            say(f"{record_path(cache, self)} was damaged or of another version; it is written again")
-        others = {path: record for path, record in _readable(cache).items() if record.identifies == self.identifies}
+        path, (readable, unreadable_ones) = record_path(cache, self), _scan(cache)
+        if path in unreadable_ones:
+            say(f"{path} was damaged or of another version; it is written again")
+        others = {at: record for at, record in readable.items() if record.identifies == self.identifies}
         same = {path: record for path, record in others.items() if record.settings == self.settings}
         newest = max((record.run for record in others.values()), default=0)
         run = max((record.run for record in same.values()), default=0)
@@ -149,7 +152,6 @@ class Record:
             # They are valid only for the real images that the pages show.
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
             saved = replace(saved, artifacts=next(alike, None))
-        path = record_path(cache, self)
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)
@@ -250,7 +252,7 @@ def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
 
 def remove(cache: Path, model: str) -> None:
     """Delete the records of every run of a model."""
-    readable = _readable(cache)
+    readable, _ = _scan(cache)
     mine = of_model(readable.values(), model)
     for path, record in readable.items():
         if record in mine:
@@ -267,37 +269,30 @@ def _read_all(cache: Path, model: str, rule: str) -> list[Record]:
     return of_model((record for record in every(cache) if record.rule == rule), model)
 
 
-def _readable(cache: Path) -> dict[Path, Record]:
-    records = {}
+def _scan(cache: Path) -> tuple[dict[Path, Record], dict[Path, str]]:
+    """The records under a cache folder by their files, and of each file that holds none that can be read, why."""
+    readable, unreadable_ones = {}, {}
     for path in sorted((cache / "records").glob("*.json")):
-        with suppress(CacheError):
-            records[path] = _read(path)
-    return records
+        try:
+            readable[path] = _read(path)
+        except CacheError as error:
+            unreadable_ones[path] = str(error)
+    return readable, unreadable_ones
 
 
 def every(cache: Path) -> Iterator[Record]:
     """All records under a cache folder that can be read."""
-    yield from _readable(cache).values()
+    yield from _scan(cache)[0].values()
 
 
 def unreadable(cache: Path) -> list[str]:
     """Why records cannot be read, one line for each."""
-    return list(_unreadable(cache).values())
+    return list(_scan(cache)[1].values())
 
 
 def damaged(cache: Path) -> list[Path]:
     """The files of records that cannot be read."""
-    return list(_unreadable(cache))
-
-
-def _unreadable(cache: Path) -> dict[Path, str]:
-    reasons = {}
-    for path in sorted((cache / "records").glob("*.json")):
-        try:
-            _read(path)
-        except CacheError as error:
-            reasons[path] = str(error)
-    return reasons
+    return list(_scan(cache)[1])
 
 
 def _read(path: Path) -> Record:
@@ -309,9 +304,9 @@ def _read(path: Path) -> Record:
             f"{path} has format {_dotted(*written)} of another version of dissectreport, and this one reads "
             f"{_dotted(VERSION, FORMAT)}; run `dissectreport measure {model}` again"
         )
-    value = read_sealed_json(path)
+    check_sealed(value, path)
     try:
-        return Record.from_json({name: item for name, item in value.items() if name not in ("version", "format")})
+        return Record.from_json({name: item for name, item in value.items() if name not in OWN_KEYS})
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CacheError(f"{path} is damaged ({error}); run `dissectreport measure` again") from error
 

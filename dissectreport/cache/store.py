@@ -188,18 +188,15 @@ def narrowed(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:
-    """A JSON object with a digest of itself and of the name of its file, for `read_sealed_json`."""
+    """A JSON object with a digest of itself and of the name of its file, for `check_sealed`."""
     number = hashlib.sha256(f"{owner}\n{canonical(value)}".encode()).hexdigest()
     return json.dumps({**value, DIGEST: number}, indent=1).encode()
 
 
-def read_sealed_json(path: Path) -> dict[str, Any]:
-    """The object that was written by `sealed_json`; CacheError where one bit of the file has changed."""
-    value = read_json(path)
-    value.pop(DIGEST, None)
-    if path.read_bytes() != sealed_json(value, path.name):
+def check_sealed(value: Mapping[str, Any], path: Path) -> None:
+    """Refuse an object that was read from a file which `sealed_json` did not write so, to the last bit."""
+    if path.read_bytes() != sealed_json({name: item for name, item in value.items() if name != DIGEST}, path.name):
         raise CacheError(f"{path} is damaged: its digest does not fit its content; run `dissectreport measure` again")
-    return value
 
 
 def read_json(path: Path) -> dict[str, Any]:
