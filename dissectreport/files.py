@@ -202,9 +202,9 @@ def read(path: Path, limit: int, links: bool = False) -> bytes:
     return content
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a regular file that is not a link, in hexadecimal digits; OSError for anything else."""
-    with opened(path, links=False) as file:
+def sha256(path: Path, links: bool = False) -> str:
+    """The SHA-256 of a regular file in hexadecimal digits, of a link's only with `links`; OSError for anything else."""
+    with opened(path, links) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

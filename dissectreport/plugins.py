@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, cast
 
 from dissectreport.checkpoints.catalogue import read_catalogue
 from dissectreport.checkpoints.downloads import downloads_folder
-from dissectreport.checkpoints.file_type import sha256_of
 from dissectreport.errors import (
     BadOption,
     DissectReportError,
@@ -41,6 +40,7 @@ from dissectreport.errors import (
     UnknownName,
     answered,
 )
+from dissectreport.files import sha256
 
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
@@ -162,8 +162,7 @@ def source_digest(name: str) -> str:
     It is a part of cache keys, because an edited file may be another model with the same weights.
     """
     modules = [part.rpartition(":")[0] for part in split_names(name)]
-    files = [Path(module) for module in modules if module.endswith(".py")]
-    return " ".join(map(sha256_of, files))
+    return " ".join(sha256(Path(module), links=True) for module in modules if module.endswith(".py"))
 
 
 def names(group: PluginGroup) -> list[str]:

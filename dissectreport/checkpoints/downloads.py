@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from dissectreport import files
 from dissectreport.checkpoints import reporting
-from dissectreport.checkpoints.file_type import HEAD, file_type, sha256_of
+from dissectreport.checkpoints.file_type import HEAD, file_type
 from dissectreport.checkpoints.transfer import (
     CHUNK,
     FOLDER,
@@ -170,7 +170,7 @@ def _check(part: Path, remote: RemoteFile, resumed: bool) -> None:
     """Raise a TransferFailed if the download is not the file; it is worth a retry if it was resumed."""
     with part.open("rb") as file:
         kind = file_type(file.read(HEAD))
-    digest = sha256_of(part)
+    digest = files.sha256(part, links=True)
     if digest.startswith(remote.sha256.lower()) and kind not in WRONG_TYPES:
         if not remote.sha256:
             reporting.say(f"{remote.name} cannot be verified: no checksum was published; its SHA-256 is {digest}")

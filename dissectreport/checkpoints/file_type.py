@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from dissectreport.errors import WeightsError
@@ -54,9 +53,3 @@ def checked_file_type(path: Path, remedy: str) -> str:
     if kind in NOT_WEIGHTS:
         raise WeightsError(f"{path} {NOT_WEIGHTS[kind]}; {remedy}")
     return kind
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,8 +25,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dissectreport import files
 from dissectreport.checkpoints import pickles
-from dissectreport.checkpoints.file_type import checked_file_type, sha256_of
+from dissectreport.checkpoints.file_type import checked_file_type
 from dissectreport.errors import WeightsError
 
 REMEDY = "give the file of weights itself"
@@ -74,7 +75,7 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
     file ends with `remedy`.
     """
     kind = checked_file_type(path, remedy)
-    digest = sha256_of(path)
+    digest = files.sha256(path, links=True)
     if not digest.startswith(sha256.lower()):
         raise WeightsError(
             f"{path} is not the file that its card describes (SHA-256 {digest[:12]}…, not {sha256[:12]}…): "

@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.file_type import sha256_of
 from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
 from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
+from dissectreport.files import sha256
 from dissectreport.models import proggan_variants
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel
@@ -197,7 +197,7 @@ class NetworkBuilder:
         if self.description.text("family"):
             return ""
         module = self.address.rpartition(":")[0]
-        file = sha256_of(Path(module)) if module.endswith(".py") else ""
+        file = sha256(Path(module), links=True) if module.endswith(".py") else ""
         parts = [self.description.text("network"), self.description.table("arguments"), file]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 

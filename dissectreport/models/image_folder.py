@@ -32,6 +32,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from dissectreport.errors import FolderError, counted
+from dissectreport.files import sha256
 from dissectreport.image_files import opened_image
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif")
@@ -101,7 +102,7 @@ class ImageFolder:
     def identity(self) -> str:
         """Changes whenever a file is added, removed or renamed, or one of its bytes changes."""
         digest = hashlib.sha256(f"{PIXELS_VERSION} {PIL.__version__} {self.size}\n".encode())
-        contents = self._read_all(content_digest, [file.name for file in self.files])
+        contents = self._read_all(partial(sha256, links=True), [file.name for file in self.files])
         for file, content in zip(self.files, contents, strict=True):
             known = content if isinstance(content, str) else "unreadable"
             digest.update(f"{_comparable(file.name)}\0{known}\n".encode("utf-8", "surrogatepass"))
@@ -337,12 +338,6 @@ def _size(path: Path) -> int | None:
 def _comparable(name: str) -> str:
     """The name in one Unicode form: some file systems store accents as separate characters."""
     return unicodedata.normalize("NFC", name)
-
-
-def content_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_header(path: Path) -> Header:
