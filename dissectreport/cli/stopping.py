@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -10,6 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from dissectreport.run.engine import kill_workers
 
 GRACE = 4.0
 """Seconds in which a stopped command can end by itself."""
@@ -51,8 +52,7 @@ def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
             pass
     if not received or ended.wait(GRACE):
         return
-    for process in multiprocessing.active_children():
-        process.kill()
+    kill_workers()
     with suppress(Exception):
         sys.stderr.write(f"\n{STOPPED_LINE}\n")
         sys.stderr.flush()

@@ -72,13 +72,14 @@ def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
     recogniser = Recogniser(job.options.cache / "measurements", reporter.say)
     name = recogniser.name
     facts = {"generator": plan.generator, "seed": plan.seed, "torch": plan.torch}
-    generator = name(f"generator {job.generator.name!r}", facts, cost.behaviour.starting("images", "layer "))
+    generator = name(f"generator {job.generator.name!r}", facts, cost.behaviour.generator)
     facts |= {"behaviour": generator}
-    labels, features = cost.behaviour.starting("labels"), cost.behaviour.starting("features")
-    segmenter = name(f"segmenter {job.segmenter.name!r}", {**facts, "segmenter": plan.segmenter}, labels)
+    of_segmenter = {**facts, "segmenter": plan.segmenter}
+    segmenter = name(f"segmenter {job.segmenter.name!r}", of_segmenter, cost.behaviour.segmenter)
     if request is not None:
-        facts |= {"features": request.identity}
-        request = replace(request, behaviour=name(f"feature network {request.network.name!r}", facts, features))
+        of_features = {**facts, "features": request.identity}
+        features = name(f"feature network {request.network.name!r}", of_features, cost.behaviour.features)
+        request = replace(request, behaviour=features)
     plan = replace(plan, generator=f"{plan.generator} {generator}", segmenter=f"{plan.segmenter} {segmenter}")
     return replace(job, plan=plan, artifacts=request, behaviours=frozenset(recogniser.folders))
 

@@ -14,6 +14,7 @@ from dissectreport.networks import edits, hooks
 from dissectreport.pipeline.options import NetworkOptions, Options
 from dissectreport.pipeline.prepare import prepare
 from dissectreport.run.shards import BATCH
+from dissectreport.worker import contracts
 from dissectreport.worker.costs import networks_cost
 from dissectreport.worker.first_batch import CLOSE, check_look
 from dissectreport.worker.loaded_networks import Models, Source, untrained, without_broken
@@ -136,8 +137,9 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
             "is random, such as noise or dropout; fix it, or nothing can be repeated",
         )
         return
-    alone = torch.cat([_generated(models, 1, first) for first in range(min(samples, 3))])
-    off = float((alone - images[: len(alone)]).abs().max())
+    z = models.latents(1, 0, samples)
+    with torch.no_grad():
+        off = contracts.batch_dependence(models, z, images, min(samples, 3))
     if off > CLOSE:
         yield Finding(
             Verdict.WRONG,
@@ -176,7 +178,11 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
 
 
 def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
-    labels = models.labels(_generated(models, samples))
+    images = _generated(models, samples)
+    labels = models.labels(images)
+    caution = contracts.segmenter_caution(models, images, labels)
+    if caution:
+        yield Finding(Verdict.WRONG, caution)
     concepts = models.segmenter.vocabulary.concepts
     shares = {number: float((labels == number).any(1).float().mean()) for number in range(1, len(concepts))}
     present = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
@@ -249,16 +255,15 @@ def _time(models: Models, samples: int) -> Iterator[Finding]:
         f"an image takes {_spoken(cost.generator)} to generate and {_spoken(cost.segmenter)} to segment; "
         f"a build reads {counted(cost.units, 'unit')}",
     )
-    yield from (Finding(Verdict.WRONG, line) for line in cost.cautions)
 
 
 def _spoken(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "under 1 ms"
 
 
-def _generated(models: Models, samples: int, first: int = 0) -> Tensor:
+def _generated(models: Models, samples: int) -> Tensor:
     with torch.no_grad():
-        return models.images(models.latents(1, first, samples), first)
+        return models.images(models.latents(1, 0, samples), 0)
 
 
 def _parameters(models: Models) -> int:

@@ -7,7 +7,7 @@ networks gives the same values up to rounding; where it does not, it is another 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -22,9 +22,13 @@ SAME_LABELS = 0.995
 """Share of labels that must be the same: where two concepts are equally probable, rounding decides."""
 
 
+IMAGES, LABELS, FEATURES, LAYER = "images", "labels", "features", "layer "
+"""Names of values; those of a layer end with its name."""
+
+
 @dataclass(frozen=True)
 class Behaviour:
-    """Values by what they are: 'images', 'layer NAME', 'labels', 'features'; the first axis is that of samples."""
+    """Values by what they are; the first axis is that of samples."""
 
     FILE: ClassVar[str] = "behaviour"
 
@@ -47,9 +51,23 @@ class Behaviour:
         """This one, with values of things that only the other holds."""
         return type(self)({**other.values, **self.values})
 
-    def starting(self, *prefixes: str) -> Self:
-        """Only values whose names start with one of some prefixes."""
-        return type(self)({name: value for name, value in self.values.items() if name.startswith(prefixes)})
+    @property
+    def generator(self) -> Self:
+        """What the generator did: images, and activations of layers."""
+        return self._where(lambda name: name == IMAGES or name.startswith(LAYER))
+
+    @property
+    def segmenter(self) -> Self:
+        """What the segmenter did."""
+        return self._where(lambda name: name == LABELS)
+
+    @property
+    def features(self) -> Self:
+        """What the feature network gave; nothing where none was asked."""
+        return self._where(lambda name: name == FEATURES)
+
+    def _where(self, holds: Callable[[str], bool]) -> Self:
+        return type(self)({name: value for name, value in self.values.items() if holds(name)})
 
     @property
     def name(self) -> str:

@@ -96,8 +96,7 @@ class Workers:
 
     def stop(self) -> None:
         """End the processes now; their current shards are lost."""
-        for process in multiprocessing.active_children():
-            process.kill()
+        kill_workers()
         self.close()
 
     def __enter__(self) -> Self:
@@ -110,6 +109,12 @@ class Workers:
             self.stop()
         else:
             self.close()
+
+
+def kill_workers() -> None:
+    """End all processes that this one has started, at once."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 _current_pass: tuple[int, Callable[[Any], Any]] | None = None

@@ -32,12 +32,18 @@ def cautions(models: Models, z: Tensor, images: Tensor, labels: Tensor, repeats:
     with torch.no_grad():
         check_confidence(models, images[:FEW])
         check_probabilities(models, images[:FEW], labels[:FEW])
-        lines = [_generator_caution(models, z, images) if repeats else "", _segmenter_caution(models, images, labels)]
+        lines = [_generator_caution(models, z, images) if repeats else "", segmenter_caution(models, images, labels)]
     return tuple(line for line in lines if line)
 
 
+def batch_dependence(models: Models, z: Tensor, images: Tensor, alone: int = 1) -> float:
+    """By how much the first images of a batch of latents differ from those that are generated alone, at most."""
+    single = torch.cat([models.images(z[number : number + 1], number) for number in range(alone)])
+    return float((single - images[:alone]).abs().max())
+
+
 def _generator_caution(models: Models, z: Tensor, images: Tensor) -> str:
-    off = float((models.images(z[:1], 0) - images[:1]).abs().max())
+    off = batch_dependence(models, z, images)
     if off <= CLOSE:
         return ""
     return (
@@ -46,24 +52,25 @@ def _generator_caution(models: Models, z: Tensor, images: Tensor) -> str:
     )
 
 
-def _segmenter_caution(models: Models, images: Tensor, labels: Tensor) -> str:
+def segmenter_caution(models: Models, images: Tensor, labels: Tensor) -> str:
+    """What is doubtful about the labels of a batch of images; '' for nothing."""
     name, few = models.segmenter.name, images[:FEW]
-    once, again = models.labels(few), models.labels(few)
-    if once.shape != again.shape or _share_equal(once, again) < SAME_LABELS:
-        return (
-            f"segmenter {name!r} gives other labels for the same images the second time: it uses random noise or"
-            " dropout, so another run gives different numbers; call eval() on its network"
-        )
-    if once.shape[1:] != labels.shape[1:] or _share_equal(once, labels[:FEW]) < SAME_LABELS:
+    once = models.labels(few)
+    if _are_same(once, labels[:FEW]):
+        return ""
+    if _are_same(once, models.labels(few)):
         return (
             f"the labels of segmenter {name!r} depend on the other images in a batch: batch norm in training mode?"
             " Call eval() on its network"
         )
-    return ""
+    return (
+        f"segmenter {name!r} gives other labels for the same images the second time: it uses random noise or"
+        " dropout, so another run gives different numbers; call eval() on its network"
+    )
 
 
-def _share_equal(one: Tensor, other: Tensor) -> float:
-    return float((one == other).float().mean())
+def _are_same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and float((one == other).float().mean()) >= SAME_LABELS
 
 
 def check_confidence(models: Models, images: Tensor) -> None:

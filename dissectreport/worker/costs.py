@@ -14,7 +14,7 @@ import torch
 
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
-from dissectreport.records.behaviour import Behaviour
+from dissectreport.records.behaviour import FEATURES, Behaviour
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker import contracts
@@ -137,7 +137,7 @@ def features_behaviour(models: Models, seed: int) -> Behaviour:
     try:
         with torch.no_grad():
             images = models.images(models.latents(seed, 0, REMEMBERED), 0)
-            return Behaviour({"features": models.image_features(images).cpu().numpy()})
+            return Behaviour({FEATURES: models.image_features(images).cpu().numpy()})
     except (DissectReportError, RuntimeError):
         return NOTHING_SEEN
 

@@ -12,7 +12,7 @@ from dissectreport.errors import ModelError, answered
 from dissectreport.models.base import Generator
 from dissectreport.models.outputs import range_warning
 from dissectreport.networks import hooks
-from dissectreport.records.behaviour import Behaviour
+from dissectreport.records.behaviour import IMAGES, LABELS, LAYER, Behaviour
 from dissectreport.worker.loaded_networks import latents_of
 
 REMEMBERED = 4
@@ -44,8 +44,8 @@ CLOSE = 1e-3
 
 def behaviour(images: Tensor, labels: Tensor, activations: Mapping[str, Tensor]) -> Behaviour:
     """What the networks did: values at evenly spaced places of the first samples."""
-    layers = {f"layer {name}": _spaced(maps, MAP_SIDE) for name, maps in activations.items()}
-    return Behaviour({"images": _spaced(images, IMAGE_SIDE), "labels": _spaced(labels, LABEL_SIDE), **layers})
+    layers = {f"{LAYER}{name}": _spaced(maps, MAP_SIDE) for name, maps in activations.items()}
+    return Behaviour({IMAGES: _spaced(images, IMAGE_SIDE), LABELS: _spaced(labels, LABEL_SIDE), **layers})
 
 
 def _spaced(values: Tensor, side: int) -> NDArray[Any]:

@@ -69,8 +69,9 @@ class _Surroundings:
     @classmethod
     def of(cls, dissection: Dissection, out: Path, settings: SiteSettings) -> _Surroundings:
         """As they are now in the site at `out`."""
-        occupied = occupied_by_others(out, dissection.provenance)
-        return cls(occupied, address_of_site(read_summaries(out), settings.base_url))
+        summaries = read_summaries(out)
+        occupied = occupied_by_others(summaries, dissection.provenance)
+        return cls(occupied, address_of_site(summaries, settings.base_url))
 
 
 def write_home(target: SiteFolder, home: str, files: Files, base_url: str = "") -> Written:

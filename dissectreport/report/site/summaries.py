@@ -26,12 +26,12 @@ def read_summaries(out: Path) -> list[Summary]:
     return sorted(summaries, key=lambda summary: summary.model)
 
 
-def occupied_by_others(out: Path, facts: Provenance) -> dict[str, str]:
-    """Folders that other models, and this one under other rules, have in this site: folder -> model.
+def occupied_by_others(summaries: Sequence[Summary], facts: Provenance) -> dict[str, str]:
+    """Folders that other models of a site, and this one under other rules, have there: folder -> model.
 
     A model of the same name is another one if it comes from another file and has other weights.
     """
-    return {summary.home: summary.model for summary in read_summaries(out) if not _is_of(summary, facts)}
+    return {summary.home: summary.model for summary in summaries if not _is_of(summary, facts)}
 
 
 def _is_of(summary: Summary, facts: Provenance) -> bool:
