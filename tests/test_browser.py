@@ -427,10 +427,12 @@ def test_a_point_of_an_image_leads_to_units(chromium: Browser, folder: Path) -> 
 
 def test_tables_images_and_links_work_without_scripts(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, HOME, java_script_enabled=False) as page:
-        page.click("h3 >> text=layer1")
+        with page.expect_navigation():
+            page.click("h3 >> text=layer1")
         assert page.locator("#cards > .card").count() == 24
-        assert page.locator(".js:visible").count() == 0
-        page.locator("#cards > .card").first.click()
+        expect(page.locator(".js:visible")).to_have_count(0)
+        with page.expect_navigation():
+            page.locator("#cards > .card").first.click()
         page.locator("summary").first.click()
         expect(page.locator("details table").first).to_be_visible()
         page.goto(f"{folder.as_uri()}/planted/lookup.html")
