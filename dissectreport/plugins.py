@@ -41,6 +41,7 @@ from dissectreport.errors import (
     answered,
 )
 from dissectreport.files import sha256
+from dissectreport.structured import parse_json
 
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
@@ -344,7 +345,7 @@ def _checked(group: PluginGroup, name: str, plugin: object) -> object:
             f"{', '.join(missing)}{hint}"
         )
     try:
-        json.dumps(getattr(plugin, "facts", {}))
+        parse_json(json.dumps(getattr(plugin, "facts", {})))
     except (TypeError, ValueError) as problem:
         raise group.error(f"the facts of {name!r} must be plain JSON values: {problem}") from problem
     return plugin

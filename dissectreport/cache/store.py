@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport import structured
 from dissectreport.errors import CacheError
 from dissectreport.files import Say, silent, write
 
@@ -202,8 +203,8 @@ def check_sealed(value: Mapping[str, Any], path: Path) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of ours; CacheError if it is damaged."""
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        value = structured.read_json(path)
+    except (OSError, ValueError) as error:
         raise CacheError(f"{path} cannot be read ({error}); remove it and run again") from error
     if not isinstance(value, dict):
         raise CacheError(f"{path} holds no JSON object; remove it and run again")

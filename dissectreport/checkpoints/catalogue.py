@@ -18,7 +18,6 @@ possibly none), `hub` (a repository that another library downloads). Without the
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dissectreport.checkpoints.downloads import RemoteFile, downloads_folder, fetch_any
+from dissectreport.structured import read_toml
 
 WEIGHTS_OPTION = "--weights"
 
@@ -97,7 +97,7 @@ class CatalogueEntry:
 @cache
 def read_catalogue(path: Path) -> Mapping[str, CatalogueEntry]:
     """The entries of a catalogue, by name."""
-    content = tomllib.loads(path.read_text("utf-8"))
+    content = read_toml(path)
     groups, families = content.get("groups", {}), content.get("families", {})
     return {
         name: _entry(name, {**families.get(own.get("family", ""), {}), **own}, groups, path.parent)

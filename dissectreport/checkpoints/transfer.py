@@ -33,7 +33,7 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from dissectreport import files
+from dissectreport import files, structured
 from dissectreport.errors import OutputError
 from dissectreport.version import __version__
 
@@ -92,7 +92,7 @@ def transfer(url: str, part: Path, timeout: float, size: int, on_progress: Calla
 def resumable(part: Path, url: str) -> tuple[PartialDownload | None, int]:
     """What `part` is the beginning of, and its size; (None, 0) if the download cannot be resumed."""
     try:
-        known = PartialDownload(**json.loads(_metadata(part).read_bytes()))
+        known = PartialDownload(**structured.read_json(_metadata(part)))
         have = part.stat().st_size
     except (OSError, ValueError, TypeError):
         return None, 0

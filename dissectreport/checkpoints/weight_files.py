@@ -10,7 +10,6 @@ file that cannot be read raises a WeightsError of one line.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import warnings
 import zipfile
@@ -29,6 +28,7 @@ from dissectreport import files
 from dissectreport.checkpoints import pickles
 from dissectreport.checkpoints.file_type import checked_file_type
 from dissectreport.errors import WeightsError
+from dissectreport.structured import read_json
 
 REMEDY = "give the file of weights itself"
 """What a user can do about a file that cannot be read, unless the caller knows better."""
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
 def read_card(path: Path, remedy: str) -> dict[str, Any]:
     """The card of a weight file: the JSON file of the same name, with at least the weight file's `sha256`."""
     try:
-        card = json.loads(path.read_bytes())
+        card = read_json(path)
     except OSError as problem:
         raise WeightsError(f"{path} cannot be read: {problem.strerror}; {remedy}") from problem
     except ValueError as problem:

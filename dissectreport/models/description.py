@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dissectreport import structured
 from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
 from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
 from dissectreport.errors import BadOption, ModelError, UnknownName, answered
@@ -112,10 +112,10 @@ class Description:
 def read_description(path: Path) -> Description:
     """The description in a file; raises an UnknownName or a BadOption if it cannot be used."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = structured.read_toml(path)
     except OSError as problem:
         raise UnknownName(f"no generator {path}: the file cannot be read ({problem.strerror})") from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except structured.Malformed as problem:
         raise BadOption(f"{path} is not TOML: {problem}") from problem
     description = Description(path, content)
     description.check_keys(content, KEYS)
@@ -288,7 +288,7 @@ def facts_of(description: Description) -> dict[str, Any]:
     """The facts for the report, as plain JSON values."""
     segmenter = relative_to(description.path.parent, description.text("segmenter"))
     named = {"family": description.text("family"), "segmenter": segmenter}
-    facts: dict[str, Any] = json.loads(json.dumps(description.table("facts"), default=str))
+    facts: dict[str, Any] = structured.parse_json(json.dumps(description.table("facts"), default=str))
     return {key: value for key, value in named.items() if value} | facts
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from dissectreport import structured
 from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.base import Generator
 from dissectreport.networks.edits import Edit, editing
@@ -46,8 +47,8 @@ class Edits:
 def read_edits(path: Path | str) -> Edits:
     """The edits in a file; a BadOption if it is not a file of edits."""
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = structured.read_json(Path(path))
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadOption(f"edits {path} cannot be read: {reason}") from error
     try:

@@ -8,12 +8,12 @@ separated by spaces, commas or semicolons; these name no layer.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from dissectreport import files, structured
 from dissectreport.errors import BadOption, UnknownName
 
 ACCEPTED = 'give {"layer": …, "units": […]}, what the review page exports, or plain numbers'
@@ -60,7 +60,7 @@ def _units(path: Path, units: Any) -> tuple[int, ...]:
 def read_text(path: Path) -> str:
     """The text of a file."""
     try:
-        return path.read_text("utf-8-sig")
+        return files.read(path, 16 * structured.MEGABYTE, links=True).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise BadOption(f"cannot read {path}: {reason}") from None
@@ -69,6 +69,6 @@ def read_text(path: Path) -> str:
 def parsed(path: Path, words: str, accepted: str) -> Any:
     """The content of a JSON file."""
     try:
-        return json.loads(words)
-    except (ValueError, RecursionError) as error:
+        return structured.parse_json(words)
+    except ValueError as error:
         raise BadOption(f"{path} is not JSON ({error}); {accepted}") from None

@@ -6,7 +6,6 @@ with new names. A part with the name of an object (the door of a building) is th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any
 
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.unified_network import CLASSES
+from dissectreport.structured import read_json
 from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
 
 RECONSTRUCTED = Path(__file__).with_name("unified_labels.json")
@@ -40,7 +40,7 @@ class ClassNames:
     def read(cls, path: Path) -> ClassNames:
         """The names in a labels.json; a WeightsError if they do not match the classes of the network."""
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = read_json(path)
             objects, materials = (strings(content[name]) for name in ("object", "material"))
             parts = {
                 owner: strings(content["object_part"][owner]) for owner in objects if owner in content["object_part"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dissectreport import files
+from dissectreport import files, structured
 from dissectreport.errors import OutputError
 
 LEDGER = "manifest.json"
@@ -92,11 +92,11 @@ def read_file(out: Path, name: str) -> bytes:
 def parsed(content: bytes, folder: str) -> Ledger | None:
     """The ledger in a file's content; None where the file is something else."""
     try:
-        values = json.loads(content)
+        values = structured.parse_json(content)
         sealed = {name: value for name, value in values.items() if name != "seal"}
         if values["dissectreport"] == folder and values["seal"] == _seal(sealed):
             return _ledger(values)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
     return _salvaged(content)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dissectreport import structured
 from dissectreport.analysis.comparison.profiles import (
     UNKNOWN,
     Best,
@@ -184,11 +185,11 @@ def read_sited(out: Path, home: str) -> Sited:
     path = out / home / "data" / f"{COMPARE}.json"
     try:
         content = read_file(out, f"{home}/data/{COMPARE}.json")
-        profile = json.loads(content)
+        profile = structured.parse_json(content)
         if profile["version"] != VERSION:
             raise ValueError(f"version {profile['version']}")
         return _sited(profile, hashlib.sha256(content).hexdigest())
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}); render {home} again with this version of dissectreport"
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from dissectreport import files, structured
 from dissectreport.analysis.results.dissection import Dissection, ExampleKind, Layer
 from dissectreport.errors import BadOption
 from dissectreport.report.common.model import rows_of
@@ -196,8 +197,8 @@ class OldDissection:
 def read_dissect_json(path: Path) -> OldDissection:
     """The content of a dissect.json; BadOption where the file is not one."""
     try:
-        content = path.read_bytes()
-        parsed = json.loads(content.decode("utf-8"))
+        content = files.read(path, 512 * structured.MEGABYTE, links=True)
+        parsed = structured.parse_json(content, nan=True)
     except FileNotFoundError as error:
         raise BadOption(f"there is no file {path}") from error
     except (OSError, ValueError) as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
+from dissectreport import structured
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.errors import OutputError, UnknownName
 from dissectreport.image_files import opened_image
@@ -282,7 +282,7 @@ def _reader(path: Path) -> Callable[[], pd.DataFrame]:
 def _table(path: Path) -> pd.DataFrame:
     """A download as a table; null, for want of a number, becomes NaN."""
     try:
-        table = pd.DataFrame(json.loads(path.read_text("utf-8")))
+        table = pd.DataFrame(structured.read_json(path, 512 * structured.MEGABYTE))
     except (OSError, ValueError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}); draw the site again with `dissectreport render`"

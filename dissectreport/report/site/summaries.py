@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from dissectreport.errors import OutputError
 from dissectreport.report.common.ledger import read_file
 from dissectreport.report.common.site_options import NOWHERE
 from dissectreport.report.common.summary import Summary
+from dissectreport.structured import parse_json
 
 
 def read_summaries(out: Path) -> list[Summary]:
@@ -19,8 +19,8 @@ def read_summaries(out: Path) -> list[Summary]:
     summaries = []
     for path in sorted(out.glob("*/summary.json")):
         home = path.parent.name
-        with suppress(OSError, OutputError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            summary = Summary.of_json(json.loads(read_file(out, f"{home}/{path.name}")))
+        with suppress(OSError, OutputError, ValueError, TypeError, KeyError, AttributeError):
+            summary = Summary.of_json(parse_json(read_file(out, f"{home}/{path.name}")))
             if summary.home == home:
                 summaries.append(summary)
     return sorted(summaries, key=lambda summary: summary.model)
