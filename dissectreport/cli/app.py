@@ -302,7 +302,13 @@ def layers(
 
 @app.command()
 @with_options
-def check(options: Annotated[Options, OnNetworks], offline: Offline = False) -> None:
+def check(
+    options: Annotated[Options, Only("model", "segmenter", "seed", "device", "weights")],
+    samples: Annotated[
+        int, typer.Option(help="Also generate so many images, and name those that are not finite.", min=0)
+    ] = 0,
+    offline: Offline = False,
+) -> None:
     """Check a model and its segmenter.
 
     Generates and segments a few images and reports problems. The exit status is 1 if there are any.
@@ -311,7 +317,7 @@ def check(options: Annotated[Options, OnNetworks], offline: Offline = False) -> 
         from dissectreport.pipeline.preflight import check
 
         wrong = False
-        for finding in check(options):
+        for finding in check(options, samples):
             typer.echo(finding)
             wrong = wrong or finding.wrong
         if wrong:

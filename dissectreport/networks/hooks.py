@@ -152,8 +152,8 @@ def check_finite(name: str, activations: Tensor, first: int) -> None:
     if bad.any():
         sample = first + int(bad.nonzero()[0])
         raise ModelError(
-            f"layer {name!r} is not finite for sample {sample}; "
-            "check the weights, or the half precision they were kept in"
+            f"layer {name!r} is not finite for sample {sample}; check the weights, or the half precision they were "
+            "kept in; `dissectreport check --samples` lists all such samples"
         )
 
 

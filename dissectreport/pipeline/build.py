@@ -29,7 +29,7 @@ def build(
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
     # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
-    with Workers(job.workers) as workers, Workers(options.workers or cores()) as others:
+    with Workers(job.workers, job.options.timeout) as workers, Workers(options.workers or cores()) as others:
         pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
         written = run_stages(start_run(job, workers, reporter), (*MEASURING, pages)).written
     assert written is not None, "the last stage writes the site"

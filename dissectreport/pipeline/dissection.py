@@ -14,6 +14,7 @@ from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, source
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
+from dissectreport.pipeline.pilot_progress import PilotProgress
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
@@ -27,7 +28,6 @@ from dissectreport.run.shards import SHARD, Shard, shards
 from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
-from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import RULE_THRESHOLDS
@@ -81,7 +81,7 @@ class DissectionPasses:
         job = self.job
         control = self._untrained_control()
         measured = self._count(self.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
-        untrained = self._count_untrained(control) if control is not None else {}
+        untrained = self._count_untrained(control)
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
         segmented = self._segment_real_images()
         real = self._count_real_images()
@@ -128,10 +128,11 @@ class DissectionPasses:
         missing = [r for r in readings if not self.runner.is_intact(stores[r], StoredThresholds.FILE)]
         if missing:
             ranges = self._ranges(source, plan, missing)
-            histograms = self._histograms(source, plan, missing, ranges)
+            progress = self._histograms(source, plan, missing, ranges)
             for reading in missing:
-                thresholds = RULE_THRESHOLDS[plan.rule].of(histograms[reading.key])
+                thresholds = RULE_THRESHOLDS[plan.rule].of(progress.sums[reading.key])
                 save(stores[reading], StoredThresholds(thresholds, ranges[reading.key].shape))
+            progress.finish()
         return stores
 
     def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, ActivationRange]:
@@ -148,17 +149,18 @@ class DissectionPasses:
 
     def _histograms(
         self, source: Source, plan: Plan, readings: Sequence[Reading], ranges: dict[str, ActivationRange]
-    ) -> dict[str, Histogram]:
-        """By reading the activations of every unit over the pilot."""
+    ) -> PilotProgress:
+        """The activations of every unit over the pilot, by reading."""
         from dissectreport.worker.pilot import make_pilot
 
         parts = shards(plan.pilot, plan.shard)
         make = partial(make_pilot, source, plan, readings, ranges)
-        sums: dict[str, Histogram] = {}
-        for _, counts in self.runner.results(make, parts, parts, _task(source, Task.PILOT, Task.CONTROL_PILOT)):
-            for key, histogram in counts.items():
-                sums[key] = sums[key].merge(histogram) if key in sums else histogram
-        return sums
+        ends = {key: digest({"low": one.low, "high": one.high}) for key, one in ranges.items()}
+        progress = PilotProgress(self.runner, {**replace(plan, segmenter="").facts(), "ranges": ends}, readings)
+        missing, task = progress.missing(parts), _task(source, Task.PILOT, Task.CONTROL_PILOT)
+        for shard, counts in self.runner.results(make, missing, parts, task):
+            progress.add(shard, counts)
+        return progress
 
     def _search_thresholds(self, source: Source, plan: Plan, of_pilot: Mapping[Reading, Store]) -> dict[Reading, Store]:
         """For each reading the store of the threshold and label that were searched for among those of the pilot."""
@@ -201,11 +203,17 @@ class DissectionPasses:
                 save(store, thresholds[reading])
         return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
 
-    def _count_untrained(self, control: Generator) -> dict[Reading, CountFolders]:
-        """The result of `_count` for the untrained generator."""
+    def _count_untrained(self, control: Generator | None) -> dict[Reading, CountFolders]:
+        """The result of `_count` for the untrained generator; nothing where there is none, or where it fails."""
+        if control is None:
+            return {}
         source = replace(self.source, untrained=UNTRAINED)
         name = f"untrained {identity(control, self.job.options.model)}"
-        return self._count(source, replace(self.job.plan, generator=name), self.readings)
+        try:
+            return self._count(source, replace(self.job.plan, generator=name), self.readings)
+        except ModelError as error:
+            self.reporter.say(f"the untrained control is left out, because with random weights {error}")
+            return {}
 
     def _fill(
         self,

@@ -34,7 +34,7 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
     """Measure a model, reusing earlier measurements. The record names the folders with all results."""
     reporter = reporter or Silent()
     job = without_unreadable_images(prepare(options), reporter)
-    with Workers(job.workers) as workers:
+    with Workers(job.workers, job.options.timeout) as workers:
         return run_stages(start_run(job, workers, reporter), MEASURING).measured
 
 

@@ -115,7 +115,7 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
     )
     _, height, width = shape_of(job, request.layer)
     patches = patches_of(request.at, patch_grid(height, width))
-    with engine.Workers(job.workers) as workers:
+    with engine.Workers(job.workers, job.options.timeout) as workers:
         edit = EditRequest(request.units, activations_of(job, key, request, workers), patches)
         parts: dict[Shard, EditOutcome] = {}
         wanted = shards(request.samples, EDIT_BATCH)

@@ -180,6 +180,14 @@ class MachineOptions:
         str,
         Help("Arithmetic of interventions: auto, float32 or bfloat16 (auto uses bfloat16 only if labels agree)."),
     ] = Precision.AUTO
+    timeout: Annotated[
+        int,
+        Help(
+            "Seconds that a network may take for a batch; one that takes longer ends the run.",
+            default="no limit",
+            least=0,
+        ),
+    ] = 0
     mixed_devices: Annotated[bool, Help("Merge images that were measured on different devices.", "--mixed-devices")] = (
         False
     )

@@ -13,7 +13,7 @@ from dissectreport.errors import DissectReportError, ModelError, counted
 from dissectreport.networks import edits, hooks
 from dissectreport.pipeline.options import NetworkOptions, Options
 from dissectreport.pipeline.prepare import prepare
-from dissectreport.run.shards import BATCH
+from dissectreport.run.shards import BATCH, shards
 from dissectreport.worker import contracts
 from dissectreport.worker.costs import networks_cost
 from dissectreport.worker.first_batch import CLOSE, check_look
@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     """A measurement would fail or be meaningless."""
 
 
+LISTED = 20
+"""Samples that are named in one line, at most."""
 RARE = 1e-3
 """Concepts with a smaller share of pixels are not listed."""
 
@@ -97,15 +99,21 @@ def shape_words(part: hooks.ModuleTrace) -> str:
     return size or f"returns a {part.returned}"
 
 
-def check(options: Options) -> Iterator[Finding]:
-    """Check the model and the segmenter of the options on a few samples."""
-    return preflight(prepare(replace(options, interventions=False)).source)
+def check(options: Options, generated: int = 0) -> Iterator[Finding]:
+    """Check the model and the segmenter of the options on a few samples, and that `generated` images are finite."""
+    job = prepare(replace(options, interventions=False))
+    return preflight(job.source, generated=generated, seed=job.plan.seed)
 
 
-def preflight(source: Source, samples: int = BATCH) -> Iterator[Finding]:
-    """Check a model and its segmenter on a few samples; the checks end at a wrong finding."""
+def preflight(source: Source, samples: int = BATCH, generated: int = 0, seed: int = 1) -> Iterator[Finding]:
+    """Check a model and its segmenter on a few samples; the checks end at a wrong finding.
+
+    Of the first `generated` samples of a seed, those whose images are not finite are named.
+    """
     try:
         models = without_broken(source, samples)
+        if generated:
+            yield _finite(models, seed, generated)
         for examine in (_images, _repeats, _layers, _segmenter, _gradient, _control, _time):
             yield from examine(models, samples)
     except DissectReportError as problem:
@@ -124,6 +132,24 @@ def _images(models: Models, samples: int) -> Iterator[Finding]:
         Verdict.GOOD if outside < 0.1 else Verdict.LOOK,
         f"{samples} images of {height} × {width}, pixels from {float(images.min()):.2f} to {float(images.max()):.2f}"
         + (f"; {outside:.1%} lie outside [-1, 1] and are cut off" if outside >= 0.001 else ""),
+    )
+
+
+def _finite(models: Models, seed: int, samples: int) -> Finding:
+    """Which images of a seed's first samples are not finite."""
+    bad: list[int] = []
+    for shard in shards(samples, BATCH):
+        z = models.latents(seed, shard.first, shard.count)
+        with torch.no_grad():
+            images = models.call_generator(z, lambda z=z: models.generator(z))  # type: ignore[misc]
+        bad += (shard.first + (~torch.isfinite(images)).flatten(1).any(1).nonzero()[:, 0]).tolist()
+    if not bad:
+        return Finding(Verdict.GOOD, f"all of {samples:,} images of seed {seed} are finite")
+    listed = ", ".join(map(str, bad[:LISTED])) + (" …" if len(bad) > LISTED else "")
+    return Finding(
+        Verdict.WRONG,
+        f"not finite: {counted(len(bad), 'image')} of {samples:,} of seed {seed}, with the sample numbers {listed}; "
+        "check the weights, or measure another --seed",
     )
 
 
@@ -238,6 +264,15 @@ def _reaches(models: Models, at: edits.Prefix) -> bool:
 
 def _control(models: Models, samples: int) -> Iterator[Finding]:
     bare = untrained(models.generator, 1)
+    if bare is not None:
+        with torch.no_grad():
+            finite = bool(torch.isfinite(bare(models.latents(1, 0, samples))).all())
+        if not finite:
+            yield Finding(
+                Verdict.LOOK,
+                "no untrained control: with random weights the images are not finite, as where a parameter starts at 0",
+            )
+            return
     if bare is None:
         yield Finding(
             Verdict.LOOK, "no untrained control: it is not known how to make this network with random weights"

@@ -36,6 +36,8 @@ SAMPLES = 1248
 """Samples by default. Half of them score, in whole shards: every printed IoU is measured on 624 images."""
 QUICK_SAMPLES, QUICK_PILOT, QUICK_GRID = 192, 96, 32
 """Samples, samples of the pilot, and the side of the grid of a quick run."""
+MOST_SAMPLES, MOST_GRID, MOST_WORKERS = 10_000_000, 2048, 1024
+"""Upper limits of options, far above what is useful."""
 FEW = 960
 """Below this number of samples a shard is one batch, so that there are enough groups."""
 
@@ -113,6 +115,13 @@ def resolve_names(options: MeasureOptions, machine: Machine) -> tuple[Rule, Inte
     rule, budget = rule_named(options.rule), budget_named(options.budget or default)
     if options.samples is not None and options.samples < 1:
         raise BadOption(f"--samples must be at least 1, not {options.samples}")
+    if options.samples is not None and options.samples > MOST_SAMPLES:
+        raise BadOption(f"--samples must be at most {MOST_SAMPLES:,}, not {options.samples:,}")
+    if options.grid > MOST_GRID:
+        raise BadOption(
+            f"--grid must be at most {MOST_GRID:,}, not {options.grid:,}: a batch of one unit alone would take "
+            f"{4 * Plan.batch * options.grid**2 / 1e9:,.0f} GB"
+        )
     if options.grid and rule.is_published:
         raise BadOption(f"--grid cannot be chosen under --rule {rule.name}, which has a grid of its own")
     return rule, budget
@@ -124,6 +133,8 @@ def resolve_machine(options: MachineOptions) -> Machine:
 
     if options.workers < 0:
         raise BadOption(f"--workers must be at least 0, not {options.workers}")
+    if options.workers > MOST_WORKERS:
+        raise BadOption(f"--workers must be at most {MOST_WORKERS:,}, not {options.workers:,}")
     if options.precision not in set(Precision):
         raise BadOption(f"--precision is auto, float32 or bfloat16, not {options.precision}")
     device = pick_device(options.device)

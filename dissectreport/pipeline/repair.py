@@ -53,7 +53,7 @@ def artifact_units(options: Options, reporter: Reporter | None = None) -> tuple[
     if known is None:
         options = replace(options, layers=(layer,), controls=False)
     job = without_unreadable_images(prepare(replace(options, artifact_layer=layer)), reporter)
-    with Workers(job.workers) as workers:
+    with Workers(job.workers, job.options.timeout) as workers:
         same = known is not None and known.plan == asdict(job.plan)
         stages: tuple[Stage, ...] = (ArtifactStage(),) if same else (DissectionStage(), ArtifactStage())
         record = run_stages(start_run(job, workers, reporter), stages, Product(known if same else None)).measured

@@ -3,23 +3,30 @@
 `make()` returns the work and is called once per worker and pass, so a model is loaded once. Results come as they
 finish, in any order; the work must depend on its shard alone. Processes are started when first needed and serve
 every pass, because starting one means importing torch.
+
+With a `timeout`, a call of a plug-in that takes longer ends the work, and the error says which plug-in it was.
 """
 
 from __future__ import annotations
 
+import _thread
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import islice
+from multiprocessing.queues import SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from dissectreport.errors import DissectReportError
+from dissectreport.run.watchdog import Watchdog
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,17 +37,24 @@ Make = Callable[[], Callable[[T], R]]
 class Workers:
     """A number of workers; with one, everything runs in this process. Close it, or use it as a context."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, timeout: float = 0.0) -> None:
         self.number = number
+        self.timeout = timeout
+        """Seconds that a call of a plug-in may take; 0 for no limit."""
         self.passes = 0
         self.pool: ProcessPoolExecutor | None = None
+        self._hung: SimpleQueue[str] | None = None
+        """What workers say before they end themselves because a plug-in hangs."""
 
     def run(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, R]]:
         """Each shard with its result, as they finish; with more than one worker `make` must be picklable."""
         if self.number <= 1 or len(shards) <= 1:
-            work = make()
+            with _limited(self.timeout):
+                work = make()
             for shard in shards:
-                yield shard, work(shard)
+                with _limited(self.timeout):
+                    answer = work(shard)
+                yield shard, answer
             return
         self.passes += 1
         waiting: dict[Future[R | _Lacking], T] = {}
@@ -63,6 +77,8 @@ class Workers:
                 else:
                     yield shard, result
         except BrokenProcessPool as error:
+            if self._hung is not None and not self._hung.empty():
+                raise DissectReportError(self._hung.get()) from error
             raise DissectReportError(
                 "a worker process died unexpectedly (out of memory?); "
                 "run again with --workers 1, finished shards are kept"
@@ -75,7 +91,10 @@ class Workers:
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
             try:
-                self.pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_begin)
+                self._hung = context.SimpleQueue()
+                self.pool = ProcessPoolExecutor(
+                    self.number, mp_context=context, initializer=_begin, initargs=(self.timeout, self._hung)
+                )
             except OSError as error:
                 raise DissectReportError(
                     f"this system lets processes share no memory ({error.strerror}); run again with --workers 1"
@@ -129,12 +148,56 @@ def in_worker() -> bool:
 _working = False
 
 
-def _begin() -> None:
+def _begin(timeout: float, hung: SimpleQueue[str]) -> None:
     global _working
     _working = True
+    if timeout:
+        Watchdog(timeout, lambda line: _give_up(line, hung))
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent()
+
+
+def _give_up(line: str, hung: SimpleQueue[str]) -> None:
+    """End this worker, whose plug-in hangs, after saying so."""
+    hung.put(line)
+    os._exit(HUNG)
+
+
+HUNG = 1
+GRACE = 3.0
+"""Seconds in which a call in this process can be interrupted, before the process is ended."""
+
+
+@contextmanager
+def _limited(timeout: float) -> Iterator[None]:
+    """Work in this process, which is interrupted when a call takes too long, and ended where that does not help."""
+    if not timeout or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    said: list[str] = []
+    ended = threading.Event()
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        _thread.interrupt_main()
+        if not ended.wait(GRACE):
+            kill_workers()
+            with suppress(Exception):
+                sys.stderr.write(f"\ndissectreport: {line}\n")
+                sys.stderr.flush()
+            os._exit(HUNG)
+
+    watchdog = Watchdog(timeout, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if said:
+            raise DissectReportError(said[0]) from error
+        raise
+    finally:
+        ended.set()
+        watchdog.end()
 
 
 def _leave_with_parent() -> None:

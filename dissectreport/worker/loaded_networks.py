@@ -23,6 +23,7 @@ from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
 from dissectreport.run import engine
 from dissectreport.run.shards import Shard
+from dissectreport.run.watchdog import call_of
 from dissectreport.segmenters.base import Segmenter
 
 
@@ -127,7 +128,8 @@ class Models:
     def image_features(self, images: Tensor) -> Tensor:
         """(n, d) checked features of (n, 3, h, w) images, with gradients."""
         network, n = self.features, len(images)
-        features = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
+        with call_of(f"feature network {network.name!r}"):
+            features = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
         if not isinstance(features, Tensor) or tuple(features.shape) != (n, network.dimension):
             shape = tuple(getattr(features, "shape", ()))
             raise FeaturesError(f"{network.name} are of shape {shape} for {n} images; need ({n}, {network.dimension})")
@@ -187,7 +189,8 @@ class Models:
     def _call_segmenter(self, what: str, ask: Callable[[], object]) -> Tensor:
         """The result of a call of the segmenter; a SegmenterError if it fails or is not a tensor."""
         name = self.segmenter.name
-        answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
+        with call_of(f"segmenter {name!r}, asked for its {what},"):
+            answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
         if not isinstance(answer, Tensor):
             raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
         return answer
@@ -211,7 +214,8 @@ class Models:
     def call_generator(self, z: Tensor, ask: Callable[[], Answer]) -> Answer:
         """The result of a call of the generator on latents; a ModelError if it fails."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
-        return answered(ModelError, who, ask)
+        with call_of(f"generator {self.generator.name!r}"):
+            return answered(ModelError, who, ask)
 
 
 def without_broken(source: Source, count: int) -> Models:
