@@ -7,6 +7,7 @@
 #   PYTEST   arguments for pytest
 #   SUBJECT  what training draws: scenes or rooms
 #   RECIPE   arguments for training; the cards beside the weights say which were used
+#   CASES    random inputs for each reader in make fuzz
 
 VENV ?= .venv
 PYTHON ?=
@@ -14,12 +15,13 @@ TORCH ?=
 PYTEST ?= -n auto --maxprocesses=8 --dist loadfile --durations=20
 SUBJECT ?= scenes
 RECIPE ?=
+CASES ?= 5000
 
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage mutants test-quick test-demo lint lint-web format-web types bench train-generator \
+.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter clean
 
 help:  ## list the targets
@@ -45,6 +47,9 @@ coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails
 
 mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (an hour; by hand, not in CI)
 	$(BIN)/python tools/mutants.py
+
+fuzz: $(VENV)/.ready-dev  ## try every reader of files with random input, 5,000 cases each (some 40 minutes; not in CI)
+	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
 	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo"

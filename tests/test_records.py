@@ -18,7 +18,6 @@ from dissectreport.errors import CacheError
 from dissectreport.records.artifacts import (
     ArtifactPlan,
     ArtifactRecord,
-    FeatureFolder,
     RandomSets,
     RepairPictures,
     ShownUnits,
@@ -32,10 +31,9 @@ from dissectreport.records.interventions import (
     RemainingArea,
 )
 from dissectreport.records.reader import Stored
-from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
-from dissectreport.run.plan import ArtifactKey, InterventionKey
 from dissectreport.run.rankings import Ranking
 from dissectreport.stats.thresholds import ExactThresholds, Thresholds
+from tests.support.records import ARTIFACTS, INTERVENTIONS
 
 RANDOM = np.random.default_rng(0)
 PLAN = AblationPlan(
@@ -141,34 +139,6 @@ def test_a_plan_ablates_every_set_once_and_the_causal_sets_among_them() -> None:
     assert PLAN.tried_sizes(Ranking.IOU, 0) == [2, 3] and PLAN.tried_sizes(Ranking.IOU, 1) == [2]
     assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1), (1, 2)} <= set(sets)
     assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(Ranking.GRADIENT, 1, 3)} <= set(sets)
-
-
-INTERVENTIONS = InterventionRecord(
-    key=InterventionKey("g", "s", "layer", (1, 2), (), 3, "float32", "2"),
-    budget=INTERVENTION_BUDGETS["full"],
-    agreement=1.0,
-    **{name: name for name in ("gradients", "plan", "ablations", "insertions", "pictures")},
-)
-ARTIFACTS = ArtifactRecord(
-    key=ArtifactKey("g", "f", "r", "layer", 3, "bfloat16"),
-    budget=ARTIFACT_BUDGETS["quick"],
-    features="network",
-    is_published=False,
-    reference="words",
-    drift=0.01,
-    real_images=200,
-    selection_images=100,
-    left_out=1,
-    marked=(3, 4),
-    **{
-        name: FeatureFolder(name, 8, 4)
-        for name in ("real", "generated", "dissected", "scored", "marked_scored", "random_scored")
-    },
-    **{
-        name: name
-        for name in ("plan", "tests", "size_changes", "random_sets", "quality", "marked_quality", "pictures", "command")
-    },
-)
 
 
 @pytest.mark.parametrize("record", [INTERVENTIONS, ARTIFACTS, replace(ARTIFACTS, marked_scored=None, marked=())])

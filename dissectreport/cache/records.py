@@ -18,12 +18,12 @@ from dissectreport.cache.store import (
     read_json,
     sealed_json,
 )
-from dissectreport.errors import CacheError, UnknownName
+from dissectreport.errors import BadOption, CacheError, UnknownName
 from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.run.plain import check_types
-from dissectreport.run.plan import FORMAT
+from dissectreport.run.plan import FORMAT, Plan
 from dissectreport.vocabulary import Concept, Vocabulary
 
 VERSION = 3
@@ -126,6 +126,12 @@ class Record:
         }
         record = cls(**{**value, **typed})
         check_types(record)
+        plan = Plan(**record.plan)
+        check_types(plan)
+        if record.plan != asdict(plan):
+            raise KeyError("a plan without all of its settings")
+        if not all(isinstance(network["name"], str) for network in (record.generator, record.segmenter)):
+            raise TypeError("a network without a name")
         strange = [name for name in record.folders if not is_store_name(name)]
         if strange:
             raise ValueError(f"{strange[0]!r} is no folder of measurements")
@@ -307,7 +313,7 @@ def _read(path: Path) -> Record:
     check_sealed(value, path)
     try:
         return Record.from_json({name: item for name, item in value.items() if name not in OWN_KEYS})
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, BadOption, UnknownName) as error:
         raise CacheError(f"{path} is damaged ({error}); run `dissectreport measure` again") from error
 
 

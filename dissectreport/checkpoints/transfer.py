@@ -35,6 +35,7 @@ from urllib.request import (
 
 from dissectreport import files, structured
 from dissectreport.errors import OutputError
+from dissectreport.run.plain import check_types
 from dissectreport.version import __version__
 
 CHUNK = 1 << 18
@@ -93,6 +94,7 @@ def resumable(part: Path, url: str) -> tuple[PartialDownload | None, int]:
     """What `part` is the beginning of, and its size; (None, 0) if the download cannot be resumed."""
     try:
         known = PartialDownload(**structured.read_json(_metadata(part)))
+        check_types(known)
         have = part.stat().st_size
     except (OSError, ValueError, TypeError):
         return None, 0

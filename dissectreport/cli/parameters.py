@@ -18,6 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from dissectreport.cli import completion
+from dissectreport.errors import BadOption
 from dissectreport.pipeline.options import Help
 
 Command = Callable[..., None]
@@ -125,5 +126,8 @@ def comma_separated(words: str) -> tuple[str, ...]:
     >>> comma_separated('"relu 4,6",layer6')
     ('relu 4,6', 'layer6')
     """
-    parts = next(csv.reader([words], skipinitialspace=True), [])
+    try:
+        parts = next(csv.reader([words], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise BadOption(f"{words[:60]!r} is no list of names, separated by commas ({error})") from error
     return tuple(part.strip() for part in parts if part.strip())

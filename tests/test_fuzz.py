@@ -1,0 +1,358 @@
+"""Whatever a file holds, its reader gives a value or one error of one line: no traceback, no hang, no file outside.
+
+Every run tries a few cases of each reader; `make fuzz` tries thousands.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from PIL import Image
+from safetensors.torch import save_file
+
+from dissectreport import structured
+from dissectreport.cache.records import VERSION, Record, every, unreadable
+from dissectreport.cache.store import DIGEST, Store, sealed_json
+from dissectreport.checkpoints.transfer import PartialDownload, resumable
+from dissectreport.checkpoints.weight_files import read_checkpoint
+from dissectreport.cli.parameters import comma_separated
+from dissectreport.errors import DissectReportError
+from dissectreport.image_files import opened_image
+from dissectreport.models.description import inputs_of, output_of, read_description
+from dissectreport.models.edits import Edits, read_edits
+from dissectreport.publish.serve import _file_of_site
+from dissectreport.report.common.ledger import LEDGER, parsed
+from dissectreport.report.common.site_options import checked_address
+from dissectreport.report.compare.profile_files import read_sited
+from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.export.imported import write_imported
+from dissectreport.report.site.build import write_site
+from dissectreport.report.site.summaries import read_summaries
+from dissectreport.review.marked_units import read_marks
+from dissectreport.review.preferences import lines, read_choices
+from dissectreport.run.plan import FORMAT
+from dissectreport.segmenters.unified_labels import ClassNames
+from tests.support.dissections import example_dissection
+from tests.support.mutations import NASTY, changed_json, damaged
+from tests.support.records import RECORD
+
+CASES = int(os.environ.get("DISSECTREPORT_FUZZ", "0"))
+"""Cases of each reader; 0 for those of a usual run."""
+SECONDS = 10.0
+"""In which every case must end, on a busy machine too."""
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+STARTING = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pty.spawn", "socket.connect")
+CHANGING = ("os.remove", "os.rename", "os.rmdir", "shutil.rmtree", "os.truncate", "os.symlink", "os.link", "os.chmod")
+
+_allowed: Path | None = None
+"""The only folder in which files may change now; None while nothing is watched."""
+_outside: list[str] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if _allowed is None:
+        return
+    if event in STARTING:
+        _outside.append(event)
+    elif event in CHANGING or (event == "open" and _writes(arguments)):
+        path = arguments[0]
+        if isinstance(path, str | bytes | os.PathLike) and not _is_within(Path(os.fsdecode(path)), _allowed):
+            _outside.append(f"{event} {os.fsdecode(path)}")
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    return isinstance(arguments[2], int) and bool(arguments[2] & WRITING)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return Path(os.path.abspath(path)).is_relative_to(folder)  # noqa: PTH100 - links are not followed
+
+
+sys.addaudithook(_watch)
+
+
+@contextmanager
+def harmless(folder: Path) -> Iterator[None]:
+    """Fails if a file outside `folder` is written or a program started, or if it takes too long."""
+    global _allowed
+    _outside.clear()
+    began, _allowed, problem = time.monotonic(), folder, ""
+    try:
+        yield
+    except DissectReportError as error:
+        problem = str(error)
+    finally:
+        _allowed = None
+    assert "\n" not in problem, "an error is one line"
+    assert _outside == []
+    assert time.monotonic() - began < SECONDS
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of one kind of file."""
+
+    name: str
+    """Of the file."""
+    contents: SearchStrategy[bytes]
+    read: Callable[[Path], object]
+    """Reads the file; whatever it raises besides our errors is a fault."""
+
+
+# --- valid content to begin with ------------------------------------------------------------------------------------
+
+DISSECTION = example_dissection(units=6)
+OLD = json.loads(dissect_json(DISSECTION))
+MARKS = {"model": "m", "layer": "layer1", "identity": "i", "units": [1, 2], "marks": {"1": "artifact"}}
+CHOICES = {
+    "kind": "preference",
+    "model": "m",
+    "identity": "i",
+    "edit": "e",
+    "person": "p",
+    "again": 0,
+    "choices": [{"sample": 1, "chosen": "after"}, {"sample": 2, "chosen": "tie"}],
+}
+EDITS = json.loads(Edits("m", "i", "layer1", (1, 2), (0.0, 0.5), "rule").text())
+NAMES = {
+    "object": ["-", "tree", "sky"],
+    "material": ["-", "wood"],
+    "object_part": {"tree": ["-", "crown"]},
+}
+DESCRIPTION = """
+name = "mine"
+network = "./net.py:Network"
+weights = "weights.pt"
+arguments = { width = 8 }
+inputs = [{ shape = [4, 1, 1], distribution = "uniform", low = 0 }, { classes = 5, encoding = "one-hot", only = [1] }]
+output = { take = 0, range = [0, 255], channels = [2, 1, 0] }
+layers = ["a", "b"]
+segmenter = "colour"
+facts = { licence = "MIT", fid = 3.5 }
+"""
+RECORDED = {"version": VERSION, "format": FORMAT, **RECORD.to_json()}
+VALUES = ("true", "-1", "0", "[]", "{}", '""', "inf", "1e400", "9" * 30, "[[[1]]]", "'../x'", "1979-05-27", '"\\u0000"')
+
+
+def _arrays() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **{"main.weight": np.zeros((2, 3), np.float32), "main.bias": np.zeros(2, np.float32)})
+    return file.getvalue()
+
+
+def _torch_file() -> bytes:
+    file = io.BytesIO()
+    torch.save({"g": {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, "step": 3}, file)
+    return file.getvalue()
+
+
+def _old_torch_file() -> bytes:
+    file = io.BytesIO()
+    torch.save({"weight": torch.zeros(2, 3)}, file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+def _picture(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of one model."""
+    out = tmp_path_factory.mktemp("fuzzed") / "site"
+    write_site(DISSECTION, out)
+    return out
+
+
+# --- the readers ----------------------------------------------------------------------------------------------------
+
+
+def _read_description(path: Path) -> None:
+    description = read_description(path)
+    inputs_of(description)
+    output_of(description)
+    description.names("layers")
+    description.table("facts")
+
+
+def _read_choices(path: Path) -> None:
+    for line in lines([read_choices(path), read_choices(path)]):
+        assert "\n" not in line
+
+
+def _import(path: Path) -> None:
+    write_imported(read_dissect_json(path), path.parent, path.parent / "site", again=True)
+
+
+def _read_record(path: Path) -> None:
+    """The record in a file whose seal is right, so that its fields are read."""
+    try:
+        values = structured.read_json(path)
+    except (OSError, ValueError):
+        return
+    if isinstance(values, dict):
+        values.pop(DIGEST, None)
+        path.write_bytes(sealed_json(values, path.name))
+    cache = path.parent.parent
+    for record in every(cache):
+        assert isinstance(record, Record)
+        str(record.words)
+    for line in unreadable(cache):
+        assert "\n" not in line
+
+
+def _read_npz(path: Path) -> None:
+    Store(path.parent).load(path.stem)
+
+
+def _read_picture(path: Path) -> None:
+    with suppress(Exception), opened_image(path) as image:  # Pillow raises many kinds; every caller catches them all.
+        image.convert("RGB").load()
+
+
+def _toml(pieces: list[tuple[int, str]]) -> bytes:
+    """The description with some values replaced."""
+    rows = DESCRIPTION.strip().splitlines()
+    for row, value in pieces:
+        key = rows[row % len(rows)].partition(" = ")[0]
+        rows[row % len(rows)] = f"{key} = {value}"
+    return "\n".join(rows).encode()
+
+
+descriptions = st.lists(
+    st.tuples(st.integers(0, 8), st.sampled_from(VALUES) | st.text(max_size=6).map(json.dumps)), min_size=1, max_size=3
+).map(_toml) | damaged(DESCRIPTION.encode())
+
+READERS = (
+    Reader("mine.toml", descriptions, _read_description),
+    Reader("marks.json", changed_json(MARKS) | damaged(b"1, 2; 3"), read_marks),
+    Reader("choices.json", changed_json(CHOICES), _read_choices),
+    Reader("edits.json", changed_json(EDITS), read_edits),
+    Reader("labels.json", changed_json(NAMES), ClassNames.read),
+    Reader("dissect.json", changed_json(OLD), _import),
+    Reader(
+        "records/mine--corrected.json", changed_json({"version": 3, "format": FORMAT, **RECORD.to_json()}), _read_record
+    ),
+    Reader("0123456789abcdef/samples.npz", damaged(_arrays()), _read_npz),
+    Reader("weights.npz", damaged(_arrays()), read_checkpoint),
+    Reader("weights.pt", damaged(_torch_file()), read_checkpoint),
+    Reader("old.pt", damaged(_old_torch_file()), read_checkpoint),
+    *(Reader(f"picture.{kind}", damaged(_picture(kind)), _read_picture) for kind in ("png", "jpeg", "gif", "bmp")),
+)
+
+
+def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
+    """With as many cases as are wanted; a usual run repeats the same ones, a long one has new ones every time."""
+    more = {"max_examples": CASES, "derandomize": False} if CASES else {}
+    health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(suppress_health_check=health, **more)(test)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name.replace("/", "-"))
+@fuzzed
+@given(data=st.data())
+def test_a_reader_of_files(reader: Reader, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / reader.name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_bytes(data.draw(reader.contents))
+    with harmless(tmp_path):
+        reader.read(path)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@fuzzed
+@given(content=st.data())
+def test_safetensors(tmp_path: Path, content: st.DataObject) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(2, 3)}, path)
+    path.write_bytes(content.draw(damaged(path.read_bytes())))
+    with harmless(tmp_path):
+        read_checkpoint(path)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@pytest.mark.parametrize("name", ["summary.json", "data/compare.json", LEDGER])
+@fuzzed
+@given(data=st.data())
+def test_files_of_a_site(site: Path, name: str, data: st.DataObject) -> None:
+    home = next(path.parent for path in site.glob("*/summary.json"))
+    path = home / name
+    before = path.read_bytes()
+    path.write_bytes(data.draw(changed_json(json.loads(before))))
+    try:
+        with harmless(site):
+            read_summaries(site)
+            parsed(path.read_bytes(), home.name)
+            if name == "data/compare.json":
+                read_sited(site, home.name)
+    finally:
+        path.write_bytes(before)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@fuzzed
+@given(content=st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_json_and_toml_of_any_bytes(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(content)
+    for read in (structured.read_json, structured.read_toml):
+        problem = ""
+        try:
+            read(path)
+        except structured.Malformed as error:
+            problem = str(error)
+        assert "\n" not in problem
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@fuzzed
+@given(values=changed_json(vars(PartialDownload("http://x", "tag", 10))))
+def test_what_is_known_of_a_download(tmp_path: Path, values: bytes) -> None:
+    part = tmp_path / "weights.part"
+    part.write_bytes(b"12345")
+    (tmp_path / "weights.part.json").write_bytes(values)
+    with harmless(tmp_path):
+        known, have = resumable(part, "http://x")
+        assert have == 0 or (known is not None and type(known.total) is int and type(known.validator) is str)
+
+
+PIECES = st.lists(
+    st.sampled_from([*NASTY, "planted", "index.html", "/", ".git", "%2e%2e", "%5c", "?", "#"]), max_size=6
+)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@fuzzed
+@given(address=PIECES.map("/".join) | st.text(max_size=30))
+def test_addresses_on_the_server(site: Path, address: str) -> None:
+    with harmless(site):
+        path = _file_of_site(site, address)
+        assert path is None or path.resolve().is_relative_to(site)
+
+
+@pytest.mark.timeout(0 if CASES else 600)
+@fuzzed
+@given(words=st.text(max_size=30) | PIECES.map("".join))
+def test_words_of_the_command_line(tmp_path: Path, words: str) -> None:
+    with harmless(tmp_path):
+        comma_separated(words)
+        checked_address(words)
+        checked_address(f"https://{words}")
