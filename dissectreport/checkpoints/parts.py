@@ -7,19 +7,20 @@ best = places_of(content, network)[:1]      # such as Place(part="g_ema", prefix
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from dissectreport.checkpoints.names import COUNTER, EXTRA_STATE, common_name, first_of, quoted
 from dissectreport.checkpoints.plain_data import as_tensor
 
 WRAPPER = "state_dict"
 """A key under which programs save a state dict; it need not be named."""
-DEEPEST = 6
+DEEPEST, MOST = 6, 5000
 AVERAGED = {"ema", "average", "averaged", "avg", "swa", "shadow", "smooth", "smoothed", "gs"}
 GENERATOR = {"g", "gen", "generator", "netg", "decoder", "dec", "model"}
 READER = {"d", "disc", "discriminator", "netd", "critic", "e", "encoder", "enc"}
@@ -82,20 +83,31 @@ def is_optimizer(content: object) -> bool:
 
 
 def state_dicts(content: object) -> dict[str, Mapping[str, object]]:
-    """All tables of tensors in a checkpoint by their part, except those of optimizers."""
-    return dict(_state_dicts(content, "", DEEPEST, set()))
+    """All tables of tensors in a checkpoint by their part, outer ones first, except those of optimizers.
+
+    At most MOST tables and lists are looked at, DEEPEST within each other.
+    """
+    found: dict[str, Mapping[str, object]] = {}
+    waiting: deque[tuple[tuple[str, ...], object, frozenset[int]]] = deque([((), content, frozenset())])
+    for _ in range(MOST):
+        if not waiting:
+            break
+        steps, table, around = waiting.popleft()
+        if isinstance(table, Mapping) and any(as_tensor(value) is not None for value in table.values()):
+            found[".".join(steps)] = table
+        around |= {id(table)}
+        if len(steps) < DEEPEST and not is_optimizer(table):
+            waiting += [
+                ((*steps, *_step(key, value)), value, around)
+                for key, value in _items(table)
+                if isinstance(value, Mapping | list | tuple) and id(value) not in around
+            ]
+    return found
 
 
-def _state_dicts(content: object, part: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Mapping[str, object]]]:
-    if depth == 0 or id(content) in seen or is_optimizer(content):
-        return
-    seen.add(id(content))
-    if isinstance(content, Mapping) and any(as_tensor(value) is not None for value in content.values()):
-        yield part, content
-    for key, value in _items(content):
-        if isinstance(value, Mapping | list | tuple):
-            step = "" if key == WRAPPER and isinstance(value, Mapping) else key
-            yield from _state_dicts(value, ".".join(filter(None, (part, step))), depth - 1, seen)
+def _step(key: str, value: object) -> tuple[str, ...]:
+    """The step to a value in the name of a part: none to a state_dict."""
+    return () if key == WRAPPER and isinstance(value, Mapping) else (key,)
 
 
 def places_of(content: object, expected: Mapping[str, object]) -> list[Place]:
@@ -118,12 +130,12 @@ def needed_shapes(expected: Mapping[str, object]) -> dict[str, tuple[int, ...] |
     shapes: dict[str, tuple[int, ...] | None] = {}
     for name, value in expected.items():
         if names[id(value)] == 1 and not name.endswith((COUNTER, EXTRA_STATE)):
-            any_shape = isinstance(value, UninitializedTensorMixin) or not isinstance(value, Tensor)
-            shapes[common_name(name)] = None if any_shape else _shape(value)
+            has_shape = isinstance(value, Tensor) and not is_lazy(value)
+            shapes[common_name(name)] = _shape(value) if has_shape else None
     return shapes
 
 
-def _shape(value: Tensor) -> tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     """A tensor's shape; (1,) for one number, which older versions of torch saved so."""
     return tuple(value.shape) or (1,)
 
@@ -157,6 +169,15 @@ def proposal(content: object, network: nn.Module, given: Place) -> str:
     )
     also = f"; {first_of(others)} would fit too" if others else ""
     return f"set {best} ({why}{also})" if str(best) else "leave out part and prefix: the names at the top fit"
+
+
+def other_kind(tensors: Mapping[str, object]) -> str:
+    """What weights seem to be, if they begin with an image and end with one number; '' otherwise."""
+    shapes = [tuple(value.shape) for value in tensors.values() if isinstance(value, Tensor) and value.dim() in (2, 4)]
+    if len(shapes) < 2 or len(shapes[0]) != 4:
+        return ""
+    reads = shapes[0][1] in (1, 3, 6) and shapes[0][0] > shapes[0][1] and shapes[-1][0] == 1
+    return "they seem to be of a network that reads images, such as a discriminator" if reads else ""
 
 
 def contents(content: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from dissectreport.checkpoints import parts
 from dissectreport.checkpoints.names import (
@@ -128,11 +128,10 @@ def load_from(
     If they do not, the WeightsError says which part and prefix of the checkpoint would fit.
     """
     try:
-        problem = _fitted(network, select_tensors(checkpoint, place.part, place.prefix, ignore))
+        _load(network, select_tensors(checkpoint, place.part, place.prefix, ignore), what)
     except WeightsError as error:
-        raise WeightsError(_with_advice(str(error), checkpoint, network, place)) from error
-    if problem:
-        raise WeightsError(_with_advice(f"these weights do not fit {what}: {problem}", checkpoint, network, place))
+        advice = parts.proposal(checkpoint, network, place)
+        raise WeightsError(f"{str(error).removesuffix(ANY_PART)}; {advice}" if advice else str(error)) from error
 
 
 def load_exactly(network: nn.Module, tensors: Mapping[str, Any], what: str) -> None:
@@ -143,15 +142,18 @@ def load_exactly(network: nn.Module, tensors: Mapping[str, Any], what: str) -> N
     missing, unknown or of another shape. A network on the device meta takes over the tensors without a copy.
     """
     given = tensors if isinstance(tensors, StateDict) else StateDict.of(tensors, versions_of(tensors))
+    try:
+        _load(network, given, what)
+    except WeightsError as error:
+        advice = parts.proposal(tensors, network, Place("", ""))
+        raise WeightsError(f"{error}; {advice}" if advice else str(error)) from error
+
+
+def _load(network: nn.Module, given: StateDict, what: str) -> None:
     problem = _fitted(network, given)
     if problem:
-        raise WeightsError(_with_advice(f"these weights do not fit {what}: {problem}", tensors, network, Place("", "")))
-
-
-def _with_advice(problem: str, checkpoint: Mapping[str, object], network: nn.Module, place: Place) -> str:
-    """A problem and what would do."""
-    advice = parts.proposal(checkpoint, network, place)
-    return f"{problem.removesuffix(ANY_PART)}; {advice}" if advice else problem
+        other = parts.other_kind(given) if " instead of (" in problem or "is missing" in problem else ""
+        raise WeightsError(f"these weights do not fit {what}: {problem}{f'; {other}' if other else ''}")
 
 
 def _fitted(network: nn.Module, given: StateDict) -> str:
@@ -196,7 +198,7 @@ def _long_numbers(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> st
     """Which tensor of several numbers stands where the network has one number, of which torch would take the first."""
     for name, value in tensors.items():
         own = expected.get(name)
-        if isinstance(own, UninitializedTensorMixin) or not isinstance(own, Tensor) or not isinstance(value, Tensor):
+        if not isinstance(own, Tensor) or not isinstance(value, Tensor) or is_lazy(own):
             continue
         if own.dim() == 0 and value.numel() != 1:
             return f"{name} has shape {tuple(value.shape)} instead of ()"

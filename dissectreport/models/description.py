@@ -104,22 +104,28 @@ class Description:
 
     def weight_files(self) -> tuple[WeightFile, ...]:
         """The files of weights: of a text, of a list, or of a table from what names begin with to files."""
-        given, digests = self.content.get("weights", ""), self.content.get("sha256", "")
-        if isinstance(given, str):
-            return (WeightFile(self._path(given), self.text("sha256")),) if given else ()
-        if not isinstance(given, list | dict) or not given or not isinstance(digests, type(given) if digests else str):
+        files, digests = self._by_prefix("weights"), self._by_prefix("sha256")
+        if not files.keys() >= digests.keys():
             raise self.problem(
-                "weights must be a file, a list of files, or a table such as { 'decoder.' = 'decoder.pt' }; "
-                f"sha256, if given, is of the same form, not {given!r} and {digests!r}"
+                "sha256 has the form of weights: one text, or a list or a table with a text for each file"
             )
-        table = dict(given) if isinstance(given, dict) else dict(enumerate(given))
-        known = dict(digests or {}) if isinstance(given, dict) else dict(enumerate(digests or []))
-        if not all(isinstance(value, str) for value in (*table.values(), *known.values())) or not {*known} <= {*table}:
-            raise self.problem(f"weights and sha256 must be texts, one for each file, not {given!r} and {digests!r}")
         return tuple(
-            WeightFile(self._path(file), known.get(key, ""), _with_dot(key) if isinstance(key, str) else "")
-            for key, file in table.items()
+            WeightFile(self._path(file), digests.get(key, ""), key if isinstance(key, str) else "")
+            for key, file in files.items()
         )
+
+    def _by_prefix(self, key: str) -> dict[str | int, str]:
+        """The texts of a table by their keys, which end with a dot; those of a list, or a single one, by number."""
+        given = self.content.get(key, [])
+        values: dict[str | int, Any]
+        if isinstance(given, dict):
+            values = {name if name.endswith(".") else f"{name}.": text for name, text in given.items()}
+        else:
+            values = dict(enumerate(given if isinstance(given, list) else [given]))
+        if not all(isinstance(text, str) for text in values.values()) or (key in self.content and not values):
+            form = "a text, a list of texts, or a table such as { 'decoder.' = 'decoder.pt' }"
+            raise self.problem(f"{key} must be {form}, not {given!r}")
+        return {name: text for name, text in values.items() if text}
 
     def _path(self, name: str) -> Path:
         return self.path.parent / Path(name).expanduser()
@@ -144,10 +150,6 @@ class Description:
         for key in keys:
             if key not in known:
                 raise UnknownName.of(f"key {of}in {self.path.name}:", key, known)
-
-
-def _with_dot(prefix: str) -> str:
-    return prefix if not prefix or prefix.endswith(".") else f"{prefix}."
 
 
 def read_description(path: Path) -> Description:
@@ -203,7 +205,8 @@ class NetworkBuilder:
 
     def _joined(self, tensors: Sequence[StateDict]) -> StateDict:
         """The tensors of several files; a WeightsError if two files have the same name."""
-        joined, versions, origin = {}, {}, dict[str, str]()
+        joined, versions = dict[str, Tensor](), dict[str, Any]()
+        origin = dict[str, str]()
         for file, table in zip(self.weights, tensors, strict=True):
             for name, value in table.items():
                 if (whole := file.prefix + name) in joined:
@@ -245,13 +248,14 @@ class NetworkBuilder:
 
     def _run_once(self, network: nn.Module) -> None:
         """Run a network, so that lazy modules learn their sizes."""
-        if "images" in self.description.content:
-            positional, keywords = [torch.zeros(2, 3, *self.description.table("images")["size"])], {}
-        else:
+        network.eval()
+        with torch.no_grad():
+            if "images" in self.description.content:
+                network(torch.zeros(2, 3, *self.description.table("images")["size"]))
+                return
             inputs = inputs_of(self.description)
             positional, keywords = inputs.arguments_from(latents(0, 0, 2, inputs.latent_shape))
-        with torch.no_grad():
-            network.eval()(*positional, **keywords)
+            network(*positional, **keywords)
 
     @property
     def address(self) -> str:

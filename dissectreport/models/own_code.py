@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.layers import measurable_layers, why_not_measurable
@@ -45,14 +45,14 @@ def _inside(network: nn.Module) -> nn.Module:
     """What was compiled, if a network is the result of torch.compile; else the network."""
     kind = type(network)
     while kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo"):
-        network = network._orig_mod
+        (network,) = network.children()
         kind = type(network)
     return network
 
 
 def has_sizes(network: nn.Module) -> bool:
     """Whether all sizes of a network's weights are known; those of lazy modules are not before they have run."""
-    return not any(isinstance(value, UninitializedTensorMixin) for value in network.state_dict(keep_vars=True).values())
+    return not any(is_lazy(value) for value in network.state_dict(keep_vars=True).values())
 
 
 def check_parts(network: nn.Module, modules: Sequence[ModuleTrace]) -> None:
