@@ -316,7 +316,19 @@ def _folder_of(module: ModuleType) -> Path | None:
 
 def _imported(group: PluginGroup, name: str, load: Callable[[], object]) -> object:
     """The result of `load`; any exception becomes an error of one line."""
-    return answered(group.error, f"{group.kind} {name!r} cannot be imported", load)
+    with _number_type_kept():
+        return answered(group.error, f"{group.kind} {name!r} cannot be imported", load)
+
+
+@contextmanager
+def _number_type_kept() -> Iterator[None]:
+    """Afterwards, new tensors are float32 again, although foreign code may have changed it for the whole program."""
+    try:
+        yield
+    finally:
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_default_dtype(torch.float32)
 
 
 def _called(group: PluginGroup, name: str, function: object, weights: str) -> object:
@@ -325,7 +337,8 @@ def _called(group: PluginGroup, name: str, function: object, weights: str) -> ob
     if weights and not _takes_weights(function):
         raise BadOption(f"{group.kind} {name!r} takes no file of weights; leave out --weights {weights}")
     make = partial(function, weights=Path(weights).expanduser()) if weights else function
-    return answered(group.error, f"{group.kind} {name!r} cannot be made", make)
+    with _number_type_kept():
+        return answered(group.error, f"{group.kind} {name!r} cannot be made", make)
 
 
 def _takes_weights(function: Callable[..., object]) -> bool:

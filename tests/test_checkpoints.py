@@ -176,7 +176,7 @@ def test_options_and_numbers_may_lie_beside_the_weights(tmp_path: Path, new: boo
 
 BROKEN = {
     "missing": (lambda path: None, "w.pth", "there is no such file"),
-    "a folder": (Path.mkdir, "w.pth", "cannot be read: Is a directory"),
+    "a folder": (Path.mkdir, "w.pth", "is a folder; give the file of weights in it"),
     "empty": (Path.touch, "w.pth", "is empty"),
     "cut torch": (cut(as_torch), "w.pth", "truncated: the directory at its end is missing"),
     "cut old torch": (cut(as_old_torch), "w.pth", "damaged, or was truncated"),

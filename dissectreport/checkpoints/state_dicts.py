@@ -1,125 +1,266 @@
 """Select the tensors of a network from a checkpoint, and load them, or explain why they do not fit.
 
-load_exactly(network, select_tensors(read_checkpoint(path), part="g_ema", prefix="module."), "generator.pt")
+load_exactly(network, select_tensors(read_checkpoint(path).content, part="g_ema", prefix="generator."), "generator.pt")
+load_from(network, read_checkpoint(path).content, Place("g_ema", ""), "generator.pt")    # says what would fit
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from dissectreport.checkpoints import parts
+from dissectreport.checkpoints.names import (
+    COUNTER,
+    EXTRA_STATE,
+    UNUSED,
+    StateDict,
+    first_of,
+    module_of,
+    quoted,
+    renamings,
+    unwrapped,
+    versions_of,
+)
+from dissectreport.checkpoints.parts import Place
+from dissectreport.checkpoints.plain_data import as_tensor
 from dissectreport.errors import WeightsError
 
 Network = TypeVar("Network", bound=nn.Module)
 
 PARALLEL = "module."
 """Prefix of all names if a network was saved inside DataParallel."""
-WRAPPER = "state_dict"
-COUNTER = "num_batches_tracked"
-"""A counter of batch norm, which old files lack and evaluation does not use."""
+WRONG_SHAPE = re.compile(r"size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\).*?torch\.Size\(\[(.*?)\]\)")
+"""What torch says of a tensor of another shape: its name, its shape, and the network's."""
+STATISTICS = ("running_mean", "running_var")
+ANY_PART = ": set part = …"
 
 
-def select_tensors(checkpoint: Mapping[str, object], part: str = "", prefix: str = "") -> dict[str, Tensor]:
+# --- which tensors of a file -----------------------------------------------------------------------------------
+
+
+def select_tensors(
+    checkpoint: Mapping[str, object], part: str = "", prefix: str = "", ignore: Sequence[str] = ()
+) -> StateDict:
     """The tensors by name in a checkpoint or in its `part` ("a.b" for a nested one), without `prefix` in their names.
 
-    A `state_dict` and the prefix `module.` need not be given. Raises a WeightsError that lists what there is.
+    A `state_dict` and the prefix `module.` need not be given. Names that match one of the patterns `ignore` are left
+    out. Extra state of modules is kept. Raises a WeightsError that lists what there is.
     """
-    table: object = checkpoint
-    for step in part.split(".") if part else ():
-        if not isinstance(table, Mapping) or step not in table:
-            raise WeightsError(f"there is no part {part!r} in this file; {contents(checkpoint)}")
-        table = table[step]
-    if isinstance(table, Mapping) and isinstance(table.get(WRAPPER), Mapping):
-        table = table[WRAPPER]
+    table = parts.at(checkpoint, part)
+    if table is None:
+        raise WeightsError(f"there is no part {part!r} in this file; {_contents(checkpoint)}")
+    if isinstance(table, Mapping) and isinstance(table.get(parts.WRAPPER), Mapping):
+        table = table[parts.WRAPPER]
     if not isinstance(table, Mapping):
         raise WeightsError(f"part {part!r} is a {type(table).__name__}; it should be a table of tensors")
-    tensors = {str(name): value for name, value in table.items() if isinstance(value, Tensor)}
+    values = {str(name): _value(str(name), value) for name, value in table.items()}
+    tensors = StateDict.of({name: value for name, value in values.items() if value is not None}, versions_of(table))
     if not tensors:
-        raise WeightsError(
-            f"there are no tensors {f'in part {part!r}' if part else 'at the top of this file'}; {contents(table)}"
-        )
+        raise WeightsError(_no_tensors(part, table))
     if all(name.startswith(PARALLEL) for name in tensors) and not prefix.startswith(PARALLEL):
         tensors = without_prefix(tensors, PARALLEL)
-    return without_prefix(tensors, prefix)
+    selected = without_prefix(tensors, prefix)
+    return StateDict.of({k: v for k, v in selected.items() if not _matches(k, ignore)}, selected.versions)
 
 
-def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, renamed without it; a WeightsError if there are none."""
-    selected = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _value(name: str, value: object) -> object:
+    """A tensor or a module's extra state; None for anything else."""
+    return value if name.endswith(EXTRA_STATE) else as_tensor(value)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _no_tensors(part: str, table: Mapping[str, object]) -> str:
+    where = f"in part {part!r}" if part else "at the top of this file"
+    if parts.is_optimizer(table):
+        return f"there is the state of an optimizer {where}; give the network's weights, which were saved beside it"
+    return f"there are no tensors {where}; {_contents(table)}"
+
+
+def _contents(checkpoint: Mapping[str, object]) -> str:
+    listed = parts.contents(checkpoint)
+    return f"{listed}{ANY_PART}" if listed.startswith("it has the parts") else listed
+
+
+def without_prefix(tensors: StateDict, prefix: str) -> StateDict:
+    """The tensors whose names begin with `prefix`, renamed without it; a WeightsError if there are none.
+
+    A dot after the prefix belongs to it, and steps of wrappers such as `module.` may stand within it.
+    """
+    if not prefix:
+        return tensors
+    rests = {name: _without(name, prefix) for name in tensors}
+    selected = {name: rest.removeprefix(".") for name, rest in rests.items() if rest is not None}
     if not selected:
         raise WeightsError(f"no tensor's name begins with {prefix!r}; the names are {first_of(list(tensors))}")
-    return selected
-
-
-def contents(checkpoint: Mapping[str, object]) -> str:
-    """The parts of a checkpoint, for an error message."""
-    parts = [str(name) for name, value in checkpoint.items() if isinstance(value, Mapping)]
-    return (
-        f"it has the parts {', '.join(parts)}: set part = …"
-        if parts
-        else f"it contains {first_of([str(k) for k in checkpoint])}"
+    versions = {_without(f"{name}.", prefix): value for name, value in (tensors.versions or {}).items()}
+    return StateDict.of(
+        {rest: tensors[name] for name, rest in selected.items()},
+        {rest.strip("."): value for rest, value in versions.items() if rest is not None} or None,
     )
 
 
-def first_of(names: list[str]) -> str:
-    """The first three names, and the number of others."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"
+def _without(name: str, prefix: str) -> str | None:
+    """A name without a prefix; None if it does not begin with it."""
+    for form in (name, unwrapped(name)):
+        if form.startswith(prefix):
+            return form.removeprefix(prefix)
+    return None
 
 
-def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load a state dict into a network. Every tensor must be there and have the right shape.
+# --- into a network --------------------------------------------------------------------------------------------
 
-    `what` names the network in the WeightsError, which names the first tensor that is missing, unknown or of another
-    shape. A network on the device meta takes over the tensors without a copy.
+
+def load_from(
+    network: nn.Module, checkpoint: Mapping[str, object], place: Place, what: str, ignore: Sequence[str] = ()
+) -> None:
+    """Load the tensors at a place of a checkpoint into a network, which they must fit; see `load_exactly`.
+
+    If they do not, the WeightsError says which part and prefix of the checkpoint would fit.
     """
-    expected = network.state_dict()
-    tensors_to_load = with_parallel_prefix(tensors, expected)
-    problem = mismatch(tensors_to_load, expected)
+    try:
+        _load(network, select_tensors(checkpoint, place.part, place.prefix, ignore), what)
+    except WeightsError as error:
+        advice = parts.proposal(checkpoint, network, place)
+        raise WeightsError(f"{str(error).removesuffix(ANY_PART)}; {advice}" if advice else str(error)) from error
+
+
+def load_exactly(network: nn.Module, tensors: Mapping[str, Any], what: str) -> None:
+    """Load a state dict into a network by torch's own rules. Every tensor must be there and have the right shape.
+
+    If names differ by wrappers (`module.`, `_orig_mod.`) or by the form of weight norm and spectral norm alone, they
+    are changed to the network's. `what` names the network in the WeightsError, which names the first tensor that is
+    missing, unknown or of another shape. A network on the device meta takes over the tensors without a copy.
+    """
+    given = tensors if isinstance(tensors, StateDict) else StateDict.of(tensors, versions_of(tensors))
+    try:
+        _load(network, given, what)
+    except WeightsError as error:
+        advice = parts.proposal(tensors, network, Place("", ""))
+        raise WeightsError(f"{error}; {advice}" if advice else str(error)) from error
+
+
+def _load(network: nn.Module, given: StateDict, what: str) -> None:
+    problem = _fitted(network, given)
     if problem:
-        raise WeightsError(f"these weights do not fit {what}: {problem}")
-    counters = {name: torch.zeros_like(expected[name], device="cpu") for name in expected if name.endswith(COUNTER)}
-    without_storage = any(value.is_meta for value in expected.values())
-    network.load_state_dict({**counters, **tensors_to_load}, assign=without_storage)
+        other = parts.other_kind(given) if " instead of (" in problem or "is missing" in problem else ""
+        raise WeightsError(f"these weights do not fit {what}: {problem}{f'; {other}' if other else ''}")
 
 
-def with_parallel_prefix(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors, with the prefix of DataParallel added if the network has it and they do not."""
-    parallel = bool(expected) and all(name.startswith(PARALLEL) for name in expected)
-    if not parallel or any(name.startswith(PARALLEL) for name in tensors):
-        return tensors
-    return {f"{PARALLEL}{name}": value for name, value in tensors.items()}
+def _fitted(network: nn.Module, given: StateDict) -> str:
+    """Load tensors into a network, under the network's names for them; why they do not fit, or ''."""
+    problem = _uncopyable(given) or _loaded(network, given)
+    renamed = given.renamed(renamings(given, network.state_dict(keep_vars=True))) if problem else given
+    return problem if renamed.keys() == given.keys() else _loaded(network, renamed)
 
 
-def mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Why tensors do not fit; '' if they do."""
-    problems = [f"{name} is missing" for name in expected if name not in tensors and not name.endswith(COUNTER)]
-    problems += [f"{name} is unknown" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
-    problems += [
-        f"{name} is quantized, sparse or without storage; save it as a plain tensor"
-        for name, value in tensors.items()
-        if value.is_quantized or value.is_meta or value.layout != torch.strided
-    ]
-    if not problems:
-        return ""
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{min(problems)}{more}{prefix_hint(tensors, expected)}"
-
-
-def prefix_hint(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """A hint with the prefix that would make the names fit; '' if there is none."""
-    first = next(iter(expected), "")
-    prefixes = [name[: -len(first)] for name in tensors if first and name.endswith(f".{first}")]
-    if prefixes and all(f"{prefixes[0]}{name}" in tensors for name in expected):
-        return f"; set prefix = {prefixes[0]!r}"
+def _uncopyable(tensors: Mapping[str, object]) -> str:
+    """Why tensors cannot be copied into any network; '' if they can."""
+    for name, value in tensors.items():
+        if isinstance(value, Tensor) and (value.is_quantized or value.is_meta or value.layout != torch.strided):
+            return f"{name} is quantized, sparse or without storage; save it as a plain tensor"
     return ""
+
+
+def _loaded(network: nn.Module, tensors: StateDict) -> str:
+    """Load tensors into a network; why they do not fit, or ''."""
+    expected = network.state_dict(keep_vars=True)
+    without_storage = any(isinstance(value, Tensor) and value.is_meta for value in expected.values())
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith(COUNTER)}
+    state = StateDict.of({**counters, **_known(tensors, expected)}, tensors.versions)
+    long = _long_numbers(tensors, expected)
+    if long:
+        return long
+    try:
+        # A network's own load_state_dict may not know `assign`, and may return nothing.
+        result = network.load_state_dict(state, strict=False, **({"assign": True} if without_storage else {}))
+    except RuntimeError as problem:
+        return _refusal(network, tensors, expected, problem)
+    missing = _missing(getattr(result, "missing_keys", []), expected)
+    return _mismatch(network, missing, getattr(result, "unexpected_keys", []), {})
+
+
+def _known(tensors: Mapping[str, Any], expected: Mapping[str, object]) -> dict[str, Any]:
+    """The tensors without counters of training that the network does not have."""
+    return {k: v for k, v in tensors.items() if k in expected or k.rpartition(".")[2] not in UNUSED}
+
+
+def _long_numbers(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Which tensor of several numbers stands where the network has one number, of which torch would take the first."""
+    for name, value in tensors.items():
+        own = expected.get(name)
+        if not isinstance(own, Tensor) or not isinstance(value, Tensor) or is_lazy(own):
+            continue
+        if own.dim() == 0 and value.numel() != 1:
+            return f"{name} has shape {tuple(value.shape)} instead of ()"
+    return ""
+
+
+def _missing(names: Sequence[str], expected: Mapping[str, object]) -> list[str]:
+    """The missing names, without those of tensors that have another name which was loaded (tied weights)."""
+    loaded = {id(value) for name, value in expected.items() if name not in names}
+    return [name for name in names if id(expected.get(name)) not in loaded and not name.endswith(COUNTER)]
+
+
+def _refusal(
+    network: nn.Module, tensors: Mapping[str, Any], expected: Mapping[str, object], problem: RuntimeError
+) -> str:
+    """Why torch raised an error: tensors of another shape, and names; else what it said."""
+    shapes = {
+        match[1]: f"({_tuple(match[2])}) instead of ({_tuple(match[3])})"
+        for match in WRONG_SHAPE.finditer(str(problem))
+    }
+    missing = _missing([name for name in expected if name not in tensors and not name.endswith(EXTRA_STATE)], expected)
+    unknown = [name for name in _known(tensors, expected) if name not in expected]
+    said = " ".join(str(problem).partition("\n")[2].split()) or str(problem)
+    return _mismatch(network, missing, unknown, shapes) or said
+
+
+def _tuple(numbers: str) -> str:
+    return f"{numbers}," if numbers and "," not in numbers else numbers
+
+
+def _mismatch(network: nn.Module, missing: Sequence[str], unknown: Sequence[str], shapes: Mapping[str, str]) -> str:
+    """What does not fit, the first of each kind; '' if everything does."""
+    found = [
+        *_first("is missing", missing),
+        *_first("is unknown", unknown),
+        *_first("", [f"{name} has shape {shape}" for name, shape in shapes.items()]),
+    ]
+    advice = _what_to_ignore(network, unknown) if unknown and not missing and not shapes else ""
+    return ", ".join(found) + advice
+
+
+def _first(problem: str, names: Sequence[str]) -> list[str]:
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return [f"{names[0]} {problem}".rstrip() + more] if names else []
+
+
+def _what_to_ignore(network: nn.Module, unknown: Sequence[str]) -> str:
+    """What would do about tensors that a network does not have."""
+    steps = sorted({name.rpartition(".")[2] for name in unknown})
+    own = {name.rpartition(".")[2] for name in network.state_dict(keep_vars=True)}
+    patterns = unknown if len(unknown) <= 2 or own & set(steps) else [f"*.{step}" for step in steps]
+    if all(name.endswith(STATISTICS) and _is_instance_norm(network, module_of(name)) for name in unknown):
+        return (
+            "; since torch 0.4, InstanceNorm keeps no running statistics: leave them out with "
+            "ignore = ['*.running_mean', '*.running_var'], or set track_running_stats=True in the network"
+        )
+    shown = ", ".join(quoted(pattern) for pattern in patterns[:4])
+    return f"; if the network does not need it, set ignore = [{shown}]" if len(patterns) <= 4 else ""
+
+
+def _is_instance_norm(network: nn.Module, name: str) -> bool:
+    return isinstance(dict(network.named_modules()).get(name), nn.modules.instancenorm._InstanceNorm)
 
 
 def channels_last(network: Network) -> Network:

@@ -9,8 +9,6 @@ file that cannot be read raises a WeightsError of one line.
 
 from __future__ import annotations
 
-import argparse
-import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -20,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dissectreport import files
-from dissectreport.checkpoints import pickles
+from dissectreport.checkpoints import pickles, plain_data
 from dissectreport.checkpoints.file_type import checked_file_type
 from dissectreport.errors import WeightsError
 from dissectreport.structured import read_json
@@ -33,23 +30,12 @@ from dissectreport.structured import read_json
 REMEDY = "give the file of weights itself"
 """What a user can do about a file that cannot be read, unless the caller knows better."""
 STATE_DICT = "in the program that wrote it, torch.save(network.state_dict(), 'weights.pth') writes the weights alone"
-HARMLESS = re.compile(
-    r"collections\.OrderedDict|torch\.([A-Z]\w+|b?float\d*|u?int\d+|bool|device)|torch\._(utils|tensor)\.\w+"
-    r"|torch\.nn\.parameter\.\w+|torch\.storage\.[A-Z]\w+"
-    r"|argparse\.Namespace|numpy\.dtype|numpy\.dtypes\.\w+|numpy\._?core\.multiarray\.scalar"
-)
-"""Names that a pickle of tensors, options and numbers imports."""
-_NUMBER: Any = np.float64(0).__reduce__()[0]
-"""The function that numpy calls when it unpickles a number."""
-PLAIN: list[Any] = [
-    argparse.Namespace,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]),
-    *((_NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-]
-"""Options and numbers that training programs save with weights, and that torch does not allow by default."""
 TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
 NVIDIA = ("torch_utils.persistence.", "training.networks", "dnnlib.")
+LARGEST_PICKLE = 1 << 26
+"""The bytes of a pickle that are inspected to explain a failure, and the size of the largest one in an archive."""
+SMALL, RATIO = 1_000_000_000, 20
+"""A file may hold this many bytes, or this many times its size, when it is unpacked."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +61,37 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
     file ends with `remedy`.
     """
     kind = checked_file_type(path, remedy)
-    digest = files.sha256(path, links=True)
-    if not digest.startswith(sha256.lower()):
-        raise WeightsError(
-            f"{path} is not the file that its card describes (SHA-256 {digest[:12]}…, not {sha256[:12]}…): "
-            f"it was changed or truncated, or is another file; {remedy}"
-        )
+    digest = checked_sha256(path, sha256, remedy) if sha256 else ""
     if path.suffix == ".safetensors" and kind != "safetensors":
         raise WeightsError(f"{path} is not a safetensors file, although its name says so; {remedy}")
     if kind not in READERS:
         raise WeightsError(f"{path} has no format that can be read (.safetensors, .pth of torch.save, .npz); {remedy}")
-    content = READERS[kind](path, remedy)
+    try:
+        content = READERS[kind](path, remedy)
+    except (MemoryError, OSError) as problem:
+        why = "it needs more memory than there is" if isinstance(problem, MemoryError) else problem.strerror
+        raise WeightsError(f"{path} cannot be read: {why}; {remedy}") from problem
+    return Checkpoint(path, digest or checked_sha256(path, "", remedy), _as_table(path, content))
+
+
+def checked_sha256(path: Path, expected: str, remedy: str) -> str:
+    """The SHA-256 of a file; a WeightsError unless it begins with the digits `expected`."""
+    digest = files.sha256(path, links=True)
+    if not digest.startswith(expected.lower()):
+        raise WeightsError(
+            f"{path} is not the file that its card describes (SHA-256 {digest[:12]}…, not {expected[:12]}…): "
+            f"it was changed or truncated, or is another file; {remedy}"
+        )
+    return digest
+
+
+def _as_table(path: Path, content: object) -> Mapping[str, Any]:
+    """The content of a file as a table; a list of state dicts is one whose keys are 0, 1 …"""
+    if isinstance(content, list | tuple) and any(isinstance(item, Mapping) for item in content):
+        return {str(number): item for number, item in enumerate(content)}
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} contains a {type(content).__name__} instead of a table of tensors; {STATE_DICT}")
-    return Checkpoint(path, digest, content)
+    return content
 
 
 def read_card(path: Path, remedy: str) -> dict[str, Any]:
@@ -114,28 +117,42 @@ def tensors_of(content: Mapping[str, object]) -> dict[str, Tensor]:
     inner = content.get("state_dict", content)
     if not isinstance(inner, Mapping):
         raise WeightsError(f"no weights: 'state_dict' is a {type(inner).__name__}; it should be a table of tensors")
+    tensors = {str(name): plain_data.as_tensor(value) for name, value in inner.items()}
     for name, value in inner.items():
-        if not isinstance(value, Tensor):
+        if tensors[str(name)] is None:
             raise WeightsError(f"no weights: {name!r} is a {type(value).__name__}; it should be a tensor")
-    return {str(name): _as_float32(value.detach()) for name, value in inner.items()}
+    named = {name: value.detach() for name, value in tensors.items() if value is not None}
+    check_size(named)
+    return {name: _as_float32(value) for name, value in named.items()}
 
 
 def _as_float32(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
+def check_size(tensors: Mapping[str, Tensor]) -> None:
+    """Raise a WeightsError for tensors that would take far more memory than the numbers that their file has."""
+    plain = [value for value in tensors.values() if value.layout == torch.strided and not value.is_meta]
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in plain}
+    needed = sum(value.numel() * value.element_size() for value in plain)
+    if needed > max(SMALL, RATIO * sum(storages.values())):
+        stored = sum(storages.values())
+        raise WeightsError(
+            f"these tensors would take {needed / 1e9:,.0f} GB, but their file has {stored:,} bytes of numbers; "
+            "such a file is not loaded"
+        )
+
+
 def _safetensors(path: Path, remedy: str) -> object:
     try:
         return load_file(path)
-    except SafetensorError as problem:
-        raise WeightsError(f"{path} is not a safetensors file, or was truncated ({problem}); {remedy}") from problem
+    except Exception as problem:  # of a damaged file, or of a type of numbers that this version does not know
+        line = str(problem).partition("\n")[0]
+        raise WeightsError(f"{path} is not a safetensors file, or was truncated ({line}); {remedy}") from problem
 
 
 def _zip(path: Path, remedy: str) -> object:
-    if not zipfile.is_zipfile(path):
-        raise WeightsError(f"{path} was truncated: the directory at its end is missing; {remedy}")
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = _entries(path, remedy)
     inner = {name.rpartition("/")[2] for name in names}
     if names and all(name.endswith(".npy") for name in names):
         return _arrays(path, remedy)
@@ -146,36 +163,83 @@ def _zip(path: Path, remedy: str) -> object:
     raise WeightsError(f"{path} is a zip archive of other files: unpack it, and give the file of weights in it")
 
 
+def _entries(path: Path, remedy: str) -> list[str]:
+    """The names in a zip archive; a WeightsError if it is damaged, or would unpack to far more than its size."""
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path} was truncated: the directory at its end is missing; {remedy}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as problem:
+        raise WeightsError(f"{path} is damaged, or was truncated ({problem}); {remedy}") from problem
+    size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
+    pickles = sum(entry.file_size for entry in entries if entry.filename.endswith(".pkl"))
+    if unpacked > max(SMALL, RATIO * size) or pickles > max(LARGEST_PICKLE, RATIO * size):
+        raise WeightsError(
+            f"{path} has {size:,} bytes and would unpack to {unpacked:,}: a zip bomb, which is not read; {remedy}"
+        )
+    return [entry.filename for entry in entries]
+
+
 def _entry(path: Path, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
-        return archive.read(next(entry for entry in archive.namelist() if entry.rpartition("/")[2] == name))
+        entry = next(entry for entry in archive.namelist() if entry.rpartition("/")[2] == name)
+        with archive.open(entry) as file:
+            return file.read(LARGEST_PICKLE)
 
 
 def _pickle(path: Path, remedy: str) -> object:
-    return _saved_by_torch(path, remedy, path.read_bytes)
+    return _saved_by_torch(path, remedy, lambda: _beginning(path))
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST_PICKLE)
 
 
 def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> object:
-    """What torch.save wrote. `read` returns the bytes of the pickle, which are only inspected, to explain a failure."""
+    """What torch.save wrote. `read` returns the bytes of the pickle, which are only inspected.
+
+    If torch refuses a name in the pickle, the file is read again with stand-ins for all data that it names.
+    """
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
-            warnings.simplefilter("ignore")  # It warns of pickles by other programs, which fail anyway.
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return _unpickled(path, plain_data.ALWAYS)
+    except MemoryError:
+        raise
     except Exception as problem:  # torch documents no type of error for damaged files.
-        names = _unsafe(read)
-        if names:
-            raise WeightsError(_refusal(path, names)) from problem
-        line = str(problem).strip().partition("\n")[0][:120]
-        raise WeightsError(f"{path} is damaged, or was truncated ({line}); {remedy}") from problem
+        content = _inspected(read)
+        names = pickles.imported_names(content)
+        foreign = [name for name in names if not plain_data.is_data(name)]
+        if foreign:
+            raise WeightsError(_refusal(path, foreign)) from problem
+        try:
+            return _unpickled(path, plain_data.stand_ins(names))
+        except MemoryError:
+            raise
+        except Exception as again:
+            raise WeightsError(f"{path} {_damage(content, again)}; {remedy}") from again
 
 
-def _unsafe(read: Callable[[], bytes]) -> list[str]:
-    """What a pickle would import besides tensors, options and numbers; nothing if the pickle cannot be parsed."""
+def _unpickled(path: Path, stand_ins: list[Any]) -> object:
+    with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
+        warnings.simplefilter("ignore")  # It warns of pickles by other programs, which fail anyway.
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _inspected(read: Callable[[], bytes]) -> bytes:
+    """The bytes of a pickle; none if they cannot be read."""
     try:
-        names = pickles.imported_names(read())
-    except (OSError, zipfile.BadZipFile):
-        return []
-    return [name for name in names if not HARMLESS.fullmatch(name)]
+        return read()
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, StopIteration):
+        return b""
+
+
+def _damage(content: bytes, problem: Exception) -> str:
+    """Why a pickle without code cannot be read."""
+    if content[:1] == b"\x80" and content[1:2] > b"\x03":
+        return f"was saved with pickle protocol {content[1]}, and torch reads protocol 2 as data: save it without one"
+    line = str(problem).strip().partition("\n")[0][:120]
+    return f"is damaged, or was truncated ({line})"
 
 
 def _refusal(path: Path, names: list[str]) -> str:
@@ -199,7 +263,7 @@ def _arrays(path: Path, remedy: str) -> object:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as problem:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as problem:
         raise WeightsError(f"{path} contains something other than arrays of numbers ({problem}); {remedy}") from problem
 
 

@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport import structured
-from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
+from dissectreport.checkpoints.names import StateDict
+from dissectreport.checkpoints.parts import Place
+from dissectreport.checkpoints.state_dicts import load_exactly, load_from, select_tensors
 from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
-from dissectreport.errors import BadOption, ModelError, UnknownName, answered
+from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError, answered
 from dissectreport.files import sha256
 from dissectreport.models import proggan_variants
 from dissectreport.models.image_folder import open_folder
@@ -34,6 +36,7 @@ from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs,
 from dissectreport.models.layers import default_layers, measurable_layers, why_not_measurable
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
+from dissectreport.models.own_code import check_parts, checked_network, has_sizes
 from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
 
@@ -47,10 +50,11 @@ KEYS = {
     "network": "the function or class that makes the network: ./file.py:Name, or package.module:Name",
     "family": f"an architecture that is recognised from its weights: {', '.join(FAMILIES)}",
     "arguments": "keyword arguments for the network's function",
-    "weights": "the file of weights, relative to this file; without it, the function loads its own",
+    "weights": "the file of weights, relative to this file, or several; without it, the function loads its own",
     "sha256": "the SHA-256 of the weights, or its first digits; checked",
     "part": "the key of the weights in their file, such as g_ema",
-    "prefix": "what all names of the weights begin with, such as module.",
+    "prefix": "what all names of the weights begin with, such as generator.",
+    "ignore": "patterns of names in the file that the network does not need, such as *.running_mean",
     "latent": "its one latent: 128, [128], or { shape = …, distribution = … }",
     "inputs": "a list of all arguments, if there is more than one latent",
     "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
@@ -62,6 +66,17 @@ KEYS = {
 }
 IMAGES_KEYS = ("folder", "size", "mean", "std")
 OUTPUT_KEYS = ("take", "range", "channels")
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of weights."""
+
+    path: Path
+    sha256: str = ""
+    """Its SHA-256, or its first digits; '' if the description gives none."""
+    prefix: str = ""
+    """What the names of its tensors begin with in the network."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,35 @@ class Description:
 
     def file(self, key: str) -> Path | None:
         """A path, relative to the file's folder; None if the key is missing."""
-        return self.path.parent / Path(self.text(key)).expanduser() if self.text(key) else None
+        return self._path(self.text(key)) if self.text(key) else None
+
+    def weight_files(self) -> tuple[WeightFile, ...]:
+        """The files of weights: of a text, of a list, or of a table from what names begin with to files."""
+        files, digests = self._by_prefix("weights"), self._by_prefix("sha256")
+        if not files.keys() >= digests.keys():
+            raise self.problem(
+                "sha256 has the form of weights: one text, or a list or a table with a text for each file"
+            )
+        return tuple(
+            WeightFile(self._path(file), digests.get(key, ""), key if isinstance(key, str) else "")
+            for key, file in files.items()
+        )
+
+    def _by_prefix(self, key: str) -> dict[str | int, str]:
+        """The texts of a table by their keys, which end with a dot; those of a list, or a single one, by number."""
+        given = self.content.get(key, [])
+        values: dict[str | int, Any]
+        if isinstance(given, dict):
+            values = {name if name.endswith(".") else f"{name}.": text for name, text in given.items()}
+        else:
+            values = dict(enumerate(given if isinstance(given, list) else [given]))
+        if not all(isinstance(text, str) for text in values.values()) or (key in self.content and not values):
+            form = "a text, a list of texts, or a table such as { 'decoder.' = 'decoder.pt' }"
+            raise self.problem(f"{key} must be {form}, not {given!r}")
+        return {name: text for name, text in values.items() if text}
+
+    def _path(self, name: str) -> Path:
+        return self.path.parent / Path(name).expanduser()
 
     @property
     def name(self) -> str:
@@ -124,8 +167,8 @@ def read_description(path: Path) -> Description:
         raise description.problem("give either network (./file.py:Name) or family (" + ", ".join(FAMILIES) + ")")
     if family and family not in FAMILIES:
         raise UnknownName.of(f"family in {path.name}:", family, FAMILIES)
-    if family and not description.text("weights"):
-        raise description.problem("a family is recognised from its weights; add weights = …")
+    if family and len(description.weight_files()) != 1:
+        raise description.problem("a family is recognised from its weights; add weights = … with one file")
     return description
 
 
@@ -136,26 +179,48 @@ class NetworkBuilder:
     description: Description
     resolve: Callable[[str], object]
     """Imports what an address such as package.module:function refers to."""
-    weights: Path | None
-    """The file of weights; None if the function loads its own."""
+    weights: tuple[WeightFile, ...]
+    """The files of weights; () if the function loads its own."""
 
     def trained(self) -> nn.Module:
         """The network with its weights."""
-        if self.weights is None:
+        if not self.weights:
             return self.without_weights()
-        # The checksum belongs to the described file; a file that replaces it has another.
-        sha256 = self.description.text("sha256") if self.weights == self.description.file("weights") else ""
-        remedy = f"give the file with the sha256 of {self.description.path.name}" if sha256 else REMEDY
-        checkpoint = read_checkpoint(self.weights, sha256, remedy)
-        tensors = select_tensors(checkpoint.content, self.description.text("part"), self.description.text("prefix"))
-        if self.description.text("family"):
-            return FAMILIES[self.description.text("family")](tensors)
+        contents = [self._content(file) for file in self.weights]
+        text = self.description.text
+        place, ignore = Place(text("part"), text("prefix")), self.description.names("ignore")
+        if text("family"):
+            return FAMILIES[text("family")](select_tensors(contents[0], place.part, place.prefix, ignore))
         network = self.without_weights()
-        load_exactly(network, tensors, type(network).__name__)
+        if len(contents) == 1 and not self.weights[0].prefix:
+            load_from(network, contents[0], place, type(network).__name__, ignore)
+        else:
+            tensors = [select_tensors(content, place.part, place.prefix, ignore) for content in contents]
+            load_exactly(network, self._joined(tensors), type(network).__name__)
         return network
 
+    def _content(self, file: WeightFile) -> Mapping[str, Any]:
+        remedy = f"give the file with the sha256 of {self.description.path.name}" if file.sha256 else REMEDY
+        return read_checkpoint(file.path, file.sha256, remedy).content
+
+    def _joined(self, tensors: Sequence[StateDict]) -> StateDict:
+        """The tensors of several files; a WeightsError if two files have the same name."""
+        joined, versions = dict[str, Tensor](), dict[str, Any]()
+        origin = dict[str, str]()
+        for file, table in zip(self.weights, tensors, strict=True):
+            for name, value in table.items():
+                if (whole := file.prefix + name) in joined:
+                    first, second = origin[whole], file.path.name
+                    raise WeightsError(
+                        f"{first} and {second} both have {whole}; say which part of the network each belongs to: "
+                        f"weights = {{ 'first.' = '{first}', 'second.' = '{second}' }}"
+                    )
+                joined[whole], origin[whole] = value, file.path.name
+            versions |= {(file.prefix + name).rstrip("."): value for name, value in (table.versions or {}).items()}
+        return StateDict.of(joined, versions or None)
+
     def without_weights(self) -> nn.Module:
-        """What the function returns."""
+        """What the function returns, uncompiled."""
         function, name = self.resolve(self.address), f"network {self.address!r}"
         if not callable(function):
             raise self.description.problem(f"{name} is a {type(function).__name__}; it should be a function or class")
@@ -164,12 +229,8 @@ class NetworkBuilder:
             f"{self.description.path.name}: {self.description.text('network')} failed with "
             f"{f'arguments {arguments}' if arguments else 'no arguments'}"
         )
-        network = answered(ModelError, who, lambda: function(**arguments))
-        if not isinstance(network, nn.Module):
-            raise self.description.problem(
-                f"{name} returned a {type(network).__name__}; it should return a torch.nn.Module"
-            )
-        return network
+        returned = answered(ModelError, who, lambda: function(**arguments))
+        return checked_network(returned, f"{self.description.path.name}: {name}")
 
     @property
     def reinitialise(self) -> Callable[[int], nn.Module] | None:
@@ -180,7 +241,21 @@ class NetworkBuilder:
         """The network with the random weights that its own code gives it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.without_weights()
+            network = self.without_weights()
+            if not has_sizes(network):
+                self._run_once(network)
+            return network
+
+    def _run_once(self, network: nn.Module) -> None:
+        """Run a network, so that lazy modules learn their sizes."""
+        network.eval()
+        with torch.no_grad():
+            if "images" in self.description.content:
+                network(torch.zeros(2, 3, *self.description.table("images")["size"]))
+                return
+            inputs = inputs_of(self.description)
+            positional, keywords = inputs.arguments_from(latents(0, 0, 2, inputs.latent_shape))
+            network(*positional, **keywords)
 
     @property
     def address(self) -> str:
@@ -209,8 +284,9 @@ def load(path: Path, resolve: Callable[[str], object], weights: str = "") -> Net
     described one.
     """
     description = read_description(path)
-    file = Path(weights).expanduser() if weights else description.file("weights")
-    builder = NetworkBuilder(description, resolve, file)
+    # The checksum belongs to the described file; a file that replaces it has another.
+    files = (WeightFile(Path(weights).expanduser()),) if weights else description.weight_files()
+    builder = NetworkBuilder(description, resolve, files)
     network = answered(ModelError, f"{path.name}: the weights cannot be loaded into the network", builder.trained)
     network.requires_grad_(False).eval()
     make = image_model if "images" in description.content else generator
@@ -226,6 +302,7 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
         "describe in latent or inputs what it takes"
     )
     modules, images = answered(ModelError, who, lambda: trace_modules(NetworkCall(network, inputs, output), z))
+    check_parts(network, modules)
     size = (int(images.shape[2]), int(images.shape[3]))
     return NetworkGenerator(
         name=description.name,
@@ -267,6 +344,7 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     z = model.folder.first(2)
     who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
     modules, _ = answered(ModelError, who, lambda: trace_modules(model, z))
+    check_parts(network, modules)
     chosen = described_layers(description, modules) or default_layers(modules, model.image_size)
     return replace(model, layers=measurable_layers(modules), default_layers=chosen)
 

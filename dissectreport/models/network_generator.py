@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import OutputFormat
+from dissectreport.models.own_code import uncompiled
 from dissectreport.networks.identity import identity_of
 
 OUTPUT = OutputFormat()
@@ -82,6 +83,9 @@ class NetworkGenerator:
     """How to get images from what the network returns."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "module", uncompiled(self.module))
+        for name in ("layers", "default_layers"):
+            object.__setattr__(self, name, tuple(without_compiled(layer) for layer in getattr(self, name)))
         check_layers(self.module, (*self.layers, *self.default_layers))
         self.module.requires_grad_(False).eval()
         if self.inputs is None and not self.latent_shape:
@@ -126,6 +130,11 @@ class NetworkGenerator:
     def training_like_images(self, count: int) -> Tensor | None:
         """(count, 3, h, w) images in [-1, 1] from the distribution of the training data, or None."""
         return self.training_like(count)
+
+
+def without_compiled(layer: str) -> str:
+    """A layer's name in the network without torch.compile."""
+    return ".".join(step for step in layer.split(".") if step != "_orig_mod")
 
 
 def check_layers(module: nn.Module, layers: tuple[str, ...]) -> None:

@@ -12,6 +12,9 @@ def identity_of(module: nn.Module) -> str:
     """The class of the network and the SHA-256 of its structure and its tensors: names, types, shapes and bytes."""
     digest = hashlib.sha256(repr(module).encode())
     for name, value in sorted({**dict(module.named_buffers()), **module.state_dict()}.items()):
+        if not isinstance(value, torch.Tensor):  # what a module keeps beside its tensors
+            digest.update(f"{name} {value!r}\n".encode())
+            continue
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return f"{type(module).__name__}-{digest.hexdigest()}"
