@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from dissectreport.analysis.artifacts.quality import Reference
 from dissectreport.analysis.artifacts.selection import Qualities, SizeChanges
 from dissectreport.cache.reader import NAMES, CacheReader, save
+from dissectreport.cache.records import every, source_of
 from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError
 from dissectreport.records.artifacts import (
@@ -33,7 +35,7 @@ from dissectreport.records.interventions import (
 from dissectreport.records.reader import Stored
 from dissectreport.run.rankings import Ranking
 from dissectreport.stats.thresholds import ExactThresholds, Thresholds
-from tests.support.records import ARTIFACTS, INTERVENTIONS
+from tests.support.records import ARTIFACTS, INTERVENTIONS, RECORD
 
 RANDOM = np.random.default_rng(0)
 PLAN = AblationPlan(
@@ -166,3 +168,11 @@ def test_pictures_of_several_shards_are_joined_in_order_whether_or_not_they_are_
     assert joined.numbers.tolist() == [1, 2, 3, 8] and joined.lookup.tolist() == [8]
     assert len(joined.maps["a|b"].maps) == 2 and same(joined.segmented, shown.segmented)
     assert same(SegmentedImages.joined([empty, empty]), empty)
+
+
+def test_a_model_in_a_folder_whose_name_is_no_utf8_is_found_again(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"n\xe9w") / "mine.toml"
+    record = replace(RECORD, source=source_of(str(file)))
+    record.save(tmp_path)
+    assert [one.source for one in every(tmp_path)] == [record.source]
+    assert record.source.endswith(r"n\xe9w/mine.toml")

@@ -190,11 +190,18 @@ ANY = Wanted()
 
 
 def source_of(model: str) -> str:
-    """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names."""
+    """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
+
+    Bytes of a path that are no UTF-8 stand there as \\xe9.
+    """
     place, colon, function = model.rpartition(":")
     if colon and place.endswith(".py"):
-        return f"{Path(place).resolve()}:{function}"
-    return str(Path(model).resolve()) if model.endswith(DESCRIPTION) else ""
+        return f"{_whole(place)}:{function}"
+    return _whole(model) if model.endswith(DESCRIPTION) else ""
+
+
+def _whole(path: str) -> str:
+    return os.fsencode(Path(path).resolve()).decode("utf-8", "backslashreplace")
 
 
 def unique_name(cache: Path, name: str, source: str) -> str:
