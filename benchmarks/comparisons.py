@@ -59,7 +59,7 @@ def layer(random: np.random.Generator, number: int) -> dict[str, Any]:
             for i in range(VOCABULARY)
         ],
         "labels": [*map(int, labels), *([-1] * (UNITS - good))],
-        "mean_iou": figure(random, 0.2, 0.01),
+        "mean_corrected_iou": figure(random, 0.2, 0.01),
     }
 
 

@@ -1,7 +1,5 @@
 """Intervals, p-values and labels against figures that are known or obvious."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
 from dissectreport.analysis.dissection.counted import Words, mattering
-from dissectreport.analysis.dissection.interpretable_counts import mean_iou, tally
+from dissectreport.analysis.dissection.interpretable_counts import tally
 from dissectreport.analysis.dissection.unit_tables import average_precision, point_biserial
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.chance import Chance
@@ -274,7 +272,8 @@ def test_the_position_only_mask_of_a_fixed_band_is_perfect_and_of_noise_is_poor(
     areas = Areas(np.arange(80), np.array([1, 2]), np.tile([16, 13], (80, 1)), 64)
     words = Vocabulary.of(object=("band", "noise"))
     halves = seen_by_half([(0, band_and_noise(random)), (1, band_and_noise(random))])
-    table = concept_table(areas, halves, halves, words, {Concept("band", ""): 0.9})
+    table = concept_table(areas, halves, halves, words, {Concept("band", ""): 0.9}, {2: 1})
+    assert table["counts_as"].tolist() == ["band", "band"]
     assert table.loc[1, "position_only"] == 1
     assert table.loc[2, "position_only"] < 0.3
     assert (
@@ -290,21 +289,3 @@ def test_a_rule_without_halves_chooses_and_scores_the_position_only_mask_on_all_
     assert position_only(halves, np.array([1])) == [0]
     # On all samples the upper half is best: 40 pixels in common, of 60 in its masks and 60 shown.
     assert position_only(unsplit(halves), np.array([1])) == [0.5]
-
-
-def test_the_mean_iou_of_interpretable_units_is_what_leaving_groups_out_makes_of_it():
-    scores = score(made_groups(400), 4096, replicates=4)
-    verdict = judge(scores)
-    rows = [unit for unit in range(len(verdict.column)) if verdict.interpretable[unit]]
-    assert rows, "there is something to average"
-    found = mean_iou(scores, verdict)
-    each = [scores.iou.value[unit, verdict.column[unit]] for unit in rows]
-    assert found["mean_iou"] == pytest.approx(sum(each) / len(rows))
-    without = [
-        np.mean([scores.iou.without[g, unit, verdict.column[unit]] for unit in rows])
-        for g in range(len(scores.iou.sizes))
-    ]
-    alone = Jackknife(np.array(found["mean_iou"]), np.array(without), scores.iou.sizes).share_interval()
-    assert (found["mean_iou_low"], found["mean_iou_high"]) == pytest.approx(tuple(map(float, alone)))
-    nothing = replace(verdict, interpretable=np.zeros_like(verdict.interpretable))
-    assert all(np.isnan(value) for value in mean_iou(scores, nothing).values())

@@ -169,7 +169,16 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
     sure = np.array([c >= 0 for c in column])
     blank = np.zeros(len(column))
     return UnitLabels(
-        np.array(column), np.array(column), blank, blank, sure, sure, blank, np.array(labels), np.array(passed, bool)
+        column=np.array(column),
+        runner_up=np.array(column),
+        p=blank,
+        q=blank,
+        interpretable=sure,
+        beats_chance=sure,
+        stability=blank,
+        labels=np.array(labels),
+        passed=np.array(passed, bool),
+        matched=np.zeros((len(labels), len(column))),
     )
 
 
@@ -224,7 +233,7 @@ def test_without_a_common_vocabulary_only_shared_concepts_count(one: Dissection,
     said = [each.words for each in layer_sentences(pair, (ONE, TWO))]
     assert not any("tree" in each or "fir" in each for each in said)
     assert any("labels of units among shared concepts" in each for each in said)
-    assert not any("interpretable units among" in each or "mean IoU" in each for each in said)
+    assert not any("interpretable units among" in each or "mean chance-corrected IoU" in each for each in said)
 
 
 def test_what_is_not_alike_is_warned_of(one: Dissection, two: Dissection) -> None:
@@ -432,17 +441,21 @@ def test_what_does_not_differ_has_its_interval_and_all_differences_are_counted(
 
 def test_how_well_units_match_is_compared_by_a_mean_with_its_interval(one: Dissection, two: Dissection) -> None:
     def with_mean(made: Dissection, mean: float) -> Dissection:
-        ends = {"mean_iou": mean, "mean_iou_low": mean - 0.03, "mean_iou_high": mean + 0.04}
+        ends = {
+            "mean_corrected_iou": mean,
+            "mean_corrected_iou_low": mean - 0.03,
+            "mean_corrected_iou_high": mean + 0.04,
+        }
         return replace(made, layers=(replace(made.layers[0], controls=made.layers[0].controls.assign(**ends)),))
 
     assert (
-        "The interpretable units of two match their labels significantly better than those of one, by mean IoU:"
-        " +0.100 [+0.050, +0.150]."
+        "The units of two match their labels significantly better than those of one, by the mean chance-corrected IoU"
+        " of all units: +0.100 [+0.050, +0.150]."
     ) in words(layers_of(with_mean(one, 0.2), with_mean(two, 0.3)))
     said = words(layers_of(with_mean(one, 0.2), with_mean(two, 0.22)))
-    assert any(each.startswith("No significant difference in the mean IoU") for each in said)
+    assert any(each.startswith("No significant difference in the mean chance-corrected IoU") for each in said)
     other = with_concept_renamed(with_mean(two, 0.3), "tree", "fir")
-    assert not any("mean IoU" in each for each in words(layers_of(with_mean(one, 0.2), other)))
+    assert not any("mean chance-corrected IoU" in each for each in words(layers_of(with_mean(one, 0.2), other)))
 
 
 def test_units_that_keep_their_label_are_counted_against_shuffled_labels(one: Dissection) -> None:

@@ -77,7 +77,7 @@ def test_a_unit_has_its_rows_and_its_picture(measured: Report, site: Path) -> No
 
 def test_the_strongest_units_come_first(measured: Report) -> None:
     best = measured.layer("a").best(8)
-    keys = [(bool(unit.facts["interpretable"]), float(unit.facts["corrected_iou_low"])) for unit in best]
+    keys = [(bool(unit.facts["interpretable"]), float(unit.facts["selection_score"])) for unit in best]
     known = [key for key in keys if not np.isnan(key[1])]
     assert known == sorted(known, reverse=True)
 

@@ -14,7 +14,7 @@ from dissectreport.run.budgets import INTERVENTION_BUDGETS, budget_named
 from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import SEEDS, ArtifactKey, InterventionKey, Plan, Reading
 from dissectreport.run.rules import RULES, rule_named
-from dissectreport.run.shards import GROUPS, shards
+from dissectreport.run.shards import MOST_GROUPS, even_groups, shards
 
 PLAN = Plan("generator", "segmenter")
 
@@ -25,7 +25,17 @@ def test_shards_contain_every_sample_once_in_order_and_only_the_last_may_be_shor
     assert [number for shard in parts for number in range(shard.first, shard.first + shard.count)] == [*range(samples)]
     assert all(shard.count == size for shard in parts[:-1]) and 1 <= parts[-1].count <= size
     assert [shard.number for shard in parts] == [*range(len(parts))]
-    assert all(shard.group == shard.number % GROUPS for shard in parts)
+
+
+@given(count=st.integers(1, 700))
+def test_halves_are_divided_into_groups_of_shards_whose_numbers_differ_by_one_at_most(count: int) -> None:
+    groups = even_groups(count)
+    assert all(group % 2 == number % 2 for number, group in enumerate(groups))
+    for half in (0, 1):
+        sizes = [groups.count(group) for group in {*groups} if group % 2 == half]
+        assert len(sizes) <= MOST_GROUPS
+        assert not sizes or max(sizes) - min(sizes) <= 1
+    assert count > 2 * MOST_GROUPS or len({*groups}) == count, "each shard is a group where there are few"
 
 
 @given(more=st.integers(1, 500))

@@ -23,6 +23,7 @@ from dissectreport.stats.features import FLOOR, Features, FeatureScale
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 
@@ -109,6 +110,11 @@ def some_concept_patches(random, units):
     return ConceptPatches(samples, random.random((n, units)), whole(random, n, units), 64)
 
 
+def some_overlaps(random, units):
+    c = some_concepts(random)
+    return Overlaps(c, whole(random, len(c), len(c)))
+
+
 EVERY = {
     Areas: some_areas,
     Categories: some_categories,
@@ -120,6 +126,7 @@ EVERY = {
     Histogram: some_histogram,
     Insertions: some_insertions,
     Joint: some_joint,
+    Overlaps: some_overlaps,
     Paired: some_paired,
     Peaks: some_peaks,
 }

@@ -16,6 +16,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.units import Units, examine
 from dissectreport.analysis.interventions.intervention_results import interventions
 from dissectreport.analysis.interventions.study import Study, study
@@ -40,13 +41,14 @@ from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
 from dissectreport.run.plan import Plan
 from dissectreport.run.rules import Rule, rule_named
-from dissectreport.run.shards import BATCH, SHARD, Shard
+from dissectreport.run.shards import BATCH, SHARD, Shard, even_groups, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.peaks import Peaks
 from dissectreport.vocabulary import Concept, Vocabulary
 
@@ -67,10 +69,14 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         )
     halves = seen_by_half(source.chances(first))
     held_out = unsplit(halves) if source.rule.is_published else halves
-    concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter))
-    examine_under_rule = _published if source.rule.is_published else _corrected
-    examine_layer = partial(
-        examine_under_rule, source, vocabulary=record.vocabulary, position_only=concepts["position_only"]
+    twins = {} if source.rule.is_published else twins_of(merge_all(stat for _, stat in source.stats(first, Overlaps)))
+    concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter), twins)
+    examine_layer = (
+        partial(_published, source, vocabulary=record.vocabulary, position_only=concepts["position_only"])
+        if source.rule.is_published
+        else partial(
+            _corrected, source, vocabulary=record.vocabulary, position_only=concepts["position_only"], twins=twins
+        )
     )
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
@@ -116,8 +122,10 @@ def what_to_study(
     return study(source.counted(layer_record), areas, record.vocabulary, requested, budget)
 
 
-def _corrected(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
-    return examine(source.counted(layer), vocabulary, position_only)
+def _corrected(
+    source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series, twins: Mapping[int, int]
+) -> Units:
+    return examine(source.counted(layer), vocabulary, position_only, twins)
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
@@ -155,21 +163,22 @@ class _Source:
     def __init__(self, record: Record, plan: Plan, reader: Reader) -> None:
         self.record, self.plan, self.reader = record, plan, reader
         self.rule = rule_named(plan.rule)
+        self.groups = even_groups(len(shards(record.samples, plan.shard)))
 
     def stats(self, folder: str, kind: type[S]) -> Iterator[tuple[Shard, S]]:
         return self.reader.stats(folder, self.record.samples, self.plan.shard, kind)
 
     def chances(self, folder: str) -> Iterator[tuple[int, Chance]]:
-        return ((shard.group, stat) for shard, stat in self.stats(folder, Chance))
+        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Chance))
 
     def categories(self, folder: str) -> Iterator[tuple[int, Categories]]:
-        return ((shard.group, stat) for shard, stat in self.stats(folder, Categories))
+        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Categories))
 
     def counted(self, layer: LayerRecord) -> Counted:
         stored = self.reader.read(layer.thresholds, StoredThresholds)
         by_half: list[list[Joint]] = [[], []]
         for shard, stat in self.stats(layer.counts, Joint):
-            counts = by_half[shard.group % 2]
+            counts = by_half[shard.number % 2]
             counts[:] = [counts[0].merge(stat)] if counts else [stat]
         halves = [counts[0] for counts in by_half if counts]
         whole = merge_all(halves)
@@ -275,8 +284,7 @@ def ranked(maps: Any, histogram: Any, edges: Any) -> Any:
 
 
 def _provenance(record: Record, plan: Plan, source: _Source, devices: tuple[str, ...]) -> Provenance:
-    groups = [shard.group for shard, _ in source.stats(record.layers[0].counts, Peaks)]
-    counts = [shard.count for shard, _ in source.stats(record.layers[0].counts, Peaks)]
+    groups, counts = source.groups, [shard.count for shard in shards(record.samples, plan.shard)]
     halved = not source.rule.is_published
     held_out = sum(count for group, count in zip(groups, counts, strict=True) if group % 2 or not halved)
     return Provenance(

@@ -24,6 +24,7 @@ from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.peaks import Peaks
 
@@ -34,6 +35,7 @@ NAMES: Mapping[type[Stat], str] = {
     Features: "features",
     Cross: "cross",
     Areas: "areas",
+    Overlaps: "overlaps",
     Categories: "categories",
     Ends: "ends",
     Presence: "presence",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dissectreport.errors import BadOption
@@ -13,7 +14,9 @@ SHARD = 3 * BATCH
 EDIT_BATCH = 8
 """Latents that are edited together: few, so that the largest maps after the layer fit into the processor's cache."""
 GROUPS = 20
-"""Shard number modulo this is the shard's group; even groups are for selection, odd groups are held out."""
+"""Groups of the images of interventions and of artifact units: the number of an image, or of its shard, modulo this."""
+MOST_GROUPS = 20
+"""Groups of a dissection's selection half, and of its held-out half, at most."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,6 @@ class Shard:
     number: int
     first: int
     count: int
-
-    @property
-    def group(self) -> int:
-        """The group that the shard's counts go to."""
-        return self.number % GROUPS
 
 
 def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
@@ -41,3 +39,15 @@ def shards(samples: int, size: int = SHARD) -> tuple[Shard, ...]:
     return tuple(
         Shard(number, first, min(size, samples - first)) for number, first in enumerate(range(0, samples, size))
     )
+
+
+def even_groups(count: int) -> tuple[int, ...]:
+    """The group of each of a dissection's `count` shards: even groups are for selection, odd groups are held out.
+
+    Groups of a half differ by at most one shard: uneven groups would cost degrees of freedom.
+
+    >>> even_groups(6)
+    (0, 1, 2, 3, 4, 5)
+    """
+    groups = [max(1, half // max(1, math.ceil(half / MOST_GROUPS))) for half in ((count + 1) // 2, count // 2)]
+    return tuple(2 * (number // 2 % groups[number % 2]) + number % 2 for number in range(count))

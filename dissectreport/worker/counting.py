@@ -29,6 +29,7 @@ from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds, Thresholds
 
 DIRECT = 1 << 18
@@ -120,6 +121,13 @@ def areas(masks: Masks, first: int) -> Areas:
     """Every image's pixels of each concept."""
     samples = np.arange(first, first + masks.images, dtype=np.int64)
     return Areas(samples, masks.concepts, masks.by_image, masks.label_sets.shape[1])
+
+
+def overlaps(masks: Masks) -> Overlaps:
+    """The pixels that every two concepts share."""
+    pixels = precise(torch.bincount(masks.label_sets.flatten(), minlength=masks.sets))
+    holds = precise(masks.holds)
+    return Overlaps(masks.concepts, whole((holds * pixels) @ holds.T))
 
 
 class Binning(Protocol):

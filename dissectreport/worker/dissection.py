@@ -51,6 +51,7 @@ def make_counts(
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
                 "areas": counting.areas(masks, shard.first),
+                "overlaps": counting.overlaps(masks),
             }
         return counts
 

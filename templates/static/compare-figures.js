@@ -138,13 +138,13 @@
       name: model.short,
       layer: layerName,
     }));
-    const differences = [DASH, ...chosen.against.map((against) => (against.layers ? against.layers.mean_iou : DASH))];
+    const differences = [DASH, ...chosen.against.map((against) => (against.layers ? against.layers.mean_corrected_iou : DASH))];
     return figure(
       "heaps",
       texts.heaps,
       texts.heaps_caption,
       comparison.heapsChart("heaps", texts.heaps, texts.heaps_chart, models, axes.iou),
-      [texts.model_head, ...page.heads, phrase(texts.mean_iou_head, { first: chosen.members[0].label })],
+      [texts.model_head, ...page.heads, phrase(texts.mean_corrected_iou_head, { first: chosen.members[0].label })],
       chosen.members.map((member, i) => [member.label, ...member.layer.heap_cells, differences[i]]),
     );
   };

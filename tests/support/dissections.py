@@ -99,6 +99,7 @@ def make_layer(
                     "category": [LISTED[c][1] for c in concept],
                     "threshold": thresholds[unit, t],
                     "on_fraction": on_fractions[t],
+                    "selection_score": corrected_iou[unit, concept, t],
                     "iou": iou[unit, concept, t],
                     "chance_level": chance_level[unit, concept, t],
                 }
@@ -204,10 +205,10 @@ def make_controls(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             units = int(len(part) * share)
             concepts = int(np.ceil(part["concept"].nunique() * share)) if units else 0
             row = (control, category, units, max(0, units - 2), units + 2, len(table), concepts)
-            mean = good["iou"].mean() if (control, category) == ("measured", "") else np.nan
+            mean = table["corrected_iou"].mean() if (control, category) == ("measured", "") else np.nan
             rows.append((*row, max(0, concepts - 1), concepts + 1, mean, mean - 0.02, mean + 0.02))
     names = ("control", "category", "units", "units_low", "units_high", "layer_units", "concepts")
-    means = ("mean_iou", "mean_iou_low", "mean_iou_high")
+    means = ("mean_corrected_iou", "mean_corrected_iou_low", "mean_corrected_iou_high")
     return pd.DataFrame(rows, columns=[*names, "concepts_low", "concepts_high", *means])
 
 
@@ -248,6 +249,7 @@ def example_dissection(
             "area_high": area[occurs] * 1.1,
             "position_only": area[occurs] ** 0.5 * 0.6,
             "tested": True,
+            "counts_as": [LISTED[c][0] for c in occurs],
             "segmenter_iou": np.where(np.arange(len(occurs)) % 5 == 4, np.nan, 0.9),
         },
         index=pd.Index(occurs, name="number"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 LEAST_CORRECTED_IOU = 0.04
 """A unit is interpretable from this chance-corrected IoU on."""
+TWINS = 0.8
+"""Concepts whose masks have a larger Jaccard index are twins, which count as one concept."""
 Q = 0.05
 """What has a smaller p-value, after Benjamini-Hochberg, is significant."""
 FEWEST_IMAGES = 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.stats.base import Floats, Ints
@@ -43,12 +44,20 @@ class Jackknife:
         reach = quantile((1 + share) / 2, self.freedom) * self.error()
         return self.value - reach, self.value + reach
 
+    def inside(self) -> NDArray[np.bool_]:
+        """(...) whether no value of a share touches 0 or 1."""
+        every = np.concatenate([self.value[None], self.without])
+        return np.asarray(((every > 0) & (every < 1)).all(0))
+
+    def logit(self) -> Jackknife:
+        """The logits of shares; 0 where a value touches 0 or 1."""
+        inside = self.inside()
+        value, without = np.where(inside, self.value, 0.5), np.where(inside, self.without, 0.5)
+        return Jackknife(_logit(value), _logit(without), self.sizes)
+
     def share_interval(self) -> tuple[Floats, Floats]:
         """The interval of a share, made on the logit scale where no value touches 0 or 1, else cut off at them."""
-        inside = (self.without > 0).all(0) & (self.without < 1).all(0) & (self.value > 0) & (self.value < 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logit = Jackknife(_logit(self.value), _logit(self.without), self.sizes).interval()
-        plain = self.interval()
+        inside, plain, logit = self.inside(), self.interval(), self.logit().interval()
         return (
             np.where(inside, 1 / (1 + np.exp(-logit[0])), plain[0].clip(0, 1)),
             np.where(inside, 1 / (1 + np.exp(-logit[1])), plain[1].clip(0, 1)),

@@ -194,11 +194,11 @@ class LayerPair:
         return (UNKNOWN, UNKNOWN) if count is None else (count.units, count.concepts)
 
     @property
-    def mean_iou_change(self) -> Estimate:
-        """The difference in the mean IoU of interpretable units; UNKNOWN where vocabularies differ."""
+    def mean_corrected_iou_change(self) -> Estimate:
+        """The difference in the mean chance-corrected IoU of all units; UNKNOWN where vocabularies differ."""
         if not self.models.same_vocabulary:
             return UNKNOWN
-        return difference(self.layer.mean_iou, self.other_layer.mean_iou)
+        return difference(self.layer.mean_corrected_iou, self.other_layer.mean_corrected_iou)
 
     def exclusive(self, of_other: bool) -> tuple[ExclusiveConcept, ...]:
         """The comparable concepts that one of the two layers alone has units for, those with most units first."""

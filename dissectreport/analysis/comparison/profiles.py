@@ -61,7 +61,7 @@ class ConceptUnits:
 
 @dataclass(frozen=True)
 class Best:
-    """The unit of a layer that matches a concept best, by the lower end of its chance-corrected IoU."""
+    """The unit of a layer that matches a concept best on the selection images."""
 
     unit: int
     interpretable: bool
@@ -93,8 +93,8 @@ class LayerProfile:
     best: Mapping[Concept, Best]
     labels: tuple[Concept | None, ...]
     """The overall label of every unit that is interpretable, None of the others."""
-    mean_iou: Estimate
-    """Of the interpretable units with their overall labels."""
+    mean_corrected_iou: Estimate
+    """Of all units with their overall labels."""
 
     def of(self, concept: Concept) -> ConceptUnits:
         """The units of a concept."""
@@ -262,8 +262,10 @@ def _layer(layer: Layer) -> LayerProfile:
         ),
         best=_best(layer),
         labels=tuple(concept_of(row) if row.interpretable and row.concept else None for row in _rows(layer.table)),
-        mean_iou=next(
-            estimate(row, "mean_iou") for row in controls if row.control == Control.MEASURED and not row.category
+        mean_corrected_iou=next(
+            estimate(row, "mean_corrected_iou")
+            for row in controls
+            if row.control == Control.MEASURED and not row.category
         ),
     )
 
@@ -284,7 +286,7 @@ def _best(layer: Layer) -> dict[Concept, Best]:
     best: dict[Concept, Best] = {}
     for table, interpretable in ((labelled, True), (layer.pairs, False)):
         ranked = table[table["corrected_iou_low"].notna()].sort_values(
-            ["corrected_iou_low", "unit"], ascending=[False, True]
+            ["selection_score", "unit"], ascending=[False, True]
         )
         for row in _rows(ranked):
             concept = concept_of(row)

@@ -16,12 +16,18 @@ from dissectreport.vocabulary import Concept, Vocabulary
 
 
 def concept_table(
-    areas: Areas, halves: Halves, held_out: Halves, vocabulary: Vocabulary, trained: Mapping[Concept, float]
+    areas: Areas,
+    halves: Halves,
+    held_out: Halves,
+    vocabulary: Vocabulary,
+    trained: Mapping[Concept, float],
+    twins: Mapping[int, int],
 ) -> pd.DataFrame:
     """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
     `held_out` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
-    segmenter's held-out IoU by concept; its category is '' where it holds for any.
+    segmenter's held-out IoU by concept; its category is '' where it holds for any. `twins` gives the concept that a
+    concept counts as.
     """
     share = areas.share()
     mean = share.mean(0)
@@ -39,6 +45,7 @@ def concept_table(
             "area_high": (mean + reach).clip(0, 1),
             "position_only": position_only(held_out, areas.concepts),
             "tested": np.minimum(*images) >= FEWEST_IMAGES,
+            "counts_as": [vocabulary[twins.get(number, number)].name for number in areas.concepts.tolist()],
             "segmenter_iou": [
                 trained.get(concept, trained.get(Concept(concept.name, ""), np.nan)) for concept in named
             ],

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.common.student import upper_tail
-from dissectreport.run.shards import GROUPS
+from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
+from dissectreport.run.shards import MOST_GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance, intersection_over_union
@@ -111,7 +111,7 @@ def sliced(chance: Chance, units: slice, among: Ints | None = None) -> Chance:
 
 def blocks(units: int, concepts: int, thresholds: int) -> list[slice]:
     """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
-    size = max(1, AT_ONCE // (COPIES * GROUPS * max(concepts * thresholds, 1) * 8))
+    size = max(1, AT_ONCE // (COPIES * 2 * MOST_GROUPS * max(concepts * thresholds, 1) * 8))
     return [slice(first, min(first + size, units)) for first in range(0, units, size)]
 
 
@@ -143,6 +143,11 @@ class Scores:
     resampled: tuple[NDArray[np.float32], NDArray[np.float32]]
     """(replicates, units, c) largest chance-corrected IoU in a bootstrap replicate of the selection groups, and that at
     the same threshold in a replicate of the held-out groups; empty where a rule resamples in its own way."""
+
+    @property
+    def corrected(self) -> CorrectedIoU:
+        """The chance-corrected IoUs with their chance levels."""
+        return CorrectedIoU(self.corrected_iou, self.chance_level.value)
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -310,13 +315,15 @@ class UnitLabels:
     interpretable: NDArray[np.bool_]
     """(units,) whether the rule calls the unit interpretable."""
     beats_chance: NDArray[np.bool_]
-    """(units,) whether the chance-corrected IoU is large enough and beyond doubt, whatever the rule."""
+    """(units,) whether the match is better than chance, whatever the rule: large enough, and significant."""
     stability: Floats
     """(units,) share of bootstrap replicates with the same label."""
     labels: Ints
     """(replicates, units) column of the label in each bootstrap replicate, -1 for none."""
     passed: NDArray[np.bool_]
     """(replicates, units) whether the unit is interpretable in each replicate."""
+    matched: Floats
+    """(replicates, units) chance-corrected IoU with the label of each replicate, NaN for none."""
 
 
 def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
@@ -330,10 +337,10 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
     ranked = np.argsort(-order, axis=1, kind="stable")
     column = ranked[:, 0]
     runner_up = ranked[:, 1] if allowed.sum() > 1 else np.full(units, -1)
-    p = scores.corrected_iou.p_above()[rows, column]
+    p = scores.corrected.at(rows, column).p_above(LEAST_CORRECTED_IOU)
     q = benjamini_hochberg(p)
-    beats_chance = (scores.corrected_iou.value[rows, column] >= LEAST_CORRECTED_IOU) & (q < Q)
-    labels, passed = _replicated(scores, allowed)
+    beats_chance = q < Q
+    labels, passed, matched = _replicated(scores, allowed)
     stability = (labels == column).mean(0)
     return UnitLabels(
         column=column,
@@ -345,6 +352,7 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
         stability=stability,
         labels=labels,
         passed=passed,
+        matched=matched,
     )
 
 
@@ -362,17 +370,19 @@ def _nothing(units: int, replicates: int) -> UnitLabels:
         stability=np.full(units, np.nan),
         labels=labels,
         passed=np.zeros((replicates, units), bool),
+        matched=np.full((replicates, units), np.nan),
     )
 
 
-def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
-    """(replicates, units) each replicate's label, and whether it passes the same test, with the measured error."""
+def _replicated(scores: Scores, allowed: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_], Floats]:
+    """(replicates, units) each replicate's label, whether it passes the same test, with the measured error, and the
+    chance-corrected IoU with it."""
     chosen, scored = scores.resampled
     labels = np.flatnonzero(allowed)[chosen[:, :, allowed].argmax(-1)]
     corrected_iou = np.take_along_axis(scored, labels[..., None], -1)[..., 0].astype(np.float64)
     if scores.corrected_iou.freedom < 1:
-        return labels, np.zeros(labels.shape, bool)
-    error = scores.corrected_iou.error()[np.arange(labels.shape[1]), labels]
-    t = np.divide(corrected_iou, error, out=np.full_like(corrected_iou, -np.inf), where=error > 0)
-    q = np.stack([benjamini_hochberg(row) for row in upper_tail(t, scores.corrected_iou.freedom)])
-    return labels, np.asarray((corrected_iou >= LEAST_CORRECTED_IOU) & (q < Q))
+        return labels, np.zeros(labels.shape, bool), corrected_iou
+    measured = scores.corrected.at(np.arange(labels.shape[1]), labels)
+    p = measured.p_above(LEAST_CORRECTED_IOU, corrected_iou)
+    q = np.stack([benjamini_hochberg(row) for row in p])
+    return labels, np.asarray(q < Q), corrected_iou

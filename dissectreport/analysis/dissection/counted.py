@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,13 @@ class Words:
 
     vocabulary: Vocabulary
     concepts: Ints
+    twins: Mapping[int, int] = field(default_factory=dict)
+    """By concept number the concept that it counts as, of those that count as another one."""
+
+    def different(self, column: Ints) -> int:
+        """How many different concepts these columns are of; twins count once."""
+        numbers = self.concepts[column].tolist()
+        return len({self.twins.get(number, number) for number in numbers})
 
     def concept(self, column: Ints) -> list[str]:
         """Names of concept columns; '' for -1."""

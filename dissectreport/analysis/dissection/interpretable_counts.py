@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
-from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
 from dissectreport.analysis.results.dissection import Control, no_counts
@@ -22,7 +22,7 @@ from dissectreport.stats.base import Ints
 def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally(Control.MEASURED, partial(judge, scores), words, testable(scores))
-    rows[0] |= mean_iou(scores, verdict)
+    rows[0] |= mean_match(scores, verdict)
     others = (
         (Control.RANDOM_DIRECTIONS, counted.random_directions, False),
         (Control.UNTRAINED, counted.untrained, False),
@@ -35,17 +35,24 @@ def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels
     return rows
 
 
-MEAN_IOU = ("mean_iou", "mean_iou_low", "mean_iou_high")
+MEAN_MATCH = ("mean_corrected_iou", "mean_corrected_iou_low", "mean_corrected_iou_high")
 
 
-def mean_iou(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
-    """The mean IoU of the interpretable units with their labels, and its interval over images for just these units."""
-    rows = np.flatnonzero(verdict.interpretable)
-    if not len(rows):
-        return dict.fromkeys(MEAN_IOU, float("nan"))
-    at = verdict.column[rows]
-    mean = Jackknife(scores.iou.value[rows, at].mean(), scores.iou.without[:, rows, at].mean(1), scores.iou.sizes)
-    return dict(zip(MEAN_IOU, (float(end) for end in (mean.value, *mean.share_interval())), strict=True))
+def mean_match(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
+    """The mean chance-corrected IoU of all units with their labels, and its 95% interval.
+
+    Over all units, interpretable or not, because a mean over units that were selected by their own scores moves with
+    the selection. The bootstrap resamples the images that choose labels and thresholds as well as those that score.
+    """
+    rows = np.flatnonzero(verdict.column >= 0)
+    freedom = scores.corrected_iou.freedom
+    if not len(rows) or freedom < 1:
+        return dict.fromkeys(MEAN_MATCH, float("nan"))
+    value = scores.corrected_iou.value[rows, verdict.column[rows]].mean()
+    replicates = np.nanmean(verdict.matched[:, rows], axis=1)
+    # A bootstrap over g groups understates the variance by (g - 1) / g (Efron & Tibshirani 1993).
+    reach = quantile(0.975, freedom) * replicates.std(ddof=1) * np.sqrt((freedom + 1) / freedom)
+    return dict(zip(MEAN_MATCH, (float(value), float(value - reach), float(value + reach)), strict=True))
 
 
 def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
@@ -58,7 +65,7 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
         "concepts",
         "concepts_low",
         "concepts_high",
-        *MEAN_IOU,
+        *MEAN_MATCH,
     ]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
@@ -95,9 +102,9 @@ def tally(
             none = {"layer_units": len(verdict.column), "resampled": None, "each": None}
             rows.append({"control": str(control), "category": category} | none | blank)
             continue
-        counts = _units_and_concepts(verdict.column, verdict.interpretable, among)
+        counts = _units_and_concepts(verdict.column, verdict.interpretable, words, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
-        spread = np.array([_units_and_concepts(label, passed, among) for label, passed in replicates])
+        spread = np.array([_units_and_concepts(label, passed, words, among) for label, passed in replicates])
         low, high = basic_interval(np.array(counts), spread)
         rows.append(
             {
@@ -140,10 +147,12 @@ def _each_concept(control: Control, category: str, words: Words, verdict: UnitLa
     )
 
 
-def _units_and_concepts(label: Ints, passed: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> tuple[int, int]:
+def _units_and_concepts(
+    label: Ints, passed: NDArray[np.bool_], words: Words, among: NDArray[np.bool_] | None
+) -> tuple[int, int]:
     kept = label[passed & (label >= 0)]
     kept = kept if among is None else kept[among[kept]]
-    return len(kept), len(np.unique(kept))
+    return len(kept), words.different(np.unique(kept))
 
 
 def basic_interval(value: Ints, replicates: Ints) -> tuple[Ints, Ints]:

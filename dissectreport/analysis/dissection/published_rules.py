@@ -20,7 +20,7 @@ from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups,
 from dissectreport.analysis.dissection.counted import Chances, Counted, Words
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
-from dissectreport.analysis.dissection.interpretable_counts import counts_of, mean_iou, tally
+from dissectreport.analysis.dissection.interpretable_counts import counts_of, mean_match, tally
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
     leading_curves,
@@ -143,7 +143,7 @@ def examine(
     verdict = result.judge()
     kind, samples = examples(counted.peaks)
     rows = tally(Control.MEASURED, result.judge, words)
-    rows[0] |= mean_iou(scores, verdict)
+    rows[0] |= mean_match(scores, verdict)
     for name, control in controls.items():
         rival = score_of(control)
         rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
@@ -192,6 +192,7 @@ class RuleScores:
         columns = np.maximum(labels, 0)[..., None]
         replicated = {name: np.take_along_axis(value, columns, 2)[..., 0] for name, value in self.resampled.items()}
         passed = self.passed(replicated) & (labels >= 0)
+        matched = np.where(labels >= 0, replicated["corrected_iou"], np.nan).astype(np.float64)
         return UnitLabels(
             column=first,
             runner_up=second,
@@ -202,6 +203,7 @@ class RuleScores:
             stability=stability,
             labels=labels,
             passed=passed,
+            matched=matched,
         )
 
     def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import CURVES, PAIRS, Counted, Words
 from dissectreport.analysis.results.dissection import Curves
@@ -35,13 +36,14 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
     iou, chance_level, corrected_iou = pick(scores.iou), pick(scores.chance_level), pick(scores.corrected_iou)
     lift = lifted(iou, chance_level, scores.expected[rows, at])
     iou_low, iou_high = iou.share_interval()
-    corrected_iou_low, corrected_iou_high = corrected_iou.interval()
+    corrected_iou_low, corrected_iou_high = CorrectedIoU(corrected_iou, chance_level.value).interval()
     lift_low, lift_high = lift.ratio_interval()
     values = {
         "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(
             np.float64
         ),
         "on_fraction": scores.on_fraction[rows, at],
+        "selection_score": scores.chosen[rows, at],
         "iou": iou.value,
         "iou_low": iou_low,
         "iou_high": iou_high,

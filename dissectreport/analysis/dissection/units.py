@@ -43,14 +43,14 @@ class Units:
     """(units, k) sample numbers to show."""
 
 
-def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
+def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, twins: Mapping[int, int]) -> Units:
     """The tables of a layer under the `corrected` rule.
 
-    `position_only` is the IoU of each concept's
-    best image-independent mask, by concept number.
+    `position_only` is the IoU of each concept's best image-independent mask, by concept number; `twins` gives the
+    concept that a concept counts as.
     """
     scores = scored(counted, vocabulary, counted.chances)
-    words = Words(vocabulary, scores.concepts)
+    words = Words(vocabulary, scores.concepts, twins)
     verdict = judge(scores)
     kind, samples = examples(counted.peaks)
     control_table, resampled, by_concept = counts_of(controls(counted, scores, words, verdict))

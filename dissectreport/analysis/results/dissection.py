@@ -67,10 +67,11 @@ COLUMNS: Mapping[str, str] = {
     "lift": "iou / chance_level; empty where fewer than 100 pixels of overlap are expected by chance",
     "lift_low": "lower end of the 95% interval of lift",
     "lift_high": "upper end of the 95% interval of lift",
-    "p": "one-sided p-value of corrected_iou > 0 over the groups of held-out images",
+    "p": "one-sided p-value of corrected_iou > 0.04 over the groups of held-out images",
     "q": "p after Benjamini-Hochberg over the units of the layer",
     "interpretable": "whether the rule calls the unit interpretable",
-    "beats_chance": "whether corrected_iou is at least 0.04 with q below 0.05, whatever the rule",
+    "beats_chance": "whether the match is better than chance, whatever the rule: as interpretable under the corrected "
+    "rule",
     "attainable": "largest IoU that a unit on in this share of pixels could reach with this concept",
     "position_only": "position-only baseline: IoU of the best mask that ignores the image, chosen and scored "
     "like the unit",
@@ -105,12 +106,16 @@ COLUMNS: Mapping[str, str] = {
     "units_low": "lower end of the 95% bootstrap interval of units",
     "units_high": "upper end of the 95% bootstrap interval of units",
     "layer_units": "units in the layer",
-    "concepts": "different concepts among the labels of interpretable units",
+    "concepts": "different concepts among the labels of interpretable units; twins count once",
     "concepts_low": "lower end of the 95% bootstrap interval of concepts",
     "concepts_high": "upper end of the 95% bootstrap interval of concepts",
-    "mean_iou": "mean IoU of the interpretable units with their overall labels",
-    "mean_iou_low": "lower end of its 95% interval over images, for just these units",
-    "mean_iou_high": "upper end of its 95% interval over images, for just these units",
+    "mean_corrected_iou": "mean corrected_iou of all units with their overall labels",
+    "mean_corrected_iou_low": "lower end of its 95% bootstrap interval; labels are chosen anew in every replicate",
+    "mean_corrected_iou_high": "upper end of its 95% bootstrap interval",
+    "counts_as": "the concept that it counts as where different concepts are counted: itself, or the most common of "
+    "its twins, concepts whose masks have a Jaccard index above 0.8 with its own",
+    "selection_score": "what labels and the strongest units are chosen by: corrected_iou on the selection images, at "
+    "the same threshold",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
 }
 """What every column of every table means."""
@@ -225,8 +230,8 @@ class Layer:
     lift*, tested."""
     controls: pd.DataFrame
     """One row a control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
-    concepts_low, concepts_high, mean_iou* (of 'measured' with all categories alone). Control 'measured' is the layer
-    itself."""
+    concepts_low, concepts_high, mean_corrected_iou* (of 'measured' with all categories alone). Control 'measured' is
+    the layer itself."""
     curves: Curves
     histogram: NDArray[np.int64]
     """(units, bins) pixels by activation bin, over all samples."""
@@ -294,7 +299,7 @@ class Dissection:
     """One row a concept number from 0 ('-', nothing): concept, category."""
     concepts: pd.DataFrame
     """One row a concept that occurs, indexed by concept number: concept, category, pixels, images, area*,
-    position_only, tested, trained."""
+    position_only, tested, counts_as, segmenter_iou."""
     layers: tuple[Layer, ...]
     pictures: Pictures
     trust: tuple[Trust, ...]

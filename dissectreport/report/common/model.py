@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
-from dissectreport.report.html.numbers import count
+from dissectreport.report.html.numbers import count, listing
 from dissectreport.report.html.places import Places
 from dissectreport.run.rules import Edge, rule_named
 
@@ -83,6 +83,18 @@ def counts(layer: Layer, category: str = "") -> dict[str, InterpretableCount]:
     return {name: by_control[name] for name in (*Control, *by_control) if name in by_control}
 
 
+def different(dissection: Dissection, concepts: Iterable[str]) -> int:
+    """How many different concepts these are; twins count once."""
+    counts_as = dict(dissection.concepts[["concept", "counts_as"]].itertuples(index=False, name=None))
+    return len({counts_as[concept] for concept in concepts})
+
+
+def twins_in_words(dissection: Dissection) -> str:
+    """The concepts that count as one: 'grass and turf; path and earth'; '' where there are none."""
+    groups = dissection.concepts.groupby("counts_as", sort=False)["concept"]
+    return "; ".join(listing(names.tolist()) for _, names in groups if len(names) > 1)
+
+
 def above_chance(layer: Layer) -> int:
     """Units that the rule calls interpretable and that also match better than chance."""
     return int((layer.table["interpretable"].astype(bool) & layer.table["beats_chance"].astype(bool)).sum())
@@ -130,10 +142,12 @@ class Site:
 
 
 def leading_units(layer: Layer) -> pd.DataFrame:
-    """The layer's table with the strongest units first: interpretable, then by the lower end of the chance-corrected
-    IoU."""
+    """The layer's table with the strongest units first: interpretable, then by their selection score.
+
+    The images that score a unit do not choose it.
+    """
     order = layer.table.assign(set_aside=~layer.table["interpretable"])
-    return order.sort_values(["set_aside", "corrected_iou_low", "unit"], ascending=[True, False, True], kind="stable")
+    return order.sort_values(["set_aside", "selection_score", "unit"], ascending=[True, False, True], kind="stable")
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:

@@ -51,7 +51,7 @@ def _strongest(site: Site) -> list[tuple[Layer, int]]:
     layers = site.dissection.layers
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(layers)]
     joined = pd.concat(tables, ignore_index=True)
-    ranked = joined.sort_values(["set_aside", "corrected_iou_low"], ascending=[True, False], kind="stable")
+    ranked = joined.sort_values(["set_aside", "selection_score"], ascending=[True, False], kind="stable")
     chosen = pd.concat([ranked.drop_duplicates("concept"), ranked]).drop_duplicates(["at", "unit"]).head(_ROWS)
     return [(layers[row.at], int(row.unit)) for row in rows_of(chosen)]
 

@@ -19,6 +19,7 @@ from dissectreport.report.common.model import (
     above_chance,
     counts,
     counts_by_category,
+    different,
 )
 from dissectreport.report.common.site_options import DETAILS, NOWHERE, checked_address
 from dissectreport.report.html.numbers import compact
@@ -122,7 +123,7 @@ def summary(site: Site) -> Summary:
         samples=facts.samples,
         held_out=facts.held_out,
         segmenter=str(facts.segmenter.get("name", "")),
-        concepts=int(named.nunique()),
+        concepts=different(site.dissection, named),
         units=sum(layer.units for layer in layers),
         interpretable=len(named),
         above_chance_note=site.wording.also(len(named), sum(map(above_chance, layers))),

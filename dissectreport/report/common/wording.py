@@ -76,7 +76,7 @@ CORRECTED = Wording(
     beats="",
     fails="",
     nothing="This unit has no label",
-    unsure="chance-corrected IoU below {corrected_iou}, or not significantly above 0",
+    unsure="chance-corrected IoU not significantly above {corrected_iou}",
     images_head="held-out images",
     images_share="of {samples}; the other {selection} were used for selection",
     images="{held_out} held-out images",
@@ -91,12 +91,11 @@ CORRECTED = Wording(
         " {selection} selection images. All scores come from the other {held_out} held-out images, so no score is"
         " computed on images that were used to choose what is scored."
     ),
-    judged="A unit is interpretable if its chance-corrected IoU is at least {corrected_iou} and its q-value is below "
-    "{q}.",
+    judged="A unit is interpretable if its chance-corrected IoU is significantly above {corrected_iou}: the q-value of "
+    "the test against {corrected_iou} is below {q}.",
     interpretable=(
-        "A unit whose chance-corrected IoU is at least {corrected_iou}, with a q-value below {q} (corrected for the "
-        "number of"
-        " units)."
+        "A unit whose chance-corrected IoU is significantly above {corrected_iou}: with a q-value below {q} (corrected"
+        " for the number of units)."
     ),
     columns={},
 )
@@ -108,6 +107,11 @@ _ALL = {
     "samples",
     "f1": "F1 score of the unit's on-pixels for the concept's pixels, on all samples",
     "average_precision": "area under the precision-recall curve over all thresholds, on all samples",
+    "counts_as": "the concept itself",
+    "concepts": "different concepts among the labels of interpretable units",
+    "beats_chance": "whether corrected_iou is at least 0.04, with the q-value of a test against 0 below 0.05",
+    "selection_score": "what labels are chosen by",
+    "p": "one-sided p-value of corrected_iou > 0 over all groups",
     "tested": "whether the concept occurs in enough images to be tested under the corrected rule; this rule tests all",
 }
 
@@ -173,7 +177,6 @@ ICLR2019 = Wording(
     columns=_ALL
     | {
         "threshold": "activation above which the unit counts as on; chosen on samples of another seed",
-        "p": "one-sided p-value of corrected_iou > 0 over all groups",
         "runner_up": "concept of the second largest information ratio in the search",
         "runner_up_corrected_iou": "its corrected_iou, on all samples",
         "stability": "empty: labels come from a search on other samples, which were not resampled",

@@ -350,13 +350,13 @@ def _heap_cells(layer: LayerProfile) -> tuple[str, ...]:
     return (
         count(len(layer.spread)),
         count(len(good)),
-        format_interval(layer.mean_iou, share),
+        format_interval(layer.mean_corrected_iou, share),
         *(share(quantile(good, at)) for at in QUANTILES),
         share(charts.median([chance_level for _, chance_level, interpretable in layer.spread if interpretable])),
     )
 
 
-HEAP_HEADS = ("units", "interpretable", "mean IoU", *(f"{at:.0%}" for at in QUANTILES), "median chance level")
+HEAP_HEADS = ("units", "interpretable", "mean corrected IoU", *(f"{at:.0%}" for at in QUANTILES), "median chance level")
 
 
 def quantile(values: Sequence[float], at: float) -> float:

@@ -342,14 +342,16 @@ def _heaps(subject: ComparedModels, axes: SiteAxes) -> ChartWithTable:
         charts.Placed(member.place, member.layer.heap, member.model.short, member.profile.name)
         for member in subject.members
     ]
-    gaps = [DASH, *(DASH if a.layers is None else a.layers.mean_iou for a in subject.against)]
+    gaps = [DASH, *(DASH if a.layers is None else a.layers.mean_corrected_iou for a in subject.against)]
     rows = [(m.label, *m.layer.heap_cells, gap) for m, gap in zip(subject.members, gaps, strict=True)]
     return ChartWithTable(
         "heaps",
         texts.heaps,
         texts.heaps_caption,
         charts.heaps_chart("heaps", texts.heaps, texts.heaps_chart, placed, axes.iou),
-        Table((texts.model_head, *HEAP_HEADS, texts.mean_iou_head.format(first=subject.labels[0])), tuple(rows)),
+        Table(
+            (texts.model_head, *HEAP_HEADS, texts.mean_corrected_iou_head.format(first=subject.labels[0])), tuple(rows)
+        ),
     )
 
 

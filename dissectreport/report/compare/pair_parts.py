@@ -47,7 +47,7 @@ class LayerPairPart:
     """Each difference with the concepts that have it, by their place in `compared`."""
     none: str
     """The difference of every other concept that is compared."""
-    mean_iou: str
+    mean_corrected_iou: str
     lead: Concept | None
     """The concept that differs most; None if none does significantly."""
 
@@ -101,7 +101,7 @@ def _compared(pair: ModelPair) -> list[Concept]:
 
 def layer_pair_part(layers: LayerPair, compared: Sequence[Concept]) -> LayerPairPart:
     """One layer of each of two models."""
-    form, mean, lead = UnitFormat(layers.scale), layers.mean_iou_change, lead_concept(layers)
+    form, mean, lead = UnitFormat(layers.scale), layers.mean_corrected_iou_change, lead_concept(layers)
     return LayerPairPart(
         sentences=layer_sentences(layers, NAMES),
         by_chance=by_chance(layers),
@@ -109,7 +109,7 @@ def layer_pair_part(layers: LayerPair, compared: Sequence[Concept]) -> LayerPair
         training=training_sentence(layers),
         concepts=_grouped(layers, compared, form),
         none=form.difference(NONE),
-        mean_iou=format_difference(mean, thousandths) if mean.known else DASH,
+        mean_corrected_iou=format_difference(mean, thousandths) if mean.known else DASH,
         lead=None if lead is None else lead.concept,
     )
 

@@ -158,7 +158,7 @@ def _layer(layer: LayerProfile, folder: str, at: Mapping[Concept, int]) -> Plain
             for concept, one in layer.best.items()
         ],
         "labels": [-1 if label is None else at[label] for label in layer.labels],
-        "mean_iou": _figure(layer.mean_iou),
+        "mean_corrected_iou": _figure(layer.mean_corrected_iou),
     }
 
 
@@ -266,5 +266,5 @@ def _read_layer(values: Plain, names: Sequence[Concept]) -> LayerProfile:
             for r in values["best"]
         },
         labels=tuple(None if number < 0 else names[number] for number in values["labels"]),
-        mean_iou=_read(values["mean_iou"]) if "mean_iou" in values else UNKNOWN,
+        mean_corrected_iou=_read(values["mean_corrected_iou"]) if "mean_corrected_iou" in values else UNKNOWN,
     )

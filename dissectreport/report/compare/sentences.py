@@ -77,7 +77,7 @@ def layer_sentences(pair: LayerPair, names: Names) -> tuple[Sentence, ...]:
         *_totals(pair, names),
         *_concepts(pair, names),
         *_exclusive(pair, names),
-        *_mean_iou(pair, names),
+        *_mean_corrected_iou(pair, names),
         *_kept_labels(pair, names),
     )
 
@@ -182,21 +182,21 @@ def _units(exclusive: Sequence[ExclusiveConcept]) -> str:
     return listed([f"{concept.concept.name} {format_interval(concept.units, count)}" for concept in exclusive])
 
 
-def _mean_iou(pair: LayerPair, names: Names) -> Iterator[Sentence]:
-    change = pair.mean_iou_change
+def _mean_corrected_iou(pair: LayerPair, names: Names) -> Iterator[Sentence]:
+    change = pair.mean_corrected_iou_change
     if not change.known:
         return
     words = format_difference(change, thousandths)
     if is_significant(change):
         how = "better" if change.value > 0 else "worse"
         yield Sentence(
-            f"The interpretable units of {names[1]} match their labels significantly {how} than those of {names[0]}, by"
-            f" mean IoU: {words}.",
+            f"The units of {names[1]} match their labels significantly {how} than those of {names[0]}, by the mean"
+            f" chance-corrected IoU of all units: {words}.",
             "differs",
         )
     else:
         yield Sentence(
-            "No significant difference in the mean IoU of interpretable units between"
+            "No significant difference in the mean chance-corrected IoU of all units between"
             f" {names[0]} and {names[1]}: {words}.",
             "same",
         )
@@ -217,7 +217,7 @@ def by_chance(pair: LayerPair) -> tuple[Sentence, ...]:
     """How many of the differences would be significant by chance alone, where there are many."""
     models = pair.models
     units = len(models.comparable)
-    number = (units and units + 2) + int(pair.mean_iou_change.known)
+    number = (units and units + 2) + int(pair.mean_corrected_iou_change.known)
     number += len(models.effect_changes) + len(models.quality_changes)
     if number < MANY:
         return ()

@@ -66,7 +66,7 @@ class Texts:
     area_head: str = "area"
     random_head: str = "against random units"
     ranking_head: str = "ranking method"
-    mean_iou_head: str = "mean IoU − {first}"
+    mean_corrected_iou_head: str = "mean chance-corrected IoU − {first}"
     difference_head: str = "{other} − {first}"
     points_head: str = "{head}, points"
     pair_heading: str = "{other} against {first}"

@@ -234,6 +234,7 @@ def _table(layer: OldLayer) -> pd.DataFrame:
             "category": [unit.category for unit in layer.units],
             "threshold": [unit.threshold for unit in layer.units],
             "on_fraction": math.nan,
+            "selection_score": [unit.iou for unit in layer.units],
             "iou": [unit.iou for unit in layer.units],
         }
     )

@@ -136,8 +136,8 @@ class LayerReport:
         return table[table["unit"] == number].reset_index(drop=True)
 
     def best(self, most: int = _SHOWN) -> list[Unit]:
-        """The strongest units: interpretable, then by the lower end of the chance-corrected IoU."""
-        order = self.units.sort_values(["interpretable", "corrected_iou_low", "unit"], ascending=[False, False, True])
+        """The strongest units: interpretable, then by their selection score."""
+        order = self.units.sort_values(["interpretable", "selection_score", "unit"], ascending=[False, False, True])
         return [self.unit(int(number)) for number in order["unit"].head(most)]
 
     def __repr__(self) -> str:

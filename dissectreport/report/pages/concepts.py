@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.report.common.model import Site, interpretable_labels, rows_of, view_of
+from dissectreport.report.common.model import (
+    Site,
+    different,
+    interpretable_labels,
+    rows_of,
+    twins_in_words,
+    view_of,
+)
 from dissectreport.report.common.plotly_figures import Figure, Grid, concept_heatmap
 from dissectreport.report.common.wording import Wording
 from dissectreport.report.html.concepts import NamedConcept
@@ -91,10 +98,10 @@ def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: NamedConc
 
 
 def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | None, str]:
-    """The unit of largest lower end of its chance-corrected IoU, and its strip."""
+    """The unit of the largest selection score, and its strip."""
     if not len(units):
         return None, ""
-    row = max(rows_of(units), key=lambda r: -1.0 if math.isnan(r.corrected_iou_low) else float(r.corrected_iou_low))
+    row = max(rows_of(units), key=lambda row: float(row.selection_score))
     layer = site.dissection.layers[int(row.layer)].name
     link = Link(frame.to(site.places.unit(layer, row.unit)), f"{layer} unit {row.unit}")
     return link, frame.to(site.places.strip(layer, row.unit))
@@ -144,6 +151,8 @@ class ConceptsPage:
     """Concepts that are an interpretable unit's label in their category."""
     leading: int
     """Those that are some interpretable unit's overall label."""
+    twins: str
+    """Concepts that count as one, in words; '' where there are none."""
     rows: tuple[ConceptRow, ...]
     figure: Figure
     csv: str
@@ -164,8 +173,9 @@ def concepts_page(site: Site) -> ConceptsPage:
         wording=site.wording,
         held_out=dissection.provenance.held_out,
         grid=grid,
-        shown=len({row.concept.name for row in grid.rows if row.total}),
-        leading=int(overall.nunique()),
+        shown=different(dissection, [row.concept.name for row in grid.rows if row.total]),
+        leading=different(dissection, overall),
+        twins=twins_in_words(dissection),
         rows=_concept_rows(site, frame),
         figure=concept_heatmap(_heatmap(grid)),
         csv=frame.to(places.data("concepts", "csv")),
@@ -174,7 +184,7 @@ def concepts_page(site: Site) -> ConceptsPage:
 
 
 def _concept_rows(site: Site, frame: Frame) -> tuple[ConceptRow, ...]:
-    labels = _labels_by_layer(site).sort_values("corrected_iou_low", ascending=False, kind="stable")
+    labels = _labels_by_layer(site).sort_values("selection_score", ascending=False, kind="stable")
     units = {str(name): rows_of(rows) for name, rows in labels.groupby("concept", sort=False)}
     overall = [layer.table.set_index("unit")["concept"].to_dict() for layer in site.dissection.layers]
     return tuple(

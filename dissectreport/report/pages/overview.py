@@ -20,9 +20,11 @@ from dissectreport.report.common.model import (
     above_chance,
     counts,
     counts_by_category,
+    different,
     interpretable_labels,
     leading_units,
     rows_of,
+    twins_in_words,
 )
 from dissectreport.report.common.wording import Wording, against_directions, below_position
 from dissectreport.report.html.charts import Point, Series, over_layers
@@ -87,6 +89,8 @@ class OverviewPage:
     """How many interpretable units also match better than chance, where the rule does not require it."""
     held_out: int
     leading: OverviewLayer
+    twins: str
+    """Concepts that count as one, in words; '' where there are none."""
     within: int
     """Different concepts when every unit counts by its label in each category."""
     random_directions: float | None
@@ -126,13 +130,16 @@ def overview_page(site: Site) -> OverviewPage:
         model=dissection.title,
         interpretable=len(named),
         units=sum(layer.units for layer in dissection.layers),
-        concepts=int(named.nunique()),
+        concepts=different(dissection, named),
         has_enough_images=dissection.has_enough_images,
         wording=site.wording,
         above_chance_note=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
         held_out=dissection.provenance.held_out,
+        twins=twins_in_words(dissection),
         leading=max(rows, key=lambda r: (r.counts[Control.MEASURED].concepts, r.counts[Control.MEASURED].units)),
-        within=int(pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers]).nunique()),
+        within=different(
+            dissection, pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers])
+        ),
         random_directions=_interpretable_directions(dissection.layers),
         answer=against_random_directions(dissection.layers),
         position=_below_position(dissection.layers),
@@ -243,10 +250,10 @@ def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer,
     """The strongest unit of each concept, the categories in turn."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
-    ranked = ranked[ranked["interpretable"]].sort_values("corrected_iou_low", ascending=False, kind="stable")
+    ranked = ranked[ranked["interpretable"]].sort_values("selection_score", ascending=False, kind="stable")
     first = ranked.drop_duplicates("concept")
     turns = first.assign(turn=first.groupby("category").cumcount())
-    chosen = turns.sort_values(["turn", "corrected_iou_low"], ascending=[True, False], kind="stable").head(most)
+    chosen = turns.sort_values(["turn", "selection_score"], ascending=[True, False], kind="stable").head(most)
     layers = site.dissection.layers
     return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(chosen))
 

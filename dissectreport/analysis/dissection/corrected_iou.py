@@ -1,0 +1,65 @@
+"""The chance-corrected IoU with its interval and its test, on a scale on which its errors are even.
+
+With the chance level held at c, a chance-corrected IoU x lies between -c / (1 - c), no overlap at all, and 1. Then
+x (1 - c) + c is a share, the IoU itself, and its logit is what intervals and tests are made of. On the plain scale
+intervals of weak matches and of rare concepts are too short below and too long above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.common.student import upper_tail
+from dissectreport.stats.base import Floats, Ints
+
+
+@dataclass(frozen=True)
+class CorrectedIoU:
+    """Chance-corrected IoUs over all groups and without each, and the chance levels over all groups."""
+
+    jackknife: Jackknife
+    chance_level: Floats
+    """(...) shaped like the values."""
+
+    def at(self, rows: Ints, columns: Ints) -> CorrectedIoU:
+        """Those of pairs of a unit and a concept column; rows and columns broadcast."""
+        jack = self.jackknife
+        picked = Jackknife(jack.value[rows, columns], jack.without[:, rows, columns], jack.sizes)
+        return CorrectedIoU(picked, self.chance_level[rows, columns])
+
+    def interval(self) -> tuple[Floats, Floats]:
+        """(...) ends of the 95% interval; NaN with fewer than two groups."""
+        low, high = self._as_shares().share_interval()
+        return self._from_share(low), self._from_share(high)
+
+    def p_above(self, bound: float, value: Floats | None = None) -> Floats:
+        """(...) one-sided p-value of being above `bound`, of the values or of other ones with the same errors."""
+        jack = self.jackknife
+        if jack.freedom < 1:
+            return np.ones(jack.value.shape)
+        value = jack.value if value is None else value
+        shares = self._as_shares()
+        even = shares.logit()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = _logit(self._share(value)) - _logit(self._share(np.full(value.shape, bound)))
+            t = np.where(shares.inside(), distance / even.error(), (value - bound) / jack.error())
+        t = np.where(np.isfinite(t), t, np.where(value > bound, np.inf, -np.inf))
+        return np.where(np.isfinite(value), upper_tail(t, jack.freedom), 1.0)
+
+    def _as_shares(self) -> Jackknife:
+        jack = self.jackknife
+        return Jackknife(self._share(jack.value), self._share(jack.without), jack.sizes)
+
+    def _share(self, corrected: Floats) -> Floats:
+        return np.asarray(corrected * (1 - self.chance_level) + self.chance_level)
+
+    def _from_share(self, share: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((share - self.chance_level) / (1 - self.chance_level))
+
+
+def _logit(share: Floats) -> Floats:
+    return np.asarray(np.log(share) - np.log1p(-share))

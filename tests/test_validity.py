@@ -1,0 +1,117 @@
+"""Numbers mean what readers take them for: simulations in which the truth is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissectreport.analysis.comparison.differences import difference, is_significant
+from dissectreport.analysis.comparison.profiles import Estimate
+from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
+from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, tally
+from dissectreport.analysis.dissection.twins import twins_of
+from dissectreport.analysis.dissection.unit_tables import figures
+from dissectreport.report.common.model import leading_units
+from dissectreport.stats.overlaps import Overlaps
+from dissectreport.stats.thresholds import ExactThresholds
+from dissectreport.vocabulary import Vocabulary
+from tests.support.simulations import PIXELS, World
+
+
+def scores_of(world, seed, replicates=1):
+    """The scores of a simulated run of 26 shards, as many as a run has by default."""
+    return score(Groups.of(world.shards(seed)), PIXELS, replicates)
+
+
+def true_figures(world):
+    """(units, c) the IoU and the chance-corrected IoU that many images have."""
+    truth = world.truth()
+    whole = score(Groups.of([(0, truth), (1, truth)]), PIXELS, 1)
+    return whole.iou.value, whole.corrected_iou.value
+
+
+def strongest_of_equals(seed, world):
+    """The row of the first of equally good units, as pages show it."""
+    scores = scores_of(world, seed)
+    units = len(world.matches)
+    thresholds = ExactThresholds(np.zeros(units), np.ones(units), np.ones((units, 1), np.float32), np.zeros(units, int))
+    table = figures(scores, np.arange(units), np.zeros(units, int), thresholds)
+    layer = SimpleNamespace(
+        table=pd.DataFrame(table | {"unit": np.arange(units), "interpretable": np.ones(units, bool)})
+    )
+    return leading_units(layer).iloc[0]
+
+
+def test_the_interval_of_the_strongest_of_many_equal_units_holds_the_truth_as_often_as_it_says():
+    world = World((0.5,) * 16, (0.5,))
+    truth = true_figures(world)[0][0, 0]
+    rows = [strongest_of_equals(seed, world) for seed in range(40)]
+    assert np.mean([row.iou_low <= truth <= row.iou_high for row in rows]) >= 0.9
+    assert abs(np.mean([row.iou for row in rows]) - truth) < 0.009
+
+
+def test_units_at_the_cut_off_are_rarely_called_interpretable():
+    world = World((0.081,) * 12, (0.5,))
+    assert true_figures(world)[1][:, 0].mean() == pytest.approx(0.04, abs=0.003), "they lie at the cut-off"
+    called = [judge(scores_of(world, seed)).interpretable.mean() for seed in range(15)]
+    assert np.mean(called) < 0.06
+
+
+def test_intervals_of_the_chance_corrected_iou_hold_the_truth_for_weak_matches_of_rare_concepts():
+    world = World((0.1, 0.1), (0.05,))
+    truth = true_figures(world)[1][:, 0].mean()
+    held, below, runs = 0, 0, 60
+    for seed in range(runs):
+        low, high = scores_of(world, seed).corrected.interval()
+        held += int(((low[:, 0] <= truth) & (truth <= high[:, 0])).sum())
+        below += int((high[:, 0] < truth).sum())
+    assert held / (2 * runs) >= 0.9
+    assert below / (2 * runs) <= 0.065, "on the plain scale intervals end too low"
+
+
+def test_two_runs_of_one_model_differ_in_their_mean_match_as_rarely_as_an_interval_says():
+    world = World((0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.3, 0.5), (0.3, 0.3, 0.3))
+    means = []
+    for seed in range(40):
+        scores = scores_of(world, seed, replicates=60)
+        found = mean_match(scores, judge(scores))
+        means.append(Estimate(*(found[name] for name in MEAN_MATCH)))
+    different = [is_significant(difference(*pair)) for pair in zip(means[::2], means[1::2], strict=True)]
+    assert np.mean(different) <= 0.1
+    width = np.mean([mean.high - mean.low for mean in means])
+    assert width < 4 * 2 * np.std([mean.value for mean in means]), "the interval is not wide for nothing"
+
+
+def test_the_mean_match_is_over_all_units_with_a_label():
+    scores = scores_of(World((0.01, 0.3, 0.9), (0.5,)), 3, replicates=20)
+    verdict = judge(scores)
+    assert verdict.interpretable.tolist() == [False, True, True]
+    assert mean_match(scores, verdict)["mean_corrected_iou"] == pytest.approx(scores.corrected_iou.value[:, 0].mean())
+
+
+def test_twins_count_once_and_as_the_most_common_of_them():
+    both = np.array([[100, 85, 0, 84], [85, 90, 0, 80], [0, 0, 50, 10], [84, 80, 10, 99]])
+    twins = twins_of(Overlaps(np.array([3, 5, 6, 9]), both))
+    assert twins == {5: 3}, "84 of 115 pixels are shared by 3 and 9, 80 of 109 by 5 and 9: no twins"
+    words = Words(Vocabulary.of(object=tuple("abcdefghi")), np.array([3, 5, 6, 9]), twins)
+    assert words.different(np.array([0, 1, 1, 2, 3])) == 3
+    assert words.different(np.array([1])) == 1
+
+
+def test_twins_of_twins_are_twins():
+    both = np.array([[100, 90, 79], [90, 100, 90], [79, 90, 101]])
+    assert twins_of(Overlaps(np.array([1, 2, 3]), both)) == {1: 3, 2: 3}
+
+
+def test_different_labels_are_counted_without_twins():
+    scores = scores_of(World((0.9, 0.8), (0.5, 0.5)), 1, replicates=5)
+    vocabulary = Vocabulary.of(object=("grass", "turf"))
+    verdict = judge(scores)
+    verdict.column[:] = verdict.labels[:] = (0, 1)
+    for twins, different in (({}, 2), ({2: 1}, 1)):
+        rows = tally("measured", lambda _: verdict, Words(vocabulary, scores.concepts, twins))
+        assert (rows[0]["units"], rows[0]["concepts"], rows[0]["concepts_high"]) == (2, different, different)
