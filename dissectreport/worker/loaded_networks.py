@@ -153,7 +153,7 @@ class Models:
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
-        labels = self._call_segmenter("labels", lambda: self.segmenter(images.to(torch.float32, copy=True)))
+        labels = self._call_segmenter("labels", lambda: self.segmenter(_handed(images)))
         if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
             raise SegmenterError(
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
@@ -167,7 +167,7 @@ class Models:
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
-        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images.to(torch.float32, copy=True)))
+        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(_handed(images)))
         if sure.ndim != 3 or len(sure) != len(images):
             raise SegmenterError(
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
@@ -178,7 +178,8 @@ class Models:
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
         segmenter: Any = self.segmenter
-        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images.to(torch.float32, copy=True), tuple(concepts)))
+        numbers = tuple(concepts)
+        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(_handed(images), numbers))
         if result.ndim != 4 or result.shape[:2] != (len(images), len(concepts)):
             raise SegmenterError(
                 f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(result.shape)} for {len(images)} "
@@ -216,6 +217,11 @@ class Models:
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         with call_of(f"generator {self.generator.name!r}"):
             return answered(ModelError, who, ask)
+
+
+def _handed(images: Tensor) -> Tensor:
+    """A copy of images in float32, which a plug-in may change."""
+    return images.to(torch.float32, copy=True)
 
 
 def without_broken(source: Source, count: int) -> Models:

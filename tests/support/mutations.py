@@ -70,7 +70,7 @@ def _changed(draw: DrawFn, value: Any) -> Any:
         del value[key]
     elif action == 1 and isinstance(value, dict):
         value[draw(st.sampled_from(NASTY))] = draw(values)
-    elif action == 1:
+    elif action == 1 and isinstance(value, list):
         value.insert(key, copy.deepcopy(value[key]))
     else:
         value[key] = _changed(draw, value[key])

@@ -29,14 +29,20 @@ ARTIFACTS = ArtifactRecord(
     selection_images=100,
     left_out=1,
     marked=(3, 4),
-    **{
-        name: FeatureFolder(name, 8, 4)
-        for name in ("real", "generated", "dissected", "scored", "marked_scored", "random_scored")
-    },
-    **{
-        name: name
-        for name in ("plan", "tests", "size_changes", "random_sets", "quality", "marked_quality", "pictures", "command")
-    },
+    real=FeatureFolder("real", 8, 4),
+    generated=FeatureFolder("generated", 8, 4),
+    dissected=FeatureFolder("dissected", 8, 4),
+    scored=FeatureFolder("scored", 8, 4),
+    marked_scored=FeatureFolder("marked_scored", 8, 4),
+    random_scored=FeatureFolder("random_scored", 8, 4),
+    plan="plan",
+    tests="tests",
+    size_changes="size_changes",
+    random_sets="random_sets",
+    quality="quality",
+    marked_quality="marked_quality",
+    pictures="pictures",
+    command="command",
 )
 FOLDER = "0123456789abcdef"
 RECORD = Record(

@@ -60,10 +60,13 @@ class World:
     def draw(self, random: np.random.Generator, n: int = SHARD) -> tuple[Masks, Masks]:
         """(n, units, 1, pixels) where units are on, and (n, concepts, pixels) masks."""
         concepts, units = len(self.presence), len(self.matches)
-        masks = self._squares(random, (n, concepts)) & np.less(random.random((n, concepts)), self.presence)[..., None]
+        masks = (
+            self._squares(random, (n, concepts))
+            & np.asarray(random.random((n, concepts)) < np.asarray(self.presence))[..., None]
+        )
         copies = random.random((n, units)) < self.matches
         shown = masks[:, 0].any(1)[:, None]
-        others = self._squares(random, (n, units)) & np.less(random.random((n, units)), self.presence[0])[..., None]
+        others = self._squares(random, (n, units)) & np.asarray(random.random((n, units)) < self.presence[0])[..., None]
         on = np.where((copies & shown)[..., None], masks[:, :1], others)
         return on[:, :, None], masks
 
