@@ -1,4 +1,4 @@
-"""Networks as a user's own code makes them: what is compiled runs uncompiled, and what cannot be read is refused.
+"""Networks as a user's own code makes them: uncompiled, in float32, and refused if their layers cannot be read.
 
 network = checked_network(function(), "mine.toml: network './net.py:Generator'")
 """
@@ -26,6 +26,9 @@ def checked_network(returned: object, who: str) -> nn.Module:
         )
     if not isinstance(returned, nn.Module):
         raise BadOption(f"{who} returned a {type(returned).__name__}; it should return a torch.nn.Module")
+    if torch.get_default_dtype() != torch.float32:  # The function changed it for the whole program.
+        torch.set_default_dtype(torch.float32)
+        returned.float()
     return uncompiled(returned)
 
 
