@@ -354,6 +354,7 @@ BROKEN = {
     "checkpoint": (bytes_of(b'model_checkpoint_path: "model.ckpt-7"'), "checkpoint", "part of a TensorFlow checkpoint"),
     "keras": (bytes_of(b"\x89HDF\r\n\x1a\n"), "w.h5", "Keras"),
     "onnx": (bytes_of(b"\x08\x08\x12\x07pytorch\x1a\x052.0.0"), "g.onnx", "an ONNX program, not only weights"),
+    "an index": (bytes_of(b'{\n  "weight_map": {}}'), "model.index.json", "is JSON, not weights: .* weights = "),
     "image": (bytes_of(b"\x89PNG\r\n"), "w.pth", "is an image"),
     "newer pickle": (
         lambda path: torch.save(some(), path, pickle_protocol=4),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dissectreport.checkpoints.names import module_of, quoted
+from dissectreport.checkpoints.names import module_of, quoted, shown
 
 WRONG_SHAPE = re.compile(r"size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\).*?torch\.Size\(\[(.*?)\]\)")
 """What torch says of a tensor of another shape: its name, its shape, and the network's."""
@@ -41,7 +41,7 @@ class Misfit:
 
 def _first(names: Sequence[str], problem: str) -> list[str]:
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]}{problem}{more}"] if names else []
+    return [f"{shown(names[0])}{problem}{more}"] if names else []
 
 
 def wrong_shapes(said: str) -> list[str]:

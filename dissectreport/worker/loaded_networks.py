@@ -167,7 +167,9 @@ class Models:
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""
-        sure = self._call_segmenter("confidence", lambda: self.segmenter.confidence(images.to(torch.float32, copy=True)))
+        sure = self._call_segmenter(
+            "confidence", lambda: self.segmenter.confidence(images.to(torch.float32, copy=True))
+        )
         if sure.ndim != 3 or len(sure) != len(images):
             raise SegmenterError(
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
@@ -178,7 +180,9 @@ class Models:
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
         segmenter: Any = self.segmenter
-        result = self._call_segmenter("probabilities", lambda: segmenter.probabilities(images.to(torch.float32, copy=True), tuple(concepts)))
+        result = self._call_segmenter(
+            "probabilities", lambda: segmenter.probabilities(images.to(torch.float32, copy=True), tuple(concepts))
+        )
         if result.ndim != 4 or result.shape[:2] != (len(images), len(concepts)):
             raise SegmenterError(
                 f"segmenter {segmenter.name!r} returned probabilities of shape {tuple(result.shape)} for {len(images)} "
