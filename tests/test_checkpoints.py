@@ -362,6 +362,11 @@ BROKEN = {
         "pickle protocol 4, and torch reads protocol 2",
     ),
     "damaged archive": (bytes_of(b"PK\x03\x04PK\x05\x06" + b"\xff" * 18), "w.pth", "damaged|truncated"),
+    "exported program": (
+        zip_of("w/archive_format", "w/models/model.json"),
+        "w.pt2",
+        r"program .torch.export.*\.state_dict",
+    ),
     "text": (bytes_of(b"hello, world\n"), "w.pth", "no format that can be read"),
     "text, named safetensors": (bytes_of(b"hello, world\n"), "w.safetensors", "is not a safetensors file"),
     "a network": (lambda path: torch.save(nn.Sequential(nn.Linear(1, 1)), path), "w.pth", "contains a whole network"),

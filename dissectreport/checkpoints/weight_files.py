@@ -158,7 +158,15 @@ def _zip(path: Path, remedy: str) -> object:
     if names and all(name.endswith(".npy") for name in names):
         return _arrays(path, remedy)
     if "constants.pkl" in inner:
-        raise WeightsError(f"{path} contains a program (TorchScript), not only weights; {STATE_DICT}")
+        raise WeightsError(
+            f"{path} contains a program (TorchScript), which is not run; if you trust it, "
+            f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pth') writes the weights alone"
+        )
+    if "archive_format" in inner or "serialized_exported_program.json" in inner:
+        raise WeightsError(
+            f"{path} contains a program (torch.export), which is not run; if you trust it, "
+            f"torch.save(torch.export.load({path.name!r}).state_dict, 'weights.pth') writes the weights alone"
+        )
     if "data.pkl" in inner:
         return _saved_by_torch(path, remedy, lambda: _entry(path, "data.pkl"))
     raise WeightsError(f"{path} is a zip archive of other files: unpack it, and give the file of weights in it")
