@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import gzip
 import hashlib
+import os
 import pickle
+import random
+import sys
 import tarfile
+import time
+import types
+import uuid
 import zipfile
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
-from pathlib import Path
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -18,6 +28,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dissectreport.checkpoints.pickles import imported_names
+from dissectreport.checkpoints.plain_data import is_data
+from dissectreport.checkpoints.state_dicts import select_tensors
 from dissectreport.checkpoints.weight_files import read_checkpoint, read_tensors
 from dissectreport.errors import WeightsError
 
@@ -174,6 +186,150 @@ def test_options_and_numbers_may_lie_beside_the_weights(tmp_path: Path, new: boo
     assert set(content["g_ema"]) == set(some())
 
 
+class Options(dict):  # type: ignore[type-arg]
+    """Stands for the dictionaries with other names in which training programs keep their options."""
+
+
+Options.__module__, Options.__qualname__ = "easydict", "EasyDict"
+
+BESIDE = {
+    "numpy's random numbers": lambda: np.random.RandomState(0).get_state(),
+    "a newer generator": lambda: np.random.default_rng(0).bit_generator.state,
+    "a generator itself": lambda: np.random.default_rng(0),
+    "Python's random numbers": lambda: random.getstate(),
+    "torch's random numbers": lambda: torch.get_rng_state(),
+    "a path": lambda: argparse.Namespace(out=Path("runs/1")),
+    "a path of Windows": lambda: PureWindowsPath("runs/1"),
+    "slices and ranges": lambda: (
+        slice(1, 2),
+        range(3),
+        frozenset([1]),
+        {1, 2},
+        complex(1, 2),
+        bytearray(b"a"),
+        b"bytes",
+    ),
+    "collections": lambda: (deque([1], 3), defaultdict(list, a=[1]), Counter("ab"), OrderedDict(a=1)),
+    "times": lambda: (datetime.datetime.now(datetime.UTC), datetime.date(2024, 5, 17), datetime.timedelta(1)),
+    "numbers": lambda: (
+        np.float32(1),
+        np.bool_(True),
+        np.str_("a"),
+        np.arange(3),
+        np.array(["a"]),
+        Decimal(1),
+        Fraction(1),
+    ),
+    "structured arrays": lambda: (np.zeros(2, [("a", "f4")]), np.array([{}, None]), np.array(["2024"], "M8[Y]")),
+    "types": lambda: (np.float32, np.dtype(">f8"), int, list, torch.float16, torch.device("cpu"), torch.Size([1])),
+    "an identifier": lambda: uuid.UUID(int=7),
+    "a table with another name": lambda: Options(size=8),
+    "a namespace": lambda: types.SimpleNamespace(a=types.SimpleNamespace(b=1)),
+}
+
+
+@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("kind", BESIDE)
+def test_data_beside_the_weights_is_skipped(
+    tmp_path: Path, kind: str, new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "easydict", types.SimpleNamespace(EasyDict=Options))  # type: ignore[misc]
+    path = tmp_path / "w.pth"
+    torch.save(
+        {"before": BESIDE[kind](), "g": some(), "after": BESIDE[kind]()}, path, _use_new_zipfile_serialization=new
+    )
+    content = read_checkpoint(path).content
+    assert list(content) == ["before", "g", "after"]
+    assert all(torch.equal(content["g"][name], value) for name, value in some().items())
+
+
+def test_arrays_of_numpy_are_weights_as_well(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.arange(3, dtype=">i4"), "c": np.float16([1, 2])}
+    torch.save(arrays, tmp_path / "w.pth")
+    read = read_tensors(tmp_path / "w.pth")
+    assert all(np.array_equal(read[name].numpy(), value) for name, value in arrays.items())
+    assert set(select_tensors(read_checkpoint(tmp_path / "w.pth").content)) == set(arrays)
+
+
+def test_a_stand_in_does_not_lead_to_code(tmp_path: Path) -> None:
+    for name in (
+        "os.system",
+        "pathlib.Path.touch",
+        "builtins.getattr",
+        "builtins.eval",
+        "numpy.load",
+        "evil.EasyDict.run",
+    ):
+        assert not is_data(name)
+    assert is_data("__builtin__.xrange") and is_data("a.b.EasyDict") and is_data("torch._utils._rebuild_tensor_v2")
+    hostile = b"\x80\x02cpathlib\nPosixPath\n(U\x01xtRcos\nsystem\n(U\x04truetR."
+    (tmp_path / "w.pth").write_bytes(hostile)
+    with pytest.raises(WeightsError, match=r"would run os\.system"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def bomb(entry: str) -> Callable[[Path], None]:
+    """Writes an archive of torch.save whose directory says that an entry has a terabyte."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("w/data.pkl", b"\x80\x02}.")
+            archive.writestr("w/data/0", bytes(100))
+            archive.getinfo(entry).file_size = 1 << 40
+
+    return write
+
+
+def write_views(path: Path) -> None:
+    """One number that is expanded to a terabyte."""
+    torch.save({"a": torch.ones(1).expand(1 << 19, 1 << 19)}, path)
+
+
+def holes(beginning: bytes) -> Callable[[Path], None]:
+    """Writes a file of 20 GB, of which only the beginning is there."""
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            file.write(beginning)
+            file.truncate(20_000_000_000)
+
+    return write
+
+
+def link(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+TOO_MUCH = {
+    "bomb": (bomb("w/data/0"), "w.pth", "would unpack to 1,099,511,627,780: a zip bomb, which is not read"),
+    "bomb of a pickle": (bomb("w/data.pkl"), "w.pth", "a zip bomb"),
+    "sparse": (holes(b""), "w.pth", "no format that can be read|only 0.0 GB were ever written"),
+    "sparse pickle": (holes(b"\x80\x02}q\x00."), "w.pth", "has 20.0 GB, of which only 0.0 GB were ever written"),
+    "sparse archive": (holes(b"PK\x03\x04"), "w.pth", "its download was not finished"),
+    "pipe": (lambda path: os.mkfifo(path), "w.pth", "cannot be read: not a regular file"),
+    "device": (link("/dev/zero"), "w.pth", "cannot be read: not a regular file"),
+    "terminal": (link("/dev/null"), "w.pth", "cannot be read: not a regular file"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files with holes, pipes and devices as on Linux")
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_what_never_ends_is_not_read(tmp_path: Path, case: str) -> None:
+    write, name, message = TOO_MUCH[case]
+    write(tmp_path / name)
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match=message) as refused:
+        read_checkpoint(tmp_path / name)
+    assert time.monotonic() - start < 2
+    assert "\n" not in str(refused.value)
+
+
+def test_tensors_that_are_larger_than_their_numbers_are_not_converted(tmp_path: Path) -> None:
+    write_views(tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="would take 1,100 GB, but their file has 4 bytes of numbers"):
+        read_tensors(tmp_path / "w.pth")
+
+
 BROKEN = {
     "missing": (lambda path: None, "w.pth", "there is no such file"),
     "a folder": (Path.mkdir, "w.pth", "is a folder; give the file of weights in it"),
@@ -189,6 +345,28 @@ BROKEN = {
     "gzip": (bytes_of(gzip.compress(b"weights")), "w.pth", "compressed with gzip"),
     "zip": (zip_of("readme.txt"), "w.zip", "zip archive of other files"),
     "program": (zip_of("w/data.pkl", "w/constants.pkl", "w/code/w.py"), "w.pt", "a program .TorchScript."),
+    "tensorflow": (
+        bytes_of(b"\x00\x00\x0cfirst"),
+        "model.ckpt-7.index",
+        "part of a TensorFlow checkpoint.*numpy.savez",
+    ),
+    "tensorflow data": (bytes_of(b"\x00" * 600), "model.ckpt.data-00000-of-00001", "part of a TensorFlow checkpoint"),
+    "checkpoint": (bytes_of(b'model_checkpoint_path: "model.ckpt-7"'), "checkpoint", "part of a TensorFlow checkpoint"),
+    "keras": (bytes_of(b"\x89HDF\r\n\x1a\n"), "w.h5", "Keras"),
+    "onnx": (bytes_of(b"\x08\x08\x12\x07pytorch\x1a\x052.0.0"), "g.onnx", "an ONNX program, not only weights"),
+    "an index": (bytes_of(b'{\n  "weight_map": {}}'), "model.index.json", "is JSON, not weights: .* weights = "),
+    "image": (bytes_of(b"\x89PNG\r\n"), "w.pth", "is an image"),
+    "newer pickle": (
+        lambda path: torch.save(some(), path, pickle_protocol=4),
+        "w.pth",
+        "pickle protocol 4, and torch reads protocol 2",
+    ),
+    "damaged archive": (bytes_of(b"PK\x03\x04PK\x05\x06" + b"\xff" * 18), "w.pth", "damaged|truncated"),
+    "exported program": (
+        zip_of("w/archive_format", "w/models/model.json"),
+        "w.pt2",
+        r"program .torch.export.*\.state_dict",
+    ),
     "text": (bytes_of(b"hello, world\n"), "w.pth", "no format that can be read"),
     "text, named safetensors": (bytes_of(b"hello, world\n"), "w.safetensors", "is not a safetensors file"),
     "a network": (lambda path: torch.save(nn.Sequential(nn.Linear(1, 1)), path), "w.pth", "contains a whole network"),

@@ -846,6 +846,142 @@ def test_a_network_that_knows_its_sizes_only_when_it_has_run_takes_weights(place
     assert not torch.equal(control(z), lazy(z))
 
 
+ODD = """
+import torch
+from torch import nn
+from net import Mlp
+
+
+def compiled():
+    return torch.compile(Mlp())
+
+
+def regionally():
+    network = Mlp()
+    network.body = torch.compile(network.body)
+    network.out.compile()
+    network.forward = torch.compile(network.forward)
+    return network
+
+
+class Script(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(6, 192)
+
+    def forward(self, z):
+        return self.out(z).tanh().view(-1, 3, 8, 8)
+
+
+def script():
+    return torch.jit.trace(Script(), torch.ones(2, 6))
+
+
+class Uncalled(Script):
+    def forward(self, z):
+        return self.out.forward(z).tanh().view(-1, 3, 8, 8)
+
+
+class Sequence(Script):
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.GRU(6, 192, batch_first=True)
+
+    def forward(self, z):
+        return self.memory(z[:, None])[0].tanh().view(-1, 3, 8, 8)
+
+
+torch.set_default_dtype(torch.float64)
+
+
+def double():
+    torch.set_default_dtype(torch.float64)
+    return Mlp()
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        ("script", "returned a TorchScript program, whose layers cannot be read; give the class of the network"),
+        ("Uncalled", "no part of Uncalled runs as a module, .* call the parts themselves, part.x."),
+        ("Sequence", "no layer of Sequence can be measured: memory returns a tuple"),
+    ],
+)
+def test_a_network_whose_layers_cannot_be_read_is_one_line(place: Path, network: str, line: str) -> None:
+    (place / "odd.py").write_text(ODD)
+    with pytest.raises(DissectReportError, match=line) as raised:
+        plugins.generator(write(place, f'network = "./odd.py:{network}"\nlatent = 6\n'))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("network", ["compiled", "regionally"])
+def test_a_compiled_network_is_measured_as_it_is_without(place: Path, network: str) -> None:
+    (place / "odd.py").write_text(ODD)
+    torch.save({f"_orig_mod.{name}": value for name, value in made("Mlp").state_dict().items()}, "mlp.pth")
+    body = 'weights = "mlp.pth"\nlatent = 6\noutput = { range = [0, 1] }\n'
+    plain = plugins.generator(write(place, f'network = "./net.py:Mlp"\n{body}'))
+    generator = plugins.generator(write(place, f'network = "./odd.py:{network}"\n{body}'))
+    z = latents(1, 0, 2, (6,))
+    assert generator.default_layers == plain.default_layers == ("body.1", "body.3")
+    assert torch.equal(hooks.read(generator, ["body.1"], z)["body.1"], hooks.read(plain, ["body.1"], z)["body.1"])
+    assert torch.equal(generator(z), plain(z))
+
+
+def test_layers_of_a_compiled_network_may_be_named_as_torch_names_them(place: Path) -> None:
+    network = torch.compile(made("Mlp"))
+    generator = NetworkGenerator("g", network, (6,), (8, 8), ("_orig_mod.body.1",))  # type: ignore[arg-type]
+    assert generator.layers == ("body.1",)
+
+
+@pytest.mark.parametrize("network", ["double", "Script"])
+def test_code_that_changes_the_default_type_of_numbers_does_not_change_it_here(place: Path, network: str) -> None:
+    (place / "odd.py").write_text(ODD)
+    words = "output = { range = [0, 1] }\n" if network == "double" else ""
+    generator = plugins.generator(write(place, f'network = "./odd.py:{network}"\nlatent = 6\n{words}'))
+    assert torch.get_default_dtype() == torch.float32
+    assert generator(latents(1, 0, 2, (6,))).dtype == torch.float32
+
+
+def test_weights_in_several_files_are_those_of_one_network_which_has_an_untrained_control(place: Path) -> None:
+    network = made("Mlp")
+    torch.save({"net": network.body.state_dict()}, "body.pth")  # type: ignore[union-attr]
+    torch.save({"net": network.out.state_dict()}, "out.pth")  # type: ignore[union-attr]
+    digest = hashlib.sha256((place / "out.pth").read_bytes()).hexdigest()
+    body = 'network = "./net.py:Mlp"\npart = "net"\nlatent = 6\noutput = { range = [0, 1] }\n'
+    table = f'weights = {{ "body." = "body.pth", out = "out.pth" }}\nsha256 = {{ "out." = "{digest}" }}\n'
+    generator = plugins.generator(write(place, body + table))
+    z = latents(1, 0, 2, (6,))
+    assert torch.equal(generator(z) / 2 + 0.5, network(z))
+    control = generator.untrained(1)
+    assert control is not None and not torch.equal(control(z), generator(z))
+    for words, error, line in (
+        (
+            'weights = ["body.pth", "body.pth"]',
+            WeightsError,
+            "body.pth and body.pth both have 0.weight; say which part",
+        ),
+        ('weights = ["body.pth", 3]', BadOption, "weights must be a text, a list of texts, or a table"),
+        ('weights = "body.pth"\nsha256 = ["a", "b"]', BadOption, "sha256 has the form of weights"),
+        (table.replace(digest, "0" * 64), WeightsError, "out.pth is not the file that its card describes"),
+        ('weights = { body = "body.pth" }', WeightsError, "out.weight is missing"),
+    ):
+        with pytest.raises(error, match=line):
+            plugins.generator(write(place, f"{body}{words}\n"))
+
+
+def test_a_description_is_told_which_part_of_a_checkpoint_fits_and_what_to_ignore(place: Path) -> None:
+    state = made("Mlp").state_dict()
+    torch.save({"g": state, "g_ema": {**state, "step": torch.ones(1)}, "args": {"size": 8}}, "all.pth")
+    body = 'network = "./net.py:Mlp"\nweights = "all.pth"\nlatent = 6\noutput = { range = [0, 1] }\n'
+    with pytest.raises(WeightsError, match=r"set part = 'g_ema' \(the moving average .*part = 'g' would fit too"):
+        plugins.generator(write(place, body))
+    with pytest.raises(WeightsError, match=r"step is unknown; .* set ignore = \['step'\]"):
+        plugins.generator(write(place, f'{body}part = "g_ema"\n'))
+    assert plugins.generator(write(place, f"{body}part = 'g_ema'\nignore = ['step']\n")).latent_shape == (6,)
+
+
 def test_a_date_among_the_facts_is_a_text(place: Path) -> None:
     name = write(place, 'network = "./net.py:Mlp"\nlatent = 6\nfacts = { trained = 2024-05-17 }\n')
     assert plugins.generator(name).facts["trained"] == "2024-05-17"

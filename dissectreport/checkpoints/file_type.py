@@ -28,6 +28,7 @@ NOT_WEIGHTS = {
     "tensorflow": f"is a part of a TensorFlow checkpoint: {TENSORFLOW_EXPORT}",
     "gguf": "is a GGUF file of a language model",
     "image": "is an image",
+    "json": "is JSON, not weights: if it lists the files of weights, give those, weights = [ … ]",
     "document": "is a document (PDF)",
 }
 """Types that contain no weights, and what to tell the user."""
@@ -69,6 +70,8 @@ def file_type(head: bytes) -> str:
         return "safetensors"
     if head[257:262] == b"ustar":
         return "tar"
+    if head.lstrip()[:1] == b"{" and head.lstrip(b"{ \t\r\n")[:1] == b'"':
+        return "json"
     known = next((kind for prefix, kind in PREFIXES if head.startswith(prefix)), "")
     return known or ("onnx" if ONNX.match(head) else "")
 

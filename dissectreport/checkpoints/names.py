@@ -24,6 +24,8 @@ COUNTER = "num_batches_tracked"
 """A counter of batch norm, which old files lack and evaluation does not use."""
 EXTRA_STATE = "_extra_state"
 """What a module keeps beside its tensors; the only value of a state dict that is no tensor."""
+LONGEST = 200
+"""Longer names are cut in messages."""
 UNUSED = (COUNTER, "n_averaged")
 """Last steps of names that a file may have and a network may lack: counters of training."""
 NEW_NORMS = (
@@ -105,9 +107,14 @@ def renamings(given: Iterable[str], expected: Iterable[str]) -> dict[str, str]:
     return {name: new for name, new in found.items() if new != name and name not in expected}
 
 
+def shown(name: str) -> str:
+    """A name for a message of one line, whatever a file calls its tensors."""
+    return name if name.isprintable() and len(name) <= LONGEST else ascii(name[:LONGEST])
+
+
 def first_of(names: Iterable[str], count: int = 3) -> str:
     """The first names, and the number of others."""
-    names = list(names)
+    names = [shown(name) for name in names]
     more = len(names) - count
     return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "") or "nothing"
 

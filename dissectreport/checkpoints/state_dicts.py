@@ -6,7 +6,6 @@ load_from(network, read_checkpoint(path).content, Place("g_ema", ""), "generator
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -16,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dissectreport.checkpoints import parts
+from dissectreport.checkpoints.misfit import Misfit, what_to_ignore, wrong_shapes
 from dissectreport.checkpoints.names import (
     COUNTER,
     EXTRA_STATE,
     UNUSED,
     StateDict,
     first_of,
-    module_of,
-    quoted,
     renamings,
     unwrapped,
     versions_of,
@@ -36,22 +34,17 @@ Network = TypeVar("Network", bound=nn.Module)
 
 PARALLEL = "module."
 """Prefix of all names if a network was saved inside DataParallel."""
-WRONG_SHAPE = re.compile(r"size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\).*?torch\.Size\(\[(.*?)\]\)")
-"""What torch says of a tensor of another shape: its name, its shape, and the network's."""
-STATISTICS = ("running_mean", "running_var")
 ANY_PART = ": set part = …"
 
 
 # --- which tensors of a file -----------------------------------------------------------------------------------
 
 
-def select_tensors(
-    checkpoint: Mapping[str, object], part: str = "", prefix: str = "", ignore: Sequence[str] = ()
-) -> StateDict:
+def select_tensors(checkpoint: Mapping[str, object], part: str = "", prefix: str = "") -> StateDict:
     """The tensors by name in a checkpoint or in its `part` ("a.b" for a nested one), without `prefix` in their names.
 
-    A `state_dict` and the prefix `module.` need not be given. Names that match one of the patterns `ignore` are left
-    out. Extra state of modules is kept. Raises a WeightsError that lists what there is.
+    A `state_dict` and the prefix `module.` need not be given. Extra state of modules is kept. Raises a WeightsError
+    that lists what there is.
     """
     table = parts.at(checkpoint, part)
     if table is None:
@@ -66,8 +59,7 @@ def select_tensors(
         raise WeightsError(_no_tensors(part, table))
     if all(name.startswith(PARALLEL) for name in tensors) and not prefix.startswith(PARALLEL):
         tensors = without_prefix(tensors, PARALLEL)
-    selected = without_prefix(tensors, prefix)
-    return StateDict.of({k: v for k, v in selected.items() if not _matches(k, ignore)}, selected.versions)
+    return without_prefix(tensors, prefix)
 
 
 def _value(name: str, value: object) -> object:
@@ -75,7 +67,8 @@ def _value(name: str, value: object) -> object:
     return value if name.endswith(EXTRA_STATE) else as_tensor(value)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name is as one of the patterns says."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -125,76 +118,82 @@ def load_from(
 ) -> None:
     """Load the tensors at a place of a checkpoint into a network, which they must fit; see `load_exactly`.
 
-    If they do not, the WeightsError says which part and prefix of the checkpoint would fit.
+    If they do not, the WeightsError has the line of a description that would do: part, prefix or ignore.
     """
     try:
-        _load(network, select_tensors(checkpoint, place.part, place.prefix, ignore), what)
+        tensors = select_tensors(checkpoint, place.part, place.prefix)
     except WeightsError as error:
         advice = parts.proposal(checkpoint, network, place)
-        raise WeightsError(f"{str(error).removesuffix(ANY_PART)}; {advice}" if advice else str(error)) from error
+        raise WeightsError(_joined(str(error).removesuffix(ANY_PART), advice) if advice else str(error)) from error
+    misfit = _fitted(network, tensors, ignore)
+    if misfit:
+        advice = parts.proposal(checkpoint, network, place) or what_to_ignore(network, misfit)
+        raise _does_not_fit(what, misfit, tensors, advice)
 
 
-def load_exactly(network: nn.Module, tensors: Mapping[str, Any], what: str) -> None:
+def load_exactly(network: nn.Module, tensors: Mapping[str, Any], what: str, ignore: Sequence[str] = ()) -> None:
     """Load a state dict into a network by torch's own rules. Every tensor must be there and have the right shape.
 
     If names differ by wrappers (`module.`, `_orig_mod.`) or by the form of weight norm and spectral norm alone, they
-    are changed to the network's. `what` names the network in the WeightsError, which names the first tensor that is
-    missing, unknown or of another shape. A network on the device meta takes over the tensors without a copy.
+    are changed to the network's. Tensors that the network lacks are left out if a pattern of `ignore` matches their
+    names. `what` names the network in the WeightsError, which names the first tensor that is missing, unknown or of
+    another shape. A network on the device meta takes over the tensors without a copy.
     """
     given = tensors if isinstance(tensors, StateDict) else StateDict.of(tensors, versions_of(tensors))
-    try:
-        _load(network, given, what)
-    except WeightsError as error:
-        advice = parts.proposal(tensors, network, Place("", ""))
-        raise WeightsError(f"{error}; {advice}" if advice else str(error)) from error
+    misfit = _fitted(network, given, ignore)
+    if misfit:
+        raise _does_not_fit(what, misfit, tensors, parts.proposal(tensors, network, Place("", "")))
 
 
-def _load(network: nn.Module, given: StateDict, what: str) -> None:
-    problem = _fitted(network, given)
-    if problem:
-        other = parts.other_kind(given) if " instead of (" in problem or "is missing" in problem else ""
-        raise WeightsError(f"these weights do not fit {what}: {problem}{f'; {other}' if other else ''}")
+def _does_not_fit(what: str, misfit: Misfit, tensors: Mapping[str, object], advice: str) -> WeightsError:
+    other = "" if advice or not (misfit.missing or misfit.shapes) else parts.other_kind(tensors)
+    return WeightsError(_joined(f"these weights do not fit {what}: {misfit}", advice, other))
 
 
-def _fitted(network: nn.Module, given: StateDict) -> str:
-    """Load tensors into a network, under the network's names for them; why they do not fit, or ''."""
-    problem = _uncopyable(given) or _loaded(network, given)
-    renamed = given.renamed(renamings(given, network.state_dict(keep_vars=True))) if problem else given
-    return problem if renamed.keys() == given.keys() else _loaded(network, renamed)
+def _joined(*sentences: str) -> str:
+    return "; ".join(filter(None, sentences))
 
 
-def _uncopyable(tensors: Mapping[str, object]) -> str:
-    """Why tensors cannot be copied into any network; '' if they can."""
+def _fitted(network: nn.Module, given: StateDict, ignore: Sequence[str]) -> Misfit:
+    """Load tensors into a network, under the network's names for them; what does not fit."""
+    misfit = _uncopyable(given) or _loaded(network, given, ignore)
+    renamed = given.renamed(renamings(given, network.state_dict(keep_vars=True))) if misfit else given
+    return misfit if renamed.keys() == given.keys() else _loaded(network, renamed, ignore)
+
+
+def _uncopyable(tensors: Mapping[str, object]) -> Misfit:
+    """Which tensor cannot be copied into any network."""
     for name, value in tensors.items():
         if isinstance(value, Tensor) and (value.is_quantized or value.is_meta or value.layout != torch.strided):
-            return f"{name} is quantized, sparse or without storage; save it as a plain tensor"
-    return ""
+            return Misfit(other=f"{name} is quantized, sparse or without storage; save it as a plain tensor")
+    return Misfit()
 
 
-def _loaded(network: nn.Module, tensors: StateDict) -> str:
-    """Load tensors into a network; why they do not fit, or ''."""
+def _loaded(network: nn.Module, tensors: StateDict, ignore: Sequence[str]) -> Misfit:
+    """Load tensors into a network; what does not fit."""
     expected = network.state_dict(keep_vars=True)
     without_storage = any(isinstance(value, Tensor) and value.is_meta for value in expected.values())
     counters = {name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith(COUNTER)}
-    state = StateDict.of({**counters, **_known(tensors, expected)}, tensors.versions)
-    long = _long_numbers(tensors, expected)
-    if long:
-        return long
+    needed = {name: value for name, value in tensors.items() if name in expected or not _is_unused(name, ignore)}
+    if long := _long_number(needed, expected):
+        return Misfit(shapes=[long])
     try:
         # A network's own load_state_dict may not know `assign`, and may return nothing.
-        result = network.load_state_dict(state, strict=False, **({"assign": True} if without_storage else {}))
+        assign = {"assign": True} if without_storage else {}
+        state = StateDict.of({**counters, **needed}, tensors.versions)
+        result = network.load_state_dict(state, strict=False, **assign)
     except RuntimeError as problem:
-        return _refusal(network, tensors, expected, problem)
-    missing = _missing(getattr(result, "missing_keys", []), expected)
-    return _mismatch(network, missing, getattr(result, "unexpected_keys", []), {})
+        return _refused(needed, expected, str(problem))
+    missing, unknown = getattr(result, "missing_keys", ()), getattr(result, "unexpected_keys", ())
+    return Misfit(_missing(missing, expected), unknown)
 
 
-def _known(tensors: Mapping[str, Any], expected: Mapping[str, object]) -> dict[str, Any]:
-    """The tensors without counters of training that the network does not have."""
-    return {k: v for k, v in tensors.items() if k in expected or k.rpartition(".")[2] not in UNUSED}
+def _is_unused(name: str, ignore: Sequence[str]) -> bool:
+    """Whether a network that does not have a tensor of this name does without it."""
+    return name.rpartition(".")[2] in UNUSED or matches(name, ignore)
 
 
-def _long_numbers(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+def _long_number(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     """Which tensor of several numbers stands where the network has one number, of which torch would take the first."""
     for name, value in tensors.items():
         own = expected.get(name)
@@ -211,56 +210,11 @@ def _missing(names: Sequence[str], expected: Mapping[str, object]) -> list[str]:
     return [name for name in names if id(expected.get(name)) not in loaded and not name.endswith(COUNTER)]
 
 
-def _refusal(
-    network: nn.Module, tensors: Mapping[str, Any], expected: Mapping[str, object], problem: RuntimeError
-) -> str:
-    """Why torch raised an error: tensors of another shape, and names; else what it said."""
-    shapes = {
-        match[1]: f"({_tuple(match[2])}) instead of ({_tuple(match[3])})"
-        for match in WRONG_SHAPE.finditer(str(problem))
-    }
+def _refused(tensors: Mapping[str, Any], expected: Mapping[str, object], said: str) -> Misfit:
+    """What torch complains of when it raises an error: shapes, else names, else in its own words."""
     missing = _missing([name for name in expected if name not in tensors and not name.endswith(EXTRA_STATE)], expected)
-    unknown = [name for name in _known(tensors, expected) if name not in expected]
-    said = " ".join(str(problem).partition("\n")[2].split()) or str(problem)
-    return _mismatch(network, missing, unknown, shapes) or said
-
-
-def _tuple(numbers: str) -> str:
-    return f"{numbers}," if numbers and "," not in numbers else numbers
-
-
-def _mismatch(network: nn.Module, missing: Sequence[str], unknown: Sequence[str], shapes: Mapping[str, str]) -> str:
-    """What does not fit, the first of each kind; '' if everything does."""
-    found = [
-        *_first("is missing", missing),
-        *_first("is unknown", unknown),
-        *_first("", [f"{name} has shape {shape}" for name, shape in shapes.items()]),
-    ]
-    advice = _what_to_ignore(network, unknown) if unknown and not missing and not shapes else ""
-    return ", ".join(found) + advice
-
-
-def _first(problem: str, names: Sequence[str]) -> list[str]:
-    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]} {problem}".rstrip() + more] if names else []
-
-
-def _what_to_ignore(network: nn.Module, unknown: Sequence[str]) -> str:
-    """What would do about tensors that a network does not have."""
-    steps = sorted({name.rpartition(".")[2] for name in unknown})
-    own = {name.rpartition(".")[2] for name in network.state_dict(keep_vars=True)}
-    patterns = unknown if len(unknown) <= 2 or own & set(steps) else [f"*.{step}" for step in steps]
-    if all(name.endswith(STATISTICS) and _is_instance_norm(network, module_of(name)) for name in unknown):
-        return (
-            "; since torch 0.4, InstanceNorm keeps no running statistics: leave them out with "
-            "ignore = ['*.running_mean', '*.running_var'], or set track_running_stats=True in the network"
-        )
-    shown = ", ".join(quoted(pattern) for pattern in patterns[:4])
-    return f"; if the network does not need it, set ignore = [{shown}]" if len(patterns) <= 4 else ""
-
-
-def _is_instance_norm(network: nn.Module, name: str) -> bool:
-    return isinstance(dict(network.named_modules()).get(name), nn.modules.instancenorm._InstanceNorm)
+    unknown = [name for name in tensors if name not in expected]
+    return Misfit(missing, unknown, wrong_shapes(said), " ".join(said.partition("\n")[2].split()) or said)
 
 
 def channels_last(network: Network) -> Network:

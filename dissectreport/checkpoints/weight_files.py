@@ -24,6 +24,7 @@ from torch import Tensor
 from dissectreport import files
 from dissectreport.checkpoints import pickles, plain_data
 from dissectreport.checkpoints.file_type import checked_file_type
+from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
 from dissectreport.structured import read_json
 
@@ -148,7 +149,7 @@ def _safetensors(path: Path, remedy: str) -> object:
         return load_file(path)
     except Exception as problem:  # of a damaged file, or of a type of numbers that this version does not know
         line = str(problem).partition("\n")[0]
-        raise WeightsError(f"{path} is not a safetensors file, or was truncated ({line}); {remedy}") from problem
+        raise WeightsError(f"{path} is not a safetensors file, or was truncated ({shown(line)}); {remedy}") from problem
 
 
 def _zip(path: Path, remedy: str) -> object:
@@ -157,7 +158,15 @@ def _zip(path: Path, remedy: str) -> object:
     if names and all(name.endswith(".npy") for name in names):
         return _arrays(path, remedy)
     if "constants.pkl" in inner:
-        raise WeightsError(f"{path} contains a program (TorchScript), not only weights; {STATE_DICT}")
+        raise WeightsError(
+            f"{path} contains a program (TorchScript), which is not run; if you trust it, "
+            f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pth') writes the weights alone"
+        )
+    if "archive_format" in inner or "serialized_exported_program.json" in inner:
+        raise WeightsError(
+            f"{path} contains a program (torch.export), which is not run; if you trust it, "
+            f"torch.save(torch.export.load({path.name!r}).state_dict, 'weights.pth') writes the weights alone"
+        )
     if "data.pkl" in inner:
         return _saved_by_torch(path, remedy, lambda: _entry(path, "data.pkl"))
     raise WeightsError(f"{path} is a zip archive of other files: unpack it, and give the file of weights in it")
@@ -211,7 +220,7 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
         names = pickles.imported_names(content)
         foreign = [name for name in names if not plain_data.is_data(name)]
         if foreign:
-            raise WeightsError(_refusal(path, foreign)) from problem
+            raise WeightsError(_refusal(path, [shown(name) for name in foreign])) from problem
         try:
             return _unpickled(path, plain_data.stand_ins(names))
         except MemoryError:
@@ -238,7 +247,7 @@ def _damage(content: bytes, problem: Exception) -> str:
     """Why a pickle without code cannot be read."""
     if content[:1] == b"\x80" and content[1:2] > b"\x03":
         return f"was saved with pickle protocol {content[1]}, and torch reads protocol 2 as data: save it without one"
-    line = str(problem).strip().partition("\n")[0][:120]
+    line = shown(str(problem).strip().partition("\n")[0][:120])
     return f"is damaged, or was truncated ({line})"
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from dissectreport import structured
 from dissectreport.checkpoints.names import StateDict
 from dissectreport.checkpoints.parts import Place
-from dissectreport.checkpoints.state_dicts import load_exactly, load_from, select_tensors
+from dissectreport.checkpoints.state_dicts import load_exactly, load_from, matches, select_tensors
 from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
 from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError, answered
 from dissectreport.files import sha256
@@ -54,7 +54,7 @@ KEYS = {
     "sha256": "the SHA-256 of the weights, or its first digits; checked",
     "part": "the key of the weights in their file, such as g_ema",
     "prefix": "what all names of the weights begin with, such as generator.",
-    "ignore": "patterns of names in the file that the network does not need, such as *.running_mean",
+    "ignore": "patterns of names in the file that the network does not have or need, such as *.running_mean",
     "latent": "its one latent: 128, [128], or { shape = …, distribution = … }",
     "inputs": "a list of all arguments, if there is more than one latent",
     "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
@@ -190,13 +190,14 @@ class NetworkBuilder:
         text = self.description.text
         place, ignore = Place(text("part"), text("prefix")), self.description.names("ignore")
         if text("family"):
-            return FAMILIES[text("family")](select_tensors(contents[0], place.part, place.prefix, ignore))
+            tensors = select_tensors(contents[0], place.part, place.prefix)
+            return FAMILIES[text("family")]({k: v for k, v in tensors.items() if not matches(k, ignore)})
         network = self.without_weights()
         if len(contents) == 1 and not self.weights[0].prefix:
             load_from(network, contents[0], place, type(network).__name__, ignore)
         else:
-            tensors = [select_tensors(content, place.part, place.prefix, ignore) for content in contents]
-            load_exactly(network, self._joined(tensors), type(network).__name__)
+            joined = self._joined([select_tensors(content, place.part, place.prefix) for content in contents])
+            load_exactly(network, joined, type(network).__name__, ignore)
         return network
 
     def _content(self, file: WeightFile) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Networks as a user's own code makes them: what is compiled runs uncompiled, and what cannot be read is refused.
+"""Networks as a user's own code makes them: uncompiled, in float32, and refused if their layers cannot be read.
 
 network = checked_network(function(), "mine.toml: network './net.py:Generator'")
 """
@@ -26,13 +26,16 @@ def checked_network(returned: object, who: str) -> nn.Module:
         )
     if not isinstance(returned, nn.Module):
         raise BadOption(f"{who} returned a {type(returned).__name__}; it should return a torch.nn.Module")
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.set_stance("force_eager")  # for compiled functions, which cannot be unwrapped
+    if torch.get_default_dtype() != torch.float32:  # The function changed it for the whole program.
+        torch.set_default_dtype(torch.float32)
+        returned.float()
     return uncompiled(returned)
 
 
 def uncompiled(network: nn.Module) -> nn.Module:
     """The network without torch.compile, which would hide its layers. Its parts are changed in place."""
-    if "torch._dynamo" in sys.modules:
-        torch.compiler.set_stance("force_eager")  # for functions, which cannot be unwrapped
     network = _inside(network)
     for part in network.modules():
         part._compiled_call_impl = None

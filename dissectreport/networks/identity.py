@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import torch
 from torch import nn
@@ -13,7 +14,8 @@ def identity_of(module: nn.Module) -> str:
     digest = hashlib.sha256(repr(module).encode())
     for name, value in sorted({**dict(module.named_buffers()), **module.state_dict()}.items()):
         if not isinstance(value, torch.Tensor):  # what a module keeps beside its tensors
-            digest.update(f"{name} {value!r}\n".encode())
+            plain = json.dumps(value, sort_keys=True, default=lambda other: type(other).__name__)
+            digest.update(f"{name} {plain}\n".encode())
             continue
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
