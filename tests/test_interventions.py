@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.common.rank_correlation import spearman, spearman_interval
+from dissectreport.analysis.interventions.random_sets import activation_ranks
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
@@ -21,13 +21,15 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import edits
 from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.pipeline.ablation_plan import images_for_random_sets, random_sets
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
 from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import Shard
 from dissectreport.segmenters.planted import VOCABULARY, number_of
+from dissectreport.stats.areas import Areas
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
 from dissectreport.worker import rankings
@@ -449,15 +451,28 @@ def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
 # --- random sets, intervals ---
 
 
-def test_random_sets_differ_and_have_the_mean_activation_of_the_leading_ones() -> None:
+def test_random_sets_differ_hold_no_leading_unit_and_match_them_one_by_one() -> None:
     mean_activation = np.random.RandomState(0).gamma(2, 1, 128)
-    leading = np.stack([np.random.RandomState(k).permutation(128) for k in range(4)])
+    rank = activation_ranks(mean_activation)
     for size in (4, 10, 20):
-        sets = random_sets(mean_activation, leading, size, 10)
-        wanted = mean_activation[leading[:, :size]].mean()
-        assert len(set(sets)) == 10
+        leading = as_set(np.argsort(-mean_activation)[10 : 10 + 3 * size : 3])
+        sets = matched_sets(mean_activation, leading, 20)
+        assert len(set(sets)) == 20
         assert {len(units) for units in sets} == {size}
-        assert all(abs(mean_activation[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
+        assert not {unit for units in sets for unit in units} & set(leading)
+        apart = [np.abs(np.sort(rank[list(units)]) - np.sort(rank[list(leading)])).mean() for units in sets]
+        assert np.mean(apart) < 6, "of 128 ranks"
+
+
+def test_the_random_sets_of_each_concept_match_the_leading_units_of_its_best_ranking() -> None:
+    mean_activation = np.linspace(0.01, 1, 100)
+    orders = {"gradient": np.stack([np.arange(100), np.arange(100)[::-1]]), "IoU": np.stack([np.arange(100)[::-1]] * 2)}
+    budget = replace(QUICK, sizes=(10,), random_sizes=(10,), random_sets=20)
+    found = random_sets(budget, orders, ("gradient", "IoU"), mean_activation)
+    weak, strong = (np.array(sets) for sets in found[10])
+    assert weak.shape == strong.shape == (20, 10)
+    assert weak.min() > 9 and weak.max() < 40
+    assert strong.max() < 90 and strong.min() > 60
 
 
 def test_a_removed_share_and_its_interval_equal_a_slow_jackknife() -> None:
@@ -474,9 +489,6 @@ def test_a_removed_share_and_its_interval_equal_a_slow_jackknife() -> None:
     left_out = [1 - (whole[1] - p.after[0]) / (whole[0] - p.before) for _, p in parts]
     error = np.sqrt(15 / 16 * ((np.stack(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
     assert np.allclose(found.error(), error)
-    mean = removed.mean([(2,), (1, 0)])
-    assert np.allclose(mean.value, (found.value + removed[(0, 1)].value) / 2)
-    assert isinstance(mean, Jackknife)
 
 
 def test_rank_correlations_equal_known_values() -> None:
@@ -489,9 +501,26 @@ def test_rank_correlations_equal_known_values() -> None:
 
 def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of_it() -> None:
     mean_activation = np.array([0.0, 0, 1, 1, 1, 1])
-    leading = np.array([[2, 3, 4, 5, 0, 1]])
-    assert all(set(units) <= {2, 3, 4, 5} for units in random_sets(mean_activation, leading, 2, 10))
-    assert len(random_sets(mean_activation, leading, 2, 10)) == 6, "there are no more"
+    assert matched_sets(mean_activation, (2, 3), 10) == ((4, 5),), "there are no more"
+    assert matched_sets(mean_activation, (2, 3, 4), 10) == ()
+
+
+def test_random_sets_are_ablated_on_images_that_show_their_concept() -> None:
+    areas = Areas(np.arange(6), np.array([0, 4]), np.array([[9, 0], [9, 3], [9, 0], [9, 1], [9, 2], [9, 0]]), 100)
+    assert images_for_random_sets(areas, 4, 2) == (1, 3)
+    assert images_for_random_sets(areas, 4, 9) == (1, 3, 4)
+    assert images_for_random_sets(replace(areas, pixels=areas.pixels * [1, 0]), 4, 2) == (0, 1)
+
+
+def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leaves() -> None:
+    number, sets = number_of("ball"), ((UNIT["ball"],), (UNIT["grass"],), (UNIT["dead"],))
+    trial = intervene.RandomTrial("one", number, sets, (1, 4, 6))
+    found = intervene.make_random_ablations(SOURCE, key())(trial)
+    assert found.samples.tolist() == [1, 4, 6]
+    areas, ablated = intervene.make_ablations(SOURCE, key(), sets)(Shard(0, 0, 16))[1:]
+    assert np.array_equal(found.pixels, ablated.pixels[[1, 4, 6], :, OBJECTS.index("ball")])
+    assert np.array_equal(found.pixels[:, 2], areas.pixels[[1, 4, 6], number])
+    assert found.pixels[:, 0].sum() == 0 < found.pixels[:, 2].sum()
 
 
 def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:

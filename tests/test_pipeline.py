@@ -614,7 +614,8 @@ def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
 
 def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "rankings", "trials", "ablations", "insertions", "edited pictures"}
+    kinds = {"search", "first order", "rankings", "trials", "ablations", "random ablations", "insertions"}
+    kinds.add("edited pictures")
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
         if folder.facts()["kind"] in kinds:
@@ -643,7 +644,6 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert exact["grass", UNIT["grass"]] == 1
     assert set(found.curves["ranking"]) == {"gradient", "learned_mask", "greedy", "IoU", "random"}
     assert (found.removal["removed"] <= 1).all()
-    assert np.allclose(found.removal["difference"], found.removal["removed"] - found.removal["random"])
     inside = found.removal[["random_low", "random", "random_high"]].to_numpy()
     assert (np.diff(inside) >= 0).all()
     assert len(found.context) and (found.context["insertions"] >= 128).all()

@@ -30,6 +30,7 @@ from dissectreport.records.interventions import (
     EditedPictures,
     InterventionRecord,
     LearnedRanking,
+    RandomAblation,
     RemainingArea,
 )
 from dissectreport.records.reader import Stored
@@ -48,7 +49,7 @@ PLAN = AblationPlan(
     best=(Ranking.IOU, Ranking.GRADIENT),
     causal_size=2,
     singles=(0, 3),
-    random={2: ((0, 1), (1, 2)), 1: ((3,),)},
+    random={2: (((0, 1), (1, 2)), ((2, 3), (0, 2))), 1: (((3,),), ((0,),))},
     masks=RANDOM.random((2, 4)),
     penalties=np.array([0.5, np.nan]),
     losses=RANDOM.random((2, 3)),
@@ -78,6 +79,7 @@ VALUES = [
     PLAN,
     replace(PLAN, random={}, masks=np.zeros((0, 0)), penalties=np.zeros(0), losses=np.zeros((0, 0))),
     LearnedRanking(RANDOM.random(4), float("nan"), RANDOM.random(2), np.array([3, 1, 0, 2])),
+    RandomAblation(np.array([3, 70_000]), np.array([[0, 7], [9, 1]])),
     RemainingArea(np.array([300, 0, 70_000])),
     EditedPictures(
         (1, 300), np.array([4, 70_000]), images(2), images(2), labels, labels,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissectreport.errors import MergeError
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
 from dissectreport.stats.categories import Categories, numbered
@@ -98,6 +99,11 @@ def some_paired(random, units):
     return Paired(int(random.integers(1, 48)), 64, whole(random, VOCABULARY), whole(random, units, VOCABULARY))
 
 
+def some_ablated_areas(random, units):
+    samples = numbered_from(random)
+    return AblatedAreas(samples, whole(random, len(samples), units, 2))
+
+
 def some_insertions(random, units):
     samples = numbered_from(random)
     n = len(samples)
@@ -116,6 +122,7 @@ def some_overlaps(random, units):
 
 
 EVERY = {
+    AblatedAreas: some_ablated_areas,
     Areas: some_areas,
     Categories: some_categories,
     Chance: some_chance,

@@ -13,6 +13,7 @@ from dissectreport.cache.store import Store, is_store_name
 from dissectreport.errors import CacheError
 from dissectreport.records.reader import S, Stored, V
 from dissectreport.run.shards import Shard, shards
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat, merge_all
 from dissectreport.stats.categories import Categories
@@ -43,6 +44,7 @@ NAMES: Mapping[type[Stat], str] = {
     FirstOrder: "first",
     Nearing: "nearing",
     Paired: "paired",
+    AblatedAreas: "ablated",
     Insertions: "insertions",
 }
 """By kind of statistic its name in the file of a shard, which holds at most one of each kind."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dissectreport.analysis.interventions.study import Study
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import (
     AblationPlan,
     LearnedRanking,
@@ -19,11 +20,6 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
-
-CANDIDATES = 2000
-"""Random sets among which those of the right mean activation are looked for."""
-SIMILAR = 0.1
-"""A random set has the mean activation of the leading units if it differs by less than this share."""
 
 
 def gradient_ranking(first: FirstOrder) -> Ints:
@@ -60,7 +56,6 @@ def ablation_plan(
     orders = rankings(study, first, learned)
     mean_activation = presence.mean_activation / presence.images
     units = len(mean_activation)
-    leading = orders[Ranking.GRADIENT]
     nothing = np.zeros((0, 0))
     return AblationPlan(
         rankings=orders,
@@ -69,10 +64,7 @@ def ablation_plan(
         best=best,
         causal_size=causal_size(budget, units),
         singles=single_units(first, budget.singles or units),
-        random={
-            size: random_sets(mean_activation, leading, size, budget.random_sets)
-            for size in random_sizes(budget, mean_activation)
-        },
+        random=random_sets(budget, orders, best, mean_activation),
         masks=np.stack([ranking.mask for ranking in learned]) if learned else nothing,
         penalties=np.array([ranking.penalty for ranking in learned], np.float64),
         losses=np.stack([ranking.losses for ranking in learned]) if learned else nothing,
@@ -105,6 +97,17 @@ def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[in
     return [size for size in budget.random_sizes if size in fits] or fits[-1:]
 
 
+def random_sets(
+    budget: InterventionBudget, orders: Mapping[str, Ints], best: Sequence[str], mean_activation: Floats
+) -> dict[int, tuple[tuple[Units, ...], ...]]:
+    """By size and concept, random sets matched to the leading units of the concept's best ranking."""
+    sets = {}
+    for size in random_sizes(budget, mean_activation):
+        leading = [as_set(orders[method][concept][:size]) for concept, method in enumerate(best)]
+        sets[size] = matched_to(leading, mean_activation, budget.random_sets)
+    return {size: by_concept for size, by_concept in sets.items() if by_concept[0]}
+
+
 def by_weight(weight: Floats, leading: Ints) -> Ints:
     """(units,) by falling weight; equal ones in the order of `leading`."""
     place = np.empty(len(leading), np.int64)
@@ -112,26 +115,17 @@ def by_weight(weight: Floats, leading: Ints) -> Ints:
     return np.lexsort((place, -weight)).astype(np.int64)
 
 
-def random_sets(
-    mean_activation: Floats, leading: Ints, size: int, count: int, without: Units = ()
-) -> tuple[Units, ...]:
-    """Random sets of `size` units whose mean activation is similar to that of the concepts' leading ones.
+def matched_to(leading: Sequence[Units], mean_activation: Floats, count: int) -> tuple[tuple[Units, ...], ...]:
+    """By concept as many random sets, matched to its leading units; as many as the concept with fewest has."""
+    sets = [matched_sets(mean_activation, units, count) for units in leading]
+    return tuple(one[: min(map(len, sets))] for one in sets)
 
-    `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the rankings. Where too few random
-    sets are similar, the most similar are kept. None holds a unit of `without`; where fewer than twice `size` others
-    are ever on, there is no set.
-    """
-    wanted = mean_activation[leading[:, :size]].mean()
-    random = np.random.RandomState(size)
-    alive = np.setdiff1d(np.flatnonzero(mean_activation > 0), without)
-    if 2 * size > len(alive):
-        return ()
-    every = list(dict.fromkeys(as_set(random.choice(alive, size, replace=False)) for _ in range(CANDIDATES)))
-    off = np.abs(np.array([mean_activation[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
-    similar = [units for units, far in zip(every, off, strict=True) if far < SIMILAR][:count]
-    if len(similar) < count:
-        similar = [every[i] for i in np.argsort(off, kind="stable")[:count]]
-    return tuple(similar)
+
+def images_for_random_sets(areas: Areas, concept: int, count: int) -> Units:
+    """The first held-out latents whose images show a concept; where none does, the first ones."""
+    pixels = areas.pixels[:, np.flatnonzero(areas.concepts == concept)[0]]
+    showing = areas.samples[pixels > 0]
+    return tuple((showing if len(showing) else areas.samples)[:count].tolist())
 
 
 def inserted_values(budget: InterventionBudget, study: Study, presence: Presence) -> Floats:
@@ -152,7 +146,7 @@ def inserted_sets(
     sets = [plan.causal_set(number) for number in range(plan.concepts)]
     by_set = [values[number] for number in range(plan.concepts)]
     for size in sorted(plan.random, key=lambda size: abs(size - plan.causal_size))[:1]:
-        random = plan.random[size][: budget.context_random]
+        random = [units for of_concept in plan.random[size] for units in of_concept[:1]][: budget.context_random]
         sets += random
         by_set += [np.mean(list(values), 0)] * len(random)
     return tuple(sets), tuple(values_of(own, units) for own, units in zip(by_set, sets, strict=True))

@@ -81,7 +81,7 @@ def intervention_seconds(
     methods = 4 if budget.learned else 2
     singles = min(budget.singles or edit.units, edit.units)
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
-    sets += len(budget.random_sizes) * budget.random_sets
+    random = concepts * len(budget.random_sizes) * budget.random_images
     inserted = budget.context_patches * (concepts + budget.context_random)
     learning = 2 * budget.learned_mask_batch * (len(budget.penalties) - 1) * budget.learned_mask_trial_steps
     learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
@@ -94,6 +94,7 @@ def intervention_seconds(
         Task.LEARNING: concepts * (tries + learning * step + kept + greedy) if budget.learned else 0.0,
         Task.COMPARING: concepts * EDIT_BATCH * (prefix + methods * image),
         Task.ABLATION: budget.samples * (prefix + (1 + sets) * image),
+        Task.RANDOM: random * (prefix + budget.random_sets * image),
         Task.INSERTION: budget.context_samples * (prefix + (1 + inserted) * image),
         Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
     }

@@ -17,6 +17,7 @@ from dissectreport.pipeline.ablation_plan import (
     ablation_plan,
     causal_size,
     gradient_ranking,
+    images_for_random_sets,
     inserted_sets,
     inserted_values,
     rankings,
@@ -37,6 +38,7 @@ from dissectreport.records.interventions import (
     RemainingArea,
     as_set,
     concept_file,
+    random_file,
     unit_file,
 )
 from dissectreport.run.engine import Workers
@@ -87,6 +89,7 @@ class InterventionPasses:
         first, gradients = self._estimate_effects()
         plan, planned = self._plan(presence, patches, first)
         areas, ablations = self._ablate(plan)
+        random = self._ablate_random_sets(plan, areas)
         values = inserted_values(self.budget, self.study, presence)
         insertions, inserted = self._insert(plan, values)
         pictures = self._make_pictures(plan, values, areas, insertions, first)
@@ -97,6 +100,7 @@ class InterventionPasses:
             gradients=gradients,
             plan=planned,
             ablations=ablations,
+            random=random,
             insertions=inserted,
             pictures=pictures,
         )
@@ -220,6 +224,20 @@ class InterventionPasses:
         make = partial(make_ablations, self.job.source, self.key, sets)
         self.runner.count(store, make, parts, Task.ABLATION)
         return self.runner.total(store, parts, Areas), store.folder.name
+
+    def _ablate_random_sets(self, plan: AblationPlan, areas: Areas) -> str:
+        """The effects of the random sets of every concept on some of the held-out latents: where they are stored."""
+        from dissectreport.worker.interventions import RandomTrial, make_random_ablations
+
+        trials = []
+        for number, concept in enumerate(self.key.concepts):
+            samples = images_for_random_sets(areas, concept, self.budget.random_images)
+            for size, sets in plan.random.items():
+                trials.append(RandomTrial(random_file(number, size), concept, sets[number], samples))
+        store = self._store("random ablations", trials=fingerprint({"trials": [asdict(trial) for trial in trials]}))
+        make = partial(make_random_ablations, self.job.source, self.key)
+        self.runner.save_values(store, make, trials, lambda trial: trial.name, Task.RANDOM, "sets")
+        return store.folder.name
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
         """The effects of inserting units at every patch, and where they are stored."""

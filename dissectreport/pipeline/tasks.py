@@ -35,6 +35,7 @@ class Task(StrEnum):
     LEARNING = "learning masks"
     COMPARING = "comparing ranking methods"
     ABLATION = "ablating sets of units"
+    RANDOM = "ablating random sets of units"
     INSERTION = "inserting sets of units"
     EDITED_PICTURES = "saving edited images"
     REAL_FEATURES = "computing features of real images"
@@ -59,7 +60,7 @@ STEPS = {
     Step.CONTROL: (Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING),
     Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS),
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
-    Step.ABLATION: (Task.ABLATION,),
+    Step.ABLATION: (Task.ABLATION, Task.RANDOM),
     Step.INSERTION: (Task.INSERTION, Task.EDITED_PICTURES),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),

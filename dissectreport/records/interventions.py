@@ -30,7 +30,9 @@ class InterventionRecord:
     plan: str
     """The `AblationPlan`."""
     ablations: str
-    """`Paired` counts and `Areas` of the held-out latents."""
+    """`Paired` counts, `Areas` and `AblatedAreas` of the held-out latents."""
+    random: str
+    """`RandomAblation` of every concept and number of units."""
     insertions: str
     """`Insertions` on the held-out latents."""
     pictures: str
@@ -110,8 +112,8 @@ class AblationPlan:
     """Units of a causal set: those that are shown, and inserted."""
     singles: Units
     """Units that are ablated one by one."""
-    random: Mapping[int, tuple[Units, ...]]
-    """By size, random sets of similar mean activation."""
+    random: Mapping[int, tuple[tuple[Units, ...], ...]]
+    """By size and concept, random sets with the mean activations of the best ranking's leading units."""
     masks: Floats
     """(concepts, units) learned masks; (0, 0) where none was learned."""
     penalties: Floats
@@ -143,15 +145,13 @@ class AblationPlan:
         return sorted({*self.sizes[method], *(self.best_sizes if self.best[concept] == method else ())})
 
     def sets(self) -> list[Units]:
-        """Every set of units that is ablated, each once, in a fixed order."""
+        """Every set of units that is ablated, each once, in a fixed order; random sets are ablated apart."""
         sets_of_units: dict[Units, None] = {(unit,): None for unit in self.singles}
         for method in self.rankings:
             for concept in range(self.concepts):
                 sizes = self.tried_sizes(method, concept)
                 sets_of_units |= {self.leading(method, concept, size): None for size in sizes}
         sets_of_units |= {self.causal_set(concept): None for concept in range(self.concepts)}
-        for sets in self.random.values():
-            sets_of_units |= dict.fromkeys(sets)
         return list(sets_of_units)
 
     def arrays(self) -> Arrays:
@@ -184,9 +184,40 @@ class AblationPlan:
             best=tuple(arrays["best"].tolist()),
             causal_size=int(arrays["causal_size"]),
             singles=tuple(arrays["singles"].tolist()),
-            random={size: tuple(map(tuple, arrays[f"random {size}"].tolist())) for size in random_sizes},
+            random={size: _sets_by_concept(arrays[f"random {size}"]) for size in random_sizes},
             **{name: np.asarray(arrays[name], np.float64) for name in floats},
         )
+
+
+def _sets_by_concept(units: NDArray[Any]) -> tuple[tuple[Units, ...], ...]:
+    """(concepts, sets, size) units as sets."""
+    return tuple(tuple(tuple(one) for one in sets) for sets in units.tolist())
+
+
+@dataclass(frozen=True)
+class RandomAblation:
+    """The area of a concept in some images when each of its random sets is ablated."""
+
+    FILE: ClassVar[str] = "random"
+
+    samples: Ints
+    """(m,) numbers of the held-out latents."""
+    pixels: Ints
+    """(m, sets) pixels of the concept that are left."""
+
+    def arrays(self) -> Arrays:
+        """The pixels as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The pixels back from arrays."""
+        return cls(*(arrays[name].astype(np.int64) for name in ("samples", "pixels")))
+
+
+def random_file(concept: int, size: int) -> str:
+    """The name of the file about the random sets of some units for one of the studied concepts."""
+    return f"{concept_file(concept)}-units-{size:04d}"
 
 
 def concept_file(number: int) -> str:

@@ -38,7 +38,11 @@ class InterventionBudget(Plain):
     """The same for the ranking of a concept that does best on selection latents, with which pages lead."""
     random_sizes: tuple[int, ...] = (10, 20)
     """The same for random sets."""
-    random_sets: int = 8
+    random_sets: int = 20
+    """Random sets of each size for each concept."""
+    random_images: int = 12
+    """Held-out latents that show the concept, on which random sets are ablated: many sets on few latents, because sets
+    differ more than latents do."""
     learned: bool = True
     """Whether units are ranked by a learned mask and by greedy choice too."""
     learned_mask_tries: int = 48
@@ -88,7 +92,7 @@ INTERVENTION_BUDGETS = {
             sizes=(10, 20),
             sparse=(20,),
             random_sizes=(20,),
-            random_sets=2,
+            random_images=6,
             learned=False,
             context_samples=128,
             context_random=1,
@@ -103,6 +107,7 @@ INTERVENTION_BUDGETS = {
             singles=0,
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_images=50,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             learned_mask_tries=500,
             learned_mask_samples=200,
@@ -124,6 +129,7 @@ INTERVENTION_BUDGETS = {
             singles=0,
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_images=50,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             learned_mask_tries=10_000,
             learned_mask_patches=5,

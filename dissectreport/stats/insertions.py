@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from dissectreport.stats.base import Counts, Ints, same_shape
+from dissectreport.stats.base import Counts, Ints, by_sample, same_shape
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,7 @@ class Insertions(Counts):
     def merge(self, other: Self) -> Self:
         """The rows of both; refused when they are of different sets of units or concepts."""
         same_shape("Insertions.gains", self.gains[:0], other.gains[:0])
-        parts = [np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()]
-        order = np.argsort(parts[0], kind="stable")
-        return type(self)(*(part[order] for part in parts))
+        return type(self)(**by_sample(self, other))
 
     def own_gains(self, concept: int) -> Ints:
         """(m,) pixels of one of the concepts gained by inserting its own causal set."""

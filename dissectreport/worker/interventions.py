@@ -20,11 +20,12 @@ from torch.nn import functional
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
 from dissectreport.networks.hooks import check_finite
-from dissectreport.records.interventions import EditedPictures, Units
+from dissectreport.records.interventions import EditedPictures, RandomAblation, Units
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.concept_patches import ConceptPatches
@@ -245,22 +246,50 @@ def unreachable(model: EditedModel, concept: int) -> str:
 
 def make_ablations(
     source: Source, key: InterventionKey, sets: Sequence[Units]
-) -> Callable[[Shard], tuple[Paired, Areas]]:
+) -> Callable[[Shard], tuple[Paired, Areas, AblatedAreas]]:
     """The pass that ablates each set of units, everywhere, and counts every concept."""
     model = EditedModel(source.models(), key)
 
-    def work(shard: Shard) -> tuple[Paired, Areas]:
+    def work(shard: Shard) -> tuple[Paired, Areas, AblatedAreas]:
         before, after, pixels = [], [], 0
         for first, count in batches_of(shard):
             at = model.open(key.held_out_seed, first, count)
             labels = model.labels_at(at, at.activations)
             pixels = labels.shape[2] * labels.shape[3]
             before.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
-            after.append(np.stack([model.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
-        every = np.concatenate(before)
-        numbers = np.arange(every.shape[1])
-        paired = Paired(shard.count, pixels, every.sum(0), np.sum(after, 0))
-        return paired, Areas(samples_of(shard), numbers, every, pixels)
+            after.append(np.stack([model.areas(at, Edit(units)(at.activations)) for units in sets], 1))
+        every, edited_areas = np.concatenate(before), np.concatenate(after)
+        numbers, samples = np.arange(every.shape[1]), samples_of(shard)
+        paired = Paired(shard.count, pixels, every.sum(0), edited_areas.sum(0))
+        ablated = AblatedAreas(samples, edited_areas[:, :, list(key.concepts)])
+        return paired, Areas(samples, numbers, every, pixels), ablated
+
+    return work
+
+
+@dataclass(frozen=True)
+class RandomTrial:
+    """Random sets that are ablated for a concept."""
+
+    name: str
+    concept: int
+    """The number of the concept."""
+    sets: tuple[Units, ...]
+    samples: tuple[int, ...]
+    """Held-out latents."""
+
+
+def make_random_ablations(source: Source, key: InterventionKey) -> Callable[[RandomTrial], RandomAblation]:
+    """The pass that ablates random sets of units on some latents, and counts the concept that they are for."""
+    model = EditedModel(source.models(), key)
+
+    def work(trial: RandomTrial) -> RandomAblation:
+        pixels = []
+        for first in range(0, len(trial.samples), EDIT_BATCH):
+            at = open_held_out(model, key, trial.samples[first : first + EDIT_BATCH])
+            areas = [model.areas(at, Edit(units)(at.activations))[:, trial.concept] for units in trial.sets]
+            pixels.append(np.stack(areas, 1))
+        return RandomAblation(np.array(trial.samples, np.int64), np.concatenate(pixels))
 
     return work
 

@@ -368,6 +368,9 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
                 difference=at_sizes - 0.04,
                 difference_low=at_sizes - 0.08,
                 difference_high=at_sizes,
+                random_images=12,
+                random_activation=0.97,
+                random_rank_distance=0.031,
             )
         others = made.concepts
         change = rng.normal(0, 0.15, len(others)).round(3)
@@ -408,7 +411,8 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         layer=layer.name,
         samples=4_096,
         selection=1_024,
-        random_sets=12,
+        random_sets=20,
+        random_images=12,
         block=64.0,
         settings={"seed": 1, "learned_mask": {"steps": 300, "rate": 0.1}},
         unit_pictures=unit_pictures,

@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.analysis.results.interventions import (
     RANKING_METHODS,
 )
-from dissectreport.records.interventions import (
-    AblationPlan,
-    Units,
-)
+from dissectreport.records.interventions import AblationPlan
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.rankings import Ranking
@@ -44,6 +41,7 @@ class InterventionTables:
     plan: AblationPlan
     removed: Removed
     first: FirstOrder
+    random: RandomSetEffects
     vocabulary: Vocabulary
 
     @property
@@ -160,28 +158,29 @@ class InterventionTables:
                         _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
                     )
             rows.append(_point(self.names[k], Ranking.RANDOM, 0, 0.0, 0.0, 0.0))
-            for size, sets in sorted(self.plan.random.items()):
-                removed = np.array([self.removed[units].value[number] for units in sets])
+            for size in self.random.sizes:
+                removed = self.random.removals(k, size).removed
                 rows.append(_point(self.names[k], Ranking.RANDOM, size, removed.mean(), removed.min(), removed.max()))
         return pd.DataFrame(rows)
 
     def removal(self) -> pd.DataFrame:
         """What ablating 10 and 20 units removes, compared with random units."""
         rows = []
-        random = self.plan.random
         for k, number in enumerate(self.key.concepts):
             for name in self.ranking_names:
-                for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in random]:
-                    rows.append(self._row(k, number, name, size, random[size]))
+                for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in self.random.sizes]:
+                    rows.append(self._row(k, number, name, size))
         columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
         columns += ["random", "random_low", "random_high", "difference", "difference_low", "difference_high"]
+        columns += ["random_images", "random_activation", "random_rank_distance"]
         return pd.DataFrame(rows, columns=columns)
 
-    def _row(self, k: int, number: int, name: str, size: int, sets: Sequence[Units]) -> dict[str, Any]:
-        one, mean = self.removed[self.plan.leading(name, k, size)], self.removed.mean(sets)
-        difference = Jackknife(one.value - mean.value, one.without - mean.without, one.sizes)
-        every = [self.removed[units].value[number] for units in sets]
-        (low, high), (difference_low, difference_high) = one.interval(), difference.interval()
+    def _row(self, k: int, number: int, name: str, size: int) -> dict[str, Any]:
+        units = self.plan.leading(name, k, size)
+        one, random = self.removed[units], self.random.removals(k, size).removed
+        difference, difference_low, difference_high = self.random.difference(k, units)
+        activation, rank_distance = self.random.match(k, units)
+        low, high = one.interval()
         return {
             "concept": self.names[k],
             "ranking": name,
@@ -189,12 +188,15 @@ class InterventionTables:
             "removed": one.value[number],
             "removed_low": low[number],
             "removed_high": high[number],
-            "random": mean.value[number],
-            "random_low": min(every),
-            "random_high": max(every),
-            "difference": difference.value[number],
-            "difference_low": difference_low[number],
-            "difference_high": difference_high[number],
+            "random": random.mean(),
+            "random_low": random.min(),
+            "random_high": random.max(),
+            "difference": difference,
+            "difference_low": difference_low,
+            "difference_high": difference_high,
+            "random_images": self.random.images(k, size),
+            "random_activation": activation,
+            "random_rank_distance": rank_distance,
         }
 
     def side_effects(self, areas: Areas) -> pd.DataFrame:
@@ -223,21 +225,6 @@ class InterventionTables:
                     }
                 )
         return pd.DataFrame(rows)
-
-    def strengths(self) -> dict[str, dict[str, float]]:
-        """Mean absolute activation of the leading sets of each concept, and of the random ones, by size."""
-        mean_activation = self.plan.mean_activation
-        by_size: dict[str, dict[str, float]] = {}
-        for size, sets in sorted(self.plan.random.items()):
-            leading = [
-                float(mean_activation[self.plan.rankings[Ranking.GRADIENT][k][:size]].mean())
-                for k in range(len(self.names))
-            ]
-            by_size[str(size)] = {
-                Ranking.GRADIENT: float(np.mean(leading)),
-                Ranking.RANDOM: float(np.mean([mean_activation[list(units)].mean() for units in sets])),
-            }
-        return by_size
 
 
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:

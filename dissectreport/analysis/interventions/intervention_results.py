@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.interventions.effect_tables import InterventionTables
 from dissectreport.analysis.interventions.insertion_gains import insertion_gains
+from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.analysis.interventions.shown_images import concept_pictures, unit_pictures
 from dissectreport.analysis.results.interventions import (
@@ -25,6 +26,7 @@ from dissectreport.records.reader import Reader
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.effects import FirstOrder
 from dissectreport.stats.insertions import Insertions
@@ -42,7 +44,8 @@ def interventions(
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
     removed = Removed.of(measured.plan.sets(), measured.paired)
-    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, vocabulary)
+    random = RandomSetEffects.read(record, reader, measured.plan, measured.areas, measured.ablated)
+    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, random, vocabulary)
     concepts = tables.concepts(measured.areas)
     pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
     shown = next(iter(pictures.values()))
@@ -50,7 +53,8 @@ def interventions(
         layer=key.layer,
         samples=budget.samples,
         selection=budget.gradients,
-        random_sets=min((len(sets) for sets in measured.plan.random.values()), default=0),
+        random_sets=min((len(sets[0]) for sets in measured.plan.random.values()), default=0),
+        random_images=max((len(result.samples) for result in random.results.values()), default=0),
         block=shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _patches(shown.heat.maps),
         settings=_settings(record, tables),
         concepts=concepts,
@@ -77,7 +81,6 @@ def _settings(record: InterventionRecord, tables: InterventionTables) -> dict[st
         "selection_seed": key.selection_seed,
         "held_out_seed": key.held_out_seed,
         "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
-        "mean_activation": tables.strengths(),
     }
 
 
@@ -88,6 +91,7 @@ class _MeasuredInterventions:
     plan: AblationPlan
     paired: list[tuple[Shard, Paired]]
     areas: Areas
+    ablated: AblatedAreas
     first: FirstOrder
     insertions: Insertions
 
@@ -103,6 +107,7 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
         plan=reader.read(record.plan, AblationPlan),
         paired=list(reader.stats(*ablations, Paired)),
         areas=reader.total(*ablations, Areas),
+        ablated=reader.total(*ablations, AblatedAreas),
         first=reader.total(*gradients, FirstOrder),
         insertions=reader.total(*insertions, Insertions),
     )

@@ -54,15 +54,6 @@ class Removed:
         row = self.index[tuple(sorted(int(unit) for unit in units))]
         return Jackknife(self.share.value[row], self.share.without[:, row], self.share.sizes)
 
-    def mean(self, sets: Sequence[Sequence[int]]) -> Jackknife:
-        """(concepts,) what the sets remove, on average."""
-        jackknives = [self[units] for units in sets]
-        return Jackknife(
-            np.mean([jackknife.value for jackknife in jackknives], 0),
-            np.mean([jackknife.without for jackknife in jackknives], 0),
-            self.share.sizes,
-        )
-
 
 def _share(after: Ints, before: Ints) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):

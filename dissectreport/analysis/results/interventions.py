@@ -49,12 +49,18 @@ COLUMNS: Mapping[str, str] = {
     "random sets",
     "removed_high": "upper end of the 95% interval of removed over latents; of 'random', the largest of the "
     "random sets",
-    "random": "mean of removed over random sets of the same size",
+    "random": "mean of removed over random sets of the same size, on random_images of the held-out images",
     "random_low": "smallest of the random sets",
     "random_high": "largest of the random sets",
-    "difference": "removed minus random",
-    "difference_low": "lower end of the 95% interval of difference over latents",
-    "difference_high": "upper end of the 95% interval of difference over latents",
+    "difference": "removed minus the mean of the random sets, both on the images of the random sets",
+    "difference_low": "lower end of the 95% prediction interval of difference: it includes 0 if one more random set "
+    "could remove as much",
+    "difference_high": "upper end of the 95% prediction interval of difference",
+    "random_images": "number of held-out images, all of which show the concept, on which random sets are ablated",
+    "random_activation": "mean activation of the units of the random sets, divided by that of the units they are "
+    "compared with",
+    "random_rank_distance": "mean difference in rank by mean activation between the units of the random sets and those "
+    "they are compared with, as a share of the units of the layer",
     "other_concept": "another concept of the vocabulary",
     "before": "area of the concept, as a share of all pixels, before the ablation",
     "after": "the same after the ablation",
@@ -138,6 +144,9 @@ class Interventions:
     selection: int
     """Selection latents on which units were ranked."""
     random_sets: int
+    """Random sets of each size for each concept."""
+    random_images: int
+    """Held-out latents on which random sets are ablated, for each concept."""
     block: float
     """Pixels of the image under one patch."""
     settings: Mapping[str, Any]
@@ -158,7 +167,7 @@ class Interventions:
     units; 'random' is among the rankings, its ends the least and the most of the sets."""
     removal: pd.DataFrame
     """One row a (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
-    difference*."""
+    difference*, random_images, random_activation, random_rank_distance."""
     side_effects: pd.DataFrame
     """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other_concept, category,
     before, after, change*; one row for every concept of the vocabulary that occurs."""

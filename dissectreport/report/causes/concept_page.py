@@ -26,6 +26,7 @@ from dissectreport.report.causes.summary import (
     falling,
     finding,
     layer_of,
+    match,
     meaning,
     point_of,
     rows_for,
@@ -110,6 +111,8 @@ class CausePage:
     one: Studied
     finding: str
     lead: Removal | None
+    match: str
+    """How alike random sets are to the units that they are compared with."""
     samples: int
     selection: int
     random_sets: int
@@ -163,6 +166,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         one=one,
         finding=finding(one, layer),
         lead=one.leading,
+        match=match(one.leading),
         samples=interventions.samples,
         selection=interventions.selection,
         random_sets=interventions.random_sets,

@@ -45,6 +45,7 @@ class CausesPage:
     samples: int
     selection: int
     random_sets: int
+    random_images: int
     settings: Pairs
     downloads: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
@@ -77,6 +78,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         samples=interventions.samples,
         selection=interventions.selection,
         random_sets=interventions.random_sets,
+        random_images=interventions.random_images,
         settings=flat(interventions.settings),
         downloads=downloads(site, frame, layer),
         notes=interventions.notes,

@@ -16,7 +16,7 @@ from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Curve, ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import removed, with_interval
+from dissectreport.report.html.numbers import percent, removed, share, with_interval
 from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
@@ -34,6 +34,12 @@ class Removal:
     removed: Point
     random: Point
     difference: Point
+    random_images: int
+    """Images on which the random sets were ablated."""
+    random_activation: float
+    """Mean activation of the random sets over that of the units."""
+    random_rank_distance: float
+    """How far their units differ in rank by mean activation, as a share of the layer's units."""
     best: bool
 
     @property
@@ -43,7 +49,7 @@ class Removal:
 
     @property
     def exceeds_random(self) -> bool:
-        """Whether significantly more is removed than by random units."""
+        """Whether more is removed than one more random set would remove: the prediction interval is above 0."""
         return self.difference.low > 0
 
 
@@ -131,6 +137,9 @@ def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Re
             removed=point_of(row, "removed"),
             random=point_of(row, "random"),
             difference=point_of(row, "difference"),
+            random_images=int(row.random_images),
+            random_activation=float(row.random_activation),
+            random_rank_distance=float(row.random_rank_distance),
             best=str(row.ranking) == best,
         )
         for row in rows
@@ -162,11 +171,22 @@ def finding(studied: Studied, layer: Layer) -> str:
     if lead is None:
         return f"The removal of {studied.concept.name} was not measured."
     units = f"{lead.units} of the {layer.units} units of {layer.name}"
-    verdict = "" if lead.exceeds_random else ": no significant difference"
+    verdict = "" if lead.exceeds_random else "; one more random set could remove as much: no significant difference"
     return (
         f"Ablating {units} removes {area_removed(lead.removed)} of all {studied.concept.name} pixels."
         f" Random sets of {lead.units} units with about the same mean activation {_effect_of_random(lead.random)} on"
         f" average{verdict}."
+    )
+
+
+def match(lead: Removal | None) -> str:
+    """How alike random sets are to the units that they are compared with, in a sentence; '' without any."""
+    if lead is None:
+        return ""
+    return (
+        f"The random sets of {lead.units} units have {share(lead.random_activation)} times the mean activation of the"
+        f" best units, and their ranks by mean activation differ by {percent(lead.random_rank_distance)} of the layer's"
+        " units on average."
     )
 
 
@@ -187,11 +207,11 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
         studied, lead = max(leads, key=lambda pair: pair[1].removed.value)
         return (
             f"The largest effect is on {studied.concept.name}: {ablating} {area_removed(lead.removed)} of its area. No"
-            f" effect reaches {removed(MOST)} and is significantly larger than that of random units."
+            f" effect reaches {removed(MOST)} and exceeds that of random sets (95% prediction interval)."
         )
     return (
         f"For {successes} of {len(every)} studied concepts, {ablating} at least {removed(MOST)} of the concept's area,"
-        f" significantly more than random units do.{_fewest_units(every)}"
+        f" more than random sets do (95% prediction interval).{_fewest_units(every)}"
     )
 
 
@@ -213,7 +233,8 @@ def meaning(ranking: str, interventions: Interventions) -> str:
     """How a ranking method ranks units, in words."""
     if ranking == Ranking.RANDOM:
         return (
-            f"{interventions.random_sets} random sets of units with about the same mean activation; band: their range"
+            f"{interventions.random_sets} random sets of other units, matched in mean activation unit by unit; band:"
+            " their range"
         )
     return RANKING_METHODS.get(ranking, "")
 
