@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dissectreport.analysis.common.rank_correlation import spearman, spearman_interval
+from dissectreport.analysis.common.ratios import ratio_interval
 from dissectreport.analysis.interventions.random_sets import activation_ranks
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.errors import ModelError, SegmenterError
@@ -29,6 +30,7 @@ from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import Shard
 from dissectreport.segmenters.planted import VOCABULARY, number_of
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.paired import Paired
 from dissectreport.worker import interventions as intervene
@@ -475,20 +477,18 @@ def test_the_random_sets_of_each_concept_match_the_leading_units_of_its_best_ran
     assert strong.max() < 90 and strong.min() > 60
 
 
-def test_a_removed_share_and_its_interval_equal_a_slow_jackknife() -> None:
+def test_removed_shares_are_one_minus_ratios_of_pixels_and_their_intervals_those_of_ratios() -> None:
     random = np.random.RandomState(0)
-    parts = []
-    for number in range(16):
-        before = random.randint(50, 200, 3)
-        after = random.randint(0, 100, (2, 3))
-        parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = Removed.of([(2,), (0, 1)], parts)
-    found = removed[(2,)]
-    whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
-    assert np.allclose(found.value, 1 - whole[1] / whole[0])
-    left_out = [1 - (whole[1] - p.after[0]) / (whole[0] - p.before) for _, p in parts]
-    error = np.sqrt(15 / 16 * ((np.stack(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
-    assert np.allclose(found.error(), error)
+    before, after = random.randint(50, 200, (16, 3)), random.randint(0, 100, (16, 2, 3))
+    parts = [(Shard(n, 8 * n, 8), Paired(8, 100, before[n], after[n])) for n in range(16)]
+    found = Removed.by_shard([(2,), (0, 1)], parts)[(1, 0)]
+    ratio, low, high = ratio_interval(after[:, 1], before)
+    assert np.allclose(found.value, 1 - after[:, 1].sum(0) / before.sum(0)) and np.allclose(found.value, 1 - ratio)
+    assert np.allclose(found.low, 1 - high) and np.allclose(found.high, 1 - low)
+    areas = Areas(np.arange(16), np.array([0, 5, 7]), before, 100)
+    by_image = Removed.by_image([(2,), (0, 1)], areas, AblatedAreas(np.arange(16), after[:, :, [2, 1]]), (7, 5))
+    assert np.allclose(by_image[(0, 1)].value, found.value[[2, 1]])
+    assert by_image.rows(slice(1, None, 2)).before.tolist() == before[1::2, [2, 1]].tolist()
 
 
 def test_rank_correlations_equal_known_values() -> None:

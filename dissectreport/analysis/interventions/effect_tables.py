@@ -11,7 +11,7 @@ import pandas as pd
 
 from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
 from dissectreport.analysis.interventions.random_sets import RandomSetEffects
-from dissectreport.analysis.interventions.removed_area import Removed
+from dissectreport.analysis.interventions.removed_area import Removed, RemovedShare
 from dissectreport.analysis.results.interventions import (
     RANKING_METHODS,
 )
@@ -19,11 +19,9 @@ from dissectreport.records.interventions import AblationPlan
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.rankings import Ranking
-from dissectreport.run.shards import Shard
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
 from dissectreport.stats.effects import FirstOrder
-from dissectreport.stats.paired import Paired
 from dissectreport.vocabulary import Vocabulary
 
 REMOVAL = (10, 20)
@@ -40,6 +38,9 @@ class InterventionTables:
     budget: InterventionBudget
     plan: AblationPlan
     removed: Removed
+    """What each set removes of the studied concepts, by image."""
+    all_removed: Removed
+    """What each set removes of every concept, by shard."""
     first: FirstOrder
     random: RandomSetEffects
     vocabulary: Vocabulary
@@ -84,8 +85,7 @@ class InterventionTables:
         parts = []
         estimates = self.estimates()
         measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
-        ends = {unit: effect.interval() for unit, effect in measured_effect.items()}
-        for k, number in enumerate(self.key.concepts):
+        for k in range(len(self.key.concepts)):
             order = np.argsort(-estimates[k], kind="stable")
             parts.append(
                 pd.DataFrame(
@@ -95,27 +95,21 @@ class InterventionTables:
                         "rank": np.arange(1, len(order) + 1),
                         "estimate": estimates[k][order],
                         "corrected_iou": self.plan.corrected_iou[k][order],
-                        "measured_effect": [
-                            measured_effect[u].value[number] if u in measured_effect else np.nan for u in order
-                        ],
-                        "measured_effect_low": [ends[u][0][number] if u in ends else np.nan for u in order],
-                        "measured_effect_high": [ends[u][1][number] if u in ends else np.nan for u in order],
+                        **_columns(k, [measured_effect.get(unit) for unit in order.tolist()]),
                     }
                 )
             )
         return pd.concat(parts, ignore_index=True)
 
-    def agreement(self, held_out: Sequence[tuple[Shard, Paired]]) -> pd.DataFrame:
+    def agreement(self) -> pd.DataFrame:
         """How far the estimate's order is that of exact ablation, by concept."""
         units = list(self.plan.singles)
-        halves = [
-            Removed.of(self.plan.sets(), [(s, stat) for s, stat in held_out if s.number % 2 == half]) for half in (0, 1)
-        ]
+        halves = [self.removed.rows(slice(half, None, 2)) for half in (0, 1)]
         estimates = self.estimates()
         rows = []
-        for k, number in enumerate(self.key.concepts):
-            measured_effect = np.array([self.removed[(unit,)].value[number] for unit in units])
-            split = [np.array([half[(unit,)].value[number] for unit in units]) for half in halves]
+        for k in range(len(self.key.concepts)):
+            measured_effect = np.array([self.removed[(unit,)].value[k] for unit in units])
+            split = [np.array([half[(unit,)].value[k] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
             correlation = spearman(estimates[k][units], measured_effect) if enough else np.nan
             low, high = spearman_interval(correlation, len(units))
@@ -148,15 +142,12 @@ class InterventionTables:
     def curves(self) -> pd.DataFrame:
         """What ablating more and more units of every ranking removes, and what random sets remove."""
         rows: list[dict[str, Any]] = []
-        for k, number in enumerate(self.key.concepts):
+        for k in range(len(self.key.concepts)):
             for name in self.ranking_names:
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
                 for size in self.plan.tried_sizes(name, k):
-                    removed_by_set = self.removed[self.plan.leading(name, k, size)]
-                    low, high = removed_by_set.interval()
-                    rows.append(
-                        _point(self.names[k], name, size, removed_by_set.value[number], low[number], high[number])
-                    )
+                    share = self.removed[self.plan.leading(name, k, size)]
+                    rows.append(_point(self.names[k], name, size, share.value[k], share.low[k], share.high[k]))
             rows.append(_point(self.names[k], Ranking.RANDOM, 0, 0.0, 0.0, 0.0))
             for size in self.random.sizes:
                 removed = self.random.removals(k, size).removed
@@ -166,28 +157,25 @@ class InterventionTables:
     def removal(self) -> pd.DataFrame:
         """What ablating 10 and 20 units removes, compared with random units."""
         rows = []
-        for k, number in enumerate(self.key.concepts):
+        for k in range(len(self.key.concepts)):
             for name in self.ranking_names:
                 for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in self.random.sizes]:
-                    rows.append(self._row(k, number, name, size))
+                    rows.append(self._row(k, name, size))
         columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]
         columns += ["random", "random_low", "random_high", "difference", "difference_low", "difference_high"]
         columns += ["random_images", "random_activation", "random_rank_distance"]
         return pd.DataFrame(rows, columns=columns)
 
-    def _row(self, k: int, number: int, name: str, size: int) -> dict[str, Any]:
+    def _row(self, k: int, name: str, size: int) -> dict[str, Any]:
         units = self.plan.leading(name, k, size)
-        one, random = self.removed[units], self.random.removals(k, size).removed
+        random = self.random.removals(k, size).removed
         difference, difference_low, difference_high = self.random.difference(k, units)
         activation, rank_distance = self.random.match(k, units)
-        low, high = one.interval()
         return {
             "concept": self.names[k],
             "ranking": name,
             "units": size,
-            "removed": one.value[number],
-            "removed_low": low[number],
-            "removed_high": high[number],
+            **self.removed[units].of(k, "removed"),
             "random": random.mean(),
             "random_low": random.min(),
             "random_high": random.max(),
@@ -202,14 +190,14 @@ class InterventionTables:
     def side_effects(self, areas: Areas) -> pd.DataFrame:
         """What else changes with the best order's units."""
         rows = []
-        total = self.removed.images * self.removed.pixels
+        total = len(areas.samples) * areas.grid
         for k in range(len(self.key.concepts)):
             name = self.plan.best[k]
             size = self.plan.causal_size
-            one = self.removed[self.plan.leading(name, k, size)]
-            low, high = one.interval()
+            units = self.plan.leading(name, k, size)
+            share = self._with_images(self.all_removed[units], self.removed[units])
             for other in areas.concepts[areas.pixels.sum(0) > 0].tolist():
-                before = self.removed.before[other] / total
+                before = self.all_removed.before[:, other].sum() / total
                 rows.append(
                     {
                         "concept": self.names[k],
@@ -218,13 +206,27 @@ class InterventionTables:
                         "other_concept": self.vocabulary[other].name,
                         "category": self.vocabulary[other].category,
                         "before": before,
-                        "after": before * (1 - one.value[other]),
-                        "change": 0.0 - one.value[other],
-                        "change_low": 0.0 - high[other],
-                        "change_high": 0.0 - low[other],
+                        "after": before * (1 - share.value[other]),
+                        "change": 0.0 - share.value[other],
+                        "change_low": 0.0 - share.high[other],
+                        "change_high": 0.0 - share.low[other],
                     }
                 )
         return pd.DataFrame(rows)
+
+    def _with_images(self, every: RemovedShare, studied: RemovedShare) -> RemovedShare:
+        """What a set removes of every concept, that of the studied ones with intervals over images."""
+        merged = RemovedShare(every.value.copy(), every.low.copy(), every.high.copy())
+        for name, values in vars(merged).items():
+            values[list(self.key.concepts)] = getattr(studied, name)
+        return merged
+
+
+def _columns(concept: int, effects: Sequence[RemovedShare | None]) -> dict[str, list[float]]:
+    """Columns with the effects of units on one of the concepts; NaN for units whose effect was not measured."""
+    unknown = dict.fromkeys(("measured_effect", "measured_effect_low", "measured_effect_high"), np.nan)
+    rows = [unknown if effect is None else effect.of(concept, "measured_effect") for effect in effects]
+    return {name: [row[name] for row in rows] for name in unknown}
 
 
 def _point(concept: str, order: str, units: int, removed: float, low: float, high: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.ratios import FEW_EFFECTIVE, effective_number
 from dissectreport.analysis.interventions.effect_tables import InterventionTables
 from dissectreport.analysis.interventions.insertion_gains import insertion_gains
 from dissectreport.analysis.interventions.random_sets import RandomSetEffects
@@ -33,9 +34,6 @@ from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
 from dissectreport.vocabulary import Vocabulary
 
-FEW_IMAGES = 20
-"""With fewer held-out latents that show the concept, a note warns of it."""
-
 
 def interventions(
     record: InterventionRecord, reader: Reader, vocabulary: Vocabulary, mixed_devices: bool = False
@@ -43,9 +41,11 @@ def interventions(
     """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
-    removed = Removed.of(measured.plan.sets(), measured.paired)
+    sets = measured.plan.sets()
+    removed = Removed.by_image(sets, measured.areas, measured.ablated, key.concepts)
+    all_removed = Removed.by_shard(sets, measured.paired)
     random = RandomSetEffects.read(record, reader, measured.plan, measured.areas, measured.ablated)
-    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, random, vocabulary)
+    tables = InterventionTables(key, budget, measured.plan, removed, all_removed, measured.first, random, vocabulary)
     concepts = tables.concepts(measured.areas)
     pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
     shown = next(iter(pictures.values()))
@@ -59,7 +59,7 @@ def interventions(
         settings=_settings(record, tables),
         concepts=concepts,
         effects=tables.effects(),
-        agreement=tables.agreement(measured.paired),
+        agreement=tables.agreement(),
         rankings=tables.rankings(),
         curves=tables.curves(),
         removal=tables.removal(),
@@ -116,9 +116,13 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """Warnings that limit how far the numbers can be trusted."""
     notes = [
-        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
-        for name, images in zip(concepts["concept"], concepts["images"], strict=True)
-        if images < FEW_IMAGES
+        f"{name} occurs in {images:,} of {budget.samples:,} held-out images, and its area is spread as over"
+        f" {number:.0f} equal ones: where effects differ much between images, its 95% intervals contain the truth in"
+        " only about 90% of cases."
+        for name, images, number in zip(
+            concepts["concept"], concepts["images"], effective_number(tables.removed.before), strict=True
+        )
+        if number < FEW_EFFECTIVE
     ]
     unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
     if unlearned:
