@@ -385,11 +385,18 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
         learned_mask_trial_steps=12,
     )
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
-    leading = set(np.argsort(-weight)[: len(causes)].tolist())
+    found = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
+    leading = set(np.argsort(-found.weights)[: len(causes)].tolist())
     assert leading == causes
-    assert np.isfinite(losses).all()
-    assert weight[UNIT["ball_mirror"]] < weight[list(causes)].min()
+    assert found.improved and found.end_loss < found.start_loss - 0.1
+    assert found.weights[UNIT["ball_mirror"]] < found.weights[list(causes)].min()
+
+
+def test_the_learned_mask_has_improved_when_the_default_budget_ends(model: EditedModel) -> None:
+    budget = replace(INTERVENTION_BUDGETS["default"], search=96, learned_mask_samples=24, learned_mask_held_out=8)
+    found = rankings.learn_mask(model, budget, inputs(model, "roof"), number_of("roof"))
+    assert found.improved
+    assert set(np.argsort(-found.weights)[:4].tolist()) == {UNIT[name] for name in ROOF}
 
 
 def test_greedy_takes_the_units_that_draw_a_concept_together_first(model: EditedModel) -> None:
@@ -435,13 +442,13 @@ def test_some_images_of_every_kind_are_kept_for_validation(seed: int, ours: int,
 def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
     one = inputs(model, "ball")
     few = replace(one, present=one.present[:12], patches=one.patches[:12])
-    _, penalty, losses = rankings.learn_mask(
-        model, replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20), few, number_of("ball")
-    )
-    assert np.isfinite(losses).all() and penalty in QUICK.penalties
+    budget = replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20, penalties=(0.005, 0.05))
+    found = rankings.learn_mask(model, budget, few, number_of("ball"))
+    assert np.isfinite([found.start_loss, found.end_loss]).all() and found.penalty in budget.penalties
     none = replace(one, present=one.present[:1], patches=one.patches[:1])
-    weight, penalty, _ = rankings.learn_mask(model, QUICK, none, number_of("ball"))
-    assert np.isnan(penalty) and np.array_equal(weight, one.start)
+    found = rankings.learn_mask(model, QUICK, none, number_of("ball"))
+    assert np.isnan([found.penalty, found.end_loss]).all() and np.array_equal(found.weights, one.start)
+    assert not found.improved
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:

@@ -29,6 +29,7 @@ from dissectreport.records.interventions import (
     AblationPlan,
     EditedPictures,
     InterventionRecord,
+    LearnedMask,
     LearnedRanking,
     RandomAblation,
     RemainingArea,
@@ -50,9 +51,7 @@ PLAN = AblationPlan(
     causal_size=2,
     singles=(0, 3),
     random={2: (((0, 1), (1, 2)), ((2, 3), (0, 2))), 1: (((3,),), ((0,),))},
-    masks=RANDOM.random((2, 4)),
-    penalties=np.array([0.5, np.nan]),
-    losses=RANDOM.random((2, 3)),
+    masks=(LearnedMask(RANDOM.random(4), 0.5, 0.8, 0.3), LearnedMask(RANDOM.random(4), np.nan, np.nan, np.nan)),
     mean_activation=RANDOM.random(4),
     upper=RANDOM.random(4),
     corrected_iou=RANDOM.random((2, 4)),
@@ -77,8 +76,8 @@ labels = RANDOM.integers(0, 9, (2, 1, 4, 4), np.int16)
 
 VALUES = [
     PLAN,
-    replace(PLAN, random={}, masks=np.zeros((0, 0)), penalties=np.zeros(0), losses=np.zeros((0, 0))),
-    LearnedRanking(RANDOM.random(4), float("nan"), RANDOM.random(2), np.array([3, 1, 0, 2])),
+    replace(PLAN, random={}, masks=()),
+    LearnedRanking(LearnedMask(RANDOM.random(4), float("nan"), 0.5, 0.4), np.array([3, 1, 0, 2])),
     RandomAblation(np.array([3, 70_000]), np.array([[0, 7], [9, 1]])),
     RemainingArea(np.array([300, 0, 70_000])),
     EditedPictures(
@@ -143,6 +142,16 @@ def test_a_plan_ablates_every_set_once_and_the_causal_sets_among_them() -> None:
     assert PLAN.tried_sizes(Ranking.IOU, 0) == [2, 3] and PLAN.tried_sizes(Ranking.IOU, 1) == [2]
     assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1)} <= set(sets)
     assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(Ranking.GRADIENT, 1, 3)} <= set(sets)
+
+
+def test_a_learned_mask_that_its_own_loss_calls_worse_than_its_start_is_no_ranking_of_that_concept() -> None:
+    orders = {**PLAN.rankings, Ranking.LEARNED_MASK: np.array([[0, 2, 3, 1], [0, 2, 3, 1]])}
+    better, worse = LearnedMask(np.zeros(4), 0.1, 0.8, 0.3), LearnedMask(np.zeros(4), 0.1, 0.3, 0.31)
+    plan = replace(PLAN, rankings=orders, sizes={**PLAN.sizes, Ranking.LEARNED_MASK: (2,)}, masks=(worse, better))
+    assert plan.methods(0) == [Ranking.GRADIENT, Ranking.IOU]
+    assert plan.methods(1) == [Ranking.GRADIENT, Ranking.IOU, Ranking.LEARNED_MASK]
+    assert set(plan.sets()) - set(PLAN.sets()) == set() and (0, 2) in plan.sets()
+    assert (0, 2) not in replace(plan, masks=(worse, worse), rankings={**orders, "IoU": orders["IoU"][::-1]}).sets()
 
 
 @pytest.mark.parametrize("record", [INTERVENTIONS, ARTIFACTS, replace(ARTIFACTS, marked_scored=None, marked=())])

@@ -33,7 +33,7 @@ def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking])
     by_method: dict[str, Ints] = {Ranking.GRADIENT: leading}
     if learned:
         by_method[Ranking.LEARNED_MASK] = np.stack(
-            [by_weight(ranking.mask, leading[number]) for number, ranking in enumerate(learned)]
+            [by_weight(ranking.mask.weights, leading[number]) for number, ranking in enumerate(learned)]
         )
         by_method[Ranking.GREEDY] = np.stack([ranking.greedy for ranking in learned])
     return {**by_method, Ranking.IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
@@ -56,7 +56,6 @@ def ablation_plan(
     orders = rankings(study, first, learned)
     mean_activation = presence.mean_activation / presence.images
     units = len(mean_activation)
-    nothing = np.zeros((0, 0))
     return AblationPlan(
         rankings=orders,
         sizes={name: fitting(budget.sizes if name == Ranking.GRADIENT else budget.sparse, units) for name in orders},
@@ -65,9 +64,7 @@ def ablation_plan(
         causal_size=causal_size(budget, units),
         singles=single_units(first, budget.singles or units),
         random=random_sets(budget, orders, best, mean_activation),
-        masks=np.stack([ranking.mask for ranking in learned]) if learned else nothing,
-        penalties=np.array([ranking.penalty for ranking in learned], np.float64),
-        losses=np.stack([ranking.losses for ranking in learned]) if learned else nothing,
+        masks=tuple(ranking.mask for ranking in learned),
         mean_activation=mean_activation,
         upper=study.upper,
         corrected_iou=study.corrected_iou,

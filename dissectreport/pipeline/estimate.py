@@ -83,11 +83,12 @@ def intervention_seconds(
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
     random = concepts * len(budget.random_sizes) * budget.random_images
     inserted = budget.context_patches * (concepts + budget.context_random)
-    learning = 2 * budget.learned_mask_batch * (len(budget.penalties) - 1) * budget.learned_mask_trial_steps
+    trials = len(budget.penalties) if len(budget.penalties) > 1 else 0
+    learning = 2 * budget.learned_mask_batch * max(trials - 1, 0) * budget.learned_mask_trial_steps
     learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
     greedy = budget.greedy_units * budget.greedy_images * (edit.forward + edit.backward + budget.greedy_among * image)
     tries = min(budget.learned_mask_tries, budget.search) * (prefix + (1 + budget.learned_mask_patches) * image)
-    kept = 2 * budget.learned_mask_held_out * len(budget.penalties) * (prefix + edit.forward)
+    kept = 2 * budget.learned_mask_held_out * (trials + 2) * (prefix + edit.forward)
     seconds = {
         Task.SEARCH: budget.search * (prefix + image),
         Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),

@@ -44,6 +44,7 @@ from dissectreport.records.interventions import (
 from dissectreport.run.engine import Workers
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
+from dissectreport.run.rankings import Ranking
 from dissectreport.run.shards import EDIT_BATCH, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
@@ -207,13 +208,17 @@ class InterventionPasses:
         methods = rankings(self.study, first, learned)
         count = causal_size(self.budget, first.effect.shape[1])
         numbers = range(len(inputs))
-        sets = [[as_set(order[number][:count]) for order in methods.values()] for number in numbers]
+        names = [
+            [name for name in methods if name != Ranking.LEARNED_MASK or learned[number].mask.improved]
+            for number in numbers
+        ]
+        sets = [[as_set(methods[name][number][:count]) for name in names[number]] for number in numbers]
         samples = [item.present[:EDIT_BATCH].tolist() for item in inputs]
         store = self._store("trials", sets=sets, samples=samples)
         make = partial(make_trials, self.job.source, self.key, sets, samples)
         self.runner.save_values(store, make, numbers, concept_file, Task.COMPARING, "concepts")
         remaining = [read(store, RemainingArea, concept_file(number)).pixels for number in numbers]
-        return tuple(list(methods)[int(np.argmin(item))] for item in remaining)
+        return tuple(names[number][int(np.argmin(item))] for number, item in enumerate(remaining))
 
     def _ablate(self, plan: AblationPlan) -> tuple[Areas, str]:
         """The areas of all concepts on held-out latents, and where these and the causal effects are stored."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dissectreport.records.reader import Arrays
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.rankings import Ranking
 from dissectreport.stats.base import Floats, Ints
 
 Units = tuple[int, ...]
@@ -50,29 +51,44 @@ class InterventionRecord:
 
 
 @dataclass(frozen=True)
+class LearnedMask:
+    """The continuous mask of Bau et al. 2019 for one concept."""
+
+    weights: Floats
+    """(units,) between 0 and 1."""
+    penalty: float
+    """The penalty under which it was learned; NaN where images were too few."""
+    start_loss: float
+    """Its loss on held-out images before learning, when it follows the IoU; NaN where images were too few."""
+    end_loss: float
+    """The same after learning."""
+
+    @property
+    def improved(self) -> bool:
+        """Whether learning lowered the loss on held-out images."""
+        return self.end_loss < self.start_loss
+
+
+@dataclass(frozen=True)
 class LearnedRanking:
     """The learned rankings of units for one concept."""
 
     FILE: ClassVar[str] = "ranking"
 
-    mask: Floats
-    """(units,) the continuous mask of Bau et al. 2019, between 0 and 1."""
-    penalty: float
-    """The penalty under which it was learned; NaN where images were too few."""
-    losses: Floats
-    """(penalties,) held-out loss."""
+    mask: LearnedMask
     greedy: Ints
     """(units,) units, each the one that removes most together with those before it."""
 
     def arrays(self) -> Arrays:
         """The ranking as arrays."""
-        return {name: np.asarray(value) for name, value in vars(self).items()}
+        return {**{name: np.asarray(value) for name, value in vars(self.mask).items()}, "greedy": self.greedy}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The ranking back from arrays."""
-        mask, losses = (np.asarray(arrays[name], np.float64) for name in ("mask", "losses"))
-        return cls(mask, float(arrays["penalty"]), losses, np.asarray(arrays["greedy"], np.int64))
+        values = (float(arrays[name]) for name in ("penalty", "start_loss", "end_loss"))
+        mask = LearnedMask(np.asarray(arrays["weights"], np.float64), *values)
+        return cls(mask, np.asarray(arrays["greedy"], np.int64))
 
 
 @dataclass(frozen=True)
@@ -114,12 +130,8 @@ class AblationPlan:
     """Units that are ablated one by one."""
     random: Mapping[int, tuple[tuple[Units, ...], ...]]
     """By size and concept, random sets with the mean activations of the best ranking's leading units."""
-    masks: Floats
-    """(concepts, units) learned masks; (0, 0) where none was learned."""
-    penalties: Floats
-    """(concepts,) penalties of the masks, NaN where images were too few; (0,) where none was learned."""
-    losses: Floats
-    """(concepts, penalties) held-out losses of the masks; (0, 0) where none was learned."""
+    masks: tuple[LearnedMask, ...]
+    """The learned mask of each concept; none where none was learned."""
     mean_activation: Floats
     """(units,) mean absolute activation."""
     upper: Floats
@@ -131,6 +143,11 @@ class AblationPlan:
     def concepts(self) -> int:
         """How many concepts are studied."""
         return len(self.best)
+
+    def methods(self, concept: int) -> list[str]:
+        """The ranking methods for one of the concepts: a learned mask only where learning lowered its own loss."""
+        learned = not self.masks or self.masks[concept].improved
+        return [method for method in self.rankings if learned or method != Ranking.LEARNED_MASK]
 
     def leading(self, method: str, concept: int, size: int) -> Units:
         """The leading units of a ranking for one of the concepts, as a set."""
@@ -147,8 +164,8 @@ class AblationPlan:
     def sets(self) -> list[Units]:
         """Every set of units that is ablated, each once, in a fixed order; random sets are ablated apart."""
         sets_of_units: dict[Units, None] = {(unit,): None for unit in self.singles}
-        for method in self.rankings:
-            for concept in range(self.concepts):
+        for concept in range(self.concepts):
+            for method in self.methods(concept):
                 sizes = self.tried_sizes(method, concept)
                 sets_of_units |= {self.leading(method, concept, size): None for size in sizes}
         sets_of_units |= {self.causal_set(concept): None for concept in range(self.concepts)}
@@ -166,17 +183,16 @@ class AblationPlan:
             "best": np.array(self.best),
             "causal_size": np.array(self.causal_size),
             "singles": np.array(self.singles, np.int64),
-            **{
-                name: getattr(self, name)
-                for name in ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
-            },
+            "masks": np.array([mask.weights for mask in self.masks]),
+            "mask_losses": np.array([(mask.penalty, mask.start_loss, mask.end_loss) for mask in self.masks]),
+            **{name: getattr(self, name) for name in ("mean_activation", "upper", "corrected_iou")},
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The plan back from arrays."""
         methods, random_sizes = arrays["methods"].tolist(), arrays["random"].tolist()
-        floats = ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
+        floats = ("mean_activation", "upper", "corrected_iou")
         return cls(
             rankings={method: arrays[f"ranking {method}"].astype(np.int64) for method in methods},
             sizes={method: tuple(arrays[f"sizes {method}"].tolist()) for method in methods},
@@ -185,6 +201,10 @@ class AblationPlan:
             causal_size=int(arrays["causal_size"]),
             singles=tuple(arrays["singles"].tolist()),
             random={size: _sets_by_concept(arrays[f"random {size}"]) for size in random_sizes},
+            masks=tuple(
+                LearnedMask(weights, *losses.tolist())
+                for weights, losses in zip(arrays["masks"], arrays["mask_losses"], strict=True)
+            ),
             **{name: np.asarray(arrays[name], np.float64) for name in floats},
         )
 

@@ -45,21 +45,23 @@ class InterventionBudget(Plain):
     differ more than latents do."""
     learned: bool = True
     """Whether units are ranked by a learned mask and by greedy choice too."""
-    learned_mask_tries: int = 48
+    learned_mask_tries: int = 64
     """Images in which all units are inserted, of which the best are used for learning."""
     learned_mask_patches: int = 1
     """Patches at which they are, in each image."""
-    learned_mask_samples: int = 32
+    learned_mask_samples: int = 96
     """Samples with the concept, and patches for it, on which the mask is learned."""
     learned_mask_held_out: int = 16
-    """The same, held out to select the penalty."""
+    """The same, held out to select the penalty and to see whether learning helped."""
     learned_mask_steps: int = 32
     learned_mask_trial_steps: int = 8
-    """Steps after which learning continues with the best penalty alone."""
-    learned_mask_batch: int = 2
+    """Steps after which learning continues with the best penalty alone, where there are several."""
+    learned_mask_batch: int = 4
     """Samples of each kind in a step."""
-    learned_mask_rate: float = 0.05
-    penalties: tuple[float, ...] = (0.0005, 0.005, 0.05)
+    learned_mask_rate: float = 0.06
+    learned_mask_decays: bool = True
+    """Whether the rate falls to 0 in equal steps, so that few steps suffice, or stays."""
+    penalties: tuple[float, ...] = (0.005,)
     greedy_units: int = 10
     greedy_among: int = 5
     """Leading units by the estimate that are tried at every step."""
@@ -116,6 +118,8 @@ INTERVENTION_BUDGETS = {
             learned_mask_trial_steps=100,
             learned_mask_batch=8,
             learned_mask_rate=0.01,
+            learned_mask_decays=False,
+            penalties=(0.0005, 0.005, 0.05),
             greedy_units=20,
             greedy_images=64,
             context_samples=2000,
@@ -139,6 +143,8 @@ INTERVENTION_BUDGETS = {
             learned_mask_trial_steps=500,
             learned_mask_batch=20,
             learned_mask_rate=0.01,
+            learned_mask_decays=False,
+            penalties=(0.0005, 0.005, 0.05),
             greedy_units=20,
             greedy_images=200,
             context_samples=10_000,

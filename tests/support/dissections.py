@@ -321,7 +321,16 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
     for concept, strongest in strength.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
         best = "greedy" if concept == "tree" else "gradient"
-        add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best_ranking=[best])
+        add(
+            "concepts",
+            concept,
+            category=[row.category],
+            area=[row.area],
+            images=[4000],
+            best_ranking=[best],
+            mask_loss_start=[0.61],
+            mask_loss_end=[0.19],
+        )
         effects = made_effects(rng, layer.units, strongest)
         add("effects", concept, **effects)
         measured = int(effects["measured_effect"].notna().sum())

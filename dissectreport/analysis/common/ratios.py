@@ -19,10 +19,10 @@ FEW_EFFECTIVE = 20.0
 """With fewer effective images, intervals of effects that differ much between images cover about 90%."""
 
 
-def effective_number(weights: Ints) -> Floats:
+def effective_number(weights: Ints | Floats) -> Floats:
     """(n, ...) weights -> (...) the number of equal weights that are as uneven: (sum)² / sum of squares; 0 for none."""
-    weights = np.asarray(weights, np.float64)
-    return np.asarray(weights.sum(0) ** 2 / np.maximum((weights**2).sum(0), 1e-300))
+    whole = np.asarray(weights, np.float64)
+    return np.asarray(whole.sum(0) ** 2 / np.maximum((whole**2).sum(0), 1e-300))
 
 
 def ratio_interval(above: Ints, below: Ints) -> tuple[Floats, Floats, Floats]:
@@ -31,18 +31,18 @@ def ratio_interval(above: Ints, below: Ints) -> tuple[Floats, Floats, Floats]:
     `above` is (n, ..., c) and `below` (n, c), both at least 0; the results are (..., c). A ratio over nothing is NaN;
     its ends are NaN where fewer than two rows of `below` have any, and both equal a ratio of 0.
     """
-    below = below.reshape(len(below), *[1] * (above.ndim - below.ndim), -1).astype(np.float64)
-    total = below.sum(0)
+    rows = np.asarray(below.reshape(len(below), *[1] * (above.ndim - below.ndim), -1), np.float64)
+    total = rows.sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(total > 0, above.sum(0) / total, np.nan)
-        apart = (above - value * below) / (1 - np.minimum(below / total, LARGEST_SHARE))
+        apart = (above - value * rows) / (1 - np.minimum(rows / total, LARGEST_SHARE))
         relative = np.sqrt((apart**2).sum(0)) / total / value
-        reach = _quantiles(below) * np.where(value > 0, relative, 0.0)
+        reach = _quantiles(rows) * np.where(value > 0, relative, 0.0)
     return value, value * np.exp(-reach), value * np.exp(reach)
 
 
 def _quantiles(below: Floats) -> Floats:
     """Of (n, ..., c) the (..., c) 97.5% quantile of t with one less than the effective number of rows, rounded down."""
-    number = np.where((below > 0).sum(0) > 1, effective_number(below), np.nan)  # type: ignore[arg-type]
+    number = np.where((below > 0).sum(0) > 1, effective_number(below), np.nan)
     ends = [np.nan if np.isnan(n) else quantile(0.975, max(1, int(n) - 1)) for n in number.flat]
     return np.array(ends).reshape(number.shape)

@@ -15,7 +15,7 @@ from dissectreport.analysis.interventions.removed_area import Removed, RemovedSh
 from dissectreport.analysis.results.interventions import (
     RANKING_METHODS,
 )
-from dissectreport.records.interventions import AblationPlan
+from dissectreport.records.interventions import AblationPlan, LearnedMask
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.rankings import Ranking
@@ -50,21 +50,21 @@ class InterventionTables:
         """The studied concepts."""
         return [self.vocabulary[number].name for number in self.key.concepts]
 
-    @property
-    def ranking_names(self) -> list[str]:
-        """The ranking methods, best known first."""
-        return [str(name) for name in RANKING_METHODS if name in self.plan.rankings]
+    def ranking_names(self, concept: int) -> list[str]:
+        """The ranking methods for one of the concepts, best known first."""
+        return [str(name) for name in RANKING_METHODS if name in self.plan.methods(concept)]
 
     @property
-    def penalties(self) -> dict[str, float]:
-        """The penalty of the learned mask by concept; NaN where it could not be learned, empty if not requested."""
-        return dict(zip(self.names, self.plan.penalties.tolist(), strict=False))
+    def masks(self) -> dict[str, LearnedMask]:
+        """The learned mask by concept; empty if none was requested."""
+        return dict(zip(self.names, self.plan.masks, strict=False))
 
     def concepts(self, areas: Areas) -> pd.DataFrame:
         """One row a studied concept."""
         rows = []
         for k, number in enumerate(self.key.concepts):
             column = areas.pixels[:, np.flatnonzero(areas.concepts == number)[0]]
+            mask = self.masks.get(self.names[k])
             rows.append(
                 {
                     "concept": self.names[k],
@@ -72,6 +72,8 @@ class InterventionTables:
                     "area": column.sum() / (len(column) * areas.grid),
                     "images": int((column > 0).sum()),
                     "best_ranking": self.plan.best[k],
+                    "mask_loss_start": np.nan if mask is None else mask.start_loss,
+                    "mask_loss_end": np.nan if mask is None else mask.end_loss,
                 }
             )
         return pd.DataFrame(rows)
@@ -130,9 +132,11 @@ class InterventionTables:
         """One row a (concept, order, place)."""
         parts = []
         for k, concept in enumerate(self.names):
-            for name in self.ranking_names:
+            for name in self.ranking_names(k):
                 units = self.plan.rankings[name][k]
-                weight = self.plan.masks[k][units] if name == Ranking.LEARNED_MASK else np.full(len(units), np.nan)
+                weight = (
+                    self.plan.masks[k].weights[units] if name == Ranking.LEARNED_MASK else np.full(len(units), np.nan)
+                )
                 place = np.arange(1, len(units) + 1)
                 parts.append(
                     pd.DataFrame({"concept": concept, "ranking": name, "rank": place, "unit": units, "weight": weight})
@@ -143,7 +147,7 @@ class InterventionTables:
         """What ablating more and more units of every ranking removes, and what random sets remove."""
         rows: list[dict[str, Any]] = []
         for k in range(len(self.key.concepts)):
-            for name in self.ranking_names:
+            for name in self.ranking_names(k):
                 rows.append(_point(self.names[k], name, 0, 0.0, 0.0, 0.0))
                 for size in self.plan.tried_sizes(name, k):
                     share = self.removed[self.plan.leading(name, k, size)]
@@ -158,7 +162,7 @@ class InterventionTables:
         """What ablating 10 and 20 units removes, compared with random units."""
         rows = []
         for k in range(len(self.key.concepts)):
-            for name in self.ranking_names:
+            for name in self.ranking_names(k):
                 for size in [s for s in REMOVAL if s in self.plan.tried_sizes(name, k) and s in self.random.sizes]:
                     rows.append(self._row(k, name, size))
         columns = ["concept", "ranking", "units", "removed", "removed_low", "removed_high"]

@@ -80,7 +80,7 @@ def _settings(record: InterventionRecord, tables: InterventionTables) -> dict[st
         "precision_agreement": record.agreement,
         "selection_seed": key.selection_seed,
         "held_out_seed": key.held_out_seed,
-        "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
+        "penalties": {name: _number(mask.penalty) for name, mask in tables.masks.items()},
     }
 
 
@@ -124,12 +124,15 @@ def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: Intervent
         )
         if number < FEW_EFFECTIVE
     ]
-    unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
+    unlearned = [name for name, mask in tables.masks.items() if np.isnan(mask.penalty)]
     if unlearned:
-        notes.append(
-            f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
-            f"units by IoU."
-        )
+        notes.append(f"Too few images contain {', '.join(unlearned)} to learn a mask.")
+    notes += [
+        f"The learned mask of {name} has not converged, and is left out: its loss on held-out images went from"
+        f" {mask.start_loss:.2f} to {mask.end_loss:.2f}."
+        for name, mask in tables.masks.items()
+        if mask.end_loss >= mask.start_loss
+    ]
     if not tables.plan.random:
         notes.append("The layer has too few units for random sets of the same size.")
     return tuple(notes)

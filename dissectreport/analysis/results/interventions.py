@@ -27,6 +27,9 @@ RANKING_METHODS: Mapping[str, str] = {
 COLUMNS: Mapping[str, str] = {
     "best_ranking": "ranking method whose first 20 units (or all, if there are fewer) remove most on the "
     "selection latents",
+    "mask_loss_start": "loss of the learned mask on held-out images before learning, when it follows the IoU: mean "
+    "probability of the concept where it is ablated, minus that where it is inserted; empty without a learned mask",
+    "mask_loss_end": "the same after learning; where it is not lower, the mask is left out",
     "units": "number of units ablated together; in the table of agreement, number of units ablated one by one",
     "ranking": "ranking method: gradient (gradient × activation), learned_mask, greedy or IoU; "
     "'random' for the control",
@@ -153,7 +156,8 @@ class Interventions:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
-    best_ranking (the ranking whose 20 leading units remove most on selection latents)."""
+    best_ranking (the ranking whose 20 leading units remove most on selection latents), mask_loss_start,
+    mask_loss_end."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
     selection half), measured_effect*."""

@@ -73,6 +73,8 @@ class Studied:
     noise_ceiling: float
     single: int
     """Units that were ablated one by one."""
+    mask: str
+    """How the loss of the learned mask changed, in a sentence; '' without one."""
 
     @property
     def of_best(self) -> tuple[Removal, ...]:
@@ -114,7 +116,18 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
         spearman=nothing if agreement is None else point_of(agreement, "spearman"),
         noise_ceiling=math.nan if agreement is None else float(agreement.noise_ceiling),
         single=0 if agreement is None else int(agreement.units),
+        mask=_mask_sentence(float(row.mask_loss_start), float(row.mask_loss_end)),
     )
+
+
+def _mask_sentence(start: float, end: float) -> str:
+    """What learning did to the loss of the mask, and that a mask that it did not improve is left out."""
+    if math.isnan(end):
+        return ""
+    losses = f"from {start:.2f} to {end:.2f}"
+    if end < start:
+        return f"Learning the mask lowered its loss on held-out images {losses}."
+    return f"The learned mask has not converged and is left out: its loss on held-out images went {losses}."
 
 
 def _first(best: str, rankings: Sequence[str]) -> list[str]:
