@@ -22,17 +22,19 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import edits
 from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.ablation_plan import images_for_random_sets, random_sets
+from dissectreport.pipeline.ablation_plan import images_showing, insertion_spots, random_sets
 from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
 from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
-from dissectreport.run.shards import Shard
+from dissectreport.run.shards import Shard, shards
 from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import merge_all
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.worker import interventions as intervene
 from dissectreport.worker import rankings
 from dissectreport.worker.interventions import EditedModel, pixels_by_image
@@ -244,22 +246,57 @@ def test_an_ablated_concept_uncovers_what_is_behind_it_so_side_effects_add_up() 
 def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     generator = load()
     where = key(("window",))
-    plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
-    found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
+    found_contexts, areas = intervene.make_contexts(SOURCE, where)(Shard(0, 0, 48))
+    spots = [(int(n), p, c) for n, row in enumerate(found_contexts.contexts) for p, c in enumerate(row.tolist()) if c]
+    spots = [spot for spot in spots if spot[2] in (number_of("house"), number_of("sky"))][::9]
+    window = number_of("window")
+    plan = intervene.InsertionPlan(
+        sets=(intervene.InsertedSet(0, (UNIT["window"],), (1.25,)),),
+        random=tuple(intervene.InsertedSet(0, (UNIT[name],), (1.25,)) for name in ("dead", "window")),
+        random_each=1,
+        spots=tuple(spots),
+        before=tuple((int(areas.pixels[sample, window]),) for sample, _, _ in spots),
+    )
+    work = intervene.make_insertions(SOURCE, where, plan)
+    found = merge_all(work(shard) for shard in shards(len(spots), 8))
+    assert list(zip(found.samples, found.patches, found.contexts, strict=True)) == spots
     house = found.contexts == number_of("house")
-    assert house.sum() >= 10
+    assert house.sum() >= 10 and (~house).sum() >= 10
     z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
-    for row in range(len(found.samples)):
+    for row in range(0, len(found.samples), 3):
         sample, place = int(found.samples[row]), int(found.patches[row])
         one = z[sample : sample + 1]
         with torch.no_grad():
             before = SOURCE.models().labels(generator(one))
             after = SOURCE.models().labels(slowly_inserted(generator, one, "window", *divmod(place, 8), 1.25))
         gain = int(has(after, "window").sum()) - int(has(before, "window").sum())
-        assert found.gains[row, 0, 0] == gain
-    on_wall = found.gains[house, 0, 0].mean()
-    elsewhere = found.gains[found.contexts == number_of("sky"), 0, 0].mean()
-    assert on_wall > 10 * max(abs(elsewhere), 0.1)
+        assert found.own_gains(0)[row] == gain
+    own = found.own_gains(0)
+    assert own[house].mean() > 10 * max(abs(own[~house].mean()), 0.1)
+    rows, gains = found.random_gains(0)
+    turn = rows // 8 % 2
+    assert (gains[turn == 0] == 0).all() and (gains[turn == 1] == own[rows[turn == 1]]).all(), "sets take turns"
+
+
+def test_causal_sets_are_ablated_to_other_values_and_inserted_everywhere() -> None:
+    generator, number, units = load(), number_of("ball"), (UNIT["grass"], UNIT["ball"])
+    trial = intervene.VariantTrial("one", number, units, (0.1, 0.2), (1.5, 0.0), tuple(range(10)), 6)
+    found = intervene.make_variants(SOURCE, key())(trial)
+    network = generator.module
+    with torch.no_grad():
+        maps = network.features(latents(key().held_out_seed, 0, 11, generator.latent_shape))
+        for column, values in enumerate(((0.1, 0.2), maps[1:], (1.5, 0.0))):
+            edited = maps[:10].clone()
+            for turn, unit in enumerate(units):
+                edited[:, unit] = values[turn] if isinstance(values, tuple) else values[:, unit]
+            labels = SOURCE.models().labels(network.canvas(network.mixed(edited)))
+            assert found.pixels[:, column].tolist() == has(labels, "ball").sum((1, 2)).tolist()
+    assert len(found.lost) == 6 and found.grid == 64 * 64
+    areas, ablated = intervene.make_ablations(SOURCE, key(), [units])(Shard(0, 0, 8))[1:]
+    gone = areas.pixels[:6, number] - ablated.pixels[:6, 0, OBJECTS.index("ball")]
+    assert np.array_equal(found.lost, gone), "the ball's unit is off, so all of it is lost"
+    assert np.array_equal(found.confidence[:, 0], 1000 * found.lost), "the exact segmenter has no doubt"
+    assert (found.confidence[:, 2:] == 1000 * found.grid).all()
 
 
 def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
@@ -388,14 +425,14 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
     found = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
     leading = set(np.argsort(-found.weights)[: len(causes)].tolist())
     assert leading == causes
-    assert found.improved and found.end_loss < found.start_loss - 0.1
+    assert found.is_usable and found.end_loss < found.start_loss - 0.1
     assert found.weights[UNIT["ball_mirror"]] < found.weights[list(causes)].min()
 
 
 def test_the_learned_mask_has_improved_when_the_default_budget_ends(model: EditedModel) -> None:
     budget = replace(INTERVENTION_BUDGETS["default"], search=96, learned_mask_samples=24, learned_mask_held_out=8)
     found = rankings.learn_mask(model, budget, inputs(model, "roof"), number_of("roof"))
-    assert found.improved
+    assert found.is_usable
     assert set(np.argsort(-found.weights)[:4].tolist()) == {UNIT[name] for name in ROOF}
 
 
@@ -448,7 +485,7 @@ def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer
     none = replace(one, present=one.present[:1], patches=one.patches[:1])
     found = rankings.learn_mask(model, QUICK, none, number_of("ball"))
     assert np.isnan([found.penalty, found.end_loss]).all() and np.array_equal(found.weights, one.start)
-    assert not found.improved
+    assert not found.is_usable
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
@@ -514,9 +551,9 @@ def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of
 
 def test_random_sets_are_ablated_on_images_that_show_their_concept() -> None:
     areas = Areas(np.arange(6), np.array([0, 4]), np.array([[9, 0], [9, 3], [9, 0], [9, 1], [9, 2], [9, 0]]), 100)
-    assert images_for_random_sets(areas, 4, 2) == (1, 3)
-    assert images_for_random_sets(areas, 4, 9) == (1, 3, 4)
-    assert images_for_random_sets(replace(areas, pixels=areas.pixels * [1, 0]), 4, 2) == (0, 1)
+    assert images_showing(areas, 4, 2) == (1, 3)
+    assert images_showing(areas, 4, 9) == (1, 3, 4)
+    assert images_showing(replace(areas, pixels=areas.pixels * [1, 0]), 4, 2) == (0, 1)
 
 
 def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leaves() -> None:
@@ -530,15 +567,24 @@ def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leave
     assert found.pixels[:, 0].sum() == 0 < found.pixels[:, 2].sum()
 
 
-def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:
-    context_concept = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
-    where = replace(key(), contexts=(1, 2))
-    plan = intervene.InsertionPlan((), (), (1.0, 1.0), 3)
-    places, stood = intervene.sample_patches(context_concept, where, plan, 0)
-    assert all(len(set(row)) == 3 for row in places.tolist())
-    assert 0.35 < (stood[:, 0] == 2).mean() < 0.65
-    every, _ = intervene.sample_patches(context_concept[:4], where, replace(plan, tries=64), 0)
-    assert [sorted(row) for row in every.tolist()] == [list(range(64))] * 4
+def test_every_context_with_enough_images_gets_as_many_insertions_each_in_another_image() -> None:
+    contexts = np.zeros((40, 64), np.int64)
+    contexts[:, :5], contexts[:35, 7], contexts[:29, 60:] = 1, 2, 3
+    found = PatchContexts(np.arange(100, 140), contexts)
+    spots = insertion_spots(found, (1, 2, 3), 32)
+    assert list(spots) == sorted(spots)
+    by_context = {c: [spot for spot in spots if spot[2] == c] for c in (1, 2, 3)}
+    assert [len(by_context[c]) for c in (1, 2, 3)] == [32, 32, 0], "the third is in fewer than 30 images"
+    assert all(len({sample for sample, _, _ in rows}) == len(rows) for rows in by_context.values())
+    assert all(contexts[sample - 100, patch] == c for sample, patch, c in spots)
+    assert len({patch for _, patch, _ in by_context[1]}) == 5
+
+
+def test_random_sets_of_all_concepts_take_turns() -> None:
+    sets = tuple(intervene.InsertedSet(n % 3, (n,), (1.0,)) for n in range(6))
+    plan = intervene.InsertionPlan((), sets, 2, (), ())
+    assert [[one.units[0] for one in plan.random_sets(batch)] for batch in range(4)] == [[0, 1], [2, 3], [4, 5], [0, 1]]
+    assert replace(plan, random=()).random_sets(5) == []
 
 
 def test_the_planted_answers_are_those_of_the_layer_that_is_edited() -> None:

@@ -27,6 +27,7 @@ from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
 
 NAMES: Mapping[type[Stat], str] = {
@@ -45,6 +46,7 @@ NAMES: Mapping[type[Stat], str] = {
     Nearing: "nearing",
     Paired: "paired",
     AblatedAreas: "ablated",
+    PatchContexts: "contexts",
     Insertions: "insertions",
 }
 """By kind of statistic its name in the file of a shard, which holds at most one of each kind."""

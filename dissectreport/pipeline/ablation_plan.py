@@ -14,12 +14,13 @@ from dissectreport.records.interventions import (
     Units,
     as_set,
 )
-from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.budgets import FEWEST_INSERTIONS, InterventionBudget
 from dissectreport.run.rankings import Ranking
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
+from dissectreport.stats.patch_contexts import PatchContexts
 
 
 def gradient_ranking(first: FirstOrder) -> Ints:
@@ -63,9 +64,12 @@ def ablation_plan(
         best=best,
         causal_size=causal_size(budget, units),
         singles=single_units(first, budget.singles or units),
+        sampled=sampled_units(budget, units),
         random=random_sets(budget, orders, best, mean_activation),
         masks=tuple(ranking.mask for ranking in learned),
         mean_activation=mean_activation,
+        level=presence.level / presence.images,
+        concept_means=presence.concept_means(),
         upper=study.upper,
         corrected_iou=study.corrected_iou,
     )
@@ -86,6 +90,11 @@ def single_units(first: FirstOrder, count: int) -> Units:
     others = list(dict.fromkeys(unit for unit in ranked[::-1] if unit not in leading))
     step = max(1, len(others) // max(1, count - len(leading)))
     return as_set([*leading, *others[::step][: count - len(leading)]])
+
+
+def sampled_units(budget: InterventionBudget, units: int) -> Units:
+    """Units drawn at random from the whole layer."""
+    return as_set(np.random.RandomState(units).permutation(units)[: budget.sampled])
 
 
 def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[int]:
@@ -118,7 +127,7 @@ def matched_to(leading: Sequence[Units], mean_activation: Floats, count: int) ->
     return tuple(one[: min(map(len, sets))] for one in sets)
 
 
-def images_for_random_sets(areas: Areas, concept: int, count: int) -> Units:
+def images_showing(areas: Areas, concept: int, count: int) -> Units:
     """The first held-out latents whose images show a concept; where none does, the first ones."""
     pixels = areas.pixels[:, np.flatnonzero(areas.concepts == concept)[0]]
     showing = areas.samples[pixels > 0]
@@ -136,17 +145,34 @@ def values_of(values: Floats, units: Units) -> tuple[float, ...]:
     return tuple(float(values[unit]) for unit in units)
 
 
-def inserted_sets(
-    budget: InterventionBudget, plan: AblationPlan, values: Floats
-) -> tuple[tuple[Units, ...], tuple[tuple[float, ...], ...]]:
-    """The causal set of every concept, then random sets of about as many units, and the values of their units."""
+def inserted_sets(plan: AblationPlan, values: Floats) -> list[tuple[Units, tuple[float, ...]]]:
+    """The causal set of every concept, and the values of its units."""
     sets = [plan.causal_set(number) for number in range(plan.concepts)]
-    by_set = [values[number] for number in range(plan.concepts)]
+    return [(units, values_of(values[number], units)) for number, units in enumerate(sets)]
+
+
+def inserted_random_sets(plan: AblationPlan, values: Floats) -> list[tuple[int, Units, tuple[float, ...]]]:
+    """Random sets of about as many units, of all concepts in turn: their concept, units and values."""
     for size in sorted(plan.random, key=lambda size: abs(size - plan.causal_size))[:1]:
-        random = [units for of_concept in plan.random[size] for units in of_concept[:1]][: budget.context_random]
-        sets += random
-        by_set += [np.mean(list(values), 0)] * len(random)
-    return tuple(sets), tuple(values_of(own, units) for own, units in zip(by_set, sets, strict=True))
+        turns = zip(*plan.random[size], strict=True)
+        return [(k, units, values_of(values[k], units)) for turn in turns for k, units in enumerate(turn)]
+    return []
+
+
+def insertion_spots(found: PatchContexts, contexts: Sequence[int], each: int) -> tuple[tuple[int, int, int], ...]:
+    """Sample, patch and context of insertions: `each` in every context, or as many as there are images with it.
+
+    No context is used twice in an image. A context in fewer images than a gain can be measured on is left out.
+    """
+    spots: list[tuple[int, int, int]] = []
+    for context in contexts:
+        random = np.random.RandomState(context)
+        rows = random.permutation(np.flatnonzero((found.contexts == context).any(1)))[:each]
+        if len(rows) < FEWEST_INSERTIONS:
+            continue
+        patches = [int(random.choice(np.flatnonzero(found.contexts[row] == context))) for row in rows]
+        spots += [(int(found.samples[row]), patch, context) for row, patch in zip(rows, patches, strict=True)]
+    return tuple(sorted(spots))
 
 
 def shown_samples(areas: Areas, concept: int, count: int) -> Units:

@@ -82,7 +82,9 @@ def intervention_seconds(
     singles = min(budget.singles or edit.units, edit.units)
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
     random = concepts * len(budget.random_sizes) * budget.random_images
-    inserted = budget.context_patches * (concepts + budget.context_random)
+    spots = budget.context_samples * budget.context_patches // budget.context_each * budget.context_each
+    variants = budget.variant_images * (2 * prefix + 3 * image)
+    variants += min(budget.confidence_images, budget.variant_images) * 2 * (image + cost.segmenter)
     trials = len(budget.penalties) if len(budget.penalties) > 1 else 0
     learning = 2 * budget.learned_mask_batch * max(trials - 1, 0) * budget.learned_mask_trial_steps
     learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
@@ -96,7 +98,10 @@ def intervention_seconds(
         Task.COMPARING: concepts * EDIT_BATCH * (prefix + methods * image),
         Task.ABLATION: budget.samples * (prefix + (1 + sets) * image),
         Task.RANDOM: random * (prefix + budget.random_sets * image),
-        Task.INSERTION: budget.context_samples * (prefix + (1 + inserted) * image),
+        Task.SAMPLED: budget.sampled_images * (prefix + (1 + budget.sampled) * image) if budget.sampled else 0.0,
+        Task.VARIANTS: concepts * variants,
+        Task.CONTEXTS: budget.context_samples * (prefix + image),
+        Task.INSERTION: spots * (prefix + (concepts + budget.context_random) * image),
         Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
     }
     return {task: value for task, value in seconds.items() if value}

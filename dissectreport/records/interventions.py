@@ -34,8 +34,14 @@ class InterventionRecord:
     """`Paired` counts, `Areas` and `AblatedAreas` of the held-out latents."""
     random: str
     """`RandomAblation` of every concept and number of units."""
+    sampled: str
+    """`Areas` and `AblatedAreas` of units drawn at random; '' where none were."""
+    variants: str
+    """`CausalVariants` of every concept; '' where none were measured."""
     insertions: str
-    """`Insertions` on the held-out latents."""
+    """`Insertions` on the held-out latents; '' where no context occurs often enough."""
+    inserted: int
+    """How many insertions there are."""
     pictures: str
     """`EditedPictures` of every concept and of every unit that was ablated alone."""
 
@@ -64,9 +70,9 @@ class LearnedMask:
     """The same after learning."""
 
     @property
-    def improved(self) -> bool:
-        """Whether learning lowered the loss on held-out images."""
-        return self.end_loss < self.start_loss
+    def is_usable(self) -> bool:
+        """Whether it was learned, and the loss on held-out images is not worse than before."""
+        return self.end_loss <= self.start_loss
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class AblationPlan:
     """Which sets of units are ablated and inserted, decided on selection latents alone."""
 
     FILE: ClassVar[str] = "plan"
+    FLOATS: ClassVar = ("mean_activation", "level", "concept_means", "upper", "corrected_iou")
 
     rankings: Mapping[str, Ints]
     """By ranking method, (concepts, units) units in order."""
@@ -128,12 +135,18 @@ class AblationPlan:
     """Units of a causal set: those that are shown, and inserted."""
     singles: Units
     """Units that are ablated one by one."""
+    sampled: Units
+    """Units drawn at random from all, which are ablated one by one on fewer latents."""
     random: Mapping[int, tuple[tuple[Units, ...], ...]]
     """By size and concept, random sets with the mean activations of the best ranking's leading units."""
     masks: tuple[LearnedMask, ...]
     """The learned mask of each concept; none where none was learned."""
     mean_activation: Floats
     """(units,) mean absolute activation."""
+    level: Floats
+    """(units,) mean activation, with its sign."""
+    concept_means: Floats
+    """(concepts, units) mean activation where each concept is."""
     upper: Floats
     """(units,) activation that hardly any pixel exceeds."""
     corrected_iou: Floats
@@ -145,8 +158,8 @@ class AblationPlan:
         return len(self.best)
 
     def methods(self, concept: int) -> list[str]:
-        """The ranking methods for one of the concepts: a learned mask only where learning lowered its own loss."""
-        learned = not self.masks or self.masks[concept].improved
+        """The ranking methods for one of the concepts: a learned mask only where it is no worse than its start."""
+        learned = not self.masks or self.masks[concept].is_usable
         return [method for method in self.rankings if learned or method != Ranking.LEARNED_MASK]
 
     def leading(self, method: str, concept: int, size: int) -> Units:
@@ -183,16 +196,16 @@ class AblationPlan:
             "best": np.array(self.best),
             "causal_size": np.array(self.causal_size),
             "singles": np.array(self.singles, np.int64),
+            "sampled": np.array(self.sampled, np.int64),
             "masks": np.array([mask.weights for mask in self.masks]),
             "mask_losses": np.array([(mask.penalty, mask.start_loss, mask.end_loss) for mask in self.masks]),
-            **{name: getattr(self, name) for name in ("mean_activation", "upper", "corrected_iou")},
+            **{name: getattr(self, name) for name in self.FLOATS},
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The plan back from arrays."""
         methods, random_sizes = arrays["methods"].tolist(), arrays["random"].tolist()
-        floats = ("mean_activation", "upper", "corrected_iou")
         return cls(
             rankings={method: arrays[f"ranking {method}"].astype(np.int64) for method in methods},
             sizes={method: tuple(arrays[f"sizes {method}"].tolist()) for method in methods},
@@ -200,12 +213,13 @@ class AblationPlan:
             best=tuple(arrays["best"].tolist()),
             causal_size=int(arrays["causal_size"]),
             singles=tuple(arrays["singles"].tolist()),
+            sampled=tuple(arrays["sampled"].tolist()),
             random={size: _sets_by_concept(arrays[f"random {size}"]) for size in random_sizes},
             masks=tuple(
                 LearnedMask(weights, *losses.tolist())
                 for weights, losses in zip(arrays["masks"], arrays["mask_losses"], strict=True)
             ),
-            **{name: np.asarray(arrays[name], np.float64) for name in floats},
+            **{name: np.asarray(arrays[name], np.float64) for name in cls.FLOATS},
         )
 
 
@@ -233,6 +247,39 @@ class RandomAblation:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The pixels back from arrays."""
         return cls(*(arrays[name].astype(np.int64) for name in ("samples", "pixels")))
+
+
+@dataclass(frozen=True)
+class CausalVariants:
+    """The area of a concept with its causal set changed in other ways than ablation to 0, and the segmenter's doubts.
+
+    Confidence is summed in thousandths, over pixels of the labels.
+    """
+
+    FILE: ClassVar[str] = "variants"
+    MODES: ClassVar = ("mean", "resampled", "inserted")
+    """Ablation to the mean activation; to the activations of the next latent; insertion everywhere."""
+
+    samples: Ints
+    """(m,) numbers of the held-out latents."""
+    pixels: Ints
+    """(m, modes) pixels of the concept."""
+    lost: Ints
+    """(k,) pixels that show the concept, and no longer when its causal set is ablated to 0, of the first k latents."""
+    grid: int
+    """Pixels of an image's labels."""
+    confidence: Ints
+    """(k, 4) confidence in the lost pixels, without and with the ablation, and in all pixels, without and with it."""
+
+    def arrays(self) -> Arrays:
+        """The counts as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The counts back from arrays."""
+        rows = {name: arrays[name].astype(np.int64) for name in ("samples", "pixels", "lost", "confidence")}
+        return cls(**rows, grid=int(arrays["grid"]))
 
 
 def random_file(concept: int, size: int) -> str:

@@ -41,6 +41,20 @@ def ratio_interval(above: Ints, below: Ints) -> tuple[Floats, Floats, Floats]:
     return value, value * np.exp(-reach), value * np.exp(reach)
 
 
+def difference_interval(change: Ints, below: Ints) -> tuple[Floats, Floats, Floats]:
+    """A sum of changes over rows, of either sign, divided by a sum of areas, and the ends of its 95% interval.
+
+    `change` and `below` are (n, c); the results are (c,).
+    """
+    rows = np.asarray(below, np.float64)
+    total = rows.sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.where(total > 0, change.sum(0) / total, np.nan)
+        apart = (change - value * rows) / (1 - np.minimum(rows / total, LARGEST_SHARE))
+        reach = _quantiles(rows) * np.sqrt((apart**2).sum(0)) / total
+    return value, value - reach, value + reach
+
+
 def _quantiles(below: Floats) -> Floats:
     """Of (n, ..., c) the (..., c) 97.5% quantile of t with one less than the effective number of rows, rounded down."""
     number = np.where((below > 0).sum(0) > 1, effective_number(below), np.nan)

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.common.rank_correlation import (
+    noise_ceiling,
+    noise_ceiling_interval,
+    spearman,
+    spearman_interval,
+)
+from dissectreport.analysis.interventions.insertion_gains import context_p
 from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed, RemovedShare
 from dissectreport.analysis.results.interventions import (
@@ -22,6 +28,7 @@ from dissectreport.run.rankings import Ranking
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
 from dissectreport.stats.effects import FirstOrder
+from dissectreport.stats.insertions import Insertions
 from dissectreport.vocabulary import Vocabulary
 
 REMOVAL = (10, 20)
@@ -42,6 +49,8 @@ class InterventionTables:
     all_removed: Removed
     """What each set removes of every concept, by shard."""
     first: FirstOrder
+    sampled: Removed
+    """What each unit drawn at random removes of the studied concepts, by image."""
     random: RandomSetEffects
     vocabulary: Vocabulary
 
@@ -59,7 +68,7 @@ class InterventionTables:
         """The learned mask by concept; empty if none was requested."""
         return dict(zip(self.names, self.plan.masks, strict=False))
 
-    def concepts(self, areas: Areas) -> pd.DataFrame:
+    def concepts(self, areas: Areas, insertions: Insertions) -> pd.DataFrame:
         """One row a studied concept."""
         rows = []
         for k, number in enumerate(self.key.concepts):
@@ -72,6 +81,7 @@ class InterventionTables:
                     "area": column.sum() / (len(column) * areas.grid),
                     "images": int((column > 0).sum()),
                     "best_ranking": self.plan.best[k],
+                    "context_p": context_p(insertions, k),
                     "mask_loss_start": np.nan if mask is None else mask.start_loss,
                     "mask_loss_end": np.nan if mask is None else mask.end_loss,
                 }
@@ -104,26 +114,30 @@ class InterventionTables:
         return pd.concat(parts, ignore_index=True)
 
     def agreement(self) -> pd.DataFrame:
-        """How far the estimate's order is that of exact ablation, by concept."""
-        units = list(self.plan.singles)
-        halves = [self.removed.rows(slice(half, None, 2)) for half in (0, 1)]
+        """How far the estimate's order is that of exact ablation, by concept, over units that were drawn at random."""
+        units = [unit for (unit,) in self.sampled.index]
+        halves = [self.sampled.rows(slice(half, None, 2)) for half in (0, 1)]
         estimates = self.estimates()
         rows = []
         for k in range(len(self.key.concepts)):
-            measured_effect = np.array([self.removed[(unit,)].value[k] for unit in units])
+            measured_effect = np.array([self.sampled[(unit,)].value[k] for unit in units])
             split = [np.array([half[(unit,)].value[k] for unit in units]) for half in halves]
             enough = len(units) >= FEWEST_RANKED
             correlation = spearman(estimates[k][units], measured_effect) if enough else np.nan
             low, high = spearman_interval(correlation, len(units))
             split_correlation = spearman(*split) if enough else np.nan
+            ceiling_low, ceiling_high = noise_ceiling_interval(split_correlation, len(units))
             rows.append(
                 {
                     "concept": self.names[k],
                     "units": len(units),
+                    "images": len(self.sampled.before),
                     "spearman": correlation,
                     "spearman_low": low,
                     "spearman_high": high,
                     "noise_ceiling": noise_ceiling(split_correlation),
+                    "noise_ceiling_low": ceiling_low,
+                    "noise_ceiling_high": ceiling_high,
                 }
             )
         return pd.DataFrame(rows)

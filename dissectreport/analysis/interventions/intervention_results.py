@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,13 +16,16 @@ from dissectreport.analysis.interventions.insertion_gains import insertion_gains
 from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.analysis.interventions.shown_images import concept_pictures, unit_pictures
+from dissectreport.analysis.interventions.variants import VariedSet, variants_table
 from dissectreport.analysis.results.interventions import (
     Interventions,
 )
 from dissectreport.records.interventions import (
     AblationPlan,
+    CausalVariants,
     InterventionRecord,
     Units,
+    concept_file,
 )
 from dissectreport.records.reader import Reader
 from dissectreport.run.budgets import InterventionBudget
@@ -45,8 +49,11 @@ def interventions(
     removed = Removed.by_image(sets, measured.areas, measured.ablated, key.concepts)
     all_removed = Removed.by_shard(sets, measured.paired)
     random = RandomSetEffects.read(record, reader, measured.plan, measured.areas, measured.ablated)
-    tables = InterventionTables(key, budget, measured.plan, removed, all_removed, measured.first, random, vocabulary)
-    concepts = tables.concepts(measured.areas)
+    sampled = _sampled(record, reader, removed, measured.plan)
+    tables = InterventionTables(
+        key, budget, measured.plan, removed, all_removed, measured.first, sampled, random, vocabulary
+    )
+    concepts = tables.concepts(measured.areas, measured.insertions)
     pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
     shown = next(iter(pictures.values()))
     return Interventions(
@@ -65,6 +72,7 @@ def interventions(
         removal=tables.removal(),
         side_effects=tables.side_effects(measured.areas),
         context=insertion_gains(key, measured.insertions, vocabulary),
+        variants=variants_table(_varied_sets(record, reader, measured, tables.names)),
         unit_pictures=unit_pictures(record, measured.plan.singles, reader),
         pictures=pictures,
         notes=_notes(tables, concepts, budget),
@@ -100,8 +108,9 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
     budget = record.budget
     ablations = record.ablations, budget.samples, EDIT_BATCH
     gradients = record.gradients, budget.gradients, EDIT_BATCH
-    insertions = record.insertions, budget.context_samples, EDIT_BATCH
-    for folder in (ablations, gradients, insertions):
+    insertions = record.insertions, record.inserted, EDIT_BATCH
+    concepts = record.key.concepts
+    for folder in (ablations, gradients, *([insertions] if record.insertions else [])):
         reader.devices(*folder, mixed_devices)
     return _MeasuredInterventions(
         plan=reader.read(record.plan, AblationPlan),
@@ -109,8 +118,33 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
         areas=reader.total(*ablations, Areas),
         ablated=reader.total(*ablations, AblatedAreas),
         first=reader.total(*gradients, FirstOrder),
-        insertions=reader.total(*insertions, Insertions),
+        insertions=reader.total(*insertions, Insertions) if record.insertions else Insertions.none(len(concepts)),
     )
+
+
+def _sampled(record: InterventionRecord, reader: Reader, removed: Removed, plan: AblationPlan) -> Removed:
+    """What units that were drawn at random remove: all of the layer, where all were ablated one by one."""
+    if not record.sampled:
+        every = len(plan.singles) == len(plan.mean_activation)
+        return removed.only([(unit,) for unit in (plan.singles if every else ())])
+    folder = record.sampled, record.budget.sampled_images, EDIT_BATCH
+    areas, ablated = reader.total(*folder, Areas), reader.total(*folder, AblatedAreas)
+    return Removed.by_image([(unit,) for unit in plan.sampled], areas, ablated, record.key.concepts)
+
+
+def _varied_sets(
+    record: InterventionRecord, reader: Reader, measured: _MeasuredInterventions, names: Sequence[str]
+) -> list[VariedSet]:
+    """The causal sets with their other changes, beside ablation to 0 in the same images; none where not measured."""
+    if not record.variants:
+        return []
+    plan, sets = measured.plan, []
+    for k, number in enumerate(record.key.concepts):
+        variants, units = reader.read(record.variants, CausalVariants, concept_file(k)), plan.causal_set(k)
+        whole = measured.areas.pixels[variants.samples, np.searchsorted(measured.areas.concepts, number)]
+        zero = measured.ablated.pixels[variants.samples, plan.sets().index(units), k]
+        sets.append(VariedSet(names[k], len(units), whole, zero, variants))
+    return sets
 
 
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
@@ -131,7 +165,7 @@ def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: Intervent
         f"The learned mask of {name} has not converged, and is left out: its loss on held-out images went from"
         f" {mask.start_loss:.2f} to {mask.end_loss:.2f}."
         for name, mask in tables.masks.items()
-        if mask.end_loss >= mask.start_loss
+        if mask.end_loss > mask.start_loss
     ]
     if not tables.plan.random:
         notes.append("The layer has too few units for random sets of the same size.")

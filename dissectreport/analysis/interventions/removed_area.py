@@ -62,6 +62,10 @@ class Removed:
         value, low, high = ratio_interval(self.after[:, row], self.before)
         return RemovedShare(1 - value, 1 - high, 1 - low)
 
+    def only(self, sets: Sequence[Units]) -> Removed:
+        """Some of the sets."""
+        return Removed(_index(sets), self.before, self.after[:, [self.index[units] for units in sets]])
+
     def rows(self, chosen: slice) -> Removed:
         """Some of the rows."""
         return Removed(self.index, self.before[chosen], self.after[chosen])

@@ -39,6 +39,8 @@ class CausesPage:
     units: int
     answer: str
     rows: tuple[StudiedRow, ...]
+    edited: tuple[Studied, ...]
+    """The concepts whose units were edited in other ways."""
     counts: tuple[int, ...]
     """The numbers of units whose removal is tabled."""
     rankings: tuple[tuple[str, str, str], ...]
@@ -73,6 +75,7 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         units=layer.units,
         answer=answer(every, layer),
         rows=tuple(_studied_row(site, interventions, frame, concept, i, high) for i, concept in enumerate(every)),
+        edited=tuple(concept for concept in every if concept.edits is not None),
         counts=counts,
         rankings=tuple((ranking_words(o), ranking_mark(o), meaning(o, interventions)) for o in listed(rankings)),
         samples=interventions.samples,

@@ -59,6 +59,43 @@ def point_of(row: Any, name: str) -> Point:
 
 
 @dataclass(frozen=True)
+class OtherEdits:
+    """What other changes of the best ranking's units do to a concept, and whether the segmenter stays confident."""
+
+    units: int
+    images: int
+    zero: Point
+    mean: Point
+    resampled: Point
+    ace: Point
+    """The average causal effect: inserted everywhere minus ablated to zero, over the area without edit."""
+    lost_before: float
+    """Confidence where the concept is lost, without edit."""
+    lost_after: float
+    before: float
+    """Confidence over whole images, without edit."""
+    after: float
+    segmenter_fails: bool
+
+    @classmethod
+    def of(cls, row: Any) -> OtherEdits:
+        """From a row of the table of variants."""
+        return cls(
+            units=int(row.units),
+            images=int(row.images),
+            zero=point_of(row, "removed_zero"),
+            mean=point_of(row, "removed_mean"),
+            resampled=point_of(row, "removed_resampled"),
+            ace=point_of(row, "ace"),
+            lost_before=float(row.confidence_lost_before),
+            lost_after=float(row.confidence_lost_after),
+            before=float(row.confidence_before),
+            after=float(row.confidence_after),
+            segmenter_fails=bool(row.segmenter_fails),
+        )
+
+
+@dataclass(frozen=True)
 class Studied:
     """One concept, by all that the tables say of it."""
 
@@ -70,9 +107,15 @@ class Studied:
     curves: tuple[Curve, ...]
     """One a ranking method, best first, and the random sets last."""
     spearman: Point
-    noise_ceiling: float
+    noise_ceiling: Point
+    drawn: int
+    """Units drawn at random, behind the rank correlation."""
+    drawn_images: int
     single: int
     """Units that were ablated one by one."""
+    edits: OtherEdits | None
+    context_p: float
+    """The p-value of gains that do not depend on the context."""
     mask: str
     """How the loss of the learned mask changed, in a sentence; '' without one."""
 
@@ -114,8 +157,12 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
         removals=_removals(interventions, concept, best),
         curves=_curves(interventions, concept, best),
         spearman=nothing if agreement is None else point_of(agreement, "spearman"),
-        noise_ceiling=math.nan if agreement is None else float(agreement.noise_ceiling),
-        single=0 if agreement is None else int(agreement.units),
+        noise_ceiling=nothing if agreement is None else point_of(agreement, "noise_ceiling"),
+        drawn=0 if agreement is None else int(agreement.units),
+        drawn_images=0 if agreement is None else int(agreement.images),
+        single=sum(not math.isnan(row.measured_effect) for row in rows_for(interventions.effects, concept)),
+        edits=next((OtherEdits.of(row) for row in rows_for(interventions.variants, concept)), None),
+        context_p=float(row.context_p),
         mask=_mask_sentence(float(row.mask_loss_start), float(row.mask_loss_end)),
     )
 
@@ -125,8 +172,8 @@ def _mask_sentence(start: float, end: float) -> str:
     if math.isnan(end):
         return ""
     losses = f"from {start:.2f} to {end:.2f}"
-    if end < start:
-        return f"Learning the mask lowered its loss on held-out images {losses}."
+    if end <= start:
+        return f"Learning the mask changed its loss on held-out images {losses}; lower is better."
     return f"The learned mask has not converged and is left out: its loss on held-out images went {losses}."
 
 
@@ -189,6 +236,27 @@ def finding(studied: Studied, layer: Layer) -> str:
         f"Ablating {units} removes {area_removed(lead.removed)} of all {studied.concept.name} pixels."
         f" Random sets of {lead.units} units with about the same mean activation {_effect_of_random(lead.random)} on"
         f" average{verdict}."
+    )
+
+
+def edits_sentence(edits: OtherEdits | None, concept: str) -> str:
+    """Whether removal depends on the value that units are set to, and whether the segmenter fails; '' without edits."""
+    if edits is None:
+        return ""
+    return (
+        f"Ablated to their mean activation, the {edits.units} units remove {area_removed(edits.mean)} of {concept}; to"
+        f" their activations in another image, {area_removed(edits.resampled)}; to zero, {area_removed(edits.zero)}"
+        f" (n = {edits.images:,} images).{_doubt(edits)}"
+    )
+
+
+def _doubt(edits: OtherEdits) -> str:
+    """That the segmenter may fail on the ablated images; '' where nothing speaks for it."""
+    if not edits.segmenter_fails:
+        return ""
+    return (
+        f" Caution: where the concept is lost, the segmenter's confidence falls from {share(edits.lost_before)} to"
+        f" {share(edits.lost_after)}. It may fail on these images rather than the concept be gone."
     )
 
 
@@ -264,7 +332,7 @@ def falling(value: float) -> float:
     return math.inf if math.isnan(value) else -value
 
 
-TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context")
+TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context", "variants")
 """The tables of interventions that can be downloaded."""
 
 
