@@ -113,7 +113,7 @@ def some_insertions(random, units):
 
 def some_patch_contexts(random, units):
     samples = numbered_from(random)
-    return PatchContexts(samples, whole(random, len(samples), 64))
+    return PatchContexts(samples, whole(random, len(samples), units))
 
 
 def some_concept_patches(random, units):

@@ -17,10 +17,14 @@ INTERVENTIONS = InterventionRecord(
     budget=INTERVENTION_BUDGETS["full"],
     agreement=1.0,
     inserted=416,
-    **{
-        name: name
-        for name in ("gradients", "plan", "ablations", "random", "sampled", "variants", "insertions", "pictures")
-    },
+    gradients="gradients",
+    plan="plan",
+    ablations="ablations",
+    random="random",
+    sampled="sampled",
+    variants="variants",
+    insertions="insertions",
+    pictures="pictures",
 )
 ARTIFACTS = ArtifactRecord(
     key=ArtifactKey("g", "f", "r", "layer", 3, "bfloat16"),

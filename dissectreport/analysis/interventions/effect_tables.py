@@ -86,7 +86,8 @@ class InterventionTables:
                     "mask_loss_end": np.nan if mask is None else mask.end_loss,
                 }
             )
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        return table if self.plan.masks else table.drop(columns=["mask_loss_start", "mask_loss_end"])
 
     def estimates(self) -> Floats:
         """(concepts, units) share of the concept's area that ablating a unit removes, by gradient × activation."""

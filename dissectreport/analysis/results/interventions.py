@@ -183,8 +183,8 @@ class Interventions:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
-    best_ranking (the ranking whose 20 leading units remove most on selection latents), context_p, mask_loss_start,
-    mask_loss_end."""
+    best_ranking (the ranking whose 20 leading units remove most on selection latents), context_p, and with a
+    learned mask mask_loss_start, mask_loss_end."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
     selection half), measured_effect*."""

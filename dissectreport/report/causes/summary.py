@@ -163,7 +163,7 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
         single=sum(not math.isnan(row.measured_effect) for row in rows_for(interventions.effects, concept)),
         edits=next((OtherEdits.of(row) for row in rows_for(interventions.variants, concept)), None),
         context_p=float(row.context_p),
-        mask=_mask_sentence(float(row.mask_loss_start), float(row.mask_loss_end)),
+        mask=_mask_sentence(*(float(getattr(row, f"mask_loss_{end}", math.nan)) for end in ("start", "end"))),
     )
 
 
