@@ -34,9 +34,9 @@ from dissectreport.models import planted
 from dissectreport.models.edits import Edits, read_edits, repaired
 from dissectreport.models.planted import TRUTH, load
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.artifacts import repair_sizes, selected_from
 from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.repair import artifact_units
 from dissectreport.pipeline.tasks import Task
@@ -527,10 +527,10 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
 
 def test_random_sets_are_of_other_units_and_none_where_there_are_too_few() -> None:
     mean_activation = np.linspace(1, 2, 24)
-    for units in random_sets(mean_activation, np.array([[20, 22]]), 2, 5, (20, 22)):
+    for units in matched_sets(mean_activation, (20, 22), 5):
         assert not {20, 22} & set(units)
-    assert random_sets(mean_activation[:6], np.array([[0, 1]]), 2, 5, (0, 1))
-    assert random_sets(mean_activation[:5], np.array([[0, 1]]), 2, 5, (0, 1)) == ()
+    assert matched_sets(mean_activation[:6], (0, 1), 5)
+    assert matched_sets(mean_activation[:3], (0, 1), 5) == ()
 
 
 # --- edits to take away ---

@@ -19,6 +19,7 @@ from PIL import Image
 from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.analysis.results.interventions import COLUMNS as CAUSAL_COLUMNS
 from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.report.causes.summary import TABLES
 from dissectreport.report.html import images
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
@@ -147,8 +148,33 @@ def test_side_effects_and_contexts_are_listed_in_full(site: Path, found: Interve
     )
     contexts = rows(page, "Pixels gained per insertion, by context")
     assert [row[0] for row in contexts] == context["gain"].sort_values(ascending=False).index.tolist()
-    for name, _, won, _, random, _ in contexts:
+    for name, _, won, _, _, random, _ in contexts:
         assert [won, random] == [gain(context.loc[name, "gain"]), gain(context.loc[name, "random_gain"])]
+
+
+def test_other_edits_are_listed_and_a_segmenter_that_may_fail_is_named(site: Path, found: Interventions) -> None:
+    caption = "Area removed by ablation to other values, and the average causal effect"
+    on_overview = {row[0]: row for row in rows(site / "planted" / "causes.html", caption)}
+    for one in found.variants.itertuples():
+        page = site / "planted" / "concepts" / f"{one.concept}.html"
+        (told,) = rows(page, caption)
+        assert told == on_overview[one.concept]
+        for cell, mode in zip(told[2:5], ("zero", "mean", "resampled"), strict=True):
+            value, low, high = (getattr(one, f"removed_{mode}{end}") for end in ("", "_low", "_high"))
+            assert cell == f"{removed(value)} [{removed(low)}, {removed(high)}]"
+        assert told[5].startswith(share(one.ace))
+        assert ("Caution: where the concept is lost" in page_text(page)) == one.segmenter_fails
+        assert ("the segmenter may fail" in told[6]) == one.segmenter_fails
+
+
+def test_where_gains_do_not_differ_between_contexts_no_context_is_named(dissection: Dissection, tmp_path: Path) -> None:
+    found = dissection.interventions
+    assert found is not None
+    alike = replace(found, concepts=found.concepts.assign(context_p=0.3))
+    write_site(replace(dissection, interventions=alike), tmp_path)
+    words = page_text(tmp_path / "planted" / "concepts" / "tree.html")
+    assert "does not differ significantly between contexts (permutation test" in words and "p = 0.3)" in words
+    assert "where the context is" not in words
 
 
 def test_every_picture_is_there_without_scripts(site: Path, found: Interventions) -> None:
@@ -191,7 +217,7 @@ def test_every_table_of_interventions_can_be_downloaded_and_its_columns_are_expl
     site: Path, found: Interventions
 ) -> None:
     explained = page_text(site / "planted" / "methods.html").partition("Data dictionary of causal effects")[2]
-    for name in ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context"):
+    for name in TABLES:
         path = site / "planted" / "data" / f"layer2-causes-{name}.csv"
         with path.open(encoding="utf-8-sig", newline="") as file:
             left = list(csv.DictReader(file))

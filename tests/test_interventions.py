@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.common.rank_correlation import spearman, spearman_interval
+from dissectreport.analysis.common.ratios import ratio_interval
+from dissectreport.analysis.interventions.random_sets import activation_ranks
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.models.planted import NOISE, ROOF, TRUTH, UNIT, UNITS, load
@@ -21,14 +22,19 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import edits
 from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.ablation_plan import random_sets
+from dissectreport.pipeline.ablation_plan import images_showing, insertion_spots, random_sets
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
 from dissectreport.run.patches import patch_box, patch_grid
 from dissectreport.run.plan import InterventionKey
-from dissectreport.run.shards import Shard
+from dissectreport.run.shards import Shard, shards
 from dissectreport.segmenters.planted import VOCABULARY, number_of
+from dissectreport.stats.ablated_areas import AblatedAreas
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import merge_all
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.worker import interventions as intervene
 from dissectreport.worker import rankings
 from dissectreport.worker.interventions import EditedModel, pixels_by_image
@@ -240,22 +246,59 @@ def test_an_ablated_concept_uncovers_what_is_behind_it_so_side_effects_add_up() 
 def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     generator = load()
     where = key(("window",))
-    plan = intervene.InsertionPlan(((UNIT["window"],),), ((1.25,),), (1.0, 1.0, 1.0, 1.0), 4)
-    found = intervene.make_insertions(SOURCE, where, plan)(Shard(0, 0, 48))
+    found_contexts, areas = intervene.make_contexts(SOURCE, where)(Shard(0, 0, 48))
+    spots = [(int(n), p, c) for n, row in enumerate(found_contexts.contexts) for p, c in enumerate(row.tolist()) if c]
+    spots = [spot for spot in spots if spot[2] in (number_of("house"), number_of("sky"))][::9]
+    window = number_of("window")
+    plan = intervene.InsertionPlan(
+        sets=(intervene.InsertedSet(0, (UNIT["window"],), (1.25,)),),
+        random=tuple(intervene.InsertedSet(0, (UNIT[name],), (1.25,)) for name in ("dead", "window")),
+        random_each=1,
+        spots=tuple(spots),
+        before=tuple((int(areas.pixels[sample, window]),) for sample, _, _ in spots),
+    )
+    work = intervene.make_insertions(SOURCE, where, plan)
+    found = merge_all(work(shard) for shard in shards(len(spots), 8))
+    assert list(zip(found.samples, found.patches, found.contexts, strict=True)) == spots
     house = found.contexts == number_of("house")
-    assert house.sum() >= 10
+    assert house.sum() >= 10 and (~house).sum() >= 10
     z = latents(where.held_out_seed, 0, 48, generator.latent_shape)
-    for row in range(len(found.samples)):
+    for row in range(0, len(found.samples), 3):
         sample, place = int(found.samples[row]), int(found.patches[row])
         one = z[sample : sample + 1]
         with torch.no_grad():
             before = SOURCE.models().labels(generator(one))
             after = SOURCE.models().labels(slowly_inserted(generator, one, "window", *divmod(place, 8), 1.25))
         gain = int(has(after, "window").sum()) - int(has(before, "window").sum())
-        assert found.gains[row, 0, 0] == gain
-    on_wall = found.gains[house, 0, 0].mean()
-    elsewhere = found.gains[found.contexts == number_of("sky"), 0, 0].mean()
-    assert on_wall > 10 * max(abs(elsewhere), 0.1)
+        assert found.own_gains(0)[row] == gain
+    own = found.own_gains(0)
+    assert own[house].mean() > 10 * max(abs(own[~house].mean()), 0.1)
+    rows, gains = found.random_gains(0)
+    turn = rows // 8 % 2
+    assert (gains[turn == 0] == 0).all() and (gains[turn == 1] == own[rows[turn == 1]]).all(), "sets take turns"
+
+
+def test_causal_sets_are_ablated_to_other_values_and_inserted_everywhere() -> None:
+    generator, number, units = load(), number_of("ball"), (UNIT["grass"], UNIT["ball"])
+    trial = intervene.VariantTrial("one", number, units, (0.1, 0.2), (1.5, 0.0), tuple(range(10)), 6)
+    found = intervene.make_variants(SOURCE, key())(trial)
+    network = generator.module
+    with torch.no_grad():
+        maps = network.features(latents(key().held_out_seed, 0, 11, generator.latent_shape))
+        for column, values in enumerate(((0.1, 0.2), maps[1:], (1.5, 0.0))):
+            edited = maps[:10].clone()
+            for turn, unit in enumerate(units):
+                edited[:, unit] = values[turn] if isinstance(values, tuple) else values[:, unit]
+            labels = SOURCE.models().labels(network.canvas(network.mixed(edited)))
+            assert found.pixels[:, column].tolist() == has(labels, "ball").sum((1, 2)).tolist()
+    assert len(found.lost) == 6 and found.grid == 64 * 64
+    areas, ablated = intervene.make_ablations(SOURCE, key(), [units])(Shard(0, 0, 8))[1:]
+    gone = areas.pixels[:6, number] - ablated.pixels[:6, 0, OBJECTS.index("ball")]
+    assert np.array_equal(found.lost, gone), "the ball's unit is off, so all of it is lost"
+    with torch.no_grad():
+        sure = 1000 * SOURCE.models().confidence(generator(latents(key().held_out_seed, 0, 6, generator.latent_shape)))
+    assert np.array_equal(found.confidence[:, 2], sure.round().sum((1, 2)).int())
+    assert (found.confidence[:, 0] <= 1000 * found.lost).all() and (found.confidence[found.lost > 0, :2] > 0).all()
 
 
 def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
@@ -381,11 +424,18 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
         learned_mask_trial_steps=12,
     )
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    weight, _, losses = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
-    leading = set(np.argsort(-weight)[: len(causes)].tolist())
+    found = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
+    leading = set(np.argsort(-found.weights)[: len(causes)].tolist())
     assert leading == causes
-    assert np.isfinite(losses).all()
-    assert weight[UNIT["ball_mirror"]] < weight[list(causes)].min()
+    assert found.is_usable and found.end_loss < found.start_loss - 0.1
+    assert found.weights[UNIT["ball_mirror"]] < found.weights[list(causes)].min()
+
+
+def test_the_learned_mask_has_improved_when_the_default_budget_ends(model: EditedModel) -> None:
+    budget = replace(INTERVENTION_BUDGETS["default"], search=96, learned_mask_samples=24, learned_mask_held_out=8)
+    found = rankings.learn_mask(model, budget, inputs(model, "roof"), number_of("roof"))
+    assert found.is_usable
+    assert set(np.argsort(-found.weights)[:4].tolist()) == {UNIT[name] for name in ROOF}
 
 
 def test_greedy_takes_the_units_that_draw_a_concept_together_first(model: EditedModel) -> None:
@@ -431,13 +481,13 @@ def test_some_images_of_every_kind_are_kept_for_validation(seed: int, ours: int,
 def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
     one = inputs(model, "ball")
     few = replace(one, present=one.present[:12], patches=one.patches[:12])
-    _, penalty, losses = rankings.learn_mask(
-        model, replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20), few, number_of("ball")
-    )
-    assert np.isfinite(losses).all() and penalty in QUICK.penalties
+    budget = replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20, penalties=(0.005, 0.05))
+    found = rankings.learn_mask(model, budget, few, number_of("ball"))
+    assert np.isfinite([found.start_loss, found.end_loss]).all() and found.penalty in budget.penalties
     none = replace(one, present=one.present[:1], patches=one.patches[:1])
-    weight, penalty, _ = rankings.learn_mask(model, QUICK, none, number_of("ball"))
-    assert np.isnan(penalty) and np.array_equal(weight, one.start)
+    found = rankings.learn_mask(model, QUICK, none, number_of("ball"))
+    assert np.isnan([found.penalty, found.end_loss]).all() and np.array_equal(found.weights, one.start)
+    assert not found.is_usable
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
@@ -449,34 +499,42 @@ def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
 # --- random sets, intervals ---
 
 
-def test_random_sets_differ_and_have_the_mean_activation_of_the_leading_ones() -> None:
+def test_random_sets_differ_hold_no_leading_unit_and_match_them_one_by_one() -> None:
     mean_activation = np.random.RandomState(0).gamma(2, 1, 128)
-    leading = np.stack([np.random.RandomState(k).permutation(128) for k in range(4)])
+    rank = activation_ranks(mean_activation)
     for size in (4, 10, 20):
-        sets = random_sets(mean_activation, leading, size, 10)
-        wanted = mean_activation[leading[:, :size]].mean()
-        assert len(set(sets)) == 10
+        leading = as_set(np.argsort(-mean_activation)[10 : 10 + 3 * size : 3])
+        sets = matched_sets(mean_activation, leading, 20)
+        assert len(set(sets)) == 20
         assert {len(units) for units in sets} == {size}
-        assert all(abs(mean_activation[list(units)].mean() / wanted - 1) < 0.1 for units in sets)
+        assert not {unit for units in sets for unit in units} & set(leading)
+        apart = [np.abs(np.sort(rank[list(units)]) - np.sort(rank[list(leading)])).mean() for units in sets]
+        assert np.mean(apart) < 6, "of 128 ranks"
 
 
-def test_a_removed_share_and_its_interval_equal_a_slow_jackknife() -> None:
+def test_the_random_sets_of_each_concept_match_the_leading_units_of_its_best_ranking() -> None:
+    mean_activation = np.linspace(0.01, 1, 100)
+    orders = {"gradient": np.stack([np.arange(100), np.arange(100)[::-1]]), "IoU": np.stack([np.arange(100)[::-1]] * 2)}
+    budget = replace(QUICK, sizes=(10,), random_sizes=(10,), random_sets=20)
+    found = random_sets(budget, orders, ("gradient", "IoU"), mean_activation)
+    weak, strong = (np.array(sets) for sets in found[10])
+    assert weak.shape == strong.shape == (20, 10)
+    assert weak.min() > 9 and weak.max() < 40
+    assert strong.max() < 90 and strong.min() > 60
+
+
+def test_removed_shares_are_one_minus_ratios_of_pixels_and_their_intervals_those_of_ratios() -> None:
     random = np.random.RandomState(0)
-    parts = []
-    for number in range(16):
-        before = random.randint(50, 200, 3)
-        after = random.randint(0, 100, (2, 3))
-        parts.append((Shard(number, 8 * number, 8), Paired(8, 100, before, after)))
-    removed = Removed.of([(2,), (0, 1)], parts)
-    found = removed[(2,)]
-    whole = [sum(p.before for _, p in parts), sum(p.after[0] for _, p in parts)]
-    assert np.allclose(found.value, 1 - whole[1] / whole[0])
-    left_out = [1 - (whole[1] - p.after[0]) / (whole[0] - p.before) for _, p in parts]
-    error = np.sqrt(15 / 16 * ((np.stack(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
-    assert np.allclose(found.error(), error)
-    mean = removed.mean([(2,), (1, 0)])
-    assert np.allclose(mean.value, (found.value + removed[(0, 1)].value) / 2)
-    assert isinstance(mean, Jackknife)
+    before, after = random.randint(50, 200, (16, 3)), random.randint(0, 100, (16, 2, 3))
+    parts = [(Shard(n, 8 * n, 8), Paired(8, 100, before[n], after[n])) for n in range(16)]
+    found = Removed.by_shard([(2,), (0, 1)], parts)[(1, 0)]
+    ratio, low, high = ratio_interval(after[:, 1], before)
+    assert np.allclose(found.value, 1 - after[:, 1].sum(0) / before.sum(0)) and np.allclose(found.value, 1 - ratio)
+    assert np.allclose(found.low, 1 - high) and np.allclose(found.high, 1 - low)
+    areas = Areas(np.arange(16), np.array([0, 5, 7]), before, 100)
+    by_image = Removed.by_image([(2,), (0, 1)], areas, AblatedAreas(np.arange(16), after[:, :, [2, 1]]), (7, 5))
+    assert np.allclose(by_image[(0, 1)].value, found.value[[2, 1]])
+    assert by_image.rows(slice(1, None, 2)).before.tolist() == before[1::2, [2, 1]].tolist()
 
 
 def test_rank_correlations_equal_known_values() -> None:
@@ -489,20 +547,46 @@ def test_rank_correlations_equal_known_values() -> None:
 
 def test_a_layer_with_few_living_units_has_no_random_sets_that_are_nearly_all_of_it() -> None:
     mean_activation = np.array([0.0, 0, 1, 1, 1, 1])
-    leading = np.array([[2, 3, 4, 5, 0, 1]])
-    assert all(set(units) <= {2, 3, 4, 5} for units in random_sets(mean_activation, leading, 2, 10))
-    assert len(random_sets(mean_activation, leading, 2, 10)) == 6, "there are no more"
+    assert matched_sets(mean_activation, (2, 3), 10) == ((4, 5),), "there are no more"
+    assert matched_sets(mean_activation, (2, 3, 4), 10) == ()
 
 
-def test_patches_are_sampled_once_an_image_and_rare_contexts_as_often_as_common_ones() -> None:
-    context_concept = np.where(np.arange(64)[None] < 60, 1, 2).repeat(200, 0)
-    where = replace(key(), contexts=(1, 2))
-    plan = intervene.InsertionPlan((), (), (1.0, 1.0), 3)
-    places, stood = intervene.sample_patches(context_concept, where, plan, 0)
-    assert all(len(set(row)) == 3 for row in places.tolist())
-    assert 0.35 < (stood[:, 0] == 2).mean() < 0.65
-    every, _ = intervene.sample_patches(context_concept[:4], where, replace(plan, tries=64), 0)
-    assert [sorted(row) for row in every.tolist()] == [list(range(64))] * 4
+def test_random_sets_are_ablated_on_images_that_show_their_concept() -> None:
+    areas = Areas(np.arange(6), np.array([0, 4]), np.array([[9, 0], [9, 3], [9, 0], [9, 1], [9, 2], [9, 0]]), 100)
+    assert images_showing(areas, 4, 2) == (1, 3)
+    assert images_showing(areas, 4, 9) == (1, 3, 4)
+    assert images_showing(replace(areas, pixels=areas.pixels * [1, 0]), 4, 2) == (0, 1)
+
+
+def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leaves() -> None:
+    number, sets = number_of("ball"), ((UNIT["ball"],), (UNIT["grass"],), (UNIT["dead"],))
+    trial = intervene.RandomTrial("one", number, sets, (1, 4, 6))
+    found = intervene.make_random_ablations(SOURCE, key())(trial)
+    assert found.samples.tolist() == [1, 4, 6]
+    areas, ablated = intervene.make_ablations(SOURCE, key(), sets)(Shard(0, 0, 16))[1:]
+    assert np.array_equal(found.pixels, ablated.pixels[[1, 4, 6], :, OBJECTS.index("ball")])
+    assert np.array_equal(found.pixels[:, 2], areas.pixels[[1, 4, 6], number])
+    assert found.pixels[:, 0].sum() == 0 < found.pixels[:, 2].sum()
+
+
+def test_every_context_with_enough_images_gets_as_many_insertions_each_in_another_image() -> None:
+    contexts = np.zeros((40, 64), np.int64)
+    contexts[:, :5], contexts[:35, 7], contexts[:29, 60:] = 1, 2, 3
+    found = PatchContexts(np.arange(100, 140), contexts)
+    spots = insertion_spots(found, (1, 2, 3), 32)
+    assert list(spots) == sorted(spots)
+    by_context = {c: [spot for spot in spots if spot[2] == c] for c in (1, 2, 3)}
+    assert [len(by_context[c]) for c in (1, 2, 3)] == [32, 32, 0], "the third is in fewer than 30 images"
+    assert all(len({sample for sample, _, _ in rows}) == len(rows) for rows in by_context.values())
+    assert all(contexts[sample - 100, patch] == c for sample, patch, c in spots)
+    assert len({patch for _, patch, _ in by_context[1]}) == 5
+
+
+def test_random_sets_of_all_concepts_take_turns() -> None:
+    sets = tuple(intervene.InsertedSet(n % 3, (n,), (1.0,)) for n in range(6))
+    plan = intervene.InsertionPlan((), sets, 2, (), ())
+    assert [[one.units[0] for one in plan.random_sets(batch)] for batch in range(4)] == [[0, 1], [2, 3], [4, 5], [0, 1]]
+    assert replace(plan, random=()).random_sets(5) == []
 
 
 def test_the_planted_answers_are_those_of_the_layer_that_is_edited() -> None:

@@ -27,9 +27,12 @@ from dissectreport.records.artifacts import (
 from dissectreport.records.dissection import SegmentedImages, ShownMaps, ShownPictures, StoredThresholds
 from dissectreport.records.interventions import (
     AblationPlan,
+    CausalVariants,
     EditedPictures,
     InterventionRecord,
+    LearnedMask,
     LearnedRanking,
+    RandomAblation,
     RemainingArea,
 )
 from dissectreport.records.reader import Stored
@@ -48,11 +51,12 @@ PLAN = AblationPlan(
     best=(Ranking.IOU, Ranking.GRADIENT),
     causal_size=2,
     singles=(0, 3),
-    random={2: ((0, 1), (1, 2)), 1: ((3,),)},
-    masks=RANDOM.random((2, 4)),
-    penalties=np.array([0.5, np.nan]),
-    losses=RANDOM.random((2, 3)),
+    sampled=(1, 2),
+    random={2: (((0, 1), (1, 2)), ((2, 3), (0, 2))), 1: (((3,),), ((0,),))},
+    masks=(LearnedMask(RANDOM.random(4), 0.5, 0.8, 0.3), LearnedMask(RANDOM.random(4), np.nan, np.nan, np.nan)),
     mean_activation=RANDOM.random(4),
+    level=RANDOM.random(4),
+    concept_means=RANDOM.random((2, 4)),
     upper=RANDOM.random(4),
     corrected_iou=RANDOM.random((2, 4)),
 )
@@ -76,8 +80,10 @@ labels = RANDOM.integers(0, 9, (2, 1, 4, 4), np.int16)
 
 VALUES = [
     PLAN,
-    replace(PLAN, random={}, masks=np.zeros((0, 0)), penalties=np.zeros(0), losses=np.zeros((0, 0))),
-    LearnedRanking(RANDOM.random(4), float("nan"), RANDOM.random(2), np.array([3, 1, 0, 2])),
+    replace(PLAN, random={}, masks=()),
+    LearnedRanking(LearnedMask(RANDOM.random(4), float("nan"), 0.5, 0.4), np.array([3, 1, 0, 2])),
+    RandomAblation(np.array([3, 70_000]), np.array([[0, 7], [9, 1]])),
+    CausalVariants(np.array([0, 70_000]), np.array([[0, 7, 9]] * 2), np.array([70_000]), 16, np.array([[1, 2, 3, 4]])),
     RemainingArea(np.array([300, 0, 70_000])),
     EditedPictures(
         (1, 300), np.array([4, 70_000]), images(2), images(2), labels, labels,
@@ -113,6 +119,8 @@ def same(one: Any, other: Any) -> bool:
         )
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
     if hasattr(one, "__dataclass_fields__"):
         return type(one) is type(other) and all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
     return bool(one == other) or (one != one and other != other)
@@ -139,8 +147,18 @@ def test_a_plan_ablates_every_set_once_and_the_causal_sets_among_them() -> None:
     assert len(set(sets)) == len(sets)
     assert PLAN.causal_set(0) == (0, 1) and PLAN.causal_set(1) == (1, 3)
     assert PLAN.tried_sizes(Ranking.IOU, 0) == [2, 3] and PLAN.tried_sizes(Ranking.IOU, 1) == [2]
-    assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1), (1, 2)} <= set(sets)
+    assert {(0,), (3,), (2,), (0, 2), (0, 1, 2), (0, 1)} <= set(sets)
     assert {PLAN.causal_set(0), PLAN.causal_set(1), PLAN.leading(Ranking.GRADIENT, 1, 3)} <= set(sets)
+
+
+def test_a_learned_mask_that_its_own_loss_calls_worse_than_its_start_is_no_ranking_of_that_concept() -> None:
+    orders = {**PLAN.rankings, Ranking.LEARNED_MASK: np.array([[1, 2, 3, 0], [1, 2, 3, 0]])}
+    better, worse = LearnedMask(np.zeros(4), 0.1, 0.8, 0.3), LearnedMask(np.zeros(4), 0.1, 0.3, 0.31)
+    plan = replace(PLAN, rankings=orders, sizes={**PLAN.sizes, Ranking.LEARNED_MASK: (2,)}, masks=(worse, better))
+    assert plan.methods(0) == [Ranking.GRADIENT, Ranking.IOU]
+    assert plan.methods(1) == [Ranking.GRADIENT, Ranking.IOU, Ranking.LEARNED_MASK]
+    assert set(plan.sets()) - set(PLAN.sets()) == {(1, 2)}
+    assert set(replace(plan, masks=(worse, worse)).sets()) == set(PLAN.sets())
 
 
 @pytest.mark.parametrize("record", [INTERVENTIONS, ARTIFACTS, replace(ARTIFACTS, marked_scored=None, marked=())])

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissectreport.errors import MergeError
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all, same_shape, spread, union
 from dissectreport.stats.categories import Categories, numbered
@@ -25,6 +26,7 @@ from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint, above_edges
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
@@ -98,10 +100,20 @@ def some_paired(random, units):
     return Paired(int(random.integers(1, 48)), 64, whole(random, VOCABULARY), whole(random, units, VOCABULARY))
 
 
+def some_ablated_areas(random, units):
+    samples = numbered_from(random)
+    return AblatedAreas(samples, whole(random, len(samples), units, 2))
+
+
 def some_insertions(random, units):
     samples = numbered_from(random)
     n = len(samples)
-    return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, units, 2))
+    return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, 2), whole(random, n, units, 2))
+
+
+def some_patch_contexts(random, units):
+    samples = numbered_from(random)
+    return PatchContexts(samples, whole(random, len(samples), units))
 
 
 def some_concept_patches(random, units):
@@ -116,6 +128,7 @@ def some_overlaps(random, units):
 
 
 EVERY = {
+    AblatedAreas: some_ablated_areas,
     Areas: some_areas,
     Categories: some_categories,
     Chance: some_chance,
@@ -128,6 +141,7 @@ EVERY = {
     Joint: some_joint,
     Overlaps: some_overlaps,
     Paired: some_paired,
+    PatchContexts: some_patch_contexts,
     Peaks: some_peaks,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
@@ -261,15 +275,14 @@ def test_merged_rows_are_in_order_of_samples_and_each_keeps_its_values(kind):
                 assert np.array_equal(there[rows], value), name
 
 
-def test_several_insertions_into_one_latent_keep_their_order():
-    n = 40  # enough for a sort that is not stable to mix them up
+def test_several_insertions_into_one_latent_come_in_order_of_their_patches():
+    patches, none = np.arange(40)[::-1], np.zeros((40, 0), np.int64)
     parts = [
-        Insertions(np.full(n, sample), np.arange(n)[::-1], np.arange(n), np.zeros((n, 1, 1), np.int64))
-        for sample in (7, 3)
+        Insertions(np.full(40, sample), patches, patches + 5, none, np.zeros((40, 1, 1), np.int64)) for sample in (7, 3)
     ]
     merged = parts[0].merge(parts[1])
-    assert merged.samples.tolist() == [3] * n + [7] * n
-    assert merged.patches.tolist() == [*range(n)][::-1] * 2
+    assert merged.samples.tolist() == [3] * 40 + [7] * 40
+    assert merged.patches.tolist() == [*range(40)] * 2 and merged.contexts.tolist() == [*range(5, 45)] * 2
 
 
 def test_parts_without_any_concept_merge():
@@ -347,13 +360,15 @@ def test_patches_of_some_concepts_are_theirs():
     assert kept.samples is patches.samples and kept.patches == 64
 
 
-def test_gains_are_of_a_concepts_own_set_or_of_the_random_sets_behind_those_of_the_concepts():
-    # Two concepts and three random sets: sets 0 and 1 are the concepts' own.
-    insertions = Insertions(np.arange(3), np.arange(3), np.arange(3), np.arange(3 * 5 * 2).reshape(3, 5, 2))
+def test_gains_are_of_a_concepts_own_set_or_of_the_random_sets_for_it():
+    # Two concepts and two random sets a row: sets 0 and 1 are the concepts' own.
+    gains, of = np.arange(3 * 4 * 2).reshape(3, 4, 2), np.array([[0, 1], [1, 1], [0, 0]])
+    insertions = Insertions(np.arange(3), np.arange(3), np.arange(3), of, gains)
     for concept in (0, 1):
-        assert insertions.own_gains(concept).tolist() == [insertions.gains[row, concept, concept] for row in range(3)]
-        wanted = [[insertions.gains[row, one, concept] for one in (2, 3, 4)] for row in range(3)]
-        assert insertions.random_gains(concept).tolist() == wanted
+        assert insertions.own_gains(concept).tolist() == [gains[row, concept, concept] for row in range(3)]
+        wanted = [(row, gains[row, 2 + r, concept]) for row in range(3) for r in range(2) if of[row, r] == concept]
+        rows, found = insertions.random_gains(concept)
+        assert list(zip(rows.tolist(), found.tolist(), strict=True)) == wanted
 
 
 def test_merging_nothing_is_an_error_and_one_alone_is_itself():
@@ -497,7 +512,9 @@ def test_the_published_scale_changes_nothing():
 def some_sums(random, units):
     return (
         FirstOrder(random.standard_normal((2, units)), random.random(2)),
-        Presence(random.random((2, units)), random.random(2), random.random(units), np.float64(48)),
+        Presence(
+            random.random((2, units)), random.random(2), random.random(units), random.random(units), np.float64(48)
+        ),
         Nearing(random.standard_normal(units), random.random(units), np.float64(48)),
     )
 
@@ -516,7 +533,7 @@ def test_sums_add_name_by_name_come_back_from_arrays_and_refuse_other_shapes(pla
 
 def test_the_mean_activation_where_a_concept_is_weighs_by_its_share_and_is_zero_where_it_is_not():
     activation, share = np.array([[2.0, 1.0], [0.0, 0.0]]), np.array([0.5, 0.0])
-    presence = Presence(activation, share, np.array([1.0, 2.0]), np.float64(4))
+    presence = Presence(activation, share, np.array([1.0, 2.0]), np.array([1.0, -2.0]), np.float64(4))
     assert presence.concept_means().tolist() == [[4, 2], [0, 0]]
     kept = presence.keeping(np.array([1]))
     assert kept.activation.tolist() == [[0, 0]] and kept.share.tolist() == [0]

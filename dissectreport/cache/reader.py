@@ -13,6 +13,7 @@ from dissectreport.cache.store import Store, is_store_name
 from dissectreport.errors import CacheError
 from dissectreport.records.reader import S, Stored, V
 from dissectreport.run.shards import Shard, shards
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Stat, merge_all
 from dissectreport.stats.categories import Categories
@@ -26,6 +27,7 @@ from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
 
 NAMES: Mapping[type[Stat], str] = {
@@ -43,6 +45,8 @@ NAMES: Mapping[type[Stat], str] = {
     FirstOrder: "first",
     Nearing: "nearing",
     Paired: "paired",
+    AblatedAreas: "ablated",
+    PatchContexts: "contexts",
     Insertions: "insertions",
 }
 """By kind of statistic its name in the file of a shard, which holds at most one of each kind."""

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dissectreport.analysis.interventions.study import Study
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import (
     AblationPlan,
     LearnedRanking,
     Units,
     as_set,
 )
-from dissectreport.run.budgets import InterventionBudget
+from dissectreport.run.budgets import FEWEST_INSERTIONS, InterventionBudget
 from dissectreport.run.rankings import Ranking
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
-
-CANDIDATES = 2000
-"""Random sets among which those of the right mean activation are looked for."""
-SIMILAR = 0.1
-"""A random set has the mean activation of the leading units if it differs by less than this share."""
+from dissectreport.stats.patch_contexts import PatchContexts
 
 
 def gradient_ranking(first: FirstOrder) -> Ints:
@@ -37,7 +34,7 @@ def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking])
     by_method: dict[str, Ints] = {Ranking.GRADIENT: leading}
     if learned:
         by_method[Ranking.LEARNED_MASK] = np.stack(
-            [by_weight(ranking.mask, leading[number]) for number, ranking in enumerate(learned)]
+            [by_weight(ranking.mask.weights, leading[number]) for number, ranking in enumerate(learned)]
         )
         by_method[Ranking.GREEDY] = np.stack([ranking.greedy for ranking in learned])
     return {**by_method, Ranking.IOU: np.argsort(-study.corrected_iou, axis=1, kind="stable")}
@@ -60,8 +57,6 @@ def ablation_plan(
     orders = rankings(study, first, learned)
     mean_activation = presence.mean_activation / presence.images
     units = len(mean_activation)
-    leading = orders[Ranking.GRADIENT]
-    nothing = np.zeros((0, 0))
     return AblationPlan(
         rankings=orders,
         sizes={name: fitting(budget.sizes if name == Ranking.GRADIENT else budget.sparse, units) for name in orders},
@@ -69,14 +64,12 @@ def ablation_plan(
         best=best,
         causal_size=causal_size(budget, units),
         singles=single_units(first, budget.singles or units),
-        random={
-            size: random_sets(mean_activation, leading, size, budget.random_sets)
-            for size in random_sizes(budget, mean_activation)
-        },
-        masks=np.stack([ranking.mask for ranking in learned]) if learned else nothing,
-        penalties=np.array([ranking.penalty for ranking in learned], np.float64),
-        losses=np.stack([ranking.losses for ranking in learned]) if learned else nothing,
+        sampled=sampled_units(budget, units),
+        random=random_sets(budget, orders, best, mean_activation),
+        masks=tuple(ranking.mask for ranking in learned),
         mean_activation=mean_activation,
+        level=presence.level / presence.images,
+        concept_means=presence.concept_means(),
         upper=study.upper,
         corrected_iou=study.corrected_iou,
     )
@@ -99,10 +92,26 @@ def single_units(first: FirstOrder, count: int) -> Units:
     return as_set([*leading, *others[::step][: count - len(leading)]])
 
 
+def sampled_units(budget: InterventionBudget, units: int) -> Units:
+    """Units drawn at random from the whole layer."""
+    return as_set(np.random.RandomState(units).permutation(units)[: budget.sampled])
+
+
 def random_sizes(budget: InterventionBudget, mean_activation: Floats) -> list[int]:
     """How many units random sets have: the budget's number, or the largest that a small layer allows."""
     fits = [size for size in budget.sizes if 2 * size <= (mean_activation > 0).sum()]
     return [size for size in budget.random_sizes if size in fits] or fits[-1:]
+
+
+def random_sets(
+    budget: InterventionBudget, orders: Mapping[str, Ints], best: Sequence[str], mean_activation: Floats
+) -> dict[int, tuple[tuple[Units, ...], ...]]:
+    """By size and concept, random sets matched to the leading units of the concept's best ranking."""
+    sets = {}
+    for size in random_sizes(budget, mean_activation):
+        leading = [as_set(orders[method][concept][:size]) for concept, method in enumerate(best)]
+        sets[size] = matched_to(leading, mean_activation, budget.random_sets)
+    return {size: by_concept for size, by_concept in sets.items() if by_concept[0]}
 
 
 def by_weight(weight: Floats, leading: Ints) -> Ints:
@@ -112,26 +121,17 @@ def by_weight(weight: Floats, leading: Ints) -> Ints:
     return np.lexsort((place, -weight)).astype(np.int64)
 
 
-def random_sets(
-    mean_activation: Floats, leading: Ints, size: int, count: int, without: Units = ()
-) -> tuple[Units, ...]:
-    """Random sets of `size` units whose mean activation is similar to that of the concepts' leading ones.
+def matched_to(leading: Sequence[Units], mean_activation: Floats, count: int) -> tuple[tuple[Units, ...], ...]:
+    """By concept as many random sets, matched to its leading units; as many as the concept with fewest has."""
+    sets = [matched_sets(mean_activation, units, count) for units in leading]
+    return tuple(one[: min(map(len, sets))] for one in sets)
 
-    `strength` (units,) is the mean absolute activation, `leading` (concepts, units) the rankings. Where too few random
-    sets are similar, the most similar are kept. None holds a unit of `without`; where fewer than twice `size` others
-    are ever on, there is no set.
-    """
-    wanted = mean_activation[leading[:, :size]].mean()
-    random = np.random.RandomState(size)
-    alive = np.setdiff1d(np.flatnonzero(mean_activation > 0), without)
-    if 2 * size > len(alive):
-        return ()
-    every = list(dict.fromkeys(as_set(random.choice(alive, size, replace=False)) for _ in range(CANDIDATES)))
-    off = np.abs(np.array([mean_activation[list(units)].mean() for units in every]) / max(wanted, 1e-12) - 1)
-    similar = [units for units, far in zip(every, off, strict=True) if far < SIMILAR][:count]
-    if len(similar) < count:
-        similar = [every[i] for i in np.argsort(off, kind="stable")[:count]]
-    return tuple(similar)
+
+def images_showing(areas: Areas, concept: int, count: int) -> Units:
+    """The first held-out latents whose images show a concept; where none does, the first ones."""
+    pixels = areas.pixels[:, np.flatnonzero(areas.concepts == concept)[0]]
+    showing = areas.samples[pixels > 0]
+    return tuple((showing if len(showing) else areas.samples)[:count].tolist())
 
 
 def inserted_values(budget: InterventionBudget, study: Study, presence: Presence) -> Floats:
@@ -145,17 +145,34 @@ def values_of(values: Floats, units: Units) -> tuple[float, ...]:
     return tuple(float(values[unit]) for unit in units)
 
 
-def inserted_sets(
-    budget: InterventionBudget, plan: AblationPlan, values: Floats
-) -> tuple[tuple[Units, ...], tuple[tuple[float, ...], ...]]:
-    """The causal set of every concept, then random sets of about as many units, and the values of their units."""
+def inserted_sets(plan: AblationPlan, values: Floats) -> list[tuple[Units, tuple[float, ...]]]:
+    """The causal set of every concept, and the values of its units."""
     sets = [plan.causal_set(number) for number in range(plan.concepts)]
-    by_set = [values[number] for number in range(plan.concepts)]
+    return [(units, values_of(values[number], units)) for number, units in enumerate(sets)]
+
+
+def inserted_random_sets(plan: AblationPlan, values: Floats) -> list[tuple[int, Units, tuple[float, ...]]]:
+    """Random sets of about as many units, of all concepts in turn: their concept, units and values."""
     for size in sorted(plan.random, key=lambda size: abs(size - plan.causal_size))[:1]:
-        random = plan.random[size][: budget.context_random]
-        sets += random
-        by_set += [np.mean(list(values), 0)] * len(random)
-    return tuple(sets), tuple(values_of(own, units) for own, units in zip(by_set, sets, strict=True))
+        turns = zip(*plan.random[size], strict=True)
+        return [(k, units, values_of(values[k], units)) for turn in turns for k, units in enumerate(turn)]
+    return []
+
+
+def insertion_spots(found: PatchContexts, contexts: Sequence[int], each: int) -> tuple[tuple[int, int, int], ...]:
+    """Sample, patch and context of insertions: `each` in every context, or as many as there are images with it.
+
+    No context is used twice in an image. A context in fewer images than a gain can be measured on is left out.
+    """
+    spots: list[tuple[int, int, int]] = []
+    for context in contexts:
+        random = np.random.RandomState(context)
+        rows = random.permutation(np.flatnonzero((found.contexts == context).any(1)))[:each]
+        if len(rows) < FEWEST_INSERTIONS:
+            continue
+        patches = [int(random.choice(np.flatnonzero(found.contexts[row] == context))) for row in rows]
+        spots += [(int(found.samples[row]), patch, context) for row, patch in zip(rows, patches, strict=True)]
+    return tuple(sorted(spots))
 
 
 def shown_samples(areas: Areas, concept: int, count: int) -> Units:

@@ -25,10 +25,10 @@ from dissectreport.analysis.results.artifacts import SUSPECTED
 from dissectreport.cache.reader import save
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import FolderError
-from dissectreport.pipeline.ablation_plan import random_sets
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.precision import HalfPrecision, choose_precision
 from dissectreport.pipeline.prepare import Job
+from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.requests import ArtifactRequest, too_few_real
@@ -407,7 +407,7 @@ def random_sets_for(
     is_marked, activation = [], []
     for for_marked, others in compared:
         own = mean_activation[list(others)].mean()
-        for units in random_sets(mean_activation, np.array([others]), len(others), count, others):
+        for units in matched_sets(mean_activation, others, count):
             sets.append(units)
             is_marked.append(for_marked)
             activation.append(mean_activation[list(units)].mean() / own if own > 0 else np.nan)

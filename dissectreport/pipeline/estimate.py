@@ -81,20 +81,27 @@ def intervention_seconds(
     methods = 4 if budget.learned else 2
     singles = min(budget.singles or edit.units, edit.units)
     sets = singles + concepts * (len(budget.sizes) + (methods - 1) * len(budget.sparse))
-    sets += len(budget.random_sizes) * budget.random_sets
-    inserted = budget.context_patches * (concepts + budget.context_random)
-    learning = 2 * budget.learned_mask_batch * (len(budget.penalties) - 1) * budget.learned_mask_trial_steps
+    random = concepts * len(budget.random_sizes) * budget.random_images
+    spots = budget.context_samples * budget.context_patches // budget.context_each * budget.context_each
+    variants = budget.variant_images * (2 * prefix + 3 * image)
+    variants += min(budget.confidence_images, budget.variant_images) * 2 * (image + cost.segmenter)
+    trials = len(budget.penalties) if len(budget.penalties) > 1 else 0
+    learning = 2 * budget.learned_mask_batch * max(trials - 1, 0) * budget.learned_mask_trial_steps
     learning += 2 * budget.learned_mask_batch * budget.learned_mask_steps
     greedy = budget.greedy_units * budget.greedy_images * (edit.forward + edit.backward + budget.greedy_among * image)
     tries = min(budget.learned_mask_tries, budget.search) * (prefix + (1 + budget.learned_mask_patches) * image)
-    kept = 2 * budget.learned_mask_held_out * len(budget.penalties) * (prefix + edit.forward)
+    kept = 2 * budget.learned_mask_held_out * (trials + 2) * (prefix + edit.forward)
     seconds = {
         Task.SEARCH: budget.search * (prefix + image),
         Task.GRADIENTS: budget.gradients * (prefix + edit.forward + concepts * edit.backward),
         Task.LEARNING: concepts * (tries + learning * step + kept + greedy) if budget.learned else 0.0,
         Task.COMPARING: concepts * EDIT_BATCH * (prefix + methods * image),
         Task.ABLATION: budget.samples * (prefix + (1 + sets) * image),
-        Task.INSERTION: budget.context_samples * (prefix + (1 + inserted) * image),
+        Task.RANDOM: random * (prefix + budget.random_sets * image),
+        Task.SAMPLED: budget.sampled_images * (prefix + (1 + budget.sampled) * image) if budget.sampled else 0.0,
+        Task.VARIANTS: concepts * variants,
+        Task.CONTEXTS: budget.context_samples * (prefix + image),
+        Task.INSERTION: spots * (prefix + (concepts + budget.context_random) * image),
         Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
     }
     return {task: value for task, value in seconds.items() if value}

@@ -17,8 +17,11 @@ from dissectreport.pipeline.ablation_plan import (
     ablation_plan,
     causal_size,
     gradient_ranking,
+    images_showing,
+    inserted_random_sets,
     inserted_sets,
     inserted_values,
+    insertion_spots,
     rankings,
     shown_samples,
     typical_insertions,
@@ -37,20 +40,23 @@ from dissectreport.records.interventions import (
     RemainingArea,
     as_set,
     concept_file,
+    random_file,
     unit_file,
 )
 from dissectreport.run.engine import Workers
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
+from dissectreport.run.rankings import Ranking
 from dissectreport.run.shards import EDIT_BATCH, shards
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
+from dissectreport.stats.patch_contexts import PatchContexts
 
 if TYPE_CHECKING:
-    from dissectreport.worker.interventions import ConceptExample
+    from dissectreport.worker.interventions import ConceptExample, VariantTrial
     from dissectreport.worker.rankings import RankingInputs
 
 SEARCHED = 40
@@ -87,6 +93,9 @@ class InterventionPasses:
         first, gradients = self._estimate_effects()
         plan, planned = self._plan(presence, patches, first)
         areas, ablations = self._ablate(plan)
+        random = self._ablate_random_sets(plan, areas)
+        sampled = self._ablate_sampled(plan)
+        variants = self._vary(plan)
         values = inserted_values(self.budget, self.study, presence)
         insertions, inserted = self._insert(plan, values)
         pictures = self._make_pictures(plan, values, areas, insertions, first)
@@ -97,7 +106,11 @@ class InterventionPasses:
             gradients=gradients,
             plan=planned,
             ablations=ablations,
+            random=random,
+            sampled=sampled,
+            variants=variants,
             insertions=inserted,
+            inserted=len(insertions.samples),
             pictures=pictures,
         )
 
@@ -203,13 +216,17 @@ class InterventionPasses:
         methods = rankings(self.study, first, learned)
         count = causal_size(self.budget, first.effect.shape[1])
         numbers = range(len(inputs))
-        sets = [[as_set(order[number][:count]) for order in methods.values()] for number in numbers]
+        names = [
+            [name for name in methods if name != Ranking.LEARNED_MASK or learned[number].mask.is_usable]
+            for number in numbers
+        ]
+        sets = [[as_set(methods[name][number][:count]) for name in names[number]] for number in numbers]
         samples = [item.present[:EDIT_BATCH].tolist() for item in inputs]
         store = self._store("trials", sets=sets, samples=samples)
         make = partial(make_trials, self.job.source, self.key, sets, samples)
         self.runner.save_values(store, make, numbers, concept_file, Task.COMPARING, "concepts")
         remaining = [read(store, RemainingArea, concept_file(number)).pixels for number in numbers]
-        return tuple(list(methods)[int(np.argmin(item))] for item in remaining)
+        return tuple(names[number][int(np.argmin(item))] for number, item in enumerate(remaining))
 
     def _ablate(self, plan: AblationPlan) -> tuple[Areas, str]:
         """The areas of all concepts on held-out latents, and where these and the causal effects are stored."""
@@ -221,17 +238,87 @@ class InterventionPasses:
         self.runner.count(store, make, parts, Task.ABLATION)
         return self.runner.total(store, parts, Areas), store.folder.name
 
-    def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
-        """The effects of inserting units at every patch, and where they are stored."""
-        from dissectreport.worker.interventions import InsertionPlan, make_insertions
+    def _ablate_random_sets(self, plan: AblationPlan, areas: Areas) -> str:
+        """The effects of the random sets of every concept on some of the held-out latents: where they are stored."""
+        from dissectreport.worker.interventions import RandomTrial, make_random_ablations
 
-        sets, thresholds = inserted_sets(self.budget, plan, values)
-        insertion_plan = InsertionPlan(sets, thresholds, self.study.frequency, self.budget.context_patches)
-        store = self._store("insertions", plan=asdict(insertion_plan))
-        parts = shards(self.budget.context_samples, EDIT_BATCH)
+        trials = []
+        for number, concept in enumerate(self.key.concepts):
+            samples = images_showing(areas, concept, self.budget.random_images)
+            for size, sets in plan.random.items():
+                trials.append(RandomTrial(random_file(number, size), concept, sets[number], samples))
+        store = self._store("random ablations", trials=fingerprint({"trials": [asdict(trial) for trial in trials]}))
+        make = partial(make_random_ablations, self.job.source, self.key)
+        self.runner.save_values(store, make, trials, lambda trial: trial.name, Task.RANDOM, "sets")
+        return store.folder.name
+
+    def _ablate_sampled(self, plan: AblationPlan) -> str:
+        """The effects of units drawn at random, one by one: where they are stored; '' where none are drawn."""
+        from dissectreport.worker.interventions import make_ablations
+
+        if not plan.sampled:
+            return ""
+        sets, parts = [(unit,) for unit in plan.sampled], shards(self.budget.sampled_images, EDIT_BATCH)
+        store = self._store("sampled ablations", sets=fingerprint({"sets": sets}))
+        self.runner.count(store, partial(make_ablations, self.job.source, self.key, sets), parts, Task.SAMPLED)
+        return store.folder.name
+
+    def _vary(self, plan: AblationPlan) -> str:
+        """The effects of changing the causal sets in other ways: where they are stored; '' where none are measured."""
+        from dissectreport.worker.interventions import make_variants
+
+        if not self.budget.variant_images:
+            return ""
+        trials = [self._variant_trial(plan, number) for number in range(plan.concepts)]
+        store = self._store("variants", trials=fingerprint({"trials": [asdict(trial) for trial in trials]}))
+        make = partial(make_variants, self.job.source, self.key)
+        self.runner.save_values(store, make, trials, lambda trial: trial.name, Task.VARIANTS, "concepts")
+        return store.folder.name
+
+    def _variant_trial(self, plan: AblationPlan, number: int) -> VariantTrial:
+        """The other changes of the causal set of one of the concepts."""
+        from dissectreport.worker.interventions import VariantTrial
+
+        units, images = plan.causal_set(number), min(self.budget.variant_images, self.budget.samples)
+        return VariantTrial(
+            name=concept_file(number),
+            concept=self.key.concepts[number],
+            units=units,
+            mean=values_of(plan.level, units),
+            inserted=values_of(plan.concept_means[number], units),
+            samples=tuple(range(images)),
+            confident=min(self.budget.confidence_images, images),
+        )
+
+    def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
+        """The effects of inserting units in every context, and where they are stored."""
+        from dissectreport.worker.interventions import InsertedSet, InsertionPlan, make_insertions
+
+        contexts, areas = self._find_contexts()
+        spots = insertion_spots(contexts, self.key.contexts, self.budget.context_each)
+        if not spots:
+            return Insertions.none(plan.concepts), ""
+        rows = np.searchsorted(areas.samples, [sample for sample, _, _ in spots])
+        insertion_plan = InsertionPlan(
+            sets=tuple(InsertedSet(k, *one) for k, one in enumerate(inserted_sets(plan, values))),
+            random=tuple(InsertedSet(*one) for one in inserted_random_sets(plan, values)),
+            random_each=self.budget.context_random,
+            spots=spots,
+            before=tuple(map(tuple, areas.pixels[rows][:, list(self.key.concepts)].tolist())),
+        )
+        store = self._store("insertions", plan=fingerprint(asdict(insertion_plan)))
+        parts = shards(len(spots), EDIT_BATCH)
         make = partial(make_insertions, self.job.source, self.key, insertion_plan)
         self.runner.count(store, make, parts, Task.INSERTION)
         return self.runner.total(store, parts, Insertions), store.folder.name
+
+    def _find_contexts(self) -> tuple[PatchContexts, Areas]:
+        """What stands at every patch of the held-out latents in which units are inserted, and the area of concepts."""
+        from dissectreport.worker.interventions import make_contexts
+
+        store, parts = self._store("contexts"), shards(self.budget.context_samples, EDIT_BATCH)
+        self.runner.count(store, partial(make_contexts, self.job.source, self.key), parts, Task.CONTEXTS)
+        return self.runner.total(store, parts, PatchContexts), self.runner.total(store, parts, Areas)
 
     def _make_pictures(
         self, plan: AblationPlan, values: Floats, areas: Areas, insertions: Insertions, first: FirstOrder

@@ -35,6 +35,10 @@ class Task(StrEnum):
     LEARNING = "learning masks"
     COMPARING = "comparing ranking methods"
     ABLATION = "ablating sets of units"
+    RANDOM = "ablating random sets of units"
+    SAMPLED = "ablating units drawn at random"
+    VARIANTS = "ablating units to other values"
+    CONTEXTS = "finding contexts for insertions"
     INSERTION = "inserting sets of units"
     EDITED_PICTURES = "saving edited images"
     REAL_FEATURES = "computing features of real images"
@@ -59,8 +63,8 @@ STEPS = {
     Step.CONTROL: (Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING),
     Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS),
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
-    Step.ABLATION: (Task.ABLATION,),
-    Step.INSERTION: (Task.INSERTION, Task.EDITED_PICTURES),
+    Step.ABLATION: (Task.ABLATION, Task.RANDOM, Task.SAMPLED, Task.VARIANTS),
+    Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
         *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),

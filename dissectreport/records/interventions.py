@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dissectreport.records.reader import Arrays
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.rankings import Ranking
 from dissectreport.stats.base import Floats, Ints
 
 Units = tuple[int, ...]
@@ -30,9 +31,17 @@ class InterventionRecord:
     plan: str
     """The `AblationPlan`."""
     ablations: str
-    """`Paired` counts and `Areas` of the held-out latents."""
+    """`Paired` counts, `Areas` and `AblatedAreas` of the held-out latents."""
+    random: str
+    """`RandomAblation` of every concept and number of units."""
+    sampled: str
+    """`Areas` and `AblatedAreas` of units drawn at random; '' where none were."""
+    variants: str
+    """`CausalVariants` of every concept; '' where none were measured."""
     insertions: str
-    """`Insertions` on the held-out latents."""
+    """`Insertions` on the held-out latents; '' where no context occurs often enough."""
+    inserted: int
+    """How many insertions there are."""
     pictures: str
     """`EditedPictures` of every concept and of every unit that was ablated alone."""
 
@@ -48,29 +57,44 @@ class InterventionRecord:
 
 
 @dataclass(frozen=True)
+class LearnedMask:
+    """The continuous mask of Bau et al. 2019 for one concept."""
+
+    weights: Floats
+    """(units,) between 0 and 1."""
+    penalty: float
+    """The penalty under which it was learned; NaN where images were too few."""
+    start_loss: float
+    """Its loss on held-out images before learning, when it follows the IoU; NaN where images were too few."""
+    end_loss: float
+    """The same after learning."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it was learned, and the loss on held-out images is not worse than before."""
+        return self.end_loss <= self.start_loss
+
+
+@dataclass(frozen=True)
 class LearnedRanking:
     """The learned rankings of units for one concept."""
 
     FILE: ClassVar[str] = "ranking"
 
-    mask: Floats
-    """(units,) the continuous mask of Bau et al. 2019, between 0 and 1."""
-    penalty: float
-    """The penalty under which it was learned; NaN where images were too few."""
-    losses: Floats
-    """(penalties,) held-out loss."""
+    mask: LearnedMask
     greedy: Ints
     """(units,) units, each the one that removes most together with those before it."""
 
     def arrays(self) -> Arrays:
         """The ranking as arrays."""
-        return {name: np.asarray(value) for name, value in vars(self).items()}
+        return {**{name: np.asarray(value) for name, value in vars(self.mask).items()}, "greedy": self.greedy}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The ranking back from arrays."""
-        mask, losses = (np.asarray(arrays[name], np.float64) for name in ("mask", "losses"))
-        return cls(mask, float(arrays["penalty"]), losses, np.asarray(arrays["greedy"], np.int64))
+        values = (float(arrays[name]) for name in ("penalty", "start_loss", "end_loss"))
+        mask = LearnedMask(np.asarray(arrays["weights"], np.float64), *values)
+        return cls(mask, np.asarray(arrays["greedy"], np.int64))
 
 
 @dataclass(frozen=True)
@@ -97,6 +121,7 @@ class AblationPlan:
     """Which sets of units are ablated and inserted, decided on selection latents alone."""
 
     FILE: ClassVar[str] = "plan"
+    FLOATS: ClassVar = ("mean_activation", "level", "concept_means", "upper", "corrected_iou")
 
     rankings: Mapping[str, Ints]
     """By ranking method, (concepts, units) units in order."""
@@ -110,16 +135,18 @@ class AblationPlan:
     """Units of a causal set: those that are shown, and inserted."""
     singles: Units
     """Units that are ablated one by one."""
-    random: Mapping[int, tuple[Units, ...]]
-    """By size, random sets of similar mean activation."""
-    masks: Floats
-    """(concepts, units) learned masks; (0, 0) where none was learned."""
-    penalties: Floats
-    """(concepts,) penalties of the masks, NaN where images were too few; (0,) where none was learned."""
-    losses: Floats
-    """(concepts, penalties) held-out losses of the masks; (0, 0) where none was learned."""
+    sampled: Units
+    """Units drawn at random from all, which are ablated one by one on fewer latents."""
+    random: Mapping[int, tuple[tuple[Units, ...], ...]]
+    """By size and concept, random sets with the mean activations of the best ranking's leading units."""
+    masks: tuple[LearnedMask, ...]
+    """The learned mask of each concept; none where none was learned."""
     mean_activation: Floats
     """(units,) mean absolute activation."""
+    level: Floats
+    """(units,) mean activation, with its sign."""
+    concept_means: Floats
+    """(concepts, units) mean activation where each concept is."""
     upper: Floats
     """(units,) activation that hardly any pixel exceeds."""
     corrected_iou: Floats
@@ -129,6 +156,11 @@ class AblationPlan:
     def concepts(self) -> int:
         """How many concepts are studied."""
         return len(self.best)
+
+    def methods(self, concept: int) -> list[str]:
+        """The ranking methods for one of the concepts: a learned mask only where it is no worse than its start."""
+        learned = not self.masks or self.masks[concept].is_usable
+        return [method for method in self.rankings if learned or method != Ranking.LEARNED_MASK]
 
     def leading(self, method: str, concept: int, size: int) -> Units:
         """The leading units of a ranking for one of the concepts, as a set."""
@@ -143,15 +175,13 @@ class AblationPlan:
         return sorted({*self.sizes[method], *(self.best_sizes if self.best[concept] == method else ())})
 
     def sets(self) -> list[Units]:
-        """Every set of units that is ablated, each once, in a fixed order."""
+        """Every set of units that is ablated, each once, in a fixed order; random sets are ablated apart."""
         sets_of_units: dict[Units, None] = {(unit,): None for unit in self.singles}
-        for method in self.rankings:
-            for concept in range(self.concepts):
+        for concept in range(self.concepts):
+            for method in self.methods(concept):
                 sizes = self.tried_sizes(method, concept)
                 sets_of_units |= {self.leading(method, concept, size): None for size in sizes}
         sets_of_units |= {self.causal_set(concept): None for concept in range(self.concepts)}
-        for sets in self.random.values():
-            sets_of_units |= dict.fromkeys(sets)
         return list(sets_of_units)
 
     def arrays(self) -> Arrays:
@@ -166,17 +196,16 @@ class AblationPlan:
             "best": np.array(self.best),
             "causal_size": np.array(self.causal_size),
             "singles": np.array(self.singles, np.int64),
-            **{
-                name: getattr(self, name)
-                for name in ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
-            },
+            "sampled": np.array(self.sampled, np.int64),
+            "masks": np.array([mask.weights for mask in self.masks]),
+            "mask_losses": np.array([(mask.penalty, mask.start_loss, mask.end_loss) for mask in self.masks]),
+            **{name: getattr(self, name) for name in self.FLOATS},
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The plan back from arrays."""
         methods, random_sizes = arrays["methods"].tolist(), arrays["random"].tolist()
-        floats = ("masks", "penalties", "losses", "mean_activation", "upper", "corrected_iou")
         return cls(
             rankings={method: arrays[f"ranking {method}"].astype(np.int64) for method in methods},
             sizes={method: tuple(arrays[f"sizes {method}"].tolist()) for method in methods},
@@ -184,9 +213,78 @@ class AblationPlan:
             best=tuple(arrays["best"].tolist()),
             causal_size=int(arrays["causal_size"]),
             singles=tuple(arrays["singles"].tolist()),
-            random={size: tuple(map(tuple, arrays[f"random {size}"].tolist())) for size in random_sizes},
-            **{name: np.asarray(arrays[name], np.float64) for name in floats},
+            sampled=tuple(arrays["sampled"].tolist()),
+            random={size: _sets_by_concept(arrays[f"random {size}"]) for size in random_sizes},
+            masks=tuple(
+                LearnedMask(weights, *losses.tolist())
+                for weights, losses in zip(arrays["masks"], arrays["mask_losses"], strict=True)
+            ),
+            **{name: np.asarray(arrays[name], np.float64) for name in cls.FLOATS},
         )
+
+
+def _sets_by_concept(units: NDArray[Any]) -> tuple[tuple[Units, ...], ...]:
+    """(concepts, sets, size) units as sets."""
+    return tuple(tuple(tuple(one) for one in sets) for sets in units.tolist())
+
+
+@dataclass(frozen=True)
+class RandomAblation:
+    """The area of a concept in some images when each of its random sets is ablated."""
+
+    FILE: ClassVar[str] = "random"
+
+    samples: Ints
+    """(m,) numbers of the held-out latents."""
+    pixels: Ints
+    """(m, sets) pixels of the concept that are left."""
+
+    def arrays(self) -> Arrays:
+        """The pixels as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The pixels back from arrays."""
+        return cls(*(arrays[name].astype(np.int64) for name in ("samples", "pixels")))
+
+
+@dataclass(frozen=True)
+class CausalVariants:
+    """The area of a concept with its causal set changed in other ways than ablation to 0, and the segmenter's doubts.
+
+    Confidence is summed in thousandths, over pixels of the labels.
+    """
+
+    FILE: ClassVar[str] = "variants"
+    MODES: ClassVar = ("mean", "resampled", "inserted")
+    """Ablation to the mean activation; to the activations of the next latent; insertion everywhere."""
+
+    samples: Ints
+    """(m,) numbers of the held-out latents."""
+    pixels: Ints
+    """(m, modes) pixels of the concept."""
+    lost: Ints
+    """(k,) pixels that show the concept, and no longer when its causal set is ablated to 0, of the first k latents."""
+    grid: int
+    """Pixels of an image's labels."""
+    confidence: Ints
+    """(k, 4) confidence in the lost pixels, without and with the ablation, and in all pixels, without and with it."""
+
+    def arrays(self) -> Arrays:
+        """The counts as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The counts back from arrays."""
+        rows = {name: arrays[name].astype(np.int64) for name in ("samples", "pixels", "lost", "confidence")}
+        return cls(**rows, grid=int(arrays["grid"]))
+
+
+def random_file(concept: int, size: int) -> str:
+    """The name of the file about the random sets of some units for one of the studied concepts."""
+    return f"{concept_file(concept)}-units-{size:04d}"
 
 
 def concept_file(number: int) -> str:

@@ -9,6 +9,8 @@ from dissectreport.run.plain import Plain
 
 FEWEST_LATENTS = 128
 """Fewest latents on which an area of an intervention is measured."""
+FEWEST_INSERTIONS = 30
+"""Fewest insertions, each in another image, behind a gain in one context."""
 FEWEST_SCORED = 100
 """Fewest images on each side of a distance between sets of images."""
 FEWEST_REAL = 2 * FEWEST_SCORED
@@ -17,7 +19,8 @@ FEWEST_REAL = 2 * FEWEST_SCORED
 
 @dataclass(frozen=True)
 class InterventionBudget(Plain):
-    """How much is spent on interventions. Every printed area is measured on at least 128 latents."""
+    """How much is spent on interventions. Areas with the best units are measured on at least 128 latents; what is
+    compared with them, on fewer."""
 
     name: str
     samples: int = 128
@@ -28,9 +31,13 @@ class InterventionBudget(Plain):
     """Selection latents in which patches are searched for on which the mask is learned."""
     concepts: int = 4
     """Number of concepts studied, the most common ones."""
-    singles: int = 10
+    singles: int = 6
     """Units that are ablated one by one; 0 for all."""
-    sizes: tuple[int, ...] = (1, 2, 4, 10, 20)
+    sampled: int = 16
+    """Units drawn at random from all, which are ablated one by one to see how good the estimates are; 0 for none."""
+    sampled_images: int = 24
+    """Held-out latents on which they are."""
+    sizes: tuple[int, ...] = (1, 4, 10, 20)
     """Units ablated together, ranked by gradient × activation."""
     sparse: tuple[int, ...] = (20,)
     """The same for the other ranking methods."""
@@ -38,24 +45,35 @@ class InterventionBudget(Plain):
     """The same for the ranking of a concept that does best on selection latents, with which pages lead."""
     random_sizes: tuple[int, ...] = (10, 20)
     """The same for random sets."""
-    random_sets: int = 8
+    random_sets: int = 20
+    """Random sets of each size for each concept."""
+    random_images: int = 12
+    """Held-out latents that show the concept, on which random sets are ablated: many sets on few latents, because sets
+    differ more than latents do."""
+    variant_images: int = 40
+    """Held-out latents on which the causal sets are ablated to other values than 0, and inserted everywhere; 0 for
+    none."""
+    confidence_images: int = 16
+    """How many of these show whether the segmenter stays sure."""
     learned: bool = True
     """Whether units are ranked by a learned mask and by greedy choice too."""
     learned_mask_tries: int = 48
     """Images in which all units are inserted, of which the best are used for learning."""
     learned_mask_patches: int = 1
     """Patches at which they are, in each image."""
-    learned_mask_samples: int = 32
+    learned_mask_samples: int = 96
     """Samples with the concept, and patches for it, on which the mask is learned."""
     learned_mask_held_out: int = 16
-    """The same, held out to select the penalty."""
+    """The same, held out to select the penalty and to see whether learning helped."""
     learned_mask_steps: int = 32
     learned_mask_trial_steps: int = 8
-    """Steps after which learning continues with the best penalty alone."""
-    learned_mask_batch: int = 2
+    """Steps after which learning continues with the best penalty alone, where there are several."""
+    learned_mask_batch: int = 4
     """Samples of each kind in a step."""
-    learned_mask_rate: float = 0.05
-    penalties: tuple[float, ...] = (0.0005, 0.005, 0.05)
+    learned_mask_rate: float = 0.06
+    learned_mask_decays: bool = True
+    """Whether the rate falls to 0 in equal steps, so that few steps suffice, or stays."""
+    penalties: tuple[float, ...] = (0.005,)
     greedy_units: int = 10
     greedy_among: int = 5
     """Leading units by the estimate that are tried at every step."""
@@ -68,9 +86,11 @@ class InterventionBudget(Plain):
     """'quantile', or 'mean' for the mean activation where the concept is."""
     context_samples: int = 216
     context_patches: int = 2
-    """Patches tried in each image, of different contexts."""
+    """Insertions, on average, in each image."""
+    context_each: int = 32
+    """Insertions in each context, each in another image."""
     context_random: int = 2
-    """Random sets inserted at the same patches."""
+    """Random sets inserted at each patch, of all concepts in turn."""
     shown: int = 6
     """Images shown of each concept."""
 
@@ -85,10 +105,12 @@ INTERVENTION_BUDGETS = {
             search=80,
             concepts=2,
             singles=1,
+            sampled=0,
+            variant_images=0,
             sizes=(10, 20),
             sparse=(20,),
             random_sizes=(20,),
-            random_sets=2,
+            random_images=6,
             learned=False,
             context_samples=128,
             context_random=1,
@@ -101,8 +123,12 @@ INTERVENTION_BUDGETS = {
             gradients=500,
             search=2000,
             singles=0,
+            sampled=0,
+            variant_images=400,
+            confidence_images=64,
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_images=50,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             learned_mask_tries=500,
             learned_mask_samples=200,
@@ -111,9 +137,12 @@ INTERVENTION_BUDGETS = {
             learned_mask_trial_steps=100,
             learned_mask_batch=8,
             learned_mask_rate=0.01,
+            learned_mask_decays=False,
+            penalties=(0.0005, 0.005, 0.05),
             greedy_units=20,
             greedy_images=64,
             context_samples=2000,
+            context_each=128,
         ),
         InterventionBudget(
             "paper",
@@ -122,8 +151,12 @@ INTERVENTION_BUDGETS = {
             gradients=1000,
             search=10_000,
             singles=0,
+            sampled=0,
+            variant_images=1000,
+            confidence_images=200,
             sizes=(1, 2, 4, 8, 10, 12, 20, 30),
             random_sizes=(1, 2, 4, 8, 10, 12, 20, 30),
+            random_images=50,
             sparse=(1, 2, 4, 8, 10, 12, 20, 30),
             learned_mask_tries=10_000,
             learned_mask_patches=5,
@@ -133,10 +166,13 @@ INTERVENTION_BUDGETS = {
             learned_mask_trial_steps=500,
             learned_mask_batch=20,
             learned_mask_rate=0.01,
+            learned_mask_decays=False,
+            penalties=(0.0005, 0.005, 0.05),
             greedy_units=20,
             greedy_images=200,
             context_samples=10_000,
             context_patches=64,
+            context_each=10_000,
             context_random=2,
         ),
     )

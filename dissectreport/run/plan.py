@@ -10,9 +10,9 @@ from dissectreport.run.plain import Plain
 from dissectreport.run.rules import GRID, RuleName, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
-FORMAT = 12
+FORMAT = 13
 """Increased whenever the counts of the same plan change."""
-INTERVENTIONS_FORMAT = 7
+INTERVENTIONS_FORMAT = 8
 """Increased whenever interventions of the same key and budget change."""
 ARTIFACTS_FORMAT = 7
 """Increased whenever artifact units of the same key and budget change."""

@@ -55,6 +55,8 @@ class Presence(Sums):
     """(concepts,) sum of the shares."""
     mean_activation: Floats
     """(units,) sum over images of the mean absolute activation."""
+    level: Floats
+    """(units,) sum over images of the mean activation, with its sign."""
     images: Floats
     """() images."""
 

@@ -12,7 +12,7 @@ from dissectreport.stats.base import Counts, Ints, same_shape
 
 @dataclass(frozen=True)
 class Insertions(Counts):
-    """One row an insertion, in order of samples."""
+    """One row an insertion, in order of samples and patches."""
 
     samples: Ints
     """(m,) numbers of the latents."""
@@ -20,21 +20,31 @@ class Insertions(Counts):
     """(m,) numbers of the patches, row by row."""
     contexts: Ints
     """(m,) the context: the concept at the middle of the patch."""
+    random: Ints
+    """(m, r) for which of the concepts each random set is."""
     gains: Ints
-    """(m, sets, concepts) pixels of each studied concept gained over the whole image, for every set of units: first the
-    causal set of each concept, then random ones."""
+    """(m, concepts + r, concepts) pixels of each studied concept gained over the whole image, for every set of units:
+    first the causal set of each concept, then random sets."""
+
+    @classmethod
+    def none(cls, concepts: int) -> Insertions:
+        """No insertion, for this many studied concepts."""
+        nothing = np.zeros(0, np.int64)
+        gains = np.zeros((0, concepts, concepts), np.int64)
+        return cls(nothing, nothing, nothing, np.zeros((0, 0), np.int64), gains)
 
     def merge(self, other: Self) -> Self:
-        """The rows of both; refused when they are of different sets of units or concepts."""
+        """The rows of both; refused when they are of different numbers of sets or concepts."""
         same_shape("Insertions.gains", self.gains[:0], other.gains[:0])
-        parts = [np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()]
-        order = np.argsort(parts[0], kind="stable")
-        return type(self)(*(part[order] for part in parts))
+        rows = {name: np.concatenate([mine, getattr(other, name)]) for name, mine in vars(self).items()}
+        order = np.lexsort((rows["patches"], rows["samples"]))
+        return type(self)(**{name: values[order] for name, values in rows.items()})
 
     def own_gains(self, concept: int) -> Ints:
         """(m,) pixels of one of the concepts gained by inserting its own causal set."""
         return self.gains[:, concept, concept]
 
-    def random_gains(self, concept: int) -> Ints:
-        """(m, random sets) pixels of one of the concepts gained by inserting random sets."""
-        return self.gains[:, self.gains.shape[2] :, concept]
+    def random_gains(self, concept: int) -> tuple[Ints, Ints]:
+        """The rows (n,) in which a random set for one of the concepts is inserted, and its pixels (n,) gained."""
+        rows, column = np.nonzero(self.random == concept)
+        return rows, self.gains[rows, column + self.gains.shape[2], concept]

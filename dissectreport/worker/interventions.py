@@ -20,17 +20,19 @@ from torch.nn import functional
 from dissectreport.errors import ModelError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
 from dissectreport.networks.hooks import check_finite
-from dissectreport.records.interventions import EditedPictures, Units
+from dissectreport.records.interventions import CausalVariants, EditedPictures, RandomAblation, Units
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.effects import FirstOrder, Presence
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
+from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.observing import samples_of
 from dissectreport.worker.pictures import as_bytes
@@ -186,6 +188,7 @@ def _presence(activations: Tensor, mask: Tensor) -> Presence:
         torch.einsum("nkyx,nuyx->ku", score, maps).numpy(),
         score.sum((0, 2, 3)).numpy(),
         maps.abs().mean((2, 3)).sum(0).numpy(),
+        maps.mean((2, 3)).sum(0).numpy(),
         np.float64(len(maps)) * np.ones(()),
     )
 
@@ -245,69 +248,191 @@ def unreachable(model: EditedModel, concept: int) -> str:
 
 def make_ablations(
     source: Source, key: InterventionKey, sets: Sequence[Units]
-) -> Callable[[Shard], tuple[Paired, Areas]]:
+) -> Callable[[Shard], tuple[Paired, Areas, AblatedAreas]]:
     """The pass that ablates each set of units, everywhere, and counts every concept."""
     model = EditedModel(source.models(), key)
 
-    def work(shard: Shard) -> tuple[Paired, Areas]:
+    def work(shard: Shard) -> tuple[Paired, Areas, AblatedAreas]:
         before, after, pixels = [], [], 0
         for first, count in batches_of(shard):
             at = model.open(key.held_out_seed, first, count)
             labels = model.labels_at(at, at.activations)
             pixels = labels.shape[2] * labels.shape[3]
             before.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
-            after.append(np.stack([model.areas(at, Edit(units)(at.activations)).sum(0) for units in sets]))
-        every = np.concatenate(before)
-        numbers = np.arange(every.shape[1])
-        paired = Paired(shard.count, pixels, every.sum(0), np.sum(after, 0))
-        return paired, Areas(samples_of(shard), numbers, every, pixels)
+            after.append(np.stack([model.areas(at, Edit(units)(at.activations)) for units in sets], 1))
+        every, edited_areas = np.concatenate(before), np.concatenate(after)
+        numbers, samples = np.arange(every.shape[1]), samples_of(shard)
+        paired = Paired(shard.count, pixels, every.sum(0), edited_areas.sum(0))
+        ablated = AblatedAreas(samples, edited_areas[:, :, list(key.concepts)])
+        return paired, Areas(samples, numbers, every, pixels), ablated
 
     return work
 
 
 @dataclass(frozen=True)
-class InsertionPlan:
-    """Sets of units to insert, and how often patches of each context are sampled."""
+class RandomTrial:
+    """Random sets that are ablated for a concept."""
 
+    name: str
+    concept: int
+    """The number of the concept."""
     sets: tuple[Units, ...]
-    """Those of the studied concepts in their order, then random ones."""
-    values: tuple[tuple[float, ...], ...]
-    """The activation of each unit of each set."""
-    frequency: tuple[float, ...]
-    """For each context of the key the share of images with it; rarer ones are sampled more often where they are."""
-    tries: int
-    """Patches in each image, all different."""
+    samples: tuple[int, ...]
+    """Held-out latents."""
+
+
+def make_random_ablations(source: Source, key: InterventionKey) -> Callable[[RandomTrial], RandomAblation]:
+    """The pass that ablates random sets of units on some latents, and counts the concept that they are for."""
+    model = EditedModel(source.models(), key)
+
+    def work(trial: RandomTrial) -> RandomAblation:
+        pixels = []
+        for first in range(0, len(trial.samples), EDIT_BATCH):
+            at = open_held_out(model, key, trial.samples[first : first + EDIT_BATCH])
+            areas = [model.areas(at, Edit(units)(at.activations))[:, trial.concept] for units in trial.sets]
+            pixels.append(np.stack(areas, 1))
+        return RandomAblation(np.array(trial.samples, np.int64), np.concatenate(pixels))
+
+    return work
+
+
+@dataclass(frozen=True)
+class VariantTrial:
+    """A causal set that is changed in other ways than ablation to 0."""
+
+    name: str
+    concept: int
+    """The number of the concept."""
+    units: Units
+    mean: tuple[float, ...]
+    """The mean activation of each unit."""
+    inserted: tuple[float, ...]
+    """The activation to which each unit is set when the set is inserted everywhere."""
+    samples: tuple[int, ...]
+    """Held-out latents."""
+    confident: int
+    """On how many of them the segmenter's confidence is measured."""
+
+
+def make_variants(source: Source, key: InterventionKey) -> Callable[[VariantTrial], CausalVariants]:
+    """The pass that ablates a causal set to other values, and inserts it everywhere."""
+    model = EditedModel(source.models(), key)
+
+    def work(trial: VariantTrial) -> CausalVariants:
+        pixels, doubts, grid = [], [], 0
+        for first in range(0, len(trial.samples), EDIT_BATCH):
+            samples = trial.samples[first : first + EDIT_BATCH]
+            at = open_held_out(model, key, samples)
+            following = open_held_out(model, key, [sample + 1 for sample in samples])
+            edits = variant_edits(trial, following)
+            pixels.append(np.stack([model.areas(at, edit(at.activations))[:, trial.concept] for edit in edits], 1))
+            if first < trial.confident:
+                sums, grid = confidence_sums(model, at, trial)
+                doubts.append(sums)
+        every = np.concatenate(doubts)[: trial.confident]
+        return CausalVariants(
+            samples=np.array(trial.samples, np.int64),
+            pixels=np.concatenate(pixels),
+            lost=every[:, 0],
+            grid=grid,
+            confidence=every[:, 1:],
+        )
+
+    return work
+
+
+def variant_edits(trial: VariantTrial, following: Prefix) -> list[Edit]:
+    """The edits in the order of `CausalVariants.MODES`; `following` has the next latents."""
+    resampled = following.activations[:, list(trial.units)]
+    return [Edit(trial.units, values) for values in (torch.tensor(trial.mean), resampled, torch.tensor(trial.inserted))]
+
+
+def confidence_sums(model: EditedModel, at: Prefix, trial: VariantTrial) -> tuple[Ints, int]:
+    """(n, 5) lost pixels, and thousandths of confidence as `CausalVariants` has them; and the pixels of an image."""
+    pair = image_pair(model, at, Edit(trial.units)(at.activations))
+    before, after = ((model.labels(images) == trial.concept).any(1) for images in pair)
+    lost = before & ~after
+    columns = [lost.sum((1, 2))]
+    confidence = [(1000 * confidence_at(model, images, lost)).round().long() for images in pair]
+    columns += [(values * lost).sum((1, 2)) for values in confidence] + [values.sum((1, 2)) for values in confidence]
+    return torch.stack(columns, 1).cpu().numpy(), lost.shape[1] * lost.shape[2]
+
+
+def confidence_at(model: EditedModel, images: Tensor, like: Tensor) -> Tensor:
+    """(n, h, w) confidence of the leading label, at the resolution of `like`."""
+    with torch.no_grad(), model.autocast():
+        confidence = model.networks.confidence(images).float()
+    return functional.interpolate(confidence[:, None], size=tuple(like.shape[1:]))[:, 0]
+
+
+def make_contexts(source: Source, key: InterventionKey) -> Callable[[Shard], tuple[PatchContexts, Areas]]:
+    """The pass that finds what stands at every patch, and the area of every concept, without any edit."""
+    model = EditedModel(source.models(), key)
+
+    def work(shard: Shard) -> tuple[PatchContexts, Areas]:
+        contexts, pixels, grid = [], [], 0
+        for first, count in batches_of(shard):
+            at = model.open(key.held_out_seed, first, count)
+            labels = model.labels_at(at, at.activations)
+            grid = labels.shape[2] * labels.shape[3]
+            contexts.append(contexts_at(labels, key.contexts, patch_grid(*at.activations.shape[2:])))
+            pixels.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
+        every = np.concatenate(pixels)
+        areas = Areas(samples_of(shard), np.arange(every.shape[1]), every, grid)
+        return PatchContexts(samples_of(shard), np.concatenate(contexts)), areas
+
+    return work
+
+
+@dataclass(frozen=True)
+class InsertedSet:
+    """Units that are inserted together, and the activation of each."""
+
+    concept: int
+    """For which of the studied concepts the set is."""
+    units: Units
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class InsertionPlan:
+    """Where sets of units are inserted."""
+
+    sets: tuple[InsertedSet, ...]
+    """The causal sets of the studied concepts, in their order."""
+    random: tuple[InsertedSet, ...]
+    """Random sets, of which each batch takes the next ones."""
+    random_each: int
+    """How many random sets are inserted at each patch."""
+    spots: tuple[tuple[int, int, int], ...]
+    """Sample, patch and context of each insertion, in order."""
+    before: tuple[tuple[int, ...], ...]
+    """(spots, concepts) pixels of each studied concept without any insertion."""
+
+    def random_sets(self, batch: int) -> list[InsertedSet]:
+        """The random sets of a batch of insertions."""
+        each = min(self.random_each, len(self.random))
+        return [self.random[(batch * each + turn) % len(self.random)] for turn in range(each)]
 
 
 def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -> Callable[[Shard], Insertions]:
-    """The pass that inserts sets of units at patches whose middle shows one of the contexts."""
+    """The pass that inserts sets of units at the spots of a plan; a shard is some of its spots."""
     model = EditedModel(source.models(), key)
     concepts = list(key.concepts)
 
     def work(shard: Shard) -> Insertions:
-        insertions: list[Insertions] = []
-        for first, count in batches_of(shard):
-            at = model.open(key.held_out_seed, first, count)
-            shape = tuple(at.activations.shape[2:])
-            labels = model.labels_at(at, at.activations)
-            before = pixels_by_image(labels, len(model.networks.segmenter.vocabulary))[:, concepts]
-            contexts = contexts_at(labels, key.contexts, patch_grid(*shape))
-            patches, context = sample_patches(contexts, key, plan, first)
-            for turn in range(patches.shape[1]):
-                rows = np.flatnonzero(context[:, turn] > 0)
-                if not len(rows):
-                    continue
-                where = inside_patches(torch.from_numpy(patches[:, turn]).to(labels.device), *shape)
-                gains = [
-                    model.areas(at, Edit(units, torch.tensor(values), where)(at.activations))[:, concepts] - before
-                    for units, values in zip(plan.sets, plan.values, strict=True)
-                ]
-                insertions.append(
-                    Insertions(first + rows, patches[rows, turn], context[rows, turn], np.stack(gains, 1)[rows])
-                )
-        empty = np.zeros((0, len(plan.sets), len(concepts)), np.int64)
-        nothing = np.zeros(0, np.int64)
-        return merge_all([Insertions(nothing, nothing, nothing, empty), *insertions])
+        rows = slice(shard.first, shard.first + shard.count)
+        samples, patches, contexts = np.array(plan.spots[rows], np.int64).T
+        at = open_held_out(model, key, samples.tolist())
+        where = inside_patches(torch.from_numpy(patches).to(at.activations.device), *at.activations.shape[2:])
+        random = plan.random_sets(shard.number)
+        before = np.array(plan.before[rows], np.int64)
+        gains = [
+            model.areas(at, Edit(one.units, torch.tensor(one.values), where)(at.activations))[:, concepts] - before
+            for one in (*plan.sets, *random)
+        ]
+        of = np.tile(np.array([one.concept for one in random], np.int64), (shard.count, 1))
+        return Insertions(samples, patches, contexts, of, np.stack(gains, 1))
 
     return work
 
@@ -320,24 +445,6 @@ def contexts_at(labels: Tensor, contexts: Sequence[int], grid: tuple[int, int]) 
     middle = labels[:, :, rows][:, :, :, columns].flatten(2)
     known = torch.isin(middle, torch.tensor(list(contexts), device=labels.device))
     return torch.where(known, middle, 0).amax(1).cpu().numpy()
-
-
-def sample_patches(contexts: Ints, key: InterventionKey, plan: InsertionPlan, first: int) -> tuple[Ints, Ints]:
-    """(n, patches) -> (n, tries) different patches, those of rare contexts more often, and their contexts, or 0."""
-    rarity = np.zeros(1 + max(key.contexts, default=0))
-    rarity[list(key.contexts)] = [1 / max(share, 1e-6) for share in plan.frequency]
-    tries = min(plan.tries, contexts.shape[1])
-    patches = np.zeros((len(contexts), tries), np.int64)
-    context = np.zeros_like(patches)
-    for image, row in enumerate(contexts):
-        random = np.random.RandomState([key.held_out_seed, first + image])
-        usable = np.flatnonzero(row > 0)
-        if len(usable):
-            weight = rarity[row[usable]] / np.bincount(row)[row[usable]]
-            count = min(tries, len(usable))
-            chosen = random.choice(usable, count, replace=False, p=weight / weight.sum())
-            patches[image, :count], context[image, :count] = chosen, row[chosen]
-    return patches, context
 
 
 # --- pictures -------------------------------------------------------------------------------------------------

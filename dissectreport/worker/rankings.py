@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from dissectreport.errors import ModelError
 from dissectreport.networks.edits import Edit, Prefix, inside_patches
-from dissectreport.records.interventions import LearnedRanking, RemainingArea, Units
+from dissectreport.records.interventions import LearnedMask, LearnedRanking, RemainingArea, Units
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
@@ -53,8 +53,7 @@ def make_rankings(
 
     def work(inputs: RankingInputs) -> LearnedRanking:
         concept = key.concepts[inputs.number]
-        mask, penalty, losses = learn_mask(model, budget, inputs, concept)
-        return LearnedRanking(mask, penalty, losses, greedy(model, budget, inputs, concept))
+        return LearnedRanking(learn_mask(model, budget, inputs, concept), greedy(model, budget, inputs, concept))
 
     return work
 
@@ -65,14 +64,12 @@ def open_samples(model: EditedModel, samples: Sequence[int]) -> Prefix:
     return model.open_on(z, int(samples[0]))
 
 
-def learn_mask(
-    model: EditedModel, budget: InterventionBudget, inputs: RankingInputs, concept: int
-) -> tuple[Floats, float, Floats]:
-    """The continuous mask of Bau et al. 2019 (units,), its penalty, and every penalty's held-out loss.
+def learn_mask(model: EditedModel, budget: InterventionBudget, inputs: RankingInputs, concept: int) -> LearnedMask:
+    """The continuous mask of Bau et al. 2019, its penalty, and its held-out loss before and after learning.
 
     Ablating by the mask where the concept is should remove it there, and inserting by the mask where it could be should
-    draw it there; a penalty is put on the squares of the mask. The penalty is the one with the least loss, itself left
-    out, on held-out images. With too few images the mask stays where it starts, and the penalty is NaN.
+    draw it there; a penalty is put on the squares of the mask. Of several penalties the one with the least loss, itself
+    left out, on held-out images is taken. With too few images the mask stays where it starts, and all else is NaN.
     """
     spots, gains = candidates(model, budget, inputs, concept)
     order = np.argsort(-gains, kind="stable")[: budget.learned_mask_samples + budget.learned_mask_held_out]
@@ -82,16 +79,24 @@ def learn_mask(
         kinds, budget.learned_mask_held_out / (budget.learned_mask_samples + budget.learned_mask_held_out)
     )
     if min(len(kind[0]) for kind in (*learning, *keeping)) == 0:
-        return inputs.start, float("nan"), np.full(len(budget.penalties), np.nan)
+        return LearnedMask(inputs.start, *[float("nan")] * 3)
     runs = [_Mask(model, inputs, concept, penalty, budget) for penalty in budget.penalties]
+    start = runs[0].loss(keeping)
+    best = _best_run(runs, learning, keeping, budget) if len(runs) > 1 else runs[0]
+    best.learn(learning, budget.learned_mask_steps - best.steps)
+    weight = best.weight.detach().double().cpu().numpy()
+    return LearnedMask(weight, best.penalty, start, best.loss(keeping))
+
+
+def _best_run(
+    runs: Sequence[_Mask], learning: Sequence[Spots], keeping: Sequence[Spots], budget: InterventionBudget
+) -> _Mask:
+    """The mask whose penalty has the least held-out loss after the trial steps."""
     losses = []
     for run in runs:
         run.learn(learning, budget.learned_mask_trial_steps)
         losses.append(run.loss(keeping))
-    best = runs[int(np.argmin(losses))]
-    best.learn(learning, budget.learned_mask_steps - budget.learned_mask_trial_steps)
-    weight = best.weight.detach().double().cpu().numpy()
-    return weight, best.penalty, np.array(losses)
+    return runs[int(np.argmin(losses))]
 
 
 Spots = tuple[Ints, Ints]
@@ -161,6 +166,9 @@ class _Mask:
         self.constant = torch.from_numpy(inputs.constant).float().to(model.networks.device)[None, :, None, None]
         self.weight = torch.from_numpy(inputs.start).float().to(model.networks.device).requires_grad_()
         self.optimiser = torch.optim.Adam([self.weight], budget.learned_mask_rate)
+        self.decay = budget.learned_mask_rate / budget.learned_mask_steps if budget.learned_mask_decays else 0.0
+        self.steps = 0
+        """Steps that were learned."""
         self.random = np.random.RandomState(2)
 
     def learn(self, spots: Sequence[Spots], steps: int) -> None:
@@ -178,6 +186,8 @@ class _Mask:
                 )
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
+            self.optimiser.param_groups[0]["lr"] -= self.decay
+            self.steps += 1
             with torch.no_grad():
                 self.weight.clamp_(0, 1)
 

@@ -321,7 +321,17 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
     for concept, strongest in strength.items():
         row = made.concepts[made.concepts["concept"] == concept].iloc[0]
         best = "greedy" if concept == "tree" else "gradient"
-        add("concepts", concept, category=[row.category], area=[row.area], images=[4000], best_ranking=[best])
+        add(
+            "concepts",
+            concept,
+            category=[row.category],
+            area=[row.area],
+            images=[4000],
+            best_ranking=[best],
+            context_p=[0.001],
+            mask_loss_start=[0.61],
+            mask_loss_end=[0.19],
+        )
         effects = made_effects(rng, layer.units, strongest)
         add("effects", concept, **effects)
         measured = int(effects["measured_effect"].notna().sum())
@@ -331,8 +341,11 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             units=[measured],
             spearman=[0.81],
             spearman_low=[0.7],
+            images=[24],
             spearman_high=[0.88],
             noise_ceiling=[0.93],
+            noise_ceiling_low=[0.71],
+            noise_ceiling_high=[0.98],
         )
         for at, order in enumerate((*interventions.RANKING_METHODS, "random")):
             units = np.array(most)
@@ -368,6 +381,9 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
                 difference=at_sizes - 0.04,
                 difference_low=at_sizes - 0.08,
                 difference_high=at_sizes,
+                random_images=12,
+                random_activation=0.97,
+                random_rank_distance=0.031,
             )
         others = made.concepts
         change = rng.normal(0, 0.15, len(others)).round(3)
@@ -385,16 +401,32 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
             change_low=change - 0.05,
             change_high=change + 0.05,
         )
+        edits = {"zero": strongest, "mean": strongest * 0.9, "resampled": strongest * 0.8, "ace": 1.4 * strongest}
+        ends = [("", 0.0), ("_low", -0.05), ("_high", 0.05)]
+        columns = {name if name == "ace" else f"removed_{name}": value for name, value in edits.items()}
+        add(
+            "variants",
+            concept,
+            units=[sizes[-1]],
+            images=[40],
+            **{f"{name}{end}": [value + reach] for name, value in columns.items() for end, reach in ends},
+            confidence_lost_before=[0.91],
+            confidence_lost_after=[0.62 if concept == "door" else 0.87],
+            confidence_before=[0.93],
+            confidence_after=[0.9],
+            segmenter_fails=[concept == "door"],
+        )
         contexts = ("grass", "house", "sky", "hill", "")
         gains = np.array([61.0, 44.5, 3.2, 20.0, -1.5])
         add(
             "context",
             concept,
             context_concept=contexts,
-            insertions=[600, 512, 900, 140, 128],
+            insertions=[32, 32, 31, 32, 30],
             gain=gains,
             gain_low=gains - 4,
             gain_high=gains + 4,
+            random_insertions=16,
             random_gain=1.1,
             random_gain_low=-0.4,
             random_gain_high=2.6,
@@ -408,7 +440,8 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         layer=layer.name,
         samples=4_096,
         selection=1_024,
-        random_sets=12,
+        random_sets=20,
+        random_images=12,
         block=64.0,
         settings={"seed": 1, "learned_mask": {"steps": 300, "rate": 0.1}},
         unit_pictures=unit_pictures,

@@ -16,7 +16,15 @@ INTERVENTIONS = InterventionRecord(
     key=InterventionKey("g", "s", "layer", (1, 2), (), 3, "float32", "2"),
     budget=INTERVENTION_BUDGETS["full"],
     agreement=1.0,
-    **{name: name for name in ("gradients", "plan", "ablations", "insertions", "pictures")},
+    inserted=416,
+    gradients="gradients",
+    plan="plan",
+    ablations="ablations",
+    random="random",
+    sampled="sampled",
+    variants="variants",
+    insertions="insertions",
+    pictures="pictures",
 )
 ARTIFACTS = ArtifactRecord(
     key=ArtifactKey("g", "f", "r", "layer", 3, "bfloat16"),

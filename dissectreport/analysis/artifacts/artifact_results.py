@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.artifacts.detectable import detectable_effect
 from dissectreport.analysis.artifacts.quality import ImageQuality, Reference, too_few_for_covariance
 from dissectreport.analysis.artifacts.selection import (
     ArtifactVerdict,
@@ -26,7 +27,12 @@ from dissectreport.analysis.artifacts.selection import (
     kernel_changes,
 )
 from dissectreport.analysis.common.halves import Halved
-from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman, spearman_interval
+from dissectreport.analysis.common.rank_correlation import (
+    noise_ceiling,
+    noise_ceiling_interval,
+    spearman,
+    spearman_interval,
+)
 from dissectreport.analysis.results.artifacts import Artifacts, EditedSet, QualityMeasure, Repaired, Role
 from dissectreport.errors import counted
 from dissectreport.records.artifacts import (
@@ -127,6 +133,12 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         excited=measured.exciting.images,
         dissected=record.dissected.images,
         listed=measured.verdict.listed(measured.roles),
+        detectable=detectable_effect(
+            measured.tests, measured.roles, budget.finalists, measured.size_changes.kernel_distance
+        )
+        / measured.size_changes.kernel_distance
+        if measured.size_changes.kernel_distance > 0
+        else float("nan"),
         order=measured.order,
         candidates=measured.candidates,
         chosen=measured.size_changes.selected_size(),
@@ -333,7 +345,10 @@ def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
     correlation = spearman(estimate, measured_effect)
     low, high = spearman_interval(correlation, len(measured_effect))
     row = {"tested": len(measured_effect), "spearman": correlation, "spearman_low": low, "spearman_high": high}
-    return pd.DataFrame([row | {"noise_ceiling": noise_ceiling(spearman(*measured.tests.halves))}])
+    within = spearman(*measured.tests.halves)
+    ceiling_low, ceiling_high = noise_ceiling_interval(within, len(measured_effect))
+    row |= {"noise_ceiling": noise_ceiling(within)}
+    return pd.DataFrame([row | {"noise_ceiling_low": ceiling_low, "noise_ceiling_high": ceiling_high}])
 
 
 def _images(

@@ -25,6 +25,11 @@ def noise_ceiling(within: float) -> float:
     return float(np.sqrt(2 * within / (1 + within))) if within > 0 else 0.0 * abs(within)
 
 
+def noise_ceiling_interval(within: float, n: int) -> tuple[float, float]:
+    """95% interval of the noise ceiling, from that of the rank correlation of the halves over n pairs."""
+    return tuple(noise_ceiling(end) for end in spearman_interval(within, n))  # type: ignore[return-value]
+
+
 def spearman_interval(correlation: float, n: int) -> tuple[float, float]:
     """95% interval of a rank correlation of n pairs (Bonett & Wright 2000)."""
     if n < 4 or np.isnan(correlation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,30 +10,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.common.ratios import FEW_EFFECTIVE, effective_number
 from dissectreport.analysis.interventions.effect_tables import InterventionTables
 from dissectreport.analysis.interventions.insertion_gains import insertion_gains
+from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed
 from dissectreport.analysis.interventions.shown_images import concept_pictures, unit_pictures
+from dissectreport.analysis.interventions.variants import VariedSet, variants_table
 from dissectreport.analysis.results.interventions import (
     Interventions,
 )
 from dissectreport.records.interventions import (
     AblationPlan,
+    CausalVariants,
     InterventionRecord,
     Units,
+    concept_file,
 )
 from dissectreport.records.reader import Reader
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
 from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.effects import FirstOrder
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.paired import Paired
 from dissectreport.vocabulary import Vocabulary
-
-FEW_IMAGES = 20
-"""With fewer held-out latents that show the concept, a note warns of it."""
 
 
 def interventions(
@@ -41,26 +45,34 @@ def interventions(
     """The results of a layer's interventions, from the record's passes; devices are mixed only if requested."""
     key, budget = record.key, record.budget
     measured = _read(record, reader, mixed_devices)
-    removed = Removed.of(measured.plan.sets(), measured.paired)
-    tables = InterventionTables(key, budget, measured.plan, removed, measured.first, vocabulary)
-    concepts = tables.concepts(measured.areas)
+    sets = measured.plan.sets()
+    removed = Removed.by_image(sets, measured.areas, measured.ablated, key.concepts)
+    all_removed = Removed.by_shard(sets, measured.paired)
+    random = RandomSetEffects.read(record, reader, measured.plan, measured.areas, measured.ablated)
+    sampled = _sampled(record, reader, removed, measured.plan)
+    tables = InterventionTables(
+        key, budget, measured.plan, removed, all_removed, measured.first, sampled, random, vocabulary
+    )
+    concepts = tables.concepts(measured.areas, measured.insertions)
     pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
     shown = next(iter(pictures.values()))
     return Interventions(
         layer=key.layer,
         samples=budget.samples,
         selection=budget.gradients,
-        random_sets=min((len(sets) for sets in measured.plan.random.values()), default=0),
+        random_sets=min((len(sets[0]) for sets in measured.plan.random.values()), default=0),
+        random_images=max((len(result.samples) for result in random.results.values()), default=0),
         block=shown.ablated.before.shape[1] * shown.ablated.before.shape[2] / _patches(shown.heat.maps),
         settings=_settings(record, tables),
         concepts=concepts,
         effects=tables.effects(),
-        agreement=tables.agreement(measured.paired),
+        agreement=tables.agreement(),
         rankings=tables.rankings(),
         curves=tables.curves(),
         removal=tables.removal(),
         side_effects=tables.side_effects(measured.areas),
         context=insertion_gains(key, measured.insertions, vocabulary),
+        variants=variants_table(_varied_sets(record, reader, measured, tables.names)),
         unit_pictures=unit_pictures(record, measured.plan.singles, reader),
         pictures=pictures,
         notes=_notes(tables, concepts, budget),
@@ -76,8 +88,7 @@ def _settings(record: InterventionRecord, tables: InterventionTables) -> dict[st
         "precision_agreement": record.agreement,
         "selection_seed": key.selection_seed,
         "held_out_seed": key.held_out_seed,
-        "penalties": {name: _number(penalty) for name, penalty in tables.penalties.items()},
-        "mean_activation": tables.strengths(),
+        "penalties": {name: _number(mask.penalty) for name, mask in tables.masks.items()},
     }
 
 
@@ -88,6 +99,7 @@ class _MeasuredInterventions:
     plan: AblationPlan
     paired: list[tuple[Shard, Paired]]
     areas: Areas
+    ablated: AblatedAreas
     first: FirstOrder
     insertions: Insertions
 
@@ -96,31 +108,65 @@ def _read(record: InterventionRecord, reader: Reader, mixed_devices: bool) -> _M
     budget = record.budget
     ablations = record.ablations, budget.samples, EDIT_BATCH
     gradients = record.gradients, budget.gradients, EDIT_BATCH
-    insertions = record.insertions, budget.context_samples, EDIT_BATCH
-    for folder in (ablations, gradients, insertions):
+    insertions = record.insertions, record.inserted, EDIT_BATCH
+    concepts = record.key.concepts
+    for folder in (ablations, gradients, *([insertions] if record.insertions else [])):
         reader.devices(*folder, mixed_devices)
     return _MeasuredInterventions(
         plan=reader.read(record.plan, AblationPlan),
         paired=list(reader.stats(*ablations, Paired)),
         areas=reader.total(*ablations, Areas),
+        ablated=reader.total(*ablations, AblatedAreas),
         first=reader.total(*gradients, FirstOrder),
-        insertions=reader.total(*insertions, Insertions),
+        insertions=reader.total(*insertions, Insertions) if record.insertions else Insertions.none(len(concepts)),
     )
+
+
+def _sampled(record: InterventionRecord, reader: Reader, removed: Removed, plan: AblationPlan) -> Removed:
+    """What units that were drawn at random remove: all of the layer, where all were ablated one by one."""
+    if not record.sampled:
+        every = len(plan.singles) == len(plan.mean_activation)
+        return removed.only([(unit,) for unit in (plan.singles if every else ())])
+    folder = record.sampled, record.budget.sampled_images, EDIT_BATCH
+    areas, ablated = reader.total(*folder, Areas), reader.total(*folder, AblatedAreas)
+    return Removed.by_image([(unit,) for unit in plan.sampled], areas, ablated, record.key.concepts)
+
+
+def _varied_sets(
+    record: InterventionRecord, reader: Reader, measured: _MeasuredInterventions, names: Sequence[str]
+) -> list[VariedSet]:
+    """The causal sets with their other changes, beside ablation to 0 in the same images; none where not measured."""
+    if not record.variants:
+        return []
+    plan, sets = measured.plan, []
+    for k, number in enumerate(record.key.concepts):
+        variants, units = reader.read(record.variants, CausalVariants, concept_file(k)), plan.causal_set(k)
+        whole = measured.areas.pixels[variants.samples, np.searchsorted(measured.areas.concepts, number)]
+        zero = measured.ablated.pixels[variants.samples, plan.sets().index(units), k]
+        sets.append(VariedSet(names[k], len(units), whole, zero, variants))
+    return sets
 
 
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
     """Warnings that limit how far the numbers can be trusted."""
     notes = [
-        f"{name} occurs in only {images} of {budget.samples:,} held-out images: its effects are uncertain."
-        for name, images in zip(concepts["concept"], concepts["images"], strict=True)
-        if images < FEW_IMAGES
-    ]
-    unlearned = [name for name, penalty in tables.penalties.items() if np.isnan(penalty)]
-    if unlearned:
-        notes.append(
-            f"Too few images contain {', '.join(unlearned)} to learn a mask; there, the learned mask ranks "
-            f"units by IoU."
+        f"{name} occurs in {images:,} of {budget.samples:,} held-out images, and its area is spread as over"
+        f" {number:.0f} equal ones: where effects differ much between images, its 95% intervals contain the truth in"
+        " only about 90% of cases."
+        for name, images, number in zip(
+            concepts["concept"], concepts["images"], effective_number(tables.removed.before), strict=True
         )
+        if number < FEW_EFFECTIVE
+    ]
+    unlearned = [name for name, mask in tables.masks.items() if np.isnan(mask.penalty)]
+    if unlearned:
+        notes.append(f"Too few images contain {', '.join(unlearned)} to learn a mask.")
+    notes += [
+        f"The learned mask of {name} has not converged, and is left out: its loss on held-out images went from"
+        f" {mask.start_loss:.2f} to {mask.end_loss:.2f}."
+        for name, mask in tables.masks.items()
+        if mask.end_loss > mask.start_loss
+    ]
     if not tables.plan.random:
         notes.append("The layer has too few units for random sets of the same size.")
     return tuple(notes)

@@ -1,7 +1,6 @@
 """The share of every concept's area that ablating units removes, with intervals.
 
-Effects are ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020). Their
-intervals are a delete-one-group jackknife over the held-out latents.
+Effects are one minus ratios of whole pixels over the same latents with and without units (Bau et al. 2019, 2020).
 """
 
 from __future__ import annotations
@@ -12,68 +11,73 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.records.interventions import (
-    Units,
-)
-from dissectreport.run.shards import GROUPS, Shard
+from dissectreport.analysis.common.ratios import ratio_interval
+from dissectreport.records.interventions import Units
+from dissectreport.run.shards import Shard
+from dissectreport.stats.ablated_areas import AblatedAreas
+from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.paired import Paired
 from dissectreport.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
+class RemovedShare:
+    """(concepts,) share of each concept's area that one set of units removes, and the ends of its 95% interval."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def of(self, concept: int, name: str) -> dict[str, float]:
+        """The columns of a table for one of the concepts."""
+        return {name: self.value[concept], f"{name}_low": self.low[concept], f"{name}_high": self.high[concept]}
+
+
+@dataclass(frozen=True)
 class Removed:
-    """Share of every concept's area that ablating each set of units removes: of all groups, and with each left out."""
+    """Pixels of concepts with and without each set of units, by rows of images from which intervals are made."""
 
     index: Mapping[Units, int]
-    share: Jackknife
-    """(sets, concepts)"""
-    before: Floats
-    """(concepts,) pixels."""
-    pixels: int
-    images: int
+    before: Ints
+    """(rows, concepts) pixels."""
+    after: Ints
+    """(rows, sets, concepts) pixels."""
 
     @classmethod
-    def of(cls, sets: Sequence[Units], parts: Sequence[tuple[Shard, Paired]]) -> Removed:
-        """From every shard's counts with and without each of the sets, in order."""
-        groups: dict[int, Paired] = {}
-        for shard, paired in parts:
-            group = shard.number % GROUPS
-            groups[group] = groups[group].merge(paired) if group in groups else paired
-        every = list(groups.values())
-        whole = merge_all(every)
-        index = {units: number for number, units in enumerate(sets)}
-        without = [_share(whole.after - one.after, whole.before - one.before) for one in every]
-        sizes = np.array([one.images for one in every], np.int64)
-        share = Jackknife(_share(whole.after, whole.before), np.stack(without), sizes)
-        return cls(index, share, whole.before.astype(float), whole.pixels, whole.images)
+    def by_image(cls, sets: Sequence[Units], areas: Areas, ablated: AblatedAreas, concepts: Sequence[int]) -> Removed:
+        """A row for each image; of the studied concepts alone, in their order."""
+        columns = np.searchsorted(areas.concepts, concepts)
+        return cls(_index(sets), areas.pixels[:, columns], ablated.pixels)
 
-    def __getitem__(self, units: Iterable[int]) -> Jackknife:
-        """(concepts,) what the set removes."""
+    @classmethod
+    def by_shard(cls, sets: Sequence[Units], parts: Sequence[tuple[Shard, Paired]]) -> Removed:
+        """A row for each shard; of every concept of the vocabulary."""
+        before, after = (np.stack([getattr(paired, name) for _, paired in parts]) for name in ("before", "after"))
+        return cls(_index(sets), before, after)
+
+    def __getitem__(self, units: Iterable[int]) -> RemovedShare:
+        """What a set removes."""
         row = self.index[tuple(sorted(int(unit) for unit in units))]
-        return Jackknife(self.share.value[row], self.share.without[:, row], self.share.sizes)
+        value, low, high = ratio_interval(self.after[:, row], self.before)
+        return RemovedShare(1 - value, 1 - high, 1 - low)
 
-    def mean(self, sets: Sequence[Sequence[int]]) -> Jackknife:
-        """(concepts,) what the sets remove, on average."""
-        jackknives = [self[units] for units in sets]
-        return Jackknife(
-            np.mean([jackknife.value for jackknife in jackknives], 0),
-            np.mean([jackknife.without for jackknife in jackknives], 0),
-            self.share.sizes,
-        )
+    def only(self, sets: Sequence[Units]) -> Removed:
+        """Some of the sets."""
+        return Removed(_index(sets), self.before, self.after[:, [self.index[units] for units in sets]])
+
+    def rows(self, chosen: slice) -> Removed:
+        """Some of the rows."""
+        return Removed(self.index, self.before[chosen], self.after[chosen])
 
 
-def _share(after: Ints, before: Ints) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(before > 0, 1 - after / before, np.nan))
+def _index(sets: Sequence[Units]) -> dict[Units, int]:
+    return {units: number for number, units in enumerate(sets)}
 
 
 def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: Vocabulary, first: Sequence[str] = ()) -> pd.DataFrame:
     """The effect of one edit on every concept that occurs: the requested ones first, then by decreasing effect."""
-    removed = Removed.of([(0,)], parts)
-    share = removed[(0,)]
-    low, high = share.interval()
+    share = Removed.by_shard([(0,)], parts)[(0,)]
     whole = merge_all(paired for _, paired in parts)
     total = whole.images * whole.pixels
     rows = []
@@ -85,8 +89,8 @@ def changes(parts: Sequence[tuple[Shard, Paired]], vocabulary: Vocabulary, first
                 "before": whole.before[number] / total,
                 "after": whole.after[0, number] / total,
                 "change": 0.0 - share.value[number],
-                "change_low": 0.0 - high[number],
-                "change_high": 0.0 - low[number],
+                "change_low": 0.0 - share.high[number],
+                "change_high": 0.0 - share.low[number],
             }
         )
     table = pd.DataFrame(rows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dissectreport.analysis.dissection.counted import Counted, scored
 from dissectreport.errors import BadOption, UnknownName
-from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
+from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import PATCHES_PER_SIDE
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
@@ -25,8 +25,6 @@ class Study:
     names: tuple[str, ...]
     contexts: tuple[int, ...]
     """Concepts of the leading category: those on which units are inserted."""
-    frequency: tuple[float, ...]
-    """Share of images in which each context covers at least a patch."""
     corrected_iou: Floats
     """(concepts, units) chance-corrected IoU on the selection half, at each pair's best threshold."""
     upper: Floats
@@ -49,12 +47,10 @@ def study(
         column = np.flatnonzero(scores.concepts == number)
         if len(column):
             corrected_iou[row] = scores.chosen[:, column[0]]
-    contexts, frequency = chosen_contexts(areas, vocabulary, budget)
     return Study(
         numbers,
         tuple(vocabulary[n].name for n in numbers),
-        contexts,
-        frequency,
+        chosen_contexts(areas, vocabulary, budget),
         np.where(np.isfinite(corrected_iou), corrected_iou, 0.0),
         upper_activations(counted, budget.quantile),
     )
@@ -83,19 +79,14 @@ def chosen_concepts(areas: Areas, vocabulary: Vocabulary, requested: Sequence[st
     return tuple(dict.fromkeys(numbers))
 
 
-def chosen_contexts(
-    areas: Areas, vocabulary: Vocabulary, budget: InterventionBudget
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """The concepts of largest area in the leading category, as many as get enough insertions, and how often each is.
-
-    How often: the share of images in which it covers at least a place's worth of pixels.
-    """
+def chosen_contexts(areas: Areas, vocabulary: Vocabulary, budget: InterventionBudget) -> tuple[int, ...]:
+    """The concepts of the leading category that most often cover a patch, as many as the budget has insertions for."""
     known = np.array(numbers_in(areas, vocabulary, leading_category(vocabulary)), np.int64)
     column = np.searchsorted(areas.concepts, known)
-    room = budget.context_samples * budget.context_patches // (FEWEST_LATENTS * 5 // 4)
+    room = budget.context_samples * budget.context_patches // budget.context_each
     often = (areas.pixels[:, column] * PATCHES_PER_SIDE**2 >= areas.grid).mean(0)
     order = np.argsort(-often, kind="stable")[: max(1, room)]
-    return tuple(known[order].tolist()), tuple(often[order].tolist())
+    return tuple(known[order].tolist())
 
 
 def leading_category(vocabulary: Vocabulary) -> str:

@@ -57,9 +57,10 @@ DISTANCES = (QualityMeasure.KERNEL_DISTANCE, QualityMeasure.FRECHET_DISTANCE)
 
 RULE = (
     "Candidates are the units with the largest and the smallest estimates. The best of them are tested on further "
-    "images. A candidate is an artifact unit if ablating it alone there lowers KID significantly (q below 0.05 after "
-    "Benjamini-Hochberg over all candidates that affect any image), by at least 1%, and by significantly more than "
-    "ablating a control unit does on average (interval of the difference above 0)."
+    "images. A candidate is an artifact unit, in the features in which images are compared, if ablating it alone there "
+    "lowers KID significantly (q below 0.05 after Benjamini-Hochberg over all candidates that affect any image), by at "
+    "least 1%, and by significantly more than ablating a control unit does on average (interval of the difference "
+    "above 0)."
 )
 CHOICE = (
     "The repair ablates the smallest number of units that lowers KID significantly and to within one standard error of "
@@ -138,6 +139,8 @@ COLUMNS: Mapping[str, str] = {
     "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the latents, extrapolated to all of them",
+    "noise_ceiling_low": "lower end of the 95% interval of noise_ceiling over units",
+    "noise_ceiling_high": "upper end of the 95% interval of noise_ceiling over units",
 }
 """What every column of every table of artifact units means, where `dissection.COLUMNS` does not say."""
 
@@ -206,6 +209,9 @@ class Artifacts:
     dissected: int
     listed: tuple[int, ...]
     """The artifact units by the rule, worst first."""
+    detectable: float
+    """The smallest decrease of KID, as a share of it, with which a candidate would have been called an artifact unit
+    with a probability of at least 80%; NaN where that is not known."""
     order: tuple[int, ...]
     """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
     measured_effect."""
@@ -232,7 +238,7 @@ class Artifacts:
     """The kernel distance with every size of the repair, on the latents that choose one: units, images, real, distance,
     change*, chosen."""
     agreement: pd.DataFrame
-    """One row: tested, spearman*, noise_ceiling."""
+    """One row: tested, spearman*, noise_ceiling*."""
     images: pd.DataFrame
     """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired

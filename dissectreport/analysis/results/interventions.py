@@ -27,6 +27,9 @@ RANKING_METHODS: Mapping[str, str] = {
 COLUMNS: Mapping[str, str] = {
     "best_ranking": "ranking method whose first 20 units (or all, if there are fewer) remove most on the "
     "selection latents",
+    "mask_loss_start": "loss of the learned mask on held-out images before learning, when it follows the IoU: mean "
+    "probability of the concept where it is ablated, minus that where it is inserted; empty without a learned mask",
+    "mask_loss_end": "the same after learning; where it is higher, the mask is left out",
     "units": "number of units ablated together; in the table of agreement, number of units ablated one by one",
     "ranking": "ranking method: gradient (gradient × activation), learned_mask, greedy or IoU; "
     "'random' for the control",
@@ -37,24 +40,36 @@ COLUMNS: Mapping[str, str] = {
     "empty if not measured",
     "measured_effect_low": "lower end of the 95% interval of measured_effect",
     "measured_effect_high": "upper end of the 95% interval of measured_effect",
-    "spearman": "rank correlation of estimate and measured_effect over the units that were ablated one by one",
+    "context_p": "p-value, by permutation, of the largest difference in gain between two contexts, if gains did not "
+    "depend on the context; empty with fewer than two contexts",
+    "images": "number of held-out images; in the table of concepts, of those that show the concept",
+    "spearman": "rank correlation of estimate and measured effect over units that were drawn at random from all and "
+    "ablated one by one",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
     "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
     "of measured_effect, "
     "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
+    "noise_ceiling_low": "lower end of the 95% interval of noise_ceiling over units",
+    "noise_ceiling_high": "upper end of the 95% interval of noise_ceiling over units",
     "weight": "learned weight of the unit, between 0 and 1; empty for rankings that learn none",
     "removed": "share of the concept's area removed by ablating the units together; negative if it grows",
     "removed_low": "lower end of the 95% interval of removed over latents; of 'random', the smallest of the "
     "random sets",
     "removed_high": "upper end of the 95% interval of removed over latents; of 'random', the largest of the "
     "random sets",
-    "random": "mean of removed over random sets of the same size",
+    "random": "mean of removed over random sets of the same size, on random_images of the held-out images",
     "random_low": "smallest of the random sets",
     "random_high": "largest of the random sets",
-    "difference": "removed minus random",
-    "difference_low": "lower end of the 95% interval of difference over latents",
-    "difference_high": "upper end of the 95% interval of difference over latents",
+    "difference": "removed minus the mean of the random sets, both on the images of the random sets",
+    "difference_low": "lower end of the 95% prediction interval of difference: it includes 0 if one more random set "
+    "could remove as much",
+    "difference_high": "upper end of the 95% prediction interval of difference",
+    "random_images": "number of held-out images, all of which show the concept, on which random sets are ablated",
+    "random_activation": "mean activation of the units of the random sets, divided by that of the units they are "
+    "compared with",
+    "random_rank_distance": "mean difference in rank by mean activation between the units of the random sets and those "
+    "they are compared with, as a share of the units of the layer",
     "other_concept": "another concept of the vocabulary",
     "before": "area of the concept, as a share of all pixels, before the ablation",
     "after": "the same after the ablation",
@@ -66,9 +81,30 @@ COLUMNS: Mapping[str, str] = {
     "gain": "pixels of the concept gained per insertion, over the whole image",
     "gain_low": "lower end of the 95% interval of gain",
     "gain_high": "upper end of the 95% interval of gain",
+    "random_insertions": "number of insertions of random units for this concept, at some of the same patches",
     "random_gain": "the same for random units at the same patches",
     "random_gain_low": "lower end of its 95% interval",
     "random_gain_high": "upper end of its 95% interval",
+    "removed_zero": "share of the concept's area removed by setting the units of the best ranking to zero, on images",
+    "removed_mean": "the same by setting each unit to its mean activation",
+    "removed_resampled": "the same by setting each unit to its activations in another image",
+    **{
+        f"removed_{mode}_{end}": f"{words} end of the 95% interval of removed_{mode}"
+        for mode in ("zero", "mean", "resampled")
+        for end, words in (("low", "lower"), ("high", "upper"))
+    },
+    "ace": "average causal effect (Bau et al. 2019), with every cell as the place of the edit: area of the concept "
+    "with the units set to their mean activation where the concept is, minus that with the units set to zero, divided "
+    "by the area without edit",
+    "ace_low": "lower end of the 95% interval of ace",
+    "ace_high": "upper end of the 95% interval of ace",
+    "confidence_lost_before": "mean confidence of the segmenter, without edit, in the pixels that lose the concept "
+    "when the units are set to zero",
+    "confidence_lost_after": "the same with the units set to zero",
+    "confidence_before": "mean confidence of the segmenter over all pixels without edit",
+    "confidence_after": "the same with the units set to zero",
+    "segmenter_fails": "whether confidence_lost falls by more than 0.1, and by more than the confidence over all "
+    "pixels: then the segmenter may fail rather than the concept go",
 }
 """What every column of every table of interventions means, where `dissection.COLUMNS` does not say."""
 
@@ -138,18 +174,22 @@ class Interventions:
     selection: int
     """Selection latents on which units were ranked."""
     random_sets: int
+    """Random sets of each size for each concept."""
+    random_images: int
+    """Held-out latents on which random sets are ablated, for each concept."""
     block: float
     """Pixels of the image under one patch."""
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
     """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
-    best_ranking (the ranking whose 20 leading units remove most on selection latents)."""
+    best_ranking (the ranking whose 20 leading units remove most on selection latents), context_p, and with a
+    learned mask mask_loss_start, mask_loss_end."""
     effects: pd.DataFrame
     """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
     selection half), measured_effect*."""
     agreement: pd.DataFrame
-    """One row a concept: concept, units (ablated one by one), spearman*, noise_ceiling."""
+    """One row a concept: concept, units (drawn at random), images, spearman*, noise_ceiling*."""
     rankings: pd.DataFrame
     """One row a (concept, ranking, rank): concept, ranking, rank, unit, weight."""
     curves: pd.DataFrame
@@ -158,13 +198,17 @@ class Interventions:
     units; 'random' is among the rankings, its ends the least and the most of the sets."""
     removal: pd.DataFrame
     """One row a (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
-    difference*."""
+    difference*, random_images, random_activation, random_rank_distance."""
     side_effects: pd.DataFrame
     """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other_concept, category,
     before, after, change*; one row for every concept of the vocabulary that occurs."""
     context: pd.DataFrame
-    """One row a (concept, context_concept) with at least 128 insertions: concept, context_concept, insertions, gain*,
-    random_gain*."""
+    """One row a (concept, context_concept) with at least 30 insertions, each in another image: concept,
+    context_concept, insertions, gain*, random_insertions, random_gain*."""
+    variants: pd.DataFrame
+    """One row a concept: concept, units (of the best ranking), images, removed_zero*, removed_mean*,
+    removed_resampled*, ace*, confidence_lost_before, confidence_lost_after, confidence_before, confidence_after,
+    segmenter_fails; none where it was not measured."""
     unit_pictures: Mapping[int, Ablated]
     """Units that were ablated one by one, on images where they matter."""
     pictures: Mapping[str, ConceptPictures]

@@ -200,7 +200,8 @@ def listed_sentence(artifacts: Artifacts) -> str:
     """How many artifact units there are."""
     many = len(artifacts.listed)
     if not many:
-        return f"None of the {artifacts.suspected} candidates is an artifact unit: {_why_none(artifacts)}"
+        none = f"None of the {artifacts.suspected} candidates is an artifact unit in these features:"
+        return f"{none} {_why_none(artifacts)}{_detectable(artifacts)}"
     names = ", ".join(map(str, artifacts.listed))
     verb = "is an artifact unit" if many == 1 else "are artifact units"
     limit = (
@@ -208,7 +209,16 @@ def listed_sentence(artifacts: Artifacts) -> str:
         if many == artifacts.finalists
         else ""
     )
-    return f"{count(many)} of the {artifacts.suspected} candidates {verb}: {names}.{limit}"
+    of = f"{count(many)} of the {artifacts.suspected} candidates {verb} in these features"
+    return f"{of}: {names}.{limit}{_detectable(artifacts)}"
+
+
+def _detectable(artifacts: Artifacts) -> str:
+    """From which effect on a candidate would probably have been found; '' where that is not known."""
+    if math.isnan(artifacts.detectable):
+        return ""
+    share = removed(artifacts.detectable)
+    return f" A candidate that lowers KID by {share} or more would have been found in at least 80% of cases."
 
 
 def _why_none(artifacts: Artifacts) -> str:

@@ -23,9 +23,11 @@ from dissectreport.report.causes.summary import (
     Removal,
     Studied,
     downloads,
+    edits_sentence,
     falling,
     finding,
     layer_of,
+    match,
     meaning,
     point_of,
     rows_for,
@@ -51,6 +53,8 @@ COMMON = 0.001
 """Share of all pixels that a concept must cover to stand in the chart of side effects."""
 CARDS = 9
 """Cards of causal units before the rest is folded."""
+SIGNIFICANT = 0.05
+"""Gains differ between contexts if their p-value is smaller."""
 UNKNOWN = Point(math.nan, math.nan, math.nan)
 NOTHING = NamedConcept("nothing", "")
 """The context of a patch where the segmenter sees no concept."""
@@ -96,6 +100,7 @@ class ContextRow:
     context: NamedConcept
     insertions: int
     gain: Point
+    random_insertions: int
     random: Point
 
 
@@ -110,6 +115,10 @@ class CausePage:
     one: Studied
     finding: str
     lead: Removal | None
+    edits: str
+    """What other edits of the units do, in words."""
+    match: str
+    """How alike random sets are to the units that they are compared with."""
     samples: int
     selection: int
     random_sets: int
@@ -163,6 +172,8 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         one=one,
         finding=finding(one, layer),
         lead=one.leading,
+        edits=edits_sentence(one.edits, name),
+        match=match(one.leading),
         samples=interventions.samples,
         selection=interventions.selection,
         random_sets=interventions.random_sets,
@@ -189,7 +200,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         on=0 if pictures is None else len(pictures.inserted.units),
         contexts=contexts,
         chart_contexts=_contexts_chart(name, contexts),
-        insight=_insight(name, contexts),
+        insight=_insight(one, contexts),
         heat=() if pictures is None else heat_maps(site, frame, name, pictures),
         limit=0.0 if pictures is None else heat_limit(pictures.heat),
         downloads=downloads(site, frame, layer),
@@ -311,6 +322,7 @@ def _contexts(site: Site, interventions: Interventions, concept: str) -> tuple[C
             context=vocabulary.get(str(row.context_concept), NOTHING),
             insertions=int(row.insertions),
             gain=point_of(row, "gain"),
+            random_insertions=int(row.random_insertions),
             random=point_of(row, "random_gain"),
         )
         for row in rows_for(interventions.context, concept)
@@ -337,17 +349,18 @@ def _contexts_chart(concept: str, contexts: Sequence[ContextRow]) -> Markup | No
     )
 
 
-def _insight(concept: str, contexts: Sequence[ContextRow]) -> str:
-    """Where insertion adds most and least, in a sentence."""
+def _insight(studied: Studied, contexts: Sequence[ContextRow]) -> str:
+    """Whether what insertion gains depends on the context, and where it is most and least, in a sentence."""
     if not contexts:
         return ""
-    best, worst = contexts[0], contexts[-1]
+    concept, best, worst = studied.concept.name, contexts[0], contexts[-1]
     if best is worst:
         changed = f"changes {concept} by {gain(best.gain.value)} pixels"
         return f"Inserting its units at one patch {changed}; the only context is {best.context.name}."
-    if best.gain.low <= worst.gain.high:
-        return "The gain from inserting its units at one patch does not differ significantly between contexts."
+    of = f"(permutation test of the largest difference between {len(contexts)} contexts, p = {studied.context_p:.2g})"
+    if not studied.context_p < SIGNIFICANT:
+        return f"What inserting its units at one patch gains does not differ significantly between contexts {of}."
     return (
         f"Inserting its units at one patch changes {concept} by {gain(best.gain.value)} pixels where the context is"
-        f" {best.context.name}, and by {gain(worst.gain.value)} pixels where it is {worst.context.name}."
+        f" {best.context.name}, and by {gain(worst.gain.value)} pixels where it is {worst.context.name} {of}."
     )

@@ -39,12 +39,15 @@ class CausesPage:
     units: int
     answer: str
     rows: tuple[StudiedRow, ...]
+    edited: tuple[Studied, ...]
+    """The concepts whose units were edited in other ways."""
     counts: tuple[int, ...]
     """The numbers of units whose removal is tabled."""
     rankings: tuple[tuple[str, str, str], ...]
     samples: int
     selection: int
     random_sets: int
+    random_images: int
     settings: Pairs
     downloads: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
@@ -72,11 +75,13 @@ def causes_page(site: Site, interventions: Interventions, every: tuple[Studied, 
         units=layer.units,
         answer=answer(every, layer),
         rows=tuple(_studied_row(site, interventions, frame, concept, i, high) for i, concept in enumerate(every)),
+        edited=tuple(concept for concept in every if concept.edits is not None),
         counts=counts,
         rankings=tuple((ranking_words(o), ranking_mark(o), meaning(o, interventions)) for o in listed(rankings)),
         samples=interventions.samples,
         selection=interventions.selection,
         random_sets=interventions.random_sets,
+        random_images=interventions.random_images,
         settings=flat(interventions.settings),
         downloads=downloads(site, frame, layer),
         notes=interventions.notes,

@@ -16,7 +16,7 @@ from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Curve, ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import removed, with_interval
+from dissectreport.report.html.numbers import percent, removed, share, with_interval
 from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
@@ -34,6 +34,12 @@ class Removal:
     removed: Point
     random: Point
     difference: Point
+    random_images: int
+    """Images on which the random sets were ablated."""
+    random_activation: float
+    """Mean activation of the random sets over that of the units."""
+    random_rank_distance: float
+    """How far their units differ in rank by mean activation, as a share of the layer's units."""
     best: bool
 
     @property
@@ -43,13 +49,50 @@ class Removal:
 
     @property
     def exceeds_random(self) -> bool:
-        """Whether significantly more is removed than by random units."""
+        """Whether more is removed than one more random set would remove: the prediction interval is above 0."""
         return self.difference.low > 0
 
 
 def point_of(row: Any, name: str) -> Point:
     """A figure of a row with its interval, from the columns that begin with its name."""
     return Point(*(float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")))
+
+
+@dataclass(frozen=True)
+class OtherEdits:
+    """What other changes of the best ranking's units do to a concept, and whether the segmenter stays confident."""
+
+    units: int
+    images: int
+    zero: Point
+    mean: Point
+    resampled: Point
+    ace: Point
+    """The average causal effect: inserted everywhere minus ablated to zero, over the area without edit."""
+    lost_before: float
+    """Confidence where the concept is lost, without edit."""
+    lost_after: float
+    before: float
+    """Confidence over whole images, without edit."""
+    after: float
+    segmenter_fails: bool
+
+    @classmethod
+    def of(cls, row: Any) -> OtherEdits:
+        """From a row of the table of variants."""
+        return cls(
+            units=int(row.units),
+            images=int(row.images),
+            zero=point_of(row, "removed_zero"),
+            mean=point_of(row, "removed_mean"),
+            resampled=point_of(row, "removed_resampled"),
+            ace=point_of(row, "ace"),
+            lost_before=float(row.confidence_lost_before),
+            lost_after=float(row.confidence_lost_after),
+            before=float(row.confidence_before),
+            after=float(row.confidence_after),
+            segmenter_fails=bool(row.segmenter_fails),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,9 +107,17 @@ class Studied:
     curves: tuple[Curve, ...]
     """One a ranking method, best first, and the random sets last."""
     spearman: Point
-    noise_ceiling: float
+    noise_ceiling: Point
+    drawn: int
+    """Units drawn at random, behind the rank correlation."""
+    drawn_images: int
     single: int
     """Units that were ablated one by one."""
+    edits: OtherEdits | None
+    context_p: float
+    """The p-value of gains that do not depend on the context."""
+    mask: str
+    """How the loss of the learned mask changed, in a sentence; '' without one."""
 
     @property
     def of_best(self) -> tuple[Removal, ...]:
@@ -106,9 +157,24 @@ def _studied(interventions: Interventions, row: Any) -> Studied:
         removals=_removals(interventions, concept, best),
         curves=_curves(interventions, concept, best),
         spearman=nothing if agreement is None else point_of(agreement, "spearman"),
-        noise_ceiling=math.nan if agreement is None else float(agreement.noise_ceiling),
-        single=0 if agreement is None else int(agreement.units),
+        noise_ceiling=nothing if agreement is None else point_of(agreement, "noise_ceiling"),
+        drawn=0 if agreement is None else int(agreement.units),
+        drawn_images=0 if agreement is None else int(agreement.images),
+        single=sum(not math.isnan(row.measured_effect) for row in rows_for(interventions.effects, concept)),
+        edits=next((OtherEdits.of(row) for row in rows_for(interventions.variants, concept)), None),
+        context_p=float(row.context_p),
+        mask=_mask_sentence(*(float(getattr(row, f"mask_loss_{end}", math.nan)) for end in ("start", "end"))),
     )
+
+
+def _mask_sentence(start: float, end: float) -> str:
+    """What learning did to the loss of the mask, and that a mask that it did not improve is left out."""
+    if math.isnan(end):
+        return ""
+    losses = f"from {start:.2f} to {end:.2f}"
+    if end <= start:
+        return f"Learning the mask changed its loss on held-out images {losses}; lower is better."
+    return f"The learned mask has not converged and is left out: its loss on held-out images went {losses}."
 
 
 def _first(best: str, rankings: Sequence[str]) -> list[str]:
@@ -131,6 +197,9 @@ def _removals(interventions: Interventions, concept: str, best: str) -> tuple[Re
             removed=point_of(row, "removed"),
             random=point_of(row, "random"),
             difference=point_of(row, "difference"),
+            random_images=int(row.random_images),
+            random_activation=float(row.random_activation),
+            random_rank_distance=float(row.random_rank_distance),
             best=str(row.ranking) == best,
         )
         for row in rows
@@ -162,11 +231,43 @@ def finding(studied: Studied, layer: Layer) -> str:
     if lead is None:
         return f"The removal of {studied.concept.name} was not measured."
     units = f"{lead.units} of the {layer.units} units of {layer.name}"
-    verdict = "" if lead.exceeds_random else ": no significant difference"
+    verdict = "" if lead.exceeds_random else "; one more random set could remove as much: no significant difference"
     return (
         f"Ablating {units} removes {area_removed(lead.removed)} of all {studied.concept.name} pixels."
         f" Random sets of {lead.units} units with about the same mean activation {_effect_of_random(lead.random)} on"
         f" average{verdict}."
+    )
+
+
+def edits_sentence(edits: OtherEdits | None, concept: str) -> str:
+    """Whether removal depends on the value that units are set to, and whether the segmenter fails; '' without edits."""
+    if edits is None:
+        return ""
+    return (
+        f"Ablated to their mean activation, the {edits.units} units remove {area_removed(edits.mean)} of {concept}; to"
+        f" their activations in another image, {area_removed(edits.resampled)}; to zero, {area_removed(edits.zero)}"
+        f" (n = {edits.images:,} images).{_doubt(edits)}"
+    )
+
+
+def _doubt(edits: OtherEdits) -> str:
+    """That the segmenter may fail on the ablated images; '' where nothing speaks for it."""
+    if not edits.segmenter_fails:
+        return ""
+    return (
+        f" Caution: where the concept is lost, the segmenter's confidence falls from {share(edits.lost_before)} to"
+        f" {share(edits.lost_after)}. It may fail on these images rather than the concept be gone."
+    )
+
+
+def match(lead: Removal | None) -> str:
+    """How alike random sets are to the units that they are compared with, in a sentence; '' without any."""
+    if lead is None:
+        return ""
+    return (
+        f"The random sets of {lead.units} units have {share(lead.random_activation)} times the mean activation of the"
+        f" best units, and their ranks by mean activation differ by {percent(lead.random_rank_distance)} of the layer's"
+        " units on average."
     )
 
 
@@ -187,11 +288,11 @@ def answer(every: Sequence[Studied], layer: Layer) -> str:
         studied, lead = max(leads, key=lambda pair: pair[1].removed.value)
         return (
             f"The largest effect is on {studied.concept.name}: {ablating} {area_removed(lead.removed)} of its area. No"
-            f" effect reaches {removed(MOST)} and is significantly larger than that of random units."
+            f" effect reaches {removed(MOST)} and exceeds that of random sets (95% prediction interval)."
         )
     return (
         f"For {successes} of {len(every)} studied concepts, {ablating} at least {removed(MOST)} of the concept's area,"
-        f" significantly more than random units do.{_fewest_units(every)}"
+        f" more than random sets do (95% prediction interval).{_fewest_units(every)}"
     )
 
 
@@ -213,7 +314,8 @@ def meaning(ranking: str, interventions: Interventions) -> str:
     """How a ranking method ranks units, in words."""
     if ranking == Ranking.RANDOM:
         return (
-            f"{interventions.random_sets} random sets of units with about the same mean activation; band: their range"
+            f"{interventions.random_sets} random sets of other units, matched in mean activation unit by unit; band:"
+            " their range"
         )
     return RANKING_METHODS.get(ranking, "")
 
@@ -230,7 +332,7 @@ def falling(value: float) -> float:
     return math.inf if math.isnan(value) else -value
 
 
-TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context")
+TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context", "variants")
 """The tables of interventions that can be downloaded."""
 
 

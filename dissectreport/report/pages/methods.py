@@ -18,7 +18,7 @@ from dissectreport.report.html.citation import bibtex, licence_of
 from dissectreport.report.html.effect_charts import ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import listing
-from dissectreport.run.rankings import Ranking
+from dissectreport.run.rankings import NEAREST, Ranking
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class CausalMethods:
     samples: int
     selection: int
     random_sets: int
+    random_images: int
+    nearest: int
+    """Units among which each random unit is drawn."""
     random_sizes: str
     """The sizes of the random sets, in words."""
     block: float
@@ -136,6 +139,8 @@ def causal_methods(site: Site, frame: Frame) -> CausalMethods | None:
         interventions.samples,
         interventions.selection,
         interventions.random_sets,
+        interventions.random_images,
+        NEAREST,
         listing(
             sorted(
                 set(interventions.curves.loc[interventions.curves["ranking"] == Ranking.RANDOM, "units"].tolist()) - {0}
