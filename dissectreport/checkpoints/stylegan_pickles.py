@@ -203,7 +203,8 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
 def _number(kind: object, content: object = b"") -> float | int | bool:
     if not isinstance(kind, NumpyType) or not isinstance(content, bytes):
         raise Foreign("a number of numpy without its type")
-    value: float | int | bool = np.frombuffer(content, np.dtype(kind.code).newbyteorder(kind.order or "="))[0].item()
+    order: Any = kind.order
+    value: float | int | bool = np.frombuffer(content, np.dtype(kind.code).newbyteorder(order))[0].item()
     return value
 
 
@@ -219,10 +220,10 @@ def _storage(content: object) -> PickledStorage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if not isinstance(storage, torch.storage.TypedStorage):
+            storage: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if type(storage) is not torch.storage.TypedStorage:
                 raise Foreign(f"{STORAGES} of a {type(storage).__name__}")
-            return PickledStorage(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))  # type: ignore[call-overload]
+            return PickledStorage(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))
     except (MemoryError, Foreign):
         raise
     except Exception as problem:  # torch documents no type of error for what it does not allow.

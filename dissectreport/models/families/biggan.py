@@ -36,7 +36,7 @@ INITIAL = 0.02
 
 
 @dataclass(frozen=True)
-class Structure:
+class BigGANStructure:
     """All that determines the network, besides its weights."""
 
     latent: int
@@ -66,6 +66,9 @@ class Structure:
 class ConditionalNorm(nn.Module):
     """Batch norm with stored statistics, whose gain and bias depend on a vector."""
 
+    stored_mean: Tensor
+    stored_var: Tensor
+
     def __init__(self, channels: int, condition: int, epsilon: float) -> None:
         super().__init__()
         self.gain = nn.Linear(condition, channels, bias=False)
@@ -78,7 +81,8 @@ class ConditionalNorm(nn.Module):
         """(n, c, h, w) and (n, condition) -> (n, c, h, w)."""
         scale = torch.rsqrt(self.stored_var + self.epsilon) * (1 + self.gain(condition))
         shift = self.bias(condition) - self.stored_mean * scale
-        return x * scale[:, :, None, None] + shift[:, :, None, None]
+        normed: Tensor = x * scale[:, :, None, None] + shift[:, :, None, None]
+        return normed
 
     def extra_repr(self) -> str:
         """Epsilon; a part of the network's identity."""
@@ -87,6 +91,9 @@ class ConditionalNorm(nn.Module):
 
 class OutputNorm(nn.Module):
     """Batch norm with stored statistics, and a gain and a bias of its own."""
+
+    stored_mean: Tensor
+    stored_var: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -101,10 +108,10 @@ class OutputNorm(nn.Module):
         return x * scale[:, None, None] + (self.bias - self.stored_mean * scale)[:, None, None]
 
 
-class Block(nn.Module):
+class BigGANBlock(nn.Module):
     """Two convolutions after conditional norms, and a shortcut; doubles the size."""
 
-    def __init__(self, channels_in: int, channels_out: int, structure: Structure) -> None:
+    def __init__(self, channels_in: int, channels_out: int, structure: BigGANStructure) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
@@ -117,10 +124,11 @@ class Block(nn.Module):
         inner = self.conv1(doubled(functional.relu(self.bn1(x, condition))))
         inner = self.conv2(functional.relu(self.bn2(inner, condition)))
         # A 1x1 convolution and repeated pixels may change places; the first is cheaper where there are fewer pixels.
-        return inner + doubled(self.conv_sc(x))
+        outer: Tensor = inner + doubled(self.conv_sc(x))
+        return outer
 
 
-class Attention(nn.Module):
+class BigGANAttention(nn.Module):
     """Attention of every pixel to every second one, added to the features."""
 
     def __init__(self, channels: int) -> None:
@@ -142,7 +150,8 @@ def attended(x: Tensor, gamma: Tensor, *parts: nn.Module) -> Tensor:
     asked, known = queries(x).flatten(2), functional.max_pool2d(keys(x), 2).flatten(2)
     weights = torch.softmax(asked.transpose(1, 2) @ known, dim=-1)
     seen = functional.max_pool2d(values(x), 2).flatten(2) @ weights.transpose(1, 2)
-    return x + gamma * output(seen.view(len(x), -1, *x.shape[2:]))
+    added: Tensor = gamma * output(seen.view(len(x), -1, *x.shape[2:]))
+    return x + added
 
 
 def doubled(x: Tensor) -> Tensor:
@@ -184,7 +193,7 @@ class BigGAN(TruncatedLatents):
 
     title = "BigGAN (ajbrock)"
 
-    def __init__(self, structure: Structure, sampling: Sampling) -> None:
+    def __init__(self, structure: BigGANStructure, sampling: Sampling) -> None:
         super().__init__()
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes = structure.latent, structure.classes
@@ -195,8 +204,8 @@ class BigGAN(TruncatedLatents):
         self.blocks = nn.ModuleList(
             nn.ModuleList(
                 [
-                    Block(structure.channels[number], structure.channels[number + 1], structure),
-                    *([Attention(structure.channels[number + 1])] if number in structure.attention else []),
+                    BigGANBlock(structure.channels[number], structure.channels[number + 1], structure),
+                    *([BigGANAttention(structure.channels[number + 1])] if number in structure.attention else []),
                 ]
             )
             for number in range(len(structure.channels) - 1)
@@ -207,7 +216,8 @@ class BigGAN(TruncatedLatents):
     @property
     def unit_layers(self) -> tuple[str, ...]:
         """The output of each block, and of attention."""
-        return tuple(f"blocks.{number}.{k}" for number, parts in enumerate(self.blocks) for k in range(len(parts)))
+        counts = [2 if number in self.structure.attention else 1 for number in range(len(self.blocks))]
+        return tuple(f"blocks.{number}.{part}" for number, count in enumerate(counts) for part in range(count))
 
     @property
     def default_layers(self) -> tuple[str, ...]:
@@ -232,12 +242,12 @@ class BigGAN(TruncatedLatents):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(n, latent) and (n, classes) one-hot labels -> (n, 3, h, w) in [-1, 1]."""
         embedded = self.shared(labels)
-        first, *others = z.split(self.structure.chunk, dim=1) if self.structure.chunk else (z,)
+        first, *others = torch.split(z, self.structure.chunk, dim=1) if self.structure.chunk else (z,)
         x = self.linear(first).view(len(z), self.structure.channels[0], 4, 4)
-        for number, parts in enumerate(self.blocks):
+        for name in self.unit_layers:
+            part, number = self.get_submodule(name), int(name.split(".")[1])
             condition = torch.cat([embedded, others[number]], 1) if self.structure.chunk else embedded
-            for part in parts:
-                x = part(x, condition) if isinstance(part, Block) else part(x)
+            x = part(x, condition) if isinstance(part, BigGANBlock) else part(x)
         for part in self.output_layer:
             x = part(x)
         return torch.tanh(x)
@@ -254,7 +264,7 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGAN:
         raise WeightsError("this BigGAN has no shared class embedding (shared.weight), which is not supported")
     folded = fold_power_iteration(tensors)
     folded["shared.weight"] = folded["shared.weight"].T
-    network = BigGAN(structure_of(tensors, found.settings.get("epsilon", Structure.epsilon)), sampling)
+    network = BigGAN(structure_of(tensors, found.settings.get("epsilon", BigGANStructure.epsilon)), sampling)
     network.take(folded)
     return network.eval()
 
@@ -285,7 +295,7 @@ def _spectral_norm(weight: Tensor, u: Tensor) -> Tensor:
     return (v @ weight.T @ u.T).squeeze()
 
 
-def structure_of(tensors: Mapping[str, Tensor], epsilon: float) -> Structure:
+def structure_of(tensors: Mapping[str, Tensor], epsilon: float) -> BigGANStructure:
     """The structure that the names and shapes of tensors show."""
     classes, shared = size_of(tensors, "shared.weight", 2)
     width, first = size_of(tensors, "linear.weight", 2)
@@ -300,4 +310,4 @@ def structure_of(tensors: Mapping[str, Tensor], epsilon: float) -> Structure:
     if chunk < 0 or (chunk and chunk != first):
         raise WeightsError(f"its norms depend on {chunk + shared} numbers, which fit no latent and class embedding")
     latent = chunk * len(channels) if chunk else first
-    return Structure(latent, classes, shared, tuple(channels), frozenset(attention), chunk, float(epsilon))
+    return BigGANStructure(latent, classes, shared, tuple(channels), frozenset(attention), chunk, float(epsilon))

@@ -44,7 +44,7 @@ KEYS = {
 
 
 @dataclass(frozen=True)
-class Structure:
+class DeepStructure:
     """All that determines the network, besides its weights."""
 
     latent: int
@@ -81,7 +81,10 @@ def statistics_at(stored: Tensor, psi: float) -> Tensor:
 class Statistics(nn.Module):
     """Batch norm with the statistics of one truncation, without gain and bias."""
 
-    def __init__(self, channels: int, structure: Structure, psi: float) -> None:
+    running_means: Tensor
+    running_vars: Tensor
+
+    def __init__(self, channels: int, structure: DeepStructure, psi: float) -> None:
         super().__init__()
         self.epsilon, self.psi = structure.epsilon, psi
         self.register_buffer("running_means", torch.zeros(structure.statistics, channels))
@@ -97,10 +100,10 @@ class Statistics(nn.Module):
         return f"epsilon={self.epsilon:g}, psi={self.psi:g}"
 
 
-class ConditionalNorm(Statistics):
+class DeepConditionalNorm(Statistics):
     """Batch norm whose gain and bias depend on latent and class."""
 
-    def __init__(self, channels: int, structure: Structure, psi: float) -> None:
+    def __init__(self, channels: int, structure: DeepStructure, psi: float) -> None:
         super().__init__(channels, structure, psi)
         self.scale = nn.Linear(structure.condition, channels, bias=False)
         self.offset = nn.Linear(structure.condition, channels, bias=False)
@@ -111,10 +114,10 @@ class ConditionalNorm(Statistics):
         return x * scale[:, :, None, None] + shift[:, :, None, None]
 
 
-class OutputNorm(Statistics):
+class DeepOutputNorm(Statistics):
     """Batch norm with a gain and a bias of its own."""
 
-    def __init__(self, channels: int, structure: Structure, psi: float) -> None:
+    def __init__(self, channels: int, structure: DeepStructure, psi: float) -> None:
         super().__init__(channels, structure, psi)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -125,16 +128,16 @@ class OutputNorm(Statistics):
         return x * scale[:, None, None] + shift[:, None, None]
 
 
-class Block(nn.Module):
+class DeepBlock(nn.Module):
     """Four convolutions after conditional norms, added to the first channels of the input; may double the size."""
 
-    def __init__(self, up: bool, channels_in: int, channels_out: int, structure: Structure, psi: float) -> None:
+    def __init__(self, up: bool, channels_in: int, channels_out: int, structure: DeepStructure, psi: float) -> None:
         super().__init__()
         inner = channels_in // REDUCTION
         self.up, self.kept = up, channels_out
         widths = (channels_in, inner, inner, inner, channels_out)
         for number, kernel in enumerate((1, 3, 3, 1)):
-            self.add_module(f"bn_{number}", ConditionalNorm(widths[number], structure, psi))
+            self.add_module(f"bn_{number}", DeepConditionalNorm(widths[number], structure, psi))
             convolution = nn.Conv2d(widths[number], widths[number + 1], kernel, padding=kernel // 2)
             self.add_module(f"conv_{number}", convolution)
 
@@ -153,7 +156,7 @@ class Block(nn.Module):
         return f"up={self.up}"
 
 
-class Attention(nn.Module):
+class DeepAttention(nn.Module):
     """Attention of every pixel to every second one, added to the features."""
 
     def __init__(self, channels: int) -> None:
@@ -176,7 +179,7 @@ class BigGANDeep(TruncatedLatents):
     title = "BigGAN-deep (Hugging Face)"
     always_truncated = True
 
-    def __init__(self, structure: Structure, sampling: Sampling) -> None:
+    def __init__(self, structure: DeepStructure, sampling: Sampling) -> None:
         super().__init__()
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes = structure.latent, structure.classes
@@ -187,11 +190,11 @@ class BigGANDeep(TruncatedLatents):
         self.gen_z = nn.Linear(structure.condition, 16 * START * width)
         parts: list[nn.Module] = []
         for number, (up, before, after) in enumerate(structure.blocks):
-            parts += [Attention(before * width)] if number == structure.attention else []
-            parts.append(Block(up, before * width, after * width, structure, psi))
+            parts += [DeepAttention(before * width)] if number == structure.attention else []
+            parts.append(DeepBlock(up, before * width, after * width, structure, psi))
         self.layers = nn.ModuleList(parts)
         last = structure.blocks[-1][2] * width
-        self.bn = OutputNorm(last, structure, psi)
+        self.bn = DeepOutputNorm(last, structure, psi)
         self.conv_to_rgb = nn.Conv2d(last, last, 3, padding=1)
 
     @property
@@ -202,9 +205,9 @@ class BigGANDeep(TruncatedLatents):
     @property
     def default_layers(self) -> tuple[str, ...]:
         """The last block of each size, at most five."""
-        blocks = [number for number, part in enumerate(self.layers) if isinstance(part, Block)]
+        blocks = [number for number, part in enumerate(self.layers) if isinstance(part, DeepBlock)]
         # A block is the last of its size if the next one doubles it.
-        last = [a for a, b in pairwise(blocks) if self.layers[b].up] + blocks[-1:]
+        last = [a for a, b in pairwise(blocks) if getattr(self.layers[b], "up", False)] + blocks[-1:]
         return evenly(f"layers.{number}" for number in last)
 
     def details(self) -> tuple[str, ...]:
@@ -229,7 +232,7 @@ class BigGANDeep(TruncatedLatents):
         condition = torch.cat([z, self.embeddings(labels)], dim=1)
         x = self.gen_z(condition).view(len(z), 4, 4, -1).permute(0, 3, 1, 2)
         for part in self.layers:
-            x = part(x, condition) if isinstance(part, Block) else part(x)
+            x = part(x, condition) if isinstance(part, DeepBlock) else part(x)
         return torch.tanh(self.conv_to_rgb(functional.relu(self.bn(x)))[:, :3])
 
 
@@ -257,7 +260,7 @@ def fold_spectral_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def structure_of(found: NetworkTensors) -> Structure:
+def structure_of(found: NetworkTensors) -> DeepStructure:
     """The structure that config.json describes."""
     config = found.settings.get(CONFIG)
     if config is None:
@@ -267,7 +270,7 @@ def structure_of(found: NetworkTensors) -> Structure:
         )
     _check(config)
     size_of(found.tensors, MARK, 2)
-    return Structure(
+    return DeepStructure(
         latent=config["z_dim"],
         embedding=config["class_embed_dim"],
         classes=config["num_classes"],

@@ -14,7 +14,7 @@ from dissectreport.models.families.base import Sampling
 from dissectreport.models.families.loading import SEGMENTER
 from dissectreport.models.families.recognition import (
     Found,
-    Table,
+    TensorTable,
     find,
     main_table,
     nearest,
@@ -96,7 +96,7 @@ def _prefix(names: Sequence[str]) -> str:
     return next((prefix for prefix in PREFIXES[1:] if all(name.startswith(prefix) for name in names)), "")
 
 
-def _first_size(table: Table) -> int:
+def _first_size(table: TensorTable) -> int:
     """The number of inputs of the first weight, which often is the length of the latent; 0 if there is none."""
     weights: list[Tensor] = [value for value in table.tensors.values() if value.ndim in (2, 4)]
     if not weights:

@@ -39,8 +39,10 @@ class Dense(nn.Module):
         return f"rate={self.rate:g}, activate={self.activate}"
 
 
-class Mapping(nn.Module):
+class MappingNetwork(nn.Module):
     """From latents and labels to one vector w for each layer, truncated towards their average."""
+
+    w_avg: Tensor
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
 """What is recognised, but draws nothing; by the ends of names."""
 
 
-class Table(NamedTuple):
+class TensorTable(NamedTuple):
     """A table of tensors in a file."""
 
     part: str
@@ -218,15 +218,15 @@ def _beside(file: ModelFile) -> dict[str, Any]:
     return {**({stylegan2_rosinality.AVERAGE: average} if isinstance(average, Tensor) else {}), **config}
 
 
-def tables_of(content: Mapping[str, Any], part: str = "", depth: int = 0) -> Iterator[Table]:
+def tables_of(content: Mapping[str, Any], part: str = "", depth: int = 0) -> Iterator[TensorTable]:
     """Every table of tensors in a file."""
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if tensors:
-        yield Table(part, tensors, {})
+        yield TensorTable(part, tensors, {})
     for name, value in content.items():
         inner = f"{part}.{name}" if part else str(name)
         if isinstance(value, PickledNetwork):
-            yield Table(inner, value.tensors, value.settings, value.class_name)
+            yield TensorTable(inner, value.tensors, value.settings, value.class_name)
         elif isinstance(value, Mapping) and depth < MAX_DEPTH:
             yield from tables_of(value, inner, depth + 1)
 
@@ -310,7 +310,7 @@ def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
     return f"{file.path} is of no known family: {_nearest(tables)}; {advice}"
 
 
-def _stranger(file: ModelFile, tables: Sequence[Table]) -> str:
+def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
     """What the file is, if all that it has is known and draws nothing."""
     if "param_groups" in file.content or (tables and all(_is_optimizer(table) for table in tables)):
         return "is the state of an optimizer"
@@ -318,7 +318,7 @@ def _stranger(file: ModelFile, tables: Sequence[Table]) -> str:
     return f"is {titles[0]}, not a generator" if titles and all(titles) else ""
 
 
-def _discriminator(table: Table) -> str:
+def _discriminator(table: TensorTable) -> str:
     """Which discriminator the tensors belong to; '' for none."""
     for title, ends in STRANGERS.items():
         if all(any(name.endswith(end) for name in table.tensors) for end in ends):
@@ -326,16 +326,16 @@ def _discriminator(table: Table) -> str:
     return ""
 
 
-def _is_optimizer(table: Table) -> bool:
+def _is_optimizer(table: TensorTable) -> bool:
     return any("optim" in word for word in table.part.lower().split("."))
 
 
-def _is_small(table: Table) -> bool:
+def _is_small(table: TensorTable) -> bool:
     """Whether it has filters and counters, but no network."""
     return len(table.tensors) < SMALL
 
 
-def main_table(tables: Sequence[Table]) -> Table:
+def main_table(tables: Sequence[TensorTable]) -> TensorTable:
     """The table that most likely is the generator: an average of weights, or the largest."""
     return min(
         tables,
@@ -353,7 +353,7 @@ def nearest(names: Sequence[str]) -> tuple[Family, list[str]]:
     return best, unknown[best.name]
 
 
-def _nearest(tables: Sequence[Table]) -> str:
+def _nearest(tables: Sequence[TensorTable]) -> str:
     """Which family is nearest to the main table, and what differs."""
     if not tables:
         return "it has no tensors"

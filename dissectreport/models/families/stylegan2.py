@@ -32,7 +32,7 @@ from dissectreport.models.families.base import (
     size_of,
     standard_normal,
 )
-from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, Mapping, demodulation
+from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, MappingNetwork, demodulation
 
 MARK = "synthesis.b4.const"
 """The tensor by which the family is recognised."""
@@ -57,7 +57,7 @@ KNOWN_MAPPING = frozenset(
 
 
 @dataclass(frozen=True)
-class Structure:
+class StyleGAN2Structure:
     """All that determines the network, besides its weights."""
 
     latent: int
@@ -95,15 +95,16 @@ class StyledLayer(nn.Module):
         self.style = Dense(w, channels_in)
 
 
-class Convolution(StyledLayer):
+class StyledConvolution(StyledLayer):
     """A 3x3 convolution with styles and demodulation, noise and a leaky rectifier; doubles the size if `up`."""
 
+    noise_const: Tensor
+
     def __init__(
-        self, channels_in: int, channels_out: int, resolution: int, structure: Structure, up: bool, gain: float
+        self, channels_in: int, channels_out: int, resolution: int, structure: StyleGAN2Structure, up: bool, gain: float
     ) -> None:
         super().__init__(channels_in, channels_out, structure.w, 3)
         self.up, self.gain, self.clamp = up, gain, structure.clamp
-        self.noise = structure.noise
         if structure.noise:
             self.register_buffer("noise_const", torch.zeros(resolution, resolution))
             self.noise_strength = nn.Parameter(torch.zeros(()))
@@ -131,7 +132,7 @@ class Convolution(StyledLayer):
 class ToImage(StyledLayer):
     """A 1x1 convolution with styles to the colours of the image, without demodulation."""
 
-    def __init__(self, channels: int, structure: Structure) -> None:
+    def __init__(self, channels: int, structure: StyleGAN2Structure) -> None:
         super().__init__(channels, structure.colours, structure.w, 1)
         self.clamp = structure.clamp
 
@@ -154,19 +155,19 @@ class Shortcut(nn.Module):
         return doubled(functional.conv2d(x, self.weight / sqrt(self.weight.shape[1]))) * sqrt(0.5)
 
 
-class Block(nn.Module):
+class StyledBlock(nn.Module):
     """The layers at one resolution: conv0 doubles the size, conv1 keeps it, torgb adds to the image."""
 
-    def __init__(self, number: int, structure: Structure) -> None:
+    def __init__(self, number: int, structure: StyleGAN2Structure) -> None:
         super().__init__()
         resolution, channels = structure.resolutions[number], structure.channels[number]
         before = structure.channels[number - 1] if number else 0
         residual = structure.architecture == "resnet" and number > 0
         if number:
-            self.conv0 = Convolution(before, channels, resolution, structure, up=True, gain=1.0)
+            self.conv0 = StyledConvolution(before, channels, resolution, structure, up=True, gain=1.0)
         else:
             self.const = nn.Parameter(torch.zeros(channels, 4, 4))
-        self.conv1 = Convolution(
+        self.conv1 = StyledConvolution(
             channels, channels, resolution, structure, up=False, gain=sqrt(0.5) if residual else 1.0
         )
         self.skip = Shortcut(before, channels) if residual else None
@@ -192,7 +193,7 @@ class StyleGAN2(FamilyNetwork):
 
     title = "StyleGAN2"
 
-    def __init__(self, structure: Structure, sampling: Sampling) -> None:
+    def __init__(self, structure: StyleGAN2Structure, sampling: Sampling) -> None:
         super().__init__()
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes = structure.latent, structure.classes
@@ -201,7 +202,7 @@ class StyleGAN2(FamilyNetwork):
         self.check_labels()
         if sampling.psi < 1 and not structure.averaged:
             raise BadOption(f"psi is {sampling.psi:g}, but this file has no average w (mapping.w_avg); leave psi at 1")
-        self.mapping = Mapping(
+        self.mapping = MappingNetwork(
             (structure.latent, structure.classes, structure.w),
             structure.mapping_layers,
             count,
@@ -211,9 +212,9 @@ class StyleGAN2(FamilyNetwork):
             averaged=structure.averaged,
         )
         for number, resolution in enumerate(structure.resolutions):
-            self.add_module(f"b{resolution}", Block(number, structure))
+            self.add_module(f"b{resolution}", StyledBlock(number, structure))
         for module in self.modules():
-            if isinstance(module, Convolution):
+            if isinstance(module, StyledConvolution):
                 module.adds_noise = structure.noise and sampling.noise == "const"
 
     @property
@@ -315,7 +316,7 @@ def _check_filters(found: NetworkTensors) -> None:
             raise WeightsError(f"{name} is another resampling filter than that of StyleGAN2; it is not supported")
 
 
-def structure_of(found: NetworkTensors) -> Structure:
+def structure_of(found: NetworkTensors) -> StyleGAN2Structure:
     """The structure that the shapes of tensors and the settings in the file show."""
     tensors = found.tensors
     channels = [size_of(tensors, MARK, 3)[0]]
@@ -327,7 +328,7 @@ def structure_of(found: NetworkTensors) -> Structure:
     classes = size_of(tensors, "mapping.embed.weight", 2)[1] if "mapping.embed.weight" in tensors else 0
     first = size_of(tensors, "mapping.fc0.weight", 2)
     settings = _settings(found)
-    return Structure(
+    return StyleGAN2Structure(
         latent=first[1] - (w if classes else 0),
         classes=classes,
         w=w,

@@ -31,8 +31,7 @@ from dissectreport.models.families.base import (
     size_of,
     standard_normal,
 )
-from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, demodulation
-from dissectreport.models.families.modulation import Mapping as MappingNetwork
+from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, MappingNetwork, demodulation
 from dissectreport.models.families.stylegan2 import BASIC, KNOWN_MAPPING, check_settings, check_sizes, count_layers
 
 MARK = "synthesis.input.freqs"
@@ -112,7 +111,7 @@ class LayerStructure:
 
 
 @dataclass(frozen=True)
-class Structure:
+class StyleGAN3Structure:
     """All that determines the network, besides its tensors."""
 
     latent: int
@@ -132,7 +131,11 @@ class Structure:
 class FourierInput(nn.Module):
     """Waves of fixed frequencies on a plane that w turns and shifts."""
 
-    def __init__(self, structure: Structure) -> None:
+    transform: Tensor
+    freqs: Tensor
+    phases: Tensor
+
+    def __init__(self, structure: StyleGAN3Structure) -> None:
         super().__init__()
         channels = structure.channels
         self.band, self.unit_margin = structure.layers[0].before, MARGIN
@@ -172,10 +175,14 @@ def _outer_sum(across: Tensor, down: Tensor) -> Tensor:
     return across[:, :, None, :] + down[:, :, :, None]
 
 
-class Layer(nn.Module):
+class FilteredLayer(nn.Module):
     """A convolution with styles, then a leaky rectifier between upsampling and downsampling."""
 
-    def __init__(self, layer: LayerStructure, structure: Structure) -> None:
+    magnitude_ema: Tensor
+    up_filter: Tensor
+    down_filter: Tensor
+
+    def __init__(self, layer: LayerStructure, structure: StyleGAN3Structure) -> None:
         super().__init__()
         self.layer, self.clamp = layer, structure.clamp
         self.unit_margin = (layer.after.size - layer.after.rate) // 2
@@ -201,7 +208,8 @@ class Layer(nn.Module):
         return _filtered(x, self.down_filter, 1)[:, :, ::down, ::down] if layer.down_shape else x
 
     def _convolved(self, x: Tensor, styles: Tensor) -> Tensor:
-        weight, padding = self.weight, self.layer.kernel - 1
+        weight: Tensor = self.weight
+        padding = self.layer.kernel - 1
         gain = torch.rsqrt(self.magnitude_ema)
         if self.layer.last:
             styles = styles / sqrt(weight[0].numel())
@@ -245,7 +253,7 @@ def _filtered(x: Tensor, kernel: Tensor, gain: float) -> Tensor:
 class StyleGAN3(FamilyNetwork):
     """A mapping network, waves as input, and layers L0 to L14."""
 
-    def __init__(self, structure: Structure, sampling: Sampling) -> None:
+    def __init__(self, structure: StyleGAN3Structure, sampling: Sampling) -> None:
         super().__init__()
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes, self.resolution = structure.latent, structure.classes, structure.resolution
@@ -264,7 +272,7 @@ class StyleGAN3(FamilyNetwork):
         )
         self.input = FourierInput(structure)
         for layer in structure.layers:
-            self.add_module(layer.name, Layer(layer, structure))
+            self.add_module(layer.name, FilteredLayer(layer, structure))
 
     @property
     def title(self) -> str:  # type: ignore[override]
@@ -309,7 +317,7 @@ class StyleGAN3(FamilyNetwork):
 
     def draw(self, ws: Tensor) -> Tensor:
         """(n, layers, w) -> (n, colours, h, w)."""
-        x = self.input(ws[:, 0])
+        x: Tensor = self.input(ws[:, 0])
         for number, layer in enumerate(self.structure.layers, start=1):
             x = self.get_submodule(layer.name)(x, ws[:, number])
         return x * OUTPUT_SCALE
@@ -323,7 +331,7 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> StyleGAN3:
     return network.eval()
 
 
-def structure_of(found: NetworkTensors) -> Structure:
+def structure_of(found: NetworkTensors) -> StyleGAN3Structure:
     """The structure that the names and shapes of tensors show."""
     tensors = found.tensors
     names = sorted((match for name in tensors if (match := NAME.fullmatch(name))), key=lambda match: int(match[2]))
@@ -335,7 +343,7 @@ def structure_of(found: NetworkTensors) -> Structure:
     bands = schedule(len(names) - 1, resolution)
     layers = tuple(_layer(tensors, match, bands, len(names)) for match in names)
     count = count_layers(tensors, "mapping.fc{}.weight")
-    return Structure(
+    return StyleGAN3Structure(
         latent=first[1] - (w if classes else 0),
         classes=classes,
         w=w,
