@@ -67,7 +67,7 @@ def select_tensors(
     if all(name.startswith(PARALLEL) for name in tensors) and not prefix.startswith(PARALLEL):
         tensors = without_prefix(tensors, PARALLEL)
     selected = without_prefix(tensors, prefix)
-    return StateDict.of({k: v for k, v in selected.items() if not _matches(k, ignore)}, selected.versions)
+    return StateDict.of({k: v for k, v in selected.items() if not matches(k, ignore)}, selected.versions)
 
 
 def _value(name: str, value: object) -> object:
@@ -75,7 +75,8 @@ def _value(name: str, value: object) -> object:
     return value if name.endswith(EXTRA_STATE) else as_tensor(value)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches one of the patterns, in which * stands for anything."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

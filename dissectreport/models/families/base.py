@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.state_dicts import mismatch
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.models.inputs import Argument, ClassLabels, Inputs, Noise
 
@@ -122,7 +121,7 @@ class FamilyNetwork(nn.Module):
         """Load tensors by the original program's names; a WeightsError names the first that does not fit."""
         own = self.state_dict()
         names = {self.file_name(name): name for name in own}
-        problem = mismatch(tensors, {original: own[name] for original, name in names.items()})
+        problem = _mismatch(tensors, {original: own[name] for original, name in names.items()})
         if problem:
             raise WeightsError(f"{problem} (by its other tensors it is {self.describe()})")
         self.load_state_dict({names[original]: value.float() for original, value in tensors.items()})
@@ -143,6 +142,19 @@ class FamilyNetwork(nn.Module):
         wrong = [label for label in self.sampling.labels if not 0 <= label < self.classes]
         if wrong:
             raise BadOption(f"label {wrong[0]} is out of range: the classes are 0 to {self.classes - 1}")
+
+
+def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """The first tensor that does not fit, and the number of others; '' if all do."""
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is unknown" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else ""
 
 
 def evenly(names: Iterable[str], limit: int = MAX_DEFAULT) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def _settings(found: Found) -> Iterable[str]:
 
 def _to_complete(path: Path, file: ModelFile) -> str:
     """What is known about a network of no known family, and what must be added."""
-    tables = list(tables_of(file.content))
+    tables = list(tables_of(file))
     if not tables:
         raise WeightsError(f"{path} has no tensors, so there is nothing to describe")
     table = main_table(tables)

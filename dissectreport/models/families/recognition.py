@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from dissectreport.checkpoints.model_files import ModelFile
-from dissectreport.checkpoints.state_dicts import PARALLEL, channels_last, first_of
+from dissectreport.checkpoints.names import first_of, unwrapped
+from dissectreport.checkpoints.parts import Place, is_optimizer, state_dicts
+from dissectreport.checkpoints.plain_data import as_tensor
+from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan_names, proggan_variants, published
@@ -27,14 +30,11 @@ from dissectreport.models.outputs import OutputFormat
 
 CHANNELS = {1: (0, 0, 0), 3: (), 4: (0, 1, 2)}
 """Which channels are red, green and blue, by the number of channels that a network makes."""
-MAX_DEPTH = 4
-"""Levels of tables within tables that are looked through."""
 SMALL = 5
 """Tables with fewer tensors are no network."""
 NEAR = 0.3
 """Share of names that must fit a family for it to be called near."""
-TRAINED = ("g_ema", "gs", "ema", "generator_ema", "g", "generator", "netg", "model", "state_dict")
-"""Parts of a file, in the order in which they are preferred."""
+ANYWHERE = Place("", "")
 
 
 @dataclass(frozen=True)
@@ -165,34 +165,31 @@ class OpenedNetwork:
     reinitialise: Callable[[int], nn.Module]
 
 
-def find(file: ModelFile, part: str = "", prefix: str = "", family: str = "") -> Found:
+def find(file: ModelFile, place: Place = ANYWHERE, family: str = "", ignore: Sequence[str] = ()) -> Found:
     """The network in a file that a build reads: an average of weights if there is one.
 
-    With `part`, `prefix` or `family`, only such networks count. A WeightsError says what the file is instead.
+    With `place` or `family`, only such networks count; tensors whose names match a pattern of `ignore` are left out. A
+    WeightsError says what the file is instead.
     """
     candidates = [
         found
-        for found in _candidates(file)
-        if (not part or f"{found.network.part}.".startswith(f"{part}."))
-        and (not prefix or found.network.prefix.removeprefix(PARALLEL) == prefix.removeprefix(PARALLEL))
+        for found in _candidates(file, ignore)
+        if (not place.part or found.network.part == place.part)
+        and (not place.prefix or found.network.prefix == _with_dot(unwrapped(place.prefix)))
         and (not family or found.family.name == family)
     ]
     if not candidates:
-        raise WeightsError(not_recognised(file, part, family))
-    return min(candidates, key=_rank)
+        raise WeightsError(not_recognised(file, place.part, family))
+    return min(candidates, key=lambda found: Place(found.network.part, found.network.prefix).rank)
 
 
-def _rank(found: Found) -> tuple[int, int]:
-    """Lower for networks that are preferred."""
-    words = re.split(r"[./]", f"{found.network.part}.{found.network.prefix}".lower())
-    averaged = 0 if any("ema" in word or word == "gs" for word in words) else 1
-    known = [TRAINED.index(word) for word in words if word in TRAINED]
-    return averaged, min(known, default=len(TRAINED))
+def _with_dot(prefix: str) -> str:
+    return prefix if not prefix or prefix.endswith((".", "/")) else f"{prefix}."
 
 
-def _candidates(file: ModelFile) -> Iterator[Found]:
+def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
     """Every network of a known family in a file."""
-    for table in tables_of(file.content):
+    for table in tables_of(file):
         for family in FAMILIES.values():
             for prefix in dict.fromkeys(_prefixes(table.tensors, family)):
                 own = {
@@ -218,17 +215,14 @@ def _beside(file: ModelFile) -> dict[str, Any]:
     return {**({stylegan2_rosinality.AVERAGE: average} if isinstance(average, Tensor) else {}), **config}
 
 
-def tables_of(content: Mapping[str, Any], part: str = "", depth: int = 0) -> Iterator[TensorTable]:
-    """Every table of tensors in a file."""
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if tensors:
-        yield TensorTable(part, tensors, {})
-    for name, value in content.items():
-        inner = f"{part}.{name}" if part else str(name)
+def tables_of(file: ModelFile) -> Iterator[TensorTable]:
+    """Every table of tensors in a file, except those of optimizers. Names have no steps of wrappers."""
+    for part, value in file.content.items():
         if isinstance(value, PickledNetwork):
-            yield TensorTable(inner, value.tensors, value.settings, value.class_name)
-        elif isinstance(value, Mapping) and depth < MAX_DEPTH:
-            yield from tables_of(value, inner, depth + 1)
+            yield TensorTable(str(part), value.tensors, value.settings, value.class_name)
+    for part, table in state_dicts(file.content).items():
+        tensors = {unwrapped(str(name)): as_tensor(value) for name, value in table.items()}
+        yield TensorTable(part, {name: value for name, value in tensors.items() if value is not None}, {})
 
 
 def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
@@ -297,9 +291,9 @@ def _progressive(found: Found, sampling: Sampling) -> OpenedNetwork:
 
 def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
     """Why no network of a known family was found: what the file is instead, or which family is nearest."""
-    tables = list(tables_of(file.content))
+    tables = list(tables_of(file))
     parts = ", ".join(table.part or "tensors without a part" for table in tables) or "no tensors"
-    if part and not any(f"{table.part}.".startswith(f"{part}.") for table in tables):
+    if part and not any(table.part == part for table in tables):
         return f"there is no part {part!r} with tensors in {file.path}; it has {parts}"
     stranger = _stranger(file, tables)
     if stranger:
@@ -312,9 +306,9 @@ def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
 
 def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
     """What the file is, if all that it has is known and draws nothing."""
-    if "param_groups" in file.content or (tables and all(_is_optimizer(table) for table in tables)):
+    if is_optimizer(file.content) or (not tables and any(map(is_optimizer, file.content.values()))):
         return "is the state of an optimizer"
-    titles = [_discriminator(table) for table in tables if not _is_optimizer(table) and not _is_small(table)]
+    titles = [_discriminator(table) for table in tables if len(table.tensors) >= SMALL]
     return f"is {titles[0]}, not a generator" if titles and all(titles) else ""
 
 
@@ -326,20 +320,11 @@ def _discriminator(table: TensorTable) -> str:
     return ""
 
 
-def _is_optimizer(table: TensorTable) -> bool:
-    return any("optim" in word for word in table.part.lower().split("."))
-
-
-def _is_small(table: TensorTable) -> bool:
-    """Whether it has filters and counters, but no network."""
-    return len(table.tensors) < SMALL
-
-
 def main_table(tables: Sequence[TensorTable]) -> TensorTable:
     """The table that most likely is the generator: an average of weights, or the largest."""
     return min(
         tables,
-        key=lambda table: ("ema" not in table.part.lower(), bool(_discriminator(table)), -len(table.tensors)),
+        key=lambda table: (Place(table.part, "").rank, -len(table.tensors)),
     )
 
 
