@@ -223,7 +223,8 @@ def _storage(content: object) -> PickledStorage:
             storage: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if type(storage) is not torch.storage.TypedStorage:
                 raise Foreign(f"{STORAGES} of a {type(storage).__name__}")
-            return PickledStorage(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))
+            loaded: Any = storage
+            return PickledStorage(torch.empty(0, dtype=loaded.dtype).set_(loaded.untyped()))
     except (MemoryError, Foreign):
         raise
     except Exception as problem:  # torch documents no type of error for what it does not allow.
