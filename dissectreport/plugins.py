@@ -5,6 +5,7 @@
     generator("package.module:function")   an importable function; it is called without arguments
     generator("./file.py:function")        a function in a file
     generator("./mine.toml")               a network that a TOML file describes (models/description.py)
+    generator("ffhq.pkl:psi=0.7")          a checkpoint of a known family, with settings (models/families)
     generator("church_pgan", "mine.pth")   any of them, called with `weights=` for a file of weights
     segmenter("scenes+colour")             several segmenters as one
 
@@ -41,6 +42,7 @@ from dissectreport.errors import (
     answered,
 )
 from dissectreport.files import sha256
+from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_settings
 from dissectreport.structured import parse_json
 
 if TYPE_CHECKING:
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from dissectreport.segmenters.base import Segmenter
 
 HERE = Path(__file__).parent
-TOML = ".toml"
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,30 @@ def generator(name: str, weights: str = "") -> Generator:
 
     Raises an UnknownName, or a ModelError if it cannot be made or is not a `Generator`.
     """
-    if name.endswith(TOML):
-        return cast("Generator", _checked(GENERATORS, name, _described(Path(name), weights)))
+    file, settings = split_settings(name)
+    if file.endswith(DESCRIPTION):
+        return cast("Generator", _checked(GENERATORS, name, _described(Path(file), weights, settings)))
+    if name not in names(GENERATORS) and (path := checkpoint_of(name)) is not None:
+        return cast("Generator", _checked(GENERATORS, name, _recognised(path, settings, weights)))
     return cast("Generator", _load(GENERATORS, name, weights))
 
 
-def _described(path: Path, weights: str) -> object:
+def _recognised(path: Path, settings: str, weights: str) -> object:
+    """The generator in a checkpoint of a known family. The import is local because it imports torch."""
+    from dissectreport.models.families import loading
+
+    if weights:
+        raise BadOption(f"{path} has its own weights; leave out --weights {weights}")
+    sampling = loading.sampling_of(settings)
+    return answered(ModelError, f"{path} cannot be opened", lambda: loading.load(path, sampling))
+
+
+def _described(path: Path, weights: str, settings: str) -> object:
     """The generator that a TOML file describes. The import is local because it imports torch."""
     from dissectreport.models import description
+
+    if settings:
+        raise BadOption(f"write {settings.replace(',', ', ')} into {path}: a description has its own settings")
 
     return description.load(path, partial(_at_address, GENERATORS), weights)
 

@@ -125,7 +125,9 @@ def test_nothing_is_evaluated_or_unpickled() -> None:
         return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec")
 
     assert offenders(evaluates) == set()
-    assert [path for path in architecture.sources() if "pickle" in architecture.imported(path)] == []
+    unpickling = [path for path in architecture.sources() if "pickle" in architecture.imported(path)]
+    # Its table has every name that a file may import; tests/test_stylegan_pickles.py tries others.
+    assert unpickling == [PACKAGE / "checkpoints" / "stylegan_pickles.py"]
 
 
 def test_torch_loads_weights_only() -> None:

@@ -695,7 +695,7 @@ def test_the_list_of_layers_has_shapes_units_and_parameters(place: Path) -> None
         (
             'family = "stylegan"\nweights = "g.pth"',
             UnknownName,
-            "no family in mine.toml: 'stylegan'; there are",
+            "no family in mine.toml: 'stylegan'; did you mean stylegan3",
         ),
         ('network = "./net.py:Dcgan"', BadOption, "describe what the network takes: latent"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),

@@ -22,6 +22,7 @@ from dissectreport.errors import BadOption, CacheError, UnknownName
 from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
+from dissectreport.run.addresses import CODE, DESCRIPTION, checkpoint_of, split_settings
 from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT, Plan
 from dissectreport.vocabulary import Concept, Vocabulary
@@ -31,8 +32,6 @@ MAX_NAME = 120
 """Characters of a model's name in the name of a file."""
 OWN_KEYS = ("version", "format", DIGEST)
 """Keys of the file of a record that are no fields of the record."""
-DESCRIPTION = ".toml"
-"""The end of the name of a file that describes a model."""
 
 
 @dataclass(frozen=True)
@@ -192,16 +191,25 @@ ANY = Wanted()
 def source_of(model: str) -> str:
     """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
 
-    Bytes of a path that are no UTF-8 stand there as \\xe9.
+    Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path that
+    are no UTF-8 stand there as \\xe9.
     """
     place, colon, function = model.rpartition(":")
-    if colon and place.endswith(".py"):
+    if colon and place.endswith(CODE):
         return f"{_whole(place)}:{function}"
-    return _whole(model) if model.endswith(DESCRIPTION) else ""
+    path, settings = split_settings(model)
+    if not path.endswith(DESCRIPTION) and checkpoint_of(model) is None:
+        return ""
+    return ":".join(filter(None, (_whole(path), settings)))
 
 
 def _whole(path: str) -> str:
-    return os.fsencode(Path(path).resolve()).decode("utf-8", "backslashreplace")
+    return os.fsencode(Path(path).expanduser().resolve()).decode("utf-8", "backslashreplace")
+
+
+def is_named_by_content(source: str) -> bool:
+    """Whether a model of this source has a name of its own: one that is described, or recognised in a checkpoint."""
+    return bool(source) and not source.rpartition(":")[0].endswith(CODE)
 
 
 def unique_name(cache: Path, name: str, source: str) -> str:

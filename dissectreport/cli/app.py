@@ -40,7 +40,9 @@ Cache = Annotated[
         help="Folder that keeps the measurements.", metavar="FOLDER", show_default="the platform's cache folder"
     ),
 ]
-OnNetworks = Only("model", "segmenter", "device", "weights")
+SETTINGS = ("weights", "psi", "cutoff", "label", "noise")
+"""Which options say more about a model."""
+OnNetworks = Only("model", "segmenter", "device", *SETTINGS)
 
 
 def _version(wanted: bool) -> None:
@@ -152,7 +154,7 @@ def compare(
 def intervene(
     options: Annotated[
         Options,
-        Only("model", "segmenter", "rule", "seed", "device", "workers", "cache", "precision", "weights"),
+        Only("model", "segmenter", "rule", "seed", "device", "workers", "cache", "precision", *SETTINGS),
     ],
     concept: Annotated[
         str, typer.Option(help="Concept to print first; without --units, its most causal units are edited.")
@@ -199,7 +201,7 @@ def artifact_units(
         Options,
         Only(
             *("model", "reference", "artifact_samples", "features", "artifact_units", "budget", "samples"),
-            *("segmenter", "rule", "seed", "device", "workers", "cache", "precision", "weights"),
+            *("segmenter", "rule", "seed", "device", "workers", "cache", "precision", *SETTINGS),
         ),
     ],
     layer: Annotated[
@@ -239,7 +241,7 @@ def artifact_units(
 @app.command()
 @with_options
 def repair(
-    options: Annotated[Options, Only("model", "seed", "device", "workers", "weights")],
+    options: Annotated[Options, Only("model", "seed", "device", "workers", *SETTINGS)],
     edits: Annotated[Path, typer.Option(help="A file that `dissectreport artifacts` wrote.", metavar="FILE")],
     samples: Annotated[int, typer.Option(help="Images to make, from the first of the seed.")] = 100,
     out: Annotated[Path, typer.Option(help="Folder for the images.", metavar="FOLDER")] = Path("images"),
@@ -284,7 +286,7 @@ def models() -> None:
 @app.command()
 @with_options
 def layers(
-    options: Annotated[Options, Only("model", "weights")],
+    options: Annotated[Options, Only("model", *SETTINGS)],
     everything: Annotated[
         bool, typer.Option("--all", help="Show also parts of the network whose units cannot be read.")
     ] = False,
@@ -322,6 +324,20 @@ def check(
             wrong = wrong or finding.wrong
         if wrong:
             raise typer.Exit(1)
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(help="A checkpoint, or a folder with a config.json.")],
+) -> None:
+    """Print the description of a checkpoint, as TOML.
+
+    It is complete if the family is recognised; otherwise it has what the file shows, and says what is missing.
+    """
+    with reporting():
+        from dissectreport.pipeline.describe import describe
+
+        typer.echo(describe(file), nl=False)
 
 
 # --- share ----------------------------------------------------------------------------------------------------

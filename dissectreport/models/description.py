@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport import structured
+from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.checkpoints.names import StateDict
 from dissectreport.checkpoints.parts import Place
-from dissectreport.checkpoints.state_dicts import load_exactly, load_from, matches, select_tensors
+from dissectreport.checkpoints.state_dicts import load_exactly, load_from, select_tensors
 from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
 from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError, answered
 from dissectreport.files import sha256
-from dissectreport.models import proggan_variants
+from dissectreport.models.families.base import FamilyNetwork, Sampling
+from dissectreport.models.families.recognition import FAMILIES, OpenedNetwork, find, open_found
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel
 from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs, Noise
@@ -40,11 +42,6 @@ from dissectreport.models.own_code import check_parts, checked_network, has_size
 from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
 
-FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
-    "progressive gan": proggan_variants.from_state_dict
-}
-"""Architectures that are recognised from their weights alone."""
-
 KEYS = {
     "name": "the model's name on pages; by default the file's name",
     "network": "the function or class that makes the network: ./file.py:Name, or package.module:Name",
@@ -54,7 +51,11 @@ KEYS = {
     "sha256": "the SHA-256 of the weights, or its first digits; checked",
     "part": "the key of the weights in their file, such as g_ema",
     "prefix": "what all names of the weights begin with, such as generator.",
-    "ignore": "patterns of names in the file that the network does not have or need, such as *.running_mean",
+    "ignore": "patterns of names in the file that the network does not need, such as *.running_mean",
+    "psi": "the truncation of a family, from 0 to 1 (none)",
+    "cutoff": "the number of layers that psi truncates; by default all",
+    "label": "the classes of a family that are drawn; by default all",
+    "noise": "the noise of a StyleGAN2: const (a fixed pattern) or none",
     "latent": "its one latent: 128, [128], or { shape = …, distribution = … }",
     "inputs": "a list of all arguments, if there is more than one latent",
     "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
@@ -64,6 +65,7 @@ KEYS = {
     "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
+SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
 IMAGES_KEYS = ("folder", "size", "mean", "std")
 OUTPUT_KEYS = ("take", "range", "channels")
 
@@ -169,6 +171,9 @@ def read_description(path: Path) -> Description:
         raise UnknownName.of(f"family in {path.name}:", family, FAMILIES)
     if family and len(description.weight_files()) != 1:
         raise description.problem("a family is recognised from its weights; add weights = … with one file")
+    for key in SAMPLING_KEYS:
+        if key in content and not family:
+            raise description.problem(f"{key} belongs to a family; describe what the network takes in inputs instead")
     return description
 
 
@@ -186,12 +191,11 @@ class NetworkBuilder:
         """The network with its weights."""
         if not self.weights:
             return self.without_weights()
+        if self.recognised:
+            return self.recognised.module
         contents = [self._content(file) for file in self.weights]
         text = self.description.text
         place, ignore = Place(text("part"), text("prefix")), self.description.names("ignore")
-        if text("family"):
-            tensors = select_tensors(contents[0], place.part, place.prefix)
-            return FAMILIES[text("family")]({k: v for k, v in tensors.items() if not matches(k, ignore)})
         network = self.without_weights()
         if len(contents) == 1 and not self.weights[0].prefix:
             load_from(network, contents[0], place, type(network).__name__, ignore)
@@ -201,8 +205,10 @@ class NetworkBuilder:
         return network
 
     def _content(self, file: WeightFile) -> Mapping[str, Any]:
-        remedy = f"give the file with the sha256 of {self.description.path.name}" if file.sha256 else REMEDY
-        return read_checkpoint(file.path, file.sha256, remedy).content
+        return read_checkpoint(file.path, file.sha256, self._remedy(file)).content
+
+    def _remedy(self, file: WeightFile) -> str:
+        return f"give the file with the sha256 of {self.description.path.name}" if file.sha256 else REMEDY
 
     def _joined(self, tensors: Sequence[StateDict]) -> StateDict:
         """The tensors of several files; a WeightsError if two files have the same name."""
@@ -233,9 +239,24 @@ class NetworkBuilder:
         returned = answered(ModelError, who, lambda: function(**arguments))
         return checked_network(returned, f"{self.description.path.name}: {name}")
 
+    @cached_property
+    def recognised(self) -> OpenedNetwork | None:
+        """The network of a family, recognised in its file; None for other networks."""
+        description = self.description
+        family = description.text("family")
+        if not family:
+            return None
+        (weights,) = self.weights
+        file = open_model_file(weights.path, weights.sha256, self._remedy(weights))
+        place = Place(description.text("part"), description.text("prefix"))
+        found = find(file, place, family, description.names("ignore"))
+        return open_found(found, sampling_of(description))
+
     @property
     def reinitialise(self) -> Callable[[int], nn.Module] | None:
-        """Makes the network with random weights; None if the function may load trained weights, or for a family."""
+        """Makes the network with random weights; None if the function may load trained weights."""
+        if self.recognised:
+            return self.recognised.reinitialise
         return self._random if self.weights and self.description.text("network") else None
 
     def _random(self, seed: int) -> nn.Module:
@@ -296,7 +317,10 @@ def load(path: Path, resolve: Callable[[str], object], weights: str = "") -> Net
 
 def generator(description: Description, builder: NetworkBuilder, network: nn.Module) -> NetworkGenerator:
     """The generator of a network that makes images; it is run on two latents to find its layers and image size."""
-    inputs, output = inputs_of(description), output_of(description)
+    known = builder.recognised
+    own = known is not None and not {"latent", "inputs"} & set(description.content)
+    inputs = known.inputs if known and own else inputs_of(description)
+    output = known.output if known and "output" not in description.content else output_of(description)
     z = latents(0, 0, 2, inputs.latent_shape)
     who = (
         f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); "
@@ -305,15 +329,18 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
     modules, images = answered(ModelError, who, lambda: trace_modules(NetworkCall(network, inputs, output), z))
     check_parts(network, modules)
     size = (int(images.shape[2]), int(images.shape[3]))
+    units, default = measurable_layers(modules), default_layers(modules, size)
+    if known and isinstance(network, FamilyNetwork):
+        units, default = known.layers, known.default_layers
     return NetworkGenerator(
         name=description.name,
         module=network,
         image_size=size,
-        layers=measurable_layers(modules),
-        default_layers=described_layers(description, modules) or default_layers(modules, size),
+        layers=units,
+        default_layers=described_layers(description, modules) or default,
         reinitialise=builder.reinitialise,
         reference=description.file("reference"),
-        facts={"inputs": inputs.describe(), **facts_of(description)},
+        facts={"inputs": inputs.describe(), **recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),
         inputs=inputs,
         output=output,
@@ -361,6 +388,26 @@ def described_layers(description: Description, modules: Sequence[ModuleTrace]) -
                 f"layer {layer!r} {why_not_measurable(by_name[layer])}; choose a layer inside it, or another"
             )
     return named
+
+
+def recognised_facts(known: OpenedNetwork | None) -> dict[str, Any]:
+    """What a recognised network says about itself; nothing for other networks."""
+    return {} if known is None else {"recognised": known.line, "sampling": known.sampling}
+
+
+def sampling_of(description: Description) -> Sampling:
+    """How images are drawn from a network of a family: psi, cutoff, label and noise."""
+    content = description.content
+    try:
+        cutoff = whole_numbers("cutoff", content["cutoff"]) if "cutoff" in content else (None,)
+        return Sampling(
+            psi=float(NUMBER("psi", content.get("psi", 1.0))),
+            cutoff=cutoff[0],
+            labels=whole_numbers("label", content["label"]) if "label" in content else (),
+            noise=TEXT("noise", content.get("noise", "const")),
+        )
+    except BadOption as problem:
+        raise description.problem(str(problem)) from problem
 
 
 def facts_of(description: Description) -> dict[str, Any]:

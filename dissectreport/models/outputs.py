@@ -33,6 +33,8 @@ class OutputFormat:
     """The value of white."""
     declared: bool = False
     """Whether the user stated the range."""
+    certain: bool = False
+    """Whether the range follows from the network's family, so that pixels outside it do not show another range."""
 
     def __post_init__(self) -> None:
         if self.low >= self.high:
@@ -112,16 +114,19 @@ def contents(returned: object) -> str:
     return ""
 
 
-def range_warning(images: Tensor, declared: bool) -> str:
+def range_warning(images: Tensor, declared: bool, certain: bool = False) -> str:
     """Why (n, 3, h, w) images are probably not in [-1, 1]; '' if they look right.
 
-    `declared` is `OutputFormat.declared`: then images without values below 0 are not suspicious.
+    `declared` is `OutputFormat.declared`: then images without values below 0 are not suspicious. `certain` is
+    `OutputFormat.certain`: then only images of one colour are.
     """
     lowest, highest = float(images.min()), float(images.max())
     outside = float((images.abs() > OVERSHOOT).float().mean())
     span = f"its pixels range from {lowest:.3g} to {highest:.3g}"
     if lowest == highest:
         return f"all its pixels are {lowest:.3g}; check that its weights were loaded"
+    if certain:
+        return ""
     if outside > 0.5:
         return f"{span}, most far outside [-1, 1]; give the values of black and white: output = {{ range = [0, 255] }}"
     if not declared and lowest >= 0:

@@ -9,9 +9,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dissectreport.errors import ModelError
-from dissectreport.networks.hooks import EnoughRead, ImageNetwork, as_map, submodule
+from dissectreport.networks.hooks import EnoughRead, ImageNetwork, as_map, margin_of, submodule, within_margin
 from dissectreport.run.patches import patch_grid
 
 
@@ -23,11 +24,26 @@ class Prefix:
     layer: str
     z: Tensor
     activations: Tensor
-    """(n, units, h, w) the layer's output, in channels-last memory format, which is faster."""
+    """(n, units, h, w) the layer's output with its margin, in channels-last memory format, which is faster."""
     shape: tuple[int, ...]
     """The shape in which the layer itself gives them."""
     finished: tuple[tuple[nn.Module, list[object]], ...]
     """The parts that had run before the layer was done, and what they returned, call by call."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the layer's maps within their margin."""
+        height, width = self.on_image(self.activations).shape[2:]
+        return height, width
+
+    def on_image(self, maps: Tensor) -> Tensor:
+        """(n, k, h, w) maps of the layer -> the part that lies on the image."""
+        return within_margin(submodule(self.network.module, self.layer), maps)
+
+    def inside(self, patches: Tensor) -> Tensor:
+        """(n,) numbers of patches, row by row -> (n, 1, h, w) True inside; a margin belongs to no patch."""
+        margin = margin_of(submodule(self.network.module, self.layer))
+        return functional.pad(inside_patches(patches, *self.size), [margin] * 4)
 
     def images(self, activations: Tensor) -> Tensor:
         """(n, units, h, w) in place of the layer's output -> (n, 3, height, width); gradients reach them.

@@ -63,7 +63,7 @@ def trace_modules(network: ImageNetwork, z: Tensor) -> tuple[tuple[ModuleTrace, 
 
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             before = traces.pop(name, None)
-            shape = tuple(output.shape) if isinstance(output, Tensor) else ()
+            shape = tuple(within_margin(part, output).shape) if isinstance(output, Tensor) else ()
             # Outputs computed from weights alone (as by spectral norm) have no row for each image.
             rows = shape[:1] == z.shape[:1]
             traces[name] = ModuleTrace(
@@ -98,13 +98,15 @@ def reading(module: nn.Module, layers: Sequence[str], stop: bool = False) -> Ite
     activations: dict[str, Tensor] = {}
 
     def keep(name: str) -> nn.modules.module.RemovableHandle:  # type: ignore[name-defined]
+        part = submodule(module, name)
+
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             # A copy: later modules, such as rectifiers, may change the layer's output in place.
-            activations[name] = as_map(name, output).clone()
+            activations[name] = within_margin(part, as_map(name, output)).clone()
             if stop and len(activations) == len(layers):
                 raise EnoughRead
 
-        return submodule(module, name).register_forward_hook(hook)
+        return part.register_forward_hook(hook)
 
     handles = [keep(name) for name in layers]
     try:
@@ -144,6 +146,17 @@ def as_map(name: str, output: object) -> Tensor:
     if output.ndim != 4:
         raise ModelError(f"layer {name!r} returns shape {tuple(output.shape)}; units need (n, units, h, w)")
     return output.detach()
+
+
+def margin_of(layer: nn.Module) -> int:
+    """Cells on every side of a layer's map that lie outside the image: its attribute `unit_margin`, usually 0."""
+    return int(getattr(layer, "unit_margin", 0))
+
+
+def within_margin(layer: nn.Module, maps: Tensor) -> Tensor:
+    """(n, units, h, w) of a layer -> the part that lies on the image; other tensors stay as they are."""
+    margin = margin_of(layer)
+    return maps[..., margin:-margin, margin:-margin] if margin and maps.ndim == 4 else maps
 
 
 def check_finite(name: str, activations: Tensor, first: int) -> None:

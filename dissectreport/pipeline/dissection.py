@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissectreport.cache.reader import packed_stats, read, save, shard_name
-from dissectreport.cache.records import DESCRIPTION, LayerRecord, Record, source_of, unique_name
+from dissectreport.cache.records import LayerRecord, Record, is_named_by_content, source_of, unique_name
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, answered
 from dissectreport.pipeline.pass_runner import PassRunner
@@ -331,8 +331,8 @@ class DissectionPasses:
 
         job, options = self.job, self.job.options
         source = source_of(options.model)
-        # A description names its model; other models are named by their address.
-        described = source.endswith(DESCRIPTION)
+        # A description or a checkpoint names its model; other models are named by their address.
+        described = is_named_by_content(source)
         model = unique_name(options.cache, job.generator.name if described else options.model, source)
         generator = {
             "name": model if described else job.generator.name,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from dissectreport import files
+from dissectreport.run.addresses import with_settings
 from dissectreport.run.plan import Plan
 from dissectreport.run.precision import Precision
 from dissectreport.run.rules import RuleName
@@ -43,7 +44,8 @@ class NetworkOptions:
     model: Annotated[
         str,
         Help(
-            "A name from `dissectreport models`, a .toml file that describes a model, or ./file.py:function.",
+            "A name from `dissectreport models`, a checkpoint of a known family, a .toml file that describes a model, "
+            "or ./file.py:function.",
             argument=True,
             complete="models",
         ),
@@ -59,6 +61,23 @@ class NetworkOptions:
             complete="segmenters",
         ),
     ] = ""
+    psi: Annotated[float | None, Help("Truncation of a checkpoint's latents, from 0 to 1.", default="1: none")] = None
+    cutoff: Annotated[
+        int | None, Help("Layers of a StyleGAN checkpoint that --psi truncates.", default="all", least=0)
+    ] = None
+    label: Annotated[
+        tuple[str, ...], Help("Classes of a checkpoint that are drawn, separated by commas.", default="all, mixed")
+    ] = ()
+    noise: Annotated[
+        str, Help("Noise of a StyleGAN2 checkpoint: const (its fixed pattern) or none.", default="const")
+    ] = ""
+
+    def __post_init__(self) -> None:
+        # Settings are a part of the model's name: with others it is another model.
+        settings = self.psi, self.cutoff, self.label, self.noise
+        object.__setattr__(self, "model", with_settings(self.model, *settings))
+        for name, value in {"psi": None, "cutoff": None, "label": (), "noise": ""}.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)

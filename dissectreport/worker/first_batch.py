@@ -32,8 +32,8 @@ def layer_shape(generator: Generator, layer: str) -> tuple[int, int, int]:
 
 def check_look(generator: Generator, images: Tensor) -> None:
     """Refuse first images that can hardly be what they are declared to be."""
-    declared = getattr(getattr(generator, "output", None), "declared", False)
-    doubt = range_warning(images, declared)
+    output = getattr(generator, "output", None)
+    doubt = range_warning(images, getattr(output, "declared", False), getattr(output, "certain", False))
     if doubt:
         raise ModelError(f"generator {generator.name!r}: {doubt}")
 

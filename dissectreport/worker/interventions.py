@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError, SegmenterError
-from dissectreport.networks.edits import Edit, Prefix, edited, inside_patches, run_prefix
+from dissectreport.networks.edits import Edit, Prefix, edited, run_prefix
 from dissectreport.networks.hooks import check_finite
 from dissectreport.records.interventions import CausalVariants, EditedPictures, RandomAblation, Units
 from dissectreport.run.patches import patch_grid
@@ -171,8 +171,8 @@ def make_search(source: Source, key: InterventionKey) -> Callable[[Shard], tuple
             labels = model.labels_at(at, at.activations)
             # (n, k, h, w) whether a pixel shows each studied concept
             mask = torch.stack([(labels == c).any(1) for c in concepts.to(labels.device)], 1).float()
-            sums.append(_presence(at.activations, mask))
-            pooled = functional.adaptive_avg_pool2d(mask, patch_grid(*at.activations.shape[2:])).flatten(2)
+            sums.append(_presence(at.on_image(at.activations), mask))
+            pooled = functional.adaptive_avg_pool2d(mask, patch_grid(*at.size)).flatten(2)
             share, patch = (values.cpu() for values in pooled.max(2))
             samples = np.arange(first, first + count, dtype=np.int64)
             rows.append(ConceptPatches(samples, share.double().numpy(), patch.numpy(), pooled.shape[2]))
@@ -375,7 +375,7 @@ def make_contexts(source: Source, key: InterventionKey) -> Callable[[Shard], tup
             at = model.open(key.held_out_seed, first, count)
             labels = model.labels_at(at, at.activations)
             grid = labels.shape[2] * labels.shape[3]
-            contexts.append(contexts_at(labels, key.contexts, patch_grid(*at.activations.shape[2:])))
+            contexts.append(contexts_at(labels, key.contexts, patch_grid(*at.size)))
             pixels.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
         every = np.concatenate(pixels)
         areas = Areas(samples_of(shard), np.arange(every.shape[1]), every, grid)
@@ -424,7 +424,7 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
         rows = slice(shard.first, shard.first + shard.count)
         samples, patches, contexts = np.array(plan.spots[rows], np.int64).T
         at = open_held_out(model, key, samples.tolist())
-        where = inside_patches(torch.from_numpy(patches).to(at.activations.device), *at.activations.shape[2:])
+        where = at.inside(torch.from_numpy(patches).to(at.activations.device))
         random = plan.random_sets(shard.number)
         before = np.array(plan.before[rows], np.int64)
         gains = [
@@ -506,7 +506,7 @@ def insertion_pair(model: EditedModel, key: InterventionKey, example: ConceptExa
     """(m, height, width, 3) images without and with the units inserted at each patch."""
     at = open_held_out(model, key, [sample for sample, _ in example.inserted])
     patches = torch.tensor([patch for _, patch in example.inserted], device=at.activations.device)
-    where = inside_patches(patches, *at.activations.shape[2:])
+    where = at.inside(patches)
     changed = Edit(example.units, torch.tensor(example.values), where)(at.activations)
     return [as_bytes(images) for images in image_pair(model, at, changed)]
 
@@ -516,8 +516,8 @@ def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray
     ((_, gradient),) = gradients(model, at, at.activations, [example.concept])
     chosen = list(example.units)
     values = torch.tensor(example.values, device=gradient.device).view(1, -1, 1, 1)
-    gained = ((values - at.activations[:, chosen]) * gradient[:, chosen]).sum(1)
-    return gained.float().cpu().numpy()
+    gained = ((values - at.activations[:, chosen]) * gradient[:, chosen]).sum(1, keepdim=True)
+    return at.on_image(gained)[:, 0].float().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -569,8 +569,7 @@ class EditRequest:
         values = torch.tensor(self.values) if self.values else kept
         if not self.patches:
             return [Edit(self.units, values)]
-        shape = at.activations.shape[2:]
-        where = [inside_patches(torch.tensor([patch], device=kept.device), *shape) for patch in self.patches]
+        where = [at.inside(torch.tensor([patch], device=kept.device)) for patch in self.patches]
         return [Edit(self.units, values, inside) for inside in where]
 
 

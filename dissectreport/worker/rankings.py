@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.errors import ModelError
-from dissectreport.networks.edits import Edit, Prefix, inside_patches
+from dissectreport.networks.edits import Edit, Prefix
 from dissectreport.records.interventions import LearnedMask, LearnedRanking, RemainingArea, Units
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
@@ -139,13 +139,12 @@ def candidates(
     spots, gains = [], []
     for first in range(0, min(budget.learned_mask_tries, budget.search), EDIT_BATCH):
         at = model.open(model.key.selection_seed, first, min(EDIT_BATCH, budget.search - first))
-        shape = at.activations.shape[2:]
         before = model.labels_at(at, at.activations)
-        there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], patch_grid(*shape))
+        there = functional.adaptive_avg_pool2d((before == concept).any(1).float()[:, None], patch_grid(*at.size))
         patches = random.choice(len(likely), tries, replace=False, p=likely / likely.sum())
         gained = []
         for patch in patches.tolist():
-            where = inside_patches(torch.full((len(before),), patch, device=before.device), *shape)
+            where = at.inside(torch.full((len(before),), patch, device=before.device))
             after = model.labels_at(at, Edit(every, values, where)(at.activations))
             gain = (after == concept).any(1).sum((1, 2)) - (before == concept).any(1).sum((1, 2))
             stands = there.flatten(1)[:, patch] > 0
@@ -219,12 +218,12 @@ class _Mask:
         """(n,) probability of the concept at each patch, minus it where `adding` (n,) units are inserted."""
         at = open_samples(self.model, samples.tolist())
         spots = torch.from_numpy(patches).to(at.activations.device)
-        inside = inside_patches(spots, *at.activations.shape[2:]).to(at.activations.dtype)
+        inside = at.inside(spots).to(at.activations.dtype)
         share = self.weight.view(1, -1, 1, 1) * inside
         on = adding.to(share.device)
         changed = at.activations * (1 - share) + torch.where(on.view(-1, 1, 1, 1), self.constant * share, 0.0)
         shares = self.model.probabilities(self.model.images(at, changed), (self.concept,))
-        pooled = functional.adaptive_avg_pool2d(shares, patch_grid(*at.activations.shape[2:])).flatten(1)
+        pooled = functional.adaptive_avg_pool2d(shares, patch_grid(*at.size)).flatten(1)
         measured = pooled.gather(1, spots[:, None])[:, 0]
         return torch.where(on, -measured, measured)
 

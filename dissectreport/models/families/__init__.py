@@ -1,0 +1,1 @@
+"""Families of published generators: networks in plain torch, recognised from their checkpoints."""

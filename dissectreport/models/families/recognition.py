@@ -1,0 +1,357 @@
+"""Which family a checkpoint belongs to, by its content: names and shapes of tensors, and settings in the file.
+
+found = find(open_model_file(Path("ffhq.pkl")))
+found.family.title                        # "StyleGAN2"
+network = open_found(found, Sampling())
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from dissectreport.checkpoints.model_files import ModelFile
+from dissectreport.checkpoints.names import first_of, unwrapped
+from dissectreport.checkpoints.parts import Place, is_optimizer, state_dicts
+from dissectreport.checkpoints.plain_data import as_tensor
+from dissectreport.checkpoints.state_dicts import channels_last
+from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
+from dissectreport.errors import WeightsError
+from dissectreport.models import proggan_names, proggan_variants, published
+from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
+from dissectreport.models.families.base import FamilyNetwork, Make, NetworkTensors, Sampling, evenly
+from dissectreport.models.inputs import Inputs
+from dissectreport.models.outputs import OutputFormat
+
+CHANNELS = {1: (0, 0, 0), 3: (), 4: (0, 1, 2)}
+"""Which channels are red, green and blue, by the number of channels that a network makes."""
+SMALL = 5
+"""Tables with fewer tensors are no network."""
+NEAR = 0.3
+"""Share of names that must fit a family for it to be called near."""
+ANYWHERE = Place("", "")
+
+
+@dataclass(frozen=True)
+class Family:
+    """An architecture that is recognised by the names of its tensors."""
+
+    name: str
+    """In descriptions."""
+    title: str
+    """In messages."""
+    marks: tuple[str, ...]
+    """Ends of names; one of them shows the family, and what stands before it is a prefix."""
+    names: re.Pattern[str]
+    """All names that its files may have."""
+    make: Make | None = None
+    """None for Progressive GANs, which have their own module."""
+
+
+STYLEGAN_MAPPING = r"mapping\.(w_avg|(fc\d+|embed)\.(weight|bias))"
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "stylegan3",
+            "StyleGAN3",
+            (stylegan3.MARK,),
+            re.compile(
+                STYLEGAN_MAPPING + r"|synthesis\.(input|L\d+_\d+_\d+)\."
+                r"(weight|bias|affine\.(weight|bias)|transform|freqs|phases|magnitude_ema|(up|down)_filter)"
+            ),
+            stylegan3.from_tensors,
+        ),
+        Family(
+            "stylegan2",
+            "StyleGAN2",
+            (stylegan2.MARK,),
+            re.compile(
+                STYLEGAN_MAPPING + r"|synthesis\.b\d+\.(const|resample_filter|(conv0|conv1|torgb|skip)\."
+                r"(weight|bias|noise_const|noise_strength|resample_filter|affine\.(weight|bias)))"
+            ),
+            stylegan2.from_tensors,
+        ),
+        Family(
+            "stylegan2-rosinality",
+            "StyleGAN2 (rosinality)",
+            (stylegan2_rosinality.MARK,),
+            re.compile(
+                r"input\.input|style\.\d+\.(weight|bias)|noises\.noise_\d+|(conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)\."
+                r"(bias|conv\.weight|conv\.modulation\.(weight|bias)|noise\.weight|activate\.bias|"
+                r"(conv\.blur|upsample)\.kernel)"
+            ),
+            stylegan2_rosinality.from_tensors,
+        ),
+        Family(
+            "biggan-deep",
+            "BigGAN-deep (Hugging Face)",
+            (biggan_deep.MARK,),
+            re.compile(r"embeddings\.weight|generator\.(gen_z|conv_to_rgb|bn|layers\.\d+)\..*"),
+            biggan_deep.from_tensors,
+        ),
+        Family(
+            "biggan",
+            "BigGAN (ajbrock)",
+            (biggan.MARK, *biggan.OTHER_MARKS),
+            re.compile(
+                r"shared\.weight|linear\.(weight|bias|u\d|sv\d)|output_layer\.[02]\..*|"
+                r"blocks\.\d+\.[01]\.(conv1|conv2|conv_sc|bn1|bn2|gamma|theta|phi|g|o)(\..*)?"
+            ),
+            biggan.from_tensors,
+        ),
+        Family(
+            "progressive gan",
+            "Progressive GAN",
+            proggan_names.FIRST,
+            re.compile(
+                r"(layer\d+|features\.\d+|output(_\d+x\d+)?)\.(conv\.weight|wscale\.(b|scale))|lod|"
+                r"(\d+x\d+/(Dense|Conv|Conv0_up|Conv0|Conv1)|ToRGB_lod\d+)/(weight|bias)(:0)?"
+            ),
+        ),
+    )
+}
+"""The families that are recognised, the most specific first, by their names in descriptions."""
+
+STRANGERS: Mapping[str, tuple[str, ...]] = {
+    "a discriminator of StyleGAN2 or StyleGAN3": ("b4.out.weight",),
+    "a discriminator of rosinality's StyleGAN2": ("final_linear.1.weight",),
+    "a discriminator of BigGAN": ("blocks.0.0.conv1.weight", "embed.u0"),
+}
+"""What is recognised, but draws nothing; by the ends of names."""
+
+
+class TensorTable(NamedTuple):
+    """A table of tensors in a file."""
+
+    part: str
+    """Its key, such as a.b; '' for the top."""
+    tensors: Mapping[str, Tensor]
+    settings: Mapping[str, Any]
+    """With which the network was made, where the file says it."""
+    kind: str = ""
+    """The class of the network, where the file says it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network in a checkpoint, and its family."""
+
+    family: Family
+    network: NetworkTensors
+    file: ModelFile
+
+
+@dataclass(frozen=True)
+class OpenedNetwork:
+    """A network that is ready to be sampled, and what is known about it."""
+
+    module: nn.Module
+    inputs: Inputs
+    output: OutputFormat
+    layers: tuple[str, ...]
+    default_layers: tuple[str, ...]
+    resolution: int
+    title: str
+    line: str
+    """The family, size, latent and labels in words."""
+    sampling: str
+    """How images are drawn, in words."""
+    reinitialise: Callable[[int], nn.Module]
+
+
+def find(file: ModelFile, place: Place = ANYWHERE, family: str = "", ignore: Sequence[str] = ()) -> Found:
+    """The network in a file that a build reads: an average of weights if there is one.
+
+    With `place` or `family`, only such networks count; tensors whose names match a pattern of `ignore` are left out. A
+    WeightsError says what the file is instead.
+    """
+    candidates = [
+        found
+        for found in _candidates(file, ignore)
+        if (not place.part or found.network.part == place.part)
+        and (not place.prefix or found.network.prefix == _with_dot(unwrapped(place.prefix)))
+        and (not family or found.family.name == family)
+    ]
+    if not candidates:
+        raise WeightsError(not_recognised(file, place.part, family))
+    return min(candidates, key=lambda found: Place(found.network.part, found.network.prefix).rank)
+
+
+def _with_dot(prefix: str) -> str:
+    return prefix if not prefix or prefix.endswith((".", "/")) else f"{prefix}."
+
+
+def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
+    """Every network of a known family in a file."""
+    for table in tables_of(file):
+        for family in FAMILIES.values():
+            for prefix in dict.fromkeys(_prefixes(table.tensors, family)):
+                own = {
+                    name.removeprefix(prefix): value for name, value in table.tensors.items() if name.startswith(prefix)
+                }
+                settings = {**table.settings, **_beside(file)}
+                yield Found(family, NetworkTensors(own, table.part, prefix, settings), file)
+
+
+def _prefixes(tensors: Mapping[str, Tensor], family: Family) -> Iterator[str]:
+    for name in tensors:
+        for mark in family.marks:
+            whole = name.removesuffix(":0")
+            prefix = whole.removesuffix(mark)
+            if prefix != whole and (not prefix or prefix.endswith((".", "/"))):
+                yield prefix
+
+
+def _beside(file: ModelFile) -> dict[str, Any]:
+    """What files say about a network outside of its own table."""
+    average = file.content.get(stylegan2_rosinality.AVERAGE)
+    config = {biggan_deep.CONFIG: file.config} if file.config else {}
+    return {**({stylegan2_rosinality.AVERAGE: average} if isinstance(average, Tensor) else {}), **config}
+
+
+def tables_of(file: ModelFile) -> Iterator[TensorTable]:
+    """Every table of tensors in a file, except those of optimizers. Names have no steps of wrappers."""
+    for part, value in file.content.items():
+        if isinstance(value, PickledNetwork):
+            yield TensorTable(str(part), value.tensors, value.settings, value.class_name)
+    for part, table in state_dicts(file.content).items():
+        tensors = {unwrapped(str(name)): as_tensor(value) for name, value in table.items()}
+        yield TensorTable(part, {name: value for name, value in tensors.items() if value is not None}, {})
+
+
+def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
+    """The network, ready to be sampled; a WeightsError says what does not fit its family."""
+    try:
+        if found.family.make is None:
+            return _progressive(found, sampling)
+        network = found.family.make(found.network, sampling)
+    except WeightsError as problem:
+        raise WeightsError(
+            f"{found.file.path} looks like {found.family.title}{_comma(reading_of(found))}, but does not fit: {problem}"
+        ) from problem
+    return OpenedNetwork(
+        module=channels_last(network),
+        inputs=network.inputs(),
+        output=OutputFormat(channels=CHANNELS[network.colours], certain=True),
+        layers=network.unit_layers,
+        default_layers=network.default_layers,
+        resolution=network.resolution,
+        title=network.title,
+        line="; ".join(filter(None, (network.describe(), reading_of(found)))),
+        sampling=network.describe_sampling(),
+        reinitialise=lambda seed: untrained(network, seed),
+    )
+
+
+def untrained(network: FamilyNetwork, seed: int) -> FamilyNetwork:
+    """The same architecture with random weights."""
+    control = copy.deepcopy(network)
+    control.initialise(seed)
+    return control
+
+
+def reading_of(found: Found) -> str:
+    """Which part of the file is read, such as "reading G_ema"; '' for a file with one network."""
+    name = ".".join(filter(None, (found.network.part, found.network.prefix.strip("./"))))
+    return f"reading {name}" if name else ""
+
+
+def _comma(words: str) -> str:
+    return f", {words}" if words else ""
+
+
+def _progressive(found: Found, sampling: Sampling) -> OpenedNetwork:
+    """A Progressive GAN, which has neither truncation nor labels."""
+    if sampling != Sampling():
+        raise WeightsError("a Progressive GAN has no psi, cutoff, label or noise; leave them out")
+    network = channels_last(proggan_variants.from_state_dict(found.network.tensors))
+    line = f"Progressive GAN, {network.resolution} px, {network.latent_size} latents, no labels"
+    return OpenedNetwork(
+        module=network,
+        inputs=Inputs.normal((network.latent_size,)),
+        output=OutputFormat(),
+        layers=network.layers,
+        default_layers=evenly(network.layers[3::2] or network.layers[-1:]),
+        resolution=network.resolution,
+        title=found.family.title,
+        line="; ".join(filter(None, (line, reading_of(found)))),
+        sampling="no truncation",
+        reinitialise=lambda seed: published.untrained(network, seed),
+    )
+
+
+# --- what is not recognised -------------------------------------------------------------------------------------
+
+
+def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
+    """Why no network of a known family was found: what the file is instead, or which family is nearest."""
+    tables = list(tables_of(file))
+    parts = ", ".join(table.part or "tensors without a part" for table in tables) or "no tensors"
+    if part and not any(table.part == part for table in tables):
+        return f"there is no part {part!r} with tensors in {file.path}; it has {parts}"
+    stranger = _stranger(file, tables)
+    if stranger:
+        return f"{file.path} {stranger}; give the file of the generator"
+    if family:
+        return f"{file.path} has no tensors of {FAMILIES[family].title}: {_nearest(tables)}"
+    advice = f"`dissectreport describe {file.path} > mine.toml` writes a description to complete"
+    return f"{file.path} is of no known family: {_nearest(tables)}; {advice}"
+
+
+def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
+    """What the file is, if all that it has is known and draws nothing."""
+    if is_optimizer(file.content) or (not tables and any(map(is_optimizer, file.content.values()))):
+        return "is the state of an optimizer"
+    titles = [_discriminator(table) for table in tables if len(table.tensors) >= SMALL]
+    return f"is {titles[0]}, not a generator" if titles and all(titles) else ""
+
+
+def _discriminator(table: TensorTable) -> str:
+    """Which discriminator the tensors belong to; '' for none."""
+    for title, ends in STRANGERS.items():
+        if all(any(name.endswith(end) for name in table.tensors) for end in ends):
+            return title
+    return ""
+
+
+def main_table(tables: Sequence[TensorTable]) -> TensorTable:
+    """The table that most likely is the generator: an average of weights, or the largest."""
+    return min(
+        tables,
+        key=lambda table: (Place(table.part, "").rank, -len(table.tensors)),
+    )
+
+
+def nearest(names: Sequence[str]) -> tuple[Family, list[str]]:
+    """The family that fits most of these names, and the names that do not fit it."""
+    unknown = {
+        family.name: [name for name in names if not re.search(rf"(^|[./])({family.names.pattern})$", name)]
+        for family in FAMILIES.values()
+    }
+    best = min(FAMILIES.values(), key=lambda family: len(unknown[family.name]))
+    return best, unknown[best.name]
+
+
+def _nearest(tables: Sequence[TensorTable]) -> str:
+    """Which family is nearest to the main table, and what differs."""
+    if not tables:
+        return "it has no tensors"
+    table = main_table(tables)
+    names = list(table.tensors)
+    family, unknown = nearest(names)
+    fitting, where = len(names) - len(unknown), f" of {table.part}" if table.part else ""
+    kind = f" (class {table.kind})" if table.kind else ""
+    if fitting < NEAR * len(names):
+        return f"the names of its tensors{where}{kind} are {first_of(names)}"
+    if not unknown:
+        return f"the nearest is {family.title}, but {' or '.join(family.marks)}{where}{kind} is missing"
+    return (
+        f"the nearest is {family.title}, which has {fitting} of the {len(names)} names{where}{kind}, but not "
+        f"{first_of(unknown)}"
+    )

@@ -1,0 +1,60 @@
+"""How a model is named: a declared name, the address of code, a description, or a file of weights with settings.
+
+scenes_pgan                     a name that a package declares
+./net.py:generator              code
+./mine.toml                     a description
+ffhq.pkl                        a checkpoint that is recognised by its content
+ffhq.pkl:psi=0.7,label=3+5      the same, with settings
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+DESCRIPTION = ".toml"
+"""The end of the name of a file that describes a model."""
+CODE = ".py"
+CHECKPOINTS = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".safetensors", ".npz", ".ckpt", ".tar")
+"""Ends of the names of files of weights."""
+CONFIG = "config.json"
+"""The file that makes a folder a checkpoint."""
+SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise)=[^:/\\]*)")
+
+
+def split_settings(model: str) -> tuple[str, str]:
+    """What names a model, without its settings, and the settings.
+
+    >>> split_settings("ffhq.pkl:psi=0.7,label=3"), split_settings("./net.py:generator")
+    (('ffhq.pkl', 'psi=0.7,label=3'), ('./net.py:generator', ''))
+    """
+    match = SETTINGS.fullmatch(model)
+    return (match["file"], match["settings"]) if match else (model, "")
+
+
+def with_settings(model: str, psi: float | None, cutoff: int | None, labels: tuple[str, ...], noise: str) -> str:
+    """The name of a model with settings; those that it has already stay.
+
+    >>> with_settings("ffhq.pkl", 0.7, None, ("3", "5"), "")
+    'ffhq.pkl:psi=0.7,label=3+5'
+    """
+    values = {"psi": psi, "cutoff": cutoff, "label": "+".join(labels) or None, "noise": noise or None}
+    words = [f"{name}={value}" for name, value in values.items() if value is not None]
+    name, before = split_settings(model)
+    settings = ",".join([*([before] if before else []), *words])
+    return f"{name}:{settings}" if settings else name
+
+
+def checkpoint_of(model: str) -> Path | None:
+    """The file or folder of weights that a name refers to; None if it is another kind of name.
+
+    A file counts by the end of its name, or if it is there; a folder counts if it is there and has a config.json.
+    """
+    name, _ = split_settings(model)
+    path = Path(name).expanduser()
+    if name.endswith((DESCRIPTION, CODE)) or path.is_dir():
+        return path if (path / CONFIG).is_file() else None
+    if name.lower().endswith(CHECKPOINTS):
+        return path
+    return path if (os.sep in name or path.suffix) and path.is_file() else None
