@@ -31,6 +31,33 @@ window.dissectreport = window.dissectreport || {};
   app.times = (v) => (v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×");
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
 
+  /* what a page shows is in its address after #, so that a link shows the same */
+  app.view = {
+    get: () => new URLSearchParams(location.hash.slice(1)),
+    set: (changes) => {
+      const state = app.view.get();
+      Array.from(state).forEach(([name, value]) => value || state.delete(name));
+      Object.entries(changes).forEach(([name, value]) =>
+        value === null ? state.delete(name) : state.set(name, value),
+      );
+      const words = state.toString();
+      history.replaceState(null, "", words ? "#" + words : location.pathname + location.search);
+    },
+  };
+
+  /* a line that everybody sees for some seconds, and that is read out */
+  let gone = 0;
+  app.tell = (words) => {
+    const toast = document.getElementById("toast");
+    toast.textContent = words;
+    toast.hidden = false;
+    app.say(words);
+    clearTimeout(gone);
+    gone = setTimeout(() => {
+      toast.hidden = true;
+    }, 6000);
+  };
+
   /* light and dark */
   app.isDark = () =>
     root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -97,8 +124,18 @@ window.dissectreport = window.dissectreport || {};
     const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
     return down ? -order : order;
   };
-  all("table.sortable").forEach((table) => {
-    all("thead th:not([data-fixed])", table).forEach((head) => {
+  all("table.sortable").forEach((table, number) => {
+    const key = number ? "order" + (number + 1) : "order";
+    const heads = all("thead th:not([data-fixed])", table);
+    const order = (head, down) => {
+      all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = table.tBodies[0];
+      const rows = Array.from(body.rows).map((row, i) => [cellValue(row, head.cellIndex), i, row]);
+      rows.sort((a, b) => app.compare(a[0], b[0], down) || a[1] - b[1]);
+      body.append(...rows.map((row) => row[2]));
+    };
+    heads.forEach((head) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
@@ -106,15 +143,20 @@ window.dissectreport = window.dissectreport || {};
       button.addEventListener("click", () => {
         const now = head.getAttribute("aria-sort");
         const down = now ? now === "ascending" : head.classList.contains("n");
-        all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const body = table.tBodies[0];
-        const rows = Array.from(body.rows).map((row, i) => [cellValue(row, head.cellIndex), i, row]);
-        rows.sort((a, b) => app.compare(a[0], b[0], down) || a[1] - b[1]);
-        body.append(...rows.map((row) => row[2]));
+        order(head, down);
+        app.view.set({ [key]: (down ? "-" : "") + button.textContent.trim() });
         app.say("sorted by " + button.textContent);
       });
     });
+    const asked = () => {
+      const words = app.view.get().get(key) || "";
+      const head = heads.find((one) => one.textContent.trim() === words.replace(/^-/, ""));
+      if (head) order(head, words.startsWith("-"));
+      const folded = head && table.closest("details");
+      if (folded) folded.open = true;
+    };
+    addEventListener("hashchange", asked);
+    asked();
   });
 
   /* charts leave as SVG files that look the same elsewhere */
@@ -165,12 +207,12 @@ window.dissectreport = window.dissectreport || {};
       selection.removeAllRanges();
       selection.addRange(range);
       document.execCommand("copy");
-      app.say("copied");
+      app.tell("copied");
     }),
   );
 
-  /* a page's own address, with or without the words that cite it; a folder has no clipboard of its own */
-  app.copy = (words, button) => {
+  /* the address of what is shown, with or without the words that cite it; a folder has no clipboard of its own */
+  app.copy = (words, button, done) => {
     const field = document.createElement("textarea");
     field.value = words;
     document.body.append(field);
@@ -178,13 +220,17 @@ window.dissectreport = window.dissectreport || {};
     document.execCommand("copy");
     field.remove();
     button.focus();
-    app.say("copied: " + words);
+    app.tell(done);
+  };
+  const published = document.querySelector("link[rel=canonical]");
+  app.copyLink = (button, words) => {
+    const own = location.protocol === "file:";
+    const address = own && published ? published.href + location.hash : location.href;
+    const warning = own && !published ? "; it opens only on this computer, because this page is not published" : "";
+    app.copy((words ? words + ", " : "") + address, button, (words ? "citation" : "link") + " copied" + warning);
   };
   all("[data-copy-link]").forEach((button) =>
-    button.addEventListener("click", () => {
-      const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
-      app.copy((words ? words + ", " : "") + address, button);
-    }),
+    button.addEventListener("click", () => app.copyLink(button, button.dataset.copyLink)),
   );
 
   /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */

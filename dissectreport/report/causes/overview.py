@@ -90,7 +90,7 @@ def _studied_row(
     chart = small_curves(
         f"curve-{at}",
         f"Removal of {studied.concept.name} by number of ablated units",
-        f"The best ranking, {ranking_words(studied.best)}, with its 95% band; random units in grey.",
+        f"The preselected ranking, {ranking_words(studied.best)}, with its 95% band; random units in grey.",
         shown,
         high,
     )
