@@ -227,7 +227,7 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
 
 def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, LAYER) as page:
-        page.keyboard.press("/")
+        page.keyboard.press("f")
         expect(page.locator("#q")).to_be_focused()
         page.keyboard.press("Escape")
         page.keyboard.press("j")
@@ -256,7 +256,7 @@ def test_single_keys_can_be_switched_off(chromium: Browser, folder: Path) -> Non
         page.click("[data-help-toggle]")
         page.uncheck("#keys-on")
         page.keyboard.press("Escape")
-        page.keyboard.press("/")
+        page.keyboard.press("f")
         expect(page.locator("#q")).not_to_be_focused()
 
 
@@ -536,3 +536,9 @@ def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, 
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator(".filters, .cut, .top").first).to_be_hidden()
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 28, 30)"
+
+
+@pytest.mark.parametrize("name", [CONCEPT, "planted/methods.html"])
+def test_the_tab_of_a_page_is_on_the_screen_of_a_phone(chromium: Browser, folder: Path, name: str) -> None:
+    with open_page(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
+        expect(page.locator(".top nav [aria-current]").first).to_be_in_viewport(ratio=0.9)
