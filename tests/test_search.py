@@ -54,7 +54,7 @@ def test_what_it_knows_of_5000_units_takes_less_than_100_kilobytes() -> None:
 def ask(page: Page, words: str) -> list[str]:
     """The names of what is found, with the key that opens the search."""
     page.keyboard.press("Control+k")
-    wait_until(page, "document.querySelectorAll('#search-box li').length > 0")
+    wait_until(page, "/result|Nothing/.test((document.querySelector('#search-box [role=status]') || {}).textContent)")
     page.fill("#search-box input", words)
     return page.locator("#search-box li b").all_text_contents()
 
@@ -99,7 +99,7 @@ def test_two_steps_lead_from_any_page_to_a_unit_of_a_layer(chromium: Browser, fo
 @pytest.mark.browser
 def test_everything_that_is_found_leads_to_a_page(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, HOME) as page:
-        for words in ("unit 3", "tree", "layer", "page", "i", ""):
+        for words in ("unit 3", "tree", "layer", "i", ""):
             ask(page, words)
             found = page.locator("#search-box li").evaluate_all("found => found.map(e => e.dataset.href)")
             for address in found:

@@ -226,7 +226,7 @@
     });
   /* a page of a model knows that model; one of the site loads all of them */
   app.openSearch = async (known) => {
-    box.showModal();
+    if (!box.open) box.showModal();
     field.focus();
     field.select();
     if (!models.length) {
