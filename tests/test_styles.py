@@ -27,7 +27,7 @@ def selectors(style: str) -> list[str]:
 
 
 def scope_of(selector: str) -> str:
-    found = re.match(r":where\(\.(page-\w+)\) |\.(page-\w+)\b", selector)
+    found = re.match(r"(?:\.js )?:where\(\.(page-\w+)\) |\.(page-\w+)\b", selector)
     return "" if found is None else found[1] or found[2]
 
 

@@ -80,6 +80,8 @@ class Frame:
     favicon: str
     plotly: str
     scripts: tuple[str, ...]
+    fonts: tuple[str, ...] = ()
+    """Fonts that are loaded before the style asks for them, so that no word moves."""
     search: str = ""
     """The scripts of the search, with spaces between them: its own, then what it knows; '' where there is none."""
     menu: tuple[Link, ...] = ()
@@ -123,6 +125,7 @@ def frame(here: str, title: str, description: str, assets: Assets, scripts: tupl
         favicon=link(here, "favicon.ico"),
         plotly=link(here, assets.plotly),
         search=_search(here, assets),
+        fonts=(link(here, assets.serif), link(here, assets.sans)),
         scripts=tuple(link(here, s) for s in (assets.site, assets.charts, *scripts)),
     )
 
