@@ -227,7 +227,7 @@ def test_a_link_to_a_unit_and_a_link_to_a_view_both_work(chromium: Browser, fold
 
 def test_the_keyboard_searches_steps_and_helps(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, LAYER) as page:
-        page.keyboard.press("/")
+        page.keyboard.press("f")
         expect(page.locator("#q")).to_be_focused()
         page.keyboard.press("Escape")
         page.keyboard.press("j")
@@ -256,7 +256,7 @@ def test_single_keys_can_be_switched_off(chromium: Browser, folder: Path) -> Non
         page.click("[data-help-toggle]")
         page.uncheck("#keys-on")
         page.keyboard.press("Escape")
-        page.keyboard.press("/")
+        page.keyboard.press("f")
         expect(page.locator("#q")).not_to_be_focused()
 
 
@@ -315,15 +315,54 @@ def test_masks_at_a_new_threshold_follow_the_rule_and_the_image(
 
 
 def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None:
-    with open_page(chromium, folder, UNIT + "#x") as page:
-        page.click("[data-copy-link]:first-of-type")
-        address = f"{folder.as_uri()}/{UNIT}"
-        assert page.text_content("#said") == f"copied: {address}"
+    copied = "window.copied = []; document.addEventListener('copy', () => copied.push(document.activeElement.value))"
+    with open_page(chromium, folder, UNIT + "#masks=off") as page:
+        page.evaluate(copied)
+        page.click("main [data-copy-link]:first-of-type")
+        expect(page.locator("#toast")).to_be_visible()
+        unpublished = "link copied; it opens only on this computer, because this page is not published"
+        assert page.text_content("#toast") == page.text_content("#said") == unpublished
         page.click("text=Cite this unit")
-        said = str(page.text_content("#said"))
-        assert said.startswith("copied: layer1 unit 1 (")
-        assert "planted · rule corrected" in said
-        assert said.endswith(address)
+        link, citation = page.evaluate("copied")
+        assert link == f"{folder.as_uri()}/{UNIT}#masks=off"
+        assert citation.startswith("layer1 unit 1 (")
+        assert "planted · rule corrected" in citation
+        assert citation.endswith(link)
+
+
+def test_a_link_shows_the_same_threshold_masks_wipe_and_order(chromium: Browser, folder: Path) -> None:
+    with open_page(chromium, folder, UNIT) as page:
+        page.focus("#slide")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.click("#mask")
+        shown, masks = page.inner_text("#cut-out"), page.get_attribute("#examples", "class")
+        assert "threshold=" in page.url and "masks=off" in page.url
+        page.reload()
+        assert (page.inner_text("#cut-out"), page.get_attribute("#examples", "class")) == (shown, masks)
+    with open_page(chromium, folder, CONCEPT) as page:
+        page.focus("#wipe")
+        page.keyboard.press("Home")
+        page.reload()
+        assert off(page) == "0%"
+    with open_page(chromium, folder, "planted/layer1/table.html") as page:
+        page.get_by_role("button", name="lift", exact=True).click()
+        first = page.text_content("tbody tr:first-child")
+        assert page.url.endswith("#order=-lift")
+        page.reload()
+        assert page.text_content("tbody tr:first-child") == first
+
+
+def test_what_is_chosen_of_a_layer_is_on_the_screen(chromium: Browser, folder: Path) -> None:
+    with open_page(chromium, folder, LAYER, viewport={"width": 1440, "height": 900}) as page:
+        page.evaluate("document.querySelector('.filters').scrollIntoView({ block: 'end' })")
+        page.select_option("#c", index=1)
+        expect(page.locator("#cards > .card:not([hidden])").first).to_be_in_viewport(ratio=0.9)
+        page.click("#clear")
+        page.locator("#cards > .card").last.scroll_into_view_if_needed()
+        expect(page.locator("#q")).to_be_in_viewport()
+        page.fill("#q", "roof")
+        expect(page.locator("#cards > .card:not([hidden])").first).to_be_in_viewport(ratio=0.9)
 
 
 def test_tables_sort_and_say_so(chromium: Browser, folder: Path) -> None:
@@ -346,13 +385,15 @@ def test_the_keyboard_compares_with_and_without(chromium: Browser, folder: Path)
         assert off(page) == "50%"
         page.keyboard.press("l")
         expect(page.locator("#wipe")).to_be_focused()
+        page.keyboard.press("ArrowRight")
+        assert off(page) == "55%"
         page.keyboard.press("Home")
         assert off(page) == "0%"
         page.keyboard.press("m")
         assert off(page) == "100%"
         expect(page.locator("#flip")).to_have_attribute("aria-pressed", "true")
         over = page.locator(".wipe .over").first
-        assert over.evaluate("e => getComputedStyle(e).clipPath").startswith("inset(0px 0px 0px")
+        assert over.evaluate("e => getComputedStyle(e).clipPath") == "inset(0px 0% 0px 0px)"
         page.click("#flip")
         assert off(page) == "0%"
 
@@ -362,7 +403,18 @@ def test_a_pointer_wipes_where_it_is(chromium: Browser, folder: Path) -> None:
         box = page.locator("[data-wipe]").first.bounding_box()
         assert box is not None
         page.locator("[data-wipe]").first.click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
-        assert off(page) == "75%"
+        assert off(page) == "25%"
+
+
+def test_the_comparison_opens_on_the_image_that_changes_most(chromium: Browser, folder: Path) -> None:
+    with open_page(chromium, folder, CONCEPT) as page:
+        percent = "found => found.map(e => parseFloat(e.textContent))"
+        areas = page.locator(".ablated figcaption b").evaluate_all(percent)
+        lost = [before - after for before, after in zip(areas[::2], areas[1::2], strict=True)]
+        pressed = page.locator(".thumbs button").evaluate_all("found => found.map(e => e.getAttribute('aria-pressed'))")
+        assert pressed.index("true") == lost.index(max(lost))
+        shown = page.locator("[data-show=after]").get_attribute("src")
+        assert shown == page.locator(".ablated [data-part=after]").nth(lost.index(max(lost))).get_attribute("src")
 
 
 def test_an_image_to_compare_has_an_address(chromium: Browser, folder: Path) -> None:
@@ -484,3 +536,9 @@ def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, 
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator(".filters, .cut, .top").first).to_be_hidden()
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 28, 30)"
+
+
+@pytest.mark.parametrize("name", [CONCEPT, "planted/methods.html"])
+def test_the_tab_of_a_page_is_on_the_screen_of_a_phone(chromium: Browser, folder: Path, name: str) -> None:
+    with open_page(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:
+        expect(page.locator(".top nav [aria-current]").first).to_be_in_viewport(ratio=0.9)

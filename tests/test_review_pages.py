@@ -88,6 +88,22 @@ def test_pages_are_quiet_fit_a_phone_and_have_no_serious_violation(chromium: Bro
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_both_images_of_a_pair_are_equally_wide_before_and_after_the_choice(
+    chromium: Browser, folder: Path, width: int
+) -> None:
+    with open_page(chromium, folder, BLIND, viewport={"width": width, "height": 900}) as page:
+        widths = "found => found.map(e => Math.round(e.getBoundingClientRect().width))"
+        left, right = page.locator("#blind img").evaluate_all(widths)
+        assert left == right > 100
+        for key in "12":
+            page.keyboard.press(key)
+        page.click("#end")
+        revealed = page.locator("#revealed img").evaluate_all(widths)
+        assert len(revealed) == 4 and len(set(revealed)) == 1 and revealed[0] > 100
+
+
+@pytest.mark.browser
 def test_units_are_marked_by_keys_undone_kept_and_exported(chromium: Browser, folder: Path, tmp_path: Path) -> None:
     with open_page(chromium, folder, SHEET, accept_downloads=True) as page:
         for key in ("j", "a", "f", "u", "a", "z", "f"):

@@ -10,11 +10,11 @@ scripts=templates/static
 case $action in
 check)
 	"$bin/oxlint" --config tools/oxlint.json --deny-warnings "$scripts"
-	"$bin/oxfmt" --config tools/oxfmt.json --check "$scripts/*.js" "$scripts/*.css"
+	"$bin/oxfmt" --config tools/oxfmt.json --check "$scripts/*.js" "$scripts/**/*.css"
 	"$bin/djlint" --lint --check --quiet --rules tools/djlint_rules.yaml templates
 	;;
 format)
-	"$bin/oxfmt" --config tools/oxfmt.json "$scripts/*.js" "$scripts/*.css"
+	"$bin/oxfmt" --config tools/oxfmt.json "$scripts/*.js" "$scripts/**/*.css"
 	"$bin/djlint" --reformat --quiet templates
 	;;
 *)

@@ -14,9 +14,10 @@
     const off = Number(slide.value);
     compare.style.setProperty("--off", off + "%");
     flip.setAttribute("aria-pressed", off === 100);
-    slide.setAttribute("aria-valuetext", off + "% of the image with the units ablated");
+    slide.setAttribute("aria-valuetext", off + "% of the image with " + compare.dataset.off);
   };
-  const choose = (number, keep) => {
+  const keep = () => app.view.set({ off: slide.value === "50" ? null : slide.value });
+  const choose = (number, link) => {
     at = number;
     compare.querySelectorAll("[data-show]").forEach((image) => {
       const from = rows[at].querySelector('[data-part="' + image.dataset.show + '"]');
@@ -25,22 +26,26 @@
     });
     shades.innerHTML = rows[at].querySelector(".shades").innerHTML;
     thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", i === at));
-    if (keep) {
-      history.replaceState(null, "", "#s=" + rows[at].id.slice(1));
+    if (link) {
+      app.view.set({ s: rows[at].id.slice(1) });
       app.say("image " + rows[at].id.slice(1));
     }
   };
   thumbs.forEach((thumb, i) => thumb.addEventListener("click", () => choose(i, true)));
-  slide.addEventListener("input", show);
+  slide.addEventListener("input", () => {
+    show();
+    keep();
+  });
   flip.addEventListener("click", () => {
     slide.value = Number(slide.value) === 100 ? 0 : 100;
     show();
+    keep();
     app.say(Number(slide.value) ? "units off" : "units on");
   });
   compare.querySelectorAll("[data-wipe]").forEach((stage) => {
     const follow = (event) => {
       const box = stage.getBoundingClientRect();
-      slide.value = 100 - (100 * (event.clientX - box.left)) / box.width;
+      slide.value = (100 * (event.clientX - box.left)) / box.width;
       show();
     };
     stage.addEventListener("pointerdown", (event) => {
@@ -50,18 +55,19 @@
     stage.addEventListener("pointermove", (event) => {
       if (event.buttons) follow(event);
     });
+    stage.addEventListener("pointerup", keep);
   });
 
   const asked = () => {
-    const found = /^#s=(\d+)$/.exec(location.hash);
-    const number = found ? rows.findIndex((row) => row.id === "s" + found[1]) : -1;
-    if (number >= 0) choose(number, false);
-    return number >= 0;
+    const state = app.view.get();
+    const number = rows.findIndex((row) => row.id === "s" + state.get("s"));
+    if (state.has("off")) slide.value = state.get("off");
+    choose(number < 0 ? Number(compare.dataset.opens) : number, false);
+    show();
+    return number >= 0 || state.has("off");
   };
   window.addEventListener("hashchange", () => {
     if (asked()) compare.scrollIntoView({ block: "start" });
   });
   if (asked()) compare.scrollIntoView({ block: "start" });
-  else choose(0, false);
-  show();
 })(window.dissectreport);

@@ -138,7 +138,10 @@
       name: model.short,
       layer: layerName,
     }));
-    const differences = [DASH, ...chosen.against.map((against) => (against.layers ? against.layers.mean_corrected_iou : DASH))];
+    const differences = [
+      DASH,
+      ...chosen.against.map((against) => (against.layers ? against.layers.mean_corrected_iou : DASH)),
+    ];
     return figure(
       "heaps",
       texts.heaps,

@@ -231,7 +231,7 @@
   });
   field("picker").addEventListener("submit", (event) => event.preventDefault());
   const copy = document.querySelector("[data-copy-view]");
-  copy.addEventListener("click", () => app.copy(location.href, copy));
+  copy.addEventListener("click", () => app.copyLink(copy));
   addEventListener("popstate", read);
   read();
 })(window.dissectreport, window.dissectreport.comparison);

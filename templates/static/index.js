@@ -1,5 +1,5 @@
 /* The models of a site: search, and choose some to compare. */
-(function () {
+(function (app) {
   "use strict";
   const table = document.getElementById("models-table");
   if (!table) return;
@@ -23,7 +23,7 @@
     field("empty").hidden = shown > 0;
   };
   const read = () => {
-    field("q").value = new URLSearchParams(location.hash.slice(1)).get("q") || "";
+    field("q").value = app.view.get().get("q") || "";
     search(field("q").value);
   };
   const choose = () => {
@@ -43,14 +43,10 @@
   field("search").addEventListener("submit", (event) => event.preventDefault());
   field("q").addEventListener("input", () => {
     const words = field("q").value;
-    history.replaceState(
-      null,
-      "",
-      words ? "#" + new URLSearchParams({ q: words }) : location.pathname + location.search,
-    );
+    app.view.set({ q: words || null });
     search(words);
   });
   addEventListener("hashchange", read);
   choose();
   read();
-})();
+})(window.dissectreport);

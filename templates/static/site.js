@@ -1,9 +1,10 @@
-/* Theme, keyboard, sortable tables, saving charts, and plotly on demand. Classic scripts only: pages open from a folder. */
+/* Theme, keyboard, search, sortable tables and links. Classic scripts only: pages open from a folder. */
 window.dissectreport = window.dissectreport || {};
 (function (app) {
   "use strict";
   const root = document.documentElement;
   const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
+  app.all = all;
 
   app.remember = (key, value) => {
     try {
@@ -30,6 +31,33 @@ window.dissectreport = window.dissectreport || {};
             : v.toFixed(2).replace("-", "−");
   app.times = (v) => (v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×");
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
+
+  /* what a page shows is in its address after #, so that a link shows the same */
+  app.view = {
+    get: () => new URLSearchParams(location.hash.slice(1)),
+    set: (changes) => {
+      const state = app.view.get();
+      Array.from(state).forEach(([name, value]) => value || state.delete(name));
+      Object.entries(changes).forEach(([name, value]) =>
+        value === null ? state.delete(name) : state.set(name, value),
+      );
+      const words = state.toString();
+      history.replaceState(null, "", words ? "#" + words : location.pathname + location.search);
+    },
+  };
+
+  /* a line that everybody sees for some seconds, and that is read out */
+  let gone = 0;
+  app.tell = (words) => {
+    const toast = document.getElementById("toast");
+    toast.textContent = words;
+    toast.hidden = false;
+    app.say(words);
+    clearTimeout(gone);
+    gone = setTimeout(() => {
+      toast.hidden = true;
+    }, 6000);
+  };
 
   /* light and dark */
   app.isDark = () =>
@@ -71,6 +99,47 @@ window.dissectreport = window.dissectreport || {};
     if (target.matches(typing) || (help.open && key !== "?")) return false;
     return key.startsWith("Arrow") ? !target.closest(usesArrows) : keysOn.checked;
   };
+  /* the search, and what it knows, are loaded when somebody searches */
+  const openers = all("[data-search-open]");
+  let searching = null;
+  const search = () => {
+    const [own, ...known] = root.dataset.search.split(" ");
+    searching ||= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = own;
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", reject);
+      document.head.append(script);
+    });
+    searching.then(
+      () => app.openSearch(known),
+      () => app.tell("the search could not be loaded"),
+    );
+  };
+  openers.forEach((button) => button.addEventListener("click", search));
+  document.addEventListener("keydown", (event) => {
+    if (openers.length && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      search();
+    }
+  });
+  /* the tab of this page is on the screen, however narrow it is */
+  const tab = document.querySelector(".top .wrap > nav [aria-current]");
+  if (tab) {
+    const row = tab.parentElement;
+    row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+  all(".layers-menu").forEach((menu) => {
+    document.addEventListener("click", (event) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.key === "Escape" && event.target.matches(typing)) event.target.blur();
@@ -97,8 +166,18 @@ window.dissectreport = window.dissectreport || {};
     const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
     return down ? -order : order;
   };
-  all("table.sortable").forEach((table) => {
-    all("thead th:not([data-fixed])", table).forEach((head) => {
+  all("table.sortable").forEach((table, number) => {
+    const key = number ? "order" + (number + 1) : "order";
+    const heads = all("thead th:not([data-fixed])", table);
+    const order = (head, down) => {
+      all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = table.tBodies[0];
+      const rows = Array.from(body.rows).map((row, i) => [cellValue(row, head.cellIndex), i, row]);
+      rows.sort((a, b) => app.compare(a[0], b[0], down) || a[1] - b[1]);
+      body.append(...rows.map((row) => row[2]));
+    };
+    heads.forEach((head) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
@@ -106,57 +185,22 @@ window.dissectreport = window.dissectreport || {};
       button.addEventListener("click", () => {
         const now = head.getAttribute("aria-sort");
         const down = now ? now === "ascending" : head.classList.contains("n");
-        all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const body = table.tBodies[0];
-        const rows = Array.from(body.rows).map((row, i) => [cellValue(row, head.cellIndex), i, row]);
-        rows.sort((a, b) => app.compare(a[0], b[0], down) || a[1] - b[1]);
-        body.append(...rows.map((row) => row[2]));
+        order(head, down);
+        app.view.set({ [key]: (down ? "-" : "") + button.textContent.trim() });
         app.say("sorted by " + button.textContent);
       });
     });
+    const asked = () => {
+      const words = app.view.get().get(key) || "";
+      const head = heads.find((one) => one.textContent.trim() === words.replace(/^-/, ""));
+      if (head) order(head, words.startsWith("-"));
+      const folded = head && table.closest("details");
+      if (folded) folded.open = true;
+    };
+    addEventListener("hashchange", asked);
+    asked();
   });
 
-  /* charts leave as SVG files that look the same elsewhere */
-  const kept = [
-    "fill",
-    "stroke",
-    "stroke-width",
-    "stroke-dasharray",
-    "paint-order",
-    "opacity",
-    "font-family",
-    "font-size",
-    "font-weight",
-    "visibility",
-  ];
-  app.standalone = (svg) => {
-    const copy = svg.cloneNode(true);
-    const from = [svg, ...all("*", svg)];
-    [copy, ...all("*", copy)].forEach((element, i) => {
-      const style = getComputedStyle(from[i]);
-      kept.forEach((name) => {
-        if (element.tagName !== "title" && element.tagName !== "desc")
-          element.style.setProperty(name, style.getPropertyValue(name));
-      });
-      element.removeAttribute("class");
-      if (element.tagName === "a") element.removeAttribute("href");
-    });
-    const box = svg.viewBox.baseVal;
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    copy.setAttribute("width", box.width);
-    copy.setAttribute("height", box.height);
-    return new XMLSerializer().serializeToString(copy);
-  };
-  app.save = (button) => {
-    const svg = document.getElementById(button.dataset.save);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([app.standalone(svg)], { type: "image/svg+xml" }));
-    link.download = document.title.replace(/[^\p{L}\p{N}]+/gu, "-") + "-" + button.dataset.save + ".svg";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 5000);
-  };
-  all("[data-save]").forEach((button) => button.addEventListener("click", () => app.save(button)));
   all("[data-copy]").forEach((button) =>
     button.addEventListener("click", () => {
       const range = document.createRange();
@@ -165,12 +209,12 @@ window.dissectreport = window.dissectreport || {};
       selection.removeAllRanges();
       selection.addRange(range);
       document.execCommand("copy");
-      app.say("copied");
+      app.tell("copied");
     }),
   );
 
-  /* a page's own address, with or without the words that cite it; a folder has no clipboard of its own */
-  app.copy = (words, button) => {
+  /* the address of what is shown, with or without the words that cite it; a folder has no clipboard of its own */
+  app.copy = (words, button, done) => {
     const field = document.createElement("textarea");
     field.value = words;
     document.body.append(field);
@@ -178,59 +222,16 @@ window.dissectreport = window.dissectreport || {};
     document.execCommand("copy");
     field.remove();
     button.focus();
-    app.say("copied: " + words);
+    app.tell(done);
+  };
+  const published = document.querySelector("link[rel=canonical]");
+  app.copyLink = (button, words) => {
+    const own = location.protocol === "file:";
+    const address = own && published ? published.href + location.hash : location.href;
+    const warning = own && !published ? "; it opens only on this computer, because this page is not published" : "";
+    app.copy((words ? words + ", " : "") + address, button, (words ? "citation" : "link") + " copied" + warning);
   };
   all("[data-copy-link]").forEach((button) =>
-    button.addEventListener("click", () => {
-      const [words, address] = [button.dataset.copyLink, location.href.split("#")[0]];
-      app.copy((words ? words + ", " : "") + address, button);
-    }),
+    button.addEventListener("click", () => app.copyLink(button, button.dataset.copyLink)),
   );
-
-  /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */
-  let plotly = null;
-  const loadPlotly = () =>
-    plotly ||
-    (plotly = new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = root.dataset.plotly;
-      script.addEventListener("load", () => resolve(window.Plotly));
-      script.addEventListener("error", reject);
-      document.head.append(script);
-    }));
-  const coloured = (value, style) => {
-    if (typeof value === "string") {
-      const name = /^var\((--[\w-]+)\)$/.exec(value);
-      return name ? style.getPropertyValue(name[1]).trim() : value;
-    }
-    if (Array.isArray(value)) return value.map((v) => coloured(v, style));
-    if (value && typeof value === "object")
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, style)]));
-    return value;
-  };
-  const draw = (host) =>
-    loadPlotly().then((library) => {
-      const figure = coloured(app.data(host.id + "-data"), getComputedStyle(root));
-      host.dataset.drawn = "yes";
-      const name = host.id;
-      return library.react(host, figure.data, figure.layout, {
-        responsive: true,
-        displaylogo: false,
-        toImageButtonOptions: { format: "svg", filename: name },
-        modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
-      });
-    });
-  all("[data-plot]").forEach((button) =>
-    button.addEventListener("click", () => {
-      button.disabled = true;
-      draw(document.getElementById(button.dataset.plot)).then(
-        () => button.parentElement.remove(),
-        () => {
-          button.disabled = false;
-          app.say("the chart library could not be loaded");
-        },
-      );
-    }),
-  );
-  document.addEventListener("themechange", () => all("[data-drawn]").forEach(draw));
 })(window.dissectreport);

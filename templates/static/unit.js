@@ -3,12 +3,20 @@
   "use strict";
   const examples = document.getElementById("examples");
   const mask = document.getElementById("mask");
-  if (mask)
+  const asked = app.view.get();
+  const cover = (on) => {
+    examples.classList.toggle("masked", on);
+    mask.setAttribute("aria-pressed", on);
+  };
+  if (mask) {
     mask.addEventListener("click", () => {
-      const on = examples.classList.toggle("masked");
-      mask.setAttribute("aria-pressed", on);
+      const on = !examples.classList.contains("masked");
+      cover(on);
+      app.view.set({ masks: on ? null : "off" });
       app.say(on ? "masks shown" : "masks hidden");
     });
+    if (asked.get("masks") === "off") cover(false);
+  }
 
   const slide = document.getElementById("slide");
   if (!slide) return;
@@ -120,6 +128,15 @@
     const code = (data.threshold[i] - data.least) * scale;
     canvases.forEach((canvas, number) => veil(canvas, number, code));
   };
-  slide.addEventListener("input", () => show(true));
-  show(false);
+  slide.addEventListener("input", () => {
+    show(true);
+    app.view.set({ threshold: Number(slide.value) === data.own ? null : data.threshold[slide.value] });
+  });
+  /* the threshold of a link is a value, so that it means the same when more images were measured */
+  const wanted = parseFloat(asked.get("threshold"));
+  if (!Number.isNaN(wanted)) {
+    const distance = (i) => Math.abs(data.threshold[i] - wanted);
+    slide.value = data.threshold.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0);
+  }
+  show(Number(slide.value) !== data.own);
 })(window.dissectreport);

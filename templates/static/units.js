@@ -214,11 +214,20 @@
     card.scrollIntoView({ block: "center" });
   };
 
+  /* what was asked for is on the screen, whatever stands above it */
+  const reveal = () => {
+    const first = order.length ? cards[order[0]] : field("empty");
+    const { top } = first.getBoundingClientRect();
+    if (top < form.getBoundingClientRect().bottom || top > innerHeight * 0.6)
+      document.getElementById("units").scrollIntoView();
+  };
+
   const write = (replace) => {
     const state = fromForm().toString();
     const address = state ? "#" + state : location.pathname + location.search;
     history[replace ? "replaceState" : "pushState"](null, "", address);
     show(fromForm());
+    reveal();
   };
   const read = (event) => {
     const state = fromAddress();

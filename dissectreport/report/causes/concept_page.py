@@ -16,6 +16,7 @@ from dissectreport.report.causes.galleries import (
     Insertion,
     heat_maps,
     insertions,
+    most_changed,
     with_and_without,
 )
 from dissectreport.report.causes.image_files import heat_limit
@@ -124,6 +125,8 @@ class CausePage:
     random_sets: int
     block: float
     rows: tuple[AblatedImage, ...]
+    opens: int
+    """The image that loses most of the concept: the first to be compared."""
     off: int
     """Units that are ablated in the pictures."""
     chart_curves: Markup
@@ -164,6 +167,7 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
     dots = _dots(effects)
     sides = _sides(interventions, name)
     contexts = _contexts(site, interventions, name)
+    rows = () if pictures is None else with_and_without(site, frame, name, pictures.ablated)
     return CausePage(
         frame=frame,
         model=site.dissection.title,
@@ -178,7 +182,8 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         selection=interventions.selection,
         random_sets=interventions.random_sets,
         block=interventions.block,
-        rows=() if pictures is None else with_and_without(site, frame, name, pictures.ablated),
+        rows=rows,
+        opens=most_changed(rows),
         off=0 if pictures is None else len(pictures.ablated.units),
         chart_curves=_curves_chart(one),
         counts=tuple(sorted({n for curve in one.curves for n in curve.units})),

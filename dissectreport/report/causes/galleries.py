@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,12 @@ def with_and_without(site: Site, frame: Frame, concept: str, ablated: Ablated) -
             )
         )
     return tuple(rows)
+
+
+def most_changed(rows: Sequence[AblatedImage]) -> int:
+    """Which image loses most of the concept's area; the first without any."""
+    lost = [row.area_before - row.area_after for row in rows]
+    return int(np.argmax(np.nan_to_num(lost))) if lost else 0
 
 
 def _shades(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from dissectreport.analysis.results.interventions import Interventions
-from dissectreport.report.causes.galleries import strongest_pair
+from dissectreport.report.causes.galleries import most_changed, strongest_pair, with_and_without
 from dissectreport.report.causes.summary import Studied, answer, downloads, finding, layer_of, listed, meaning, studied
 from dissectreport.report.common.model import Pairs, Site, flat
+from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import ranking_mark, ranking_words, small_curves
 from dissectreport.report.html.frame import Frame
 from dissectreport.run.rankings import Ranking
@@ -95,12 +97,23 @@ def _studied_row(
     chart = small_curves(
         f"curve-{at}",
         f"Removal of {studied.concept.name} by number of ablated units",
-        f"The best ranking, {ranking_words(studied.best)}, with its 95% band; random units in grey.",
+        f"The preselected ranking, {ranking_words(studied.best)}, with its 95% band; random units in grey.",
         shown,
         high,
     )
     pair = strongest_pair(site, interventions, frame, studied)
     return StudiedRow(studied, frame.to(site.places.concept(studied.concept.name)), *pair, chart)
+
+
+@dataclass(frozen=True)
+class LeadingPicture:
+    """One of the pictures of an image whose units are switched off."""
+
+    source: str
+    words: str
+    alt: str
+    href: str
+    """The page of the only unit that is off; '' for the others."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +124,13 @@ class Teaser:
     href: str
     concept: str
     concept_href: str
+    layer: str
     sentence: str
-    before: str
-    after: str
-    sample: int
+    pictures: tuple[LeadingPicture, ...]
+    """One image: as it is, what the segmenter sees, single units off where that was stored, and all of them off."""
+    steps: tuple[tuple[int, Point], ...]
+    """How much of the concept is removed by the first units of the preselected ranking, by their number."""
+    random: Point
     units: int
 
 
@@ -139,7 +155,49 @@ def teaser(site: Site, frame: Frame) -> Teaser | None:
         frame.to(site.places.page("causes")),
         strongest.concept.name,
         frame.to(site.places.concept(strongest.concept.name)),
+        layer.name,
         finding(strongest, layer),
-        *strongest_pair(site, interventions, frame, strongest),
+        _pictures(site, interventions, frame, strongest),
+        _steps(strongest),
+        lead.random,
         lead.units,
     )
+
+
+def _pictures(site: Site, interventions: Interventions, frame: Frame, studied: Studied) -> tuple[LeadingPicture, ...]:
+    """The image of a concept that loses most of it, step by step."""
+    name, ablated = studied.concept.name, interventions.pictures[studied.concept.name].ablated
+    rows = with_and_without(site, frame, name, ablated)
+    if not rows:
+        return ()
+    row, off = rows[most_changed(rows)], f"{len(ablated.units)} units off"
+    return (
+        LeadingPicture(row.before, "a generated image", f"Image {row.sample}", ""),
+        LeadingPicture(row.seen, f"the segmenter sees {name}", f"The same image, {name} outlined", ""),
+        *_alone(site, interventions, frame, ablated.units, row.sample),
+        LeadingPicture(row.after, off, f"The same image with {off}", ""),
+        LeadingPicture(row.unseen, "what the segmenter sees then", f"The image with {off}, {name} outlined", ""),
+    )
+
+
+def _alone(
+    site: Site, interventions: Interventions, frame: Frame, units: Sequence[int], sample: int, most: int = 2
+) -> tuple[LeadingPicture, ...]:
+    """The first units that were also switched off alone in an image."""
+    layer, shown = interventions.layer, interventions.unit_pictures
+    alone = [unit for unit in units if unit in shown and sample in shown[unit].samples][:most]
+    return tuple(
+        LeadingPicture(
+            frame.to(site.places.unit_changed(layer, unit, shown[unit].samples.tolist().index(sample), "off")),
+            f"unit {unit} alone off",
+            f"The same image with unit {unit} off",
+            frame.to(site.places.unit(layer, unit)),
+        )
+        for unit in alone
+    )
+
+
+def _steps(studied: Studied) -> tuple[tuple[int, Point], ...]:
+    """The curve of the preselected ranking."""
+    curve = next((curve for curve in studied.curves if curve.ranking == studied.best), None)
+    return () if curve is None else tuple(zip(curve.units, curve.points, strict=True))

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dissectreport.report.common.glossary import term_anchor
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.html import numbers
 from dissectreport.report.html.assets import templates_folder
@@ -42,7 +43,7 @@ def environment() -> Environment:
     environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
     environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
     environment.filters |= {"figure_interval": figure_interval}
-    environment.globals |= {"before_and_after": numbers.before_and_after}
+    environment.globals |= {"before_and_after": numbers.before_and_after, "term_anchor": term_anchor}
     return environment
 
 

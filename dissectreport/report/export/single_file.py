@@ -116,7 +116,8 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
     leaves = tuple(leaf(page, files[page].decode(), binding) for page in pages)
     left_out = (f"To limit its size, this file leaves out {size.left_out}.",) if size.left_out else ()
     style = _style(site, shared)
-    scripts = (shared[site.assets.site].decode(), (templates_folder() / "static" / "single.js").read_text("utf-8"))
+    own = (shared[site.assets.site], shared[site.assets.charts])
+    scripts = (*(script.decode() for script in own), (templates_folder() / "static" / "single.js").read_text("utf-8"))
     return Single(
         title=frame.title,
         description=frame.description,

@@ -11,7 +11,7 @@ from pathlib import Path
 from dissectreport.report.html.frame import Assets
 
 COMPARE = ("compare_elements", "compare_charts", "compare_figures", "compare_sections", "compare_choice", "compare")
-SCRIPTS = ("site", "units", "unit", "lookup", "causes", *COMPARE, "index", "review", "preference")
+SCRIPTS = ("site", "charts", "units", "unit", "lookup", "causes", *COMPARE, "index", "review", "preference", "search")
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 
 
@@ -39,7 +39,7 @@ def load_assets() -> tuple[Assets, dict[str, bytes]]:
 
     for key, font in FONTS.items():
         add(key, font, (static / "fonts" / font).read_bytes())
-    style = (static / "site.css").read_text("utf-8")
+    style = style_sheet()
     for key, font in FONTS.items():
         style = style.replace(f"fonts/{font}", names[key].removeprefix("assets/"))
     add("style", "site.css", style.encode())
@@ -56,10 +56,17 @@ def favicon() -> bytes:
     return (templates_folder() / "static" / "favicon.ico").read_bytes()
 
 
+def style_sheet() -> str:
+    """The style of all pages, and then that of each kind of page, whose rules reach no other kind."""
+    static = templates_folder() / "static"
+    sheets = [static / "site.css", *sorted((static / "pages").glob("*.css"))]
+    return "".join(sheet.read_text("utf-8") for sheet in sheets)
+
+
 def style_alone() -> bytes:
     """The style with its fonts inside, for a page that needs no other file."""
     static = templates_folder() / "static"
-    style = (static / "site.css").read_text("utf-8")
+    style = style_sheet()
     for font in FONTS.values():
         font_data = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
         style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{font_data}")

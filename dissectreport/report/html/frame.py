@@ -9,7 +9,7 @@ from urllib.parse import quote
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.html.images import TILE, tile_width
 from dissectreport.report.html.names import link
-from dissectreport.report.html.places import COMPARING, Places
+from dissectreport.report.html.places import COMPARING, SEARCH, Places
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Assets:
     serif: str
     sans: str
     site: str
+    charts: str
     units: str
     unit: str
     lookup: str
@@ -43,6 +44,7 @@ class Assets:
     index: str
     review: str
     preference: str
+    search: str
     plotly: str
 
     @property
@@ -78,7 +80,13 @@ class Frame:
     favicon: str
     plotly: str
     scripts: tuple[str, ...]
+    fonts: tuple[str, ...] = ()
+    """Fonts that are loaded before the style asks for them, so that no word moves."""
+    search: str = ""
+    """The scripts of the search, with spaces between them: its own, then what it knows; '' where there is none."""
     menu: tuple[Link, ...] = ()
+    layers: tuple[Link, ...] = ()
+    """The pages of the model's layers."""
     crumbs: tuple[Link, ...] = ()
     before: Link | None = None
     after: Link | None = None
@@ -116,8 +124,14 @@ def frame(here: str, title: str, description: str, assets: Assets, scripts: tupl
         icon=link(here, assets.icon),
         favicon=link(here, "favicon.ico"),
         plotly=link(here, assets.plotly),
-        scripts=tuple(link(here, s) for s in (assets.site, *scripts)),
+        search=_search(here, assets),
+        fonts=(link(here, assets.serif), link(here, assets.sans)),
+        scripts=tuple(link(here, s) for s in (assets.site, assets.charts, *scripts)),
     )
+
+
+def _search(here: str, assets: Assets, *models: str) -> str:
+    return " ".join(link(here, script) for script in (assets.search, SEARCH, *models))
 
 
 def published(around: Frame, base_url: str, card: str = "") -> Frame:
@@ -165,6 +179,11 @@ def model_frame(
     return replace(
         frame(here, title, description, assets, scripts),
         menu=tuple(Link(link(here, there), words, words == current) for words, there in entries.items()),
+        layers=tuple(
+            Link(link(here, places.layer(layer.name)), layer.name, here == places.layer(layer.name))
+            for layer in dissection.layers
+        ),
+        search=_search(here, assets, places.search),
         notes=dissection.notes,
         foot=foot,
         command=facts.command,

@@ -10,18 +10,24 @@ from dissectreport.report.html.names import safe_name, safe_names
 
 Files = dict[str, bytes]
 """Contents by their address from the top of the site."""
+SEARCH = "search.js"
+"""What the search knows of a model, or of the models of a site, within its folder."""
 PAGES = ("index", "concepts", "causes", "artifacts", "lookup", "real", "trust", "preference", "methods")
 CARD = "card.jpg"
 """The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")
 """What stands before and after a unit's number in the address of its card, within the layer's folder."""
-TAKEN = ("data", CARD, "img", "lookup", "concepts", "manifest.json", *(f"{page}.html" for page in PAGES))
+TAKEN = ("data", CARD, SEARCH, "img", "lookup", "concepts", "manifest.json", *(f"{page}.html" for page in PAGES))
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
 """The file of each model for comparisons, the live page, and the folder of fixed pages and of the live page's data."""
 OLD = "dissect.json"
 """What stands for the rule of imported results."""
-FIRST_OF_SITE = ("assets", "favicon.ico", "index.html", "manifest.json", "sitemap.xml", COMPARING, COMPARISONS)
+FIRST_OF_SITE = (
+    *("assets", "favicon.ico", "index.html", "manifest.json", "sitemap.xml", SEARCH),
+    COMPARING,
+    COMPARISONS,
+)
 """Names at the top of a site that no model can have."""
 
 
@@ -127,6 +133,11 @@ class Places:
     def image(self, name: str) -> str:
         """Another image of the model."""
         return f"{self.home}/img/{name}.webp"
+
+    @property
+    def search(self) -> str:
+        """The script with what the search knows of this model."""
+        return f"{self.home}/{SEARCH}"
 
     @property
     def card(self) -> str:

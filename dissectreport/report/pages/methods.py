@@ -12,6 +12,7 @@ from dissectreport.analysis.results import real_images
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
+from dissectreport.report.common.glossary import glossary
 from dissectreport.report.common.model import Pairs, Site, cards, core, flat
 from dissectreport.report.common.wording import Wording
 from dissectreport.report.html.citation import bibtex, licence_of
@@ -79,6 +80,7 @@ class MethodsPage:
     licence: str
     """Of the model; '' where it is unknown."""
     bibtex: str
+    glossary: Mapping[str, str]
 
 
 def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage:
@@ -110,6 +112,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         uninformative=_uninformative(dissection),
         licence=licence_of(facts.generator),
         bibtex=bibtex(),
+        glossary=glossary(site),
     )
 
 

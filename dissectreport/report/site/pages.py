@@ -33,6 +33,7 @@ from dissectreport.report.pages.segmenter import trust_page
 from dissectreport.report.pages.units import LayerRows, unit_page
 from dissectreport.report.site.downloads import table_files, tables_of
 from dissectreport.report.site.pictures import unit_pictures
+from dissectreport.report.site.search_index import model_index
 
 
 def model_files(site: Site) -> Files:
@@ -47,6 +48,7 @@ def model_files(site: Site) -> Files:
         files[places.page("real")] = render("real.html", real_page(site, dissection.reality))
     if site.settings.base_url:
         files[places.card] = card(site)
+    files[places.search] = model_index(site)
     files[places.data("provenance", "json")] = as_json_file(asdict(dissection.provenance))
     return files | {places.data(COMPARE, "json"): profile_file(site)}
 

@@ -15,12 +15,13 @@ from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import favicon
 from dissectreport.report.html.frame import Assets
-from dissectreport.report.html.places import COMPARING, Files
+from dissectreport.report.html.places import COMPARING, SEARCH, Files
+from dissectreport.report.site.search_index import models_index
 from dissectreport.report.site.standing import others_among, refuse_others
 from dissectreport.report.site.summaries import assets_of
 from dissectreport.report.site.writing import Content, SiteFolder, write_folder
 
-PAGES = (".nojekyll", "favicon.ico", "index.html", COMPARING)
+PAGES = (".nojekyll", "favicon.ico", "index.html", COMPARING, SEARCH)
 """At the top of every site."""
 SITEMAP = "sitemap.xml"
 SHARED = (*PAGES, SITEMAP, "assets/")
@@ -36,6 +37,7 @@ def shared_pages(out: Path, summaries: list[Summary], compared: SiteModels, asse
     comparing = compare_page(summaries, compared, kept, assets, base_url, card_of_site)
     top = {".nojekyll": b"", "favicon.ico": favicon(), "index.html": render("index.html", index)}
     top[COMPARING] = render("live_comparison.html", comparing)
+    top[SEARCH] = models_index(summaries)
     if base_url:
         pages = [f"{home}/{name}" for home in homes for name in (read_ledger(out, home) or Ledger()).files]
         top[SITEMAP] = render(SITEMAP, sitemap(base_url, ["index.html", COMPARING, *kept, *pages]))

@@ -1,0 +1,73 @@
+"""What the search of the pages knows: a classic script for each model, and one for the models of a site.
+
+The pages load them when somebody searches, from a folder as well. Labels are numbers of concepts, and figures are whole
+hundredths, so that 5,000 units take less than 100 kilobytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.report.common.glossary import glossary, term_anchor
+from dissectreport.report.common.model import Site, rows_of
+from dissectreport.report.common.summary import Summary
+from dissectreport.report.html.frame import Frame
+from dissectreport.report.html.places import OLD
+
+
+def model_index(site: Site) -> bytes:
+    """The pages, layers, units, concepts and terms of a model; addresses are relative to its folder."""
+    frame = site.frame(site.places.page("index"), "", "")
+    names = [str(name) for name in site.dissection.vocabulary["concept"]]
+    artifacts = site.dissection.artifacts
+    methods = frame.to(site.places.page("methods"))
+    index = {
+        "model": site.dissection.title,
+        "home": site.places.home,
+        "pages": [[item.words, item.href] for item in frame.menu],
+        "layers": [_layer(site, frame, layer, names) for layer in site.dissection.layers],
+        "concepts": _concepts(site, frame),
+        "terms": [[term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()],
+        "artifacts": [] if artifacts is None else [artifacts.layer, list(artifacts.listed)],
+    }
+    return _script(index)
+
+
+def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[str, Any]:
+    """Units in their order: the number of the label, hundredths of IoU, and 1 where interpretable."""
+    rows = rows_of(layer.table)
+    number = {name: i for i, name in reversed([*enumerate(names)])}
+    return {
+        "name": layer.name,
+        "folder": frame.to(site.places.layer(layer.name)).removesuffix("index.html"),
+        "unit": site.places.unit_ends,
+        "labels": [number.get(str(row.concept), 0) for row in rows],
+        "iou": [0 if math.isnan(row.iou) else round(100 * row.iou) for row in rows],
+        "sure": "".join("1" if row.interpretable else "0" for row in rows),
+    }
+
+
+def _concepts(site: Site, frame: Frame) -> list[list[str]]:
+    """Name, category and page of every concept of the vocabulary; '' for the page of one that was not studied."""
+    pages = {name: frame.to(site.places.concept(name)) for name in site.places.concepts}
+    occurring = set(site.dissection.concepts["concept"])
+    return [
+        [str(row.concept), str(row.category), pages.get(str(row.concept), "")]
+        if row.concept in occurring
+        else [str(row.concept), "", ""]
+        for row in rows_of(site.dissection.vocabulary)
+    ]
+
+
+def models_index(summaries: Collection[Summary]) -> bytes:
+    """The models of a site: title, rule, folder, and whether the folder has an index."""
+    models = [[one.title or one.model, one.rule, one.home, one.rule != OLD] for one in summaries]
+    return _script({"models": models})
+
+
+def _script(index: Mapping[str, Any]) -> bytes:
+    return f"dissectreport.searchable({json.dumps(index, separators=(',', ':'))});\n".encode()

@@ -1,0 +1,94 @@
+/* Charts: saved as SVG, and interactive ones drawn by plotly on demand. */
+(function (app) {
+  "use strict";
+  const root = document.documentElement;
+  const all = app.all;
+
+  /* charts leave as SVG files that look the same elsewhere */
+  const kept = [
+    "fill",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "paint-order",
+    "opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "visibility",
+  ];
+  app.standalone = (svg) => {
+    const copy = svg.cloneNode(true);
+    const from = [svg, ...all("*", svg)];
+    [copy, ...all("*", copy)].forEach((element, i) => {
+      const style = getComputedStyle(from[i]);
+      kept.forEach((name) => {
+        if (element.tagName !== "title" && element.tagName !== "desc")
+          element.style.setProperty(name, style.getPropertyValue(name));
+      });
+      element.removeAttribute("class");
+      if (element.tagName === "a") element.removeAttribute("href");
+    });
+    const box = svg.viewBox.baseVal;
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("width", box.width);
+    copy.setAttribute("height", box.height);
+    return new XMLSerializer().serializeToString(copy);
+  };
+  app.save = (button) => {
+    const svg = document.getElementById(button.dataset.save);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([app.standalone(svg)], { type: "image/svg+xml" }));
+    link.download = document.title.replace(/[^\p{L}\p{N}]+/gu, "-") + "-" + button.dataset.save + ".svg";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 5000);
+  };
+  all("[data-save]").forEach((button) => button.addEventListener("click", () => app.save(button)));
+
+  /* plotly: one bundle a site, fetched as a classic script when somebody asks for a chart */
+  let plotly = null;
+  const loadPlotly = () =>
+    plotly ||
+    (plotly = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = root.dataset.plotly;
+      script.addEventListener("load", () => resolve(window.Plotly));
+      script.addEventListener("error", reject);
+      document.head.append(script);
+    }));
+  const coloured = (value, style) => {
+    if (typeof value === "string") {
+      const name = /^var\((--[\w-]+)\)$/.exec(value);
+      return name ? style.getPropertyValue(name[1]).trim() : value;
+    }
+    if (Array.isArray(value)) return value.map((v) => coloured(v, style));
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, style)]));
+    return value;
+  };
+  const draw = (host) =>
+    loadPlotly().then((library) => {
+      const figure = coloured(app.data(host.id + "-data"), getComputedStyle(root));
+      host.dataset.drawn = "yes";
+      const name = host.id;
+      return library.react(host, figure.data, figure.layout, {
+        responsive: true,
+        displaylogo: false,
+        toImageButtonOptions: { format: "svg", filename: name },
+        modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      });
+    });
+  all("[data-plot]").forEach((button) =>
+    button.addEventListener("click", () => {
+      button.disabled = true;
+      draw(document.getElementById(button.dataset.plot)).then(
+        () => button.parentElement.remove(),
+        () => {
+          button.disabled = false;
+          app.say("the chart library could not be loaded");
+        },
+      );
+    }),
+  );
+  document.addEventListener("themechange", () => all("[data-drawn]").forEach(draw));
+})(window.dissectreport);
