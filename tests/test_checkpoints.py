@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from dissectreport.checkpoints.pickles import imported_names
 from dissectreport.checkpoints.plain_data import is_data
-from dissectreport.checkpoints.state_dicts import select_tensors
+from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
 from dissectreport.checkpoints.weight_files import read_checkpoint, read_tensors
 from dissectreport.errors import WeightsError
 
@@ -310,6 +310,29 @@ TOO_MUCH = {
     "device": (link("/dev/zero"), "w.pth", "cannot be read: not a regular file"),
     "terminal": (link("/dev/null"), "w.pth", "cannot be read: not a regular file"),
 }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_damaged_anywhere_is_read_or_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    write, name = KINDS[kind]
+    path = tmp_path / name
+    write(path)
+    whole, chance = path.read_bytes(), random.Random(1)
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(chance.choice([1, 3, 20])):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content[: chance.choice([len(content), len(content), chance.randrange(len(content)) + 1])])
+        assert "\n" not in _refusal(path)
+
+
+def _refusal(path: Path) -> str:
+    """Why a file's weights do not fit a small network; '' if they do."""
+    try:
+        load_exactly(nn.Linear(2, 3), select_tensors(read_checkpoint(path).content), "a line")
+    except WeightsError as refused:
+        return str(refused)
+    return ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="files with holes, pipes and devices as on Linux")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import struct
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -20,7 +21,7 @@ def imported_names(content: bytes) -> list[str]:
     for _ in range(MAX_PICKLES):
         try:
             names += list(_imports_of_one(stream))
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError, struct.error):
             break  # The rest is not a pickle, or was truncated.
     return list(dict.fromkeys(names))
 

@@ -9,6 +9,7 @@ file that cannot be read raises a WeightsError of one line.
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -174,13 +175,13 @@ def _zip(path: Path, remedy: str) -> object:
 
 def _entries(path: Path, remedy: str) -> list[str]:
     """The names in a zip archive; a WeightsError if it is damaged, or would unpack to far more than its size."""
-    if not zipfile.is_zipfile(path):
-        raise WeightsError(f"{path} was truncated: the directory at its end is missing; {remedy}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise WeightsError(f"{path} was truncated: the directory at its end is missing; {remedy}")
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as problem:
-        raise WeightsError(f"{path} is damaged, or was truncated ({problem}); {remedy}") from problem
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as problem:
+        raise WeightsError(f"{path} is damaged, or was truncated ({shown(str(problem))}); {remedy}") from problem
     size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
     pickles = sum(entry.file_size for entry in entries if entry.filename.endswith(".pkl"))
     if unpacked > max(SMALL, RATIO * size) or pickles > max(LARGEST_PICKLE, RATIO * size):
@@ -239,7 +240,7 @@ def _inspected(read: Callable[[], bytes]) -> bytes:
     """The bytes of a pickle; none if they cannot be read."""
     try:
         return read()
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, StopIteration):
+    except Exception:  # A damaged archive raises errors of many types.
         return b""
 
 
@@ -272,8 +273,11 @@ def _arrays(path: Path, remedy: str) -> object:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as problem:
-        raise WeightsError(f"{path} contains something other than arrays of numbers ({problem}); {remedy}") from problem
+    except MemoryError:
+        raise
+    except Exception as problem:  # A damaged archive raises errors of many types.
+        line = shown(str(problem).partition("\n")[0])
+        raise WeightsError(f"{path} contains something other than arrays of numbers ({line}); {remedy}") from problem
 
 
 READERS: Mapping[str, Callable[[Path, str], object]] = {"safetensors": _safetensors, "zip": _zip, "pickle": _pickle}
