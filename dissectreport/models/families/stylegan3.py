@@ -258,7 +258,7 @@ class StyleGAN3(FamilyNetwork):
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes, self.resolution = structure.latent, structure.classes, structure.resolution
         self.colours = structure.layers[-1].channels_out
-        self.check_labels()
+        self.check_sampling(len(structure.layers) + 1)
         if sampling.psi < 1 and not structure.averaged:
             raise BadOption(f"psi is {sampling.psi:g}, but this file has no average w (mapping.w_avg); leave psi at 1")
         self.mapping = MappingNetwork(
