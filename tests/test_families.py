@@ -14,9 +14,12 @@ import torch
 from scipy.signal import firwin
 from scipy.special import j1
 from torch import Tensor
+from typer.testing import CliRunner
 
+import dissectreport
 from dissectreport import plugins
 from dissectreport.checkpoints.model_files import open_model_file
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, WeightsError
 from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
 from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling
@@ -26,6 +29,7 @@ from dissectreport.models.families.recognition import find, open_found, untraine
 from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
 from dissectreport.networks.latents import latents
+from dissectreport.pipeline.options import Options
 from dissectreport.run.addresses import checkpoint_of, split_settings, with_settings
 
 FOLDER = Path(__file__).parent / "fixtures" / "families"
@@ -674,3 +678,41 @@ def test_untrained_weights_are_those_of_the_seed() -> None:
     assert torch.equal(one.b4.const, again.b4.const)
     assert not torch.equal(one.b4.const, other.b4.const)
     assert float(one.mapping.w_avg.abs().max()) == 0
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_checkpoint_becomes_a_site_that_names_its_family_and_settings(tmp_path: Path) -> None:
+    options = Options(
+        str(FOLDER / "biggan_ajbrock_G_ema.pth"),
+        psi=0.5,
+        label=("1", "3"),
+        layers=("blocks.1.0",),
+        samples=48,
+        pilot=16,
+        workers=1,
+        device="cpu",
+        controls=False,
+        cache=tmp_path / "cache",
+    )
+    assert options.model.endswith("biggan_ajbrock_G_ema.pth:psi=0.5,label=1+3")
+    dissectreport.build(options, tmp_path / "site")
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert "biggan_ajbrock_G_ema (psi 0.5, label 1, 3)" in page
+    dissection = dissectreport.load("biggan_ajbrock_G_ema (psi 0.5, label 1, 3)", cache=tmp_path / "cache")
+    assert [layer.name for layer in dissection.layers] == ["blocks.1.0"]
+    assert "BigGAN (ajbrock), 32 px, 10 latents, 5 classes" in json.dumps(dict(dissection.generator))
+
+
+def test_commands_take_a_checkpoint() -> None:
+    file = str(FOLDER / "stylegan2ada_32_labels.pkl")
+    listed = CliRunner().invoke(app, ["layers", file, "--label", "1", "--psi", "0.7"])
+    assert listed.exit_code == 0
+    assert "b16.conv1.style" in listed.stdout
+    described = CliRunner().invoke(app, ["describe", file])
+    assert described.stdout.startswith("# StyleGAN2, 32 px, 12 latents, 3 classes; reading G_ema")
+    refused = CliRunner().invoke(app, ["layers", file, "--label", "7"])
+    assert refused.exit_code != 0
+    assert "label 7 is out of range: the classes are 0 to 2" in refused.output
