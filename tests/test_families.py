@@ -553,7 +553,12 @@ def test_a_biggan_deep_needs_its_config(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"put its config\.json beside it"):
         load(weights)
     config = json.loads((FOLDER / "biggan_deep_hf" / "config.json").read_text())
-    for wrong, words in (({"z_dim": "12"}, "gives z_dim = '12'"), ({"layers": [[1]]}, "layers that are no lists")):
+    for wrong, words in (
+        ({"z_dim": "12"}, "gives z_dim = '12'"),
+        ({"layers": [[1]]}, "layers that are no lists"),
+        ({"channel_width": 10**9}, r"gen_z\.weight_orig has shape \(1024, 24\); by its config"),
+        ({"layers": [[True, 10**6, 1]]}, "blocks of other than 1 to 16 times"),
+    ):
         (tmp_path / "config.json").write_text(json.dumps(config | wrong))
         with pytest.raises(WeightsError, match=words):
             load(weights)
