@@ -118,6 +118,8 @@ def generator(name: str, weights: str = "") -> Generator:
         return cast("Generator", _checked(GENERATORS, name, _described(Path(file), weights, settings)))
     if name not in names(GENERATORS) and (path := checkpoint_of(name)) is not None:
         return cast("Generator", _checked(GENERATORS, name, _recognised(path, settings, weights)))
+    if settings:
+        raise BadOption(f"{settings} are settings of checkpoints, and {file} is none; leave them out")
     return cast("Generator", _load(GENERATORS, name, weights))
 
 
@@ -254,6 +256,8 @@ def _unknown(group: PluginGroup, name: str) -> DissectReportError:
             f"no {group.kind} {name!r}: no names are declared, because dissectreport is not installed; "
             "run pip install -e . in its folder, or give an address, package.module:function"
         )
+    if Path(name).expanduser().is_dir():
+        return UnknownName(f"no {group.kind} {name!r}: the folder has no config.json; give the file of weights in it")
     return UnknownName.of(group.kind, name, known)
 
 

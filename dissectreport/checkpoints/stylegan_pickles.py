@@ -27,8 +27,8 @@ from torch import Tensor
 from dissectreport.checkpoints.weight_files import REMEDY
 from dissectreport.errors import WeightsError
 
-MARK = b"_reconstruct_persistent_obj"
-"""Bytes that every such file has."""
+MARKS = (b"_reconstruct_persistent_obj", b"torch_utils.persistence", b"training_set_kwargs")
+"""Bytes that such files have: the last at the beginning, even of one that was truncated."""
 NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 """Types of numpy's numbers that a file may have."""
 MAX_MODULES = 20_000
@@ -120,8 +120,9 @@ class PickledStorage:
 
 
 def is_stylegan_pickle(path: Path) -> bool:
-    """Whether the file has the mark of NVIDIA's PyTorch programs."""
-    return MARK in path.read_bytes()
+    """Whether the file has a mark of NVIDIA's PyTorch programs."""
+    content = path.read_bytes()
+    return any(mark in content for mark in MARKS)
 
 
 def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, PickledNetwork]:

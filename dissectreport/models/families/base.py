@@ -135,8 +135,15 @@ class FamilyNetwork(nn.Module):
         """The settings that change images; a part of the network's identity."""
         return repr(self.sampling)
 
-    def check_labels(self) -> None:
-        """Raise a BadOption if the sampling asks for classes that the network does not have."""
+    def check_sampling(self, layers: int = 0, noise: bool = False) -> None:
+        """Raise a BadOption if the sampling asks for what a network of this many truncated layers does not have."""
+        cutoff = self.sampling.cutoff
+        if cutoff is not None and not layers:
+            raise BadOption(f"cutoff is {cutoff}, but a {self.title} has no layers to truncate; leave it out")
+        if cutoff is not None and cutoff > layers:
+            raise BadOption(f"cutoff is {cutoff}; this {self.title} has {layers} layers to truncate")
+        if self.sampling.noise != "const" and not noise:
+            raise BadOption(f"noise is {self.sampling.noise!r}, but this {self.title} adds no noise; leave it out")
         if self.sampling.labels and not self.classes:
             raise BadOption(f"label {self.sampling.labels[0]} was given, but this {self.title} has no labels")
         wrong = [label for label in self.sampling.labels if not 0 <= label < self.classes]

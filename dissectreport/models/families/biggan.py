@@ -178,13 +178,9 @@ class TruncatedLatents(FamilyNetwork):
         labels = super().describe_sampling().partition(", ")[2]
         return f"latents: {self.latent().describe()}, {labels}".rstrip(", ")
 
-    def check_sampling(self) -> None:
-        """Raise a BadOption for what these networks do not have."""
-        self.check_labels()
-        if self.sampling.cutoff is not None:
-            raise BadOption(
-                f"cutoff is {self.sampling.cutoff}, but a {self.title} has no layers to truncate; leave it out"
-            )
+    def check_sampling(self, layers: int = 0, noise: bool = False) -> None:
+        """Raise a BadOption for what these networks do not have, and where all latents would be the same."""
+        super().check_sampling(layers, noise)
         self.latent()
 
 

@@ -239,6 +239,7 @@ class BigGANDeep(TruncatedLatents):
 def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGANDeep:
     """The network with these tensors; a WeightsError says what does not fit."""
     structure = structure_of(found)
+    _check_sizes(found.tensors, structure)
     network = BigGANDeep(structure, sampling)
     network.take(fold_spectral_norm(found.tensors))
     return network.eval()
@@ -280,6 +281,22 @@ def structure_of(found: NetworkTensors) -> DeepStructure:
         epsilon=float(config["eps"]),
         statistics=config["n_stats"],
     )
+
+
+def _check_sizes(tensors: Mapping[str, Tensor], structure: DeepStructure) -> None:
+    """Raise a WeightsError where config.json tells of a larger network, before it takes memory."""
+    expected = {
+        "embeddings.weight": (structure.embedding, structure.classes),
+        "generator.gen_z.weight_orig": (16 * START * structure.width, structure.condition),
+        MARK: (structure.statistics, structure.blocks[-1][2] * structure.width),
+    }
+    for name, shape in expected.items():
+        if size_of(tensors, name, 2) != shape:
+            raise WeightsError(f"{name} has shape {tuple(tensors[name].shape)}; by its config.json it has {shape}")
+    if any(not 1 <= count <= START for _, *counts in structure.blocks for count in counts):
+        raise WeightsError(f"its config.json gives blocks of other than 1 to {START} times channel_width channels")
+    if len(structure.blocks) > len(tensors):
+        raise WeightsError(f"its config.json gives {len(structure.blocks)} blocks, but it has {len(tensors)} tensors")
 
 
 def _check(config: Any) -> None:

@@ -51,18 +51,19 @@ def _complete(path: Path, found: Found) -> str:
         f"layers = {json.dumps(list(opened.default_layers))}",
     ]
     if found.family.make is not None:
-        lines += ["", *_settings(found)]
+        lines += ["", *_settings(found, bool(opened.inputs.arguments[1:]))]
     return "\n".join(lines) + "\n"
 
 
-def _settings(found: Found) -> Iterable[str]:
+def _settings(found: Found, labels: bool) -> Iterable[str]:
     """The settings of a family, as comments."""
     yield "# psi = 0.7        # truncation: 1 for none, towards 0 for typical images"
     if found.family.name.startswith("stylegan"):
         yield "# cutoff = 8       # psi truncates the first 8 layers alone"
     if found.family.name.startswith("stylegan2"):
         yield '# noise = "none"   # without the fixed noise pattern of the file'
-    yield "# label = [3]      # the classes to draw; without it, all classes in turn"
+    if labels:
+        yield "# label = [3]      # the classes to draw; without it, all classes in turn"
 
 
 def _to_complete(path: Path, file: ModelFile) -> str:

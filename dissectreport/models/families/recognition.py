@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dissectreport.checkpoints.model_files import ModelFile
 from dissectreport.checkpoints.names import first_of, unwrapped
-from dissectreport.checkpoints.parts import Place, is_optimizer, state_dicts
+from dissectreport.checkpoints.parts import Place, contents, is_optimizer, state_dicts
 from dissectreport.checkpoints.plain_data import as_tensor
 from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
@@ -298,6 +298,8 @@ def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
     stranger = _stranger(file, tables)
     if stranger:
         return f"{file.path} {stranger}; give the file of the generator"
+    if not tables:
+        return f"{file.path} has no tensors; {contents(file.content)}"
     if family:
         return f"{file.path} has no tensors of {FAMILIES[family].title}: {_nearest(tables)}"
     advice = f"`dissectreport describe {file.path} > mine.toml` writes a description to complete"
@@ -340,8 +342,6 @@ def nearest(names: Sequence[str]) -> tuple[Family, list[str]]:
 
 def _nearest(tables: Sequence[TensorTable]) -> str:
     """Which family is nearest to the main table, and what differs."""
-    if not tables:
-        return "it has no tensors"
     table = main_table(tables)
     names = list(table.tensors)
     family, unknown = nearest(names)

@@ -199,7 +199,7 @@ class StyleGAN2(FamilyNetwork):
         self.latent_size, self.classes = structure.latent, structure.classes
         self.resolution, self.colours = structure.resolutions[-1], structure.colours
         count = 2 * len(structure.channels)
-        self.check_labels()
+        self.check_sampling(count, structure.noise)
         if sampling.psi < 1 and not structure.averaged:
             raise BadOption(f"psi is {sampling.psi:g}, but this file has no average w (mapping.w_avg); leave psi at 1")
         self.mapping = MappingNetwork(
@@ -323,6 +323,7 @@ def structure_of(found: NetworkTensors) -> StyleGAN2Structure:
     while f"synthesis.b{4 * 2 ** len(channels)}.conv1.weight" in tensors:
         channels.append(size_of(tensors, f"synthesis.b{4 * 2 ** len(channels)}.conv1.weight", 4)[0])
     last = 4 * 2 ** (len(channels) - 1)
+    _check_depth(tensors, last)
     layers = count_layers(tensors, "mapping.fc{}.weight")
     w = size_of(tensors, f"synthesis.b{last}.torgb.affine.weight", 2)[1]
     classes = size_of(tensors, "mapping.embed.weight", 2)[1] if "mapping.embed.weight" in tensors else 0
@@ -352,6 +353,16 @@ def count_layers(tensors: Iterable[str], pattern: str) -> int:
     if not count:
         raise WeightsError(f"{pattern.format(0)} is missing")
     return count
+
+
+def _check_depth(tensors: Iterable[str], last: int) -> None:
+    """Raise a WeightsError where there are blocks beyond a missing one."""
+    sizes = {int(match[1]) for name in tensors if (match := re.match(r"synthesis\.b(\d+)\.", name))}
+    beyond = sorted(size for size in sizes if size > last)
+    if beyond:
+        raise WeightsError(
+            f"it has a block at {beyond[-1]} px, but no synthesis.b{2 * last}.conv1.weight for one at {2 * last} px"
+        )
 
 
 def _architecture(found: NetworkTensors, blocks: int) -> str:

@@ -155,6 +155,7 @@ class FourierInput(nn.Module):
         line = (torch.arange(self.band.size, device=w.device) + 0.5 - self.band.size / 2) / self.band.rate
         angle = _outer_sum(frequencies[..., 0:1] * line, frequencies[..., 1:2] * line) + phases[:, :, None, None]
         waves = torch.sin(angle * (2 * pi)) * strength[:, :, None, None]
+        waves = waves.contiguous(memory_format=torch.channels_last)
         return functional.conv2d(waves, (self.weight / sqrt(len(self.weight)))[:, :, None, None])
 
     def _plane(self, t: Tensor) -> Tensor:
@@ -200,12 +201,10 @@ class FilteredLayer(nn.Module):
         x = self._convolved(x, self.style(w)) + self.bias[:, None, None]
         layer = self.layer
         up, down = layer.working_rate // layer.before.rate, layer.working_rate // layer.after.rate
-        x = _padded(_spread(x, up), layer.padding)
-        if layer.up_shape:
-            x = _filtered(x, self.up_filter, up)
+        x = _raised(x, self.up_filter, up, layer.padding) if layer.up_shape else functional.pad(x, layer.padding * 2)
         x = x if layer.last else functional.leaky_relu(x, SLOPE) * GAIN
         x = x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-        return _filtered(x, self.down_filter, 1)[:, :, ::down, ::down] if layer.down_shape else x
+        return _lowered(x, self.down_filter, down) if layer.down_shape else x
 
     def _convolved(self, x: Tensor, styles: Tensor) -> Tensor:
         weight: Tensor = self.weight
@@ -226,28 +225,27 @@ class FilteredLayer(nn.Module):
         return f"{self.layer}, clamp={self.clamp}"
 
 
-def _spread(x: Tensor, step: int) -> Tensor:
-    """(n, c, h, w) -> (n, c, h step, w step), with zeros between."""
-    if step == 1:
-        return x
-    spread = x.new_zeros(*x.shape[:2], x.shape[2] * step, x.shape[3] * step)
-    spread[:, :, ::step, ::step] = x
-    return spread
+def _raised(x: Tensor, kernel: Tensor, step: int, padding: tuple[int, int]) -> Tensor:
+    """(n, c, h, w) with zeros between its pixels, padded, and filtered along both axes."""
+    channels, taps, (low, high) = x.shape[1], len(kernel), padding
+    # A transposed convolution leaves the zeros out; what it gives beyond the padding is cut off.
+    crop = (low - taps + 1, high + step - taps)
+    line = kernel * step
+    row = line.view(1, 1, 1, -1).expand(channels, -1, -1, -1)
+    x = functional.conv_transpose2d(x, row, stride=(1, step), groups=channels)
+    x = functional.pad(x, (*crop, 0, 0))
+    x = functional.conv_transpose2d(x, row.transpose(2, 3), stride=(step, 1), groups=channels)
+    return functional.pad(x, (0, 0, *crop))
 
 
-def _padded(x: Tensor, padding: tuple[int, int]) -> Tensor:
-    return functional.pad(x, (*padding, *padding)) if any(padding) else x
-
-
-def _filtered(x: Tensor, kernel: Tensor, gain: float) -> Tensor:
-    """(n, c, h, w) convolved with a filter along both axes, or of two axes, times gain²; without padding."""
+def _lowered(x: Tensor, kernel: Tensor, step: int) -> Tensor:
+    """(n, c, h, w) filtered along both axes, or by a filter of two axes; then every `step`-th pixel."""
     channels = x.shape[1]
     if kernel.ndim == 2:
-        every = (kernel.flip(0, 1) * gain**2).expand(channels, 1, -1, -1)
-        return functional.conv2d(x, every, groups=channels)
-    line = kernel.flip(0) * gain
-    x = functional.conv2d(x, line.view(1, 1, 1, -1).expand(channels, -1, -1, -1), groups=channels)
-    return functional.conv2d(x, line.view(1, 1, -1, 1).expand(channels, -1, -1, -1), groups=channels)
+        return functional.conv2d(x, kernel.flip(0, 1).expand(channels, 1, -1, -1), stride=step, groups=channels)
+    row = kernel.flip(0).view(1, 1, 1, -1).expand(channels, -1, -1, -1)
+    x = functional.conv2d(x, row, stride=(1, step), groups=channels)
+    return functional.conv2d(x, row.transpose(2, 3), stride=(step, 1), groups=channels)
 
 
 class StyleGAN3(FamilyNetwork):
@@ -258,7 +256,7 @@ class StyleGAN3(FamilyNetwork):
         self.structure, self.sampling = structure, sampling
         self.latent_size, self.classes, self.resolution = structure.latent, structure.classes, structure.resolution
         self.colours = structure.layers[-1].channels_out
-        self.check_labels()
+        self.check_sampling(len(structure.layers) + 1)
         if sampling.psi < 1 and not structure.averaged:
             raise BadOption(f"psi is {sampling.psi:g}, but this file has no average w (mapping.w_avg); leave psi at 1")
         self.mapping = MappingNetwork(
