@@ -316,6 +316,15 @@ def test_removals_changes_and_gains_are_honest_at_both_ends() -> None:
     assert [gain(v) for v in (0, 61.0, -1.5, 0.01, 1234, math.nan)] == ["0", "+61", "−1.5", "+<0.1", "+1,234", "–"]
 
 
+def test_one_measured_number_of_units_is_a_point_with_its_interval_and_no_line_from_0() -> None:
+    zero, measured = Point(0.0, 0.0, 0.0), Point(0.68, 0.65, 0.71)
+    single = removal_curves("c", "t", "d", [Curve("greedy", (0, 20), (zero, measured))])
+    several = removal_curves("c", "t", "d", [Curve("greedy", (0, 10, 20), (zero, measured, measured))])
+    assert "order-line" in several and "order-line" not in single and "band" not in single
+    assert "whisker order3" in single
+    assert "<title>greedy, 20 units off: 68% [65%, 71%] removed</title>" in single
+
+
 def test_charts_without_data_can_be_rendered() -> None:
     nothing = Point(math.nan, math.nan, math.nan)
     empty = [Curve("learned_mask", (0, 1), (Point(0, 0, 0), nothing)), Curve("random", (), ())]

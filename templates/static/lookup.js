@@ -10,7 +10,7 @@
   const thumbs = Array.from(document.querySelectorAll("[data-sample]"));
   const layers = Array.from(document.querySelectorAll("[data-layer]"));
   const maps = new Map();
-  const state = { sample: Number(thumbs[0] ? thumbs[0].dataset.sample : 0), layer: 0, x: 0.5, y: 0.5 };
+  const state = { ...data.start };
 
   app.found = (layer, sample, words) =>
     maps.set(
@@ -75,6 +75,16 @@
     strip.height = 128;
     strip.alt = "";
     link.append(words, strip);
+    /* without a pointer that hovers, the first tap shows where the unit is active, and the second opens it */
+    link.addEventListener("click", (event) => {
+      if (!matchMedia("(hover: none)").matches || link.classList.contains("shown")) return;
+      event.preventDefault();
+      list.querySelectorAll(".shown").forEach((other) => other.classList.remove("shown"));
+      link.classList.add("shown");
+      glow(codes, layer.shape, unit);
+      stage.scrollIntoView({ block: "nearest" });
+      app.say("unit " + unit + " is shown; tap again to open it");
+    });
     link.addEventListener("mouseenter", () => glow(codes, layer.shape, unit));
     link.addEventListener("focus", () => glow(codes, layer.shape, unit));
     link.addEventListener("mouseleave", dim);

@@ -34,7 +34,7 @@ from dissectreport.report.causes.summary import (
     rows_for,
 )
 from dissectreport.report.common.model import Site, rows_of
-from dissectreport.report.common.plotly_figures import Figure, effect_scatter, removal_plot
+from dissectreport.report.common.plotly_figures import Figure, effect_scatter
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
@@ -132,7 +132,6 @@ class CausePage:
     chart_curves: Markup
     counts: tuple[int, ...]
     """The numbers of units of the curves, for the table."""
-    curves: Figure
     rankings: tuple[tuple[str, str, str], ...]
     """Name, sign and meaning of each ranking method of the curves."""
     units: tuple[CausalUnit, ...]
@@ -187,7 +186,6 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         off=0 if pictures is None else len(pictures.ablated.units),
         chart_curves=_curves_chart(one),
         counts=tuple(sorted({n for curve in one.curves for n in curve.units})),
-        curves=removal_plot(one.curves),
         rankings=tuple(
             (ranking_words(c.ranking), ranking_mark(c.ranking), meaning(c.ranking, interventions)) for c in one.curves
         ),

@@ -12,7 +12,7 @@ import pandas as pd
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.common.model import rows_of
 from dissectreport.report.html.category_marks import mark_of
-from dissectreport.report.html.effect_charts import Curve, Dot, ranking_mark, ranking_words
+from dissectreport.report.html.effect_charts import Dot
 
 Figure = dict[str, Any]
 SYMBOLS = {"object": "circle", "part": "diamond", "material": "square", "colour": "triangle-up"}
@@ -124,41 +124,6 @@ def concept_heatmap(grid: Grid) -> Figure:
             "yaxis": {"showgrid": False, "ticks": "", "autorange": "reversed", "automargin": True},
         },
     }
-
-
-_RANKING_COLOURS = {"order1": "accent", "order2": "object", "order3": "part", "order4": "colour", "order0": "quiet"}
-
-
-def removal_plot(curves: Sequence[Curve]) -> Figure:
-    """How much of a concept is removed by number of ablated units and ranking method, with whiskers."""
-    traces = []
-    for curve in curves:
-        colour = f"var(--{_RANKING_COLOURS[ranking_mark(curve.ranking)]})"
-        values = [p.value for p in curve.points]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": ranking_words(curve.ranking),
-                "x": list(curve.units),
-                "y": [_number(v) for v in values],
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [_number(p.high - p.value) for p in curve.points],
-                    "arrayminus": [_number(p.value - p.low) for p in curve.points],
-                    "color": colour,
-                    "thickness": 1.2,
-                    "width": 3,
-                },
-                "line": {"color": colour, "width": 2},
-                "marker": {"color": colour, "size": 7},
-                "hovertemplate": f"{ranking_words(curve.ranking)}<br>%{{x}} units: %{{y:.1%}} removed<extra></extra>",
-            }
-        )
-    axes = layout("ablated units", "share of the concept's area that is removed")
-    axes["yaxis"]["tickformat"] = ".0%"
-    return {"data": traces, "layout": axes}
 
 
 def effect_scatter(dots: Sequence[Dot]) -> Figure:

@@ -322,10 +322,33 @@ def curve(
         faint = "" if i == 0 else " faint"
         inside.append(path(zip(spots, map(y, trace.iou), strict=True), f"trace line-{trace.mark}{faint}"))
         inside.append(path(zip(spots, map(y, trace.chance_level), strict=True), f"trace dash line-{trace.mark}{faint}"))
+    inside += _peak_names(traces, spots, y)
     if not math.isnan(on_fraction):
         inside.append(line(x(on_fraction), top, x(on_fraction), height - bottom, "threshold"))
     inside.append(tag("g", line(0, top, 0, height - bottom, "cursor"), class_="cursor-group", visibility="hidden"))
     return drawing(width, height, title, description, name, *inside)
+
+
+def _peak_names(traces: Sequence[Trace], spots: Sequence[float], y: Callable[[float], float]) -> list[Markup]:
+    """The name of each line at its highest point, one below the other where they would overlap."""
+    peaks = [(max(zip(trace.iou, spots, strict=True), key=_known), trace) for trace in traces]
+    named: list[Markup] = []
+    placed: list[tuple[float, float]] = []
+    for (value, at), trace in peaks:
+        if math.isnan(value):
+            continue
+        up = max(y(value) - 7, 11.0)
+        while any(abs(at - other) < 90 and abs(up - height) < 15 for other, height in placed):
+            up += 15
+        placed.append((at, up))
+        side = "end" if at > 0.75 * CURVE[0] else "start"
+        kind = f"name halo ink-{trace.mark}" + (" lead" if trace is traces[0] else "")
+        named.append(text(at, up, short(trace.concept), side, kind))
+    return named
+
+
+def _known(peak: tuple[float, float]) -> float:
+    return -1.0 if math.isnan(peak[0]) else peak[0]
 
 
 def tail_scale(on_fractions: Sequence[float]) -> Callable[[float], float]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.artifacts import EditedSet
 from dissectreport.report.html.charts import Point, linear, short, spaced
-from dissectreport.report.html.numbers import change
+from dissectreport.report.html.numbers import change, interval, removed
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
 from dissectreport.run.rankings import Ranking
 
@@ -80,7 +80,27 @@ def _over_units(curves: Sequence[Curve], left: float, right: float) -> Callable[
 def _band(curve: Curve, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
     ends = [(n, p) for n, p in zip(curve.units, curve.points, strict=True) if not math.isnan(p.low + p.high)]
     around = [(x(n), y(p.high)) for n, p in ends] + [(x(n), y(p.low)) for n, p in reversed(ends)]
-    return path(around, f"band {ranking_mark(curve.ranking)}") if len(ends) > 1 else Markup("")
+    several = sum(n > 0 for n, _ in ends) > 1
+    return path(around, f"band {ranking_mark(curve.ranking)}") if several else Markup("")
+
+
+def _line(curve: Curve, spots: Sequence[tuple[float, float]], y: Callable[[float], float]) -> list[Markup]:
+    """A line through the points; where only one number of units was measured, the interval of its point instead."""
+    kind = ranking_mark(curve.ranking)
+    if sum(n > 0 for n in curve.units) > 1:
+        return [path(spots, f"order-line {kind}")]
+    ends = zip(curve.units, curve.points, spots, strict=True)
+    return [
+        line(at, y(p.low), at, y(p.high), f"whisker {kind}")
+        for n, p, (at, _) in ends
+        if n and not math.isnan(p.low + p.high)
+    ]
+
+
+def _words(ranking: str, units: int, point: Point) -> str:
+    """What a point says when somebody points at it."""
+    ends = "" if math.isnan(point.low + point.high) else f" {interval(point.low, point.high, removed)}"
+    return f"{ranking_words(ranking)}, {units} units off: {removed(point.value)}{ends} removed"
 
 
 def removal_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
@@ -99,8 +119,12 @@ def removal_curves(name: str, title: str, description: str, curves: Sequence[Cur
     ends = []
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {ranking_mark(curve.ranking)}"))
-        inside += [ranking_sign(curve.ranking, *spot) for spot in spots[1:] if not math.isnan(spot[1])]
+        inside += _line(curve, spots, y)
+        inside += [
+            tag("g", tag("title", _words(curve.ranking, n, p)), ranking_sign(curve.ranking, *spot))
+            for n, p, spot in zip(curve.units, curve.points, spots, strict=True)
+            if n and not math.isnan(spot[1])
+        ]
         if spots and not math.isnan(spots[-1][1]):
             ends.append((spots[-1][1], curve.ranking))
     for up, ranking in spaced(ends, 19, height - bottom + 4):
@@ -136,7 +160,7 @@ def small_curves(name: str, title: str, description: str, curves: Sequence[Curve
     inside += [_band(curve, x, y) for curve in curves]
     for curve in curves:
         spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
-        inside.append(path(spots, f"order-line {ranking_mark(curve.ranking)}"))
+        inside += _line(curve, spots, y)
         if spots and not math.isnan(spots[-1][1]):
             inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.ranking)))
     return drawing(width, height, title, description, name, *inside)
@@ -176,7 +200,17 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
         )
         inside.append(line(at, y(ends[0]), at, y(ends[1]), "whisker order1 soft"))
     inside += [
-        tag("circle", cx=x(d.estimate), cy=y(d.measured_effect.value), r=4.4, class_="order order1") for d in dots
+        tag(
+            "circle",
+            tag(
+                "title", f"unit {d.unit}: measured {removed(d.measured_effect.value)}, estimated {removed(d.estimate)}"
+            ),
+            cx=x(d.estimate),
+            cy=y(d.measured_effect.value),
+            r=4.4,
+            class_="order order1",
+        )
+        for d in dots
     ]
     largest = sorted(dots, key=lambda d: (-d.measured_effect.value, d.unit))[:named]
     placed: list[tuple[float, float]] = []

@@ -66,8 +66,24 @@ def lookup_page(site: Site) -> LookupPage:
         for sample in samples
     )
     layers = tuple(Link(frame.to(places.layer(layer.name)), layer.name) for layer in dissection.layers)
-    data = {"layers": [_lookup_layer(site, frame, layer) for layer in dissection.layers]}
+    data = {"layers": [_lookup_layer(site, frame, layer) for layer in dissection.layers], "start": _start(site)}
     return LookupPage(frame, dissection.title, images, layers, data)
+
+
+def _start(site: Site) -> Mapping[str, Any]:
+    """Where the page opens: in the layer with most interpretable units, where most of them are highly active."""
+    layers = site.dissection.layers
+    number = max(range(len(layers)), key=lambda i: int(layers[i].table["interpretable"].sum()))
+    lookup = layers[number].lookup
+    high = (lookup.maps >= 243) & layers[number].table["interpretable"].to_numpy(bool)[None, :, None, None]
+    sample, row, column = np.unravel_index(int(high.sum(1).argmax()), high[:, 0].shape)
+    height, width = high.shape[2:]
+    return {
+        "sample": int(lookup.samples[sample]),
+        "layer": number,
+        "x": (int(column) + 0.5) / width,
+        "y": (int(row) + 0.5) / height,
+    }
 
 
 def _lookup_layer(site: Site, frame: Frame, layer: Layer) -> Mapping[str, Any]:
