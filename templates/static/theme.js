@@ -8,8 +8,13 @@
   } catch {
     /* private windows keep nothing */
   }
-  /* a page that was opened from a folder may not fetch fonts in advance, and has them at once */
-  const fonts = location.protocol.startsWith("http") && root.dataset.fonts ? root.dataset.fonts.split(" ") : [];
+  /* a page that was opened from a folder may not fetch fonts in advance; it waits for them, which takes no time */
+  const served = location.protocol.startsWith("http");
+  if (!served)
+    document.fonts.forEach((font) => {
+      font.display = "block";
+    });
+  const fonts = served && root.dataset.fonts ? root.dataset.fonts.split(" ") : [];
   fonts.forEach((address) => {
     const link = document.createElement("link");
     Object.assign(link, { rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href: address });
