@@ -1,4 +1,4 @@
-/* Runs before the page is drawn: that scripts run, and the theme that was chosen. */
+/* Runs before the page is drawn: that scripts run, the theme that was chosen, and fonts before the style asks for them. */
 (function (root) {
   "use strict";
   root.classList.add("js");
@@ -8,4 +8,16 @@
   } catch {
     /* private windows keep nothing */
   }
+  /* a page that was opened from a folder may not fetch fonts in advance; it waits for them, which takes no time */
+  const served = location.protocol.startsWith("http");
+  if (!served)
+    document.fonts.forEach((font) => {
+      font.display = "block";
+    });
+  const fonts = served && root.dataset.fonts ? root.dataset.fonts.split(" ") : [];
+  fonts.forEach((address) => {
+    const link = document.createElement("link");
+    Object.assign(link, { rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href: address });
+    document.head.append(link);
+  });
 })(document.documentElement);
