@@ -87,6 +87,7 @@ VALUES = [
     RemainingArea(np.array([300, 0, 70_000])),
     EditedPictures(
         (1, 300), np.array([4, 70_000]), images(2), images(2), labels, labels,
+        RANDOM.random((2, 4, 4)).astype(np.float16),
         RANDOM.random((2, 4, 4), np.float32), np.array([[70_000, 63]]), images(1), images(1)),
     ArtifactPlan(RANDOM.random(6), RANDOM.random(6), (5, 1), (0,), (), (2,)),
     RandomSets(np.array([2, 2, 5]), np.array([False, True, False]), np.array([1.0, 0.9, np.nan])),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from dissectreport.analysis.assemble import ablated_images
 from dissectreport.analysis.common.ratios import ratio_interval
 from dissectreport.analysis.interventions.variants import VariedSet, variants_table
+from dissectreport.analysis.results.dissection import TrustSource
 from dissectreport.records.interventions import CausalVariants
+from tests.support.dissections import example_dissection, with_interventions
 
 RANDOM = np.random.default_rng(0)
 WHOLE = RANDOM.integers(100, 200, 40)
@@ -50,3 +55,14 @@ def test_a_segmenter_fails_where_its_confidence_falls_more_than_elsewhere(
 
 def test_without_variants_the_table_has_columns_and_no_row() -> None:
     assert len(variants_table([])) == 0 and "ace_low" in variants_table([]).columns
+
+
+def test_the_page_of_the_segmenter_shows_ablated_images_of_every_concept() -> None:
+    found = with_interventions(example_dissection()).interventions
+    assert found is not None
+    (trust,) = ablated_images(found)
+    assert trust.source == TrustSource.ABLATED and len(trust.images) == len(trust.confidence) == 2 * len(found.pictures)
+    first = next(iter(found.pictures.values())).ablated
+    assert np.array_equal(trust.images[:2], first.after[:2])
+    assert np.array_equal(trust.labels[:2], first.labels_after[:2])
+    assert ablated_images(None) == () == ablated_images(replace(found, pictures={}))

@@ -33,6 +33,7 @@ from dissectreport.analysis.results.dissection import (
     Trust,
     TrustSource,
 )
+from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
@@ -54,6 +55,9 @@ from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
     from dissectreport.cache.records import LayerRecord, Record
+
+ABLATED_EACH = 2
+"""Ablated images of each concept that are shown as the segmenter sees them."""
 
 
 def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dissection:
@@ -82,7 +86,12 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     units = [by_layer[layer.name] for layer in record.layers]
     pictures = source.pictures()
     devices = source.devices()
-    repair, causes = _artifacts(record, reader, units, areas), record.interventions
+    repair = _artifacts(record, reader, units, areas)
+    causes = (
+        None
+        if record.interventions is None
+        else interventions(record.interventions, reader, record.vocabulary, record.mixed_devices)
+    )
     return Dissection(
         model=record.model,
         provenance=_provenance(record, plan, source, devices),
@@ -90,15 +99,25 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         concepts=concepts,
         layers=tuple(_layer(layer_units, pictures) for layer_units in units),
         pictures=Pictures(pictures.numbers, pictures.pixels),
-        trust=source.trust(pictures.segmented),
+        trust=(*source.trust(pictures.segmented), *ablated_images(causes)),
         notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
-        interventions=None
-        if causes is None
-        else interventions(causes, reader, record.vocabulary, record.mixed_devices),
+        interventions=causes,
         artifacts=repair,
         quality=None if repair is None else repair.figures,
         reality=source.reality(areas),
     )
+
+
+def ablated_images(causes: Interventions | None) -> tuple[Trust, ...]:
+    """Some images with each concept's units ablated, as the segmenter sees them; none without interventions."""
+    if causes is None or not causes.pictures:
+        return ()
+    shown = [pictures.ablated for pictures in causes.pictures.values()]
+    images, labels, confidence = (
+        np.concatenate([getattr(one, name)[:ABLATED_EACH] for one in shown])
+        for name in ("after", "labels_after", "confidence_after")
+    )
+    return (Trust(TrustSource.ABLATED, images, labels, confidence),)
 
 
 def _artifacts(record: Record, reader: Reader, units: Sequence[Units], areas: Areas) -> Artifacts | None:

@@ -102,7 +102,9 @@ def intervention_seconds(
         Task.VARIANTS: concepts * variants,
         Task.CONTEXTS: budget.context_samples * (prefix + image),
         Task.INSERTION: spots * (prefix + (concepts + budget.context_random) * image),
-        Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step) + 6 * singles * image,
+        Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step)
+        + 6 * singles * image
+        + (concepts * budget.shown + 3 * singles) * cost.segmenter,
     }
     return {task: value for task, value in seconds.items() if value}
 

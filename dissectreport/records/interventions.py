@@ -319,6 +319,8 @@ class EditedPictures:
     """(k, slots, h, w) concept numbers."""
     labels_after: NDArray[np.int16]
     """(k, slots, h, w)"""
+    confidence_after: NDArray[np.float16]
+    """(k, h, w) the segmenter's confidence with the units ablated."""
     heat: NDArray[np.float32]
     """(k, h, w) pixels of the concept gained by inserting the units in a cell; (0, 0, 0) for no concept."""
     inserted: Ints

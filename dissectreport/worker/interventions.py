@@ -35,7 +35,7 @@ from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.observing import samples_of
-from dissectreport.worker.pictures import as_bytes
+from dissectreport.worker.pictures import as_bytes, segmented
 
 
 class EditKey(Protocol):
@@ -473,14 +473,16 @@ def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[Con
     def work(example: ConceptExample) -> EditedPictures:
         at = open_held_out(model, key, example.samples)
         before, after = image_pair(model, at, Edit(example.units)(at.activations))
+        ablated = segmented(model.networks, after)
         inserted = insertion_pair(model, key, example) if example.inserted else [as_bytes(before[:0])] * 2
         return EditedPictures(
             units=example.units,
             samples=np.array(example.samples, np.int64),
             before=as_bytes(before),
-            after=as_bytes(after),
+            after=ablated.images,
             labels_before=model.labels(before).cpu().numpy().astype(np.int16),
-            labels_after=model.labels(after).cpu().numpy().astype(np.int16),
+            labels_after=ablated.labels,
+            confidence_after=ablated.confidence,
             heat=heat_map(model, at, example) if example.concept else np.zeros((0, 0, 0), np.float32),
             inserted=np.array(example.inserted, np.int64).reshape(-1, 2),
             inserted_before=inserted[0],

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.assemble import ablated_images
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results import interventions
 from dissectreport.analysis.results.dissection import (
@@ -449,7 +450,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         notes=("The concept door occurs in few images.",),
         **joined,
     )
-    return replace(made, interventions=found)
+    return replace(made, interventions=found, trust=(*made.trust, *ablated_images(found)))
 
 
 def made_effects(rng: np.random.Generator, units: int, strongest: float) -> dict[str, Any]:
@@ -475,7 +476,8 @@ def made_ablated(seed: int, concept: str, units: tuple[int, ...], size: int, sho
     step = size // GRID
     before, after = (np.stack([pixels for pixels, _ in side]) for side in both)
     labels_before, labels_after = (np.stack([labels for _, labels in side])[:, :, ::step, ::step] for side in both)
-    return Ablated(units, numbers, before, after, labels_before, labels_after)
+    confidence = np.full((shown, GRID, GRID), 0.8, np.float16)
+    return Ablated(units, numbers, before, after, labels_before, labels_after, confidence)
 
 
 def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) -> ConceptPictures:

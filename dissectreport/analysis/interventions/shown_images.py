@@ -52,6 +52,7 @@ def _ablated(pictures: EditedPictures) -> Ablated:
         after=pictures.after,
         labels_before=pictures.labels_before,
         labels_after=pictures.labels_after,
+        confidence_after=pictures.confidence_after,
     )
 
 

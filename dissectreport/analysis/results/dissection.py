@@ -49,6 +49,8 @@ class TrustSource(StrEnum):
     """Images like those that the generator was trained on."""
     REAL = "real"
     """Images of a folder that was given."""
+    ABLATED = "ablated"
+    """Generated images with the units of a concept ablated."""
 
 
 COLUMNS: Mapping[str, str] = {

@@ -124,6 +124,8 @@ class Ablated:
     """(k, slots, h, w) concept numbers."""
     labels_after: NDArray[np.int16]
     """(k, slots, h, w)"""
+    confidence_after: NDArray[np.float16]
+    """(k, h, w) the segmenter's confidence without the units."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Curve, ranking_mark, ranking_words
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.numbers import percent, removed, share, with_interval
+from dissectreport.report.html.numbers import decimal, percent, removed, share, with_interval
 from dissectreport.run.rankings import Ranking
 
 MOST = 0.6
@@ -264,10 +264,10 @@ def match(lead: Removal | None) -> str:
     """How alike random sets are to the units that they are compared with, in a sentence; '' without any."""
     if lead is None:
         return ""
+    activation, distance = decimal(lead.random_activation, 2), percent(lead.random_rank_distance)
     return (
-        f"The random sets of {lead.units} units have {share(lead.random_activation)} times the mean activation of the"
-        f" best units, and their ranks by mean activation differ by {percent(lead.random_rank_distance)} of the layer's"
-        " units on average."
+        f"The random sets of {lead.units} units have {activation} times the mean activation of the best units, and"
+        f" their ranks by mean activation differ by {distance} of the layer's units on average."
     )
 
 

@@ -91,6 +91,7 @@ SOURCES = {
     TrustSource.REAL: "Real images",
     TrustSource.GENERATED: "Generated images",
     TrustSource.READ: "Images that the network reads",
+    TrustSource.ABLATED: "Generated images with the units of a concept ablated",
 }
 KINDS: Mapping[str, str] = {TrustSource.TRAINING_LIKE: "reference image", TrustSource.READ: "image"}
 """What one of them is called, where that is not its source."""
