@@ -67,7 +67,7 @@ class World:
         copies = random.random((n, units)) < self.matches
         shown = masks[:, 0].any(1)[:, None]
         others = self._squares(random, (n, units)) & (random.random((n, units, 1)) < self.presence[0])
-        on = np.where((copies & shown)[..., None], masks[:, :1], others)
+        on = np.where(np.asarray(copies & shown)[..., None], masks[:, :1], others)
         return on[:, :, None], masks
 
     def _squares(self, random: np.random.Generator, shape: tuple[int, ...]) -> Masks:
