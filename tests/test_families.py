@@ -724,3 +724,17 @@ def test_commands_take_a_checkpoint() -> None:
     refused = CliRunner().invoke(app, ["layers", file, "--label", "7"])
     assert refused.exit_code != 0
     assert "label 7 is out of range: the classes are 0 to 2" in refused.output
+
+
+@pytest.mark.parametrize("repeats", [1, 10])
+def test_an_encoder_file_has_the_generator_under_a_prefix(tmp_path: Path, repeats: int) -> None:
+    converted = open_model_file(FOLDER / "rosinality_converted_64.pt").content
+    wrapped = {f"decoder.{name}": value for name, value in converted["g_ema"].items()}
+    average = converted["latent_avg"]
+    average = average.repeat(repeats, 1) if repeats > 1 else average
+    file = saved(tmp_path, {"state_dict": {**wrapped, "encoder.input.weight": torch.zeros(2)}, "latent_avg": average})
+    ours = open_found(find(open_model_file(file)), Sampling(0.6))
+    assert ours.line.endswith("reading decoder")
+    theirs = arrays("rosinality_converted_64.pt")
+    with torch.no_grad():
+        assert difference(ours.module(*arguments(theirs)), theirs["images"]) < TOLERANCE

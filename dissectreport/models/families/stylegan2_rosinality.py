@@ -47,7 +47,7 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGA
     renamed = {name: _reshaped(name, value) for name, value in tensors.items()}
     average = found.settings.get(AVERAGE)
     if isinstance(average, Tensor):
-        renamed["mapping.w_avg"] = average.flatten()
+        renamed["mapping.w_avg"] = _one_row(average)
     official = NetworkTensors(renamed)
     # These programs have no clamp.
     structure = replace(structure_of(official), clamp=None, averaged=True)
@@ -57,6 +57,13 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGA
     if not known:
         network.mapping.w_avg.copy_(average_w(network))
     return network.eval()
+
+
+def _one_row(average: Tensor) -> Tensor:
+    """(w,) an average w, which some files repeat for each layer."""
+    if average.ndim == 2 and bool((average == average[:1]).all()):
+        return average[0]
+    return average.flatten()
 
 
 def average_w(network: StyleGAN2) -> Tensor:
