@@ -330,7 +330,7 @@ def check(
 def describe(
     file: Annotated[Path, typer.Argument(help="A checkpoint, or a folder with a config.json.")],
 ) -> None:
-    """Print the description of a checkpoint, as TOML.
+    """Describe a checkpoint in TOML.
 
     It is complete if the family is recognised; otherwise it has what the file shows, and says what is missing.
     """
