@@ -152,7 +152,7 @@ def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: Intervent
     notes = [
         f"{name} occurs in {images:,} of {budget.samples:,} held-out images, and its area is spread as over"
         f" {number:.0f} equal ones: where effects differ much between images, its 95% intervals contain the truth in"
-        " only about 90% of cases."
+        " as few as 87% of cases."
         for name, images, number in zip(
             concepts["concept"], concepts["images"], effective_number(tables.removed.before), strict=True
         )
