@@ -77,6 +77,29 @@ def test_every_page_is_quiet_fits_every_screen_and_has_no_violation(chromium: Br
         assert_no_violation(page)
 
 
+SHIFTS = """window.shifts = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => { shifts += entry.value; }))
+  .observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_moves_while_a_page_loads(chromium: Browser, folder: Path, width: int) -> None:
+    served = server(folder, 0, None)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    for name in KINDS:
+        context = chromium.new_context(viewport={"width": width, "height": 900})
+        context.add_init_script(SHIFTS)
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{served.server_port}/{name}")
+        page.wait_for_load_state("networkidle")
+        for _ in range(4):
+            page.mouse.wheel(0, 800)
+            page.wait_for_timeout(50)
+        assert page.evaluate("shifts") < 0.02, name
+        context.close()
+    served.shutdown()
+
+
 def test_a_layer_of_512_units_is_on_the_screen_for_400_kilobytes(chromium: Browser, tmp_path: Path) -> None:
     write_site(example_dissection(units=512, layers=1), tmp_path)
     served = server(tmp_path, 0, None)

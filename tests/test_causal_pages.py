@@ -88,7 +88,7 @@ def test_the_removal_table_holds_the_numbers_of_the_removal_table(site: Path, fo
         )
         assert len(told) == (found.removal["concept"] == concept).sum()
         for order, units, *numbers in told:
-            plain = order.replace(" best", "")
+            plain = order.replace(" preselected", "")
             one = table.loc[(concept, names.get(plain, plain), int(units))]
             wanted = [removed(one.removed), one.removed_low, one.removed_high]
             assert numbers[:2] == [wanted[0], f"[{removed(wanted[1])}, {removed(wanted[2])}]"]

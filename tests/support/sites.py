@@ -50,6 +50,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+PAPERS = ("https://arxiv.org/abs/", "https://doi.org/")
+"""Where links to papers lead: the only ones out of a site."""
+
+
 def broken_links(site: Path) -> list[str]:
     """Every href and src that is not a file of the site, or names an anchor that its page lacks."""
     parsed = {page: Page(page.read_text("utf-8")) for page in pages(site)}
@@ -58,7 +62,7 @@ def broken_links(site: Path) -> list[str]:
     for page, inside in parsed.items():
         for _, attributes, _, _ in inside.elements:
             for address in (attributes.get("href"), attributes.get("src")):
-                if address is None or address.startswith("data:"):
+                if address is None or address.startswith(("data:", *PAPERS)):
                     continue
                 path, _, fragment = address.partition("#")
                 there = (page.parent / unquote(path)).resolve() if path else page
