@@ -187,11 +187,11 @@ def category_labels(
     parts: Parts | None = None,
 ) -> pd.DataFrame:
     """Each unit's label within each category, as `label_units` gives it: sky, blue and sky-top are not rivals."""
-    parts = []
+    tables = []
     rows = np.arange(len(scores.chosen))
     for category in words.categories:
         inside = label_units(scores, words.within(category))
-        parts.append(
+        tables.append(
             pd.DataFrame(
                 {
                     "unit": rows,
@@ -203,7 +203,7 @@ def category_labels(
                 }
             )
         )
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
 
 
