@@ -65,7 +65,7 @@ class World:
             self._squares(random, (n, concepts))
             & np.asarray(random.random((n, concepts)) < np.asarray(self.presence))[..., None]
         )
-        copies = random.random((n, units)) < self.matches
+        copies = np.asarray(random.random((n, units)) < np.asarray(self.matches))
         shown = masks[:, 0].any(1)[:, None]
         others = self._squares(random, (n, units)) & (random.random((n, units, 1)) < self.presence[0])
         on = np.where(np.asarray(copies & shown)[..., None], masks[:, :1], others)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -266,9 +266,10 @@ class Agreement:
     """What is beyond that: localisation within images."""
     within_low: float = math.nan
     within_high: float = math.nan
-    kind: str = ""
-    """object, scene, place or ''."""
     selection_score: float = math.nan
+    """What the strongest unit is chosen by."""
+    kind: str = field(default="", kw_only=True)
+    """object, scene, place or ''."""
 
     @classmethod
     def of(cls, row: Any) -> Agreement:
@@ -279,8 +280,8 @@ class Agreement:
             *(float(v) for v in (row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high)),
             *(float(v) for v in (row.iou_areas, row.iou_image_level)),
             *(float(v) for v in (row.within_images, row.within_images_low, row.within_images_high)),
-            str(row.kind),
             float(row.selection_score),
+            kind=str(row.kind),
         )
 
     @property
