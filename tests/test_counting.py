@@ -440,3 +440,26 @@ def test_pairs_of_so_many_images_that_single_precision_would_not_hold_their_numb
     chance = counting.chance(torch.ones(images, 1, 1, 1), masks, thresholds, grid, "clamp")
     assert chance.crossed.item() == images**2 * grid**2 > 2**24
     assert chance.observed.item() == chance.shifted.item() == images * grid**2
+
+
+def test_neighbours_overlap_as_masks_laid_over_the_masks_of_the_image_next_in_activity(case):
+    maps, labels, thresholds = case
+    masks = counting.Masks.of(labels, CONCEPTS)
+    _, chance, found = counting.joint_chance_and_neighbours(maps, masks, thresholds, GRID, "clamp")
+    on, shown = on_above(maps, thresholds)[thresholds.chance_columns].astype(int), present(labels).astype(int)
+    overlap, gap, crossed = (np.zeros_like(found.overlap) for _ in range(3))
+    for unit in range(3):
+        activity = on[:, :, unit].sum((0, 2, 3))
+        order = sorted(range(5), key=lambda image: (activity[image], image))
+        neighbour = dict(zip(order, (order[1], order[0], order[3], order[2], order[4]), strict=True))
+        areas, mask_areas = on[:, :, unit].sum((2, 3)), shown.sum((2, 3))
+        for one in range(5):
+            overlap[unit] += np.einsum("thw,chw->ct", on[:, one, unit], shown[neighbour[one]])
+            gap[unit] += np.outer(mask_areas[one] - mask_areas[neighbour[one]], areas[:, one])
+            for other in range(5):
+                crossed[unit] += (one != other) * np.outer(mask_areas[other], areas[:, one])
+    assert found.concepts.tolist() == chance.concepts.tolist()
+    for name, wanted in (("overlap", overlap), ("gap", gap), ("crossed", crossed)):
+        assert np.array_equal(getattr(found, name), wanted), name
+    alone = counting.chance_and_neighbours(maps, masks, thresholds, GRID, "clamp")[1]
+    assert all(np.array_equal(getattr(alone, name), getattr(found, name)) for name in vars(found))

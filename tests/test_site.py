@@ -26,7 +26,7 @@ from dissectreport.report.common.model import Site, counts
 from dissectreport.report.common.wording import WORDINGS, against_directions
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.names import link, safe_name, safe_names
-from dissectreport.report.html.numbers import percent, share, times
+from dissectreport.report.html.numbers import SHADES, percent, share, times
 from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.gather import gather
@@ -452,12 +452,24 @@ def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection:
     )
 
 
-def test_the_overview_says_how_many_units_position_alone_beats(site: Path, dissection: Dissection) -> None:
-    tables = [layer.interpretable for layer in dissection.layers]
-    below, units = sum(int((t["iou"] < t["position_only"]).sum()) for t in tables), sum(map(len, tables))
+def test_the_overview_leads_with_the_units_that_localise_their_concept(site: Path, dissection: Dissection) -> None:
+    table = pd.concat([layer.table for layer in dissection.layers])
+    good = table[table["interpretable"]]
+    localise = good[good["kind"] == "object"]
+    objects = int(localise["category"].isin(("object", "part")).sum())
     text = page_text(site / "planted" / "index.html")
-    share_below = f"{below} of the {units} interpretable units ({percent(below / units)})"
-    assert f"{share_below} have a smaller IoU with their label than the position-only baseline" in text
+    assert (
+        f"{len(localise)} of {len(table)} units localise their concept within images; {objects} of these concepts are"
+        " objects or parts." in text
+    )
+
+
+def test_every_card_shows_its_iou_in_four_shades(site: Path, dissection: Dissection) -> None:
+    page = (site / "planted" / "layer1" / "index.html").read_text("utf-8")
+    known = int(dissection.layers[0].table["iou"].notna().sum())
+    shades = re.findall(r'<span class="shades ink-\w+" aria-hidden="true">(.*?)</span>', page, re.DOTALL)
+    assert len(shades) == known
+    assert all(re.findall(r'title="([^"]+)"', one) == list(SHADES) for one in shades)
 
 
 def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:

@@ -24,6 +24,7 @@ from dissectreport.stats.features import FLOOR, Features, FeatureScale
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
@@ -124,7 +125,12 @@ def some_concept_patches(random, units):
 
 def some_overlaps(random, units):
     c = some_concepts(random)
-    return Overlaps(c, whole(random, len(c), len(c)))
+    return Overlaps(c, whole(random, len(c), len(c)), units)
+
+
+def some_neighbours(random, units):
+    c = some_concepts(random)
+    return Neighbours(c, *(whole(random, units, len(c), STEPS) for _ in range(3)))
 
 
 EVERY = {
@@ -139,6 +145,7 @@ EVERY = {
     Histogram: some_histogram,
     Insertions: some_insertions,
     Joint: some_joint,
+    Neighbours: some_neighbours,
     Overlaps: some_overlaps,
     Paired: some_paired,
     PatchContexts: some_patch_contexts,

@@ -13,13 +13,15 @@ from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
 from dissectreport.analysis.dissection.counted import Words
 from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, tally
+from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.unit_tables import figures
 from dissectreport.report.common.model import leading_units
+from dissectreport.stats.neighbours import Steps
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import ExactThresholds
 from dissectreport.vocabulary import Vocabulary
-from tests.support.simulations import PIXELS, World
+from tests.support.simulations import PIXELS, Horizon, World, counts_of, neighbours_of
 
 
 def scores_of(world, seed, replicates=1):
@@ -95,7 +97,7 @@ def test_the_mean_match_is_over_all_units_with_a_label():
 
 def test_twins_count_once_and_as_the_most_common_of_them():
     both = np.array([[100, 85, 0, 84], [85, 90, 0, 80], [0, 0, 50, 10], [84, 80, 10, 99]])
-    twins = twins_of(Overlaps(np.array([3, 5, 6, 9]), both))
+    twins = twins_of(Overlaps(np.array([3, 5, 6, 9]), both, 64))
     assert twins == {5: 3}, "84 of 115 pixels are shared by 3 and 9, 80 of 109 by 5 and 9: no twins"
     words = Words(Vocabulary.of(object=tuple("abcdefghi")), np.array([3, 5, 6, 9]), twins)
     assert words.different(np.array([0, 1, 1, 2, 3])) == 3
@@ -104,7 +106,7 @@ def test_twins_count_once_and_as_the_most_common_of_them():
 
 def test_twins_of_twins_are_twins():
     both = np.array([[100, 90, 79], [90, 100, 90], [79, 90, 101]])
-    assert twins_of(Overlaps(np.array([1, 2, 3]), both)) == {1: 3, 2: 3}
+    assert twins_of(Overlaps(np.array([1, 2, 3]), both, 64)) == {1: 3, 2: 3}
 
 
 def test_different_labels_are_counted_without_twins():
@@ -115,3 +117,46 @@ def test_different_labels_are_counted_without_twins():
     for twins, different in (({}, 2), ({2: 1}, 1)):
         rows = tally("measured", lambda _: verdict, Words(vocabulary, scores.concepts, twins))
         assert (rows[0]["units"], rows[0]["concepts"], rows[0]["concepts_high"]) == (2, different, different)
+
+
+# --- what an IoU is made of ---
+
+
+def horizon_parts(kinds, seed):
+    """The parts of the units' IoU with the sky, in a simulated run."""
+    shards = list(Horizon(kinds).shards(seed))
+    scores = score(Groups.of((group, chance) for group, chance, _ in shards), PIXELS, 1)
+    return parts_of(shards, scores, PIXELS)
+
+
+def test_planted_units_are_of_the_kind_that_was_planted():
+    kinds = ("place", "scene", "object")
+    for seed in range(5):
+        parts = horizon_parts(kinds, seed)
+        assert parts.figures(np.arange(3), np.zeros(3, int))["kind"].tolist() == list(kinds)
+
+
+def test_units_that_know_one_number_an_image_rarely_have_a_part_within_images():
+    beyond = []
+    for seed in range(12):
+        parts = horizon_parts(("scene",) * 12, seed)
+        found = parts.figures(np.arange(12), np.zeros(12, int))
+        beyond += (found["within_images_low"] > 0).tolist()
+        assert (found["between_images_low"] > 0).all()
+    assert np.mean(beyond) <= 0.05
+
+
+def test_the_four_overlaps_are_those_of_maps_drawn_at_random():
+    random = np.random.default_rng(5)
+    on, masks = Horizon(("scene", "object")).draw(random, 40)
+    chance, neighbours = counts_of(on, masks), neighbours_of(on, masks)
+    pairs = chance.crossed[0] - chance.observed[0]
+    found = Steps.of(pairs, chance.expected(), neighbours.overlap, neighbours.gap, neighbours.crossed, PIXELS)
+    anywhere, elsewhere = np.zeros((2, 2))
+    draws = 2000
+    for _ in range(draws):
+        other = (np.arange(40) + random.integers(1, 40)) % 40
+        elsewhere += (on[other, :, 0] & masks).sum((0, 2))
+        anywhere += (on[other, :, 0][..., random.permutation(PIXELS)] & masks).sum((0, 2))
+    assert np.allclose(found.position[:, 0, 0], elsewhere / draws, rtol=0.02)
+    assert np.allclose(found.areas[:, 0, 0], anywhere / draws, rtol=0.05)

@@ -49,6 +49,7 @@ from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.peaks import Peaks
 from dissectreport.vocabulary import Concept, Vocabulary
@@ -193,6 +194,9 @@ class _Source:
     def categories(self, folder: str) -> Iterator[tuple[int, Categories]]:
         return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Categories))
 
+    def neighbours(self, folder: str) -> Iterator[Neighbours]:
+        return (stat for _, stat in self.stats(folder, Neighbours))
+
     def counted(self, layer: LayerRecord) -> Counted:
         stored = self.reader.read(layer.thresholds, StoredThresholds)
         by_half: list[list[Joint]] = [[], []]
@@ -213,6 +217,7 @@ class _Source:
             random_directions=partial(self.chances, layer.random_directions),
             untrained=partial(self.chances, layer.untrained),
             pixels=self.plan.chance_grid**2,
+            neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
         )
 
     def evidence(self, folder: str) -> published_rules.Evidence:

@@ -25,6 +25,7 @@ from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
@@ -37,6 +38,7 @@ NAMES: Mapping[type[Stat], str] = {
     Features: "features",
     Cross: "cross",
     Areas: "areas",
+    Neighbours: "neighbours",
     Overlaps: "overlaps",
     Categories: "categories",
     Ends: "ends",

@@ -29,6 +29,7 @@ from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds, Thresholds
 
@@ -127,7 +128,7 @@ def overlaps(masks: Masks) -> Overlaps:
     """The pixels that every two concepts share."""
     pixels = precise(torch.bincount(masks.label_sets.flatten(), minlength=masks.sets))
     holds = precise(masks.holds)
-    return Overlaps(masks.concepts, whole((holds * pixels) @ holds.T))
+    return Overlaps(masks.concepts, whole((holds * pixels) @ holds.T), masks.label_sets.shape[1])
 
 
 class Binning(Protocol):
@@ -285,28 +286,52 @@ def joint_and_chance(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Joint, Chance]:
     """Joint counts and those of chance from the same upsampled activations."""
-    return _count(maps, masks, thresholds, grid, edge, True)  # type: ignore[return-value]
+    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(joint=True))
+    return counter.joint(), counter.chance()
 
 
 def chance(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, with_shifted: bool = True
 ) -> Chance:
     """Only the counts for the chance level; without `with_shifted`, `shifted` stays 0."""
-    return _count(maps, masks, thresholds, grid, edge, False, with_shifted)[1]
+    return _count(maps, masks, thresholds, grid, edge, _Wanted(shifted=with_shifted)).chance()
 
 
-def _count(
-    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, fine: bool, with_shifted: bool = True
-) -> tuple[Joint | None, Chance]:
+def joint_chance_and_neighbours(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
+) -> tuple[Joint, Chance, Neighbours]:
+    """Joint counts, those of chance and those of neighbours from the same upsampled activations."""
+    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(joint=True, neighbours=True))
+    return counter.joint(), counter.chance(), counter.neighbours()
+
+
+def chance_and_neighbours(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
+) -> tuple[Chance, Neighbours]:
+    """The counts of chance and of neighbours from the same upsampled activations."""
+    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(neighbours=True))
+    return counter.chance(), counter.neighbours()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is counted besides the chance level."""
+
+    joint: bool = False
+    shifted: bool = True
+    neighbours: bool = False
+
+
+def _count(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, wanted: _Wanted) -> _Counter:
     binning = binning_of(thresholds, maps.device)
-    counter = _Counter(masks, binning, thresholds.chance_columns, fine, with_shifted, maps.device)
+    counter = _Counter(masks, binning, thresholds.chance_columns, wanted, maps.device)
     units = maps.shape[1]
     step = max(1, CHUNK // (len(maps) * grid * grid))
     for start in range(0, units, step):
         numbers = list(range(start, min(units, start + step)))
         for unit, upsampled in zip(numbers, binning.upsampled(maps[:, numbers], numbers, grid, edge), strict=True):
             counter.add(unit, upsampled)
-    return counter.joint() if fine else None, counter.chance()
+    return counter
 
 
 def cells(
@@ -340,10 +365,10 @@ class _Counter:
     """Counts units one by one against the masks of a shard."""
 
     def __init__(
-        self, masks: Masks, binning: Binning, chance_columns: Ints, fine: bool, with_shifted: bool, device: torch.device
+        self, masks: Masks, binning: Binning, chance_columns: Ints, wanted: _Wanted, device: torch.device
     ) -> None:
         self.masks, self.binning, self.chance_columns = masks, binning, chance_columns
-        self.fine, self.with_shifted = fine, with_shifted
+        self.fine, self.with_shifted, self.with_neighbours = wanted.joint, wanted.shifted, wanted.neighbours
         self.bins, self.steps = binning.bins, binning.steps
         self.own_bins = pixel_keys(masks.label_sets, masks.sets, self.bins)
         self.own = pixel_keys(masks.label_sets, masks.sets, self.steps)
@@ -361,6 +386,9 @@ class _Counter:
         self.observed: list[Tensor] = []
         self.shifted: list[Tensor] = []
         self.crossed: list[Tensor] = []
+        self.image = torch.arange(masks.images, device=device, dtype=torch.int32).repeat_interleave(pixels) * self.steps
+        self.areas = precise(torch.from_numpy(masks.by_image).to(device))
+        self.of_neighbours: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, unit: int, upsampled: Tensor) -> None:
         """Count one unit, laid out on the grid (n * pixels,)."""
@@ -376,8 +404,28 @@ class _Counter:
             self.totals.append(by_set.sum(0))
         if self.with_shifted:
             self.shifted.append(self.holds @ self._by_set(self.next, small, self.steps))
+        if self.with_neighbours:
+            self.of_neighbours.append(self._add_neighbours(step, small))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
         self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
+
+    def _add_neighbours(self, step: Tensor, small: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(c, steps) overlaps with neighbours, gaps and crossed products of areas of one unit; see `Neighbours`.
+
+        A product of areas is linear in on-pixels, so that it can be counted by step.
+        """
+        by_image = precise(counted(self.image, step, self.masks.images * self.steps).reshape(-1, self.steps))
+        neighbour = neighbours_of(by_image @ torch.arange(self.steps, dtype=by_image.dtype, device=by_image.device))
+        keys = self.own.reshape(self.masks.images, -1).index_select(0, neighbour.to(self.own.device)).flatten()
+        overlap = self.holds @ self._by_set(keys, small, self.steps)
+        own = self.areas.T @ by_image
+        crossed = torch.outer(self.areas.sum(0), by_image.sum(0)) - own
+        return overlap, own - self.areas[neighbour].T @ by_image, crossed
+
+    def neighbours(self) -> Neighbours:
+        """The counts of neighbours of all units added."""
+        parts = (above_edges(whole(torch.stack(part))) for part in zip(*self.of_neighbours, strict=True))
+        return Neighbours(self.masks.concepts, *parts)
 
     def _by_set(self, base: Tensor, step: Tensor, steps: int) -> Tensor:
         return counted(base, step, self.masks.sets * steps).reshape(-1, steps).to(self.holds.dtype)
@@ -415,6 +463,18 @@ class _Counter:
     def _presence(self) -> tuple[Ints, Ints]:
         per_image = self.masks.by_image
         return per_image.sum(0), (per_image > 0).sum(0)
+
+
+def neighbours_of(activity: Tensor) -> Tensor:
+    """(n,) for each image the one next to it in activity: pairs in rising order, the last of an odd number alone.
+
+    >>> neighbours_of(torch.tensor([0.5, 0.1, 0.9, 0.2, 1.0])).tolist()
+    [2, 3, 0, 1, 4]
+    """
+    order = torch.argsort(activity, stable=True)
+    paired = len(order) // 2 * 2
+    exchanged = torch.cat([order[:paired].reshape(-1, 2).flip(1).flatten(), order[paired:]])
+    return torch.empty_like(order).scatter_(0, order, exchanged)
 
 
 def pixel_keys(label_sets: Tensor, sets: int, steps: int, wide: bool = False) -> Tensor:

@@ -7,6 +7,7 @@
   const data = app.data("units-data");
   const field = (id) => document.getElementById(id);
   const chips = Array.from(form.querySelectorAll("[data-category]"));
+  const kinds = Array.from(form.querySelectorAll("[data-kind]"));
   const sure = form.querySelector("[data-sure]");
   const marks = Object.fromEntries(chips.map((chip) => [chip.dataset.category, chip.dataset.mark]));
   const [
@@ -18,10 +19,12 @@
     CHANCE_LEVEL,
     LIFT,
     CORRECTED_IOU,
-    CORRECTED_IOU_LOW,
+    SELECTION_SCORE,
     THRESHOLD,
+    KIND,
+    SHADES,
     INTERPRETABLE,
-  ] = Array(11).keys();
+  ] = Array(13).keys();
   /* the label that a card shows: its own, which comes first, or the one that was asked for, with its own figures */
   let shown = cards.map(() => 0);
   let filtered = false;
@@ -32,9 +35,7 @@
   const falling = (at) => (i) => (figure(i, at) === null ? null : -figure(i, at));
   const strongest = (i) => {
     const label = data.labels[i][shown[i]];
-    return !label || label[CORRECTED_IOU_LOW] === null
-      ? null
-      : (label[INTERPRETABLE] ? 0 : 10) - label[CORRECTED_IOU_LOW];
+    return !label || label[SELECTION_SCORE] === null ? null : (label[INTERPRETABLE] ? 0 : 10) - label[SELECTION_SCORE];
   };
   const sorts = {
     "": (i) => (filtered ? strongest(i) : i),
@@ -53,10 +54,10 @@
     ["q", "c", "sort", "iou", "lift"].forEach((id) => {
       if (field(id).value) state.set(id, field(id).value);
     });
-    const pressed = chips
-      .filter((chip) => chip.getAttribute("aria-pressed") === "true")
-      .map((chip) => chip.dataset.category);
-    if (pressed.length) state.set("cat", pressed.join(","));
+    const pressed = (buttons, name) =>
+      buttons.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset[name]);
+    if (pressed(chips, "category").length) state.set("cat", pressed(chips, "category").join(","));
+    if (pressed(kinds, "kind").length) state.set("kind", pressed(kinds, "kind").join(","));
     if (sure.getAttribute("aria-pressed") === "true") state.set("sure", "1");
     return state;
   };
@@ -64,8 +65,9 @@
     ["q", "c", "sort", "iou", "lift"].forEach((id) => {
       field(id).value = state.get(id) || "";
     });
-    const pressed = (state.get("cat") || "").split(",");
-    chips.forEach((chip) => chip.setAttribute("aria-pressed", pressed.includes(chip.dataset.category)));
+    const among = (name) => (state.get(name) || "").split(",");
+    chips.forEach((chip) => chip.setAttribute("aria-pressed", among("cat").includes(chip.dataset.category)));
+    kinds.forEach((chip) => chip.setAttribute("aria-pressed", among("kind").includes(chip.dataset.kind)));
     sure.setAttribute("aria-pressed", state.get("sure") === "1");
   };
 
@@ -112,6 +114,7 @@
       /* the units of a concept are those that the chart counts: units that the rule calls interpretable for it */
       (!concept || data.labels[i].some((label) => label[CONCEPT] === concept && label[INTERPRETABLE])) &&
       (!categories.length || data.labels[i].some((label) => categories.includes(label[CATEGORY]))) &&
+      (!state.get("kind") || state.get("kind").split(",").includes(figure(i, KIND))) &&
       (state.get("sure") !== "1" || (filtered ? figure(i, INTERPRETABLE) : data.sure[i])) &&
       enough("iou", IOU, i) &&
       enough("lift", LIFT, i);
@@ -138,11 +141,13 @@
     const lift = element("span", "lift", label[LIFT] === null ? "" : "lift " + app.times(label[LIFT]));
     lift.title = "IoU divided by the chance level";
     const threshold = element("span", "threshold", "threshold " + (label[THRESHOLD] === null ? "–" : label[THRESHOLD]));
+    const kind = label[KIND] ? [element("span", "kind", label[KIND])] : [];
     return [
       all,
       element("span", "corrected_iou", "chance-corrected " + app.share(label[CORRECTED_IOU])),
       threshold,
       lift,
+      ...kind,
     ];
   };
   const caption = (i, at) => {
@@ -165,12 +170,20 @@
     span.style.width = at(label[HIGH] - label[LOW]);
     tick.style.left = at(label[CHANCE_LEVEL]);
   };
+  const shade = (shades, label) => {
+    shades.className = "shades ink-" + marks[label[CATEGORY]];
+    Array.from(shades.children).forEach((part, at) => {
+      part.style.width = (label[SHADES][at] || 0) + "%";
+    });
+  };
   const own = new Map();
   const fill = (i, at) => {
     const [cap, gauge] = [cards[i].querySelector(".cap"), cards[i].querySelector(".gauge")];
+    const shades = cards[i].querySelector(".shades");
     if (!gauge) return;
     if (!own.has(i)) own.set(i, [Array.from(cap.childNodes), gauge.innerHTML, cards[i].classList.contains("weak")]);
     const [words, bars, weak] = own.get(i);
+    if (shades) shade(shades, data.labels[i][at]);
     cap.replaceChildren(...words);
     gauge.innerHTML = bars;
     cards[i].classList.toggle("other", at > 0);
@@ -241,7 +254,7 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   ["q", "iou", "lift"].forEach((id) => field(id).addEventListener("input", () => write(true)));
   ["c", "sort"].forEach((id) => field(id).addEventListener("change", () => write(false)));
-  [...chips, sure].forEach((chip) =>
+  [...chips, ...kinds, sure].forEach((chip) =>
     chip.addEventListener("click", () => {
       chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
       write(false);

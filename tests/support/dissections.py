@@ -103,6 +103,7 @@ def make_layer(
                     "selection_score": corrected_iou[unit, concept, t],
                     "iou": iou[unit, concept, t],
                     "chance_level": chance_level[unit, concept, t],
+                    **parts(iou[unit, concept, t], chance_level[unit, concept, t]),
                 }
             ),
         )
@@ -134,10 +135,13 @@ def make_layer(
             "on_fraction",
             "attainable",
             "position_only",
+            "iou_areas",
+            "iou_image_level",
+            *(f"{part}_images{end}" for part in ("between", "within") for end in ("", "_low", "_high")),
         ]
         figures += [f"{f}_{end}" for f in ("iou", "corrected_iou", "lift") for end in ("low", "high")]
         table.loc[3, [*figures, "runner_up_corrected_iou", "stability"]] = np.nan
-        table.loc[3, ["concept", "category", "runner_up"]] = ""
+        table.loc[3, ["concept", "category", "runner_up", "kind"]] = ""
         table.loc[3, ["interpretable", "beats_chance"]] = False
     labels = []
     for category in NAMES:
@@ -165,6 +169,18 @@ def make_layer(
         lookup=Lookup(shown[:6], ranks(maps[:6])),
         by_concept=make_counts(labels_table),
     )
+
+
+def parts(iou: NDArray[np.float64], chance_level: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """What IoUs are made of: half of what is beyond chance lies within images where the IoU is large, else a tenth."""
+    beyond = iou - chance_level
+    within = beyond * np.where(iou > 0.3, 0.5, 0.1)
+    between = beyond - within
+    figures = {"iou_areas": chance_level * 0.6, "iou_image_level": chance_level + between}
+    for name, part in (("between_images", between), ("within_images", within)):
+        figures |= {name: part, f"{name}_low": part - 0.02, f"{name}_high": part + 0.02}
+    kind = np.where(np.maximum(within, between) < 0.02, "place", np.where(within >= between, "object", "scene"))
+    return {**figures, "kind": kind.astype(object)}
 
 
 def make_curves(leading: Any, thresholds: Any, on_fractions: Any, iou: Any, chance_level: Any) -> Curves:

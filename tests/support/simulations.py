@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dissectreport.run.shards import even_groups
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.chance import Chance
+from dissectreport.stats.neighbours import Neighbours
 
 Masks = NDArray[np.bool_]
 SHARD = 48
@@ -64,7 +65,7 @@ class World:
             self._squares(random, (n, concepts))
             & np.asarray(random.random((n, concepts)) < np.asarray(self.presence))[..., None]
         )
-        copies = random.random((n, units)) < self.matches
+        copies = np.asarray(random.random((n, units)) < np.asarray(self.matches))
         shown = masks[:, 0].any(1)[:, None]
         others = self._squares(random, (n, units)) & (random.random((n, units, 1)) < self.presence[0])
         on = np.where(np.asarray(copies & shown)[..., None], masks[:, :1], others)
@@ -87,3 +88,57 @@ class World:
         """The counts of many images, of which the ratios are the truth."""
         random = np.random.default_rng(2**31)
         return merge_all(counts_of(*self.draw(random, 1000)) for _ in range(images // 1000))
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Sky down to a horizon of its own in every image, and units that know more or less of it.
+
+    Each unit's activation is a fixed layout, the height, to which something is added: nothing (place), one number an
+    image that follows the horizon (scene), or the sky's own mask, shifted sideways by nothing (object).
+    """
+
+    kinds: tuple[str, ...]
+
+    def draw(self, random: np.random.Generator, n: int = SHARD) -> tuple[Masks, Masks]:
+        """(n, units, 1, pixels) where units are on, and (n, 2, pixels) masks of the sky and of a square in it."""
+        horizon = 3 + random.normal(0, 1.2, n)
+        slope = random.normal(0, 1, n)
+        rows, columns = np.mgrid[:SIDE, :SIDE]
+        line = horizon[:, None, None] + slope[:, None, None] * (columns - (SIDE - 1) / 2)
+        sky = rows < line
+        on = np.stack([self._on(random, kind, rows, horizon, sky) for kind in self.kinds], 1)
+        return on.reshape(n, len(self.kinds), 1, PIXELS), sky.reshape(n, 1, PIXELS)
+
+    def _on(
+        self, random: np.random.Generator, kind: str, rows: NDArray[np.int64], horizon: NDArray[np.float64], sky: Masks
+    ) -> Masks:
+        noise = random.normal(0, 1.2, len(horizon))
+        if kind == "place":
+            return np.broadcast_to(rows < 3, sky.shape) & (random.random(sky.shape) < 0.95)
+        if kind == "scene":
+            return np.asarray(rows + np.arange(SIDE) / SIDE < (horizon + noise)[:, None, None] + 0.5)
+        return sky & (random.random(sky.shape) < 0.95)
+
+    def shards(self, seed: int, count: int = 26) -> Iterator[tuple[int, Chance, Neighbours]]:
+        """(group, counts of chance, counts of neighbours) of each shard of a run."""
+        random = np.random.default_rng(seed)
+        for group in even_groups(count):
+            on, masks = self.draw(random)
+            yield group, counts_of(on, masks), neighbours_of(on, masks)
+
+
+def neighbours_of(on: Masks, masks: Masks) -> Neighbours:
+    """The counts of neighbours of a shard."""
+    areas, mask_areas = on.sum(3), masks.sum(2)
+    units, concepts, thresholds = on.shape[1], masks.shape[1], on.shape[2]
+    overlap, gap = np.zeros((2, units, concepts, thresholds), np.int64)
+    for unit in range(units):
+        order = np.argsort(areas[:, unit].sum(1), kind="stable")
+        neighbour = np.empty_like(order)
+        neighbour[order[::2]], neighbour[order[1::2]] = order[1::2], order[::2]
+        overlap[unit] = np.einsum("ntp,ncp->ct", on[:, unit].astype(np.int64), masks[neighbour].astype(np.int64))
+        gap[unit] = (mask_areas - mask_areas[neighbour]).T @ areas[:, unit]
+    own = np.einsum("nut,nc->uct", areas, mask_areas)
+    crossed = np.einsum("ut,c->uct", areas.sum(0), mask_areas.sum(0)) - own
+    return Neighbours(np.arange(1, concepts + 1), overlap, gap, crossed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from dissectreport.stats.base import Ints, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import AnyThresholds
 from dissectreport.vocabulary import Vocabulary
@@ -46,6 +47,13 @@ class Counted:
     untrained: Chances
     pixels: int
     """Pixels of the grid on which chance was counted."""
+    neighbours: Callable[[], Iterable[Neighbours]] = tuple
+    """Calls give each shard's counts of neighbours, in order of shards."""
+
+    def counted_shards(self) -> Iterator[tuple[int, Chance, Neighbours]]:
+        """The groups and counts of the shards of which neighbours were counted."""
+        for (group, chance), neighbours in zip(self.chances(), self.neighbours(), strict=False):
+            yield group, chance, neighbours
 
 
 def scored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import CURVES, PAIRS, Counted, Words
+from dissectreport.analysis.dissection.parts import Parts, no_figures
 from dissectreport.analysis.results.dissection import Curves
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.cross import Cross
@@ -25,7 +27,9 @@ FEWEST_EXPECTED = 100
 """Lift is printed only where at least this many pixels of overlap are expected by chance."""
 
 
-def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds) -> dict[str, NDArray[np.float64]]:
+def figures(
+    scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds, parts: Parts | None = None
+) -> dict[str, NDArray[Any]]:
     """The printed figures of (unit, concept column) pairs; NaN where the column is -1."""
     there = columns >= 0
     at = np.where(there, columns, 0)
@@ -54,8 +58,9 @@ def figures(scores: Scores, rows: Ints, columns: Ints, thresholds: AnyThresholds
         "lift": lift.value,
         "lift_low": lift_low,
         "lift_high": lift_high,
+        **(no_figures(len(rows)) if parts is None else parts.figures(rows, at)),
     }
-    return {name: np.where(there, value, np.nan) for name, value in values.items()}
+    return {name: np.where(there, value, "" if name == "kind" else np.nan) for name, value in values.items()}
 
 
 def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackknife:
@@ -70,12 +75,17 @@ def lifted(iou: Jackknife, chance_level: Jackknife, expected: Floats) -> Jackkni
 
 
 def unit_table(
-    counted: Counted, scores: Scores, verdict: UnitLabels, words: Words, position_only: pd.Series
+    counted: Counted,
+    scores: Scores,
+    verdict: UnitLabels,
+    words: Words,
+    position_only: pd.Series,
+    parts: Parts | None = None,
 ) -> pd.DataFrame:
     """One row a unit."""
     units = counted.shape[0]
     rows = np.arange(units)
-    label_figures = figures(scores, rows, verdict.column, counted.thresholds)
+    label_figures = figures(scores, rows, verdict.column, counted.thresholds, parts)
     second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
     share = {
@@ -174,29 +184,30 @@ def category_labels(
     words: Words,
     thresholds: AnyThresholds,
     label_units: Callable[..., UnitLabels] = judge,
+    parts: Parts | None = None,
 ) -> pd.DataFrame:
     """Each unit's label within each category, as `label_units` gives it: sky, blue and sky-top are not rivals."""
-    parts = []
+    tables = []
     rows = np.arange(len(scores.chosen))
     for category in words.categories:
         inside = label_units(scores, words.within(category))
-        parts.append(
+        tables.append(
             pd.DataFrame(
                 {
                     "unit": rows,
                     "category": category,
                     "concept": words.concept(inside.column),
-                    **figures(scores, rows, inside.column, thresholds),
+                    **figures(scores, rows, inside.column, thresholds, parts),
                     "interpretable": inside.interpretable,
                     "is_unit_label": inside.column == verdict.column,
                 }
             )
         )
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
 
 
-def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds) -> pd.DataFrame:
+def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds, parts: Parts | None = None) -> pd.DataFrame:
     """The concepts of largest chosen chance-corrected IoU of every unit, in that order."""
     units, concepts = scores.chosen.shape
     k = min(PAIRS, concepts)
@@ -207,7 +218,7 @@ def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds) -> pd.Da
             "unit": rows,
             "concept": words.concept(columns),
             "category": words.category(columns),
-            **figures(scores, rows, columns, thresholds),
+            **figures(scores, rows, columns, thresholds, parts),
             "tested": scores.tested[columns],
         }
     )

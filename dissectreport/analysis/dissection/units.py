@@ -13,6 +13,7 @@ from dissectreport.analysis.dissection.corrected_rule import judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.interpretable_counts import controls, counts_of
+from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
     leading_curves,
@@ -52,13 +53,14 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
     scores = scored(counted, vocabulary, counted.chances)
     words = Words(vocabulary, scores.concepts, twins)
     verdict = judge(scores)
+    parts = parts_of(counted.counted_shards(), scores, counted.pixels)
     kind, samples = examples(counted.peaks)
     control_table, resampled, by_concept = counts_of(controls(counted, scores, words, verdict))
     return Units(
         counted=counted,
-        table=unit_table(counted, scores, verdict, words, position_only),
-        labels=category_labels(scores, verdict, words, counted.thresholds),
-        pairs=pair_table(scores, words, counted.thresholds),
+        table=unit_table(counted, scores, verdict, words, position_only, parts),
+        labels=category_labels(scores, verdict, words, counted.thresholds, parts=parts),
+        pairs=pair_table(scores, words, counted.thresholds, parts),
         controls=control_table,
         resampled=resampled,
         by_concept=by_concept,

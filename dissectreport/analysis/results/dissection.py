@@ -31,6 +31,17 @@ class Control(StrEnum):
     """The units with the masks of the next image."""
 
 
+class Kind(StrEnum):
+    """What a unit mostly knows of the concept that it matches."""
+
+    PLACE = "place"
+    """Where in the frame it tends to be: the match is one of position."""
+    SCENE = "scene"
+    """Which images show it, or how much of it: one number an image would do."""
+    OBJECT = "object"
+    """Where it is within each image."""
+
+
 class ExampleKind(StrEnum):
     """Why an image is an example of a unit."""
 
@@ -66,6 +77,17 @@ COLUMNS: Mapping[str, str] = {
     "corrected_iou": "chance-corrected IoU, (iou - chance_level) / (1 - chance_level): 0 is chance, 1 is perfect",
     "corrected_iou_low": "lower end of the 95% interval of corrected_iou",
     "corrected_iou_high": "upper end of the 95% interval of corrected_iou",
+    "iou_areas": "the IoU expected from the areas of unit and concept alone",
+    "iou_image_level": "the IoU expected from position and from how active the unit is in each image: every image's "
+    "mask with the activations of the image in which the unit is about as active",
+    "between_images": "iou_image_level - chance_level: what the match owes to which images the unit is on in",
+    "between_images_low": "lower end of its 95% interval",
+    "between_images_high": "upper end of its 95% interval",
+    "within_images": "iou - iou_image_level: what the match owes to where the unit is on within images",
+    "within_images_low": "lower end of its 95% interval",
+    "within_images_high": "upper end of its 95% interval",
+    "kind": "of a unit: 'object' if its match is mostly one within images, 'scene' if between images, 'place' if it is "
+    "one of position alone, '' if none is significant. Of an example: why it is shown, 'top', 'middle' or 'random'",
     "lift": "iou / chance_level; empty where fewer than 100 pixels of overlap are expected by chance",
     "lift_low": "lower end of the 95% interval of lift",
     "lift_high": "upper end of the 95% interval of lift",
@@ -95,7 +117,6 @@ COLUMNS: Mapping[str, str] = {
     "area_high": "upper end of the 95% interval of area",
     "other_unit": "number of the other unit",
     "layer": "name of the layer",
-    "kind": "why an image is an example: 'top', 'middle' or 'random'",
     "sample": "number of the image; with the seed it determines the latent, or which image is read",
     "peak": "largest activation of the unit in that image",
     "bin_low": "lower edge of a bin of activations",

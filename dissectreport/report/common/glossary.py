@@ -18,6 +18,11 @@ _DISSECTION = {
     "chance-corrected IoU": "(IoU − chance level) / (1 − chance level): 0 is chance, 1 is perfect.",
     "lift": "IoU divided by the chance level; not given (–) where too little overlap is expected by chance.",
     "position-only baseline": "The IoU of the best mask that ignores the image.",
+    "image level": "The IoU expected from position and one number an image: each image's masks with the activations of "
+    "the image in which the unit is about as active.",
+    "kind": "What a unit mostly knows of its concept: object (where it is within images), scene (which images show it)"
+    " or place (position alone).",
+    "twins": "Concepts of almost the same pixels (Jaccard index of their masks above 0.8), which count as one concept.",
 }
 _CONTROLS = {
     "random directions": "A control: the same layer in a randomly rotated basis. If single units were no better than "

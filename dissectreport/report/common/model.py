@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from dissectreport.analysis.results.dissection import Control, Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, Kind, Layer
 from dissectreport.report.common.site_options import PLAIN, SiteSettings
 from dissectreport.report.common.wording import Wording, wording
 from dissectreport.report.html.category_marks import mark_of
@@ -93,6 +93,13 @@ def twins_in_words(dissection: Dissection) -> str:
     """The concepts that count as one: 'grass and turf; path and earth'; '' where there are none."""
     groups = dissection.concepts.groupby("counts_as", sort=False)["concept"]
     return "; ".join(listing(names.tolist()) for _, names in groups if len(names) > 1)
+
+
+def units_by_kind(units: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    """How many rows of a table of units are of each kind, of the kinds that occur."""
+    number = units["kind"].value_counts()
+    order = (Kind.OBJECT, Kind.SCENE, Kind.PLACE)
+    return tuple((str(kind), int(number[kind])) for kind in order if number.get(kind, 0))
 
 
 def above_chance(layer: Layer) -> int:

@@ -17,7 +17,7 @@ from dissectreport.report.common.glossary import term_anchor
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.html import numbers
 from dissectreport.report.html.assets import templates_folder
-from dissectreport.report.html.charts import CONTROL_WORDS
+from dissectreport.report.html.charts import CONTROL_WORDS, KIND_WORDS, KIND_WORDS_MANY
 from dissectreport.report.html.policy import site_policy, theme_script
 
 FILTERS = (
@@ -38,7 +38,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"too_few": TOO_FEW, "control_words": CONTROL_WORDS}
+    environment.globals |= {
+        "too_few": TOO_FEW,
+        "control_words": CONTROL_WORDS,
+        "kind_words": KIND_WORDS,
+        "kind_words_many": KIND_WORDS_MANY,
+    }
     environment.globals |= {"theme": theme_script(), "site_policy": site_policy()}
     environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
     environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}

@@ -8,7 +8,7 @@ from typing import Any
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
-from dissectreport.report.html.numbers import count, interval, percent, plural, share, signed
+from dissectreport.report.html.numbers import count, interval, plural, share, signed
 from dissectreport.run.rules import RuleName
 
 
@@ -205,14 +205,15 @@ def _verdict(more: float, random_directions: float, low: float, high: float) -> 
     return "more interpretable than"
 
 
-def below_position(units: int, below: int) -> str:
-    """How many interpretable units match their label less well than the position-only baseline."""
-    if not units:
-        return ""
-    return (
-        f"{count(below)} of the {plural(units, 'interpretable unit')} ({percent(below / units)}) have a smaller IoU"
-        " with their label than the position-only baseline, the best mask that ignores the image."
+def what_units_know(units: int, localise: int, objects: int, scenes: int) -> str:
+    """How many of the units are of each kind: the first sentence of the overview."""
+    first = (
+        f"{count(localise)} of {plural(units, 'unit')} localise their concept within images; {count(objects)} of these"
+        " concepts are objects or parts."
     )
+    verb = "tells" if scenes == 1 else "tell"
+    more = f" {plural(scenes, 'more unit')} {verb} which images show the concept, but not where in them."
+    return first + (more if scenes else "")
 
 
 MEASURE_NAMES = {

@@ -234,6 +234,7 @@ def _table(layer: OldLayer) -> pd.DataFrame:
             "category": [unit.category for unit in layer.units],
             "threshold": [unit.threshold for unit in layer.units],
             "on_fraction": math.nan,
+            "kind": "",
             "selection_score": [unit.iou for unit in layer.units],
             "iou": [unit.iou for unit in layer.units],
         }
@@ -248,6 +249,9 @@ def _table(layer: OldLayer) -> pd.DataFrame:
         "lift",
         "lift_low",
         "lift_high",
+        "iou_areas",
+        "iou_image_level",
+        *(f"{part}_images{end}" for part in ("between", "within") for end in ("", "_low", "_high")),
     )
     return known.assign(**dict.fromkeys(empty, math.nan), interpretable=[unit.interpretable for unit in layer.units])
 

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from dissectreport.analysis.results.dissection import Control
+from dissectreport.analysis.results.dissection import Control, Kind
 from dissectreport.report.html.numbers import percent, plain, share, tick
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
@@ -22,6 +22,18 @@ CONTROL_WORDS: Mapping[str, str] = {
     Control.CHANCE: "chance level",
 }
 """What pages call them."""
+KIND_WORDS: Mapping[str, str] = {
+    Kind.OBJECT: "localises the concept within images",
+    Kind.SCENE: "tells which images show the concept, or how much of it",
+    Kind.PLACE: "matches the concept by position alone",
+}
+"""What a unit of each kind does."""
+KIND_WORDS_MANY: Mapping[str, str] = {
+    Kind.OBJECT: "localise their concept within images",
+    Kind.SCENE: "tell which images show their concept, or how much of it",
+    Kind.PLACE: "match their concept by position alone",
+}
+"""What units of each kind do."""
 
 
 @dataclass(frozen=True)

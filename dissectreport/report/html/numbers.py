@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -240,6 +240,10 @@ def _negative(digits: str) -> str:
     return digits.replace("-", MINUS, 1) if digits.startswith("-") else digits
 
 
+SHADES = ("areas", "position", "image level", "within images")
+"""The parts of an IoU, as pages call them."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """An IoU with its interval and its chance level, which are always shown with it."""
@@ -254,6 +258,18 @@ class Agreement:
     corrected_iou: float
     corrected_iou_low: float
     corrected_iou_high: float
+    iou_areas: float = math.nan
+    """Expected from the areas of unit and concept alone."""
+    iou_image_level: float = math.nan
+    """Expected from position and from how active the unit is in each image."""
+    within: float = math.nan
+    """What is beyond that: localisation within images."""
+    within_low: float = math.nan
+    within_high: float = math.nan
+    selection_score: float = math.nan
+    """What the strongest unit is chosen by."""
+    kind: str = field(default="", kw_only=True)
+    """object, scene, place or ''."""
 
     @classmethod
     def of(cls, row: Any) -> Agreement:
@@ -262,12 +278,26 @@ class Agreement:
             *(float(v) for v in (row.iou, row.iou_low, row.iou_high, row.chance_level)),
             *(float(v) for v in (row.lift, row.lift_low, row.lift_high)),
             *(float(v) for v in (row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high)),
+            *(float(v) for v in (row.iou_areas, row.iou_image_level)),
+            *(float(v) for v in (row.within_images, row.within_images_low, row.within_images_high)),
+            float(row.selection_score),
+            kind=str(row.kind),
         )
 
     @property
     def known(self) -> bool:
         """Whether there is a number at all."""
         return not math.isnan(self.iou)
+
+    @property
+    def shades(self) -> tuple[tuple[str, str], ...]:
+        """What the IoU is made of, from left to right: the name of each part and its width as a percentage."""
+        ends = [min(max(v, 0.0), self.iou) for v in (self.iou_areas, self.chance_level, self.iou_image_level, self.iou)]
+        if math.isnan(sum(ends) + self.iou_image_level):
+            return ()
+        rising = [max(ends[: at + 1]) for at in range(len(ends))]
+        widths = [end - start for start, end in zip([0.0, *rising], rising, strict=False)]
+        return tuple((name, f"{100 * width:.1f}%") for name, width in zip(SHADES, widths, strict=True))
 
     def css(self) -> dict[str, str]:
         """Positions of bar, interval and chance level, as a percentage of the width."""

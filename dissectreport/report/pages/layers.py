@@ -20,6 +20,7 @@ from dissectreport.report.common.model import (
     interpretable_labels,
     leading_units,
     rows_of,
+    units_by_kind,
     view_of,
 )
 from dissectreport.report.common.plotly_figures import Figure, agreement_scatter
@@ -61,6 +62,8 @@ class LayerPage:
     cards: tuple[Card, ...]
     data: Mapping[str, Any]
     categories: tuple[tuple[str, str], ...]
+    kinds: tuple[tuple[str, int], ...]
+    """The kinds of its interpretable units, and how many there are of each."""
     concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     uninformative: tuple[Uninformative, ...]
     table: str
@@ -101,6 +104,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         cards=cards,
         data=_sorting(cards, labels),
         categories=tuple((c, mark_of(c)) for c in site.categories if c in categories),
+        kinds=units_by_kind(layer.interpretable),
         concepts=_options(site, named),
         uninformative=tuple(
             Uninformative(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
@@ -151,11 +155,12 @@ def _all_labels(card: Card, others: list[Any]) -> list[list[Any]]:
     ]
 
 
-def _figures(a: Agreement, threshold: float) -> list[float | None]:
-    """IoU, its interval, chance level, lift, chance-corrected IoU and its lower end, and the threshold, rounded."""
-    shown = (a.iou, a.low, a.high, a.chance_level, a.lift, a.corrected_iou, a.corrected_iou_low)
+def _figures(a: Agreement, threshold: float) -> list[Any]:
+    """IoU, its interval, chance level, lift, chance-corrected IoU, selection score, threshold, kind and four widths."""
+    shown = (a.iou, a.low, a.high, a.chance_level, a.lift, a.corrected_iou, a.selection_score)
     short = None if math.isnan(threshold) else float(f"{threshold:.3g}")
-    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short]
+    widths = [float(width.rstrip("%")) for _, width in a.shades]
+    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short, a.kind, widths]
 
 
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:

@@ -75,6 +75,8 @@ class MethodsPage:
     columns: Mapping[str, str]
     causes: CausalMethods | None
     artifacts: ArtifactMethods | None
+    kinds: bool
+    """Whether it was measured what each IoU is made of."""
     uninformative: Mapping[str, int]
     """Units that are constant or copies of others, by kind."""
     licence: str
@@ -109,6 +111,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         columns={**site.wording.dictionary(), **(real_images.COLUMNS if dissection.reality is not None else {})},
         causes=causal_methods(site, frame),
         artifacts=artifact_methods(site, frame),
+        kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),
         uninformative=_uninformative(dissection),
         licence=licence_of(facts.generator),
         bibtex=bibtex(),

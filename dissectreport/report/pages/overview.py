@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.results.dissection import Control, Dissection, Layer
+from dissectreport.analysis.results.dissection import Control, Dissection, Kind, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
 from dissectreport.report.common.model import (
@@ -26,7 +26,7 @@ from dissectreport.report.common.model import (
     rows_of,
     twins_in_words,
 )
-from dissectreport.report.common.wording import Wording, against_directions, below_position
+from dissectreport.report.common.wording import Wording, against_directions, what_units_know
 from dissectreport.report.html.charts import Point, Series, over_layers
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
@@ -97,8 +97,8 @@ class OverviewPage:
     """Random directions that are interpretable, if they were measured in every layer."""
     answer: tuple[str, str]
     """Whether units are more interpretable than random directions: the difference, and a verdict."""
-    position: str
-    """How many interpretable units do worse than the position-only baseline."""
+    kinds: str
+    """How many units are of each kind; '' where that was not measured."""
     band: str
     band_size: int
     reads: bool
@@ -142,7 +142,7 @@ def overview_page(site: Site) -> OverviewPage:
         ),
         random_directions=_interpretable_directions(dissection.layers),
         answer=against_random_directions(dissection.layers),
-        position=_below_position(dissection.layers),
+        kinds=_what_units_know(dissection.layers),
         band=frame.to(places.image("band")),
         band_size=band_size(dissection),
         reads=bool(dissection.provenance.reads),
@@ -218,10 +218,15 @@ def _difference(
     return math.floor(value - down), math.ceil(value + up)
 
 
-def _below_position(layers: Sequence[Layer]) -> str:
-    tables = [layer.interpretable for layer in layers]
-    below = sum(int((table["iou"] < table["position_only"]).sum()) for table in tables)
-    return below_position(sum(map(len, tables)), below)
+def _what_units_know(layers: Sequence[Layer]) -> str:
+    """How many units localise their concept, or tell which images show it; '' where that was not measured."""
+    table = pd.concat([layer.table for layer in layers], ignore_index=True)
+    if not (table["kind"] != "").any():
+        return ""
+    good = table[table["interpretable"].astype(bool)]
+    localise = good[good["kind"] == Kind.OBJECT]
+    objects, scenes = localise["category"].isin(LOCAL), good["kind"] == Kind.SCENE
+    return what_units_know(len(table), len(localise), int(objects.sum()), int(scenes.sum()))
 
 
 def band_size(dissection: Dissection) -> int:
@@ -246,16 +251,28 @@ def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> Overv
     )
 
 
+LOCAL = ("object", "part")
+"""Categories of concepts that have a place of their own in each image."""
+
+
 def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer, ...]:
-    """The strongest unit of each concept, the categories in turn."""
+    """The strongest unit of each concept: those that localise objects and parts first, then scenes, then colours."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
     ranked = ranked[ranked["interpretable"]].sort_values("selection_score", ascending=False, kind="stable")
     first = ranked.drop_duplicates("concept")
-    turns = first.assign(turn=first.groupby("category").cumcount())
-    chosen = turns.sort_values(["turn", "selection_score"], ascending=[True, False], kind="stable").head(most)
+    turns = first.assign(turn=first.groupby("category").cumcount(), rank=_ranks(first))
+    chosen = turns.sort_values(["rank", "turn", "selection_score"], ascending=[True, True, False], kind="stable")
+    chosen = chosen.head(most)
     layers = site.dissection.layers
     return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(chosen))
+
+
+def _ranks(units: pd.DataFrame) -> list[int]:
+    """0 for units that localise objects or parts, 1 for scenes of any concept but colours, 2 for colours and others."""
+    local = units["category"].isin(LOCAL) & (units["kind"] == Kind.OBJECT)
+    scene = (units["kind"] == Kind.SCENE) & (units["category"] != "colour")
+    return [0 if is_local else 1 if is_scene else 2 for is_local, is_scene in zip(local, scene, strict=True)]
 
 
 def _layer_chart(dissection: Dissection, units: bool) -> Markup:
