@@ -61,14 +61,13 @@ class World:
     def draw(self, random: np.random.Generator, n: int = SHARD) -> tuple[Masks, Masks]:
         """(n, units, 1, pixels) where units are on, and (n, concepts, pixels) masks."""
         concepts, units = len(self.presence), len(self.matches)
-        masks = (
-            self._squares(random, (n, concepts))
-            & np.asarray(random.random((n, concepts)) < np.asarray(self.presence))[..., None]
-        )
+        present = np.asarray(random.random((n, concepts)) < np.asarray(self.presence))
+        masks = np.logical_and(self._squares(random, (n, concepts)), present[..., None])
         copies = np.asarray(random.random((n, units)) < np.asarray(self.matches))
-        shown = masks[:, 0].any(1)[:, None]
-        others = self._squares(random, (n, units)) & (random.random((n, units, 1)) < self.presence[0])
-        on = np.where(np.asarray(copies & shown)[..., None], masks[:, :1], others)
+        shown = np.asarray(masks[:, 0].any(1))[:, None]
+        elsewhere = np.asarray(random.random((n, units, 1)) < self.presence[0])
+        others = np.logical_and(self._squares(random, (n, units)), elsewhere)
+        on = np.where(np.logical_and(copies, shown)[..., None], masks[:, :1], others)
         return on[:, :, None], masks
 
     def _squares(self, random: np.random.Generator, shape: tuple[int, ...]) -> Masks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -268,21 +268,21 @@ class Agreement:
     within_high: float = math.nan
     selection_score: float = math.nan
     """What the strongest unit is chosen by."""
-    kind: str = field(default="", kw_only=True)
+    kind: str = ""
     """object, scene, place or ''."""
 
     @classmethod
     def of(cls, row: Any) -> Agreement:
         """From a row of a table, as `itertuples` gives it."""
-        return cls(
-            *(float(v) for v in (row.iou, row.iou_low, row.iou_high, row.chance_level)),
-            *(float(v) for v in (row.lift, row.lift_low, row.lift_high)),
-            *(float(v) for v in (row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high)),
-            *(float(v) for v in (row.iou_areas, row.iou_image_level)),
-            *(float(v) for v in (row.within_images, row.within_images_low, row.within_images_high)),
-            float(row.selection_score),
-            kind=str(row.kind),
-        )
+        values: list[Any] = [
+            *(row.iou, row.iou_low, row.iou_high, row.chance_level),
+            *(row.lift, row.lift_low, row.lift_high),
+            *(row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high),
+            *(row.iou_areas, row.iou_image_level),
+            *(row.within_images, row.within_images_low, row.within_images_high),
+            row.selection_score,
+        ]
+        return cls(*[*map(float, values), str(row.kind)])
 
     @property
     def known(self) -> bool:
