@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -274,7 +274,7 @@ class Agreement:
     @classmethod
     def of(cls, row: Any) -> Agreement:
         """From a row of a table, as `itertuples` gives it."""
-        values: list[Any] = [
+        values = [
             *(row.iou, row.iou_low, row.iou_high, row.chance_level),
             *(row.lift, row.lift_low, row.lift_high),
             *(row.corrected_iou, row.corrected_iou_low, row.corrected_iou_high),
@@ -282,7 +282,9 @@ class Agreement:
             *(row.within_images, row.within_images_low, row.within_images_high),
             row.selection_score,
         ]
-        return cls(*[*map(float, values), str(row.kind)])
+        numbers: list[Any] = [float(value) for value in values]
+        numbers.append(str(row.kind))
+        return cls(*numbers)
 
     @property
     def known(self) -> bool:
