@@ -467,9 +467,10 @@ def test_the_overview_leads_with_the_units_that_localise_their_concept(site: Pat
 def test_every_card_shows_its_iou_in_four_shades(site: Path, dissection: Dissection) -> None:
     page = (site / "planted" / "layer1" / "index.html").read_text("utf-8")
     known = int(dissection.layers[0].table["iou"].notna().sum())
-    shades = re.findall(r'<span class="shades ink-\w+" aria-hidden="true">(.*?)</span>', page, re.DOTALL)
+    shades = re.findall(r'<i class="iou-parts ink-\w+" style="(.*?)"></i>', page)
     assert len(shades) == known
-    assert all(re.findall(r'title="([^"]+)"', one) == list(SHADES) for one in shades)
+    assert all(re.findall(r"--([a-d]):[\d.]+%", one) == list("abcd") for one in shades)
+    assert len(SHADES) == 4
 
 
 def test_every_concept_names_its_best_unit_with_that_units_figures_for_it(site: Path, dissection: Dissection) -> None:

@@ -171,15 +171,15 @@
     tick.style.left = at(label[CHANCE_LEVEL]);
   };
   const shade = (shades, label) => {
-    shades.className = "shades ink-" + marks[label[CATEGORY]];
-    Array.from(shades.children).forEach((part, at) => {
-      part.style.width = (label[SHADES][at] || 0) + "%";
+    shades.className = "iou-parts ink-" + marks[label[CATEGORY]];
+    ["--a", "--b", "--c", "--d"].forEach((part, at) => {
+      shades.style.setProperty(part, (label[SHADES][at] || 0) + "%");
     });
   };
   const own = new Map();
   const fill = (i, at) => {
     const [cap, gauge] = [cards[i].querySelector(".cap"), cards[i].querySelector(".gauge")];
-    const shades = cards[i].querySelector(".shades");
+    const shades = cards[i].querySelector(".iou-parts");
     if (!gauge) return;
     if (!own.has(i)) own.set(i, [Array.from(cap.childNodes), gauge.innerHTML, cards[i].classList.contains("weak")]);
     const [words, bars, weak] = own.get(i);

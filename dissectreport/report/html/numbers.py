@@ -301,6 +301,11 @@ class Agreement:
         widths = [end - start for start, end in zip([0.0, *rising], rising, strict=False)]
         return tuple((name, f"{100 * width:.1f}%") for name, width in zip(SHADES, widths, strict=True))
 
+    @property
+    def shades_style(self) -> str:
+        """The four widths as the style of a bar."""
+        return ";".join(f"--{part}:{width}" for part, (_, width) in zip("abcd", self.shades, strict=True))
+
     def css(self) -> dict[str, str]:
         """Positions of bar, interval and chance level, as a percentage of the width."""
         positions = {"iou": self.iou, "low": self.low, "span": self.high - self.low, "chance_level": self.chance_level}
