@@ -39,12 +39,9 @@ def answers() -> object:
     return work
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_call_that_hangs_is_named(workers: int) -> None:
-    began = time.monotonic()
-    with Workers(workers, LIMIT) as pool, pytest.raises(DissectReportError, match=r"segmenter 'slow'.* 1 s.*--timeout"):
+def test_a_call_that_hangs_in_a_worker_is_named() -> None:
+    with Workers(2, LIMIT) as pool, pytest.raises(DissectReportError, match=r"segmenter 'slow'.* 1 s.*--timeout"):
         list(pool.run(hangs, [1, 2]))
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -53,24 +50,35 @@ def test_the_limit_is_that_of_one_call(workers: int) -> None:
         assert sorted(pool.run(answers, [1, 2])) == [(1, 1), (2, 2)]
 
 
-def test_a_call_that_cannot_be_interrupted_ends_the_process(tmp_path: Path) -> None:
-    script = tmp_path / "stubborn.py"
-    script.write_text(
-        "import time\n"
-        "from dissectreport.run.engine import Workers\n"
-        "from dissectreport.run.watchdog import call_of\n"
-        "def make():\n"
-        "    def work(shard):\n"
-        "        with call_of('generator of mine'):\n"
-        "            while True:\n"
-        "                try:\n"
-        "                    time.sleep(0.1)\n"
-        "                except BaseException:\n"
-        "                    pass\n"
-        "    return work\n"
-        "list(Workers(1, 0.5).run(make, [1]))\n"
-    )
+INTERRUPTED = """
+import time
+from dissectreport.errors import DissectReportError
+from dissectreport.run.engine import Workers
+from dissectreport.run.watchdog import call_of
+
+def make():
+    def work(shard):
+        with call_of("generator of mine"):
+            while True:
+                {hang}
+    return work
+
+try:
+    list(Workers(1, 0.5).run(make, [1]))
+except DissectReportError as error:
+    raise SystemExit(f"one line: {{error}}")
+"""
+STUBBORN = """try:
+                    time.sleep(0.1)
+                except BaseException:
+                    pass"""
+
+
+@pytest.mark.parametrize(("hang", "begins"), [("time.sleep(0.1)", "one line: "), (STUBBORN, "\ndissectreport: ")])
+def test_a_call_that_hangs_in_this_process_is_named_and_ended(tmp_path: Path, hang: str, begins: str) -> None:
+    script = tmp_path / "hanging.py"
+    script.write_text(INTERRUPTED.format(hang=hang))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "generator of mine has not answered for 0.5 s" in done.stderr
+    assert done.stderr.startswith(f"{begins}generator of mine has not answered for 0.5 s")
     assert "Traceback" not in done.stderr
