@@ -120,10 +120,10 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
     while True:
         left = iter(range(2))
 
-        def full(*args, left=left, **kwargs):
-            if next(left, None) is None:
+        def full(handle, mode, left=left):
+            if mode == "wb" and next(left, None) is None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return fdopen(*args, **kwargs)
+            return fdopen(handle, mode)
 
         monkeypatch.setattr(os, "fdopen", full)
         try:
