@@ -194,7 +194,7 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         told = f"IoU {share(one.iou)} [{share(one.iou_low)}, {share(one.iou_high)}] chance {share(one.chance_level)}"
         threshold = float(f"{one.threshold:.3g}")
         more = f"chance-corrected {share(one.corrected_iou)}threshold {threshold:g}lift {times(one.lift)}"
-        assert nums.text_content() == told + more
+        assert nums.text_content() == f"{told}{more}{one.kind}"
         assert name.text_content() == concept
         assert page.locator(f"#u{unit} .overall").text_content() == f"overall label {overall}"
         assert gauge.locator("i").get_attribute("class") == f"fill-{one.category}"
@@ -211,7 +211,7 @@ def test_a_card_asked_for_by_another_label_shows_that_labels_figures(chromium: B
         assert (nums.text_content(), gauge.inner_html()) == before
         expect(page.locator("#others")).to_be_hidden()
         page.click(f"[data-category={one.category}]")
-        assert nums.text_content() == told + more
+        assert nums.text_content() == f"{told}{more}{one.kind}"
 
 
 def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_it(
@@ -219,10 +219,9 @@ def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_
 ) -> None:
     layer = example_dissection(units=24).layers[0]
     counted = layer.labels[layer.labels["interpretable"]].copy()
-    overall = layer.table.set_index("unit")[
-        "corrected_iou_low"
-    ]  # made up apart from that of the same label in its category
-    counted["corrected_iou_low"] = counted["corrected_iou_low"].where(
+    # Those of the overall label are made up apart from those of the same label in its category.
+    overall = layer.table.set_index("unit")["selection_score"]
+    counted["selection_score"] = counted["selection_score"].where(
         ~counted["is_unit_label"], counted["unit"].map(overall)
     )
     with open_page(chromium, folder, LAYER) as page:
@@ -230,7 +229,7 @@ def test_the_units_of_a_concept_are_those_that_are_counted_by_what_they_show_of_
             page.goto(f"{folder.as_uri()}/{LAYER}#c={concept}")
             shown = page.locator("#cards > .card:not([hidden])").evaluate_all("found => found.map(e => e.id)")
             assert sorted(shown) == sorted(f"u{unit}" for unit in rows["unit"])
-            surest = dict(zip(rows["unit"], rows["corrected_iou_low"].round(4), strict=True))
+            surest = dict(zip(rows["unit"], rows["selection_score"].round(4), strict=True))
             falling = [surest[int(name[1:])] for name in shown]
             assert falling == sorted(falling, reverse=True)
             listed = page.locator(f'#c option[value="{concept}"]').text_content()
@@ -509,8 +508,8 @@ def test_tables_images_and_links_work_without_scripts(chromium: Browser, folder:
         expect(page.locator(".js:visible")).to_have_count(0)
         with page.expect_navigation():
             page.locator("#cards > .card").first.click()
-        page.locator("summary").first.click()
-        expect(page.locator("details table").first).to_be_visible()
+        page.locator("main summary").first.click()
+        expect(page.locator("main details table").first).to_be_visible()
         page.goto(f"{folder.as_uri()}/planted/lookup.html")
         assert page.locator(".lookrow a").count() > 5
 

@@ -64,13 +64,13 @@ def style_sheet() -> str:
 
 
 def style_alone() -> bytes:
-    """The style with its fonts inside, for a page that needs no other file."""
+    """The style with its fonts inside, for a page that needs no other file and therefore waits for them."""
     static = templates_folder() / "static"
     style = style_sheet()
     for font in FONTS.values():
         font_data = base64.b64encode((static / "fonts" / font).read_bytes()).decode()
         style = style.replace(f"fonts/{font}", f"data:font/woff2;base64,{font_data}")
-    return style.encode()
+    return style.replace("font-display: optional", "font-display: block").encode()
 
 
 def plotly_bundle() -> Path:
