@@ -235,7 +235,7 @@ def test_the_notes_of_interventions_stand_on_their_pages(site: Path) -> None:
 
 def test_the_overview_leads_with_the_concept_of_the_largest_effect(site: Path) -> None:
     text = (site / "planted" / "index.html").read_text("utf-8")
-    assert 'class="pair" href="concepts/tree.html"' in text and 'href="causes.html"' in text
+    assert re.search(r'class="pair"\s+href="concepts/tree.html"', text) and 'href="causes.html"' in text
     concepts = (site / "planted" / "concepts.html").read_text("utf-8")
     assert all(f'href="concepts/{name}.html"' in concepts for name in ("tree", "door", "sky"))
 

@@ -14,7 +14,7 @@ from dissectreport.networks.edits import Edit, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.segmenters import planted as segmenters
 from dissectreport.stats.features import FeatureScale
-from dissectreport.worker.realism import Neighbours, Witness
+from dissectreport.worker.realism import NearestReal, Witness
 
 N, D = 60, 5
 
@@ -27,9 +27,9 @@ def sets() -> tuple[Tensor, Tensor, FeatureScale]:
     return torch.from_numpy(real), torch.from_numpy(generated), FeatureScale.of(real)
 
 
-def both(sets: tuple[Tensor, Tensor, FeatureScale]) -> tuple[Witness, Neighbours]:
+def both(sets: tuple[Tensor, Tensor, FeatureScale]) -> tuple[Witness, NearestReal]:
     real, generated, scale = sets
-    return Witness.of(real, generated, scale), Neighbours.of(real, scale)
+    return Witness.of(real, generated, scale), NearestReal.of(real, scale)
 
 
 def test_the_witness_is_the_mean_kernel_to_real_less_that_to_generated(
@@ -113,7 +113,7 @@ def gains(generator: PlantedGenerator) -> dict[str, tuple[np.ndarray, np.ndarray
     found = {}
     for name, nearness in (
         ("witness", Witness.of(real, made, scale)),
-        ("neighbours", Neighbours.of(real, scale)),
+        ("neighbours", NearestReal.of(real, scale)),
     ):
         (gradient,) = torch.autograd.grad(nearness(images).mean(), leaf, retain_graph=True)
         before = nearness(images.detach()).mean()

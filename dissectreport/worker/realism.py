@@ -5,7 +5,7 @@
 
 `Witness` is the score that is used. The change of its mean over generated images when a unit is ablated is half the
 fall of the kernel distance, to first order; where generated images are as dense as real ones it is flat, so it
-rewards images for being like real ones, and not for being plain. `Neighbours`, the distance to the nearest real
+rewards images for being like real ones, and not for being plain. `NearestReal`, the distance to the nearest real
 images, rewards plain images: in the planted generator, removing balls, which real images have too, gains nine tenths
 of what removing a blotch does; by the witness it gains a hundredth. In layer6 of scenes_pgan estimates by gradient ×
 activation of 38 units agree with exact effects over 200 latents for both (rank correlation 0.94; 0.87 between halves
@@ -79,7 +79,7 @@ def mean_kernel(rows: Tensor, others: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class NearestReal:
     """Minus the mean distance to the five nearest real images, in deviations."""
 
     scaled: Scaled
@@ -87,7 +87,7 @@ class Neighbours:
     """(N, d) scaled."""
 
     @classmethod
-    def of(cls, real: Tensor, scale: FeatureScale) -> Neighbours:
+    def of(cls, real: Tensor, scale: FeatureScale) -> NearestReal:
         """The score for real features as they come from the network."""
         scaled = Scaled.of(scale, real)
         return cls(scaled, scaled(real))
