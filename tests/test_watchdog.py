@@ -51,10 +51,12 @@ def test_the_limit_is_that_of_one_call(workers: int) -> None:
 
 
 INTERRUPTED = """
-import time
+import signal, time
 from dissectreport.errors import DissectReportError
 from dissectreport.run.engine import Workers
 from dissectreport.run.watchdog import call_of
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a program in the background lacks
 
 def make():
     def work(shard):

@@ -209,6 +209,10 @@
     } else if (event.key === "Enter" && options[at]) {
       event.preventDefault();
       follow(options[at]);
+    } else if (event.key === "Escape") {
+      /* browsers would only empty the field */
+      event.preventDefault();
+      box.close();
     }
   });
   close.addEventListener("click", () => box.close());

@@ -21,7 +21,7 @@ Attributes = list[tuple[str, str | None]]
 _VOID = frozenset({"img", "br", "hr", "input", "meta", "link", "wbr", "source", "col"})
 _REFERRING = frozenset({"for", "aria-labelledby", "aria-describedby", "aria-controls", "data-save", "data-copy"})
 _TYPES = {"webp": "image/webp", "png": "image/png", "jpg": "image/jpeg", "svg": "image/svg+xml"}
-_LEFT_OUT = frozenset({"crumbs", "doors", "downloads", "numbers", "plotly-host"})
+_LEFT_OUT = frozenset({"crumbs", "doors", "downloads", "to-downloads", "numbers", "plotly-host"})
 """Classes and anchors of what leads to other files, or is drawn by the script of a page."""
 _WORKING = frozenset({"data-save", "data-copy"})
 """What buttons do that work without the script of their own page."""
