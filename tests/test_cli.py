@@ -79,6 +79,12 @@ def test_build_and_measure_share_their_options():
         assert parameter.opts == build[name].opts and parameter.help == build[name].help
 
 
+def test_a_command_that_loads_a_model_takes_all_that_is_said_about_it():
+    for name, each in commands().items():
+        given = {parameter.name for parameter in each.params}
+        assert "weights" not in given or given >= {"psi", "cutoff", "label", "noise"}, name
+
+
 def test_options_stand_in_panels():
     text = run("build", "--help", env={"COLUMNS": "200"}).stdout
     panels = ["What is measured", "Interventions", "Artifact units", "Machine", "Site"]

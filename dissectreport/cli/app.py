@@ -42,7 +42,6 @@ Cache = Annotated[
 ]
 SETTINGS = ("weights", "psi", "cutoff", "label", "noise")
 """Which options say more about a model."""
-OnNetworks = Only("model", "segmenter", "device", *SETTINGS)
 
 
 def _version(wanted: bool) -> None:
@@ -305,7 +304,7 @@ def layers(
 @app.command()
 @with_options
 def check(
-    options: Annotated[Options, Only("model", "segmenter", "seed", "device", "weights")],
+    options: Annotated[Options, Only("model", "segmenter", "seed", "device", *SETTINGS)],
     samples: Annotated[
         int, typer.Option(help="Also generate so many images, and name those that are not finite.", min=0)
     ] = 0,
