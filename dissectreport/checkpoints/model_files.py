@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dissectreport import files
 from dissectreport.checkpoints.file_type import checked_file_type
 from dissectreport.checkpoints.stylegan_pickles import is_stylegan_pickle, read_networks
-from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
+from dissectreport.checkpoints.weight_files import REMEDY, checked_sha256, read_checkpoint
 from dissectreport.errors import WeightsError
 from dissectreport.run.addresses import CONFIG
 from dissectreport.structured import Malformed, read_json
@@ -49,9 +48,7 @@ def open_model_file(path: Path, sha256: str = "", remedy: str = REMEDY) -> Model
     file = _weights_in(path) if path.is_dir() else path
     config = _config_beside(file)
     if checked_file_type(file, remedy) == "pickle" and is_stylegan_pickle(file):
-        digest = files.sha256(file, links=True)
-        if not digest.startswith(sha256.lower()):
-            raise WeightsError(f"{file} has SHA-256 {digest[:12]}…, not {sha256[:12]}…: it is another file; {remedy}")
+        digest = checked_sha256(file, sha256, remedy)
         return ModelFile(file, digest, read_networks(file, remedy), config)
     checkpoint = read_checkpoint(file, sha256, remedy)
     return ModelFile(file, checkpoint.sha256, checkpoint.content, config)

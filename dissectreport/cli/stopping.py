@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from dissectreport.run.engine import kill_workers
+from dissectreport.run.engine import end_now
 
 GRACE = 4.0
 """Seconds in which a stopped command can end by itself."""
@@ -52,8 +50,4 @@ def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
             pass
     if not received or ended.wait(GRACE):
         return
-    kill_workers()
-    with suppress(Exception):
-        sys.stderr.write(f"\n{STOPPED_LINE}\n")
-        sys.stderr.flush()
-    os._exit(STOPPED)
+    end_now(STOPPED_LINE, STOPPED)

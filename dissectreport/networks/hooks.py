@@ -159,14 +159,19 @@ def within_margin(layer: nn.Module, maps: Tensor) -> Tensor:
     return maps[..., margin:-margin, margin:-margin] if margin and maps.ndim == 4 else maps
 
 
+def not_finite(values: Tensor) -> list[int]:
+    """The rows of (n, ...) values that are not finite."""
+    rows: list[int] = (~torch.isfinite(values)).flatten(1).any(1).nonzero()[:, 0].tolist()
+    return rows
+
+
 def check_finite(name: str, activations: Tensor, first: int) -> None:
     """Refuse activations that are not finite, naming the sample."""
-    bad = (~torch.isfinite(activations)).flatten(1).any(1)
-    if bad.any():
-        sample = first + int(bad.nonzero()[0])
+    bad = not_finite(activations)
+    if bad:
         raise ModelError(
-            f"layer {name!r} is not finite for sample {sample}; check the weights, or the half precision they were "
-            "kept in; `dissectreport check --samples` lists all such samples"
+            f"layer {name!r} is not finite for sample {first + bad[0]}; check the weights, or the half precision they "
+            "were kept in; `dissectreport check --samples` lists all such samples"
         )
 
 

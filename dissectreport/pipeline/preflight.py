@@ -142,7 +142,7 @@ def _finite(models: Models, seed: int, samples: int) -> Finding:
         z = models.latents(seed, shard.first, shard.count)
         with torch.no_grad():
             images = models.call_generator(z, lambda z=z: models.generator(z))  # type: ignore[misc]
-        bad += (shard.first + (~torch.isfinite(images)).flatten(1).any(1).nonzero()[:, 0]).tolist()
+        bad += [shard.first + row for row in hooks.not_finite(images)]
     if not bad:
         return Finding(Verdict.GOOD, f"all of {samples:,} images of seed {seed} are finite")
     listed = ", ".join(map(str, bad[:LISTED])) + (" …" if len(bad) > LISTED else "")
@@ -264,18 +264,17 @@ def _reaches(models: Models, at: edits.Prefix) -> bool:
 
 def _control(models: Models, samples: int) -> Iterator[Finding]:
     bare = untrained(models.generator, 1)
-    if bare is not None:
-        with torch.no_grad():
-            finite = bool(torch.isfinite(bare(models.latents(1, 0, samples))).all())
-        if not finite:
-            yield Finding(
-                Verdict.LOOK,
-                "no untrained control: with random weights the images are not finite, as where a parameter starts at 0",
-            )
-            return
     if bare is None:
         yield Finding(
             Verdict.LOOK, "no untrained control: it is not known how to make this network with random weights"
+        )
+        return
+    with torch.no_grad():
+        images = bare(models.latents(1, 0, samples))
+    if hooks.not_finite(images):
+        yield Finding(
+            Verdict.LOOK,
+            "no untrained control: with random weights the images are not finite, as where a parameter starts at 0",
         )
     elif bare.identity == models.generator.identity:
         raise ModelError("the untrained control has the trained weights: leave `reinitialise` out")

@@ -23,7 +23,7 @@ from importlib import import_module
 from itertools import islice
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from dissectreport.errors import DissectReportError
 from dissectreport.run.watchdog import Watchdog
@@ -136,6 +136,15 @@ def kill_workers() -> None:
         process.kill()
 
 
+def end_now(line: str, status: int) -> NoReturn:
+    """Say a line, and end this process and all that it has started, whatever their code does."""
+    kill_workers()
+    with suppress(Exception):
+        sys.stderr.write(f"\n{line}\n")
+        sys.stderr.flush()
+    os._exit(status)
+
+
 _current_pass: tuple[int, Callable[[Any], Any]] | None = None
 """In a worker: the number and the function of the current pass."""
 
@@ -182,11 +191,7 @@ def _limited(timeout: float) -> Iterator[None]:
         said.append(line)
         _thread.interrupt_main()
         if not ended.wait(GRACE):
-            kill_workers()
-            with suppress(Exception):
-                sys.stderr.write(f"\ndissectreport: {line}\n")
-                sys.stderr.flush()
-            os._exit(HUNG)
+            end_now(f"dissectreport: {line}", HUNG)
 
     watchdog = Watchdog(timeout, interrupt)
     try:

@@ -386,8 +386,10 @@ class _Counter:
         self.observed: list[Tensor] = []
         self.shifted: list[Tensor] = []
         self.crossed: list[Tensor] = []
-        self.image = torch.arange(masks.images, device=device, dtype=torch.int32).repeat_interleave(pixels) * self.steps
-        self.areas = precise(torch.from_numpy(masks.by_image).to(device))
+        if self.with_neighbours:
+            images = torch.arange(masks.images, device=device, dtype=torch.int32)
+            self.image = images.repeat_interleave(pixels) * self.steps
+            self.areas = precise(torch.from_numpy(masks.by_image).to(device))
         self.of_neighbours: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, unit: int, upsampled: Tensor) -> None:

@@ -37,6 +37,12 @@ def make_counts(
         coarse = masks
         if plan.chance_grid != plan.grid:
             coarse = counting.Masks.of(counting.on_grid(labels, plan.chance_grid), concepts)
+        # The same for every layer.
+        shared = (
+            {}
+            if source.untrained is not None
+            else {"areas": counting.areas(masks, shard.first), "overlaps": counting.overlaps(masks)}
+        )
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
             # Taken out, so that a reading's activations can be forgotten once they are counted.
@@ -52,8 +58,7 @@ def make_counts(
                 "neighbours": neighbours,
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
-                "areas": counting.areas(masks, shard.first),
-                "overlaps": counting.overlaps(masks),
+                **shared,
             }
         return counts
 

@@ -53,7 +53,7 @@ class Jackknife:
         """The logits of shares; 0 where a value touches 0 or 1."""
         inside = self.inside()
         value, without = np.where(inside, self.value, 0.5), np.where(inside, self.without, 0.5)
-        return Jackknife(_logit(value), _logit(without), self.sizes)
+        return Jackknife(logit(value), logit(without), self.sizes)
 
     def share_interval(self) -> tuple[Floats, Floats]:
         """The interval of a share, made on the logit scale where no value touches 0 or 1, else cut off at them."""
@@ -80,7 +80,12 @@ class Jackknife:
         return np.where(np.isfinite(self.value), upper_tail(t, self.freedom), 1.0)
 
 
-def _logit(share: Floats) -> Floats:
+def logit(share: Floats) -> Floats:
+    """(...) log odds of shares between 0 and 1.
+
+    >>> float(logit(np.array(0.5)))
+    0.0
+    """
     return np.asarray(np.log(share) - np.log1p(-share))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dissectreport.analysis.common.jackknife import Jackknife
+from dissectreport.analysis.common.jackknife import Jackknife, logit
 from dissectreport.analysis.common.student import upper_tail
 from dissectreport.stats.base import Floats, Ints
 
@@ -44,7 +44,7 @@ class CorrectedIoU:
         shares = self._as_shares()
         even = shares.logit()
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = _logit(self._share(value)) - _logit(self._share(np.full(value.shape, bound)))
+            distance = logit(self._share(value)) - logit(self._share(np.full(value.shape, bound)))
             t = np.where(shares.inside(), distance / even.error(), (value - bound) / jack.error())
         t = np.where(np.isfinite(t), t, np.where(value > bound, np.inf, -np.inf))
         return np.where(np.isfinite(value), upper_tail(t, jack.freedom), 1.0)
@@ -59,7 +59,3 @@ class CorrectedIoU:
     def _from_share(self, share: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((share - self.chance_level) / (1 - self.chance_level))
-
-
-def _logit(share: Floats) -> Floats:
-    return np.asarray(np.log(share) - np.log1p(-share))

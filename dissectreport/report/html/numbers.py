@@ -240,8 +240,8 @@ def _negative(digits: str) -> str:
     return digits.replace("-", MINUS, 1) if digits.startswith("-") else digits
 
 
-SHADES = ("areas", "position", "image level", "within images")
-"""The parts of an IoU, as pages call them."""
+SHADES = {"areas": "--a", "position": "--b", "image level": "--c", "within images": "--d"}
+"""The parts of an IoU, and the variables of the style sheet that hold their widths."""
 
 
 @dataclass(frozen=True)
@@ -292,19 +292,19 @@ class Agreement:
         return not math.isnan(self.iou)
 
     @property
-    def shades(self) -> tuple[tuple[str, str], ...]:
-        """What the IoU is made of, from left to right: the name of each part and its width as a percentage."""
+    def shades(self) -> tuple[float, ...]:
+        """What the IoU is made of, from left to right: the width of each part in percent; () where it is unknown."""
         ends = [min(max(v, 0.0), self.iou) for v in (self.iou_areas, self.chance_level, self.iou_image_level, self.iou)]
         if math.isnan(sum(ends) + self.iou_image_level):
             return ()
         rising = [max(ends[: at + 1]) for at in range(len(ends))]
         widths = [end - start for start, end in zip([0.0, *rising], rising, strict=False)]
-        return tuple((name, f"{100 * width:.1f}%") for name, width in zip(SHADES, widths, strict=True))
+        return tuple(round(100 * width, 1) for width in widths)
 
     @property
     def shades_style(self) -> str:
         """The four widths as the style of a bar."""
-        return ";".join(f"--{part}:{width}" for part, (_, width) in zip("abcd", self.shades, strict=True))
+        return ";".join(f"{part}:{width:.1f}%" for part, width in zip(SHADES.values(), self.shades, strict=True))
 
     def css(self) -> dict[str, str]:
         """Positions of bar, interval and chance level, as a percentage of the width."""

@@ -159,8 +159,7 @@ def _figures(a: Agreement, threshold: float) -> list[Any]:
     """IoU, its interval, chance level, lift, chance-corrected IoU, selection score, threshold, kind and four widths."""
     shown = (a.iou, a.low, a.high, a.chance_level, a.lift, a.corrected_iou, a.selection_score)
     short = None if math.isnan(threshold) else float(f"{threshold:.3g}")
-    widths = [float(width.rstrip("%")) for _, width in a.shades]
-    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short, a.kind, widths]
+    return [*(None if math.isnan(v) else round(v, 4) for v in shown), short, a.kind, list(a.shades)]
 
 
 def _bar_groups(site: Site, layer: Layer) -> tuple[charts.BarGroup, ...]:
