@@ -13,7 +13,9 @@ from common import processor_seconds, write
 
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import EDIT_BATCH, Shard
-from dissectreport.worker.interventions import EditedModel, gradients, make_ablations
+from dissectreport.worker.ablations import make_ablations
+from dissectreport.worker.edited_model import EditedModel
+from dissectreport.worker.gradients import gradients
 from dissectreport.worker.loaded_networks import Source
 
 LAYER, UNITS, CONCEPTS = "layer6", 24, 8

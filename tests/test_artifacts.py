@@ -54,7 +54,7 @@ from dissectreport.run.shards import GROUPS, Shard
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import FeatureScale
 from dissectreport.worker import artifacts as diagnose
-from dissectreport.worker.interventions import EditedModel
+from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
 from tests.support.budgets import TINY_ARTIFACTS as TINY

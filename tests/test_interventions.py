@@ -35,9 +35,8 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
-from dissectreport.worker import interventions as intervene
-from dissectreport.worker import rankings
-from dissectreport.worker.interventions import EditedModel, pixels_by_image
+from dissectreport.worker import ablations, gradients, half_precision, insertions, rankings
+from dissectreport.worker.edited_model import EditedModel, pixels_by_image
 from dissectreport.worker.loaded_networks import Source
 from tests.support.planted_oracle import edited as slowly_edited
 from tests.support.planted_oracle import features, has
@@ -62,7 +61,7 @@ def model() -> EditedModel:
 
 def judged(*sets: tuple[str, ...], count: int = 16) -> Paired:
     units = [as_set(UNIT[name] for name in names) for names in sets]
-    return intervene.make_ablations(SOURCE, key(), units)(Shard(0, 0, count))[0]
+    return ablations.make_ablations(SOURCE, key(), units)(Shard(0, 0, count))[0]
 
 
 # --- only the tail runs again ---
@@ -246,18 +245,18 @@ def test_an_ablated_concept_uncovers_what_is_behind_it_so_side_effects_add_up() 
 def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
     generator = load()
     where = key(("window",))
-    found_contexts, areas = intervene.make_contexts(SOURCE, where)(Shard(0, 0, 48))
+    found_contexts, areas = insertions.make_contexts(SOURCE, where)(Shard(0, 0, 48))
     spots = [(int(n), p, c) for n, row in enumerate(found_contexts.contexts) for p, c in enumerate(row.tolist()) if c]
     spots = [spot for spot in spots if spot[2] in (number_of("house"), number_of("sky"))][::9]
     window = number_of("window")
-    plan = intervene.InsertionPlan(
-        sets=(intervene.InsertedSet(0, (UNIT["window"],), (1.25,)),),
-        random=tuple(intervene.InsertedSet(0, (UNIT[name],), (1.25,)) for name in ("dead", "window")),
+    plan = insertions.InsertionPlan(
+        sets=(insertions.InsertedSet(0, (UNIT["window"],), (1.25,)),),
+        random=tuple(insertions.InsertedSet(0, (UNIT[name],), (1.25,)) for name in ("dead", "window")),
         random_each=1,
         spots=tuple(spots),
         before=tuple((int(areas.pixels[sample, window]),) for sample, _, _ in spots),
     )
-    work = intervene.make_insertions(SOURCE, where, plan)
+    work = insertions.make_insertions(SOURCE, where, plan)
     found = merge_all(work(shard) for shard in shards(len(spots), 8))
     assert list(zip(found.samples, found.patches, found.contexts, strict=True)) == spots
     house = found.contexts == number_of("house")
@@ -280,8 +279,8 @@ def test_windows_can_be_inserted_on_walls_and_nowhere_else() -> None:
 
 def test_causal_sets_are_ablated_to_other_values_and_inserted_everywhere() -> None:
     generator, number, units = load(), number_of("ball"), (UNIT["grass"], UNIT["ball"])
-    trial = intervene.VariantTrial("one", number, units, (0.1, 0.2), (1.5, 0.0), tuple(range(10)), 6)
-    found = intervene.make_variants(SOURCE, key())(trial)
+    trial = ablations.VariantTrial("one", number, units, (0.1, 0.2), (1.5, 0.0), tuple(range(10)), 6)
+    found = ablations.make_variants(SOURCE, key())(trial)
     network = generator.module
     with torch.no_grad():
         maps = network.features(latents(key().held_out_seed, 0, 11, generator.latent_shape))
@@ -292,7 +291,7 @@ def test_causal_sets_are_ablated_to_other_values_and_inserted_everywhere() -> No
             labels = SOURCE.models().labels(network.canvas(network.mixed(edited)))
             assert found.pixels[:, column].tolist() == has(labels, "ball").sum((1, 2)).tolist()
     assert len(found.lost) == 6 and found.grid == 64 * 64
-    areas, ablated = intervene.make_ablations(SOURCE, key(), [units])(Shard(0, 0, 8))[1:]
+    areas, ablated = ablations.make_ablations(SOURCE, key(), [units])(Shard(0, 0, 8))[1:]
     gone = areas.pixels[:6, number] - ablated.pixels[:6, 0, OBJECTS.index("ball")]
     assert np.array_equal(found.lost, gone), "the ball's unit is off, so all of it is lost"
     with torch.no_grad():
@@ -305,10 +304,10 @@ def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
     labels = torch.zeros(1, 2, 64, 64, dtype=torch.int64)
     labels[0, 1, 4::8, 4::8] = 3
     labels[0, 0, 12, 4] = 2
-    found = intervene.contexts_at(labels, (3,), (8, 8))
+    found = insertions.contexts_at(labels, (3,), (8, 8))
     assert found.tolist() == [[3] * 64]
-    assert intervene.contexts_at(labels, (2, 3), (8, 8))[0, 8] == 3
-    assert intervene.contexts_at(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
+    assert insertions.contexts_at(labels, (2, 3), (8, 8))[0, 8] == 3
+    assert insertions.contexts_at(labels, (2,), (8, 8))[0].tolist() == [0] * 8 + [2] + [0] * 55
 
 
 # --- first order ---
@@ -317,7 +316,7 @@ def test_the_context_is_the_concept_at_the_middle_of_the_patch() -> None:
 def test_first_order_effects_are_the_derivative_of_scaling_a_unit(model: EditedModel) -> None:
     at = model.open(3, 0, 4)
     concepts = [number_of(name) for name in OBJECTS]
-    found = intervene.first_order(model, at, at.activations, concepts)
+    found = gradients.first_order(model, at, at.activations, concepts)
     for unit in (UNIT["ball"], UNIT["crown"], UNIT["roof1"], UNIT["ball_mirror"]):
         scale = torch.ones(1, requires_grad=True)
         maps = at.activations.clone()
@@ -330,14 +329,14 @@ def test_first_order_effects_are_the_derivative_of_scaling_a_unit(model: EditedM
 
 def test_units_without_outgoing_weight_have_no_first_order_effect(model: EditedModel) -> None:
     at = model.open(3, 0, 8)
-    found = intervene.first_order(model, at, at.activations, [number_of(name) for name in OBJECTS])
+    found = gradients.first_order(model, at, at.activations, [number_of(name) for name in OBJECTS])
     for name in ("ball_mirror", "crown_duplicate", "position_only", "always_on", "dead", *NOISE):
         assert np.abs(found.effect[:, UNIT[name]]).max() < 1e-5, name  # of thousands of pixels
 
 
 def test_the_unit_that_draws_a_concept_leads_its_first_order_ranking(model: EditedModel) -> None:
     at = model.open(3, 0, 16)
-    found = intervene.first_order(model, at, at.activations, [number_of("grass"), number_of("ball")])
+    found = gradients.first_order(model, at, at.activations, [number_of("grass"), number_of("ball")])
     assert found.effect.argmax(1).tolist() == [UNIT["grass"], UNIT["ball"]]
 
 
@@ -352,7 +351,7 @@ def test_a_network_without_bfloat16_has_no_agreement_of_labels_in_it(monkeypatch
     whole = models.generator.module.forward
     models.generator.module.forward = only_floats  # type: ignore[method-assign]
     monkeypatch.setattr(Source, "models", lambda source: models)
-    assert intervene.half_agrees(source, replace(key(), layer="layer4")) == 0
+    assert half_precision.half_agrees(source, replace(key(), layer="layer4")) == 0
 
 
 @pytest.mark.parametrize(
@@ -382,7 +381,7 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
     model = EditedModel(models, key())
     at = model.open(3, 0, 2)
     with pytest.raises(ModelError, match="gradient of 'ball' does not reach layer 'features'"):
-        intervene.first_order(model, at, at.activations, [number_of("ball")])
+        gradients.first_order(model, at, at.activations, [number_of("ball")])
 
 
 # --- orders ---
@@ -391,8 +390,8 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 def inputs(model: EditedModel, concept: str) -> rankings.RankingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(key(), concepts=(number_of(concept),))
-    presence, patches = intervene.make_search(SOURCE, where)(Shard(0, 0, 96))
-    first = intervene.make_gradients(SOURCE, where)(Shard(0, 0, 32))
+    presence, patches = gradients.make_search(SOURCE, where)(Shard(0, 0, 96))
+    first = gradients.make_gradients(SOURCE, where)(Shard(0, 0, 32))
     share, patch = patches.share[:, 0], patches.patch[:, 0]
     order = np.argsort(-share, kind="stable")
     present = order[share[order] > 0]
@@ -560,10 +559,10 @@ def test_random_sets_are_ablated_on_images_that_show_their_concept() -> None:
 
 def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leaves() -> None:
     number, sets = number_of("ball"), ((UNIT["ball"],), (UNIT["grass"],), (UNIT["dead"],))
-    trial = intervene.RandomTrial("one", number, sets, (1, 4, 6))
-    found = intervene.make_random_ablations(SOURCE, key())(trial)
+    trial = ablations.RandomTrial("one", number, sets, (1, 4, 6))
+    found = ablations.make_random_ablations(SOURCE, key())(trial)
     assert found.samples.tolist() == [1, 4, 6]
-    areas, ablated = intervene.make_ablations(SOURCE, key(), sets)(Shard(0, 0, 16))[1:]
+    areas, ablated = ablations.make_ablations(SOURCE, key(), sets)(Shard(0, 0, 16))[1:]
     assert np.array_equal(found.pixels, ablated.pixels[[1, 4, 6], :, OBJECTS.index("ball")])
     assert np.array_equal(found.pixels[:, 2], areas.pixels[[1, 4, 6], number])
     assert found.pixels[:, 0].sum() == 0 < found.pixels[:, 2].sum()
@@ -583,8 +582,8 @@ def test_every_context_with_enough_images_gets_as_many_insertions_each_in_anothe
 
 
 def test_random_sets_of_all_concepts_take_turns() -> None:
-    sets = tuple(intervene.InsertedSet(n % 3, (n,), (1.0,)) for n in range(6))
-    plan = intervene.InsertionPlan((), sets, 2, (), ())
+    sets = tuple(insertions.InsertedSet(n % 3, (n,), (1.0,)) for n in range(6))
+    plan = insertions.InsertionPlan((), sets, 2, (), ())
     assert [[one.units[0] for one in plan.random_sets(batch)] for batch in range(4)] == [[0, 1], [2, 3], [4, 5], [0, 1]]
     assert replace(plan, random=()).random_sets(5) == []
 

@@ -183,7 +183,7 @@ class ArtifactPasses:
 
     def _choose_precision(self) -> float:
         """Choose the precision. Returns how far bfloat16 moves features, or 0 if it is not used."""
-        from dissectreport.worker.interventions import half_is_fast
+        from dissectreport.worker.half_precision import half_is_fast
 
         requested = self.key.precision
         is_fast = requested == Precision.AUTO and half_is_fast(self.job.source.device)

@@ -56,7 +56,8 @@ from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.patch_contexts import PatchContexts
 
 if TYPE_CHECKING:
-    from dissectreport.worker.interventions import ConceptExample, VariantTrial
+    from dissectreport.worker.ablations import VariantTrial
+    from dissectreport.worker.edited_pictures import ConceptExample
     from dissectreport.worker.rankings import RankingInputs
 
 SEARCHED = 40
@@ -116,7 +117,7 @@ class InterventionPasses:
 
     def _choose_precision(self) -> float:
         """Choose the precision. Returns the share of pixels that keep their labels, or 1 without bfloat16."""
-        from dissectreport.worker.interventions import half_is_fast
+        from dissectreport.worker.half_precision import half_is_fast
 
         requested = self.key.precision
         is_fast = requested == Precision.AUTO and half_is_fast(self.job.source.device)
@@ -126,7 +127,7 @@ class InterventionPasses:
 
     def _agreement(self) -> float:
         """Share of pixels that keep their labels in bfloat16, measured once."""
-        from dissectreport.worker.interventions import half_agrees
+        from dissectreport.worker.half_precision import half_agrees
 
         key = replace(self.key, precision=Precision.BFLOAT16)
         store = self.runner.open("precision", key.facts())
@@ -134,7 +135,7 @@ class InterventionPasses:
 
     def _search(self) -> tuple[Presence, ConceptPatches]:
         """The areas of the studied concepts, and the activations of units on them; absent concepts are dropped."""
-        from dissectreport.worker.interventions import make_search
+        from dissectreport.worker.gradients import make_search
 
         store, parts = self._store("search"), shards(self.budget.search, SEARCHED)
         self.runner.count(store, partial(make_search, self.job.source, self.key), parts, Task.SEARCH)
@@ -159,7 +160,7 @@ class InterventionPasses:
 
     def _estimate_effects(self) -> tuple[FirstOrder, str]:
         """Gradient × activation of every unit for every concept, and where it is stored."""
-        from dissectreport.worker.interventions import make_gradients
+        from dissectreport.worker.gradients import make_gradients
 
         store, parts = self._store("first order"), shards(self.budget.gradients, EDIT_BATCH)
         self.runner.count(store, partial(make_gradients, self.job.source, self.key), parts, Task.GRADIENTS)
@@ -230,7 +231,7 @@ class InterventionPasses:
 
     def _ablate(self, plan: AblationPlan) -> tuple[Areas, str]:
         """The areas of all concepts on held-out latents, and where these and the causal effects are stored."""
-        from dissectreport.worker.interventions import make_ablations
+        from dissectreport.worker.ablations import make_ablations
 
         sets, parts = plan.sets(), shards(self.budget.samples, EDIT_BATCH)
         store = self._store("ablations", sets=fingerprint({"sets": sets}))
@@ -240,7 +241,7 @@ class InterventionPasses:
 
     def _ablate_random_sets(self, plan: AblationPlan, areas: Areas) -> str:
         """The effects of the random sets of every concept on some of the held-out latents: where they are stored."""
-        from dissectreport.worker.interventions import RandomTrial, make_random_ablations
+        from dissectreport.worker.ablations import RandomTrial, make_random_ablations
 
         trials = []
         for number, concept in enumerate(self.key.concepts):
@@ -254,7 +255,7 @@ class InterventionPasses:
 
     def _ablate_sampled(self, plan: AblationPlan) -> str:
         """The effects of units drawn at random, one by one: where they are stored; '' where none are drawn."""
-        from dissectreport.worker.interventions import make_ablations
+        from dissectreport.worker.ablations import make_ablations
 
         if not plan.sampled:
             return ""
@@ -265,7 +266,7 @@ class InterventionPasses:
 
     def _vary(self, plan: AblationPlan) -> str:
         """The effects of changing the causal sets in other ways: where they are stored; '' where none are measured."""
-        from dissectreport.worker.interventions import make_variants
+        from dissectreport.worker.ablations import make_variants
 
         if not self.budget.variant_images:
             return ""
@@ -277,7 +278,7 @@ class InterventionPasses:
 
     def _variant_trial(self, plan: AblationPlan, number: int) -> VariantTrial:
         """The other changes of the causal set of one of the concepts."""
-        from dissectreport.worker.interventions import VariantTrial
+        from dissectreport.worker.ablations import VariantTrial
 
         units, images = plan.causal_set(number), min(self.budget.variant_images, self.budget.samples)
         return VariantTrial(
@@ -292,7 +293,7 @@ class InterventionPasses:
 
     def _insert(self, plan: AblationPlan, values: Floats) -> tuple[Insertions, str]:
         """The effects of inserting units in every context, and where they are stored."""
-        from dissectreport.worker.interventions import InsertedSet, InsertionPlan, make_insertions
+        from dissectreport.worker.insertions import InsertedSet, InsertionPlan, make_insertions
 
         contexts, areas = self._find_contexts()
         spots = insertion_spots(contexts, self.key.contexts, self.budget.context_each)
@@ -314,7 +315,7 @@ class InterventionPasses:
 
     def _find_contexts(self) -> tuple[PatchContexts, Areas]:
         """What stands at every patch of the held-out latents in which units are inserted, and the area of concepts."""
-        from dissectreport.worker.interventions import make_contexts
+        from dissectreport.worker.insertions import make_contexts
 
         store, parts = self._store("contexts"), shards(self.budget.context_samples, EDIT_BATCH)
         self.runner.count(store, partial(make_contexts, self.job.source, self.key), parts, Task.CONTEXTS)
@@ -324,7 +325,7 @@ class InterventionPasses:
         self, plan: AblationPlan, values: Floats, areas: Areas, insertions: Insertions, first: FirstOrder
     ) -> str:
         """Images with and without units, of every concept and of every unit that was ablated alone."""
-        from dissectreport.worker.interventions import make_concept_examples
+        from dissectreport.worker.edited_pictures import make_concept_examples
 
         examples = [self._concept_example(k, plan, values, areas, insertions) for k in range(plan.concepts)]
         examples += [self._unit_example(unit, areas, first) for unit in plan.singles]
@@ -337,7 +338,7 @@ class InterventionPasses:
     def _concept_example(
         self, number: int, plan: AblationPlan, values: Floats, areas: Areas, insertions: Insertions
     ) -> ConceptExample:
-        from dissectreport.worker.interventions import ConceptExample
+        from dissectreport.worker.edited_pictures import ConceptExample
 
         units, concept, shown = plan.causal_set(number), self.key.concepts[number], self.budget.shown
         return ConceptExample(
@@ -351,7 +352,7 @@ class InterventionPasses:
 
     def _unit_example(self, unit: int, areas: Areas, first: FirstOrder) -> ConceptExample:
         """Images of the concept on which the unit has the largest effect."""
-        from dissectreport.worker.interventions import ConceptExample
+        from dissectreport.worker.edited_pictures import ConceptExample
 
         share = first.effect[:, unit] / np.maximum(first.area, 1e-9)
         concept = self.key.concepts[int(share.argmax())]

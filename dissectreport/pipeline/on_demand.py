@@ -32,7 +32,7 @@ from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard, shards
 
 if TYPE_CHECKING:
-    from dissectreport.worker.interventions import EditOutcome
+    from dissectreport.worker.requested_edits import EditOutcome
 
 MODES = ("ablate", "insert")
 VALUES = ("zero", "mean", "resample", "quantile")
@@ -99,7 +99,7 @@ def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
 
 def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
     """Make the edit on held-out latents, and count every concept with and without it."""
-    from dissectreport.worker.interventions import EditRequest, make_edits
+    from dissectreport.worker.requested_edits import EditRequest, make_edits
 
     check_edit(job, request)
     plan = job.plan
@@ -200,7 +200,7 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
     if value == "resample":
         return ()
     if value in VALUES:
-        from dissectreport.worker.interventions import make_unit_activations
+        from dissectreport.worker.requested_edits import make_unit_activations
 
         make = partial(make_unit_activations, job.source, key, InterventionBudget.quantile)
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])

@@ -25,7 +25,7 @@ from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import Nearing
 from dissectreport.stats.features import Features, FeatureScale
-from dissectreport.worker.interventions import EditedModel, batches_of, image_pair
+from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
 from dissectreport.worker.pictures import as_bytes

@@ -18,8 +18,8 @@ from dissectreport.records.behaviour import FEATURES, Behaviour
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.worker import contracts
+from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.first_batch import CLOSE, REMEMBERED, behaviour, check_look
-from dissectreport.worker.interventions import EditedModel
 from dissectreport.worker.loaded_networks import Models, Source
 
 T = TypeVar("T")

@@ -21,7 +21,8 @@ from dissectreport.run.patches import patch_grid
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.shards import EDIT_BATCH
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.worker.interventions import EditedModel, first_order
+from dissectreport.worker.edited_model import EditedModel
+from dissectreport.worker.gradients import first_order
 from dissectreport.worker.loaded_networks import Source
 
 

@@ -1,0 +1,124 @@
+"""The networks of a worker, ready for edits of one layer.
+
+A layer's output is edited, never in place, and only the rest of the network and the segmenter run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dissectreport.networks.edits import Prefix, run_prefix
+from dissectreport.networks.hooks import check_finite
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
+from dissectreport.run.shards import EDIT_BATCH, Shard
+from dissectreport.stats.base import Ints
+from dissectreport.worker.loaded_networks import Models
+
+
+class EditKey(Protocol):
+    """Which layer is edited, and in which precision."""
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+
+    @property
+    def precision(self) -> str:
+        """One of `Precision`, but not auto."""
+
+    @property
+    def selection_seed(self) -> int:
+        """The seed of the latents on which units are ranked."""
+
+
+@dataclass(frozen=True)
+class EditedModel:
+    """The networks of a worker, ready for edits of one layer."""
+
+    networks: Models
+    key: EditKey
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The arithmetic in the precision of the key."""
+        half = self.key.precision == Precision.BFLOAT16
+        return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
+
+    def open(self, seed: int, first: int, count: int) -> Prefix:
+        """The network run up to the layer on some latents."""
+        z = self.networks.latents(seed, first, count)
+        return self.open_on(z, first)
+
+    def open_on(self, z: Tensor, first: int) -> Prefix:
+        """The network run up to the layer on latents that are given."""
+        with self.autocast():
+            prefix = self.networks.call_generator(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
+        check_finite(self.key.layer, prefix.activations, first)
+        return prefix
+
+    def images(self, at: Prefix, activations: Tensor) -> Tensor:
+        """(n, 3, height, width) float32 images of edited activations."""
+        with self.autocast():
+            return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
+
+    def labels(self, images: Tensor) -> Tensor:
+        """(n, slots, h, w) concept numbers."""
+        with torch.no_grad(), self.autocast():
+            return self.networks.labels(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, d) float32 features of images, with gradients where they are wanted."""
+        with self.autocast():
+            return self.networks.image_features(images)
+
+    def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
+        """(n, slots, h, w) concept numbers of the images of edited activations."""
+        with torch.no_grad():
+            return self.labels(self.images(at, activations))
+
+    def areas(self, at: Prefix, activations: Tensor) -> Ints:
+        """(n, c) pixels of every concept of the vocabulary."""
+        return pixels_by_image(self.labels_at(at, activations), len(self.networks.segmenter.vocabulary))
+
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, k, h, w) probability of each of k concepts, with gradients."""
+        with self.autocast():
+            return self.networks.probabilities(images, concepts).float()
+
+
+def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
+    """(n, slots, h, w) -> (n, concepts) pixels; a concept in several slots of a pixel counts once, nothing never."""
+    flat = labels.flatten(2)
+    slots = []
+    for slot in range(flat.shape[1]):
+        again = (flat[:, :slot] == flat[:, slot : slot + 1]).any(1)
+        slots.append(flat[:, slot].masked_fill(again, 0))
+    image = torch.arange(len(flat), device=flat.device)[None, :, None] * concepts
+    counts = torch.bincount((torch.stack(slots) + image).flatten(), minlength=len(flat) * concepts)
+    pixels = counts.reshape(len(flat), concepts)
+    pixels[:, 0] = 0
+    return pixels.cpu().numpy()
+
+
+def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:
+    """First sample and number of each batch of a shard."""
+    for first in range(shard.first, shard.first + shard.count, size):
+        yield first, min(size, shard.first + shard.count - first)
+
+
+def open_held_out(model: EditedModel, key: InterventionKey, samples: Sequence[int]) -> Prefix:
+    """The network run up to the layer on some held-out latents."""
+    z = torch.cat([model.networks.latents(key.held_out_seed, sample, 1) for sample in samples])
+    return model.open_on(z, samples[0])
+
+
+def image_pair(model: EditedModel, at: Prefix, changed: Tensor) -> list[Tensor]:
+    """(n, 3, height, width) images without and with changed activations."""
+    with torch.no_grad():
+        return [model.images(at, activations) for activations in (at.activations, changed)]

@@ -1,0 +1,39 @@
+"""Whether bfloat16 helps on this machine, and whether labels stay the same in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dissectreport.errors import ModelError, SegmenterError
+from dissectreport.run.plan import InterventionKey
+from dissectreport.run.precision import Precision
+from dissectreport.run.shards import EDIT_BATCH
+from dissectreport.worker.edited_model import EditedModel
+from dissectreport.worker.loaded_networks import Source
+
+
+def half_is_fast(device: str) -> bool:
+    """Whether the processor multiplies tiles of bfloat16 (AMX).
+
+    Its vector instructions alone (AVX-512 BF16) do not help: passes took half as long again with them as in float32.
+    """
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device == "cpu" and ask is not None and bool(ask())
+
+
+def half_agrees(source: Source, key: InterventionKey) -> float:
+    """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
+
+    def labels(precision: Precision) -> Tensor:
+        model = EditedModel(source.models(), replace(key, precision=precision))
+        at = model.open(key.selection_seed, 0, EDIT_BATCH)
+        return model.labels_at(at, at.activations)
+
+    whole = labels(Precision.FLOAT32)
+    try:
+        return float((whole == labels(Precision.BFLOAT16)).float().mean())
+    except (ModelError, SegmenterError):  # Some operations do not support bfloat16.
+        return 0.0
