@@ -80,12 +80,53 @@ def build(options: Options, site: SiteOptions, offline: Offline = False) -> None
 
 @app.command()
 @with_options
-def measure(options: Options, offline: Offline = False) -> None:
+def measure(
+    options: Options,
+    shard: Annotated[
+        str,
+        typer.Option(
+            help="Count only one of several parts of the images, as 2/8; `dissectreport merge` joins them. 0/8 finds "
+            "thresholds, so that the parts need not.",
+            metavar="I/N",
+            show_default="everything",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "",
+    offline: Offline = False,
+) -> None:
     """Measure a model, without a site."""
     with reporting(offline) as reporter:
         from dissectreport.pipeline.measure import measure
+        from dissectreport.pipeline.parts import measure_part
+        from dissectreport.run.shards import RunPart
 
-        measure(options, reporter)
+        part = RunPart.parse(shard) if shard else None
+        if part is None:
+            measure(options, reporter)
+        else:
+            measure_part(options, part, reporter)
+        reporter.close()
+        reporter.say(printing.measured_line(options.model, reporter.elapsed, part))
+
+
+@app.command()
+@with_options
+def merge(
+    options: Options,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Another cache with parts, to copy; can be given several times.", metavar="FOLDER"),
+    ] = None,
+    offline: Offline = False,
+) -> None:
+    """Merge the parts of `measure --shard`.
+
+    Measures also what does not belong to a part: pictures, interventions and artifact units.
+    """
+    with reporting(offline) as reporter:
+        from dissectreport.pipeline.parts import merge
+
+        merge(options, others or (), reporter)
         reporter.close()
         reporter.say(printing.measured_line(options.model, reporter.elapsed))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.writing import Written
+    from dissectreport.run.shards import RunPart
 
 
 def written_lines(written: Written, seconds: float) -> Iterator[str]:
@@ -26,8 +27,11 @@ def written_lines(written: Written, seconds: float) -> Iterator[str]:
     yield f"open first: {written.index}"
 
 
-def measured_line(model: str, seconds: float) -> str:
-    """That a model was measured, and what to do next."""
+def measured_line(model: str, seconds: float, part: RunPart | None = None) -> str:
+    """That a model or a part of its images was measured, and what to do next."""
+    if part is not None:
+        done = f"part {part.number} of {part.of} was measured in {spoken(seconds)}"
+        return f"{done}; when all are, `dissectreport merge` with the same options joins them"
     return f"measured in {spoken(seconds)}; `dissectreport render {shlex.quote(model)}` writes its site"
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from dissectreport import files
 from dissectreport.cache import records, store
 from dissectreport.cache.records import Record
+from dissectreport.cache.store import Store
 from dissectreport.checkpoints import downloads
-from dissectreport.errors import UnknownName
+from dissectreport.errors import FolderError, UnknownName
+from dissectreport.files import Say, silent
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,28 @@ def damaged(cache: Path | None) -> list[Path]:
     arrays = [place.path(name) for place in places for name in place.names() if not place.is_intact(name)]
     facts = [place.facts_path for place in places if not place.has_facts()]
     return sorted([*arrays, *facts, *records.damaged(folder)])
+
+
+def adopt(cache: Path, other: Path, say: Say = silent) -> int:
+    """Copy the measurements that a cache lacks from another; returns how many files. Damaged ones are reported."""
+    places = list(store.folders(other / "measurements"))
+    if not places:
+        raise FolderError(f"{other} holds no measurements; name a folder that was given to --cache")
+    copied = 0
+    for theirs in places:
+        if not theirs.has_facts():
+            say(f"{theirs.facts_path} is damaged; this folder was left out")
+            continue
+        mine = Store.open(cache / "measurements", theirs.facts(), say)
+        for name in theirs.names():
+            if mine.has(name):
+                continue
+            if theirs.is_intact(name):
+                files.write(mine.path(name), theirs.path(name).read_bytes())
+                copied += 1
+            else:
+                say(f"{theirs.path(name)} is damaged; it was left out")
+    return copied
 
 
 def clear(cache: Path | None, model: str = "") -> int:

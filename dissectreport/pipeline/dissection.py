@@ -24,7 +24,7 @@ from dissectreport.records.dissection import SegmentedImages, StoredThresholds
 from dissectreport.run import engine
 from dissectreport.run.plan import FORMAT, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
-from dissectreport.run.shards import SHARD, Shard, shards
+from dissectreport.run.shards import SHARD, WHOLE, RunPart, Shard, shards
 from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
@@ -59,8 +59,15 @@ class CountFolders:
 class DissectionPasses:
     """The passes of one dissection, in order."""
 
-    def __init__(self, job: Job, workers: engine.Workers, reporter: Reporter, repeats: bool = True) -> None:
-        self.job, self.workers, self.reporter, self.repeats = job, workers, reporter, repeats
+    def __init__(
+        self,
+        job: Job,
+        workers: engine.Workers,
+        reporter: Reporter,
+        repeats: bool = True,
+        part: RunPart = WHOLE,
+    ) -> None:
+        self.job, self.workers, self.reporter, self.repeats, self.part = job, workers, reporter, repeats, part
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.runner.folders |= job.behaviours
         self.rule = rule_named(job.plan.rule)
@@ -79,9 +86,7 @@ class DissectionPasses:
     def run(self) -> Record:
         """Run all passes; the record is saved after everything that it names."""
         job = self.job
-        control = self._untrained_control()
-        measured = self._count(self.source, job.plan, [*self.readings, *self.random_directions, *self.shifted])
-        untrained = self._count_untrained(control)
+        measured, untrained = self.count()
         pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
         segmented = self._segment_real_images()
         real = self._count_real_images()
@@ -89,6 +94,12 @@ class DissectionPasses:
         record = self._record(layers, pictures, segmented, real)
         record.save(job.options.cache, self.reporter.say)
         return record
+
+    def count(self) -> tuple[dict[Reading, CountFolders], dict[Reading, CountFolders]]:
+        """The folders of all counts by reading, and those of the untrained control; a part counts its shards alone."""
+        control = self._untrained_control()
+        measured = self._count(self.source, self.job.plan, [*self.readings, *self.random_directions, *self.shifted])
+        return measured, self._count_untrained(control)
 
     # --- before anything is measured ---
 
@@ -106,12 +117,21 @@ class DissectionPasses:
 
     def known_samples(self) -> int:
         """Samples of the first layer's units that were counted before; 0 where its thresholds are not known."""
-        reading, plan = self.readings[0], self.job.plan
-        thresholds = self._thresholds_store(plan, reading)
-        if self.rule.searches or not self.runner.is_intact(thresholds, StoredThresholds.FILE):
+        if self.rule.searches:
             return 0
-        counts = self._counts_store(plan, reading, self._read_thresholds(thresholds))
-        return sum(shard.count for shard in shards(self.job.samples, plan.shard) if counts.has(shard_name(shard)))
+        return self.job.samples - sum(shard.count for shard in self.uncounted(self.readings[:1]))
+
+    def uncounted(self, readings: Sequence[Reading] = ()) -> list[Shard]:
+        """The shards that are not counted of every reading, by default of all of the trained generator."""
+        plan, parts = self.job.plan, shards(self.job.samples, self.job.plan.shard)
+        lacking: set[Shard] = set()
+        for reading in readings or (*self.readings, *self.random_directions):
+            thresholds = self._thresholds_store(plan, reading)
+            if not self.runner.is_intact(thresholds, StoredThresholds.FILE):
+                return list(parts)
+            counts = self._counts_store(plan, reading, self._read_thresholds(thresholds))
+            lacking |= {shard for shard in parts if not counts.has(shard_name(shard))}
+        return sorted(lacking, key=lambda shard: shard.number)
 
     # --- thresholds ---
 
@@ -225,8 +245,8 @@ class DissectionPasses:
         samples: int,
         task: str,
     ) -> None:
-        """Run a pass over those of the samples' shards that a reading's store lacks."""
-        parts = shards(samples, plan.shard)
+        """Run a pass over those of the part's shards that a reading's store lacks."""
+        parts = self.part.taken(shards(samples, plan.shard))
         missing = {s: [r for r in stores if not self.runner.is_intact(stores[r], shard_name(s))] for s in parts}
         for needed, group in by_missing_readings(missing).items():
             make = partial(make_pass, source, plan, needed, {r.key: thresholds[r].thresholds for r in needed})

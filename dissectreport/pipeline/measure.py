@@ -86,7 +86,8 @@ def recognised(job: Job, cost: NetworksCost, reporter: Reporter) -> Job:
 
 def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTHING) -> Product:
     """Run the stages, which add their results to `product`. The estimated time is reported first."""
-    announce(run, schedule_of(run, stages))
+    schedule = schedule_of(run, stages)
+    announce(run, schedule, size_line(run, schedule))
     for stage in stages:
         product = stage.run(run, product)
     return product
@@ -99,9 +100,9 @@ def schedule_of(run: RunContext, stages: Sequence[Stage]) -> Schedule:
     return Schedule({task: seconds[task] for task in Task if task in seconds})
 
 
-def announce(run: RunContext, schedule: Schedule) -> None:
-    """Report the size of a run, and how long it will take."""
-    run.reporter.say(size_line(run, schedule))
+def announce(run: RunContext, schedule: Schedule, size: str) -> None:
+    """Report the size of a run, what is doubtful about its networks, and its steps."""
+    run.reporter.say(size)
     if not run.costs.networks.repeats:
         run.reporter.say(
             f"caution: {run.job.generator.name} does not reproduce its images from the same latents: it uses"
@@ -115,11 +116,21 @@ def announce(run: RunContext, schedule: Schedule) -> None:
 def size_line(run: RunContext, schedule: Schedule) -> str:
     """A line with the size of a run and its estimated time."""
     job, cost = run.job, run.costs.networks
-    layers = f"{counted(len(job.layers), 'layer')}{', and controls' if job.options.controls else ''}"
-    size = f"{counted(job.samples, 'sample')}, {counted(cost.units, 'unit')} in {layers}"
-    workers = f"{counted(job.workers, 'worker')} on {job.source.device}"
-    time = f"about {spoken(schedule.total)} in {counted(len(schedule.steps), 'step')} with {workers}"
+    size = f"{counted(job.samples, 'sample')}, {units_line(run)}"
+    time = time_line(run, schedule)
     if run.known == job.samples:
         return f"{size}, measured before: only what is missing is measured; {time}"
     known = f", {run.known:,} samples of it measured before" if run.known else ""
     return f"{size}{known}: {time}, and {estimate.disk_bytes(job, cost, run.known) / 1e6:,.0f} MB of cache"
+
+
+def units_line(run: RunContext) -> str:
+    """How many units a run reads."""
+    controls = ", and controls" if run.job.options.controls else ""
+    return f"{counted(run.costs.networks.units, 'unit')} in {counted(len(run.job.layers), 'layer')}{controls}"
+
+
+def time_line(run: RunContext, schedule: Schedule) -> str:
+    """How long a run will take, and with what."""
+    workers = f"{counted(run.job.workers, 'worker')} on {run.job.source.device}"
+    return f"about {spoken(schedule.total)} in {counted(len(schedule.steps), 'step')} with {workers}"

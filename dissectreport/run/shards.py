@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 from dissectreport.errors import BadOption
+
+T = TypeVar("T")
 
 BATCH = 16
 """Samples that go through the networks together."""
@@ -51,3 +56,32 @@ def even_groups(count: int) -> tuple[int, ...]:
     """
     groups = [max(1, half // max(1, math.ceil(half / MOST_GROUPS))) for half in ((count + 1) // 2, count // 2)]
     return tuple(2 * (number // 2 % groups[number % 2]) + number % 2 for number in range(count))
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """One of several parts of a run, each of which another job measures; part 0 only prepares."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, words: str) -> Self:
+        """The part that is written as 2/8; BadOption where there is none.
+
+        >>> RunPart.parse("2/8")
+        RunPart(number=2, of=8)
+        """
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", words)
+        number, of = (int(match[1]), int(match[2])) if match else (1, 0)
+        if number > of:
+            raise BadOption(f"--shard is a part and the number of parts, from 1/8 to 8/8, or 0/8; not {words!r}")
+        return cls(number, of)
+
+    def taken(self, items: Sequence[T]) -> Sequence[T]:
+        """Those of the items that belong to this part: every `of`-th, so that parts are equally long."""
+        return items[self.number - 1 :: self.of] if self.number else ()
+
+
+WHOLE = RunPart(1, 1)
+"""All of a run."""
