@@ -9,6 +9,7 @@ DissectReportError
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
 ├── FeaturesError    a feature network that gives no features, or is not installed
 ├── CacheError       a cache that cannot be used or trusted
+├── TimeLimit        a run that stops because its time is up
 ├── MergeError       counts that were not measured the same way
 └── OutputError      a file or folder that cannot be written
 """
@@ -68,6 +69,10 @@ class CacheError(DissectReportError):
 
 class MergeError(DissectReportError):
     """Counts that were not measured the same way."""
+
+
+class TimeLimit(DissectReportError):
+    """A run stops because its time is up; what is finished is kept."""
 
 
 class OutputError(DissectReportError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from dissectreport import files
+from dissectreport.cache.store import Store
 from dissectreport.cli.app import app
 from dissectreport.cli.progress import LogReporter
+from dissectreport.pipeline.cache_tools import clear
 from dissectreport.pipeline.schedule import Pace, Schedule
 from dissectreport.pipeline.tasks import STEPS, Step, Task
 from tests.support.processes import accept_ctrl_c
@@ -149,7 +153,7 @@ def test_a_log_numbers_its_steps_and_gets_a_line_a_minute_at_most(capsys):
     reporter.progress("downloading a.pth", 1, 2, "MB")
     assert capsys.readouterr().err.splitlines() == [
         "step 1 of 3: measuring units: counting units and concepts, 0 of 100 samples; about 4 min left",
-        "step 1 of 3: measuring units: counting units and concepts, 60 of 100 samples; about 3 min left",
+        "step 1 of 3: measuring units: counting units and concepts, 60 of 100 samples, 1 a second; about 3 min left",
         "step 2 of 3: ablating units: ablating sets of units, 1 of 4 batches; about 2 min left",
     ]
 
@@ -283,7 +287,23 @@ def test_the_cache_is_listed_verified_and_cleared(measured, tmp_path):
     victim.write_bytes(b"no")
     verified = run("cache", "verify", *cache)
     assert verified.exit_code == 1 and str(victim) in verified.stdout
-    assert "MB removed" in run("cache", "clear", "planted", *cache).stdout
+    assert run("cache", "clear", "--older-than", "1d", "--limit", "1000", *cache).stdout == "0.0 MB removed\n"
+    (record,) = (tmp_path / "cache" / "records").iterdir()
+    os.utime(record, (0, 0))
+    assert "MB removed" in run("cache", "clear", "--older-than", "1d", *cache).stdout
+    assert not list((tmp_path / "cache").rglob("*.npz"))
+
+
+def test_a_cache_is_cleared_of_its_oldest_runs_down_to_a_size(measured, tmp_path):
+    unfinished = Store.open(tmp_path / "cache" / "measurements", {"kind": "counts", "of": "a run that was stopped"})
+    for path in (unfinished.folder, unfinished.facts_path):
+        os.utime(path, (0, 0))
+    cache = ["--cache", measured]
+    assert re.search(r"^ +0.0 MB of no finished run$", run("cache", "list", *cache).stdout, re.MULTILINE)
+    size = files.size(tmp_path / "cache")
+    assert clear(tmp_path / "cache", limit=size - 1) == size - files.size(tmp_path / "cache") > 0
+    assert not unfinished.folder.exists() and list((tmp_path / "cache" / "records").iterdir())
+    assert "MB removed" in run("cache", "clear", "planted", "--limit", "0", *cache).stdout
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 

@@ -29,8 +29,9 @@ def test_processes_do_every_shard_of_every_pass_once() -> None:
 def test_a_worker_without_a_function_asks_for_it_and_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_current_pass", (1, make_product(2)))
     assert isinstance(engine._run(2, None, 7), engine._Lacking)
-    told: list[object] = [engine._run(2, make, shard) for make, shard in ((partial(make_product, 3), 7), (None, 8))]
-    assert told == [(21, os.getpid()), (24, os.getpid())]
+    answers = [engine._run(2, make, shard) for make, shard in ((partial(make_product, 3), 7), (None, 8))]
+    assert all(isinstance(answer, engine.Answer) for answer in answers)
+    assert [answer.result for answer in answers] == [(21, os.getpid()), (24, os.getpid())]  # type: ignore[union-attr]
 
 
 def test_only_some_shards_carry_the_work_and_the_rest_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

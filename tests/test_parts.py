@@ -112,7 +112,7 @@ def test_the_page_on_many_machines_can_be_followed(tmp_path: Path) -> None:
         name = re.search(r"# (\S+\.sh)\n", code)
         assert name is not None
         (tmp_path / name[1]).write_text(code)
-    submit = next(code for code in codes if "sbatch" in code and code not in scripts)
+    submit = next(code for code in codes if "--parsable" in code)
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     ran = subprocess.run(["sh", "-e", "-c", submit], cwd=tmp_path, env={**os.environ, "PATH": path})
     assert ran.returncode == 0

@@ -271,15 +271,6 @@ def load(cache: Path, model: str, rule: str, wanted: Wanted = ANY) -> Record:
     return fitting[0]
 
 
-def remove(cache: Path, model: str) -> None:
-    """Delete the records of every run of a model."""
-    readable, _ = _scan(cache)
-    mine = of_model(readable.values(), model)
-    for path, record in readable.items():
-        if record in mine:
-            path.unlink()
-
-
 def _paths(cache: Path, model: str, rule: str) -> list[Path]:
     """Files that may hold runs of a model and rule; those of the first versions have no settings in their names."""
     folder, stem = cache / "records", _stem(model, rule)
@@ -299,6 +290,11 @@ def _scan(cache: Path) -> tuple[dict[Path, Record], dict[Path, str]]:
         except CacheError as error:
             unreadable_ones[path] = str(error)
     return readable, unreadable_ones
+
+
+def by_file(cache: Path) -> dict[Path, Record]:
+    """The records under a cache folder that can be read, by their files."""
+    return _scan(cache)[0]
 
 
 def every(cache: Path) -> Iterator[Record]:

@@ -186,6 +186,21 @@ def compare(
         _print(printing.written_lines(written, reporter.elapsed))
 
 
+@app.command()
+def status(
+    model: Annotated[str, typer.Argument(help="A model that is being measured.", show_default="all")] = "",
+    cache: Cache = None,
+) -> None:
+    """Show how far runs are.
+
+    Works on any machine that sees the cache, and needs neither torch nor the model.
+    """
+    with reporting():
+        from dissectreport.pipeline import cache_tools
+
+        _print(printing.status_lines(cache_tools.status(cache, model)))
+
+
 # --- edits ----------------------------------------------------------------------------------------------------
 
 
@@ -555,13 +570,22 @@ def cache_clear(
     model: Annotated[
         str, typer.Argument(help="Remove only what belongs to this model.", show_default="everything")
     ] = "",
+    older_than: Annotated[
+        str, typer.Option(help="Remove only what was last measured so long ago, as 30d or 12h.", metavar="TIME")
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Remove the oldest until so many MB are left.", metavar="MB")
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Remove measurements."""
     with reporting():
         from dissectreport.pipeline import cache_tools
+        from dissectreport.pipeline.schedule import seconds_of
 
-        typer.echo(f"{cache_tools.clear(cache, model) / 1e6:,.1f} MB removed")
+        age = seconds_of(older_than) if older_than else None
+        freed = cache_tools.clear(cache, model, age, None if limit is None else limit * 1_000_000)
+        typer.echo(f"{freed / 1e6:,.1f} MB removed")
 
 
 def main() -> None:

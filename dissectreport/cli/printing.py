@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dissectreport.errors import counted
-from dissectreport.pipeline.schedule import spoken
+from dissectreport.pipeline.schedule import spoken, spoken_rate
+from dissectreport.run.shards import WHOLE, RunPart
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
-    from dissectreport.pipeline.cache_tools import CacheContent
+    from dissectreport.pipeline.cache_tools import CacheContent, RunStatus
     from dissectreport.pipeline.on_demand import EditResult
     from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.writing import Written
-    from dissectreport.run.shards import RunPart
 
 
 def written_lines(written: Written, seconds: float) -> Iterator[str]:
@@ -134,9 +134,32 @@ def cache_lines(content: CacheContent) -> Iterator[str]:
     if any(run.newest for run in content.runs):
         yield "newest: of several runs of a model by one rule, the one that `dissectreport render` shows"
     yield from content.unreadable
+    if len(content.by_model) > 1 or content.unfinished:
+        for name, size in content.by_model:
+            yield f"{size / 1e6:>9,.1f} MB of {name}"
+    if content.unfinished:
+        yield f"{content.unfinished / 1e6:>9,.1f} MB of no finished run"
     yield f"{content.measured / 1e6:,.1f} MB in {content.folder}"
     if content.downloaded:
         yield f"{content.downloaded / 1e6:,.1f} MB of downloaded weights in {content.weights}, which are not cleared"
+
+
+def status_lines(status: RunStatus) -> Iterator[str]:
+    """How far runs are, and those that were measured."""
+    from dissectreport.pipeline.journal import FINISHED
+
+    for news in status.news:
+        samples = f"  {news.samples:,} samples" if news.samples else ""
+        part = "" if news.run_part == WHOLE else f"  part {news.part} of {news.parts}"
+        yield f"{news.model}  {news.rule}{samples}{part}: {news.state}"
+        if news.state != FINISHED:
+            rate = spoken_rate(news.rate)
+            where = f"step {news.step} of {news.steps}: {news.step_name}: " if news.step else ""
+            count = f"{news.task}, {news.done:,} of {news.total:,} {news.unit}{', ' * bool(rate)}{rate}"
+            yield f"  {where}{count}; about {spoken(news.left)} left"
+        yield f"  process {news.process} of {news.machine}, last news {spoken(status.now - news.seen)} ago"
+    for record in status.measured:
+        yield f"{record.model}  {record.rule}: measured  {record.words}"
 
 
 def table(rows: Iterable[Sequence[str]], numbers: int) -> Iterator[str]:

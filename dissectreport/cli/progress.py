@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dissectreport.pipeline.schedule import Pace, Schedule, spoken
+from dissectreport.pipeline.schedule import Pace, Schedule, spoken, spoken_rate
 
 MINUTE = 60.0
 """Seconds between two lines of progress in a log."""
@@ -43,7 +43,7 @@ class LogReporter:
         now = self.clock()
         if self.pace is not None and self.pace.step is not None and now >= self.next_line:
             self.next_line = now + MINUTE
-            self.say(f"{self.position(task)}, {done:,} of {total:,} {unit}; {self.left()}")
+            self.say(f"{self.position(task)}, {done:,} of {total:,} {unit}{self.rate()}; {self.left()}")
 
     def position(self, task: str) -> str:
         """The numbered step and its task; the task alone where it belongs to no step."""
@@ -53,6 +53,11 @@ class LogReporter:
         number, step = pace.step
         words = f"step {number} of {len(pace.schedule.steps)}: {step.value}"
         return words if task == step.value else f"{words}: {task}"
+
+    def rate(self) -> str:
+        """How fast the task goes, after a comma."""
+        words = "" if self.pace is None else spoken_rate(self.pace.rate)
+        return f", {words}" if words else ""
 
     def left(self) -> str:
         """The remaining time in words."""
@@ -87,7 +92,7 @@ class TerminalReporter(LogReporter):
             self.bar = _bar()
             self.bar.add_task("", count="", left="")
             self.bar.start()
-        count = f"{done:,}/{total:,} {unit}"
+        count = f"{done:,}/{total:,} {unit}{self.rate()}"
         self.bar.update(
             0, description=self.position(task), completed=min(done, total), total=total, count=count, left=self.left()
         )

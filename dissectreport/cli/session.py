@@ -11,10 +11,12 @@ import typer
 from dissectreport.cli import progress
 from dissectreport.cli.progress import LogReporter
 from dissectreport.cli.stopping import STOPPED, STOPPED_LINE, stopping
-from dissectreport.errors import DissectReportError, OutputError
+from dissectreport.errors import DissectReportError, OutputError, TimeLimit
 
 OFFLINE = ("DISSECTREPORT_OFFLINE", "HF_HUB_OFFLINE")
 """Read by our own downloads, and by those of models on the Hugging Face hub."""
+TIME_LIMIT = 75
+"""The exit status of a command that stopped at its --time-limit, so that a script can submit it again."""
 OUT_OF_MEMORY = "not enough memory; use fewer --workers, a smaller --grid or fewer --layers; finished work is kept"
 
 
@@ -31,7 +33,7 @@ def reporting(offline: bool = False) -> Iterator[LogReporter]:
     except DissectReportError as error:
         reporter.close()
         typer.echo(f"dissectreport: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(TIME_LIMIT if isinstance(error, TimeLimit) else 1) from None
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise

@@ -9,10 +9,10 @@ from dissectreport.pipeline.machine import cores
 from dissectreport.pipeline.measure import MEASURING, run_stages, start_run
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, without_unreadable_images
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.running import running
 from dissectreport.pipeline.stages import PageStage
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings
-from dissectreport.run.engine import Workers
 
 if TYPE_CHECKING:
     from dissectreport.report.site.writing import Written
@@ -26,11 +26,11 @@ def build(
     settings: SiteSettings = PLAIN,
 ) -> Written:
     """Measure a model and write its site at `out`."""
-    reporter = reporter or Silent()
-    job = without_unreadable_images(prepare(options), reporter)
-    # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
-    with Workers(job.workers, job.options.timeout) as workers, Workers(options.workers or cores()) as others:
-        pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
-        written = run_stages(start_run(job, workers, reporter), (*MEASURING, pages)).written
+    with running(options, reporter) as session:
+        job = without_unreadable_images(prepare(options), session.reporter)
+        # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
+        with session.workers(job.workers) as workers, session.workers(options.workers or cores()) as others:
+            pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
+            written = run_stages(start_run(job, workers, session.reporter), (*MEASURING, pages)).written
     assert written is not None, "the last stage writes the site"
     return written

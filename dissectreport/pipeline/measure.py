@@ -14,8 +14,9 @@ from dissectreport.files import remove_parts
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_images
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import check_marked
+from dissectreport.pipeline.running import running
 from dissectreport.pipeline.schedule import Schedule, spoken
 from dissectreport.pipeline.stages import ArtifactStage, DissectionStage, InterventionStage, Product, RunContext, Stage
 from dissectreport.pipeline.tasks import Task
@@ -32,10 +33,10 @@ NOTHING = Product()
 
 def measure(options: Options, reporter: Reporter | None = None) -> Record:
     """Measure a model, reusing earlier measurements. The record names the folders with all results."""
-    reporter = reporter or Silent()
-    job = without_unreadable_images(prepare(options), reporter)
-    with Workers(job.workers, job.options.timeout) as workers:
-        return run_stages(start_run(job, workers, reporter), MEASURING).measured
+    with running(options, reporter) as session:
+        job = without_unreadable_images(prepare(options), session.reporter)
+        with session.workers(job.workers) as workers:
+            return run_stages(start_run(job, workers, session.reporter), MEASURING).measured
 
 
 def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:

@@ -207,6 +207,18 @@ class MachineOptions:
             least=0,
         ),
     ] = 0
+    time_limit: Annotated[
+        str,
+        Help(
+            "Time after which the run stops, as 45m, 2h or 1:30:00; the same command continues it.",
+            default="none",
+            metavar="TIME",
+        ),
+    ] = ""
+    profile: Annotated[
+        Path | None,
+        Help("File for a table of where the time went, stage by stage.", default=False, metavar="FILE"),
+    ] = None
     mixed_devices: Annotated[bool, Help("Merge images that were measured on different devices.", "--mixed-devices")] = (
         False
     )

@@ -30,10 +30,11 @@ from dissectreport.pipeline.measure import (
 )
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, without_unreadable_images
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter
+from dissectreport.pipeline.running import running
 from dissectreport.pipeline.stages import Product, RunContext
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.engine import Workers
+from dissectreport.run.rules import rule_named
 from dissectreport.run.shards import RunPart, shards
 
 COUNTED = (Task.COUNTING, Task.CONTROL_COUNTING)
@@ -74,21 +75,25 @@ def measure_part(options: Options, part: RunPart, reporter: Reporter | None = No
 
     RunPart 0 finds the thresholds alone, so that the others need not.
     """
-    reporter = reporter or Silent()
-    job = without_unreadable_images(prepare(options), reporter)
-    if job.rule.is_published:
+    if rule_named(options.rule).is_published:
         raise BadOption(
-            f"--rule {job.rule.name} takes its thresholds from all images, so that they cannot be measured in parts;"
+            f"--rule {options.rule} takes its thresholds from all images, so that they cannot be measured in parts;"
             " leave out --shard"
         )
     stage = PartStage(part)
-    with Workers(job.workers, job.options.timeout) as workers:
-        run = start_run(job, workers, reporter)
-        schedule, samples = schedule_of(run, (stage,)), stage.samples(run)
-        size = f"{samples:,} of {job.samples:,} samples" if samples else "thresholds"
-        line = f"part {part.number} of {part.of}: {size}, {units_line(run)}: {time_line(run, schedule)}"
-        announce(run, schedule, line)
-        stage.run(run, NOTHING)
+    with running(options, reporter, part) as session:
+        job = without_unreadable_images(prepare(options), session.reporter)
+        with session.workers(job.workers) as workers:
+            return _measure_part(start_run(job, workers, session.reporter), stage)
+
+
+def _measure_part(run: RunContext, stage: PartStage) -> int:
+    part, job = stage.part, run.job
+    schedule, samples = schedule_of(run, (stage,)), stage.samples(run)
+    size = f"{samples:,} of {job.samples:,} samples" if samples else "thresholds"
+    line = f"part {part.number} of {part.of}: {size}, {units_line(run)}: {time_line(run, schedule)}"
+    announce(run, schedule, line)
+    stage.run(run, NOTHING)
     return samples
 
 
@@ -97,14 +102,14 @@ def merge(options: Options, folders: Sequence[Path] = (), reporter: Reporter | N
 
     CacheError where images are not counted yet.
     """
-    reporter = reporter or Silent()
-    for folder in folders:
-        adopt(options.cache, folder, reporter.say)
-    job = without_unreadable_images(prepare(options), reporter)
-    with Workers(job.workers, job.options.timeout) as workers:
-        run = start_run(job, workers, reporter)
-        _check_counted(run)
-        return run_stages(run, MEASURING).measured
+    with running(options, reporter) as session:
+        for folder in folders:
+            adopt(options.cache, folder, session.reporter.say)
+        job = without_unreadable_images(prepare(options), session.reporter)
+        with session.workers(job.workers) as workers:
+            run = start_run(job, workers, session.reporter)
+            _check_counted(run)
+            return run_stages(run, MEASURING).measured
 
 
 def _check_counted(run: RunContext) -> None:

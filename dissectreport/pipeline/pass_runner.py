@@ -59,7 +59,7 @@ class PassRunner:
         if not missing:
             return
         self.reporter.progress(task, done, total, unit)
-        for item, result in self.workers.run(make, missing):
+        for item, result in self.workers.run(make, missing, task):
             yield item, result
             done += size_of(item)
             self.reporter.progress(task, done, total, unit)

@@ -4,28 +4,33 @@
 finish, in any order; the work must depend on its shard alone. Processes are started when first needed and serve
 every pass, because starting one means importing torch.
 
-With a `timeout`, a call of a plug-in that takes longer ends the work, and the error says which plug-in it was.
+With a `timeout`, a call of a plug-in that takes longer ends the work, and the error says which plug-in it was. After a
+`deadline` no shard is begun; those that are being worked on are finished first.
 """
 
 from __future__ import annotations
 
 import _thread
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
-from dissectreport.errors import DissectReportError
+from dissectreport.errors import DissectReportError, TimeLimit
+from dissectreport.run.profile import TimeProfile
 from dissectreport.run.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -37,44 +42,78 @@ Make = Callable[[], Callable[[T], R]]
 class Workers:
     """A number of workers; with one, everything runs in this process. Close it, or use it as a context."""
 
-    def __init__(self, number: int, timeout: float = 0.0) -> None:
+    def __init__(
+        self,
+        number: int,
+        timeout: float = 0.0,
+        deadline: float = math.inf,
+        profile: TimeProfile | None = None,
+    ) -> None:
         self.number = number
         self.timeout = timeout
         """Seconds that a call of a plug-in may take; 0 for no limit."""
+        self.deadline = deadline
+        """The time of the monotonic clock after which no shard is begun."""
+        self.profile = profile or TimeProfile()
+        """Where the time goes."""
         self.passes = 0
         self.pool: ProcessPoolExecutor | None = None
         self._hung: SimpleQueue[str] | None = None
         """What workers say before they end themselves because a plug-in hangs."""
 
-    def run(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Each shard with its result, as they finish; with more than one worker `make` must be picklable."""
-        if self.number <= 1 or len(shards) <= 1:
+    def run(self, make: Make[T, R], shards: Sequence[T], name: str = "") -> Iterator[tuple[T, R]]:
+        """Each shard with its result, as they finish; with more than one worker `make` must be picklable.
+
+        `name` is what the pass is called in the profile. TimeLimit where the deadline comes first.
+        """
+        name = name or getattr(make, "func", make).__name__
+        self.profile.begin(name)
+        here = self.number <= 1 or len(shards) <= 1
+        try:
+            for shard, answer in self._here(make, shards) if here else self._in_processes(make, shards):
+                self.profile.add(answer.seconds, answer.cpu, answer.loading, here)
+                yield shard, answer.result
+        finally:
+            self.profile.end(name)
+
+    def _here(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, Answer[R]]]:
+        """Each shard with its result, worked on in this process."""
+        work: Callable[[T], R] | None = None
+        longest = 0.0
+        for shard in shards:
+            self._check_time(longest)
             with _limited(self.timeout):
-                work = make()
-            for shard in shards:
-                with _limited(self.timeout):
-                    answer = work(shard)
-                yield shard, answer
-            return
+                began = Moment.now()
+                work = make() if work is None else work
+                made = Moment.now()
+                answer = Answer(work(shard), *made.since(), made.time - began.time)
+            longest = max(longest, answer.seconds)
+            yield shard, answer
+
+    def _in_processes(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, Answer[R]]]:
+        """Each shard with its result, as workers finish them."""
         self.passes += 1
-        waiting: dict[Future[R | _Lacking], T] = {}
+        waiting: dict[Future[Answer[R] | _Lacking], T] = {}
         left = iter(shards)
-        sent = 0
+        sent, longest = 0, 0.0
         try:
             while True:
                 # Few shards are submitted at a time, so that results do not accumulate behind a slow reader.
-                for shard in islice(left, 2 * self.number - len(waiting)):
+                for shard in islice(left, self._wanted(longest, len(waiting))):
                     # `make` may be large, so it is sent with the first shards, and again only to workers that lack it.
                     what = make if sent < self.number else None
                     waiting[self._started().submit(_run, self.passes, what, shard)] = shard
                     sent += 1
                 if not waiting:
+                    if sent < len(shards):
+                        self._check_time(math.inf)
                     return
                 done = next(as_completed(waiting))
                 shard, result = waiting.pop(done), done.result()
                 if isinstance(result, _Lacking):
                     waiting[self._started().submit(_run, self.passes, make, shard)] = shard
                 else:
+                    longest = max(longest, result.seconds)
                     yield shard, result
         except BrokenProcessPool as error:
             if self._hung is not None and not self._hung.empty():
@@ -86,6 +125,16 @@ class Workers:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _wanted(self, longest: float, waiting: int) -> int:
+        """How many more shards to submit, the longest of which took so many seconds: none near the deadline."""
+        # With two shards for each worker, one that is submitted now ends after two.
+        return 0 if time.monotonic() + 2 * longest > self.deadline else 2 * self.number - waiting
+
+    def _check_time(self, longest: float) -> None:
+        """Raise a TimeLimit if a shard that takes so many seconds would end after the deadline."""
+        if time.monotonic() + longest > self.deadline:
+            raise TimeLimit("the time limit is reached; finished work is kept, the same command continues")
 
     def _started(self) -> ProcessPoolExecutor:
         if self.pool is None:
@@ -221,12 +270,44 @@ class _Lacking:
     """The answer of a worker that has not received the work of this pass."""
 
 
-def _run(number: int, make: Make[T, R] | None, shard: T) -> R | _Lacking:
+@dataclass(frozen=True)
+class Moment:
+    """A moment by the clock and by the processor time of this process."""
+
+    time: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """This moment."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self) -> tuple[float, float]:
+        """Seconds of the clock and of the processor since then."""
+        return time.perf_counter() - self.time, time.process_time() - self.cpu
+
+
+@dataclass(frozen=True)
+class Answer(Generic[R]):
+    """The result of a shard, and what it took."""
+
+    result: R
+    seconds: float
+    """By the clock."""
+    cpu: float
+    """Of a processor."""
+    loading: float
+    """By the clock, until the networks were ready."""
+
+
+def _run(number: int, make: Make[T, R] | None, shard: T) -> Answer[R] | _Lacking:
     global _current_pass
+    began = Moment.now()
     if _current_pass is None or _current_pass[0] != number:
         _current_pass = None
         if make is None:
             return _Lacking()
         _current_pass = number, make()
+    made = Moment.now()
     result: R = _current_pass[1](shard)
-    return result
+    return Answer(result, *made.since(), made.time - began.time)

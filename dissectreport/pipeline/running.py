@@ -1,0 +1,52 @@
+"""What surrounds a run: its journal, its time limit, and its profile.
+
+with running(options, reporter) as session, session.workers(job.workers) as workers:
+    ...
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dissectreport import files
+from dissectreport.pipeline.journal import Journal
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.schedule import seconds_of
+from dissectreport.run.engine import Workers
+from dissectreport.run.profile import TimeProfile
+from dissectreport.run.shards import WHOLE, RunPart
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run while it lasts."""
+
+    options: Options
+    reporter: Reporter
+    deadline: float
+    """The time of the monotonic clock after which no shard is begun."""
+    profile: TimeProfile
+
+    def workers(self, number: int) -> Workers:
+        """So many workers, which keep to the time limit and are timed."""
+        return Workers(number, self.options.timeout, self.deadline, self.profile)
+
+
+@contextmanager
+def running(options: Options, reporter: Reporter | None = None, part: RunPart = WHOLE) -> Iterator[Session]:
+    """A run, whose progress `dissectreport status` shows while it lasts; its profile is written at the end."""
+    limit = seconds_of(options.time_limit) if options.time_limit else math.inf
+    profile = TimeProfile()
+    if options.profile is not None:
+        files.check_writable(options.profile.parent)
+    try:
+        with Journal(reporter or Silent(), options, part) as journal:
+            yield Session(options, journal, time.monotonic() + limit, profile)
+    finally:
+        if options.profile is not None:
+            files.write(options.profile, profile.csv().encode())
