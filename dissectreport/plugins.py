@@ -129,8 +129,10 @@ def _recognised(path: Path, settings: str, weights: str) -> object:
 
     if weights:
         raise BadOption(f"{path} has its own weights; leave out --weights {weights}")
-    sampling = loading.sampling_of(settings)
-    return answered(ModelError, f"{path} cannot be opened", lambda: loading.load(path, sampling))
+    chosen = loading.settings_of(settings)
+    return answered(
+        ModelError, f"{path} cannot be opened", lambda: loading.load(path, chosen.sampling, images=chosen.images)
+    )
 
 
 def _described(path: Path, weights: str, settings: str) -> object:

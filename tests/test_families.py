@@ -24,7 +24,7 @@ from dissectreport.errors import BadOption, DissectReportError, WeightsError
 from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
 from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling
 from dissectreport.models.families.describing import describe
-from dissectreport.models.families.loading import load, named, sampling_of
+from dissectreport.models.families.loading import load, named, settings_of
 from dissectreport.models.families.recognition import find, open_found, untrained
 from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
@@ -586,7 +586,7 @@ def test_a_name_is_a_checkpoint_if_it_ends_like_one_or_is_a_file(tmp_path: Path)
 def test_settings_stand_behind_the_name_and_are_read_again() -> None:
     name = with_settings("ffhq.pkl", 0.7, 8, ("3", "5"), "none")
     assert split_settings(name) == ("ffhq.pkl", "psi=0.7,cutoff=8,label=3+5,noise=none")
-    sampling = sampling_of(split_settings(name)[1])
+    sampling = settings_of(split_settings(name)[1]).sampling
     assert sampling == Sampling(0.7, 8, (3, 5), "none")
     assert named(Path("ffhq.pkl"), sampling) == "ffhq (psi 0.7, cutoff 8, label 3, 5, noise none)"
     assert with_settings("ffhq.pkl", None, None, (), "") == "ffhq.pkl"

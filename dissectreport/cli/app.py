@@ -40,7 +40,7 @@ Cache = Annotated[
         help="Folder that keeps the measurements.", metavar="FOLDER", show_default="the platform's cache folder"
     ),
 ]
-SETTINGS = ("weights", "psi", "cutoff", "label", "noise")
+SETTINGS = ("weights", "psi", "cutoff", "label", "noise", "images")
 """Which options say more about a model."""
 
 

@@ -73,12 +73,13 @@ class Generator(Protocol):
 class ImageModel(Generator, Protocol):
     """A network that takes images, such as a classifier, dissected on the images of a folder.
 
-    Its latents are the images of the folder, in an order that depends on the seed, and it returns them unchanged.
-    So its layers can be measured, but interventions are not possible. Files that cannot be decoded are skipped.
+    Its latents are the images of the folder, in an order that depends on the seed. A classifier returns them
+    unchanged, so that its layers can be measured, but interventions are not possible. An autoencoder returns them
+    redrawn, and its units can be edited. Files that cannot be decoded are skipped.
     """
 
     makes_images: bool
-    """False."""
+    """Whether it returns images of its own, so that editing units changes them."""
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, 3, height, width) the images of samples `first` to `first + count - 1` in the order of `seed`."""

@@ -33,7 +33,7 @@ from dissectreport.files import sha256
 from dissectreport.models.families.base import FamilyNetwork, Sampling
 from dissectreport.models.families.recognition import FAMILIES, OpenedNetwork, find, open_found
 from dissectreport.models.image_folder import open_folder
-from dissectreport.models.image_model import FolderImageModel
+from dissectreport.models.image_model import FolderImageModel, RedrawingModel
 from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs, Noise
 from dissectreport.models.layers import default_layers, measurable_layers, why_not_measurable
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
@@ -62,7 +62,8 @@ KEYS = {
     "layers": "the layers that a build measures by default",
     "segmenter": "the segmenter that a build uses by default",
     "reference": "a folder of real images",
-    "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images",
+    "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images; "
+    "with output, it redraws them",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
@@ -318,8 +319,12 @@ def load(path: Path, resolve: Callable[[str], object], weights: str = "") -> Net
 def generator(description: Description, builder: NetworkBuilder, network: nn.Module) -> NetworkGenerator:
     """The generator of a network that makes images; it is run on two latents to find its layers and image size."""
     known = builder.recognised
-    own = known is not None and not {"latent", "inputs"} & set(description.content)
-    inputs = known.inputs if known and own else inputs_of(description)
+    if known and known.inputs is None:
+        raise description.problem(
+            f'an {known.title} redraws photographs; add images = {{ folder = "photos", size = [256, 256] }}'
+        )
+    own = not {"latent", "inputs"} & set(description.content)
+    inputs = known.inputs if known and known.inputs and own else inputs_of(description)
     output = known.output if known and "output" not in description.content else output_of(description)
     z = latents(0, 0, 2, inputs.latent_shape)
     who = (
@@ -348,8 +353,14 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
 
 
 def image_model(description: Description, builder: NetworkBuilder, network: nn.Module) -> FolderImageModel:
-    """The model of a network that takes images; it is run on two images to find its layers."""
-    for key in ("latent", "inputs", "output", "reference"):
+    """The model of a network that takes images; it is run on two images to find its layers.
+
+    With `output`, and for an autoencoder of a known family, it is one that redraws them.
+    """
+    known = builder.recognised
+    if known and known.inputs is not None:
+        raise description.problem(f"a {known.title} draws images of its own; remove images")
+    for key in ("latent", "inputs", "reference"):
         if key in description.content:
             raise description.problem(f"a network that takes images has no {key}; remove it, or remove images")
     images = description.table("images")
@@ -357,7 +368,9 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     size = whole_numbers("size", images.get("size", []))
     if not isinstance(images.get("folder"), str) or len(size) != 2:
         raise description.problem('images needs a folder and a size: images = { folder = "photos", size = [224, 224] }')
-    model = FolderImageModel(
+    redraws = known is not None or "output" in description.content
+    output = known.output if known and "output" not in description.content else output_of(description)
+    model = (partial(RedrawingModel, output=output) if redraws else FolderImageModel)(
         name=description.name,
         module=network,
         folder=open_folder(description.path.parent / Path(images["folder"]).expanduser(), (size[0], size[1])),
@@ -366,15 +379,22 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
         mean=numbers("mean", images.get("mean", [])),
         std=numbers("std", images.get("std", [])),
         reinitialise=builder.reinitialise,
-        facts=facts_of(description),
+        facts={**recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),
     )
     z = model.folder.first(2)
     who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
-    modules, _ = answered(ModelError, who, lambda: trace_modules(model, z))
+    modules, redrawn = answered(ModelError, who, lambda: trace_modules(model, z))
     check_parts(network, modules)
-    chosen = described_layers(description, modules) or default_layers(modules, model.image_size)
-    return replace(model, layers=measurable_layers(modules), default_layers=chosen)
+    if redrawn.shape != z.shape:
+        raise description.problem(
+            f"the network makes images of {redrawn.shape[2]} x {redrawn.shape[3]} of those of {size[0]} x {size[1]}; "
+            "give a size at which both are the same"
+        )
+    units, default = measurable_layers(modules), default_layers(modules, model.image_size)
+    if known:
+        units, default = known.layers, known.default_layers
+    return replace(model, layers=units, default_layers=described_layers(description, modules) or default)
 
 
 def described_layers(description: Description, modules: Sequence[ModuleTrace]) -> tuple[str, ...]:

@@ -11,13 +11,15 @@
     )
 
 To the rest of the package it is a generator whose latents are images, and which returns them unchanged after the
-network has run on them. The segmenter labels these images.
+network has run on them. The segmenter labels these images. A `RedrawingModel` returns what the network makes of them.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -25,7 +27,8 @@ from torch import Tensor, nn
 
 from dissectreport.errors import FolderError, ModelError, counted
 from dissectreport.models.image_folder import ImageFolder
-from dissectreport.models.network_generator import check_layers
+from dissectreport.models.network_generator import OUTPUT, check_layers
+from dissectreport.models.outputs import OutputFormat
 from dissectreport.networks.identity import identity_of
 
 
@@ -66,8 +69,13 @@ class FolderImageModel:
         self.module.requires_grad_(False).eval()
         if not self.identity:
             normalisation = f"{list(map(float, self.mean))} {list(map(float, self.std))}"
-            parts = (identity_of(self.module), normalisation, self.folder.identity, self.code)
+            parts = (identity_of(self.module), normalisation, self.folder.identity, self.code, self.output_digest)
             object.__setattr__(self, "identity", " ".join(filter(None, parts)))
+
+    @property
+    def output_digest(self) -> str:
+        """What the images depend on besides the network and the folder; '' as they are those of the folder."""
+        return ""
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -139,6 +147,62 @@ class FolderImageModel:
     def notes(self) -> tuple[str, ...]:
         """What a user should know about the images, one line each."""
         return self.folder.notes()
+
+
+@dataclass(frozen=True, eq=False)
+class RedrawingModel(FolderImageModel):
+    """A network that redraws images, such as an autoencoder, on the images of a folder.
+
+    Its samples are the images that it returns, so that ablating its units changes them. The images of the folder are
+    the real images that they are compared with.
+    """
+
+    output: OutputFormat = OUTPUT
+    """How to get images from what the network returns."""
+    makes_images: ClassVar[bool] = True
+    """Editing units changes the images."""
+
+    @property
+    def output_digest(self) -> str:
+        """A digest of `output`."""
+        return f"redrawn-{hashlib.sha256(repr(self.output).encode()).hexdigest()[:16]}"
+
+    @property
+    def reference(self) -> Path:
+        """The folder, whose images are the real ones."""
+        return self.folder.path
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, 3, h, w) images in [-1, 1] -> (n, 3, h, w) what the network makes of them, nominally in [-1, 1]."""
+        return self.output.images(self.module(self.normalised(z)))
+
+    def latents(self, seed: int, first: int, count: int) -> Tensor:
+        """(count, 3, h, w) the images of samples `first` to `first + count - 1` in the order of `seed`.
+
+        Images of even and of odd seeds differ as long as half of the folder suffices, so that what is selected on
+        the one is measured on the other. All images are used before one is used again.
+        """
+        names = self.order(seed)
+        return self.folder.read([names[number % len(names)] for number in range(first, first + count)])
+
+    def order(self, seed: int) -> tuple[str, ...]:
+        """The names in the order of a seed: one half of the images first, another one for even than for odd seeds."""
+        halves = set(self.folder.order(0)[::2]), set(self.folder.order(0)[1::2])
+        names = self.folder.order(seed)
+        return tuple(sorted(names, key=lambda name: name not in halves[seed % 2]))
+
+    def validated(self, prefixes: Iterable[tuple[int, int]]) -> RedrawingModel:
+        """The same model without images that cannot be decoded; all are tried."""
+        return replace(self, folder=self.folder.validated([(0, len(self.folder.files))]))
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the images, one line each."""
+        halves = "interventions select units on one half of the photographs and measure on the other"
+        return (*self.folder.notes(), f"{self.folder.name}: {halves}; where these are too few, photographs repeat")
+
+    def training_like_images(self, count: int) -> Tensor | None:
+        """(n, 3, h, w) the first `count` images of the folder, or all of them."""
+        return self.folder.first(count)
 
 
 def _by_channel(values: tuple[float, ...], images: Tensor) -> Tensor:

@@ -71,12 +71,13 @@ class NetworkOptions:
     noise: Annotated[
         str, Help("Noise of a StyleGAN2 checkpoint: const (its fixed pattern) or none.", default="const")
     ] = ""
+    images: Annotated[Path | None, Help("Folder of photographs that an autoencoder redraws.", default="none")] = None
 
     def __post_init__(self) -> None:
         # Settings are a part of the model's name: with others it is another model.
-        settings = self.psi, self.cutoff, self.label, self.noise
+        settings = self.psi, self.cutoff, self.label, self.noise, self.images
         object.__setattr__(self, "model", with_settings(self.model, *settings))
-        for name, value in {"psi": None, "cutoff": None, "label": (), "noise": ""}.items():
+        for name, value in {"psi": None, "cutoff": None, "label": (), "noise": "", "images": None}.items():
             object.__setattr__(self, name, value)
 
 

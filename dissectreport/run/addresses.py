@@ -5,6 +5,7 @@ scenes_pgan                     a name that a package declares
 ./mine.toml                     a description
 ffhq.pkl                        a checkpoint that is recognised by its content
 ffhq.pkl:psi=0.7,label=3+5      the same, with settings
+taesd_decoder.pth:images=photos an autoencoder, with the folder of photographs that it redraws
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
@@ -20,7 +22,7 @@ CHECKPOINTS = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".safetensors", ".npz",
 """Ends of the names of files of weights."""
 CONFIG = "config.json"
 """The file that makes a folder a checkpoint."""
-SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise)=[^:/\\]*)")
+SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images)=[^:/\\]*)")
 
 
 def split_settings(model: str) -> tuple[str, str]:
@@ -33,17 +35,36 @@ def split_settings(model: str) -> tuple[str, str]:
     return (match["file"], match["settings"]) if match else (model, "")
 
 
-def with_settings(model: str, psi: float | None, cutoff: int | None, labels: tuple[str, ...], noise: str) -> str:
+def with_settings(
+    model: str, psi: float | None, cutoff: int | None, labels: tuple[str, ...], noise: str, images: Path | None = None
+) -> str:
     """The name of a model with settings; those that it has already stay.
 
     >>> with_settings("ffhq.pkl", 0.7, None, ("3", "5"), "")
     'ffhq.pkl:psi=0.7,label=3+5'
+    >>> with_settings("vae.safetensors", None, None, (), "", Path("my/photos"))
+    'vae.safetensors:images=my%2Fphotos'
     """
-    values = {"psi": psi, "cutoff": cutoff, "label": "+".join(labels) or None, "noise": noise or None}
+    folder = None if images is None else quoted_path(images)
+    values = {"psi": psi, "cutoff": cutoff, "label": "+".join(labels) or None, "noise": noise or None, "images": folder}
     words = [f"{name}={value}" for name, value in values.items() if value is not None]
     name, before = split_settings(model)
     settings = ",".join([*([before] if before else []), *words])
     return f"{name}:{settings}" if settings else name
+
+
+def quoted_path(path: Path) -> str:
+    """A path as the value of a setting, without the characters that separate settings."""
+    return quote(os.fsencode(path), safe="")
+
+
+def unquoted_path(value: str) -> Path:
+    """The path that is the value of a setting.
+
+    >>> unquoted_path(quoted_path(Path("my/photos, new"))) == Path("my/photos, new")
+    True
+    """
+    return Path(unquote(value, errors="surrogateescape"))
 
 
 def checkpoint_of(model: str) -> Path | None:

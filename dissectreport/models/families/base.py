@@ -39,6 +39,10 @@ class Sampling:
             raise BadOption(f"noise is {self.noise!r}; it is const (a fixed pattern) or none")
 
 
+DEFAULT_SAMPLING = Sampling()
+"""No truncation, all classes, the noise of the file."""
+
+
 @dataclass(frozen=True)
 class NetworkTensors:
     """The tensors of one network in a checkpoint, and what else the checkpoint says about it."""

@@ -14,6 +14,7 @@ from dissectreport.models.families.base import Sampling
 from dissectreport.models.families.loading import SEGMENTER
 from dissectreport.models.families.recognition import (
     Found,
+    OpenedNetwork,
     TensorTable,
     find,
     main_table,
@@ -51,18 +52,22 @@ def _complete(path: Path, found: Found) -> str:
         f"layers = {json.dumps(list(opened.default_layers))}",
     ]
     if found.family.make is not None:
-        lines += ["", *_settings(found, bool(opened.inputs.arguments[1:]))]
+        lines += ["", *_settings(found, opened)]
     return "\n".join(lines) + "\n"
 
 
-def _settings(found: Found, labels: bool) -> Iterable[str]:
-    """The settings of a family, as comments."""
+def _settings(found: Found, opened: OpenedNetwork) -> Iterable[str]:
+    """The settings of a family, as comments; those of an autoencoder name its photographs."""
+    if opened.inputs is None:
+        side = opened.resolution
+        yield f'images = {{ folder = "photos", size = [{side}, {side}] }}   # the photographs that it redraws'
+        return
     yield "# psi = 0.7        # truncation: 1 for none, towards 0 for typical images"
     if found.family.name.startswith("stylegan"):
         yield "# cutoff = 8       # psi truncates the first 8 layers alone"
     if found.family.name.startswith("stylegan2"):
         yield '# noise = "none"   # without the fixed noise pattern of the file'
-    if labels:
+    if opened.inputs.arguments[1:]:
         yield "# label = [3]      # the classes to draw; without it, all classes in turn"
 
 

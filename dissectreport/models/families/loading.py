@@ -5,22 +5,28 @@ generator = load(Path("ffhq.pkl"), Sampling(psi=0.7))
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.errors import BadOption
-from dissectreport.models.families.base import Sampling
+from dissectreport.models.families.base import DEFAULT_SAMPLING, Sampling
 from dissectreport.models.families.recognition import OpenedNetwork, find, open_found
+from dissectreport.models.image_folder import ImageFolder, open_folder, printable
+from dissectreport.models.image_model import RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.run.addresses import unquoted_path
 
 SEGMENTER = "colour"
 """The segmenter of a checkpoint for which none is chosen: it needs no weights."""
-DEFAULTS = Sampling()
 
 
-def load(path: Path, sampling: Sampling = DEFAULTS, name: str = "") -> NetworkGenerator:
-    """The generator in a checkpoint.
+def load(
+    path: Path, sampling: Sampling = DEFAULT_SAMPLING, name: str = "", images: Path | None = None
+) -> NetworkGenerator | RedrawingModel:
+    """The generator in a checkpoint, or the autoencoder, with the folder of photographs that it redraws.
 
     Raises a WeightsError for a file that cannot be read, or is of no known family, and a BadOption for a `sampling`
     that the network does not allow.
@@ -28,15 +34,42 @@ def load(path: Path, sampling: Sampling = DEFAULTS, name: str = "") -> NetworkGe
     found = find(open_model_file(path))
     opened = open_found(found, sampling)
     reporting.say(f"{opened.line}; {opened.sampling}")
+    name = name or named(path, sampling, images)
+    facts = {**facts_of(opened), "weights": found.file.path.name, "sha256": found.file.sha256}
+    if opened.inputs is None:
+        return redrawing(opened, photographs_of(path, opened, images), name, facts)
+    if images is not None:
+        raise BadOption(f"{path} draws images of its own ({opened.title}); leave out --images {images}")
     return NetworkGenerator(
-        name=name or named(path, sampling),
+        name=name,
         module=opened.module,
         image_size=(opened.resolution, opened.resolution),
         layers=opened.layers,
         default_layers=opened.default_layers,
         reinitialise=opened.reinitialise,
-        facts={**facts_of(opened), "weights": found.file.path.name, "sha256": found.file.sha256},
+        facts=facts,
         inputs=opened.inputs,
+        output=opened.output,
+    )
+
+
+def photographs_of(path: Path, opened: OpenedNetwork, images: Path | None) -> ImageFolder:
+    """The folder of photographs, at the size that the network takes; a BadOption if none was given."""
+    if images is None:
+        raise BadOption(f"{path} redraws photographs ({opened.title}); name a folder of them with --images FOLDER")
+    return open_folder(images, (opened.resolution, opened.resolution))
+
+
+def redrawing(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapping[str, object]) -> RedrawingModel:
+    """The model of an autoencoder and a folder."""
+    return RedrawingModel(
+        name=name,
+        module=opened.module,
+        folder=folder,
+        layers=opened.layers,
+        default_layers=opened.default_layers,
+        reinitialise=opened.reinitialise,
+        facts=facts,
         output=opened.output,
     )
 
@@ -46,44 +79,54 @@ def facts_of(opened: OpenedNetwork) -> dict[str, object]:
     return {
         "family": opened.title,
         "recognised": opened.line,
-        "inputs": opened.inputs.describe(),
+        "inputs": "photographs" if opened.inputs is None else opened.inputs.describe(),
         "sampling": opened.sampling,
         "segmenter": SEGMENTER,
     }
 
 
-def named(path: Path, sampling: Sampling) -> str:
+def named(path: Path, sampling: Sampling, images: Path | None = None) -> str:
     """The model's name on pages: that of its file, and what is not the default.
 
-    >>> named(Path("models/ffhq.pkl"), Sampling(psi=0.7))
-    'ffhq (psi 0.7)'
+    >>> named(Path("models/ffhq.pkl"), Sampling(psi=0.7)), named(Path("vae.pt"), Sampling(), Path("my/photos"))
+    ('ffhq (psi 0.7)', 'vae (photos)')
     """
     words = [f"psi {sampling.psi:g}"] if sampling.psi != 1 else []
     words += [f"cutoff {sampling.cutoff}"] if sampling.cutoff is not None else []
     words += [f"label {', '.join(map(str, sampling.labels))}"] if sampling.labels else []
-    words += [f"noise {sampling.noise}"] if sampling.noise != DEFAULTS.noise else []
+    words += [f"noise {sampling.noise}"] if sampling.noise != DEFAULT_SAMPLING.noise else []
+    words += [printable(images.expanduser().resolve().name)] if images is not None else []
     stem = path.name if path.is_dir() else path.stem
     return f"{stem} ({', '.join(words)})" if words else stem
 
 
-def sampling_of(settings: str) -> Sampling:
-    """The sampling that settings such as psi=0.7,cutoff=8,label=3+5 describe; a BadOption if they do not.
+class Settings(NamedTuple):
+    """What settings behind the name of a checkpoint say."""
 
-    >>> sampling_of("psi=0.7,label=3+5").labels
-    (3, 5)
+    sampling: Sampling
+    images: Path | None
+    """The folder of photographs that an autoencoder redraws."""
+
+
+def settings_of(settings: str) -> Settings:
+    """What settings such as psi=0.7,cutoff=8,label=3+5 say; a BadOption if they cannot be understood.
+
+    >>> settings_of("psi=0.7,label=3+5").sampling.labels, settings_of("images=my%2Fphotos").images.name
+    ((3, 5), 'photos')
     """
     values = dict(pair.partition("=")[::2] for pair in settings.split(",") if pair)
-    unknown = [name for name in values if name not in ("psi", "cutoff", "label", "noise")]
+    unknown = [name for name in values if name not in ("psi", "cutoff", "label", "noise", "images")]
     if unknown:
-        raise BadOption(f"no setting {unknown[0]!r} of a checkpoint; there are psi, cutoff, label and noise")
+        raise BadOption(f"no setting {unknown[0]!r} of a checkpoint; there are psi, cutoff, label, noise and images")
     try:
-        return Sampling(
-            psi=float(values.get("psi", DEFAULTS.psi)),
+        sampling = Sampling(
+            psi=float(values.get("psi", DEFAULT_SAMPLING.psi)),
             cutoff=int(values["cutoff"]) if "cutoff" in values else None,
             labels=tuple(int(label) for label in values.get("label", "").split("+") if label),
-            noise=values.get("noise", DEFAULTS.noise),
+            noise=values.get("noise", DEFAULT_SAMPLING.noise),
         )
     except ValueError as problem:
         raise BadOption(
             f"{settings!r} are no settings of a checkpoint; write psi=0.7, cutoff=8, label=3 or label=3+5, noise=none"
         ) from problem
+    return Settings(sampling, unquoted_path(values["images"]) if values.get("images") else None)

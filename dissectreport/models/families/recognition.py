@@ -11,11 +11,12 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from dissectreport.checkpoints.model_files import ModelFile
+from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.checkpoints.names import first_of, unwrapped
 from dissectreport.checkpoints.parts import Place, contents, is_optimizer, state_dicts
 from dissectreport.checkpoints.plain_data import as_tensor
@@ -23,8 +24,17 @@ from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan_names, proggan_variants, published
-from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
-from dissectreport.models.families.base import FamilyNetwork, Make, NetworkTensors, Sampling, evenly
+from dissectreport.models.families import (
+    autoencoder_kl,
+    autoencoder_tiny,
+    biggan,
+    biggan_deep,
+    stylegan2,
+    stylegan2_rosinality,
+    stylegan3,
+)
+from dissectreport.models.families.autoencoder import Autoencoder
+from dissectreport.models.families.base import DEFAULT_SAMPLING, FamilyNetwork, Make, NetworkTensors, Sampling, evenly
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import OutputFormat
 
@@ -106,6 +116,23 @@ FAMILIES: Mapping[str, Family] = {
             biggan.from_tensors,
         ),
         Family(
+            "autoencoder-kl",
+            autoencoder_kl.AutoencoderKL.title,
+            (autoencoder_kl.MARK,),
+            re.compile(
+                r"(encoder|decoder)\.(conv_in|conv_norm_out|conv_out|mid_block|down_blocks|up_blocks)\..*|"
+                r"(post_)?quant_conv\.(weight|bias)"
+            ),
+            autoencoder_kl.from_tensors,
+        ),
+        Family(
+            "autoencoder-tiny",
+            autoencoder_tiny.TinyAutoencoder.title,
+            autoencoder_tiny.MARKS,
+            re.compile(r"(encoder|decoder)\.(layers\.)?\d+\.(weight|bias|skip\.weight|(conv|pool)\.\d\.(weight|bias))"),
+            autoencoder_tiny.from_tensors,
+        ),
+        Family(
             "progressive gan",
             "Progressive GAN",
             proggan_names.FIRST,
@@ -122,6 +149,7 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
     "a discriminator of StyleGAN2 or StyleGAN3": ("b4.out.weight",),
     "a discriminator of rosinality's StyleGAN2": ("final_linear.1.weight",),
     "a discriminator of BigGAN": ("blocks.0.0.conv1.weight", "embed.u0"),
+    "the encoder of a tiny autoencoder": (autoencoder_tiny.ENCODER_ALONE,),
 }
 """What is recognised, but draws nothing; by the ends of names."""
 
@@ -152,7 +180,8 @@ class OpenedNetwork:
     """A network that is ready to be sampled, and what is known about it."""
 
     module: nn.Module
-    inputs: Inputs
+    inputs: Inputs | None
+    """What the network is called with; None where it redraws photographs."""
     output: OutputFormat
     layers: tuple[str, ...]
     default_layers: tuple[str, ...]
@@ -190,11 +219,10 @@ def _with_dot(prefix: str) -> str:
 def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
     """Every network of a known family in a file."""
     for table in tables_of(file):
+        tensors = _with_other_half(table.tensors, file.path)
         for family in FAMILIES.values():
-            for prefix in dict.fromkeys(_prefixes(table.tensors, family)):
-                own = {
-                    name.removeprefix(prefix): value for name, value in table.tensors.items() if name.startswith(prefix)
-                }
+            for prefix in dict.fromkeys(_prefixes(tensors, family)):
+                own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
                 settings = {**table.settings, **_beside(file)}
                 yield Found(family, NetworkTensors(own, table.part, prefix, settings), file)
 
@@ -206,6 +234,15 @@ def _prefixes(tensors: Mapping[str, Tensor], family: Family) -> Iterator[str]:
             prefix = whole.removesuffix(mark)
             if prefix != whole and (not prefix or prefix.endswith((".", "/"))):
                 yield prefix
+
+
+def _with_other_half(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+    """The tensors of both halves, where a file has the decoder of a tiny autoencoder alone."""
+    if not autoencoder_tiny.is_decoder_alone(tensors):
+        return tensors
+    other = path.with_name(path.name.replace("decoder", "encoder"))
+    tables = list(tables_of(open_model_file(other))) if other != path and other.is_file() else []
+    return autoencoder_tiny.joined(tensors, tables[0].tensors if tables else {})
 
 
 def _beside(file: ModelFile) -> dict[str, Any]:
@@ -237,7 +274,7 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         ) from problem
     return OpenedNetwork(
         module=channels_last(network),
-        inputs=network.inputs(),
+        inputs=None if isinstance(network, Autoencoder) else network.inputs(),
         output=OutputFormat(channels=CHANNELS[network.colours], certain=True),
         layers=network.unit_layers,
         default_layers=network.default_layers,
@@ -268,7 +305,7 @@ def _comma(words: str) -> str:
 
 def _progressive(found: Found, sampling: Sampling) -> OpenedNetwork:
     """A Progressive GAN, which has neither truncation nor labels."""
-    if sampling != Sampling():
+    if sampling != DEFAULT_SAMPLING:
         raise WeightsError("a Progressive GAN has no psi, cutoff, label or noise; leave them out")
     network = channels_last(proggan_variants.from_state_dict(found.network.tensors))
     line = f"Progressive GAN, {network.resolution} px, {network.latent_size} latents, no labels"
