@@ -52,10 +52,10 @@ fuzz: $(VENV)/.ready-dev  ## try every reader of files with random input, 5,000 
 	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
-	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo"
+	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo and not network"
 
-test-demo: $(VENV)/.ready-dev  ## build a whole site and check it (VNU_JAR=vnu.jar validates its pages too)
-	$(BIN)/python -m pytest -m demo
+test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, and check them (VNU_JAR=vnu.jar validates its pages too)
+	$(BIN)/python -m pytest -m "demo or network"
 
 lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
 	$(BIN)/ruff format --check .

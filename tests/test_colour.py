@@ -76,3 +76,32 @@ def test_the_blur_is_the_mean_of_nine_pixels_with_the_border_repeated() -> None:
     assert torch.allclose(blurred(images), functional.avg_pool2d(padded, 3, stride=1), atol=1e-6)
     laid_out = images.contiguous(memory_format=torch.channels_last)
     assert torch.equal(blurred(laid_out), blurred(images))
+
+
+def test_the_most_probable_name_is_the_label() -> None:
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    likely = load().probabilities(images, range(1, 12))
+    assert likely.shape == (4, 11, 16, 16)
+    assert torch.allclose(likely.sum(1), torch.ones(4, 16, 16), atol=1e-5)
+    agree = (likely.argmax(1) + 1 == load()(images)[:, 0]).float().mean()
+    assert agree > 0.95, "labels are those of a table of 48 shades a channel"
+
+
+@pytest.mark.parametrize("code", ["000000", "ffffff", "808080", "10a020"])
+def test_probabilities_have_gradients_everywhere(code: str) -> None:
+    images = paper(code).clone().requires_grad_()
+    load().probabilities(images, [COLOURS.index("green") + 1])[:, 0].sum().backward()
+    assert images.grad is not None
+    assert images.grad.isfinite().all()
+
+
+def test_more_green_is_more_probably_green() -> None:
+    images = paper("6a7060").clone().requires_grad_()
+    load().probabilities(images, [COLOURS.index("green") + 1]).sum().backward()
+    assert images.grad is not None
+    red, green, blue = images.grad.sum((0, 2, 3))
+    assert green > 0 > red and green > blue
+
+
+def test_nothing_has_no_probability() -> None:
+    assert (load().probabilities(paper("10a020"), [0, 4])[:, 0] == 0).all()

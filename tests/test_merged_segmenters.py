@@ -246,6 +246,14 @@ def test_names_joined_by_plus_are_merged() -> None:
     assert made(images(1, 128)).shape == (1, 5, 128, 128)
 
 
+def test_interventions_study_colours_only_where_there_is_nothing_else() -> None:
+    made: Any = plugins.segmenter("scenes+colour")
+    red = made.vocabulary.names.index("red")
+    pixels = images(1, 128).requires_grad_()
+    assert (made.probabilities(pixels, [red]) == 0).all()
+    assert plugins.segmenter("colour").probabilities(pixels, [9]).requires_grad  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [

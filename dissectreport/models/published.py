@@ -1,12 +1,16 @@
 """The published models in catalogue.toml: downloaded at first use, or read from a file that the user gives.
 
+Most are Progressive GANs; those of the kind `dcgan` come in packages of the Python package index.
+
 church = published.church_pgan()                        # what the entry point church_pgan calls
 church = published.church_pgan(weights=Path("mine.pth"))  # nothing is downloaded
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,16 @@ from typing import Any
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.catalogue import WEIGHTS_OPTION, CatalogueEntry, read_catalogue
 from dissectreport.checkpoints.downloads import RemoteFile
-from dissectreport.checkpoints.state_dicts import channels_last
+from dissectreport.checkpoints.state_dicts import channels_last, select_tensors
 from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
 from dissectreport.errors import WeightsError
+from dissectreport.models.families import dcgan
+from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors
 from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.models.outputs import OutputFormat
 from dissectreport.models.proggan_variants import AnyGenerator, from_state_dict, new
 
+DCGAN_KIND = "dcgan"
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 ALTERNATIVE = (
     f"or give any file with {WEIGHTS_OPTION} FILE; meanwhile `dissectreport build scenes_pgan` needs no download"
@@ -35,28 +43,58 @@ def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
 
 
 def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGenerator:
-    """The Progressive GAN of a catalogue entry, with published weights or with those of a file."""
+    """The generator of a catalogue entry, with published weights or with those of a file."""
     checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
-    network = channels_last(from_state_dict(checkpoint.content, entry.extra["kind"]))
-    resolution = network.resolution
+    make = _dcgan if entry.extra["kind"] == DCGAN_KIND else _progressive
+    made = make(entry, checkpoint)
+    resolution = made.image_size[0]
     if weights and resolution != entry.extra.get("resolution", resolution):
         reporting.say(
             f"{weights} makes images of {resolution} x {resolution} pixels; "
             f"those of {entry.name} have {entry.extra['resolution']}"
         )
+    facts = {
+        **_facts(entry, not weights or provenance["verified"]),
+        "sha256": checkpoint.sha256,
+        "weights": provenance,
+    }
+    return replace(made, facts=facts)
+
+
+def _progressive(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
+    """The Progressive GAN in a checkpoint."""
+    network = channels_last(from_state_dict(checkpoint.content, entry.extra["kind"]))
     return NetworkGenerator(
         name=entry.name,
         module=network,
         latent_shape=(network.latent_size,),
-        image_size=(resolution, resolution),
+        image_size=(network.resolution, network.resolution),
         layers=network.layers,
         default_layers=_default(network, entry.extra["layers"]),
         reinitialise=lambda seed: untrained(network, seed),
-        facts={
-            **_facts(entry, not weights or provenance["verified"]),
-            "sha256": checkpoint.sha256,
-            "weights": provenance,
-        },
+    )
+
+
+def _dcgan(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
+    """The DCGAN in a checkpoint. The number of its classes is in the catalogue, because shapes do not tell it."""
+    tensors = select_tensors(checkpoint.content, entry.extra.get("part", ""))
+    settings = {dcgan.CLASSES: entry.extra.get("classes", 0)}
+    network = channels_last(dcgan.from_tensors(NetworkTensors(tensors, settings=settings), DEFAULT_SAMPLING))
+
+    def reinitialised(seed: int) -> dcgan.DCGAN:
+        control = copy.deepcopy(network)
+        control.initialise(seed)
+        return control
+
+    return NetworkGenerator(
+        name=entry.name,
+        module=network,
+        image_size=(network.resolution, network.resolution),
+        layers=network.unit_layers,
+        default_layers=network.default_layers,
+        reinitialise=reinitialised,
+        inputs=network.inputs(),
+        output=OutputFormat(certain=True),
     )
 
 
@@ -74,7 +112,8 @@ def _default(network: AnyGenerator, names: list[str]) -> tuple[str, ...]:
 
 def _facts(entry: CatalogueEntry, published: bool) -> dict[str, Any]:
     """The facts for the report. For a file that was not published as this model, dataset and paper are unknown."""
-    facts = {"family": "Progressive GAN"} | {key: value for key, value in entry.extra.items() if key == "segmenter"}
+    family = "DCGAN" if entry.extra["kind"] == DCGAN_KIND else "Progressive GAN"
+    facts = {"family": family} | {key: value for key, value in entry.extra.items() if key == "segmenter"}
     if not published:
         return {**facts, "licence": "that of the given file"}
     licence = f"{entry.licence}; {entry.licence_note}" if entry.licence_note else entry.licence

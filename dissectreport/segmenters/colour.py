@@ -2,15 +2,18 @@
 
     segmenter = load()
     concepts = segmenter(images)                # (n, 1, h, w) int64, 1 = black … 11 = white
+    blue = segmenter.probabilities(images, [2]) # (n, 1, h, w), with gradients
 
 The image is blurred slightly. Each pixel gets the name of the nearest focal colour in OKLab (Ottosson 2020), a space in
 which equal distances look about equally large. A name that covers a wide region has several focal colours: green
-extends from lime to pine.
+extends from lime to pine. The rule has no doubts; for gradients, a name is the more probable the nearer its focal
+colours are.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -35,6 +38,10 @@ FOCAL: dict[str, tuple[str, ...]] = {
 COLOURS = tuple(FOCAL)
 BLUR = 3
 LEVELS = 48
+SPREAD = 0.04
+"""Distance in OKLab over which probabilities fall: about a third of what lies between two names."""
+DARKEST = 1e-4
+"""Least cone response where gradients are wanted; the cube root has none at 0."""
 IDENTITY = f"colour {hashlib.sha256(repr((FOCAL, BLUR, LEVELS)).encode()).hexdigest()[:12]}"
 
 LMS_FROM_RGB = (
@@ -49,12 +56,15 @@ LAB_FROM_LMS = (
 )
 
 
-def oklab(images: Tensor) -> Tensor:
-    """(n, 3, h, w) sRGB in [-1, 1] -> (n, 3, h, w) lightness in [0, 1], green to red, blue to yellow."""
+def oklab(images: Tensor, darkest: float = 0) -> Tensor:
+    """(n, 3, h, w) sRGB in [-1, 1] -> (n, 3, h, w) lightness in [0, 1], green to red, blue to yellow.
+
+    Cone responses are at least `darkest`.
+    """
     encoded = (images.clamp(-1, 1) + 1) / 2
     linear = torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     cones = torch.einsum("lc,nchw->nlhw", images.new_tensor(LMS_FROM_RGB), linear)
-    return torch.einsum("lc,nchw->nlhw", images.new_tensor(LAB_FROM_LMS), cones.clamp_min(0) ** (1 / 3))
+    return torch.einsum("lc,nchw->nlhw", images.new_tensor(LAB_FROM_LMS), cones.clamp_min(darkest) ** (1 / 3))
 
 
 def focal_colours() -> tuple[Tensor, Tensor]:
@@ -91,10 +101,22 @@ def name_colours(images: Tensor) -> Tensor:
     return table().to(images.device).take((red * LEVELS + green) * LEVELS + blue)
 
 
+def name_probabilities(images: Tensor) -> Tensor:
+    """(n, 3, h, w) in [-1, 1] -> (n, 11, h, w) probability of each name, in the order of COLOURS, with gradients."""
+    centres, owners = focal_colours()
+    lab = oklab(blurred(images), DARKEST).movedim(1, -1)
+    squares = torch.cdist(lab.flatten(0, 2), centres.to(lab)).square()
+    nearest = torch.stack([squares[:, owners == number].amin(1) for number in range(len(COLOURS))], 1)
+    likely = torch.softmax(-nearest / (2 * SPREAD**2), 1)
+    return likely.reshape(*lab.shape[:3], len(COLOURS)).movedim(-1, 1)
+
+
 class ColourSegmenter:
     """Labels every pixel with a colour name."""
 
     name = "colour"
+    studied_alone = True
+    """Beside a segmenter that names objects, interventions study those."""
     identity = IDENTITY
     vocabulary = Vocabulary.of(colour=COLOURS)
 
@@ -105,6 +127,11 @@ class ColourSegmenter:
     def confidence(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, h, w) ones, because the rule has no probabilities."""
         return torch.ones(len(images), *images.shape[2:], device=images.device)
+
+    def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> (n, k, h, w) probability of each of k concepts, with gradients; 0 for nothing."""
+        likely = name_probabilities(images)
+        return torch.stack([likely[:, number - 1] if number else 0 * likely[:, 0] for number in concepts], 1)
 
     def to(self, device: torch.device) -> ColourSegmenter:
         """The same segmenter, which computes on the device of the images."""

@@ -57,7 +57,7 @@ class MergedWithFeatures(MergedSegmenter):
 
 
 class MergedWithProbabilities(MergedSegmenter):
-    """A merged segmenter with a part that has `probabilities`."""
+    """A merged segmenter with a part that has `probabilities`, and is not `studied_alone`."""
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, 3, h, w) -> (n, k, h', w') probability that at least one part finds each of k concepts, differentiable.
@@ -65,7 +65,7 @@ class MergedWithProbabilities(MergedSegmenter):
         Concepts of parts without probabilities are zero and have no gradient.
         """
         numbers = [(part, self._own_numbers(i, concepts)) for i, part in enumerate(self.parts)]
-        parts: list[Any] = [(part, own) for part, own in numbers if any(own) and hasattr(part, "probabilities")]
+        parts: list[Any] = [(part, own) for part, own in numbers if any(own) and has_probabilities(part)]
         probabilities = at_finest_resolution([part.probabilities(images, own) for part, own in parts])
         if not probabilities:
             return images.new_zeros(()).expand(len(images), len(concepts), *images.shape[2:])
@@ -90,10 +90,15 @@ def merged(parts: Sequence[Segmenter]) -> MergedSegmenter:
     names = [part.name for part in parts]
     if len(parts) < 2 or len(set(names)) < len(names):
         raise BadOption(f"cannot merge {'+'.join(names) or 'no segmenters'}; join two or more different names by +")
-    features, probabilities = (any(hasattr(part, name) for part in parts) for name in ("features", "probabilities"))
+    features, probabilities = any(hasattr(part, "features") for part in parts), any(map(has_probabilities, parts))
     if features:
         return (MergedWithBoth if probabilities else MergedWithFeatures)(parts)
     return (MergedWithProbabilities if probabilities else MergedSegmenter)(parts)
+
+
+def has_probabilities(part: Segmenter) -> bool:
+    """Whether interventions study the concepts of a segmenter that is merged with others."""
+    return hasattr(part, "probabilities") and not getattr(part, "studied_alone", False)
 
 
 def merge_vocabularies(vocabularies: Sequence[Vocabulary]) -> tuple[Vocabulary, tuple[tuple[int, ...], ...]]:

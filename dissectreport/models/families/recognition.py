@@ -29,6 +29,7 @@ from dissectreport.models.families import (
     autoencoder_tiny,
     biggan,
     biggan_deep,
+    dcgan,
     stylegan2,
     stylegan2_rosinality,
     stylegan3,
@@ -61,6 +62,8 @@ class Family:
     """All names that its files may have."""
     make: Make | None = None
     """None for Progressive GANs, which have their own module."""
+    fits: Callable[[Mapping[str, Tensor]], bool] = bool
+    """Whether tensors belong to the family, where the mark alone does not tell it."""
 
 
 STYLEGAN_MAPPING = r"mapping\.(w_avg|(fc\d+|embed)\.(weight|bias))"
@@ -131,6 +134,14 @@ FAMILIES: Mapping[str, Family] = {
             autoencoder_tiny.MARKS,
             re.compile(r"(encoder|decoder)\.(layers\.)?\d+\.(weight|bias|skip\.weight|(conv|pool)\.\d\.(weight|bias))"),
             autoencoder_tiny.from_tensors,
+        ),
+        Family(
+            "dcgan",
+            dcgan.DCGAN.title,
+            (dcgan.MARK,),
+            dcgan.NAME,
+            dcgan.from_tensors,
+            dcgan.fits,
         ),
         Family(
             "progressive gan",
@@ -224,7 +235,8 @@ def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
             for prefix in dict.fromkeys(_prefixes(tensors, family)):
                 own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
                 settings = {**table.settings, **_beside(file)}
-                yield Found(family, NetworkTensors(own, table.part, prefix, settings), file)
+                if family.fits(own):
+                    yield Found(family, NetworkTensors(own, table.part, prefix, settings), file)
 
 
 def _prefixes(tensors: Mapping[str, Tensor], family: Family) -> Iterator[str]:
@@ -353,6 +365,8 @@ def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
 
 def _discriminator(table: TensorTable) -> str:
     """Which discriminator the tensors belong to; '' for none."""
+    if dcgan.is_discriminator(table.tensors):
+        return "a discriminator of a DCGAN"
     for title, ends in STRANGERS.items():
         if all(any(name.endswith(end) for name in table.tensors) for end in ends):
             return title
