@@ -42,6 +42,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+FEW = ["--workers", "1", "--no-interventions"]
+"""Options with which a page's build takes seconds."""
+
+
 @pytest.mark.slow
 def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
     for name, code in {**named("own-gan.md", "python"), **named("own-gan.md", "toml")}.items():
@@ -58,7 +62,7 @@ def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
         words = shlex.split(line)
         assert words[0] == "dissectreport"
         fewer = ["96" if word == "960" else word for word in words[1:]]
-        ran = CliRunner().invoke(app, [*fewer, *(["--workers", "1"] if "build" in words else [])])
+        ran = CliRunner().invoke(app, [*fewer, *(FEW if "build" in words else [])])
         assert ran.exit_code == 0, ran.output
     assert (place / "site" / "index.html").exists()
 

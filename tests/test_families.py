@@ -700,6 +700,7 @@ def test_a_checkpoint_becomes_a_site_that_names_its_family_and_settings(tmp_path
         workers=1,
         device="cpu",
         controls=False,
+        interventions=False,
         cache=tmp_path / "cache",
     )
     assert options.model.endswith("biggan_ajbrock_G_ema.pth:psi=0.5,label=1+3")

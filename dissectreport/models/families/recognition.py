@@ -398,7 +398,8 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     family, unknown = nearest(names)
     fitting, where = len(names) - len(unknown), f" of {table.part}" if table.part else ""
     kind = f" (class {table.kind})" if table.kind else ""
-    if fitting < NEAR * len(names):
+    marked = any(name.endswith(family.marks) for name in names)
+    if fitting < NEAR * len(names) or (marked and not unknown):
         return f"the names of its tensors{where}{kind} are {first_of(names)}"
     if not unknown:
         return f"the nearest is {family.title}, but {' or '.join(family.marks)}{where}{kind} is missing"
