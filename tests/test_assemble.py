@@ -22,7 +22,7 @@ from dissectreport.vocabulary import Concept
 
 def a_record(**changes: Any) -> SimpleNamespace:
     """What notes look at: by default a run of which nothing has to be said."""
-    layer = SimpleNamespace(random_directions="folder", untrained="folder")
+    layer = SimpleNamespace(random_directions=("folder",), untrained="folder")
     facts: dict[str, Any] = {"samples": 1248, "generator": {}, "layers": [layer], "reads": {}, "rule": "corrected"}
     return SimpleNamespace(**facts | changes)
 
@@ -42,7 +42,7 @@ def test_an_ordinary_run_has_no_notes() -> None:
         ({"samples": 159}, "Only 159 images: too few"),
         ({"samples": 160}, "Only 160 images: intervals are wide"),
         ({"samples": 999}, "Only 999 images: intervals are wide"),
-        ({"layers": [SimpleNamespace(random_directions="folder", untrained="")]}, "no untrained control"),
+        ({"layers": [SimpleNamespace(random_directions=("folder",), untrained="")]}, "no untrained control"),
         ({"reads": {"folder": "photos"}, "rule": "iclr2019"}, "are optimistic"),
     ],
 )
@@ -56,7 +56,7 @@ def test_what_limits_a_run_is_said_in_one_note(changes: dict[str, Any], words: s
     [
         {"samples": 1000},
         {"generator": {"repeats": True}},
-        {"layers": [SimpleNamespace(random_directions="", untrained="")]},
+        {"layers": [SimpleNamespace(random_directions=(), untrained="")]},
         {"reads": {"folder": "photos"}},
         {"rule": "iclr2019"},
     ],

@@ -185,7 +185,7 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
 def test_units_are_counted_by_concept_in_the_measurement_and_in_every_replicate() -> None:
     labelled = Words(Vocabulary.of(object=("sky", "tree")), np.array([1, 2]))
     verdict = judged([0, 0, 1, -1], [[1, 1, 1, 0], [1, 0, 1, 1]], [[0, 0, 1, 0], [0, 0, 0, 1]])
-    _, _, table = counts_of(tally("measured", lambda among: verdict, labelled))
+    table = counts_of(tally("measured", lambda among: verdict, labelled)).by_concept
     assert table.to_dict("records") == [
         {"control": "measured", "category": "object", "concept": "sky", "units": 2, "units_low": 2, "units_high": 2},
         {"control": "measured", "category": "object", "concept": "tree", "units": 1, "units_low": 1, "units_high": 1},

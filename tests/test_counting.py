@@ -1,14 +1,19 @@
 """Counts of a shard against loops that anybody can check."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from dissectreport.networks import resampling
+from dissectreport.networks import hooks, resampling
+from dissectreport.records.dissection import UnitScales
+from dissectreport.run.plan import Plan, Reading
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, CHANCE_ON_FRACTIONS, ON_FRACTIONS, ExactThresholds, Thresholds
 from dissectreport.worker import counting, pilot
+from dissectreport.worker.observing import readings_of
 
 GRID = 8
 CONCEPTS = 7
@@ -123,6 +128,21 @@ def test_upsampling_equals_interpolation_between_pixel_centres():
     maps = torch.randn(2, 3, 5, 7)
     wanted = interpolate(maps, (16, 20), mode="bilinear", align_corners=False)
     assert torch.allclose(resampling.upsample(maps, (16, 20)), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("edge", ["clamp", "zero"])
+@pytest.mark.parametrize("size", [(4, 4), (80, 80)])
+def test_random_directions_are_those_of_standardised_units_at_some_pixels_of_the_grid(edge, size):
+    torch.manual_seed(2)
+    maps, plan = torch.randn(2, 5, *size) * torch.tensor([1.0, 10.0, 3.0, 0.0, 2.0])[:, None, None], Plan("g", "s")
+    plan = replace(plan, rule="pnas2020" if edge == "zero" else "corrected", grid=64)
+    scales = UnitScales.of(maps.transpose(0, 1).flatten(1).numpy()).scales
+    reading = Reading("layer", 7, tuple(scales.tolist()))
+    (found,) = readings_of({"layer": maps}, plan, [reading], 0).values()
+    standard = torch.where(torch.tensor(scales)[:, None, None] > 0, maps / torch.tensor(scales)[:, None, None], 0.0)
+    turned = torch.einsum("uv,nvhw->nuhw", hooks.orthogonal(5, 7), standard.float())
+    whole = resampling.upsample(turned, (64, 64), edge)
+    assert torch.allclose(found, whole[:, :, 1::3, 1::3], atol=1e-5)
 
 
 def test_zero_edges_fade_outside_the_outermost_centres():

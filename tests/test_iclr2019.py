@@ -92,6 +92,7 @@ def evidence(maps, labels, thresholds, order, size=16):
         order,
         lambda: ((number, chance) for number, (_, chance, _) in enumerate(counts)),
         lambda: ((number, categories) for number, (_, _, categories) in enumerate(counts)),
+        GRID**2,
     )
 
 
@@ -107,7 +108,7 @@ def moved(judged, by):
 
 def scored(judged, order):
     maps, labels, thresholds = judged
-    return score(evidence(maps, labels, thresholds, order), rule_named("iclr2019"), CATEGORY, GRID**2)
+    return score(evidence(maps, labels, thresholds, order), rule_named("iclr2019"), CATEGORY)
 
 
 def test_latents_are_those_of_the_reference():

@@ -16,6 +16,7 @@ import pytest
 import dissectreport
 from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.interventions.intervention_results import causal_sets
+from dissectreport.analysis.results.dissection import OWN_UNIT_COLUMNS
 from dissectreport.cache import records, store
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
@@ -28,7 +29,7 @@ from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
-from dissectreport.run.plan import FORMAT
+from dissectreport.run.plan import FORMAT, ROTATIONS
 from tests.support.reporters import RecordingReporter
 
 SMALL = {
@@ -297,6 +298,8 @@ def test_the_tables_say_what_was_planted(large):
     chance_row = layer.controls.query("control == 'chance' and category == ''").iloc[0]
     assert measured_row["units"] == table["interpretable"].sum() and chance_row["units"] == 0
     assert set(layer.controls["control"]) == {"measured", "random_directions", "untrained", "chance"}
+    assert len(layer.by_rotation) == len(ROTATIONS) and len(set(layer.by_rotation)) > 1, "bases differ"
+    assert list(layer.own_units) == list(OWN_UNIT_COLUMNS)
 
 
 def test_a_layer_scored_unit_by_unit_has_the_same_tables(large, monkeypatch):

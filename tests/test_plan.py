@@ -95,8 +95,21 @@ def test_every_field_of_a_plan_is_among_the_facts_that_name_its_counts() -> None
 
 
 def test_readings_are_named_by_what_is_read() -> None:
-    keys = [Reading("layer4").key, Reading("layer4", 2017).key, Reading("layer4", shift=1).key, Reading("l", 0, 1).key]
-    assert keys == ["layer4", "layer4 random_directions", "layer4 shifted", "l random_directions shifted"]
+    keys = [
+        Reading("layer4").key,
+        Reading("layer4", 2017).key,
+        Reading("layer4", shift=1).key,
+        Reading("l", 0, shift=1).key,
+    ]
+    assert keys == ["layer4", "layer4 random_directions 2017", "layer4 shifted", "l random_directions 0 shifted"]
+
+
+def test_random_directions_are_counted_at_a_ninth_of_the_pixels_of_a_large_grid() -> None:
+    lattices = {grid: list(replace(PLAN, grid=grid).lattice) for grid in (8, 32, 64, 256)}
+    assert lattices[8] == list(range(8)) and lattices[32] == list(range(32))
+    assert lattices[64] == lattices[256] == list(range(1, 64, 3))
+    assert abs(sum(lattices[64]) / 21 - 31.5) <= 0.5, "they lie in the middle of the grid"
+    assert [PLAN.side(Reading("l")), PLAN.side(Reading("l", 1))] == [64, 21]
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))

@@ -103,9 +103,9 @@ def scored(shown, thresholds):
     parts = [slice(first, first + 8) for first in range(0, SAMPLES, 8)]
     counts = [counts_of(maps[part], labels[part], thresholds) for part in parts]
     evidence = Evidence(
-        thresholds, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts)
+        thresholds, None, lambda: enumerate(c[1] for c in counts), lambda: enumerate(c[2] for c in counts), GRID**2
     )
-    return score(evidence, RULE, numbered([concept.category for concept in WORDS]), GRID**2)
+    return score(evidence, RULE, numbered([concept.category for concept in WORDS]))
 
 
 def laid_over_all(result):

@@ -432,7 +432,8 @@ def test_units_are_compared_with_random_directions_by_the_interval_of_the_differ
     counts, found = against_directions(437, random_directions, 480, *interval)
     assert found == verdict
     assert counts.startswith(
-        f"437 of 480 units are interpretable, and {random_directions} of 480 random directions: a difference of"
+        f"437 of 480 units are interpretable, and {random_directions} of 480 random directions on average: a"
+        " difference of"
     )
 
 
@@ -447,7 +448,7 @@ def test_the_interval_of_the_difference_comes_from_shared_replicates(dissection:
     write_site(replace(dissection, layers=layers), tmp_path)
     text = page_text(tmp_path / "planted" / "index.html")
     more = int(sum(units) - sum(random_directions))
-    assert f"a difference of +{more} [+{more}, +{more}] (95% bootstrap interval over images)." in text, (
+    assert f"a difference of +{more} [+{more}, +{more}] (95% interval over images and random bases)." in text, (
         "what all replicates share is no uncertainty"
     )
 

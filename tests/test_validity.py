@@ -12,7 +12,8 @@ from dissectreport.analysis.comparison.differences import difference, is_signifi
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
 from dissectreport.analysis.dissection.counted import Words
-from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, tally
+from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, predicted, tally
+from dissectreport.analysis.dissection.own_units import own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.unit_tables import figures
@@ -117,6 +118,64 @@ def test_different_labels_are_counted_without_twins():
     for twins, different in (({}, 2), ({2: 1}, 1)):
         rows = tally("measured", lambda _: verdict, Words(vocabulary, scores.concepts, twins))
         assert (rows[0]["units"], rows[0]["concepts"], rows[0]["concepts_high"]) == (2, different, different)
+
+
+# --- random directions ---
+
+
+def random_basis(random, units):
+    """(units, units) an orthogonal matrix, uniform over rotations and reflections."""
+    q, r = np.linalg.qr(random.standard_normal((units, units)))
+    return q * np.sign(np.diag(r))
+
+
+def own_units_of(seed, units, has_own, shards=8, bases=5):
+    """Own units of a layer of independent features, for two concepts: each a feature of its own, or a mixture of all.
+
+    Units are the features. Concepts show where their feature, or their mixture, is large.
+    """
+    random = np.random.default_rng(seed)
+    concepts = np.eye(units)[:2] if has_own else random_basis(random, units)[:2]
+    turned = [np.eye(units), *(random_basis(random, units) for _ in range(bases))]
+    counted = [[] for _ in turned]
+    for group in range(shards):
+        features = random.standard_normal((24, units, PIXELS)).astype(np.float32)
+        masks = np.einsum("cu,nup->ncp", concepts.astype(np.float32), features) > 1.2
+        for basis, counts in zip(turned, counted, strict=True):
+            maps = np.einsum("du,nup->ndp", basis.astype(np.float32), features)
+            counts.append((group, counts_of(maps[:, :, None] > np.array([0.5, 1.0, 1.5])[:, None], masks)))
+    scores, *rotations = (score(Groups.of(counts), PIXELS, 1) for counts in counted)
+    return own_units(scores, rotations, Words(Vocabulary.of(object=("sky", "tree")), scores.concepts))
+
+
+def test_concepts_have_units_of_their_own_where_units_are_their_features():
+    found = own_units_of(1, 24, has_own=True)
+    assert dict(zip(found["concept"], found["unit"], strict=True)) == {"sky": 0, "tree": 1}
+    assert found["own_unit"].all() and (found["q"] < 0.01).all() and (found["difference_low"] > 0).all()
+    assert (found["best_direction_least"] <= found["best_direction"]).all()
+
+
+def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special():
+    found = pd.concat([own_units_of(seed, 16, has_own=False, shards=6) for seed in range(50)])
+    assert (found["p"] < 0.05).mean() <= 0.07
+    assert found["own_unit"].mean() <= 0.05
+
+
+def test_only_the_most_common_of_twins_is_tested_for_a_unit_of_its_own():
+    scores = scores_of(World((0.9, 0.8), (0.5, 0.5)), 1)
+    words = Words(Vocabulary.of(object=("grass", "turf")), scores.concepts, {2: 1})
+    assert own_units(scores, [scores, scores], words)["concept"].tolist() == ["grass"]
+    assert not len(own_units(scores, [], words))
+
+
+def test_the_interval_of_random_directions_holds_the_count_of_another_random_basis():
+    random = np.random.default_rng(3)
+    held = []
+    for _ in range(400):
+        counts = random.normal(80, 5, 6).round().astype(int)
+        _, low, high = predicted(counts[:5].tolist(), np.full(40, 80.0) + random.normal(0, 0.5, 40))
+        held.append(low <= counts[5] <= high)
+    assert 0.92 <= np.mean(held) <= 0.995
 
 
 # --- what an IoU is made of ---

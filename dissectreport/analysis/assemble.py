@@ -150,13 +150,18 @@ def _corrected(
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:
     folders = {
-        Control.RANDOM_DIRECTIONS: layer.random_directions,
         Control.UNTRAINED: layer.untrained,
         Control.CHANCE: layer.shifted,
     }
     controls = {name: source.evidence(folder) for name, folder in folders.items() if folder}
     return published_rules.examine(
-        source.counted(layer), source.evidence(layer.counts), controls, source.rule, vocabulary, position_only
+        source.counted(layer),
+        source.evidence(layer.counts),
+        controls,
+        [source.evidence(folder, len(source.plan.lattice) ** 2) for folder in layer.random_directions],
+        source.rule,
+        vocabulary,
+        position_only,
     )
 
 
@@ -214,24 +219,28 @@ class _Source:
             held_out=whole if self.rule.is_published else halves[-1],
             cross=merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
             peaks=merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
-            random_directions=partial(self.chances, layer.random_directions),
+            random_directions=tuple(partial(self.chances, folder) for folder in layer.random_directions),
             untrained=partial(self.chances, layer.untrained),
             pixels=self.plan.chance_grid**2,
             neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
         )
 
-    def evidence(self, folder: str) -> published_rules.Evidence:
+    def evidence(self, folder: str, pixels: int = 0) -> published_rules.Evidence:
+        """What was counted at so many pixels of an image, or at all of the grid."""
         stored = self.reader.read(folder, StoredThresholds)
         return published_rules.Evidence(
             stored.exact,
             stored.search_ratios,
             partial(self.chances, folder),
             partial(self.categories, folder),
+            pixels or self.plan.chance_grid**2,
         )
 
     def devices(self) -> tuple[str, ...]:
         layers = self.record.layers
-        named = [f for layer in layers for f in (layer.counts, layer.random_directions, layer.untrained, layer.shifted)]
+        named = [
+            f for layer in layers for f in (layer.counts, *layer.random_directions, layer.untrained, layer.shifted)
+        ]
         folders = [folder for folder in named if folder]
         used = [
             self.reader.devices(f, self.record.samples, self.plan.shard, self.record.mixed_devices) for f in folders
@@ -285,15 +294,17 @@ def _layer(units: Units, pictures: ShownPictures) -> Layer:
         table=units.table,
         labels=units.labels,
         pairs=units.pairs,
-        controls=units.controls,
+        controls=units.counts.controls,
         curves=units.curves,
         histogram=histogram,
         edges=edges,
         correlated=units.correlated,
         examples=Examples(units.kind, units.examples, counted.peaks.of(units.examples), maps),
         lookup=Lookup(pictures.lookup, ranked(shown.lookup, histogram, edges)),
-        resampled=units.resampled,
-        by_concept=units.by_concept,
+        resampled=units.counts.resampled,
+        by_rotation=units.counts.by_rotation,
+        by_concept=units.counts.by_concept,
+        own_units=units.own_units,
     )
 
 

@@ -36,12 +36,13 @@ OWN_KEYS = ("version", "format", DIGEST)
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """The store folders with the counts of one layer. '' means that this control was not measured."""
+    """The store folders with the counts of one layer. '' or none means that this control was not measured."""
 
     name: str
     thresholds: str
     counts: str
-    random_directions: str
+    random_directions: tuple[str, ...]
+    """One folder for each rotation."""
     untrained: str
     shifted: str = ""
 
@@ -117,7 +118,10 @@ class Record:
         """The record that `to_json` gave; TypeError, KeyError or ValueError for other values."""
         interventions, artifacts = value["interventions"], value["artifacts"]
         typed = {
-            "layers": tuple(LayerRecord(**layer) for layer in value["layers"]),
+            "layers": tuple(
+                LayerRecord(**{**layer, "random_directions": tuple(layer["random_directions"])})
+                for layer in value["layers"]
+            ),
             "folders": tuple(value["folders"]),
             "vocabulary": Vocabulary(tuple(Concept(*concept) for concept in value["vocabulary"])),
             "interventions": interventions and InterventionRecord.from_json(interventions),

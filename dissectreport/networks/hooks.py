@@ -175,9 +175,15 @@ def check_finite(name: str, activations: Tensor, first: int) -> None:
         )
 
 
-def rotate(activations: Tensor, seed: int) -> Tensor:
-    """(n, units, h, w) in a random orthogonal basis of the units: the axis test of Bau et al. 2017."""
+def rotate(activations: Tensor, seed: int, scales: Sequence[float] = ()) -> Tensor:
+    """(n, units, h, w) in a random orthogonal basis of the units: the axis test of Bau et al. 2017.
+
+    With `scales` (units,), of the units divided by them; a unit whose scale is 0 is left out.
+    """
     basis = orthogonal(activations.shape[1], seed).to(activations)
+    if scales:
+        weights = torch.tensor([1 / scale if scale else 0.0 for scale in scales], dtype=basis.dtype)
+        basis = basis * weights.to(basis)
     return torch.einsum("uv,nvhw->nuhw", basis, activations)
 
 

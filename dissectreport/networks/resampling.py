@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +33,16 @@ def interpolation(source: int, target: int, edge: Edge = Edge.CLAMP) -> Tensor:
 
 
 def upsample(maps: Tensor, grid: tuple[int, int], edge: Edge = Edge.CLAMP) -> Tensor:
-    """(n, units, h, w) -> (n, units, *grid) by two small matrix products."""
+    """(n, units, h, w) -> (n, units, *grid) by two small matrix products; the same maps where the grid is theirs."""
+    if maps.shape[-2:] == grid:
+        return maps
     rows = interpolation(maps.shape[-2], grid[0], edge).to(maps)
     columns = interpolation(maps.shape[-1], grid[1], edge).to(maps)
+    return rows @ (maps @ columns.T)
+
+
+def on_lattice(maps: Tensor, grid: int, lattice: Sequence[int], edge: Edge = Edge.CLAMP) -> Tensor:
+    """(n, units, h, w) -> (n, units, k, k): the values that upsampling to the grid gives in k rows and columns."""
+    at = torch.as_tensor(lattice)
+    rows, columns = (interpolation(side, grid, edge)[at].to(maps) for side in maps.shape[-2:])
     return rows @ (maps @ columns.T)

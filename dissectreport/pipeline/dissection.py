@@ -20,9 +20,9 @@ from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.reproduce import publishable_facts, reproduce
 from dissectreport.pipeline.tasks import Task
-from dissectreport.records.dissection import SegmentedImages, StoredThresholds
+from dissectreport.records.dissection import SegmentedImages, StoredThresholds, UnitScales
 from dissectreport.run import engine
-from dissectreport.run.plan import FORMAT, Plan, Reading
+from dissectreport.run.plan import FORMAT, ROTATIONS, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import SHARD, WHOLE, RunPart, Shard, shards
 from dissectreport.stats.activation_range import ActivationRange
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from dissectreport.models.base import Generator
     from dissectreport.worker.loaded_networks import Source
 
-ROTATION = 2017
-"""Seed of the random rotation of the units (Network Dissection's axis test, 2017)."""
 UNTRAINED = 1
 """Seed of the untrained generator's weights."""
 LOOKUP = 12
@@ -74,9 +72,24 @@ class DissectionPasses:
         self.source = replace(job.source, as_published=self.rule.is_published)
         self.readings = [Reading(layer) for layer in job.layers]
         controlled = job.layers if job.options.controls else ()
-        self.random_directions = [Reading(layer, ROTATION) for layer in controlled]
+        self.controlled = controlled
         # Counts of the corrected rule include shifted masks; a published rule counts them in a reading of their own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
+
+    @cached_property
+    def random_directions(self) -> Mapping[str, list[Reading]]:
+        """By layer the readings of random directions, one for each rotation; computed after the networks are checked.
+
+        Units are divided by their standard deviation before they are rotated: otherwise directions would be those of
+        the few units with the largest activations.
+        """
+        scales = self._scales()
+        return {layer: [Reading(layer, seed, scales[layer]) for seed in ROTATIONS] for layer in self.controlled}
+
+    @property
+    def turned(self) -> list[Reading]:
+        """The readings of random directions of all layers."""
+        return [reading for readings in self.random_directions.values() for reading in readings]
 
     @cached_property
     def real(self) -> int:
@@ -98,7 +111,7 @@ class DissectionPasses:
     def count(self) -> tuple[dict[Reading, CountFolders], dict[Reading, CountFolders]]:
         """The folders of all counts by reading, and those of the untrained control; a part counts its shards alone."""
         control = self._untrained_control()
-        measured = self._count(self.source, self.job.plan, [*self.readings, *self.random_directions, *self.shifted])
+        measured = self._count(self.source, self.job.plan, [*self.readings, *self.turned, *self.shifted])
         return measured, self._count_untrained(control)
 
     # --- before anything is measured ---
@@ -125,7 +138,9 @@ class DissectionPasses:
         """The shards that are not counted of every reading, by default of all of the trained generator."""
         plan, parts = self.job.plan, shards(self.job.samples, self.job.plan.shard)
         lacking: set[Shard] = set()
-        for reading in readings or (*self.readings, *self.random_directions):
+        if not readings and self._without_scales():
+            return list(parts)
+        for reading in readings or (*self.readings, *self.turned):
             thresholds = self._thresholds_store(plan, reading)
             if not self.runner.is_intact(thresholds, StoredThresholds.FILE):
                 return list(parts)
@@ -134,6 +149,26 @@ class DissectionPasses:
         return sorted(lacking, key=lambda shard: shard.number)
 
     # --- thresholds ---
+
+    def _scales_stores(self) -> dict[str, Store]:
+        plan = replace(self.job.plan, segmenter="")
+        return {layer: self._store("scales", plan, layer=layer) for layer in self.controlled}
+
+    def _without_scales(self) -> list[str]:
+        """The layers with random directions for which the standard deviations of the units are not known."""
+        stores = self._scales_stores()
+        return [layer for layer, store in stores.items() if not self.runner.is_intact(store, UnitScales.FILE)]
+
+    def _scales(self) -> dict[str, tuple[float, ...]]:
+        """By layer the standard deviation of every unit over the first shard of the pilot."""
+        from dissectreport.worker.pilot import make_scales
+
+        plan, missing, stores = self.job.plan, self._without_scales(), self._scales_stores()
+        first = shards(plan.pilot, plan.shard)[:1]
+        for _, scales in self.workers.run(partial(make_scales, self.source, plan, missing), first) if missing else ():
+            for layer in missing:
+                save(stores[layer], scales[layer])
+        return {layer: tuple(read(store, UnitScales).scales.tolist()) for layer, store in stores.items()}
 
     def _find_thresholds(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[Reading, Store]:
         """For each reading the store of the thresholds at which it is counted."""
@@ -339,7 +374,7 @@ class DissectionPasses:
             name=layer,
             thresholds=measured[Reading(layer)].thresholds,
             counts=measured[Reading(layer)].counts,
-            random_directions=measured.get(Reading(layer, ROTATION), nothing).counts,
+            random_directions=tuple(measured[reading].counts for reading in self.random_directions.get(layer, ())),
             untrained=untrained.get(Reading(layer), nothing).counts,
             shifted=measured.get(Reading(layer, shift=1), nothing).counts,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
+from dissectreport.run.plan import ROTATIONS
 from dissectreport.run.rules import RuleName, rule_named
 from dissectreport.run.shards import EDIT_BATCH
 
@@ -21,22 +22,26 @@ class Counting:
     """Seconds of one core, besides the networks."""
 
     spot: float
-    """To count one unit at one pixel, chance level included."""
+    """To count one unit at one pixel, with everything that is counted of units."""
     shard: float
     """To add up, pack and write one unit of one shard, whatever its samples."""
     pilot: float
     """To find the threshold of one unit at one pixel of the pilot."""
+    control: float
+    """To count one unit of a control at one pixel."""
+    control_shard: float
+    """To add up, pack and write one unit of a control of one shard."""
 
 
 COUNTING: Mapping[str, Counting] = {
-    RuleName.CORRECTED: Counting(9e-9, 8e-4, 4.5e-9),
-    RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9),
-    RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9),
+    RuleName.CORRECTED: Counting(1.8e-8, 8e-4, 4.5e-9, 9e-9, 3e-4),
+    RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9, 5e-8, 1.2e-3),
+    RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9, 3e-8, 8e-4),
 }
 PICTURES = 1000
 """Images that are made once more to be shown, about."""
-KEPT = 230
-"""Bytes kept of one unit and concept in one shard, after compression."""
+KEPT, KEPT_OF_CONTROL = 600, 130
+"""Bytes kept of one unit and concept in one shard, after compression, and of one unit of a control."""
 ANALYSIS, UNIT = 0.016, 0.035
 """Seconds of one core to analyse one unit of a layer or a control, and to render one."""
 START = 4.0
@@ -45,23 +50,28 @@ START = 4.0
 
 def readings(job: Job) -> int:
     """How often each unit is counted: itself, and its controls."""
-    return 1 + (2 + rule_named(job.plan.rule).is_published) * job.options.controls
+    return 1 + (1 + len(ROTATIONS) + rule_named(job.plan.rule).is_published) * job.options.controls
 
 
 def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> dict[Task, float]:
     """Seconds of one core for the dissection, of which `known` samples were counted before."""
     missing = 1 - known / job.samples
-    plan, rule = job.plan, rule_named(job.plan.rule)
+    plan, rule, controls = job.plan, rule_named(job.plan.rule), job.options.controls
     counting, networks = COUNTING[plan.rule], cost.generator + cost.segmenter
 
-    def of(units: int) -> tuple[float, float, float]:
-        spots = units * plan.grid**2
-        sample = networks + spots * counting.spot + units * counting.shard / plan.shard
-        searched = plan.pilot * sample * rule.searches
-        return plan.pilot * (cost.generator + spots * counting.pilot), searched, job.samples * sample
+    def of(pixels: int, unit: float) -> tuple[float, float, float]:
+        """Of units whose pilot has so many pixels, and each of which takes so many seconds to count in a sample."""
+        sample = networks + cost.units * unit
+        pilot = plan.pilot * (cost.generator + cost.units * pixels * counting.pilot)
+        return pilot, plan.pilot * sample * rule.searches, job.samples * sample
 
-    trained = of(cost.units * (readings(job) - job.options.controls))
-    control = of(cost.units) if job.options.controls else (0.0, 0.0, 0.0)
+    own = plan.grid**2 * counting.spot + counting.shard / plan.shard
+    turned = len(plan.lattice) ** 2 * counting.control + counting.control_shard / plan.shard
+    shifted = own * rule.is_published
+    in_bases = controls * len(ROTATIONS) * len(plan.lattice) ** 2
+    trained = of(plan.grid**2 + in_bases, own + controls * (len(ROTATIONS) * turned + shifted))
+    one_control = plan.chance_grid**2 * counting.control + counting.control_shard / plan.shard
+    control = of(plan.grid**2, one_control) if controls else (0.0, 0.0, 0.0)
     tasks = [Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING]
     tasks += [Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING]
     seconds = {task: missing * value for task, value in zip(tasks, (*trained, *control), strict=True) if value}
@@ -136,9 +146,12 @@ def artifact_seconds(
 def disk_bytes(job: Job, cost: NetworksCost, known: int) -> float:
     """Bytes that will be added to the cache; `known` samples are in it."""
     # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-    return (job.samples - known) / job.plan.shard * cost.units * readings(job) * KEPT * cost.concepts
+    kept = KEPT + (readings(job) - 1) * KEPT_OF_CONTROL
+    return (job.samples - known) / job.plan.shard * cost.units * kept * cost.concepts
 
 
 def site_seconds(job: Job, units: int) -> dict[Task, float]:
     """Seconds of one core to analyse and render some units."""
-    return {Task.ANALYSIS: ANALYSIS * units * readings(job), Task.PAGES: UNIT * units}
+    turned = len(ROTATIONS) * job.options.controls
+    # Random bases have fewer bootstrap replicates.
+    return {Task.ANALYSIS: ANALYSIS * units * (readings(job) - turned / 2), Task.PAGES: UNIT * units}

@@ -47,6 +47,30 @@ class StoredThresholds:
 
 
 @dataclass(frozen=True)
+class UnitScales:
+    """The standard deviation of every unit of a layer, to three digits, so that machines agree."""
+
+    FILE: ClassVar[str] = "scales"
+
+    scales: Floats
+    """(units,)"""
+
+    @classmethod
+    def of(cls, activations: NDArray[np.float32]) -> Self:
+        """The scales of units with these activations (units, k)."""
+        return cls(np.array([float(f"{scale:.3g}") for scale in activations.std(1, dtype=np.float64)]))
+
+    def arrays(self) -> Arrays:
+        """The scales as arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The scales back from arrays."""
+        return cls(np.asarray(arrays["scales"], np.float64))
+
+
+@dataclass(frozen=True)
 class SegmentedImages:
     """Images with what the segmenter makes of them; none of them where there are no such images."""
 

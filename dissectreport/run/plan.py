@@ -10,7 +10,7 @@ from dissectreport.run.plain import Plain
 from dissectreport.run.rules import GRID, RuleName, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
-FORMAT = 14
+FORMAT = 15
 """Increased whenever the counts of the same plan change."""
 INTERVENTIONS_FORMAT = 8
 """Increased whenever interventions of the same key and budget change."""
@@ -23,6 +23,11 @@ four for artifact units: the generated images that realism compares with, select
 
 CHANCE_GRID = 64
 """Side of the largest grid on which the chance level is counted."""
+LATTICE = 21
+"""Rows, about, of the pixels at which random directions are counted. Neighbouring pixels of an image tell little more
+than one of them, and several bases at a ninth of the pixels tell more of directions than one basis at all of them."""
+ROTATIONS = (2017, 2018, 2019, 2020, 2021)
+"""Seeds of the random bases of the units (Network Dissection's axis test, 2017)."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,16 @@ class Reading:
     layer: str
     rotation: int | None = None
     """Seed of a random orthogonal matrix over the units, or None for the units themselves."""
+    scales: tuple[float, ...] = ()
+    """What each unit is divided by before the rotation; nothing where there are none."""
     shift: int = 0
     """By how many images masks are shifted within a shard: 1 for the control with masks of the next image."""
 
     @property
     def key(self) -> str:
         """A word for messages and folders."""
-        words = {"random_directions": self.rotation is not None, "shifted": self.shift != 0}
-        return " ".join([self.layer, *(word for word, holds in words.items() if holds)])
+        turned = [] if self.rotation is None else [f"random_directions {self.rotation}"]
+        return " ".join([self.layer, *turned, *(["shifted"] if self.shift else [])])
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,16 @@ class Plan:
     def chance_grid(self) -> int:
         """Side of the grid on which the chance level is counted."""
         return self.grid if rule_named(self.rule).is_published else min(self.grid, CHANCE_GRID)
+
+    @property
+    def lattice(self) -> range:
+        """The rows, and columns, of the grid of the chance level whose pixels random directions are counted at."""
+        step = max(1, self.chance_grid // LATTICE)
+        return range(step // 2, self.chance_grid, step)
+
+    def side(self, reading: Reading) -> int:
+        """The side of the grid on which a reading is counted."""
+        return self.grid if reading.rotation is None else len(self.lattice)
 
     def facts(self) -> dict[str, Any]:
         """Everything that could change the bytes, as plain JSON values, for the cache key."""

@@ -21,7 +21,7 @@ from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import Thresholds
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import observe, samples_of
+from dissectreport.worker.observing import at_lattice, observe, samples_of
 
 
 def make_counts(
@@ -34,9 +34,10 @@ def make_counts(
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.seed, readings, shard)
         masks = counting.Masks.of(counting.on_grid(labels, plan.grid), concepts)
-        coarse = masks
-        if plan.chance_grid != plan.grid:
-            coarse = counting.Masks.of(counting.on_grid(labels, plan.chance_grid), concepts)
+        coarse_labels = counting.on_grid(labels, plan.chance_grid)
+        coarse = masks if plan.chance_grid == plan.grid else counting.Masks.of(coarse_labels, concepts)
+        turned = any(reading.rotation is not None for reading in readings)
+        sparse = counting.Masks.of(at_lattice(coarse_labels, plan), concepts) if turned else coarse
         # The same for every layer.
         shared = (
             {}
@@ -48,7 +49,9 @@ def make_counts(
             # Taken out, so that a reading's activations can be forgotten once they are counted.
             read, threshold = maps.pop(reading), thresholds[reading.key]
             if source.untrained is not None or reading.rotation is not None:
-                chance = counting.chance(read, coarse, threshold, plan.chance_grid, edge, with_shifted=False)
+                under = coarse if reading.rotation is None else sparse
+                grid = min(plan.side(reading), plan.chance_grid)
+                chance = counting.chance(read, under, threshold, grid, edge, with_shifted=False)
                 counts[reading.key] = {"chance": chance}
                 continue
             joint, chance, neighbours = _joint_and_others(read, masks, coarse, threshold, plan, edge)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.networks import hooks
+from dissectreport.networks.resampling import on_lattice
 from dissectreport.run.plan import Plan, Reading
+from dissectreport.run.rules import rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models
 
@@ -26,7 +28,7 @@ def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: S
     parts = []
     for first, z in batches(models, plan.pilot_seed, shard, plan.batch):
         activations = models.call_generator(z, partial(hooks.read, models.generator, layers, z))
-        parts.append(readings_of(activations, readings, first))
+        parts.append(readings_of(activations, plan, readings, first))
     return {r: torch.cat([part[r] for part in parts]) for r in readings}
 
 
@@ -36,14 +38,35 @@ def batches(models: Models, seed: int, shard: Shard, batch: int) -> list[tuple[i
     return [(shard.first + at, z[at : at + batch]) for at in range(0, shard.count, batch)]
 
 
-def readings_of(layers: dict[str, Tensor], readings: Sequence[Reading], first: int) -> dict[Reading, Tensor]:
+def readings_of(
+    layers: dict[str, Tensor], plan: Plan, readings: Sequence[Reading], first: int
+) -> dict[Reading, Tensor]:
     """Each reading's activations (n, units, h, w) float32 from those of its layer; ModelError where not finite."""
     by_reading = {}
     for reading in readings:
         maps = layers[reading.layer].float()
         hooks.check_finite(reading.layer, maps, first)
-        by_reading[reading] = maps if reading.rotation is None else hooks.rotate(maps, reading.rotation)
+        by_reading[reading] = maps if reading.rotation is None else _directions(maps, plan, reading)
     return by_reading
+
+
+def _directions(maps: Tensor, plan: Plan, reading: Reading) -> Tensor:
+    """(n, units, k, k) activations of random directions at the pixels at which they are counted.
+
+    Rotation and interpolation are linear, so whichever makes maps small comes first.
+    """
+    edge = rule_named(plan.rule).edge
+    assert reading.rotation is not None, "units are counted as they are"
+    if maps.shape[-2] * maps.shape[-1] < len(plan.lattice) ** 2:
+        turned = hooks.rotate(maps, reading.rotation, reading.scales)
+        return on_lattice(turned, plan.chance_grid, plan.lattice, edge)
+    return hooks.rotate(on_lattice(maps, plan.chance_grid, plan.lattice, edge), reading.rotation, reading.scales)
+
+
+def at_lattice(labels: Tensor, plan: Plan) -> Tensor:
+    """(n, slots, k, k) of labels (n, slots, grid, grid) on the grid of the chance level: those of random directions."""
+    rows = torch.as_tensor(plan.lattice, device=labels.device)
+    return labels[:, :, rows][:, :, :, rows]
 
 
 def samples_of(shard: Shard) -> NDArray[np.int64]:
@@ -60,6 +83,6 @@ def observe(
     for first, z in batches(models, seed, shard, plan.batch):
         with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
             images = models.images(z, first)
-            maps.append(readings_of(activations, readings, first))
+            maps.append(readings_of(activations, plan, readings, first))
             labels.append(models.labels(images))
     return {r: torch.cat([part[r] for part in maps]) for r in readings}, torch.cat(labels)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dissectreport.records.dissection import UnitScales
 from dissectreport.run.plan import Plan, Reading
 from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
@@ -18,6 +19,20 @@ from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import pilot_maps
+
+
+def make_scales(source: Source, plan: Plan, layers: Sequence[str]) -> Callable[[Shard], dict[str, UnitScales]]:
+    """The pass that finds the standard deviation of every unit, by which units are divided before a rotation."""
+    models = source.models()
+
+    def work(shard: Shard) -> dict[str, UnitScales]:
+        maps = pilot_maps(models, plan, [Reading(layer) for layer in layers], shard)
+        return {
+            reading.layer: UnitScales.of(read.transpose(0, 1).flatten(1).cpu().numpy())
+            for reading, read in maps.items()
+        }
+
+    return work
 
 
 def make_range(
@@ -52,7 +67,7 @@ def make_pilot(
 
     def work(shard: Shard) -> dict[str, Histogram]:
         maps = pilot_maps(models, plan, readings, shard)
-        return {r.key: histogram(maps[r], *even[r.key], count, plan.grid, edge) for r in readings}
+        return {r.key: histogram(maps[r], *even[r.key], count, plan.side(r), edge) for r in readings}
 
     return work
 

@@ -15,7 +15,7 @@ from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import ExactThresholds
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import observe, samples_of
+from dissectreport.worker.observing import at_lattice, observe, samples_of
 
 ThresholdsByKey = Mapping[str, ExactThresholds]
 Work = Callable[[Shard], dict[str, dict[str, Any]]]
@@ -34,9 +34,9 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
             read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
             masks = counting.Masks.of(label_grid, len(vocabulary), least=0)
             counts[reading.key] = {
-                "joint": counting.joint(read, masks, threshold, plan.grid, edge),
-                "categories": counting.categories(read, label_grid, category, threshold, plan.grid, edge),
-                "ends": counting.ends(read, masks, threshold, plan.grid, edge),
+                "joint": counting.joint(read, masks, threshold, plan.side(reading), edge),
+                "categories": counting.categories(read, label_grid, category, threshold, plan.side(reading), edge),
+                "ends": counting.ends(read, masks, threshold, plan.side(reading), edge),
             }
         return counts
 
@@ -55,11 +55,11 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
         for reading in readings:
             read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
             masks = counting.Masks.of(label_grid, len(vocabulary))
-            joint, chance = counting.joint_and_chance(read, masks, threshold, plan.grid, edge)
+            joint, chance = counting.joint_and_chance(read, masks, threshold, plan.side(reading), edge)
             counts[reading.key] = {
                 "joint": joint,
                 "chance": chance,
-                "categories": counting.categories(read, label_grid, category, threshold, plan.grid, edge),
+                "categories": counting.categories(read, label_grid, category, threshold, plan.side(reading), edge),
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
                 "areas": counting.areas(masks, shard.first),
@@ -70,5 +70,6 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
 
 
 def labels_on_grid(labels: Tensor, plan: Plan, reading: Reading) -> Tensor:
-    """(n, slots, grid, grid) labels on the plan's grid; the next image's where the reading is shifted."""
-    return counting.on_grid(labels, plan.grid).roll(-reading.shift, 0)
+    """(n, slots, k, k) labels where a reading is counted; the next image's where it is shifted."""
+    on_grid = counting.on_grid(labels, plan.grid).roll(-reading.shift, 0)
+    return on_grid if reading.rotation is None else at_lattice(on_grid, plan)

@@ -167,6 +167,8 @@ def make_layer(
         correlated=make_correlated(flat),
         examples=make_examples(rng, maps, shown),
         lookup=Lookup(shown[:6], ranks(maps[:6])),
+        by_rotation=tuple(int(table["interpretable"].sum() * share) for share in (0.3, 0.4, 0.4, 0.4, 0.5)),
+        own_units=make_own_units(pairs),
         by_concept=make_counts(labels_table),
     )
 
@@ -181,6 +183,26 @@ def parts(iou: NDArray[np.float64], chance_level: NDArray[np.float64]) -> dict[s
         figures |= {name: part, f"{name}_low": part - 0.02, f"{name}_high": part + 0.02}
     kind = np.where(np.maximum(within, between) < 0.02, "place", np.where(within >= between, "object", "scene"))
     return {**figures, "kind": kind.astype(object)}
+
+
+def make_own_units(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The best unit of each concept against directions that match it half as well."""
+    best = pairs.sort_values("selection_score", ascending=False, kind="stable").drop_duplicates("concept")
+    match = best["corrected_iou"].to_numpy()
+    own = match > 0.3
+    figures = {
+        **{name: best[name].to_numpy() for name in ("concept", "category", "unit", "corrected_iou")},
+        "best_direction": match / 2,
+        "best_direction_least": match / 3,
+        "best_direction_most": match / 1.5,
+        "difference": match / 2,
+        "difference_low": match / 4,
+        "difference_high": match / 1.5,
+        "p": np.where(own, 0.001, 0.4),
+        "q": np.where(own, 0.004, 0.6),
+        "own_unit": own,
+    }
+    return pd.DataFrame(figures)
 
 
 def make_curves(leading: Any, thresholds: Any, on_fractions: Any, iou: Any, chance_level: Any) -> Curves:

@@ -58,7 +58,7 @@ RECORD = Record(
     rule=RuleName.CORRECTED,
     plan=asdict(Plan("g", "s")),
     samples=96,
-    layers=(LayerRecord("layer", FOLDER, FOLDER, "", FOLDER),),
+    layers=(LayerRecord("layer", FOLDER, FOLDER, (), FOLDER),),
     pictures=FOLDER,
     vocabulary=Vocabulary.of(object=("tree", "sky")),
     generator={"name": "mine", "identity": "g"},

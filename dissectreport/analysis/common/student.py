@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,12 @@ def quantile(share: float, freedom: int) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def joint_reach(first: float, first_freedom: int, second: float, second_freedom: int) -> float:
+    """Half of a 95% interval whose variance has two parts, each with its degrees of freedom (Satterthwaite 1946)."""
+    whole = first + second
+    if not whole:
+        return 0.0
+    freedom = whole**2 / (first**2 / first_freedom + second**2 / second_freedom)
+    return float(quantile(0.975, max(1, int(freedom))) * sqrt(whole))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES
 from dissectreport.analysis.dissection.concepts import images_of, seen_by_half
-from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, blocks, score
+from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, blocks, score
 from dissectreport.stats.base import Ints, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
@@ -43,7 +43,8 @@ class Counted:
     """Over the held-out half."""
     cross: Cross
     peaks: Peaks
-    random_directions: Chances
+    random_directions: tuple[Chances, ...]
+    """One for each random basis."""
     untrained: Chances
     pixels: int
     """Pixels of the grid on which chance was counted."""
@@ -57,7 +58,12 @@ class Counted:
 
 
 def scored(
-    counted: Counted, vocabulary: Vocabulary, chances: Chances, shifted: bool = False, wanted: Sequence[int] = ()
+    counted: Counted,
+    vocabulary: Vocabulary,
+    chances: Chances,
+    shifted: bool = False,
+    wanted: Sequence[int] = (),
+    replicates: int = REPLICATES,
 ) -> Scores:
     """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
 
@@ -69,7 +75,9 @@ def scored(
     if len(parts) > 1:
         among = mattering(chances(), vocabulary, wanted)
         parts = blocks(units, len(among), thresholds)
-    return Scores.together([score(Groups.of(chances(), part, shifted, among), counted.pixels) for part in parts])
+    return Scores.together(
+        [score(Groups.of(chances(), part, shifted, among), counted.pixels, replicates) for part in parts]
+    )
 
 
 def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, wanted: Sequence[int]) -> Ints:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,19 +13,38 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
-from dissectreport.analysis.common.student import quantile
+from dissectreport.analysis.common.student import joint_reach, quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
 from dissectreport.analysis.results.dissection import Control, no_counts
-from dissectreport.stats.base import Ints
+from dissectreport.stats.base import Floats, Ints
+from dissectreport.vocabulary import Vocabulary
+
+REPLICATES_OF_DIRECTIONS = 40
+"""Bootstrap replicates of each random basis, for the error of the mean over all bases, which share their images."""
 
 
-def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels) -> list[dict[str, Any]]:
+def scores_of_directions(counted: Counted, vocabulary: Vocabulary) -> tuple[Scores, ...]:
+    """The scores of random directions, one for each random basis."""
+    return tuple(
+        scored(counted, vocabulary, chances, replicates=REPLICATES_OF_DIRECTIONS)
+        for chances in counted.random_directions
+    )
+
+
+def controls(
+    counted: Counted, scores: Scores, rotations: Sequence[Scores], words: Words, verdict: UnitLabels
+) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
     rows = tally(Control.MEASURED, partial(judge, scores), words, testable(scores))
     rows[0] |= mean_match(scores, verdict)
+    rows += across_rotations(
+        [
+            tally(Control.RANDOM_DIRECTIONS, partial(judge, one), replace(words, concepts=one.concepts), testable(one))
+            for one in rotations
+        ]
+    )
     others = (
-        (Control.RANDOM_DIRECTIONS, counted.random_directions, False),
         (Control.UNTRAINED, counted.untrained, False),
         (Control.CHANCE, counted.chances, True),
     )
@@ -33,6 +53,63 @@ def controls(counted: Counted, scores: Scores, words: Words, verdict: UnitLabels
             rivals = scored(counted, words.vocabulary, chances, shifted)
             rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
     return rows
+
+
+def across_rotations(rotations: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One row a category from the rows of every random basis: means, with the interval of one more random basis."""
+    by_category: dict[str, list[dict[str, Any]]] = {}
+    for row in (row for rows in rotations for row in rows):
+        by_category.setdefault(row["category"], []).append(row)
+    return [_mean_row(rows) for rows in by_category.values()]
+
+
+def _mean_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    known = [row for row in rows if row["resampled"] is not None]
+    if len(known) < 2:
+        return (known or rows)[0]
+    both = {name: predicted([row[name] for row in known], resampled) for name, resampled in _resampled(known).items()}
+    figures = {f"{name}{end}": value for name, three in both.items() for end, value in zip(ENDS, three, strict=True)}
+    figures["units_high"] = min(figures["units_high"], known[0]["layer_units"])
+    return {
+        **known[0],
+        **figures,
+        "resampled": _resampled(known)["units"],
+        "by_rotation": tuple(int(row["units"]) for row in known),
+        "each": None if known[0]["each"] is None else _mean_of_each([row["each"] for row in known]),
+    }
+
+
+ENDS = ("", "_low", "_high")
+
+
+def _resampled(rows: list[dict[str, Any]]) -> dict[str, Floats]:
+    """(replicates,) means over the random bases."""
+    return {
+        "units": np.mean([row["resampled"] for row in rows], axis=0),
+        "concepts": np.mean([row["resampled_concepts"] for row in rows], axis=0),
+    }
+
+
+def predicted(values: Sequence[int], replicates: Floats) -> tuple[int, int, int]:
+    """The mean of the counts of several random bases, and the ends of the interval in which that of another would lie.
+
+    `replicates` (r,) are the mean in bootstrap replicates of the images, which all bases share.
+    """
+    counts = np.array(values, np.float64)
+    spread = float(counts.var(ddof=1)) * (1 + 1 / len(counts))
+    reach = joint_reach(spread, len(counts) - 1, float(replicates.var(ddof=1)), len(replicates) - 1)
+    mean = float(counts.mean())
+    return round(mean), max(0, math.floor(mean - reach)), math.ceil(mean + reach)
+
+
+def _mean_of_each(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Directions of each concept, mean over the random bases; from the least to the most of their intervals."""
+    every = pd.concat(tables, ignore_index=True)
+    groups = every.groupby(["control", "category", "concept"], sort=False)
+    low = groups["units_low"].min().where(groups.size() == len(tables), 0)
+    units = (groups["units"].sum() / len(tables)).round()
+    joined = pd.DataFrame({"units": units, "units_low": low, "units_high": groups["units_high"].max()})
+    return joined.astype(np.int64).reset_index()
 
 
 MEAN_MATCH = ("mean_corrected_iou", "mean_corrected_iou_low", "mean_corrected_iou_high")
@@ -55,8 +132,18 @@ def mean_match(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
     return dict(zip(MEAN_MATCH, (float(value), float(value - reach), float(value + reach)), strict=True))
 
 
-def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints], pd.DataFrame]:
-    """The table of the controls; by control the interpretable units in each bootstrap replicate; and by concept."""
+@dataclass(frozen=True)
+class ControlCounts:
+    """How many units are interpretable; the fields of the same names of `Layer`."""
+
+    controls: pd.DataFrame
+    resampled: Mapping[str, NDArray[Any]]
+    by_rotation: tuple[int, ...]
+    by_concept: pd.DataFrame
+
+
+def counts_of(rows: list[dict[str, Any]]) -> ControlCounts:
+    """The tables of rows of `tally`."""
     figures = [
         "units",
         "units_low",
@@ -70,9 +157,10 @@ def counts_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, Ints]
     table = pd.DataFrame(rows, columns=["control", "category", *figures, "resampled"])
     whole = table[(table["category"] == "") & table["units"].notna()]
     by_concept = [row["each"] for row in rows if row["each"] is not None]
-    return (
+    return ControlCounts(
         table.drop(columns="resampled"),
         dict(zip(whole["control"], whole["resampled"], strict=True)),
+        next((row["by_rotation"] for row in rows if row["category"] == "" and "by_rotation" in row), ()),
         pd.concat(by_concept, ignore_index=True) if by_concept else no_counts(),
     )
 
@@ -118,6 +206,7 @@ def tally(
                 "concepts_low": low[1],
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
                 "resampled": spread[:, 0],
+                "resampled_concepts": spread[:, 1],
                 "each": None if among is None else _each_concept(control, category, words, verdict),
             }
         )

@@ -6,9 +6,10 @@ label that was chosen on the same samples are optimistic; the chance-corrected I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups,
 from dissectreport.analysis.dissection.counted import Chances, Counted, Words
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
-from dissectreport.analysis.dissection.interpretable_counts import counts_of, mean_match, tally
+from dissectreport.analysis.dissection.interpretable_counts import across_rotations, counts_of, mean_match, tally
+from dissectreport.analysis.dissection.own_units import own_units
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
     leading_curves,
@@ -50,6 +52,8 @@ class Evidence:
     chances: Chances
     categories: Callable[[], Iterable[tuple[int, Categories]]]
     """Calls give each shard's (group, counts), in order of shards."""
+    pixels: int
+    """Pixels of an image at which it was counted."""
 
 
 @dataclass(frozen=True)
@@ -131,36 +135,40 @@ def examine(
     counted: Counted,
     evidence: Evidence,
     controls: Mapping[Control, Evidence],
+    rotations: Sequence[Evidence],
     rule: Rule,
     vocabulary: Vocabulary,
     position_only: pd.Series,
 ) -> Units:
     """The tables of a layer under a published rule; see `units.examine` for arguments that it shares."""
     category = numbered(vocabulary.category_of_each)
-    score_of = partial(score, rule=rule, category=category, image=counted.pixels)
+    score_of = partial(score, rule=rule, category=category)
     result = score_of(evidence)
     scores, words = result.scores, Words(vocabulary, result.scores.concepts)
     verdict = result.judge()
     kind, samples = examples(counted.peaks)
     rows = tally(Control.MEASURED, result.judge, words)
     rows[0] |= mean_match(scores, verdict)
+    turned = [score_of(one) for one in rotations]
+    rows += across_rotations([_tally(Control.RANDOM_DIRECTIONS, one, words) for one in turned])
     for name, control in controls.items():
-        rival = score_of(control)
-        rows += tally(name, rival.judge, replace(words, concepts=rival.scores.concepts))
-    control_table, resampled, by_concept = counts_of(rows)
+        rows += _tally(name, score_of(control), words)
     return Units(
         counted=counted,
         table=unit_table(counted, scores, verdict, words, position_only),
         labels=category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
         pairs=pair_table(scores, words, counted.thresholds),
-        controls=control_table,
-        resampled=resampled,
-        by_concept=by_concept,
+        counts=counts_of(rows),
+        own_units=own_units(scores, [one.scores for one in turned], words),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,
         examples=samples,
     )
+
+
+def _tally(control: Control, rival: RuleScores, words: Words) -> list[dict[str, Any]]:
+    return tally(control, rival.judge, replace(words, concepts=rival.scores.concepts))
 
 
 @dataclass(frozen=True)
@@ -227,9 +235,9 @@ def ranked(order: Floats, nothing: Floats) -> tuple[Ints, Ints]:
     return columns_in_order[:, 0], columns_in_order[:, 1]
 
 
-def score(evidence: Evidence, rule: Rule, category: Ints, image: int) -> RuleScores:
-    """Every unit with every concept at its threshold; `category` (v,) by number, `image` pixels an image."""
-    own = evidence.thresholds.own
+def score(evidence: Evidence, rule: Rule, category: Ints) -> RuleScores:
+    """Every unit with every concept at its threshold; `category` (v,) by number."""
+    own, image = evidence.thresholds.own, evidence.pixels
     groups = Groups.of((group, at_own(chance, own)) for group, chance in evidence.chances())
     union = partial(UNIONS[rule.name], category=category, image=image)
     sums = summed(groups, evidence, union)

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from dissectreport.analysis.dissection.corrected_rule import judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
 from dissectreport.analysis.dissection.examples import examples
-from dissectreport.analysis.dissection.interpretable_counts import controls, counts_of
+from dissectreport.analysis.dissection.interpretable_counts import (
+    ControlCounts,
+    controls,
+    counts_of,
+    scores_of_directions,
+)
+from dissectreport.analysis.dissection.own_units import own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
@@ -34,9 +40,8 @@ class Units:
     table: pd.DataFrame
     labels: pd.DataFrame
     pairs: pd.DataFrame
-    controls: pd.DataFrame
-    resampled: Mapping[str, Ints]
-    by_concept: pd.DataFrame
+    counts: ControlCounts
+    own_units: pd.DataFrame
     curves: Curves
     correlated: pd.DataFrame
     kind: NDArray[np.str_]
@@ -55,15 +60,14 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
     verdict = judge(scores)
     parts = parts_of(counted.counted_shards(), scores, counted.pixels)
     kind, samples = examples(counted.peaks)
-    control_table, resampled, by_concept = counts_of(controls(counted, scores, words, verdict))
+    rotations = scores_of_directions(counted, vocabulary)
     return Units(
         counted=counted,
         table=unit_table(counted, scores, verdict, words, position_only, parts),
         labels=category_labels(scores, verdict, words, counted.thresholds, parts=parts),
         pairs=pair_table(scores, words, counted.thresholds, parts),
-        controls=control_table,
-        resampled=resampled,
-        by_concept=by_concept,
+        counts=counts_of(controls(counted, scores, rotations, words, verdict)),
+        own_units=own_units(scores, rotations, words),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dissectreport.analysis.common.student import quantile
+from dissectreport.analysis.common.student import joint_reach
 from dissectreport.records.interventions import AblationPlan, InterventionRecord, RandomAblation, Units, random_file
 from dissectreport.records.reader import Reader
 from dissectreport.stats.ablated_areas import AblatedAreas
@@ -50,17 +50,8 @@ class RandomRemovals:
             return value, np.nan, np.nan
         of_sets = float(self.removed.var(ddof=1)) * (1 + 1 / sets)
         of_images = float(((gained - value * self.before) ** 2).sum()) * images / (images - 1) / float(total) ** 2
-        reach = _reach(of_sets, sets - 1, of_images, images - 1)
+        reach = joint_reach(of_sets, sets - 1, of_images, images - 1)
         return value, value - reach, value + reach
-
-
-def _reach(first: float, first_freedom: int, second: float, second_freedom: int) -> float:
-    """Half of a 95% interval whose variance has two parts, each with its degrees of freedom (Satterthwaite 1946)."""
-    whole = first + second
-    if not whole:
-        return 0.0
-    freedom = whole**2 / (first**2 / first_freedom + second**2 / second_freedom)
-    return float(quantile(0.975, max(1, int(freedom))) * np.sqrt(whole))
 
 
 @dataclass(frozen=True)

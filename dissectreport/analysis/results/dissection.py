@@ -139,9 +139,41 @@ COLUMNS: Mapping[str, str] = {
     "its twins, concepts whose masks have a Jaccard index above 0.8 with its own",
     "selection_score": "what labels and the strongest units are chosen by: corrected_iou on the selection images, at "
     "the same threshold",
+    "best_direction": "corrected_iou of the best of as many random directions, mean over the random bases; the best "
+    "direction is chosen on the selection images",
+    "best_direction_least": "that of the basis with the least",
+    "best_direction_most": "that of the basis with the most",
+    "difference": "corrected_iou of the concept's best unit less best_direction",
+    "difference_low": "lower end of its 95% prediction interval, over random bases and images",
+    "difference_high": "upper end of its 95% prediction interval",
+    "own_unit": "whether the concept has a unit of its own: one that matches it better than the best of as many random "
+    "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
 }
 """What every column of every table means."""
+
+
+OWN_UNIT_COLUMNS = (
+    "concept",
+    "category",
+    "unit",
+    "corrected_iou",
+    "best_direction",
+    "best_direction_least",
+    "best_direction_most",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "q",
+    "own_unit",
+)
+"""Columns of `Layer.own_units`."""
+
+
+def no_own_units() -> pd.DataFrame:
+    """The own units of a layer without random directions."""
+    return pd.DataFrame(columns=list(OWN_UNIT_COLUMNS))
 
 
 def no_counts() -> pd.DataFrame:
@@ -264,9 +296,14 @@ class Layer:
     """The most correlated other units of each unit (up to 8): unit, other, correlation (on the layer's own grid)."""
     examples: Examples
     lookup: Lookup
-    resampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    resampled: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """By control, (replicates,) interpretable units in each bootstrap replicate: the same groups of images for every
-    layer and control, so that the interval of a difference can be computed."""
+    layer and control, so that the interval of a difference can be computed. Random directions have fewer replicates,
+    each the mean over the random bases."""
+    by_rotation: tuple[int, ...] = ()
+    """Interpretable random directions in each random basis."""
+    own_units: pd.DataFrame = field(default_factory=no_own_units)
+    """One row a tested concept: its best unit against the best of as many random directions (`OWN_UNIT_COLUMNS`)."""
     by_concept: pd.DataFrame = field(default_factory=no_counts)
     """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
     by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""

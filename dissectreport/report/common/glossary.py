@@ -25,8 +25,10 @@ _DISSECTION = {
     "twins": "Concepts of almost the same pixels (Jaccard index of their masks above 0.8), which count as one concept.",
 }
 _CONTROLS = {
-    "random directions": "A control: the same layer in a randomly rotated basis. If single units were no better than "
-    "any direction, as many random directions as units would be interpretable.",
+    "random directions": "A control: the same layer, its units divided by their standard deviation, in several random "
+    "bases. If single units were no better than any direction, as many random directions as units would be "
+    "interpretable.",
+    "unit of its own": "A unit that matches a concept better than the best of as many random directions would.",
     "untrained network": "A control: the same architecture with random weights.",
     "chance level of a count": "The number of units that the rule would call interpretable if the masks of every "
     "image were those of another image.",

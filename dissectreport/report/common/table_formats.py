@@ -28,6 +28,7 @@ def layer_tables(layer: Layer) -> dict[str, pd.DataFrame]:
         "pairs": layer.pairs,
         "controls": layer.controls,
         "counts": layer.by_concept,
+        "own_units": layer.own_units,
         "correlated": layer.correlated,
         "examples": _examples(layer),
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.results.dissection import COLUMNS, Provenance
-from dissectreport.report.html.numbers import count, interval, plural, share, signed
+from dissectreport.report.html.numbers import count, interval, listing, plural, share, signed
 from dissectreport.run.rules import RuleName
 
 
@@ -189,8 +189,8 @@ def against_directions(units: float, random_directions: float, of: float, low: f
     more = units - random_directions
     counts = (
         f"{count(units)} of {count(of)} units are interpretable, and"
-        f" {count(random_directions)} of {count(of)} random directions: a difference of"
-        f" {signed(more)} {interval(low, high, signed)} (95% bootstrap interval over images)."
+        f" {count(random_directions)} of {count(of)} random directions on average: a difference of"
+        f" {signed(more)} {interval(low, high, signed)} (95% interval over images and random bases)."
     )
     return counts, f"By this count, single units are {_verdict(more, random_directions, low, high)} random directions."
 
@@ -203,6 +203,25 @@ def _verdict(more: float, random_directions: float, low: float, high: float) -> 
     if more < 0.1 * random_directions:
         return "only slightly more interpretable than"
     return "more interpretable than"
+
+
+OWN_SHOWN = 4
+"""Concepts that are named in the sentence about own units."""
+
+
+def own_units_in_words(layer: str, own: Sequence[str], tested: int) -> str:
+    """How many concepts have a unit of their own in a layer; `own` are these concepts, the clearest first."""
+    if not own:
+        return (
+            f"None of the {plural(tested, 'tested concept')} has a unit of its own: one that matches it better than the"
+            " best of as many random directions."
+        )
+    named = listing([*own[:OWN_SHOWN], *(["others"] if len(own) > OWN_SHOWN else [])])
+    verb = "has a unit of its own" if len(own) == 1 else "have a unit of their own"
+    return (
+        f"In {layer}, {count(len(own))} of {plural(tested, 'tested concept')} {verb}: one that matches the concept"
+        f" better than the best of as many random directions ({named})."
+    )
 
 
 def what_units_know(units: int, localise: int, objects: int, scenes: int) -> str:

@@ -77,6 +77,8 @@ class MethodsPage:
     artifacts: ArtifactMethods | None
     kinds: bool
     """Whether it was measured what each IoU is made of."""
+    bases: int
+    """Random bases of the units in which directions were measured."""
     uninformative: Mapping[str, int]
     """Units that are constant or copies of others, by kind."""
     licence: str
@@ -112,6 +114,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         causes=causal_methods(site, frame),
         artifacts=artifact_methods(site, frame),
         kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),
+        bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),
         uninformative=_uninformative(dissection),
         licence=licence_of(facts.generator),
         bibtex=bibtex(),

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from dissectreport.analysis.common.student import joint_reach
 from dissectreport.analysis.results.dissection import Control, Dissection, Kind, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
@@ -33,6 +35,7 @@ from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
+from dissectreport.report.pages.layers import own_units_summary
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class OverviewPage:
     """Random directions that are interpretable, if they were measured in every layer."""
     answer: tuple[str, str]
     """Whether units are more interpretable than random directions: the difference, and a verdict."""
+    bases: int
+    """Random bases in which directions were measured."""
+    own_units: str
+    """How many concepts have a unit of their own; '' where that was not measured."""
     kinds: str
     """How many units are of each kind; '' where that was not measured."""
     band: str
@@ -142,6 +149,8 @@ def overview_page(site: Site) -> OverviewPage:
         ),
         random_directions=_interpretable_directions(dissection.layers),
         answer=against_random_directions(dissection.layers),
+        bases=max(1, *(len(layer.by_rotation) for layer in dissection.layers)),
+        own_units=_own_units(dissection.layers),
         kinds=_what_units_know(dissection.layers),
         band=frame.to(places.image("band")),
         band_size=band_size(dissection),
@@ -197,10 +206,13 @@ def _difference(
 ) -> tuple[float, float]:
     """The 95% interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({Control.MEASURED, Control.RANDOM_DIRECTIONS} <= set(layer.resampled) for layer in layers):
-        spread = sum(layer.resampled[Control.MEASURED] - layer.resampled[Control.RANDOM_DIRECTIONS] for layer in layers)
         # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.
-        low, high = np.percentile(spread - np.mean(spread) + value, [2.5, 97.5])
-        return min(math.floor(low), value), max(math.ceil(high), value)
+        images = float(np.var(sum(map(_replicated_difference, layers)), ddof=1))
+        replicates = min(len(_replicated_difference(layer)) for layer in layers)
+        bases = min((len(layer.by_rotation) for layer in layers), default=0)
+        spread = sum(float(np.var(one.by_rotation, ddof=1)) * (1 + 1 / bases) for one in layers) if bases > 1 else 0.0
+        reach = joint_reach(images, replicates - 1, spread, len(layers) * max(1, bases - 1))
+        return min(math.floor(value - reach), value), max(math.ceil(value + reach), value)
     down = math.hypot(
         *(
             v
@@ -216,6 +228,17 @@ def _difference(
         )
     )
     return math.floor(value - down), math.ceil(value + up)
+
+
+def _replicated_difference(layer: Layer) -> NDArray[np.float64]:
+    """(replicates,) interpretable units less interpretable random directions, of the replicates that both have."""
+    units, directions = layer.resampled[Control.MEASURED], layer.resampled[Control.RANDOM_DIRECTIONS]
+    return np.asarray(units[: len(directions)] - directions[: len(units)], np.float64)
+
+
+def _own_units(layers: Sequence[Layer]) -> str:
+    """How many concepts have a unit of their own, in the layer with most of them; '' where that was not measured."""
+    return own_units_summary(max(layers, key=lambda one: int(one.own_units["own_unit"].sum())))
 
 
 def _what_units_know(layers: Sequence[Layer]) -> str:
