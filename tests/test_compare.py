@@ -179,6 +179,7 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
         labels=np.array(labels),
         passed=np.array(passed, bool),
         matched=np.zeros((len(labels), len(column))),
+        corrected_iou=blank,
     )
 
 

@@ -318,8 +318,8 @@ def iou_under(rule):
     category = numbered(["-", "object", "part"])
     _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, 3), thresholds, 4, "clamp")
     categories = counting.categories(maps, labels, category, thresholds, 4, "clamp")
-    held = Evidence(thresholds, None, lambda: [(0, chance)], lambda: [(0, categories)])
-    return score(held, rule_named(rule), category, 16).ratios["iou"][0].tolist()
+    held = Evidence(thresholds, None, lambda: [(0, chance)], lambda: [(0, categories)], 16)
+    return score(held, rule_named(rule), category).ratios["iou"][0].tolist()
 
 
 def test_only_images_that_hold_the_category_enter_the_union():

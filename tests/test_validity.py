@@ -13,6 +13,7 @@ from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
 from dissectreport.analysis.dissection.counted import Words
 from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, predicted, tally
+from dissectreport.analysis.dissection.match_curves import CUT_OFFS, at_least, match_curve
 from dissectreport.analysis.dissection.own_units import own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.twins import twins_of
@@ -176,6 +177,38 @@ def test_the_interval_of_random_directions_holds_the_count_of_another_random_bas
         _, low, high = predicted(counts[:5].tolist(), np.full(40, 80.0) + random.normal(0, 0.5, 40))
         held.append(low <= counts[5] <= high)
     assert 0.92 <= np.mean(held) <= 0.995
+
+
+# --- cut-offs are curves ---
+
+
+def test_the_curve_counts_the_units_that_match_at_least_so_well():
+    scores = scores_of(World((0.05, 0.3, 0.9), (0.5,)), 3, replicates=20)
+    verdict = judge(scores)
+    curve = match_curve("measured", "", [verdict])
+    assert curve["units"].tolist() == [int((verdict.corrected_iou >= cut).sum()) for cut in CUT_OFFS]
+    assert (curve["units_low"] <= curve["units"]).all() and (curve["units"] <= curve["units_high"]).all()
+    assert curve["units_high"].iloc[-1] == 0 and curve["layer_units"].unique().tolist() == [3]
+
+
+def test_the_bands_of_a_curve_hold_the_number_of_units_that_many_images_have():
+    world = World(tuple(np.linspace(0.02, 0.4, 12)), (0.4,))
+    truth = at_least(true_figures(world)[1][:, 0])
+    some = np.isin(CUT_OFFS, (0.02, 0.04, 0.06, 0.1, 0.16))
+    held = []
+    for seed in range(12):
+        curve = match_curve("measured", "", [judge(scores_of(world, seed, replicates=60))])[some]
+        held += ((curve["units_low"] <= truth[some]) & (truth[some] <= curve["units_high"])).tolist()
+    assert np.mean(held) >= 0.85
+
+
+def test_the_curve_of_random_directions_is_their_mean_with_the_spread_of_the_bases():
+    verdicts = [judge(scores_of(World((share,) * 8, (0.5,)), 3, replicates=20)) for share in (0.3, 0.4, 0.5)]
+    curve = match_curve("random_directions", "", verdicts)
+    counts = np.stack([at_least(verdict.corrected_iou) for verdict in verdicts])
+    assert np.allclose(curve["units"], counts.mean(0))
+    wide = (curve["units_high"] - curve["units_low"])[counts.std(0) > 2]
+    assert len(wide) and (wide >= 6).all()
 
 
 # --- what an IoU is made of ---

@@ -305,6 +305,7 @@ def _layer(units: Units, pictures: ShownPictures) -> Layer:
         by_rotation=units.counts.by_rotation,
         by_concept=units.counts.by_concept,
         own_units=units.own_units,
+        match_curves=units.counts.match_curves,
     )
 
 

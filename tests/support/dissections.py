@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.assemble import ablated_images
+from dissectreport.analysis.dissection.match_curves import CUT_OFFS
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results import interventions
 from dissectreport.analysis.results.dissection import (
@@ -169,6 +170,7 @@ def make_layer(
         lookup=Lookup(shown[:6], ranks(maps[:6])),
         by_rotation=tuple(int(table["interpretable"].sum() * share) for share in (0.3, 0.4, 0.4, 0.4, 0.5)),
         own_units=make_own_units(pairs),
+        match_curves=make_match_curves(table, labels_table),
         by_concept=make_counts(labels_table),
     )
 
@@ -183,6 +185,22 @@ def parts(iou: NDArray[np.float64], chance_level: NDArray[np.float64]) -> dict[s
         figures |= {name: part, f"{name}_low": part - 0.02, f"{name}_high": part + 0.02}
     kind = np.where(np.maximum(within, between) < 0.02, "place", np.where(within >= between, "object", "scene"))
     return {**figures, "kind": kind.astype(object)}
+
+
+def make_match_curves(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Units at or above each cut-off, and fewer of each control."""
+    parts = []
+    for control, share in (("measured", 1.0), ("random_directions", 0.8), ("untrained", 0.3), ("chance", 0.05)):
+        for category in ("", *NAMES):
+            values = (table if not category else labels[labels["category"] == category])["corrected_iou"].to_numpy()
+            units = (share * values[:, None] >= CUT_OFFS).sum(0).astype(float)
+            band = {
+                "units_low": (units - 1).clip(0),
+                "units_high": np.where(units > 0, units + 1, 0).clip(0, len(table)),
+            }
+            figures = {"cut_off": CUT_OFFS, "units": units, **band, "layer_units": len(table)}
+            parts.append(pd.DataFrame({"control": control, "category": category, **figures}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def make_own_units(pairs: pd.DataFrame) -> pd.DataFrame:

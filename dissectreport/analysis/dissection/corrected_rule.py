@@ -324,6 +324,8 @@ class UnitLabels:
     """(replicates, units) whether the unit is interpretable in each replicate."""
     matched: Floats
     """(replicates, units) chance-corrected IoU with the label of each replicate, NaN for none."""
+    corrected_iou: Floats
+    """(units,) chance-corrected IoU with the label, NaN for none."""
 
 
 def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
@@ -353,6 +355,7 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
         labels=labels,
         passed=passed,
         matched=matched,
+        corrected_iou=scores.corrected_iou.value[rows, column],
     )
 
 
@@ -371,6 +374,7 @@ def _nothing(units: int, replicates: int) -> UnitLabels:
         labels=labels,
         passed=np.zeros((replicates, units), bool),
         matched=np.full((replicates, units), np.nan),
+        corrected_iou=np.full(units, np.nan),
     )
 
 

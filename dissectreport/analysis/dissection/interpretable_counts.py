@@ -16,7 +16,8 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.common.student import joint_reach, quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
-from dissectreport.analysis.results.dissection import Control, no_counts
+from dissectreport.analysis.dissection.match_curves import match_curve
+from dissectreport.analysis.results.dissection import Control, no_counts, no_match_curves
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.vocabulary import Vocabulary
 
@@ -75,6 +76,7 @@ def _mean_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
         **figures,
         "resampled": _resampled(known)["units"],
         "by_rotation": tuple(int(row["units"]) for row in known),
+        "verdicts": [row["verdict"] for row in known],
         "each": None if known[0]["each"] is None else _mean_of_each([row["each"] for row in known]),
     }
 
@@ -140,6 +142,7 @@ class ControlCounts:
     resampled: Mapping[str, NDArray[Any]]
     by_rotation: tuple[int, ...]
     by_concept: pd.DataFrame
+    match_curves: pd.DataFrame
 
 
 def counts_of(rows: list[dict[str, Any]]) -> ControlCounts:
@@ -162,7 +165,16 @@ def counts_of(rows: list[dict[str, Any]]) -> ControlCounts:
         dict(zip(whole["control"], whole["resampled"], strict=True)),
         next((row["by_rotation"] for row in rows if row["category"] == "" and "by_rotation" in row), ()),
         pd.concat(by_concept, ignore_index=True) if by_concept else no_counts(),
+        _match_curves(rows),
     )
+
+
+def _match_curves(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    counted = [row for row in rows if row["resampled"] is not None]
+    curves = [
+        match_curve(Control(row["control"]), row["category"], row.get("verdicts", [row["verdict"]])) for row in counted
+    ]
+    return pd.concat(curves, ignore_index=True) if curves else no_match_curves()
 
 
 def testable(scores: Scores) -> NDArray[np.bool_]:
@@ -207,6 +219,7 @@ def tally(
                 "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
                 "resampled": spread[:, 0],
                 "resampled_concepts": spread[:, 1],
+                "verdict": verdict,
                 "each": None if among is None else _each_concept(control, category, words, verdict),
             }
         )

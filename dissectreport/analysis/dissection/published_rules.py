@@ -212,6 +212,7 @@ class RuleScores:
             labels=labels,
             passed=passed,
             matched=matched,
+            corrected_iou=at["corrected_iou"],
         )
 
     def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:

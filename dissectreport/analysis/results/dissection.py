@@ -146,6 +146,7 @@ COLUMNS: Mapping[str, str] = {
     "difference": "corrected_iou of the concept's best unit less best_direction",
     "difference_low": "lower end of its 95% prediction interval, over random bases and images",
     "difference_high": "upper end of its 95% prediction interval",
+    "cut_off": "corrected_iou from which on a unit is counted, whether it is interpretable or not",
     "own_unit": "whether the concept has a unit of its own: one that matches it better than the best of as many random "
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
@@ -174,6 +175,15 @@ OWN_UNIT_COLUMNS = (
 def no_own_units() -> pd.DataFrame:
     """The own units of a layer without random directions."""
     return pd.DataFrame(columns=list(OWN_UNIT_COLUMNS))
+
+
+MATCH_COLUMNS = ("control", "category", "cut_off", "units", "units_low", "units_high", "layer_units")
+"""Columns of `Layer.match_curves`."""
+
+
+def no_match_curves() -> pd.DataFrame:
+    """The curves of a layer in which nothing could be tested."""
+    return pd.DataFrame(columns=list(MATCH_COLUMNS))
 
 
 def no_counts() -> pd.DataFrame:
@@ -304,6 +314,9 @@ class Layer:
     """Interpretable random directions in each random basis."""
     own_units: pd.DataFrame = field(default_factory=no_own_units)
     """One row a tested concept: its best unit against the best of as many random directions (`OWN_UNIT_COLUMNS`)."""
+    match_curves: pd.DataFrame = field(default_factory=no_match_curves)
+    """One row a control, category ('' = all) and cut-off: the units whose corrected_iou with their label is at least
+    that (`MATCH_COLUMNS`)."""
     by_concept: pd.DataFrame = field(default_factory=no_counts)
     """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
     by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""

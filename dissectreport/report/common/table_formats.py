@@ -29,6 +29,7 @@ def layer_tables(layer: Layer) -> dict[str, pd.DataFrame]:
         "controls": layer.controls,
         "counts": layer.by_concept,
         "own_units": layer.own_units,
+        "match_curves": layer.match_curves,
         "correlated": layer.correlated,
         "examples": _examples(layer),
     }

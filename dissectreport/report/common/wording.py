@@ -111,6 +111,7 @@ _ALL = {
     "concepts": "different concepts among the labels of interpretable units",
     "beats_chance": "whether corrected_iou is at least 0.04, with the q-value of a test against 0 below 0.05",
     "selection_score": "what labels are chosen by",
+    "best_direction": "corrected_iou of the best of as many random directions, mean over the random bases",
     "p": "one-sided p-value of corrected_iou > 0 over all groups",
     "tested": "whether the concept occurs in enough images to be tested under the corrected rule; this rule tests all",
 }

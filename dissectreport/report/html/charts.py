@@ -104,6 +104,46 @@ def over_layers(
     return drawing(width, height, title, description, name, *inside)
 
 
+@dataclass(frozen=True)
+class MatchCurve:
+    """The units of one control that match their label at least so well."""
+
+    control: str
+    cut_offs: tuple[float, ...]
+    points: tuple[Point, ...]
+    """A share of the layer's units at each cut-off."""
+
+
+def over_cut_offs(
+    name: str, title: str, description: str, curves: Sequence[MatchCurve], cut_off: float, heading: str
+) -> Markup:
+    """A line with its band for each control over the cut-off; the rule's own is marked, and lines are labelled."""
+    width, height, left, right, top, bottom = 560.0, 300.0, 62.0, 166.0, 14.0, 46.0
+    highest = max([p.high for one in curves for p in one.points] + [0.05])
+    last = max([c for one in curves for c, p in zip(one.cut_offs, one.points, strict=True) if p.high > 0] + [0.1])
+    marks = ticks(highest, 5)
+    x, y = linear(0, last, left, width - right), linear(0, highest * 1.02, height - bottom, top)
+    inside = [line(left, y(m), width - right, y(m), "grid" if m else "axis") for m in marks]
+    inside += [text(left - 8, y(m) + 4, percent(m), "end", "tick") for m in marks]
+    inside += [text(x(m), height - bottom + 18, tick(m), "middle", "tick") for m in ticks(last, 5)]
+    inside.append(text((left + width - right) / 2, height - 6, heading, "middle", "tick"))
+    if cut_off <= last:
+        inside.append(line(x(cut_off), top, x(cut_off), height - bottom, "threshold"))
+    for one in curves:
+        shown = [(x(c), p) for c, p in zip(one.cut_offs, one.points, strict=True) if c <= last]
+        edge = [(at, y(p.high)) for at, p in shown] + [(at, y(p.low)) for at, p in reversed(shown)]
+        inside.append(path(edge, f"band band-{one.control}"))
+    for one in curves:
+        spots = [(x(c), y(p.value)) for c, p in zip(one.cut_offs, one.points, strict=True) if c <= last]
+        inside.append(path(spots, f"ctl-line ctl-{one.control}"))
+    for at, one in enumerate(curves):
+        up = top + 12 + 19 * at
+        inside.append(mark(one.control, width - right + 22, up))
+        words = CONTROL_WORDS.get(one.control, one.control)
+        inside.append(text(width - right + 34, up + 4, words, class_=f"end end-{one.control}"))
+    return drawing(width, height, title, description, name, *inside)
+
+
 def short(name: str, most: int = 16) -> str:
     """The name, cut where it is longer than a chart has room for."""
     return name if len(name) <= most else name[: most - 1] + "…"

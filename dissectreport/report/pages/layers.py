@@ -25,12 +25,12 @@ from dissectreport.report.common.model import (
 )
 from dissectreport.report.common.plotly_figures import Figure, agreement_scatter
 from dissectreport.report.common.unit_cards import Card, Labels, card, labels_of, neighbours, strip_size
-from dissectreport.report.common.wording import Wording, own_units_in_words
+from dissectreport.report.common.wording import Wording
 from dissectreport.report.html import charts
 from dissectreport.report.html.category_marks import mark_of
-from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, count, interval, plural
+from dissectreport.report.pages.matches import MatchChart, OwnUnit, match_charts, own_units, own_units_summary
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,6 @@ class Uninformative:
     unit: int
     href: str
     state: str
-
-
-@dataclass(frozen=True)
-class OwnUnit:
-    """A concept's best unit against the best of as many random directions."""
-
-    concept: str
-    href: str
-    unit: int
-    unit_href: str
-    corrected_iou: float
-    direction: Point
-    """The mean over random bases, the least and the most."""
-    difference: Point
-    q: float
-    own: bool
 
 
 @dataclass(frozen=True)
@@ -83,8 +67,8 @@ class LayerPage:
     """The kinds of its interpretable units, and how many there are of each."""
     concepts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     uninformative: tuple[Uninformative, ...]
-    own_units: tuple[OwnUnit, ...]
     own_units_summary: str
+    """How many concepts have a unit of their own; '' where that was not measured."""
     table: str
     review: str
     """Where its units can be marked by hand; '' where the network generates no images."""
@@ -128,7 +112,6 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
         uninformative=tuple(
             Uninformative(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
         ),
-        own_units=tuple(_own_unit(site, frame, layer, row) for row in rows_of(layer.own_units)),
         own_units_summary=own_units_summary(layer),
         table=frame.to(places.layer_table(layer.name)),
         review="" if dissection.provenance.reads else frame.to(places.review(layer.name)),
@@ -137,30 +120,9 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     )
 
 
-def own_units_summary(layer: Layer) -> str:
-    """How many concepts have a unit of their own in a layer; '' where that was not measured."""
-    table = layer.own_units
-    own = table.loc[table["own_unit"].astype(bool), "concept"].tolist()
-    return own_units_in_words(layer.name, own, len(table)) if len(table) else ""
-
-
 def _uninformative(cards: tuple[Card, ...]) -> tuple[Uninformative, ...]:
     ordered = sorted(cards, key=lambda card: card.unit)
     return tuple(Uninformative(card.unit, card.href, card.state) for card in ordered if card.state)
-
-
-def _own_unit(site: Site, frame: Frame, layer: Layer, row: Any) -> OwnUnit:
-    return OwnUnit(
-        concept=str(row.concept),
-        href=f"#{view_of(str(row.concept))}",
-        unit=int(row.unit),
-        unit_href=frame.to(site.places.unit(layer.name, int(row.unit))),
-        corrected_iou=float(row.corrected_iou),
-        direction=Point(float(row.best_direction), float(row.best_direction_least), float(row.best_direction_most)),
-        difference=Point(float(row.difference), float(row.difference_low), float(row.difference_high)),
-        q=float(row.q),
-        own=bool(row.own_unit),
-    )
 
 
 def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
@@ -251,6 +213,9 @@ class TablePage:
     rows: tuple[tuple[Card, Any], ...]
     downloads: tuple[tuple[str, str, str], ...]
     columns: Mapping[str, str]
+    own_units: tuple[OwnUnit, ...]
+    own_units_summary: str
+    match_charts: tuple[MatchChart, ...]
 
 
 def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
@@ -272,4 +237,7 @@ def table_page(site: Site, layer: Layer, names: tuple[str, ...]) -> TablePage:
         rows,
         downloads,
         site.wording.dictionary(),
+        own_units(site, frame, layer),
+        own_units_summary(layer),
+        match_charts(layer),
     )

@@ -35,7 +35,7 @@ from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
-from dissectreport.report.pages.layers import own_units_summary
+from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_summary
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ class OverviewPage:
     rows: tuple[OverviewLayer, ...]
     chart_units: Markup
     chart_concepts: Markup
+    match_charts: tuple[MatchChart, ...]
+    """Of the layer with most different labels: units by how well they match."""
     highlights: tuple[OverviewLayer, ...]
     lookup: str
     grid: ConceptGrid
@@ -143,7 +145,7 @@ def overview_page(site: Site) -> OverviewPage:
         above_chance_note=site.wording.also(len(named), sum(map(above_chance, dissection.layers))),
         held_out=dissection.provenance.held_out,
         twins=twins_in_words(dissection),
-        leading=max(rows, key=lambda r: (r.counts[Control.MEASURED].concepts, r.counts[Control.MEASURED].units)),
+        leading=_leading(rows),
         within=different(
             dissection, pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers])
         ),
@@ -158,6 +160,7 @@ def overview_page(site: Site) -> OverviewPage:
         rows=rows,
         chart_units=_layer_chart(dissection, True),
         chart_concepts=_layer_chart(dissection, False),
+        match_charts=_match_charts(dissection, rows),
         highlights=_highlights(site, frame),
         lookup=frame.to(places.page("lookup")),
         grid=concept_grid(site, frame, limit=18),
@@ -228,6 +231,15 @@ def _difference(
         )
     )
     return math.floor(value - down), math.ceil(value + up)
+
+
+def _leading(rows: Sequence[OverviewLayer]) -> OverviewLayer:
+    """The layer with most different labels."""
+    return max(rows, key=lambda r: (r.counts[Control.MEASURED].concepts, r.counts[Control.MEASURED].units))
+
+
+def _match_charts(dissection: Dissection, rows: Sequence[OverviewLayer]) -> tuple[MatchChart, ...]:
+    return match_charts(dissection.layers[rows.index(_leading(rows))])
 
 
 def _replicated_difference(layer: Layer) -> NDArray[np.float64]:

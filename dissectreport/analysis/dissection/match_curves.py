@@ -1,0 +1,67 @@
+"""How many units match their label at least so well, for every cut-off: the whole curve instead of one point of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.common.student import joint_reach
+from dissectreport.analysis.dissection.corrected_rule import UnitLabels
+from dissectreport.analysis.results.dissection import MATCH_COLUMNS, Control
+from dissectreport.stats.base import Floats
+
+CUT_OFFS = np.round(np.arange(0, 1, 0.02), 2)
+"""(50,) chance-corrected IoUs."""
+
+
+def match_curve(control: Control, category: str, verdicts: Sequence[UnitLabels]) -> pd.DataFrame:
+    """One row a cut-off: units whose chance-corrected IoU with their label is at least that, with a 95% interval.
+
+    Of several random bases, each with its verdict, the mean, with the interval of one more basis.
+    """
+    counts = np.stack([at_least(verdict.corrected_iou) for verdict in verdicts]).astype(np.float64)
+    replicates = np.mean([at_least(verdict.matched) for verdict in verdicts], axis=0)
+    low, high = interval(counts, replicates)
+    units = len(verdicts[0].column)
+    values = {
+        "control": str(control),
+        "category": category,
+        "cut_off": CUT_OFFS,
+        "units": counts.mean(0),
+        "units_low": low.clip(0, units),
+        "units_high": high.clip(0, units),
+        "layer_units": units,
+    }
+    return pd.DataFrame(values, columns=list(MATCH_COLUMNS))
+
+
+def at_least(corrected_iou: NDArray[np.floating]) -> Floats:
+    """(..., cut-offs) how many of (..., units) are at or above each cut-off; NaN is below all.
+
+    >>> at_least(np.array([0.01, 0.1, np.nan]))[:3].tolist()
+    [2.0, 1.0, 1.0]
+    """
+    known = np.where(np.isnan(corrected_iou), -np.inf, corrected_iou)
+    return np.asarray((known[..., None] >= CUT_OFFS).sum(-2), np.float64)
+
+
+def interval(counts: Floats, replicates: Floats) -> tuple[Floats, Floats]:
+    """Ends (cut-offs,) of 95% intervals of (bases, cut-offs) counts, with (replicates, cut-offs) of their mean.
+
+    Resampling shifts counts a little; the mean shift is no uncertainty. Of one basis, the units themselves, it
+    is the middle of the replicates; of several it is where another one would lie.
+    """
+    mean, bases = counts.mean(0), len(counts)
+    if bases < 2:
+        centred = replicates - replicates.mean(0) + mean
+        low, high = np.percentile(centred, [2.5, 97.5], axis=0)
+        return np.minimum(low, mean), np.maximum(high, mean)
+    spread = counts.var(0, ddof=1) * (1 + 1 / bases)
+    images = replicates.var(0, ddof=1)
+    freedom = bases - 1, len(replicates) - 1
+    pairs = zip(spread.tolist(), images.tolist(), strict=True)
+    reach = np.array([joint_reach(first, freedom[0], second, freedom[1]) for first, second in pairs])
+    return mean - reach, mean + reach
