@@ -260,7 +260,7 @@ def test_what_is_left_out_leads_the_page_and_links_to_the_units_that_make_it() -
     less = sum(row.verdict == "less" for row in page.rows)
     assert page.answer.startswith(f"Compared with real images, {less} of ")
     tree = next(row for row in page.rows if row.concept.name == "tree")
-    assert tree.causes == "concepts/tree.html"
+    assert tree.href == "concepts/tree.html"
     assert any(row.units for row in page.rows)
 
 

@@ -29,7 +29,6 @@
       return units;
     };
     const layers = index.layers.map((layer) => ({ ...layer, squashed: squash(layer.name), counts: counts(layer) }));
-    const first = Object.fromEntries(index.pages);
     const entries = [
       ...index.pages.map(([words, href]) => entry("page", words, to(href), index.model)),
       ...layers.map((layer) =>
@@ -40,8 +39,8 @@
       ),
       ...index.concepts
         .filter(([, category]) => category && category !== "-")
-        .map(([name, category, href]) =>
-          entry("concept", name, to(href || first.concepts), href ? category + " · causal effects" : category),
+        .map(([name, category, href, studied]) =>
+          entry("concept", name, to(href), studied ? category + " · causal effects" : category),
         ),
       ...index.terms.map(([name, href, meaning]) => entry("term", name, to(href), meaning)),
       ...layers.flatMap((layer) =>

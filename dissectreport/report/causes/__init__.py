@@ -1,1 +1,1 @@
-"""The pages of interventions: an overview, one page for each studied concept, and a section on each unit page."""
+"""The pages of interventions: an overview, and sections on the pages of studied concepts and of units."""

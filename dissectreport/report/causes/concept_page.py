@@ -1,10 +1,10 @@
-"""The page of a concept: which units remove it, which add it, and what else they change."""
+"""The causal effects on a concept, for its page: which units remove it, which add it, and what else they change."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -35,7 +35,7 @@ from dissectreport.report.causes.summary import (
 )
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.plotly_figures import Figure, effect_scatter
-from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
+from dissectreport.report.common.unit_cards import Card, card, strip_size
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import (
@@ -47,7 +47,7 @@ from dissectreport.report.html.effect_charts import (
     removal_curves,
     scatter,
 )
-from dissectreport.report.html.frame import Frame, Link
+from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import gain
 
 COMMON = 0.001
@@ -106,11 +106,9 @@ class ContextRow:
 
 
 @dataclass(frozen=True)
-class CausePage:
-    """One concept: which units remove it, which add it, and what else they change."""
+class ConceptCauses:
+    """The causal effects on a concept: which units remove it, which add it, and what else they change."""
 
-    frame: Frame
-    model: str
     layer: str
     layer_href: str
     one: Studied
@@ -156,20 +154,17 @@ class CausePage:
     notes: tuple[str, ...]
 
 
-def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, ...], at: int) -> CausePage:
-    """The page of the concept at one place of `every`."""
-    one, name = every[at], every[at].concept.name
+def concept_causes(site: Site, interventions: Interventions, frame: Frame, one: Studied) -> ConceptCauses:
+    """What was measured of one studied concept, for the page of `frame`."""
+    name = one.concept.name
     layer = layer_of(site, interventions)
-    frame = _frame(site, layer, every, at)
     pictures = interventions.pictures.get(name)
     effects = _effects(site, interventions, frame, layer, name)
     dots = _dots(effects)
     sides = _sides(interventions, name)
     contexts = _contexts(site, interventions, name)
     rows = () if pictures is None else with_and_without(site, frame, name, pictures.ablated)
-    return CausePage(
-        frame=frame,
-        model=site.dissection.title,
+    return ConceptCauses(
         layer=layer.name,
         layer_href=frame.to(site.places.layer(layer.name)),
         one=one,
@@ -209,22 +204,6 @@ def cause_page(site: Site, interventions: Interventions, every: tuple[Studied, .
         downloads=downloads(site, frame, layer),
         notes=interventions.notes,
     )
-
-
-def _frame(site: Site, layer: Layer, every: tuple[Studied, ...], at: int) -> Frame:
-    """The surroundings of the page, between those of the concepts before and after."""
-    places, name = site.places, every[at].concept.name
-    frame = site.frame(
-        places.concept(name),
-        f"{name} · causal effects · {site.dissection.title}",
-        f"Which units of {layer.name} generate {name}, tested by ablating and inserting them.",
-        site.assets.causes,
-        current="causal effects",
-    )
-    home = Link(frame.to(places.page("index")), site.dissection.title)
-    up = Link(frame.to(places.page("causes")), "causal effects")
-    others = [(places.concept(other.concept.name), other.concept.name) for other in every]
-    return neighbours(replace(frame, crumbs=(home, up), up=up), others, at)
 
 
 def _curves_chart(studied: Studied) -> Markup:

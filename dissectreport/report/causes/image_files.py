@@ -22,7 +22,7 @@ def causal_images(site: Site) -> Files:
     colours = images.concept_colours(site.dissection.vocabulary)
     files = _originals(site, interventions)
     for concept, pictures in interventions.pictures.items():
-        if concept in site.places.concepts:
+        if concept in site.places.studied:
             files |= _concept(site, concept, pictures, colours)
     for unit, ablated in interventions.unit_pictures.items():
         for i in range(len(ablated.samples)):

@@ -71,7 +71,7 @@ def unit_causes(site: Site, frame: Frame, layer: Layer, unit: int, rows: Sequenc
             measured_effect=point_of(row, "measured_effect"),
         )
         for row in rows
-        if str(row.concept) in site.places.concepts
+        if str(row.concept) in site.places.studied
     ]
     measured_effect = any(not math.isnan(c.measured_effect.value) for c in causes)
     causes.sort(key=lambda c: (falling(c.measured_effect.value if measured_effect else c.estimate), c.concept.name))

@@ -142,6 +142,10 @@ class Site:
         """The categories of the vocabulary, in its order."""
         return tuple(c for c in dict.fromkeys(self.dissection.vocabulary["category"]) if c != "-")
 
+    def concept_href(self, frame: Frame, concept: str) -> str:
+        """The page of a concept, seen from the page of `frame`; '' for one that does not occur."""
+        return frame.to(self.places.concept(concept)) if concept in self.places.concepts else ""
+
     def frame(self, here: str, title: str, description: str, *scripts: str, current: str = "") -> Frame:
         """The surroundings of one of the model's pages."""
         frame = model_frame(here, title, description, self.assets, self.dissection, self.places, scripts, current)

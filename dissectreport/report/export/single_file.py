@@ -152,7 +152,7 @@ def _pages(site: Site, doors: Mapping[str, str]) -> list[str]:
     pages = list(doors)
     if site.dissection.interventions is not None:
         at = pages.index(site.places.page("causes")) + 1
-        pages[at:at] = [site.places.concept(concept) for concept in site.places.concepts]
+        pages[at:at] = [site.places.concept(concept) for concept in site.places.studied]
     return pages
 
 

@@ -40,9 +40,11 @@ class Places:
     layers: dict[str, str]
     """The folder of each layer within it."""
     concepts: dict[str, str] = field(default_factory=dict)
-    """The name of the page of each concept whose causal effects were measured."""
+    """The name of the page of each concept: those whose causal effects were measured, and all others that occur."""
     unit_pages: bool = True
     """Whether every unit has a page of its own; without, its card on the page of its layer stands for it."""
+    studied: tuple[str, ...] = ()
+    """The concepts whose causal effects were measured."""
 
     @classmethod
     def of(cls, dissection: Dissection, occupied: Mapping[str, str] | None = None, unit_pages: bool = True) -> Places:
@@ -59,9 +61,10 @@ class Places:
             name = f"{name}-{facts.source[:6] or 'catalogue'}"
         home = safe_name(name, [*FIRST_OF_SITE, *taken])
         causes = dissection.interventions
-        studied = [] if causes is None else [str(concept) for concept in causes.concepts["concept"]]
+        studied = () if causes is None else tuple(str(concept) for concept in causes.concepts["concept"])
+        every = dict.fromkeys([*studied, *map(str, dissection.concepts["concept"])])
         layers = safe_names([layer.name for layer in dissection.layers], TAKEN)
-        return cls(home, layers, safe_names(studied), unit_pages)
+        return cls(home, layers, safe_names(every), unit_pages, studied)
 
     def page(self, name: str) -> str:
         """A page of the model, e.g. 'methods'."""
@@ -99,8 +102,12 @@ class Places:
         return ("unit-", ".html") if self.unit_pages else CARD_ENDS
 
     def concept(self, concept: str) -> str:
-        """The page of a concept that was studied."""
+        """The page of a concept that occurs or was studied."""
         return f"{self.home}/concepts/{self.concepts[concept]}.html"
+
+    def concept_mask(self, concept: str, group: int) -> str:
+        """The see-through overlay of where the segmenter sees a concept in example images of one kind."""
+        return f"{self.home}/concepts/img/{self.concepts[concept]}-seen-{group}.png"
 
     def original(self, sample: int) -> str:
         """One image without edit, next to those with ablated or inserted units."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.report.causes.summary import studied
 from dissectreport.report.common.model import (
     Site,
     different,
@@ -19,9 +20,12 @@ from dissectreport.report.common.model import (
 )
 from dissectreport.report.common.plotly_figures import Figure, Grid, concept_heatmap
 from dissectreport.report.common.wording import Wording
+from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement
+
+UNKNOWN = Point(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class GridRow:
     """A concept over the layers."""
 
     concept: NamedConcept
+    href: str
+    """The page of the concept."""
     cells: tuple[GridCell, ...]
     total: int
     strongest: Link | None
@@ -62,8 +68,8 @@ class ConceptGrid:
 def concept_grid(site: Site, frame: Frame, limit: int | None = None) -> ConceptGrid:
     """How many units of each layer have each concept as a label, for the `limit` concepts with most units."""
     layers = site.dissection.layers
-    labels = _labels_by_layer(site)
-    rows = [_grid_row(site, frame, labels, concept) for concept in _concepts_by_units(site, labels)]
+    labels = labels_by_layer(site)
+    rows = [_grid_row(site, frame, labels, concept) for concept in concepts_by_units(site, labels)]
     filled = [row for row in rows if row.total]
     shown = sorted(filled, key=lambda row: -row.total)[:limit]
     heads = tuple(Link(frame.to(site.places.layer(layer.name)), layer.name) for layer in layers)
@@ -71,7 +77,7 @@ def concept_grid(site: Site, frame: Frame, limit: int | None = None) -> ConceptG
     return ConceptGrid(heads, tuple(r for r in filled if r in shown), len(filled) - len(shown), without)
 
 
-def _labels_by_layer(site: Site) -> pd.DataFrame:
+def labels_by_layer(site: Site) -> pd.DataFrame:
     """The interpretable labels of all layers; `layer` is the layer's number."""
     tables = [interpretable_labels(layer).assign(layer=i) for i, layer in enumerate(site.dissection.layers)]
     return pd.concat(tables, ignore_index=True)
@@ -94,7 +100,8 @@ def _grid_row(site: Site, frame: Frame, labels: pd.DataFrame, concept: NamedConc
                 layer.name,
             )
         )
-    return GridRow(concept, tuple(cells), len(units), *_strongest(site, frame, units))
+    href = site.concept_href(frame, concept.name)
+    return GridRow(concept, href, tuple(cells), len(units), *_strongest(site, frame, units))
 
 
 def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | None, str]:
@@ -107,7 +114,7 @@ def _strongest(site: Site, frame: Frame, units: pd.DataFrame) -> tuple[Link | No
     return link, frame.to(site.places.strip(layer, row.unit))
 
 
-def _concepts_by_units(site: Site, labels: pd.DataFrame) -> list[NamedConcept]:
+def concepts_by_units(site: Site, labels: pd.DataFrame) -> list[NamedConcept]:
     """Concepts that occur, by category and then by falling number of units."""
     total = labels["concept"].value_counts()
     order = {category: i for i, category in enumerate(site.categories)}
@@ -132,8 +139,10 @@ class ConceptRow:
     """The best unit's overall label, where it is another concept."""
     agreement: Agreement | None
     """The best unit's IoU with this concept, whatever its overall label."""
-    causes: str
-    """The page of its causal effects; '' where these were not measured."""
+    href: str
+    """Its page."""
+    removed: Point
+    """The share of its area that the leading units remove; NaN where that was not measured."""
 
 
 @dataclass(frozen=True)
@@ -184,20 +193,23 @@ def concepts_page(site: Site) -> ConceptsPage:
 
 
 def _concept_rows(site: Site, frame: Frame) -> tuple[ConceptRow, ...]:
-    labels = _labels_by_layer(site).sort_values("selection_score", ascending=False, kind="stable")
+    interventions = site.dissection.interventions
+    leads = {} if interventions is None else {one.concept.name: one.leading for one in studied(interventions)}
+    removed = {name: lead.removed for name, lead in leads.items() if lead is not None}
+    labels = labels_by_layer(site).sort_values("selection_score", ascending=False, kind="stable")
     units = {str(name): rows_of(rows) for name, rows in labels.groupby("concept", sort=False)}
     overall = [layer.table.set_index("unit")["concept"].to_dict() for layer in site.dissection.layers]
     return tuple(
-        _concept_row(site, frame, row, units.get(str(row.concept), []), overall)
+        _concept_row(site, frame, row, units.get(str(row.concept), []), overall, removed.get(str(row.concept), UNKNOWN))
         for row in rows_of(site.dissection.concepts)
     )
 
 
 def _concept_row(
-    site: Site, frame: Frame, row: Any, units: list[Any], overall: list[dict[Hashable, Any]]
+    site: Site, frame: Frame, row: Any, units: list[Any], overall: list[dict[Hashable, Any]], removed: Point
 ) -> ConceptRow:
     """`units` are the rows of its labels, strongest first; `overall` is each layer's overall label by unit."""
-    places, best = site.places, units[0] if units else None
+    best = units[0] if units else None
     return ConceptRow(
         concept=NamedConcept.of(row),
         area=float(row.area),
@@ -210,7 +222,8 @@ def _concept_row(
         best=None if best is None else _link(site, frame, best),
         overall="" if best is None else _other(str(overall[best.layer][best.unit]), str(row.concept)),
         agreement=None if best is None else Agreement.of(best),
-        causes=frame.to(places.concept(row.concept)) if row.concept in places.concepts else "",
+        href=site.concept_href(frame, str(row.concept)),
+        removed=removed,
     )
 
 

@@ -35,8 +35,22 @@ class RealRow:
     compared: bool
     units: tuple[Link, ...]
     """Layers with units of the concept, in words the number of them."""
-    causes: str
-    """The page of its causal effects; '' where these were not measured."""
+    href: str
+    """Its page."""
+
+    @classmethod
+    def of(cls, row: Any, units: tuple[Link, ...], href: str) -> RealRow:
+        """From a row of the table of areas."""
+        return cls(
+            concept=NamedConcept.of(row),
+            **{name: _point(row, name) for name in ("real", "generated", "difference", "ratio")},
+            in_real=float(row.in_real),
+            in_generated=float(row.in_generated),
+            verdict=str(row.verdict),
+            compared=bool(row.compared),
+            units=units,
+            href=href,
+        )
 
     @property
     def in_chart(self) -> RatioRow:
@@ -125,17 +139,9 @@ def _source(site: Site, reality: Reality) -> str:
 
 def _rows(site: Site, frame: Frame, reality: Reality) -> tuple[RealRow, ...]:
     units = _units(site, frame)
-    places = site.places
     return tuple(
-        RealRow(
-            concept=NamedConcept.of(row),
-            **{name: _point(row, name) for name in ("real", "generated", "difference", "ratio")},
-            in_real=float(row.in_real),
-            in_generated=float(row.in_generated),
-            verdict=str(row.verdict),
-            compared=bool(row.compared),
-            units=units.get((str(row.concept), str(row.category)), ()),
-            causes=frame.to(places.concept(row.concept)) if row.concept in places.concepts else "",
+        RealRow.of(
+            row, units.get((str(row.concept), str(row.category)), ()), site.concept_href(frame, str(row.concept))
         )
         for row in rows_of(reality.table)
     )

@@ -60,6 +60,7 @@ class Accuracy:
     """How well the segmenter segments a concept where the ground truth is known."""
 
     concept: NamedConcept
+    href: str
     iou: float
     area: float
 
@@ -122,7 +123,7 @@ def trust_page(site: Site, colours: np.ndarray[Any, Any]) -> TrustPage:
         card=core(segmenter),
         cards=cards("segmenter", segmenter),
         groups=tuple(_group(site, frame, number, colours) for number in range(len(dissection.trust))),
-        accuracy=_accuracy(dissection),
+        accuracy=_accuracy(site, frame),
         unknown=tuple(str(row.concept) for row in rows_of(dissection.concepts) if math.isnan(row.segmenter_iou)),
         held_out=str(segmenter.get("card", {}).get("held_out", "")),
         reads=bool(dissection.provenance.reads),
@@ -168,11 +169,18 @@ def _mean(confidence: np.ndarray[Any, Any]) -> float:
     return float(confidence.astype(np.float64).mean())
 
 
-def _accuracy(dissection: Dissection) -> tuple[Accuracy, ...]:
-    known = dissection.concepts[dissection.concepts["segmenter_iou"].notna()].sort_values(
-        "segmenter_iou", kind="stable"
+def _accuracy(site: Site, frame: Frame) -> tuple[Accuracy, ...]:
+    concepts = site.dissection.concepts
+    known = concepts[concepts["segmenter_iou"].notna()].sort_values("segmenter_iou", kind="stable")
+    return tuple(
+        Accuracy(
+            NamedConcept.of(row),
+            site.concept_href(frame, str(row.concept)),
+            float(row.segmenter_iou),
+            float(row.area),
+        )
+        for row in rows_of(known)
     )
-    return tuple(Accuracy(NamedConcept.of(row), float(row.segmenter_iou), float(row.area)) for row in rows_of(known))
 
 
 def _shades(

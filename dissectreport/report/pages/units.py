@@ -54,6 +54,8 @@ class PairRow:
     """A concept, and the unit's IoU with it."""
 
     concept: NamedConcept
+    href: str
+    """The page of the concept."""
     agreement: Agreement
     on_fraction: float
     tested: bool
@@ -76,6 +78,8 @@ class UnitPage:
     layer: str
     card: Card
     row: Any
+    concept_href: str
+    """The page of its label; '' without a label."""
     verdict: str
     """Whether the unit is interpretable, in words."""
     wording: Wording
@@ -151,7 +155,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
     name = f"{layer.name} unit {unit}"
     frame = _frame(site, layer, unit, f"{row.concept or 'no label'} · {name} · {dissection.title}")
     unit_card = card(site, frame, layer, row)
-    pairs = tuple(_pair(r) for r in rows.pairs.get(unit, []))
+    pairs = tuple(_pair(site, frame, r) for r in rows.pairs.get(unit, []))
     traces = _traces(layer, unit, dissection.vocabulary)
     companions = _companions(site, frame, layer, rows, unit)
     return UnitPage(
@@ -160,6 +164,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         layer=layer.name,
         card=unit_card,
         row=row,
+        concept_href=site.concept_href(frame, unit_card.concept.name),
         verdict=_verdict(site.wording, unit_card, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
         wording=site.wording,
         size=f"{layer.height} × {layer.width}",
@@ -169,7 +174,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         veil=frame.to(places.veil(layer.name, unit)),
         veil_width=f"{100 * len(layer.examples.kind)}%",
         pairs=pairs,
-        labels=tuple(_pair(r) for r in rows.labels.get(unit, [])),
+        labels=tuple(_pair(site, frame, r) for r in rows.labels.get(unit, [])),
         chart_ranking=_ranking_chart(name, unit_card, pairs, site.wording.order),
         chart_histogram=_histogram_chart(name, layer, unit, row, unit_card),
         chart_curve=_curve_chart(name, layer, unit, traces, unit_card) if traces else Markup(""),
@@ -214,9 +219,10 @@ def _verdict(words: Wording, unit_card: Card, beats_chance: bool) -> str:
     return words.nothing
 
 
-def _pair(row: Any) -> PairRow:
-    on_fraction = float(getattr(row, "on_fraction", math.nan))
-    return PairRow(NamedConcept.of(row), Agreement.of(row), on_fraction, bool(getattr(row, "tested", True)))
+def _pair(site: Site, frame: Frame, row: Any) -> PairRow:
+    on_fraction, tested = float(getattr(row, "on_fraction", math.nan)), bool(getattr(row, "tested", True))
+    href = site.concept_href(frame, str(row.concept))
+    return PairRow(NamedConcept.of(row), href, Agreement.of(row), on_fraction, tested)
 
 
 def _examples(site: Site, frame: Frame, layer: Layer, unit_card: Card) -> tuple[ExampleGroup, ...]:

@@ -11,12 +11,12 @@ from dissectreport.report.common.summary import summary
 from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.html.places import Files
 from dissectreport.report.site.downloads import table_files
-from dissectreport.report.site.pages import layer_files, model_files, unit_files
+from dissectreport.report.site.pages import concept_files, layer_files, model_files, unit_files
 from dissectreport.report.site.pictures import model_pictures
 from dissectreport.run.parallel import Spread, in_turn
 
-TOGETHER = 16
-"""Units whose files are made as one part of the work."""
+TOGETHER, CONCEPTS_TOGETHER = 16, 40
+"""Units, and concepts, whose files are made as one part of the work."""
 Progress = Callable[[int, int], None]
 
 
@@ -55,6 +55,10 @@ def parts_of(site: Site) -> list[Part]:
         *(Part(partial(table_files, name=layer.name)) for layer in layers),
         *(Part(partial(layer_files, number=number)) for number in range(len(layers))),
         Part(model_pictures),
+        *(
+            Part(partial(concept_files, first=first, end=first + CONCEPTS_TOGETHER))
+            for first in range(0, len(site.places.concepts), CONCEPTS_TOGETHER)
+        ),
         *(
             Part(partial(unit_files, number=number, first=first, end=end), end - first)
             for number, layer in enumerate(layers)

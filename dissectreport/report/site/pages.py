@@ -8,12 +8,10 @@ from dataclasses import asdict
 
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import Layer
-from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.artifacts.page import artifacts_page
 from dissectreport.report.artifacts.preference_page import Pairs, pairs_of, preference_images, preference_page
 from dissectreport.report.artifacts.review_page import review_page
 from dissectreport.report.artifacts.summary import edits_files
-from dissectreport.report.causes.concept_page import cause_page
 from dissectreport.report.causes.overview import causes_page
 from dissectreport.report.causes.summary import studied
 from dissectreport.report.common.model import Site
@@ -23,6 +21,7 @@ from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.compare.profile_files import profile_file
 from dissectreport.report.html import images
 from dissectreport.report.html.places import COMPARE, Files
+from dissectreport.report.pages.concept import ConceptRows, concept_masks, concept_page
 from dissectreport.report.pages.concepts import concepts_page
 from dissectreport.report.pages.layers import layer_page, table_page
 from dissectreport.report.pages.lookup import lookup_page
@@ -41,7 +40,8 @@ def model_files(site: Site) -> Files:
     dissection, places = site.dissection, site.places
     files = _model_pages(site) | table_files(site, "")
     if dissection.interventions is not None:
-        files |= _causal_pages(site, dissection.interventions)
+        causes = causes_page(site, dissection.interventions, studied(dissection.interventions))
+        files[places.page("causes")] = render("causes_overview.html", causes)
     if dissection.artifacts is not None:
         files |= _artifact_pages(site, dissection.artifacts)
     if dissection.reality is not None:
@@ -67,19 +67,15 @@ def _model_pages(site: Site) -> Files:
     }
 
 
-def _causal_pages(site: Site, interventions: Interventions) -> Files:
-    """The overview of causal effects, and a page for each concept."""
-    every = studied(interventions)
-    pages = {
-        site.places.concept(concept.concept.name): render(
-            "causes_concept.html", cause_page(site, interventions, every, i)
-        )
-        for i, concept in enumerate(every)
-    }
-    return {
-        site.places.page("causes"): render("causes_overview.html", causes_page(site, interventions, every)),
-        **pages,
-    }
+def concept_files(site: Site, first: int, end: int) -> Files:
+    """The pages of some concepts, and the overlays of their example images."""
+    rows = ConceptRows.of(site)
+    files: Files = {}
+    for name in rows.order[first:end]:
+        template = "causes_concept.html" if name in site.places.studied else "concept.html"
+        files[site.places.concept(name)] = render(template, concept_page(site, rows, name))
+        files |= concept_masks(site, name)
+    return files
 
 
 def _artifact_pages(site: Site, artifacts: Artifacts) -> Files:

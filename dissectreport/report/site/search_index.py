@@ -51,14 +51,20 @@ def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[
     }
 
 
-def _concepts(site: Site, frame: Frame) -> list[list[str]]:
-    """Name, category and page of every concept of the vocabulary; '' for the page of one that was not studied."""
-    pages = {name: frame.to(site.places.concept(name)) for name in site.places.concepts}
-    occurring = set(site.dissection.concepts["concept"])
+def _concepts(site: Site, frame: Frame) -> list[list[Any]]:
+    """Name, category and page of every concept of the vocabulary, and 1 where its effects were measured.
+
+    A concept that does not occur has neither category nor page.
+    """
     return [
-        [str(row.concept), str(row.category), pages.get(str(row.concept), "")]
-        if row.concept in occurring
-        else [str(row.concept), "", ""]
+        [
+            str(row.concept),
+            str(row.category),
+            site.concept_href(frame, str(row.concept)),
+            int(row.concept in site.places.studied),
+        ]
+        if row.concept in site.places.concepts
+        else [str(row.concept), "", "", 0]
         for row in rows_of(site.dissection.vocabulary)
     ]
 
