@@ -42,6 +42,7 @@
     iou: falling(IOU),
     corrected_iou: falling(CORRECTED_IOU),
     lift: falling(LIFT),
+    effect: (i) => (data.removed[i] === null ? null : -data.removed[i]),
     unit: (i) => data.unit[i],
     concept: (i) => figure(i, CONCEPT),
   };
@@ -159,7 +160,7 @@
     const nums = element("span", "nums", "");
     nums.append(...figures(data.labels[i][at]));
     const overall = at > 0 ? [element("span", "overall", "overall label " + data.labels[i][0][CONCEPT])] : [];
-    return [name, cap.querySelector(".id"), ...overall, ...cap.querySelectorAll(".state"), nums];
+    return [name, cap.querySelector(".id"), ...overall, ...cap.querySelectorAll(".state, .effect"), nums];
   };
   const draw = (gauge, label) => {
     const [bar, span, tick] = gauge.children;

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -18,9 +19,12 @@ from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Assets, Frame, model_frame, published
 from dissectreport.report.html.images import tile_width
-from dissectreport.report.html.numbers import count, listing
+from dissectreport.report.html.numbers import count, listing, removed
 from dissectreport.report.html.places import Places
 from dissectreport.run.rules import Edge, rule_named
+
+LEAST_EFFECT = 0.01
+"""The least share of a concept's area that a unit must remove for its card to say so."""
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
@@ -114,6 +118,21 @@ def counts_by_category(site: Site, layer: Layer) -> tuple[tuple[str, str, dict[s
 
 
 @dataclass(frozen=True)
+class StrongestEffect:
+    """The concept of which ablating one unit alone removes most."""
+
+    concept: str
+    removed: float
+    measured: bool
+    """Whether it was measured; otherwise it is the first-order estimate."""
+
+    @property
+    def words(self) -> str:
+        """What a card says of it: 'removes 12% of tree'."""
+        return f"removes {removed(self.removed)} of {self.concept}{'' if self.measured else ' (estimate)'}"
+
+
+@dataclass(frozen=True)
 class Site:
     """What the pages of one model are built from: its results, its places, its assets and the options."""
 
@@ -141,6 +160,36 @@ class Site:
     def categories(self) -> tuple[str, ...]:
         """The categories of the vocabulary, in its order."""
         return tuple(c for c in dict.fromkeys(self.dissection.vocabulary["category"]) if c != "-")
+
+    @cached_property
+    def strongest_effects(self) -> Mapping[int, StrongestEffect]:
+        """What ablating each unit of the layer of interventions removes most of; not of units that remove nothing.
+
+        A unit that was ablated alone has its measured effects, and only those above 0 by their intervals.
+        """
+        interventions = self.dissection.interventions
+        if interventions is None:
+            return {}
+        effects: dict[int, StrongestEffect] = {}
+        measured = {int(unit) for unit in interventions.effects.dropna(subset="measured_effect")["unit"]}
+        for row in rows_of(interventions.effects):
+            unit, known = int(row.unit), int(row.unit) in measured
+            share = float(row.measured_effect if known else row.estimate)
+            counts = share >= LEAST_EFFECT and (not known or row.measured_effect_low > 0)
+            if counts and (unit not in effects or share > effects[unit].removed):
+                effects[unit] = StrongestEffect(str(row.concept), share, known)
+        return effects
+
+    def flags(self, layer: str, row: Any) -> tuple[str, ...]:
+        """What a reader has to know of the unit in a row of a layer's table before trusting its label."""
+        artifacts = self.dissection.artifacts
+        is_artifact = artifacts is not None and artifacts.layer == layer and int(row.unit) in artifacts.listed
+        known = {
+            str(row.unit_state): bool(row.unit_state),
+            "below the position-only baseline": bool(row.concept) and float(row.iou) < float(row.position_only),
+            "artifact unit": is_artifact,
+        }
+        return tuple(words for words, holds in known.items() if holds)
 
     def concept_href(self, frame: Frame, concept: str) -> str:
         """The page of a concept, seen from the page of `frame`; '' for one that does not occur."""

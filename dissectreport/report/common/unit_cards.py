@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,12 @@ class Card:
     threshold: float
     interpretable: bool
     state: str
+    flags: tuple[str, ...]
+    """What a reader has to know of it: its state, an artifact unit, a match below the position-only baseline."""
+    effect: str
+    """What ablating it alone removes most of, in words; '' where that is unknown or little."""
+    removed: float
+    """How much that is; NaN where unknown or little."""
     also: tuple[str, ...]
     """Its interpretable labels in other categories."""
 
@@ -53,6 +60,9 @@ def labels_of(layer: Layer) -> Labels:
 def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None = None) -> Card:
     """The card of the unit in a row of the layer's table, with its `labels` in other categories."""
     others = (labels or {}).get(int(row.unit), [])
+    interventions = site.dissection.interventions
+    is_edited = interventions is not None and interventions.layer == layer.name
+    effect = site.strongest_effects.get(int(row.unit)) if is_edited else None
     return Card(
         unit=int(row.unit),
         href=frame.to(site.places.unit(layer.name, int(row.unit))),
@@ -63,6 +73,9 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         threshold=float(row.threshold),
         interpretable=bool(row.interpretable),
         state=str(row.unit_state),
+        flags=site.flags(layer.name, row),
+        effect="" if effect is None else effect.words,
+        removed=math.nan if effect is None else effect.removed,
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
     )
 

@@ -140,7 +140,8 @@ def _sorting(cards: tuple[Card, ...], labels: Labels) -> Mapping[str, Any]:
         "unit": [c.unit for c in cards],
         "labels": [_all_labels(c, labels.get(c.unit, [])) for c in cards],
         "sure": [int(c.interpretable) for c in cards],
-        "state": [c.state for c in cards],
+        "state": [" ".join(c.flags) for c in cards],
+        "removed": [None if math.isnan(c.removed) else round(c.removed, 4) for c in cards],
     }
 
 

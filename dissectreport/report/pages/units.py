@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,13 @@ from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.artifacts.summary import UnitArtifact, unit_artifact
 from dissectreport.report.causes.unit_effects import UnitCauses, unit_causes
-from dissectreport.report.common.model import Site, rows_of
+from dissectreport.report.common.model import Site, leading_units, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
 from dissectreport.report.html import charts
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
-from dissectreport.report.html.numbers import Agreement, percent
+from dissectreport.report.html.numbers import Agreement, percent, share
 from dissectreport.stats.iou import chance_corrected_iou
 
 CurveRow = tuple[float, float, float, float, float, float, float]
@@ -70,13 +70,30 @@ class Companion:
 
 
 @dataclass(frozen=True)
+class UnitHeader:
+    """What a reader sees of a unit first, and the units next to it."""
+
+    badges: tuple[str, ...]
+    """Short remarks: a weak match, an artifact unit, how its effect is known."""
+    rank: int
+    """Its place among the units of the layer, strongest first."""
+    stronger: Link | None
+    """The unit before it in that order."""
+    weaker: Link | None
+    alike: Link | None
+    """The unit whose activations are most correlated."""
+
+
+@dataclass(frozen=True)
 class UnitPage:
     """Everything about one unit."""
 
     frame: Frame
     model: str
     layer: str
+    units: int
     card: Card
+    header: UnitHeader
     row: Any
     concept_href: str
     """The page of its label; '' without a label."""
@@ -127,6 +144,8 @@ class LayerRows:
     labels: Mapping[int, list[Any]]
     correlated: Mapping[int, list[Any]]
     effects: Mapping[int, list[Any]]
+    order: Sequence[int]
+    """The units of the layer, strongest first."""
 
     @classmethod
     def of(cls, layer: Layer, units: range, interventions: Interventions | None = None) -> LayerRows:
@@ -139,6 +158,7 @@ class LayerRows:
             _by_unit(interventions.effects, units)
             if interventions is not None and interventions.layer == layer.name
             else {},
+            leading_units(layer)["unit"].tolist(),
         )
 
 
@@ -162,7 +182,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         frame=frame,
         model=dissection.title,
         layer=layer.name,
+        units=layer.units,
         card=unit_card,
+        header=_header(site, frame, layer, rows, unit_card),
         row=row,
         concept_href=site.concept_href(frame, unit_card.concept.name),
         verdict=_verdict(site.wording, unit_card, bool(row.beats_chance)) if dissection.has_enough_images else TOO_FEW,
@@ -201,6 +223,32 @@ def _frame(site: Site, layer: Layer, unit: int, title: str) -> Frame:
     up = Link(frame.to(places.layer(layer.name)), layer.name)
     frame = replace(frame, crumbs=(home, up), up=replace(up, href=f"{up.href}#u={unit}"))
     return neighbours(frame, [(places.unit(layer.name, u), f"unit {u}") for u in range(layer.units)], unit)
+
+
+def _header(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit_card: Card) -> UnitHeader:
+    places, at = site.places, rows.order.index(unit_card.unit)
+
+    def to(unit: int, words: str) -> Link:
+        return Link(frame.to(places.unit(layer.name, unit)), words)
+
+    alike = max(rows.correlated.get(unit_card.unit, []), key=lambda row: float(row.correlation), default=None)
+    return UnitHeader(
+        badges=_badges(unit_card, rows.effects.get(unit_card.unit, [])),
+        rank=at + 1,
+        stronger=to(rows.order[at - 1], f"unit {rows.order[at - 1]}") if at else None,
+        weaker=to(rows.order[at + 1], f"unit {rows.order[at + 1]}") if at + 1 < len(rows.order) else None,
+        alike=None
+        if alike is None or not alike.correlation > 0
+        else to(int(alike.other_unit), f"unit {int(alike.other_unit)} (correlation {share(alike.correlation)})"),
+    )
+
+
+def _badges(unit_card: Card, effects: Sequence[Any]) -> tuple[str, ...]:
+    """The remarks of a unit's header; `effects` are its rows in the table of causal effects."""
+    weak = ("weak match",) if unit_card.concept.name and not unit_card.interpretable else ()
+    measured = any(not math.isnan(row.measured_effect) for row in effects)
+    effect = (f"effect {'measured' if measured else 'estimated'}",) if effects else ()
+    return (*weak, *unit_card.flags, *effect)
 
 
 def _companions(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit: int) -> tuple[Companion, ...]:
