@@ -13,7 +13,8 @@ from dissectreport.report.common.model import Site, interpretable_labels
 from dissectreport.report.common.rendering import render
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import Places
-from dissectreport.report.pages.concept import CARDS, ConceptRows, StudiedConceptPage, concept_masks, concept_page
+from dissectreport.report.pages.concept import CARDS, ConceptRows, StudiedConceptPage, concept_page
+from dissectreport.report.pages.example_images import concept_masks
 from tests.support.dissections import example_dissection, with_interventions, with_real_images
 
 

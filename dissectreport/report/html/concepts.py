@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.images import TERMS
 from dissectreport.vocabulary import Concept
 
 
@@ -22,6 +23,11 @@ class NamedConcept(Concept):
     def mark(self) -> str:
         """The sign of the category, also a CSS class."""
         return mark_of(self.category)
+
+    @property
+    def swatch(self) -> str:
+        """How a concept that is one of the basic colours looks, as CSS; '' for others."""
+        return f"#{TERMS[self.name]:06x}" if self.mark == "colour" and self.name in TERMS else ""
 
     @property
     def label(self) -> str:

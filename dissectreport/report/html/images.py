@@ -13,7 +13,6 @@ from PIL import Image
 
 from dissectreport.analysis.results.dissection import Trust
 from dissectreport.run.rules import Edge
-from dissectreport.vocabulary import Concept
 
 TILE = 128
 """Height of one image of a strip, in pixels; its width is proportional."""
@@ -167,12 +166,6 @@ TERMS = {
     "yellow": 0xE8C820,
 }
 """The basic colour terms, as they are shown where a concept is a colour."""
-
-
-def colour_of(concept: Concept) -> str:
-    """How a concept that is one of the basic colours looks, as CSS; '' for others."""
-    named = concept.category in ("colour", "color") and concept.name in TERMS
-    return f"#{TERMS[concept.name]:06x}" if named else ""
 
 
 def concept_colours(vocabulary: pd.DataFrame) -> NDArray[np.uint8]:

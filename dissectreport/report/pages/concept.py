@@ -7,37 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from dissectreport.analysis.results.dissection import Control, Layer, Trust, TrustSource
+from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.causes.concept_page import ConceptCauses, concept_causes
-from dissectreport.report.causes.image_files import concept_number
 from dissectreport.report.causes.summary import Studied, studied
 from dissectreport.report.common.model import Site, rows_of, view_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW
-from dissectreport.report.html import images
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import Amount, bars
 from dissectreport.report.html.frame import Frame, Link
-from dissectreport.report.html.images import tile_width
 from dissectreport.report.html.numbers import Agreement, count, decimal, interval, plural
-from dissectreport.report.html.places import Files
 from dissectreport.report.pages.concepts import concepts_by_units, labels_by_layer
+from dissectreport.report.pages.example_images import SeenGroup, seen_groups
 from dissectreport.report.pages.real_images import RealRow
-from dissectreport.report.pages.segmenter import SOURCES
-from dissectreport.run.rules import Edge
 
 CARDS = 6
 """Cards of a layer's units before the rest is left to the layer's page."""
 NEAREST = 3
 """Units that are shown where none is interpretable."""
-EXAMPLES = 6
-"""Example images of each kind."""
 UNKNOWN = Point(math.nan, math.nan, math.nan)
 
 
@@ -56,42 +47,12 @@ class LayerUnits:
 
 
 @dataclass(frozen=True)
-class SeenExample:
-    """An image in which the segmenter sees the concept, and the position of its mask in the overlay."""
-
-    picture: str
-    left: str
-    area: float
-    alt: str
-
-
-@dataclass(frozen=True)
-class SeenGroup:
-    """The example images of one kind in which the segmenter sees most of the concept."""
-
-    words: str
-    mask: str
-    """The overlay with the masks of all examples side by side."""
-    width: str
-    """Of the overlay, relative to an image."""
-    tile: int
-    examples: tuple[SeenExample, ...]
-    images: int
-    """Images of this kind with the concept."""
-    of: int
-    confidence: float
-    """Mean confidence of the segmenter where it sees the concept; NaN for one without confidence."""
-
-
-@dataclass(frozen=True)
 class ConceptPage:
     """One concept, whether its causal effects were measured or not."""
 
     frame: Frame
     model: str
     concept: NamedConcept
-    colour: str
-    """How a concept that is a colour looks; '' for others."""
     summary: str
     """Where its units are, in sentences."""
     area_of_all: Point
@@ -183,7 +144,6 @@ def _page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
         frame=frame,
         model=dissection.title,
         concept=concept,
-        colour=images.colour_of(concept),
         summary=_summary(site, name, found) if dissection.has_enough_images else f"{TOO_FEW}.",
         area_of_all=UNKNOWN if row is None else Point(float(row.area), float(row.area_low), float(row.area_high)),
         images=0 if row is None else int(row.images),
@@ -195,7 +155,7 @@ def _page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
         chart_depth=_depth_chart(site, concept) if len(found) and len(dissection.layers) > 1 else None,
         match_and_effect="",
         real=_real(site, frame, name),
-        seen=tuple(_seen(site, frame, number, name) for number in _groups(site)),
+        seen=seen_groups(site, frame, name),
         segmenter=str(dissection.provenance.segmenter.get("name", "")),
         segmenter_iou=math.nan if row is None else float(row.segmenter_iou),
         twins=() if row is None else _twins(site, frame, row),
@@ -331,57 +291,3 @@ def _twins(site: Site, frame: Frame, row: Any) -> tuple[Link, ...]:
     concepts = site.dissection.concepts
     names = concepts.loc[(concepts["counts_as"] == row.counts_as) & (concepts["concept"] != row.concept), "concept"]
     return tuple(Link(site.concept_href(frame, str(name)), str(name)) for name in names)
-
-
-def _groups(site: Site) -> list[int]:
-    """The kinds of example images, but for those with ablated units."""
-    return [i for i, trust in enumerate(site.dissection.trust) if trust.source != TrustSource.ABLATED]
-
-
-def _masks(trust: Trust, number: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """(k, h, w) where the segmenter sees a concept, and the images that show most of it, first the most."""
-    masks = (trust.labels == number).any(1) if number else np.zeros((len(trust.images), 1, 1), np.bool_)
-    areas = masks.mean((1, 2))
-    order = np.argsort(-areas, kind="stable")
-    return masks, order[areas[order] > 0][:EXAMPLES]
-
-
-def _seen(site: Site, frame: Frame, group: int, name: str) -> SeenGroup:
-    """The example images of one kind that show most of a concept."""
-    trust = site.dissection.trust[group]
-    masks, chosen = _masks(trust, concept_number(site, name))
-    shown = masks[chosen]
-    areas = shown.mean((1, 2)) if len(chosen) else ()
-    examples = tuple(
-        SeenExample(
-            picture=frame.to(site.places.image(f"trust-{group}-{image}-plain")),
-            left=f"-{100 * at}%",
-            area=float(area),
-            alt=f"{SOURCES.get(trust.source, trust.source)}, number {image + 1}, with {name} outlined",
-        )
-        for at, (image, area) in enumerate(zip(chosen.tolist(), areas, strict=True))
-    )
-    sure = trust.confidence[masks].astype(np.float64) if trust.doubts and masks.shape == trust.confidence.shape else ()
-    return SeenGroup(
-        words=SOURCES.get(trust.source, trust.source),
-        mask=frame.to(site.places.concept_mask(name, group)),
-        width=f"{100 * len(examples)}%",
-        tile=tile_width(trust.images),
-        examples=examples,
-        images=int(masks.any((1, 2)).sum()),
-        of=len(trust.images),
-        confidence=float(np.mean(sure)) if len(sure) else math.nan,
-    )
-
-
-def concept_masks(site: Site, name: str) -> Files:
-    """The overlays of a concept's example images, one for each kind of images that shows it."""
-    files: Files = {}
-    number = concept_number(site, name)
-    for group in _groups(site):
-        trust = site.dissection.trust[group]
-        masks, chosen = _masks(trust, number)
-        if len(chosen):
-            veils = images.veil(masks[chosen].astype(np.float32), 0.5, Edge.CLAMP, tile_width(trust.images))
-            files[site.places.concept_mask(name, group)] = images.overlay(veils)
-    return files

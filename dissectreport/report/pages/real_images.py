@@ -14,10 +14,14 @@ from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import ratio
+from dissectreport.report.pages.example_images import SeenGroup, seen_groups
 from dissectreport.report.pages.real_images_chart import RatioRow, ratios
 
 LEAST, MOST = 24, 12
 """Concepts in the chart: those of the smallest ratios, and those of the largest."""
+
+GALLERIES = 4
+"""Under-represented concepts whose images are shown."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class RealPage:
     left_off: int
     """Concepts between those of the chart."""
     rows: tuple[RealRow, ...]
+    galleries: tuple[tuple[RealRow, tuple[SeenGroup, ...]], ...]
+    """Under-represented concepts with the example images that show them, real and generated."""
     csv: str
     json: str
 
@@ -106,9 +112,18 @@ def real_page(site: Site, reality: Reality) -> RealPage:
         ),
         left_off=len(compared) - len(shown),
         rows=rows,
+        galleries=_galleries(site, frame, rows),
         csv=frame.to(places.data("real", "csv")),
         json=frame.to(places.data("real", "json")),
     )
+
+
+def _galleries(
+    site: Site, frame: Frame, rows: tuple[RealRow, ...]
+) -> tuple[tuple[RealRow, tuple[SeenGroup, ...]], ...]:
+    """The concepts that are left out most, of those that an example image shows."""
+    less = [(row, seen_groups(site, frame, row.concept.name)) for row in rows if row.verdict == "less"]
+    return tuple((row, groups) for row, groups in less if any(group.examples for group in groups))[:GALLERIES]
 
 
 def answer(rows: tuple[RealRow, ...]) -> str:

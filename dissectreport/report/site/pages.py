@@ -21,8 +21,9 @@ from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.compare.profile_files import profile_file
 from dissectreport.report.html import images
 from dissectreport.report.html.places import COMPARE, Files
-from dissectreport.report.pages.concept import ConceptRows, concept_masks, concept_page
+from dissectreport.report.pages.concept import ConceptRows, concept_page
 from dissectreport.report.pages.concepts import concepts_page
+from dissectreport.report.pages.example_images import concept_masks
 from dissectreport.report.pages.layers import layer_page, table_page
 from dissectreport.report.pages.lookup import lookup_page
 from dissectreport.report.pages.methods import methods_page
