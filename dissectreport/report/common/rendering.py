@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -47,6 +48,7 @@ def environment() -> Environment:
     environment.globals |= {"theme": theme_script(), "site_policy": site_policy()}
     environment.filters |= {name: getattr(numbers, name) for name in FILTERS}
     environment.filters |= {"interval": interval, "data": inline_data, "inline": inline_text, "runs": runs}
+    environment.filters |= {"unindented": unindented}
     environment.filters |= {"figure_interval": figure_interval}
     environment.globals |= {"before_and_after": numbers.before_and_after, "term_anchor": term_anchor}
     return environment
@@ -88,6 +90,11 @@ def inline_text(words: str) -> Markup:
     """One of our own style sheets or scripts within its element, which it must not close."""
     assert "</" not in words, "a closing tag would end the element"
     return Markup(words)
+
+
+def unindented(words: Markup) -> Markup:
+    """Markup without the spaces at the start of its lines, for what a page repeats hundreds of times."""
+    return Markup(re.sub(r"\n\s+", "\n", words))
 
 
 def render(template: str, page: Any) -> bytes:

@@ -137,8 +137,9 @@ def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, st
     """The pages that the table of contents lists, with their words: the layers, and what a page's own menu lists."""
     places = site.places
     menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.menu}
-    # Looking up a point needs scripts with every unit's maps.
-    listed = {page: words for page, words in menu.items() if page in files and page != places.page("lookup")}
+    # Looking up a point needs scripts with every unit's maps, and the map of units a script of its own.
+    scripted = {places.page("lookup"), places.page("map")}
+    listed = {page: words for page, words in menu.items() if page in files and page not in scripted}
     first = places.page("index")
     return {
         first: listed[first],

@@ -11,7 +11,20 @@ from pathlib import Path
 from dissectreport.report.html.frame import Assets
 
 COMPARE = ("compare_elements", "compare_charts", "compare_figures", "compare_sections", "compare_choice", "compare")
-SCRIPTS = ("site", "charts", "units", "unit", "lookup", "causes", *COMPARE, "index", "review", "preference", "search")
+SCRIPTS = (
+    "site",
+    "charts",
+    "units",
+    "unit",
+    "lookup",
+    "causes",
+    "map",
+    *COMPARE,
+    "index",
+    "review",
+    "preference",
+    "search",
+)
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 
 

@@ -34,6 +34,7 @@ class Assets:
     unit: str
     lookup: str
     causes: str
+    map: str
     icon: str
     compare: str
     compare_elements: str
@@ -164,6 +165,7 @@ def model_frame(
     entries = {
         "overview": places.page("index"),
         "concepts": places.page("concepts"),
+        "map": places.page("map"),
         **causes,
         **artifacts,
         "look-up": places.page("lookup"),

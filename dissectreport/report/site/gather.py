@@ -11,7 +11,7 @@ from dissectreport.report.common.summary import summary
 from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.html.places import Files
 from dissectreport.report.site.downloads import table_files
-from dissectreport.report.site.pages import concept_files, layer_files, model_files, unit_files
+from dissectreport.report.site.pages import concept_files, layer_files, map_files, model_files, unit_files
 from dissectreport.report.site.pictures import model_pictures
 from dissectreport.run.parallel import Spread, in_turn
 
@@ -55,6 +55,7 @@ def parts_of(site: Site) -> list[Part]:
         *(Part(partial(table_files, name=layer.name)) for layer in layers),
         *(Part(partial(layer_files, number=number)) for number in range(len(layers))),
         Part(model_pictures),
+        Part(map_files),
         *(
             Part(partial(concept_files, first=first, end=first + CONCEPTS_TOGETHER))
             for first in range(0, len(site.places.concepts), CONCEPTS_TOGETHER)

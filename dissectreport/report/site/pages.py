@@ -30,6 +30,7 @@ from dissectreport.report.pages.methods import methods_page
 from dissectreport.report.pages.overview import overview_page
 from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.segmenter import trust_page
+from dissectreport.report.pages.unit_map import UnitMap, map_page, map_picture
 from dissectreport.report.pages.units import LayerRows, unit_page
 from dissectreport.report.site.downloads import table_files, tables_of
 from dissectreport.report.site.pictures import unit_pictures
@@ -66,6 +67,13 @@ def _model_pages(site: Site) -> Files:
         places.page("trust"): render("trust.html", trust_page(site, colours)),
         places.page("methods"): render("methods.html", methods_page(site, rows)),
     }
+
+
+def map_files(site: Site) -> Files:
+    """The map of units, and its picture."""
+    made = UnitMap.of(site)
+    page = render("map.html", map_page(site, made))
+    return {site.places.page("map"): page, site.places.image("map"): map_picture(site, made)}
 
 
 def concept_files(site: Site, first: int, end: int) -> Files:
