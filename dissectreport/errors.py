@@ -8,6 +8,7 @@ DissectReportError
 ├── FolderError      a folder of images that cannot be read, or is empty
 ├── SegmenterError   a segmenter whose output does not fit its vocabulary
 ├── FeaturesError    a feature network that gives no features, or is not installed
+├── ExportError      a network that cannot be written as an ONNX file
 ├── CacheError       a cache that cannot be used or trusted
 ├── TimeLimit        a run that stops because its time is up
 ├── MergeError       counts that were not measured the same way
@@ -61,6 +62,10 @@ class SegmenterError(DissectReportError):
 
 class FeaturesError(DissectReportError):
     """A feature network that gives no features, or is not installed."""
+
+
+class ExportError(DissectReportError):
+    """A network that cannot be written as an ONNX file, or computes something else there."""
 
 
 class CacheError(DissectReportError):

@@ -35,6 +35,7 @@ ORDER = (
     "drawings",
     "segmenters",
     "networks",
+    "onnx_files",
     "checkpoints",
     "image_files",
     "review",

@@ -22,6 +22,7 @@ from dissectreport.errors import BadOption, CacheError, UnknownName
 from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
+from dissectreport.records.painting import PaintRecord
 from dissectreport.run.addresses import CODE, DESCRIPTION, checkpoint_of, split_settings
 from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT, Plan
@@ -67,6 +68,7 @@ class Record:
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
     artifacts: ArtifactRecord | None = None
+    painting: PaintRecord | None = None
     segmented: str = ""
     """The store folder with segmented real images."""
     reference: Mapping[str, Any] = field(default_factory=dict)
@@ -116,7 +118,7 @@ class Record:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The record that `to_json` gave; TypeError, KeyError or ValueError for other values."""
-        interventions, artifacts = value["interventions"], value["artifacts"]
+        interventions, artifacts, painting = value["interventions"], value["artifacts"], value.get("painting")
         typed = {
             "layers": tuple(
                 LayerRecord(**{**layer, "random_directions": tuple(layer["random_directions"])})
@@ -126,6 +128,7 @@ class Record:
             "vocabulary": Vocabulary(tuple(Concept(*concept) for concept in value["vocabulary"])),
             "interventions": interventions and InterventionRecord.from_json(interventions),
             "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
+            "painting": painting and PaintRecord.from_json(painting),
         }
         record = cls(**{**value, **typed})
         check_types(record)
@@ -161,6 +164,9 @@ class Record:
             # They are valid only for the real images that the pages show.
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)
             saved = replace(saved, artifacts=next(alike, None))
+        if saved.painting is None:
+            exported = (record.painting for record in before if record.painting is not None)
+            saved = replace(saved, painting=next(exported, None))
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)

@@ -317,6 +317,38 @@ def repair(
         typer.echo(f"{counted(count, 'image')} in {out}")
 
 
+@app.command()
+@with_options
+def edit(
+    options: Annotated[Options, Only("model", *SETTINGS)],
+    edits: Annotated[Path, typer.Option(help="A file that a Paint page saved, or a repair.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="PNG file for the image.", metavar="FILE")] = Path("image.png"),
+    latent: Annotated[
+        int | None, typer.Option(help="Number of the latent in the series.", show_default="that of the edits")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the series.", show_default="that of the edits")] = None,
+    other_weights: Annotated[
+        bool, typer.Option("--other-weights", help="Apply edits that were made for other weights.")
+    ] = False,
+    offline: Offline = False,
+) -> None:
+    """Make one image with painted edits.
+
+    It is the image that the Paint page of a report shows for the same strokes on the same latent.
+    """
+    with reporting(offline) as reporter:
+        from dissectreport import files
+        from dissectreport.models.strokes import read_painted
+        from dissectreport.pipeline.painting import edited_image
+        from dissectreport.report.html.images import png
+
+        files.check_writable(out.parent)
+        pixels = edited_image(options, read_painted(edits), latent, seed, other_weights)
+        files.write(out, png(pixels))
+        reporter.close()
+        typer.echo(f"image: {out}")
+
+
 # --- models ---------------------------------------------------------------------------------------------------
 
 

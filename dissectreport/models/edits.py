@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -52,14 +52,15 @@ def read_edits(path: Path | str) -> Edits:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadOption(f"edits {path} cannot be read: {reason}") from error
     try:
-        return _checked(content)
+        return checked_edits(content)
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise BadOption(
             f"{path} contains no edits ({' '.join(str(error).split())[:120]}); `dissectreport artifacts` writes them"
         ) from error
 
 
-def _checked(content: Any) -> Edits:
+def checked_edits(content: Any) -> Edits:
+    """The edits of a JSON value; TypeError, KeyError or ValueError for any other."""
     if not isinstance(content, dict) or content.get("edits") != VERSION:
         raise ValueError(f"it does not begin with edits {VERSION}")
     units, values = tuple(content["units"]), tuple(content["values"])
@@ -77,16 +78,33 @@ def _checked(content: Any) -> Edits:
     return Edits(**texts, units=units, values=values, rule=str(content.get("rule", "")))
 
 
+class ForModel(Protocol):
+    """Edits that were made for a certain generator."""
+
+    @property
+    def model(self) -> str:
+        """The generator's name."""
+
+    @property
+    def identity(self) -> str:
+        """The generator's identity."""
+
+
+def check_identity(edits: ForModel, generator: Generator, other_weights: bool) -> None:
+    """Refuse edits that were made for another identity, unless `other_weights` is true."""
+    if edits.identity != generator.identity and not other_weights:
+        raise ModelError(
+            f"these edits were made for other weights ({edits.model}) than those of {generator.name}, so its units may "
+            "have other meanings: find the artifact units of this model, or allow --other-weights"
+        )
+
+
 @contextmanager
 def repaired(generator: Generator, edits: Edits, other_weights: bool = False) -> Iterator[Generator]:
     """The generator, with its units edited while the block runs.
 
     Raises a ModelError if the edits were made for another identity, unless `other_weights` is true.
     """
-    if edits.identity != generator.identity and not other_weights:
-        raise ModelError(
-            f"these edits were made for other weights ({edits.model}) than those of {generator.name}, so its units may "
-            "have other meanings: find the artifact units of this model, or allow --other-weights"
-        )
+    check_identity(edits, generator, other_weights)
     with editing(generator.module, edits.layer, Edit(edits.units, torch.tensor(edits.values))):
         yield generator

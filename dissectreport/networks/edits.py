@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,13 @@ class Prefix:
             return self.network(self.z)
 
 
-def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
-    """Run the network on `z` up to `layer`, without gradients."""
+def run_prefix(network: ImageNetwork, layer: str, z: Tensor, stop: bool = True) -> Prefix:
+    """Run the network on `z` up to `layer`, without gradients.
+
+    Without `stop`, the rest runs too and is ignored: a program that traces the network meets no interruption.
+    """
     submodule(network.module, layer)
-    calls = _calls(network, layer, z)
+    calls = _calls(network, layer, z, stop)
     if not calls or calls[-1][0] != layer:
         raise ModelError(f"layer {layer!r} did not run when the model made an image; choose another layer")
     _, output = calls.pop()
@@ -87,10 +90,13 @@ def run_prefix(network: ImageNetwork, layer: str, z: Tensor) -> Prefix:
     )
 
 
-def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, object]]:
+def _calls(network: ImageNetwork, layer: str, z: Tensor, stop: bool) -> list[tuple[str, object]]:
     """The outputs of all modules up to `layer`, in order: names and copies, the layer's own last."""
     calls: list[tuple[str, object]] = []
     begun: list[int] = []
+
+    def is_read() -> bool:
+        return bool(calls) and calls[-1][0] == layer
 
     def begin(_module: nn.Module, _args: object) -> None:
         begun.append(len(calls))
@@ -99,9 +105,11 @@ def _calls(network: ImageNetwork, layer: str, z: Tensor) -> list[tuple[str, obje
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             # Modules inside this one need not run again, because it returns its stored output. The output is
             # copied, because later modules may change it in place.
+            if is_read():
+                return
             del calls[begun.pop() :]
-            calls.append((name, output if name == layer else copied(output)))
-            if name == layer:
+            calls.append((name, output if name == layer and stop else copied(output)))
+            if name == layer and stop:
                 raise EnoughRead
 
         return hook
@@ -149,7 +157,7 @@ def replaying(part: nn.Module, outputs: Sequence[object], after: Callable[..., o
 
 
 @contextmanager
-def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
+def editing(module: nn.Module, layer: str, edit: LayerEdit) -> Iterator[None]:
     """While the block runs, the layer's output is edited whenever it runs; no permanent change."""
     part = submodule(module, layer)
 
@@ -166,6 +174,17 @@ def editing(module: nn.Module, layer: str, edit: Edit) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+class LayerEdit(Protocol):
+    """A change of some units of a layer."""
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The units that it changes."""
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """(n, units, h, w) -> the same shape, edited."""
 
 
 @dataclass(frozen=True)

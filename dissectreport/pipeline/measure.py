@@ -13,12 +13,21 @@ from dissectreport.errors import counted
 from dissectreport.files import remove_parts
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.painting import is_painted
 from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_images
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import check_marked
 from dissectreport.pipeline.running import running
 from dissectreport.pipeline.schedule import Schedule, spoken
-from dissectreport.pipeline.stages import ArtifactStage, DissectionStage, InterventionStage, Product, RunContext, Stage
+from dissectreport.pipeline.stages import (
+    ArtifactStage,
+    DissectionStage,
+    InterventionStage,
+    PaintStage,
+    Product,
+    RunContext,
+    Stage,
+)
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard
@@ -26,7 +35,7 @@ from dissectreport.run.shards import Shard
 if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs, NetworksCost
 
-MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage())
+MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage(), PaintStage())
 """The stages of a measurement, in order."""
 NOTHING = Product()
 
@@ -43,6 +52,7 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
+    is_painted(job)  # Refuses what cannot be painted, before anything long begins.
     remove_parts(job.options.cache)
     costs = measured_costs(job, workers)
     job = recognised(job, costs.networks, reporter)

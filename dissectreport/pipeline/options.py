@@ -189,6 +189,22 @@ class ArtifactOptions:
 
 
 @dataclass(frozen=True)
+class PaintOptions:
+    """Options of the Paint page."""
+
+    panel: ClassVar[str] = "Paint"
+
+    paint: Annotated[
+        bool | None,
+        Help(
+            "Export the network for a page on which units are painted into images.",
+            "--paint/--no-paint",
+            default="on for embedded models, where dissectreport[paint] is installed",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class MachineOptions:
     """Where and how the run computes."""
 
@@ -229,7 +245,7 @@ class MachineOptions:
 
 
 @dataclass(frozen=True)
-class Options(MachineOptions, ArtifactOptions, InterventionOptions, MeasureOptions):
+class Options(MachineOptions, PaintOptions, ArtifactOptions, InterventionOptions, MeasureOptions):
     """All options of a run; only `model` must be given."""
 
 

@@ -20,6 +20,7 @@ from dissectreport.cache.records import Record
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.machine import one_thread
+from dissectreport.pipeline.painting import exported, is_painted, missing_packages
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from dissectreport.report.site.writing import Written
     from dissectreport.worker.costs import Costs
 
+EXPORT = 25.0
+"""Seconds of one core to export a small generator and its segmenter."""
 LARGE = 512
 """Length of features from which threads speed up their covariances."""
 
@@ -165,6 +168,23 @@ class ArtifactStage:
             reporter.say(f"no artifact units: {error}")
             return product
         return save_record(job, replace(product.measured, artifacts=measured), passes.runner.folders)
+
+
+class PaintStage:
+    """The network after a layer as a file, for the page on which units are painted into images."""
+
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
+        """Seconds of one core that the export will take."""
+        return {Task.EXPORT: EXPORT} if is_painted(run.job) and not missing_packages() else {}
+
+    def run(self, run: RunContext, product: Product) -> Product:
+        """The record with the exported network; unchanged if that is not wanted."""
+        if not is_painted(run.job):
+            return product
+        painting, folders = exported(run.job, product.measured, run.workers, run.reporter)
+        if painting.missing:
+            run.reporter.say(f"no Paint page: {painting.missing}")
+        return save_record(run.job, replace(product.measured, painting=painting), folders)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class Step(Enum):
     INSERTION = "inserting units"
     ARTIFACTS = "finding artifact units"
     REPAIR = "scoring the repair"
+    EXPORT = "exporting the network"
     SITE = "writing the site"
 
 
@@ -52,6 +53,7 @@ class Task(StrEnum):
     SCORING_RANDOM = "held-out images without random units"
     CHOOSING = "choosing the size of the repair"
     REPAIR_PICTURES = "saving repaired images"
+    EXPORT = "exporting the network for the Paint page"
     ANALYSIS = "analysing the counts"
     PAGES = "rendering units"
     EDITING = "editing images"
@@ -73,6 +75,7 @@ STEPS = {
         *(Task.SCORING, Task.SCORING_MARKED, Task.SCORING_RANDOM),
         *(Task.CHOOSING, Task.REPAIR_PICTURES),
     ),
+    Step.EXPORT: (Task.EXPORT,),
     Step.SITE: (Task.ANALYSIS, Task.PAGES),
 }
 """Every step with its tasks, in order."""

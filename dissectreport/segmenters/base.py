@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 class Segmenter(Protocol):
     """A network that labels each pixel with concepts: one concept in each of its slots.
 
-    A segmenter has as many slots as concepts that it can give to one pixel, often one for each category. Three members
+    A segmenter has as many slots as concepts that it can give to one pixel, often one for each category. Four members
     are optional, and are looked up with getattr:
 
     - `probabilities(images, concepts)` returns the (n, k, h', w') probability in [0, 1] that a pixel shows each of k
       concept numbers, with gradients with respect to the images. Interventions need it to rank units by gradients. A
       concept whose probability has no gradient is measured, but not studied by interventions.
     - `features(images)` returns the (n, d) features of whole images. They are the default features for KID and FID.
+    - `exportable_labels(images)` returns the same labels as a call, computed with operations that have a form in ONNX,
+      so that a page can segment what is painted.
     - `facts`: plain JSON values for the report. facts["card"]["iou"] may give the IoU of each concept on held-out
       images, by name or by category and name.
 

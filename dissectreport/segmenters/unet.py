@@ -133,6 +133,16 @@ class UNetSegmenter:
         slots.append(name_colours(images) + first)
         return torch.stack(slots, dim=1)
 
+    def exportable_labels(self, images: Tensor) -> Tensor:
+        """The labels of a call, computed slower, with operations that have a form in ONNX."""
+        images = resized(images)
+        slots, first = [], 0
+        for logits in self.network(images).split(class_counts(self.words), dim=1):
+            numbers = logits.argmax(dim=1)
+            slots.append(torch.where(numbers > 0, numbers + first, 0))
+            first += logits.shape[1] - 1
+        return torch.stack([*slots, name_colours(images) + first], dim=1)
+
     def confidence(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 128, 128) probability of the most probable object."""
         with torch.no_grad():

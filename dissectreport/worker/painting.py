@@ -1,0 +1,213 @@
+"""The pass that makes a network ready to be painted on in a page: exported after a layer, with a gallery of latents.
+
+Every file is compared with torch on the spot, on images of the gallery with and without edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dissectreport.errors import ExportError
+from dissectreport.models.strokes import Stroke
+from dissectreport.networks.edits import Prefix, run_prefix
+from dissectreport.networks.hooks import margin_of, submodule
+from dissectreport.networks.parts import Head, Tail, other_tensors
+from dissectreport.onnx_files import Exported, OnnxNetwork, export
+from dissectreport.records.painting import PaintedNetwork
+from dissectreport.run.patches import patch_grid
+from dissectreport.stats.base import Ints
+from dissectreport.worker.interventions import contexts_at, pixels_by_image
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.pictures import as_bytes
+
+ACTIVATIONS, LATENT, IMAGE, LABELS = "activations", "latent", "image", "labels"
+"""Names of inputs and outputs."""
+MOST_WEIGHTS = 3_000_000
+"""Weights of a generator, or of a segmenter, from which it is not exported as a whole."""
+CHECKED = 3
+"""Images of the gallery on which files are compared with torch."""
+LEVEL = 2 / 255
+"""The difference of one of 255 levels in images in [-1, 1]."""
+SAME_PIXELS, SAME_LABELS = 0.999, 0.995
+"""Shares of pixels that must agree."""
+
+
+@dataclass(frozen=True)
+class PaintRequest:
+    """What is exported."""
+
+    layer: str
+    seed: int
+    samples: tuple[int, ...]
+    """Numbers of the latents of the gallery."""
+    contexts: tuple[int, ...]
+    """Numbers of the concepts on which insertions were measured."""
+
+
+def make_painting(source: Source) -> Callable[[PaintRequest], PaintedNetwork]:
+    """The pass that exports a network after a layer; an ExportError where the part after the layer cannot be."""
+    models = replace(source, device="cpu").models()
+
+    def work(request: PaintRequest) -> PaintedNetwork:
+        with torch.no_grad():
+            return _Painting(models, request).network()
+
+    return work
+
+
+class _Painting:
+    """A network that is being exported."""
+
+    def __init__(self, models: Models, request: PaintRequest) -> None:
+        self.models, self.request = models, request
+        self.generator = models.generator
+        self.latents = [models.latents(request.seed, sample, 1) for sample in request.samples]
+        self.prefixes = [
+            models.call_generator(z, lambda z=z: run_prefix(self.generator, request.layer, z)) for z in self.latents
+        ]
+        self.notes: list[str] = []
+
+    def network(self) -> PaintedNetwork:
+        """All files, and the gallery."""
+        tail = self._tail()
+        names = [name for name in tail.inputs if name not in (ACTIVATIONS, LATENT)]
+        head = self._optional("new scenes cannot be made", lambda: self._head(names, OnnxNetwork(tail.content)))
+        images = torch.cat([at.images(at.activations) for at in self.prefixes]).float()
+        labels = self.models.labels(images)
+        file = self._optional("the image is not segmented while it is painted", lambda: self._labels(images, labels))
+        size = self.prefixes[0].size
+        return PaintedNetwork(
+            tail=tail.content,
+            head=head,
+            labels=file,
+            seed=self.request.seed,
+            samples=np.array(self.request.samples, np.int64),
+            latents=torch.cat(self.latents).numpy(),
+            activations=_halves([at.activations for at in self.prefixes])[: 0 if head else None],
+            others={} if head else self._others(names),
+            margin=margin_of(submodule(self.generator.module, self.request.layer)),
+            images=as_bytes(images),
+            contexts=contexts_at(labels, self.request.contexts, patch_grid(*size)),
+            areas=self._areas(labels),
+            pixels=labels.shape[2] * labels.shape[3],
+            notes=tuple(self.notes),
+        )
+
+    def _areas(self, labels: Tensor) -> Ints:
+        return pixels_by_image(labels, len(self.models.segmenter.vocabulary))
+
+    def _optional(self, without: str, make: Callable[[], bytes]) -> bytes:
+        """A file without which the page still works; empty, with a note, where it cannot be made."""
+        try:
+            return make()
+        except ExportError as error:
+            self.notes.append(f"{without}: {error}")
+            return b""
+
+    def _tail(self) -> Exported:
+        """The part after the layer, compared with torch."""
+        first = self.prefixes[0]
+        what = f"the part of {self.generator.name} after {self.request.layer}"
+        exported = export(Tail(first), _tail_inputs(first), [IMAGE], what)
+        run = OnnxNetwork(exported.content)
+        for at in self.prefixes[:CHECKED]:
+            for activations in _with_edits(at):
+                (image,) = run(_numpy(_tail_inputs(at) | {ACTIVATIONS: activations}))
+                _check_images(what, image, at.images(activations).float().numpy())
+        return exported
+
+    def _head(self, names: Sequence[str], tail: OnnxNetwork) -> bytes:
+        """The part up to the layer, compared with torch by the images that the tail makes of it."""
+        what = f"the part of {self.generator.name} up to {self.request.layer}"
+        if hasattr(self.generator, "latents"):
+            raise ExportError(f"{what} takes latents that are drawn by its own rule")
+        _check_size(what, self.generator.module)
+        others = [int(name.removeprefix("other")) for name in names]
+        head = Head(self.generator, self.request.layer, others)
+        exported = export(head, {LATENT: self.latents[0]}, [ACTIVATIONS, *names], what)
+        run = OnnxNetwork(exported.content)
+        for z, at in zip(self.latents[:CHECKED], self.prefixes, strict=False):
+            values = run({LATENT: z.numpy()})
+            inputs = dict(zip([ACTIVATIONS, *names], values, strict=True)) | {LATENT: z.numpy()}
+            _check_images(what, tail(inputs)[0], at.images(at.activations).float().numpy())
+        return exported.content
+
+    def _others(self, names: Sequence[str]) -> dict[str, NDArray[np.float16]]:
+        """The further inputs of the tail, for every latent."""
+        return {name: _halves([_tail_inputs(at)[name] for at in self.prefixes]) for name in names}
+
+    def _labels(self, images: Tensor, labels: Tensor) -> bytes:
+        """The segmenter, compared with torch."""
+        segmenter: Any = self.models.segmenter
+        what = f"the segmenter {segmenter.name}"
+        network = getattr(segmenter, "network", None)
+        if isinstance(network, nn.Module):
+            _check_size(what, network)
+        exported = export(_Labels(segmenter), {IMAGE: images[:1]}, [LABELS], what)
+        run = OnnxNetwork(exported.content)
+        same = [run({IMAGE: images[k : k + 1].numpy()})[0] == labels[k].numpy() for k in range(CHECKED)]
+        if np.mean(same) < SAME_LABELS:
+            raise ExportError(f"{what} gives other labels there: {np.mean(same):.1%} of pixels have the same")
+        return exported.content
+
+
+class _Labels(nn.Module):
+    """A segmenter as a module: the labels of one image."""
+
+    def __init__(self, segmenter: Any) -> None:
+        super().__init__()
+        self.network = getattr(segmenter, "network", None)
+        self._labels = getattr(segmenter, "exportable_labels", segmenter)
+
+    def forward(self, image: Tensor) -> Tensor:
+        labels: Tensor = self._labels(image)
+        return labels.to(torch.int32)
+
+
+def _check_size(what: str, network: nn.Module) -> None:
+    count = sum(weight.numel() for weight in network.parameters())
+    if count > MOST_WEIGHTS:
+        raise ExportError(f"{what} has {count:,} weights, too many for a page")
+
+
+def _tail_inputs(at: Prefix) -> dict[str, Tensor]:
+    others = {f"other{number}": tensor for number, tensor in enumerate(other_tensors(at))}
+    return {ACTIVATIONS: at.activations.contiguous(), LATENT: at.z, **others}
+
+
+def _with_edits(at: Prefix) -> Iterator[Tensor]:
+    """The activations, and those after half of the units were ablated in a quarter of the map, or set to a maximum."""
+    yield at.activations
+    maps = at.activations
+    units = tuple(range(0, maps.shape[1], 2))
+    margin = margin_of(submodule(at.network.module, at.layer))
+    cells = tuple(range(max(1, at.size[0] * at.size[1] // 4)))
+    top = tuple(maps.amax((0, 2, 3))[list(units)].tolist())
+    for values in ((0.0,) * len(units), top):
+        yield Stroke(units, values, cells=cells).on(maps, margin).contiguous()
+
+
+def _numpy(inputs: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: value.numpy() for name, value in inputs.items()}
+
+
+def _halves(values: Sequence[Tensor]) -> NDArray[np.float16]:
+    return torch.cat([value.contiguous() for value in values]).to(torch.float16).numpy()
+
+
+def _check_images(what: str, image: NDArray[Any], expected: NDArray[Any]) -> None:
+    """Refuse a file whose image differs from torch's by more than one level in more than a few pixels."""
+    difference = np.abs(np.clip(image, -1, 1) - np.clip(expected, -1, 1)).max(1)
+    same = float((difference <= LEVEL).mean())
+    if not same >= SAME_PIXELS:
+        raise ExportError(
+            f"{what} gives other images as an ONNX file: {same:.1%} of pixels agree with torch within 1/255, and "
+            f"{SAME_PIXELS:.1%} must"
+        )

@@ -1,0 +1,181 @@
+"""Painting without a page: edits in a file, the same image in every way to make it, and networks as ONNX files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from dissectreport.cli.app import app
+from dissectreport.errors import BadOption, ExportError, ModelError
+from dissectreport.models import planted as planted_model
+from dissectreport.models.edits import Edits
+from dissectreport.models.network_generator import NetworkGenerator
+from dissectreport.models.strokes import PaintedEdits, Stroke, everywhere, painted, read_painted
+from dissectreport.networks.edits import run_prefix
+from dissectreport.networks.latents import latents
+from dissectreport.networks.parts import Head, Tail, other_tensors
+from dissectreport.onnx_files import OnnxNetwork, export
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.painting import chosen_latents, edited_image
+from dissectreport.stats.areas import Areas
+
+UNIT = planted_model.UNIT
+GENERATOR = planted_model.load()
+BALL = Stroke((UNIT["ball"],), (1.0,), cells=(27, 28))
+
+
+def edits(*strokes: Stroke, latent: int = 3) -> PaintedEdits:
+    return PaintedEdits("planted", GENERATOR.identity, "features", 8, 8, strokes, latent=latent)
+
+
+# --- strokes ----------------------------------------------------------------------------------------------------
+
+
+def test_strokes_mix_units_with_values_in_cells_one_after_another() -> None:
+    maps = torch.arange(2 * 6, dtype=torch.float32).view(1, 2, 2, 3)
+    after = Stroke((1,), (10.0,), 0.5, (0, 5)).on(Stroke((0,), (0.0,)).on(maps, 0), 0)
+    assert after[0, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert after[0, 1].tolist() == [[8.0, 7, 8], [9, 10, 10.5]]
+    assert maps[0, 0, 0, 1] == 1, "nothing is changed in place"
+
+
+def test_a_margin_is_not_painted_on_by_cells() -> None:
+    after = Stroke((0,), (1.0,), cells=(0,)).on(torch.zeros(1, 1, 4, 4), 1)
+    assert after[0, 0].nonzero().tolist() == [[1, 1]]
+
+
+def test_painted_units_draw_their_concept_where_they_are_painted() -> None:
+    before, after = edited_image(Options("planted"), edits()), edited_image(Options("planted"), edits(BALL))
+    changed = (before != after).any(2)
+    assert (after[26:30, 28:36] == [255, 0, 127]).all(), "the colour of a ball"
+    rows, columns = np.nonzero(changed)
+    assert rows.min() >= 16 and rows.max() < 40 and columns.min() >= 16 and columns.max() < 48
+
+
+def test_edits_are_the_same_after_writing_and_reading(tmp_path: Path) -> None:
+    path = tmp_path / "edits.json"
+    every = edits(BALL, Stroke((1, 2), (0.25, -1.5), 0.3), latent=7)
+    path.write_text(every.text())
+    assert read_painted(path) == every
+    repair = Edits("planted", GENERATOR.identity, "features", (12, 13), (0.0, 0.0))
+    path.write_text(repair.text())
+    assert read_painted(path) == everywhere(repair)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"edits": 3}, "begin with edits"),
+        ({"strokes": [{"units": [1, 1], "values": [0, 0]}]}, "different whole numbers"),
+        ({"strokes": [{"units": [1], "values": [0], "strength": 2}]}, "strength is from 0 to 1"),
+        ({"strokes": [{"units": [1], "values": [0], "cells": [64]}]}, "below 64"),
+        ({"strokes": [{"units": [1], "values": ["0"]}]}, "finite values"),
+        ({"height": 0}, "1 to"),
+        ({"latent": -1}, "whole numbers"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path: Path, change: dict[str, object], why: str) -> None:
+    path = tmp_path / "edits.json"
+    path.write_text(json.dumps({**json.loads(edits(BALL).text()), **change}))
+    with pytest.raises(BadOption, match=why):
+        read_painted(path)
+
+
+def test_strokes_fit_the_weights_and_the_size_of_the_layer() -> None:
+    with (
+        pytest.raises(ModelError, match="other weights"),
+        painted(GENERATOR, replace(edits(BALL), identity="other")) as _,
+    ):
+        pass
+    wrong = replace(edits(BALL), height=4, width=4)
+    with pytest.raises(ModelError, match="4 x 4 cells, and 'features' has 8 x 8"), painted(GENERATOR, wrong) as edited:
+        edited(latents(1, 0, 1, GENERATOR.latent_shape))
+
+
+def test_the_command_writes_the_image_that_python_makes(tmp_path: Path) -> None:
+    path, out = tmp_path / "edits.json", tmp_path / "image.png"
+    path.write_text(edits(BALL).text())
+    ran = CliRunner().invoke(app, ["edit", "planted", "--edits", str(path), "--latent", "5", "--out", str(out)])
+    assert ran.exit_code == 0, ran.output
+    with Image.open(out) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels == edited_image(Options("planted"), edits(BALL), latent=5)).all()
+    assert not (pixels == edited_image(Options("planted"), edits(BALL))).all(), "another latent is another image"
+
+
+# --- networks in parts, as files ---------------------------------------------------------------------------------
+
+
+class Skipping(nn.Module):
+    """A network whose last part needs what the first returned, and the latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Linear(4, 8)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 3, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        style = self.first(z)
+        maps = self.second(style[:, :, None, None].expand(-1, 8, 4, 4))
+        image: Tensor = torch.tanh(self.last(maps * style[:, :, None, None] + z.sum()))
+        return image
+
+
+def skipping() -> NetworkGenerator:
+    return NetworkGenerator("skipping", Skipping(), (4,), (4, 4), ("first", "second"))
+
+
+def inputs_of(generator: NetworkGenerator, z: Tensor) -> dict[str, Tensor]:
+    at = run_prefix(generator, "second", z)
+    others = {f"other{number}": tensor for number, tensor in enumerate(other_tensors(at))}
+    return {"activations": at.activations.contiguous(), "latent": z, **others}
+
+
+def test_a_tail_takes_what_later_parts_use_and_a_head_gives_it() -> None:
+    generator = skipping()
+    z, other = latents(1, 0, 1, (4,)), latents(1, 1, 1, (4,))
+    inputs = inputs_of(generator, z)
+    tail = export(Tail(run_prefix(generator, "second", z)), inputs, ["image"], "the tail")
+    assert set(tail.inputs) == {"activations", "latent", "other0"}
+    run = OnnxNetwork(tail.content)
+    given = {name: value.numpy() for name, value in inputs_of(generator, other).items()}
+    with torch.no_grad():
+        expected: NDArray[np.float32] = generator(other).numpy()
+    assert np.abs(run(given)[0] - expected).max() < 1e-3, "another latent is another image of the same file"
+    head = export(Head(generator, "second", [0]), {"latent": z}, ["activations", "other0"], "the head")
+    activations, style = OnnxNetwork(head.content)({"latent": other.numpy()})
+    image = run({"activations": activations, "other0": style, "latent": other.numpy()})[0]
+    assert np.abs(image - expected).max() < 1e-3
+
+
+class Unknown(nn.Module):
+    """An operation without a form in ONNX."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z > 0).view(torch.uint8)
+
+
+def test_an_operation_without_a_form_in_onnx_is_named() -> None:
+    with pytest.raises(ExportError, match=r"^this network cannot be exported: ONNX has no form of .* aten\.view$"):
+        export(Unknown(), {"latent": torch.zeros(1, 4)}, ["image"], "this network")
+
+
+def test_a_gallery_shows_every_concept() -> None:
+    pixels = np.zeros((60, 3), np.int64)
+    pixels[40, 1], pixels[41, 1], pixels[7, 2] = 5, 9, 1
+    chosen = chosen_latents(Areas(np.arange(60), np.arange(3), pixels, 64), (1, 2), count=6)
+    assert len(chosen) == 6 == len(set(chosen)) and list(chosen) == sorted(chosen)
+    assert {7, 40, 41} <= set(chosen)
+    few = Areas(np.arange(4), np.arange(3), pixels[:4], 64)
+    assert chosen_latents(few, (1, 2)) == (0, 1, 2, 3)
