@@ -139,4 +139,4 @@ def edited_image(
         raise ModelError(f"{models.generator.name} reads images and makes none, so nothing can be painted")
     z = models.latents(seed, number, 1)
     with torch.no_grad(), painted(models.generator, edits, other_weights):
-        return as_bytes(models.images(z, number))[0]
+        return np.asarray(as_bytes(models.images(z, number))[0])

@@ -71,11 +71,12 @@ class PaintedNetwork:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The network back from arrays."""
+        values: dict[str, Any] = {name: arrays[name].tobytes() for name in ("tail", "head", "labels")}
+        values |= {name: int(arrays[name]) for name in ("seed", "margin", "pixels")}
+        values |= {name: arrays[name].astype(np.int64) for name in ("samples", "contexts", "areas")}
+        values |= {name: arrays[name] for name in ("latents", "activations", "images")}
         return cls(
-            **{name: arrays[name].tobytes() for name in ("tail", "head", "labels")},
-            **{name: int(arrays[name]) for name in ("seed", "margin", "pixels")},
-            **{name: arrays[name].astype(np.int64) for name in ("samples", "contexts", "areas")},
-            **{name: arrays[name] for name in ("latents", "activations", "images")},
+            **values,
             others={name.removeprefix("other "): value for name, value in arrays.items() if name.startswith("other ")},
             notes=tuple(arrays["notes"].tolist()),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class _Painting:
         self.generator = models.generator
         self.latents = [models.latents(request.seed, sample, 1) for sample in request.samples]
         self.prefixes = [
-            models.call_generator(z, lambda z=z: run_prefix(self.generator, request.layer, z)) for z in self.latents
+            models.call_generator(z, partial(run_prefix, self.generator, request.layer, z)) for z in self.latents
         ]
         self.notes: list[str] = []
 
