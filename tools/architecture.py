@@ -51,7 +51,7 @@ ORDER = (
 """The parts of the package, from the command line down to what everything may use."""
 
 INNER = {
-    "report": ("export", "site", "compare", "pages", "artifacts", "causes", "common", "html"),
+    "report": ("export", "site", "compare", "pages", "artifacts", "paint", "causes", "common", "html"),
     "analysis": (
         "assemble",
         "comparison",
@@ -59,6 +59,7 @@ INNER = {
         "interventions",
         "dissection",
         "real_images",
+        "painting",
         "results",
         "common",
     ),

@@ -55,12 +55,12 @@ def main(arguments: list[str]) -> int:
     files = contents(Path(arguments[0]).read_bytes())
     if "--check" in arguments:
         other = [name for name, content in files.items() if not same(name, content)]
-        print(f"other than in the package: {', '.join(other)}" if other else "as in the package")
+        sys.stdout.write(f"other than in the package: {', '.join(other)}\n" if other else "as in the package\n")
         return bool(other)
     FOLDER.mkdir(exist_ok=True)
     for name, content in files.items():
         (FOLDER / name).write_bytes(content)
-    print(f"{len(files)} files, {sum(map(len, files.values())) / 1e6:.2f} MB, in {FOLDER}")
+    sys.stdout.write(f"{len(files)} files, {sum(map(len, files.values())) / 1e6:.2f} MB, in {FOLDER}\n")
     return 0
 
 

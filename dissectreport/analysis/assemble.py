@@ -20,6 +20,7 @@ from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.units import Units, examine
 from dissectreport.analysis.interventions.intervention_results import interventions
 from dissectreport.analysis.interventions.study import Study, study
+from dissectreport.analysis.painting import painting
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import (
@@ -34,6 +35,7 @@ from dissectreport.analysis.results.dissection import (
     TrustSource,
 )
 from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
@@ -93,12 +95,13 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         if record.interventions is None
         else interventions(record.interventions, reader, record.vocabulary, record.mixed_devices)
     )
+    layers = tuple(_layer(layer_units, pictures) for layer_units in units)
     return Dissection(
         model=record.model,
         provenance=_provenance(record, plan, source, devices),
         vocabulary=vocabulary_table(record.vocabulary),
         concepts=concepts,
-        layers=tuple(_layer(layer_units, pictures) for layer_units in units),
+        layers=layers,
         pictures=Pictures(pictures.numbers, pictures.pixels),
         trust=(*source.trust(pictures.segmented), *ablated_images(causes)),
         notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
@@ -106,7 +109,24 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         artifacts=repair,
         quality=None if repair is None else repair.figures,
         reality=source.reality(areas),
+        painting=_painting(record, reader, layers, causes, repair),
+        no_painting=record.painting.missing if record.painting is not None else "",
     )
+
+
+def _painting(
+    record: Record,
+    reader: Reader,
+    layers: Sequence[Layer],
+    causes: Interventions | None,
+    artifacts_of_units: Artifacts | None,
+) -> Painting | None:
+    if record.painting is None or not record.painting.folder:
+        return None
+    made, edited = record.interventions, None
+    if made is not None and causes is not None and made.key.layer == record.painting.layer:
+        edited = made, causes
+    return painting(record.painting, reader, layers, record.vocabulary, edited, artifacts_of_units)
 
 
 def ablated_images(causes: Interventions | None) -> tuple[Trust, ...]:

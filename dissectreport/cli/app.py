@@ -72,7 +72,7 @@ def build(options: Options, site: SiteOptions, offline: Offline = False) -> None
         from dissectreport.pipeline.build import build
         from dissectreport.pipeline.render import site_settings
 
-        settings = site_settings(site)
+        settings = site_settings(site, options.paint)
         written = build(options, site.out, reporter, site.site_limit, settings)
         reporter.close()
         _print(printing.written_lines(written, reporter.elapsed))
@@ -133,7 +133,11 @@ def merge(
 
 @app.command()
 @with_options
-def render(run: RunOptions, site: SiteOptions) -> None:
+def render(
+    run: RunOptions,
+    site: SiteOptions,
+    paint: Annotated[bool, typer.Option(help="Write the Paint page, if the network was exported.")] = True,
+) -> None:
     """Write the site of a measured model.
 
     Shows the newest run that fits the options. Needs neither torch nor the model.
@@ -141,7 +145,7 @@ def render(run: RunOptions, site: SiteOptions) -> None:
     with reporting() as reporter:
         from dissectreport.pipeline.render import render, site_settings, wanted
 
-        settings = site_settings(site)
+        settings = site_settings(site, paint)
         which = wanted(run)
         written = render(
             run.model,

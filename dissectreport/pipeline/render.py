@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -100,6 +101,8 @@ def write_site_of(
     reporter.progress(Task.ANALYSIS, 0, 1, "models")
     spread = partial(in_processes, workers) if workers.number > 1 and units_of(record, cache) >= MANY else None
     dissection = assembled(record, cache, spread or in_threads)
+    if not settings.paint:
+        dissection = replace(dissection, painting=None, no_painting="")
     with one_thread():
         written = write_site(
             dissection,
@@ -120,11 +123,12 @@ def write_site_of(
     return written
 
 
-def site_settings(options: SiteOptions) -> SiteSettings:
+def site_settings(options: SiteOptions, paint: bool | None = None) -> SiteSettings:
     """How a site is to be written; refused before anything long begins where its folder or address cannot work."""
     from dissectreport.report.site.standing import check_folder
 
-    settings = SiteSettings(fit=options.fit, base_url=checked_address(options.base_url), replace=options.replace)
+    address = checked_address(options.base_url)
+    settings = SiteSettings(fit=options.fit, base_url=address, replace=options.replace, paint=paint is not False)
     check_folder(options.out, options.replace)
     files.check_writable(options.out)
     return settings

@@ -135,7 +135,8 @@ class UNetSegmenter:
 
     def exportable_labels(self, images: Tensor) -> Tensor:
         """The labels of a call, computed slower, with operations that have a form in ONNX."""
-        images = resized(images)
+        smooth = images.shape[2] > SIZE  # Of smaller images, it changes nothing, and ONNX has no form of it.
+        images = functional.interpolate(images.clamp(-1, 1), size=(SIZE, SIZE), mode="bilinear", antialias=smooth)
         slots, first = [], 0
         for logits in self.network(images).split(class_counts(self.words), dim=1):
             numbers = logits.argmax(dim=1)

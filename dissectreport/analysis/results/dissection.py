@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 
 
@@ -386,6 +387,10 @@ class Dissection:
     """The quality of the images; None where it was not measured."""
     reality: Reality | None = None
     """Areas of concepts in real and generated images; None without real images."""
+    painting: Painting | None = None
+    """What the Paint page needs; None where the network was not exported."""
+    no_painting: str = ""
+    """Why the network could not be exported; '' where it was, or that was not wanted."""
 
     @property
     def title(self) -> str:

@@ -70,6 +70,8 @@ class SiteSettings:
     any, and `NOWHERE` for pages free of any absolute address."""
     replace: bool = False
     """Whether files of others in the site's folder may be replaced."""
+    paint: bool = True
+    """Whether there is a Paint page, where the network was exported."""
 
     @property
     def steps(self) -> Sequence[Detail]:

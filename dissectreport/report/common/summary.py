@@ -23,6 +23,7 @@ from dissectreport.report.common.model import (
 )
 from dissectreport.report.common.site_options import DETAILS, NOWHERE, checked_address
 from dissectreport.report.html.numbers import compact
+from dissectreport.report.html.parts import runtime_assets
 from dissectreport.report.html.places import COMPARE
 
 
@@ -118,7 +119,7 @@ def summary(site: Site) -> Summary:
     return Summary(
         model=site.dissection.model,
         home=site.places.home,
-        assets=site.assets.files,
+        assets=(*site.assets.files, *(runtime_assets() if site.dissection.painting is not None else ())),
         rule=facts.rule,
         samples=facts.samples,
         held_out=facts.held_out,

@@ -78,7 +78,7 @@ def single_file(dissection: Dissection, cap: int = CAP, progress: Progress | Non
     methods; not the page of each unit, nor the tables to download.
     """
     assets, shared = load_assets()
-    shown = replace(with_detail(dissection, _ONE_FILE), notes=dissection.notes)
+    shown = replace(with_detail(dissection, _ONE_FILE), notes=dissection.notes, painting=None)
     site = Site(shown, Places.of(shown, unit_pages=False), assets, SiteSettings(_ONE_FILE))
     files = gather(site, progress)
     frame = site.frame(

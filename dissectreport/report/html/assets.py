@@ -11,19 +11,23 @@ from pathlib import Path
 from dissectreport.report.html.frame import Assets
 
 COMPARE = ("compare_elements", "compare_charts", "compare_figures", "compare_sections", "compare_choice", "compare")
+PAINT = ("paint_random", "paint_strokes", "paint_worker", "paint_network", "paint_stage", "paint_panel", "paint")
 SCRIPTS = (
-    "site",
-    "charts",
-    "units",
-    "unit",
-    "lookup",
-    "causes",
-    "map",
-    *COMPARE,
-    "index",
-    "review",
-    "preference",
-    "search",
+    *(
+        "site",
+        "charts",
+        "units",
+        "unit",
+        "lookup",
+        "causes",
+        "map",
+        *COMPARE,
+        "index",
+        "review",
+        "preference",
+        "search",
+    ),
+    *PAINT,
 )
 FONTS = {"serif": "source-serif-4-latin-wght-normal.woff2", "sans": "inter-latin-wght-normal.woff2"}
 

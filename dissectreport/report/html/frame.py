@@ -46,12 +46,32 @@ class Assets:
     review: str
     preference: str
     search: str
+    paint_random: str
+    paint_strokes: str
+    paint_worker: str
+    paint_network: str
+    paint_stage: str
+    paint_panel: str
+    paint: str
     plotly: str
 
     @property
     def files(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(vars(self).values())
+
+    @property
+    def painting(self) -> tuple[str, ...]:
+        """The scripts of the Paint page, in the order in which they run."""
+        return (
+            self.paint_random,
+            self.paint_strokes,
+            self.paint_worker,
+            self.paint_network,
+            self.paint_stage,
+            self.paint_panel,
+            self.paint,
+        )
 
     @property
     def comparing(self) -> tuple[str, ...]:
@@ -161,6 +181,7 @@ def model_frame(
     facts = dissection.provenance
     causes = {} if dissection.interventions is None else {"causal effects": places.page("causes")}
     artifacts = {} if dissection.artifacts is None else {"artifact units": places.page("artifacts")}
+    paint = {} if dissection.painting is None else {"paint": places.page("paint")}
     real = {} if dissection.reality is None else {"real images": places.page("real")}
     entries = {
         "overview": places.page("index"),
@@ -168,6 +189,7 @@ def model_frame(
         "map": places.page("map"),
         **causes,
         **artifacts,
+        **paint,
         "look-up": places.page("lookup"),
         **real,
         "segmenter": places.page("trust"),

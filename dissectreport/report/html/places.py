@@ -12,12 +12,22 @@ Files = dict[str, bytes]
 """Contents by their address from the top of the site."""
 SEARCH = "search.js"
 """What the search knows of a model, or of the models of a site, within its folder."""
-PAGES = ("index", "concepts", "causes", "map", "artifacts", "lookup", "real", "trust", "preference", "methods")
+PAGES = ("index", "concepts", "causes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference", "methods")
 CARD = "card.jpg"
 """The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")
 """What stands before and after a unit's number in the address of its card, within the layer's folder."""
-TAKEN = ("data", CARD, SEARCH, "img", "lookup", "concepts", "manifest.json", *(f"{page}.html" for page in PAGES))
+TAKEN = (
+    "data",
+    CARD,
+    SEARCH,
+    "img",
+    "lookup",
+    "concepts",
+    "paint",
+    "manifest.json",
+    *(f"{page}.html" for page in PAGES),
+)
 """Names in a model's folder that no layer can have."""
 COMPARE, COMPARING, COMPARISONS = "compare", "compare.html", "compare"
 """The file of each model for comparisons, the live page, and the folder of fixed pages and of the live page's data."""
@@ -108,6 +118,14 @@ class Places:
     def concept_mask(self, concept: str, group: int) -> str:
         """The see-through overlay of where the segmenter sees a concept in example images of one kind."""
         return f"{self.home}/concepts/img/{self.concepts[concept]}-seen-{group}.png"
+
+    def paint_part(self, name: str, number: int) -> str:
+        """A script with a part of a file of the network that a page runs."""
+        return f"{self.home}/paint/{name}-{number}.js"
+
+    def painted(self, sample: int) -> str:
+        """An image of the gallery of the Paint page."""
+        return f"{self.home}/paint/{sample}.webp"
 
     def original(self, sample: int) -> str:
         """One image without edit, next to those with ablated or inserted units."""

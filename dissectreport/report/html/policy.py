@@ -48,13 +48,25 @@ def site_policy() -> Markup:
     return _policy(scripts, (*_FOLDER, *map(_hash, ("", *chart_styles()))), (*_FOLDER, "data:", "blob:"), (*_FOLDER,))
 
 
+@lru_cache(maxsize=1)
+def paint_policy() -> Markup:
+    """Of the page that runs a network: also WebAssembly, and a worker and a module that the page makes itself."""
+    scripts = (*_FOLDER, _hash(theme_script()), "blob:", "'wasm-unsafe-eval'")
+    styles = (*_FOLDER, *map(_hash, ("", *chart_styles())))
+    return _policy(scripts, styles, (*_FOLDER, "data:", "blob:"), (*_FOLDER,), workers=("blob:",))
+
+
 def single_policy(scripts: Iterable[str], styles: Iterable[str], pictures: Iterable[str] = ("data:",)) -> Markup:
     """Of a page that is complete in one file: these scripts and styles are written in it."""
     return _policy(tuple(map(_hash, scripts)), tuple(map(_hash, styles)), tuple(pictures), ("data:",))
 
 
 def _policy(
-    scripts: tuple[str, ...], styles: tuple[str, ...], pictures: tuple[str, ...], fonts: tuple[str, ...]
+    scripts: tuple[str, ...],
+    styles: tuple[str, ...],
+    pictures: tuple[str, ...],
+    fonts: tuple[str, ...],
+    workers: tuple[str, ...] = (),
 ) -> Markup:
     """Attributes with a style remain: lengths of bars are in them, and they can load nothing that is not allowed."""
     directives = {
@@ -67,7 +79,7 @@ def _policy(
         "connect-src": ("'none'",),
         "base-uri": ("'none'",),
         "form-action": ("'none'",),
-    }
+    } | ({"worker-src": workers} if workers else {})
     # Hashes and keywords have nothing that an attribute in double quotes would have to escape.
     return Markup("; ".join(f"{name} {' '.join(sources)}" for name, sources in directives.items()))
 

@@ -17,6 +17,7 @@ from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.frame import Assets
+from dissectreport.report.html.parts import runtime_assets
 from dissectreport.report.html.places import Files, Places
 from dissectreport.report.site.gather import Progress, gather
 from dissectreport.report.site.live_comparison import write_live_files
@@ -80,6 +81,8 @@ def write_home(target: SiteFolder, home: str, files: Files, base_url: str = "") 
     The site has to be locked.
     """
     assets, shared = load_assets()
+    if f"{home}/paint.html" in files:
+        shared = shared | runtime_assets()
     own = {name.removeprefix(f"{home}/"): content for name, content in files.items()}
     refuse_foreign(target, home, own, shared)
     remove_parts(target.out)

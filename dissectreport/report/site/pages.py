@@ -32,6 +32,7 @@ from dissectreport.report.pages.real_images import real_page
 from dissectreport.report.pages.segmenter import trust_page
 from dissectreport.report.pages.unit_map import UnitMap, map_page, map_picture
 from dissectreport.report.pages.units import LayerRows, unit_page
+from dissectreport.report.paint.page import paint_files, paint_page
 from dissectreport.report.site.downloads import table_files, tables_of
 from dissectreport.report.site.pictures import unit_pictures
 from dissectreport.report.site.search_index import model_index
@@ -46,6 +47,9 @@ def model_files(site: Site) -> Files:
         files[places.page("causes")] = render("causes_overview.html", causes)
     if dissection.artifacts is not None:
         files |= _artifact_pages(site, dissection.artifacts)
+    if dissection.painting is not None:
+        files[places.page("paint")] = render("paint.html", paint_page(site, dissection.painting))
+        files |= paint_files(site, dissection.painting)
     if dissection.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, dissection.reality))
     if site.settings.base_url:

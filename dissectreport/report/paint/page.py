@@ -1,0 +1,176 @@
+"""The Paint page: what it shows without scripts, and the data that its scripts work with."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.painting import Brush, Painting
+from dissectreport.report.common.model import Site
+from dissectreport.report.html import images
+from dissectreport.report.html.category_marks import mark_of
+from dissectreport.report.html.concepts import NamedConcept
+from dissectreport.report.html.frame import Frame
+from dissectreport.report.html.parts import RUNTIME, runtime_files
+from dissectreport.report.html.places import Files
+from dissectreport.report.html.policy import paint_policy
+from dissectreport.report.paint.network_files import floats, network_files, packed_files
+
+
+@dataclass(frozen=True)
+class PaintBrush:
+    """A brush, as a button."""
+
+    concept: NamedConcept
+    units: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image of the gallery."""
+
+    sample: int
+    picture: str
+    shows: str
+    """The studied concepts that it shows, in words."""
+
+
+@dataclass(frozen=True)
+class PaintPage:
+    """The page."""
+
+    frame: Frame
+    model: str
+    layer: str
+    layer_href: str
+    units: int
+    width: int
+    height: int
+    brushes: tuple[PaintBrush, ...]
+    scenes: tuple[Scene, ...]
+    megabytes: float
+    """What the page loads, besides itself."""
+    segments: bool
+    fresh: bool
+    repair: int
+    """Units of the repair; 0 where there is none."""
+    notes: tuple[str, ...]
+    data: Mapping[str, Any]
+
+
+def paint_page(site: Site, painting: Painting) -> PaintPage:
+    """The Paint page of a model."""
+    dissection, places, network = site.dissection, site.places, painting.network
+    frame = site.frame(
+        places.page("paint"),
+        f"Paint · {dissection.title}",
+        f"Paint units of {painting.layer} into images of {dissection.title} and see what the network draws.",
+        *site.assets.painting,
+        current="paint",
+    )
+    layer = next(layer for layer in dissection.layers if layer.name == painting.layer)
+    data = _data(site, frame, painting, layer)
+    return PaintPage(
+        frame=replace(frame, policy=paint_policy()),
+        model=dissection.title,
+        layer=painting.layer,
+        layer_href=frame.to(places.layer(painting.layer)),
+        units=data["units"],
+        width=network.images.shape[2],
+        height=network.images.shape[1],
+        brushes=tuple(PaintBrush(_named(site, brush), len(brush.units)) for brush in painting.brushes),
+        scenes=tuple(_scene(site, frame, painting, k) for k in range(len(network.samples))),
+        megabytes=data["bytes"] / 1e6,
+        segments=bool(network.labels),
+        fresh=bool(network.head),
+        repair=len(painting.repair),
+        notes=network.notes,
+        data=data,
+    )
+
+
+def _named(site: Site, brush: Brush) -> NamedConcept:
+    row = site.dissection.vocabulary.iloc[brush.number]
+    return NamedConcept(brush.concept, str(row["category"]))
+
+
+def _scene(site: Site, frame: Frame, painting: Painting, number: int) -> Scene:
+    network = painting.network
+    shown = [brush.concept for brush in painting.brushes if network.areas[number, brush.number]]
+    sample = int(network.samples[number])
+    return Scene(sample, frame.to(site.places.painted(sample)), ", ".join(shown))
+
+
+def _data(site: Site, frame: Frame, painting: Painting, layer: Layer) -> dict[str, Any]:
+    """What the scripts of the page need, as plain JSON."""
+    network, facts = painting.network, site.dissection.provenance
+    packed = packed_files(painting)
+    runtime = runtime_files()
+    sizes = {name: sum(len(script) for _, script in scripts) for name, scripts in runtime.items()}
+    files = {
+        **{name: [frame.to(address) for address, _ in runtime[name]] for name in RUNTIME},
+        **{
+            name: [frame.to(site.places.paint_part(name, part)) for part in range(len(file.parts))]
+            for name, file in packed.items()
+        },
+    }
+    return {
+        "model": facts.model,
+        "identity": str(facts.generator.get("identity", "")),
+        "layer": painting.layer,
+        "units": network.activations.shape[1],
+        "cells": [side - 2 * network.margin for side in network.activations.shape[2:]],
+        "margin": network.margin,
+        "image": [int(side) for side in network.images.shape[1:3]],
+        "seed": network.seed,
+        "latent": [int(side) for side in network.latents.shape[1:]],
+        "samples": [int(sample) for sample in network.samples],
+        "pictures": [frame.to(site.places.painted(int(sample))) for sample in network.samples],
+        "contexts": network.contexts.tolist(),
+        "areas": network.areas.tolist(),
+        "pixels": network.pixels,
+        "block": painting.block,
+        "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
+        "files": files,
+        "bytes": sum(sizes.values()) + sum(file.size for file in packed.values()),
+        "levels": floats(painting.levels),
+        "brushes": [_brush(brush) for brush in painting.brushes],
+        "repair": list(painting.repair),
+        "concepts": [str(name) for name in site.dissection.vocabulary["concept"]],
+        "categories": [str(name) for name in site.dissection.vocabulary["category"]],
+        "colours": [_hex(colour) for colour in images.concept_colours(site.dissection.vocabulary)],
+        "labels": [str(name) for name in layer.table["concept"]],
+        "marks": [mark_of(str(name)) for name in layer.table["category"]],
+        "unit": [posixpath.dirname(frame.to(site.places.layer(layer.name))) + "/", *site.places.unit_ends],
+    }
+
+
+def _hex(colour: Any) -> str:
+    return "#" + "".join(f"{int(value):02x}" for value in colour)
+
+
+def _brush(brush: Brush) -> dict[str, Any]:
+    return {
+        "concept": brush.concept,
+        "number": brush.number,
+        "units": list(brush.units),
+        "values": list(brush.values),
+        "gains": {
+            str(number): [gain.gain, gain.low, gain.high, gain.insertions] for number, gain in brush.contexts.items()
+        },
+    }
+
+
+def paint_files(site: Site, painting: Painting) -> Files:
+    """The scripts with the network, and the images of the gallery."""
+    network = painting.network
+    pictures = {
+        site.places.painted(int(sample)): images.webp(np.asarray(pixels), images.QUALITY)
+        for sample, pixels in zip(network.samples, network.images, strict=True)
+    }
+    return network_files(site.places, painting) | pictures

@@ -1,0 +1,160 @@
+/* Loading: parts of files that arrive as classic scripts, unpacked, and the worker that runs them. */
+window.dissectreport = window.dissectreport || {};
+(function (app) {
+  "use strict";
+  const parts = {};
+  app.part = (name, number, words) => {
+    (parts[name] ||= [])[number] = words;
+  };
+  const script = (address) =>
+    new Promise((resolve, reject) => {
+      const element = document.createElement("script");
+      element.src = address;
+      element.addEventListener("load", resolve);
+      element.addEventListener("error", () => reject(new Error("a part of the network could not be loaded")));
+      document.head.append(element);
+    });
+  const bytesOf = (words) => Uint8Array.from(atob(words), (sign) => sign.charCodeAt(0));
+  const unpacked = (words) => {
+    const packed = new Blob(words.map(bytesOf)).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(packed).arrayBuffer().then((content) => new Uint8Array(content));
+  };
+
+  /* the content of a file; `arrived` is told the characters of every part */
+  app.loadFile = (name, addresses, arrived) =>
+    Promise.all(
+      addresses.map((address, number) =>
+        script(address).then(() => {
+          if (!parts[name] || parts[name][number] === undefined) throw new Error("a part of the network is damaged");
+          arrived(parts[name][number].length);
+        }),
+      ),
+    ).then(() => {
+      const words = parts[name];
+      delete parts[name];
+      return unpacked(words).catch(() => {
+        throw new Error("a part of the network is damaged");
+      });
+    });
+
+  /* why networks cannot run in this browser; "" where they can */
+  app.cannotPaint = () => {
+    if (typeof WebAssembly !== "object") return "This browser has no WebAssembly, in which the network would run.";
+    if (typeof DecompressionStream !== "function" || typeof Worker !== "function")
+      return "This browser is too old to run the network; a current one can.";
+    return "";
+  };
+
+  /* a worker with the runtime in it, as functions that give promises */
+  app.startWorker = (runtime) => {
+    const source = new Blob([runtime.ort, "\n;(", app.paintWorker.toString(), ")();"], { type: "text/javascript" });
+    const worker = new Worker(URL.createObjectURL(source));
+    const waiting = new Map();
+    let last = 0;
+    worker.addEventListener("message", ({ data }) => {
+      const { resolve, reject } = waiting.get(data.id);
+      waiting.delete(data.id);
+      if (data.error === undefined) resolve(data.answer);
+      else reject(new Error(data.error));
+    });
+    worker.addEventListener("error", (event) => {
+      waiting.forEach(({ reject }) => reject(new Error(event.message || "the worker could not start")));
+      waiting.clear();
+    });
+    const ask = (task, more, moved) =>
+      new Promise((resolve, reject) => {
+        last += 1;
+        waiting.set(last, { resolve, reject });
+        worker.postMessage({ task, id: last, ...more }, moved || []);
+      });
+    return {
+      start: () => ask("start", { glue: runtime.glue, wasm: runtime.wasm }),
+      open: (name, content) => ask("open", { name, content }, [content.buffer]),
+      run: (name, inputs) => ask("run", { name, inputs }),
+    };
+  };
+
+  /* numbers of half precision */
+  const halves = (bytes, from, count) =>
+    Float32Array.from(new Uint16Array(bytes.buffer.slice(from, from + 2 * count)), (code) => {
+      const exponent = (code >> 10) & 31;
+      const value = exponent ? (1 + (code & 1023) / 1024) * 2 ** (exponent - 15) : (code & 1023) * 2 ** -24;
+      return code & 0x8000 ? -value : value;
+    });
+  const size = (shape) => shape.reduce((a, b) => a * b, 1);
+  const one = (values, shape) => ({ data: values, shape: [1, ...shape] });
+
+  /* what the tail takes for a scene: kept for the gallery, or computed by the head from a latent */
+  const scenes = (data, gallery, worker) => {
+    const length = size(data.latent);
+    const latent = (sample) => {
+      const number = data.samples.indexOf(sample);
+      if (number < 0) return app.latentOf(data.seed, sample, length);
+      return new Float32Array(gallery.buffer.slice(4 * length * number, 4 * length * (number + 1)));
+    };
+    const stored = (sample) => {
+      const number = data.samples.indexOf(sample);
+      let from = 4 * length * data.samples.length;
+      const next = (shape) => {
+        const values = halves(gallery, from + 2 * size(shape) * number, size(shape));
+        from += 2 * size(shape) * data.samples.length;
+        return one(values, shape);
+      };
+      const map = [data.units, ...data.cells.map((side) => side + 2 * data.margin)];
+      const others = Object.entries(data.others);
+      return { activations: next(map), ...Object.fromEntries(others.map(([name, shape]) => [name, next(shape)])) };
+    };
+    return (sample) => {
+      const given = one(latent(sample), data.latent);
+      if (!data.files.head) return Promise.resolve({ latent: given, ...stored(sample) });
+      return worker.run("head", { latent: given }).then(({ outputs }) => ({ latent: given, ...outputs }));
+    };
+  };
+
+  /* the networks of a page: `segments` is true once the segmenter is there */
+  app.loadPaint = (data, arrived) => {
+    const file = (name) => (data.files[name] ? app.loadFile(name, data.files[name], arrived) : null);
+    const text = (name) => file(name).then((content) => new TextDecoder().decode(content));
+    const needed = [text("ort"), text("glue"), file("wasm"), file("gallery"), file("tail"), file("head")];
+    return Promise.all(needed).then(([ort, glue, wasm, gallery, tail, head]) => {
+      const worker = app.startWorker({ ort, glue, wasm });
+      const network = {
+        run: worker.run,
+        inputsOf: scenes(data, gallery, worker),
+        segments: false,
+        openSegmenter: () =>
+          Promise.resolve(file("labels"))
+            .then((content) => content && worker.open("labels", content))
+            .then((opened) => {
+              network.segments = Boolean(opened);
+            }),
+      };
+      return worker
+        .start()
+        .then(() => worker.open("tail", tail))
+        .then(() => head && worker.open("head", head))
+        .then(() => network);
+    });
+  };
+
+  /* the latest request is answered: those that came while another ran are answered by the last of them */
+  app.latest = (work) => {
+    let running = null;
+    let next = null;
+    const begin = (request) => {
+      running = request;
+      work(request).finally(() => {
+        running = null;
+        if (next) {
+          const following = next;
+          next = null;
+          begin(following);
+        }
+      });
+    };
+    return (request) => {
+      if (running) next = request;
+      else begin(request);
+    };
+  };
+})(window.dissectreport);

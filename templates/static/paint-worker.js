@@ -1,0 +1,41 @@
+/* What runs in the worker: ONNX Runtime Web and the networks, so that the page never waits for them. */
+window.dissectreport = window.dissectreport || {};
+(function (app) {
+  "use strict";
+  /* the source of this function is the worker's; `ort` comes before it */
+  app.paintWorker = function () {
+    const networks = {};
+    const tensor = (value) => new self.ort.Tensor("float32", value.data, value.shape);
+    const tasks = {
+      start: ({ glue, wasm }) => {
+        const env = self.ort.env.wasm;
+        env.numThreads = 1;
+        env.wasmPaths = { mjs: URL.createObjectURL(new Blob([glue], { type: "text/javascript" })) };
+        env.wasmBinary = wasm;
+        return Promise.resolve({});
+      },
+      open: ({ name, content }) =>
+        self.ort.InferenceSession.create(content, { executionProviders: ["wasm"] }).then((session) => {
+          networks[name] = session;
+          return { inputs: session.inputNames, outputs: session.outputNames };
+        }),
+      run: ({ name, inputs }) => {
+        const session = networks[name];
+        const began = performance.now();
+        const given = Object.fromEntries(session.inputNames.map((input) => [input, tensor(inputs[input])]));
+        return session.run(given).then((found) => ({
+          milliseconds: performance.now() - began,
+          outputs: Object.fromEntries(
+            session.outputNames.map((output) => [output, { data: found[output].data, shape: found[output].dims }]),
+          ),
+        }));
+      },
+    };
+    const { postMessage } = self;
+    self.addEventListener("message", ({ data }) =>
+      tasks[data.task](data)
+        .then((answer) => postMessage({ id: data.id, answer }))
+        .catch((error) => postMessage({ id: data.id, error: String((error && error.message) || error) })),
+    );
+  };
+})(window.dissectreport);
