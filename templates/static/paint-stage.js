@@ -52,7 +52,7 @@ window.dissectreport = window.dissectreport || {};
       });
     };
     const drawGrid = () => {
-      context.strokeStyle = "rgba(255,255,255,.4)";
+      context.strokeStyle = "rgba(255,255,255,.24)";
       context.lineWidth = 1;
       context.beginPath();
       for (let c = 1; c < columns; c++) context.rect(c * CELL - 0.5, 0, 0, grid.height);

@@ -120,6 +120,10 @@ class OverviewPage:
     grid: ConceptGrid
     causes: Teaser | None
     repair: RepairTeaser | None
+    paint: str
+    """The Paint page; '' where there is none."""
+    no_painting: str
+    """Why there is none; '' where there is one, or it was not wanted."""
     more: Mapping[str, str]
 
 
@@ -166,6 +170,8 @@ def overview_page(site: Site) -> OverviewPage:
         grid=concept_grid(site, frame, limit=18),
         causes=teaser(site, frame),
         repair=repair_teaser(site, frame),
+        paint="" if dissection.painting is None else frame.to(places.page("paint")),
+        no_painting=dissection.no_painting,
         more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
     )
 

@@ -123,6 +123,8 @@ class UnitPage:
     """Negatively correlated units."""
     citation: str
     """The unit's name for a citation, without its address."""
+    paint: str
+    """Where the unit can be painted with; '' where it cannot."""
     causes: UnitCauses | None
     artifact: UnitArtifact | None
     per_strip: int
@@ -208,10 +210,18 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         companions=tuple(c for c in companions if not c.correlation < 0),
         opposites=tuple(c for c in companions if c.correlation < 0),
         citation=f"{name} ({unit_card.concept.label}), {frame.foot}",
+        paint=_paint_address(site, frame, layer, unit),
         causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
         artifact=unit_artifact(site, frame, layer, unit),
         per_strip=strip_size(layer),
     )
+
+
+def _paint_address(site: Site, frame: Frame, layer: Layer, unit: int) -> str:
+    painting = site.dissection.painting
+    if painting is None or painting.layer != layer.name:
+        return ""
+    return f"{frame.to(site.places.page('paint'))}#b=u{unit}"
 
 
 def _frame(site: Site, layer: Layer, unit: int, title: str) -> Frame:

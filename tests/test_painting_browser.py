@@ -1,0 +1,238 @@
+"""The Paint page in Chromium: it computes what torch computes, and mouse, keys, touch and links paint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dissectreport import plugins
+from dissectreport.analysis.results.painting import Painting
+from dissectreport.models.strokes import PaintedEdits, Stroke, checked_strokes
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.painting import edited_image
+from dissectreport.report.html.images import concept_colours
+from tests.support.browsers import assert_fits, assert_no_violation, open_page, wait_until
+from tests.support.painting import LAYER, MODEL, REPAIR, SEED, SEGMENTER, painting, served, write_paint_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+TREES, DOOR, ERASED = "b0_d_100_8.16-19.27", "b1_d_60_60-62", "u7_e_100_0-63"
+RECORDED = ((0, "", 0), (3, TREES, 0), (11, f"{TREES}~{DOOR}~{ERASED}", 1), (2016, f"{DOOR}~r4.5.9_d_40_1-20", 0))
+"""Scene, strokes in words, and whether the repair is on; the last scene is not of the gallery."""
+
+
+@dataclass(frozen=True)
+class PaintSite:
+    """The page, and what it was made of."""
+
+    folder: Path
+    page: str
+    painting: Painting
+
+
+@pytest.fixture(scope="module")
+def paint_site(tmp_path_factory: pytest.TempPathFactory) -> PaintSite:
+    folder, segmenter = tmp_path_factory.mktemp("painting") / "a site", plugins.segmenter(SEGMENTER)
+    shown = painting(segmenter)
+    page = write_paint_site(folder, shown, plugins.generator(MODEL).identity, segmenter)
+    return PaintSite(folder, str(page), shown)
+
+
+@contextmanager
+def opened(chromium: Browser, site: PaintSite, view: str = "", **options: Any) -> Iterator[Page]:
+    """The page, when all of its networks are there."""
+    with open_page(chromium, site.folder, site.page + view, **options) as page:
+        wait_until(page, "document.getElementById('stage').dataset.segmented !== undefined")
+        yield page
+
+
+def strokes_drawn(page: Page, count: int) -> None:
+    wait_until(page, f"document.getElementById('stage').dataset.segmented === '{count}'")
+
+
+def pixels(page: Page, canvas: str = "image") -> NDArray[np.uint8]:
+    """(height, width, 4) what a canvas shows."""
+    script = """(id) => {
+      const canvas = document.getElementById(id);
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return [canvas.height, canvas.width, Array.from(data)];
+    }"""
+    height, width, values = page.evaluate(script, canvas)
+    return np.array(values, np.uint8).reshape(height, width, 4)
+
+
+def edits_of(page: Page, sample: int, repair: int) -> PaintedEdits:
+    """The edits that the page would save."""
+    script = """([sample, repair]) => {
+      const app = dissectreport;
+      const data = app.data("paint-data");
+      const words = app.view.get().get("e");
+      const count = data.cells[0] * data.cells[1];
+      const strokes = app.strokesOf(words, app.brushes(data).brushOf, count);
+      return JSON.stringify(app.strokesAsFile(data, sample, repair, strokes));
+    }"""
+    return checked_strokes(json.loads(page.evaluate(script, [sample, repair])))
+
+
+@pytest.mark.parametrize(("sample", "words", "repair"), RECORDED)
+def test_the_page_draws_what_torch_draws(
+    chromium: Browser, paint_site: PaintSite, sample: int, words: str, repair: int
+) -> None:
+    with opened(chromium, paint_site, f"#s={sample}&e={words}&r={repair}") as page:
+        strokes_drawn(page, len(list(filter(None, words.split("~")))))
+        page.check("#show-segments")
+        edits, shown, segments = edits_of(page, sample, repair), pixels(page), pixels(page, "segments")
+    assert edits.strokes[:1] == ((Stroke(REPAIR, (0.0, 0.0)),) if repair else edits.strokes[:1])
+    expected = edited_image(Options(MODEL), edits)
+    difference = np.abs(shown[..., :3].astype(int) - expected.astype(int)).max(2)
+    assert (difference <= 1).mean() >= 0.999
+    segmenter = plugins.segmenter(SEGMENTER)
+    image = torch.from_numpy(shown[..., :3].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    colours = concept_colours(paint_colours(paint_site))[segmenter(image)[0, 0].numpy()]
+    assert (segments[..., :3] == colours).all(2)[segments[..., 3] > 0].mean() >= 0.995
+
+
+def paint_colours(site: PaintSite) -> Any:
+    from dissectreport.analysis.assemble import vocabulary_table
+
+    return vocabulary_table(plugins.segmenter(SEGMENTER).vocabulary)
+
+
+def test_latents_are_those_of_python(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site) as page:
+        drawn = page.evaluate("Array.from(dissectreport.latentOf(1, 2016, 128))")
+    assert np.array_equal(np.array(drawn, np.float32), latents(SEED, 2016, 1, (128,))[0].numpy())
+
+
+def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site) as page:
+        first = pixels(page)
+        box = page.locator("#stage").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6, steps=6)
+        page.mouse.up()
+        strokes_drawn(page, 1)
+        painted = pixels(page)
+        assert (painted != first).any()
+        assert (pixels(page, "original") == first).all(), "the original stays"
+        assert page.locator("#areas tbody tr").count() > 3
+        assert "tree:" in (page.text_content("#gain") or "")
+        page.click("#erase")
+        page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.6)
+        strokes_drawn(page, 2)
+        page.keyboard.press("z")
+        strokes_drawn(page, 1)
+        assert (pixels(page) == painted).all()
+        page.click("#undo")
+        strokes_drawn(page, 0)
+        assert (pixels(page) == first).all()
+        page.click("#redo")
+        strokes_drawn(page, 1)
+        address = page.evaluate("location.hash")
+    with opened(chromium, paint_site, address) as page:
+        strokes_drawn(page, 1)
+        assert (pixels(page) == painted).all(), "the link shows the same"
+        page.click("#reset")
+        strokes_drawn(page, 0)
+        assert (pixels(page) == first).all()
+
+
+def test_keys_paint_and_every_control_has_a_name(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site, "#s=3") as page:
+        first = pixels(page)
+        page.focus("#stage")
+        for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Space"):
+            page.keyboard.press(key)
+        strokes_drawn(page, 1)
+        assert (pixels(page) != first).any()
+        page.check("#hints")
+        page.check("#wipe-on")
+        page.keyboard.press("b")
+        assert page.get_attribute("#before", "aria-pressed") == "true"
+        assert_no_violation(page)
+        assert_fits(page)
+
+
+def test_a_finger_paints_on_a_phone(chromium: Browser, paint_site: PaintSite) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with opened(chromium, paint_site, **phone) as page:
+        first = pixels(page)
+        page.locator("#stage").scroll_into_view_if_needed()
+        box = page.locator("#stage").bounding_box()
+        assert box is not None
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        strokes_drawn(page, 1)
+        assert (pixels(page) != first).any()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_units_random_units_repair_and_new_scenes(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site, "#b=u7") as page:
+        assert "unit 7" in (page.text_content("#chosen") or ""), "as a unit's page asks for"
+        page.fill("#unit", "12")
+        page.press("#unit", "Tab")
+        assert "b=u12" in page.evaluate("location.hash")
+        page.click("[data-brush='0']")
+        page.click("#random")
+        chosen = page.evaluate("dissectreport.view.get().get('b')")[1:].split(".")
+        assert len(set(chosen)) == 20, "as many as the brush has"
+        before = pixels(page)
+        page.check("#repair")
+        wait_until(page, "dissectreport.view.get().get('r') === '1'")
+        page.wait_for_timeout(1500)
+        assert (pixels(page) != before).any()
+        page.click("#new-scene")
+        sample = page.evaluate("dissectreport.view.get().get('s')")
+        wait_until(page, f"document.getElementById('stage').dataset.scene === '{sample}'")
+        assert (pixels(page, "original") != before).any()
+
+
+def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: PaintSite) -> None:
+    with served(paint_site.folder.parent) as address:
+        page = chromium.new_page()
+        page.goto(f"{address}/{paint_site.folder.name}/{paint_site.page}#s=3&e={TREES}")
+        wait_until(page, "document.getElementById('stage').dataset.strokes === '1'")
+        assert page.is_hidden("#failed")
+        page.close()
+
+
+def test_what_does_not_work_is_said(chromium: Browser, paint_site: PaintSite, tmp_path: Path) -> None:
+    context = chromium.new_context()
+    context.add_init_script("delete globalThis.WebAssembly")
+    page = context.new_page()
+    page.goto(f"{paint_site.folder.as_uri()}/{paint_site.page}")
+    assert "no WebAssembly" in (page.text_content("#failed") or "")
+    context.close()
+    part = paint_site.folder / Path(paint_site.page).parent / "paint" / "tail-0.js"
+    whole = part.read_bytes()
+    part.write_bytes(whole.replace(b'"tail", 0, "H4sI', b'"tail", 0, "AAAA'))
+    try:
+        page = chromium.new_page()
+        page.goto(f"{paint_site.folder.as_uri()}/{paint_site.page}")
+        wait_until(page, "!document.getElementById('failed').hidden")
+        assert "damaged" in (page.text_content("#failed") or "")
+        assert page.locator("#still").is_visible(), "the image of the gallery stays"
+        page.close()
+    finally:
+        part.write_bytes(whole)
+
+
+def test_the_layer_of_the_page_is_named(paint_site: PaintSite) -> None:
+    page = (paint_site.folder / paint_site.page).read_text()
+    assert f">{LAYER}</a>" in page
+    assert "'wasm-unsafe-eval'" in page and "unsafe-eval'" not in page.replace("'wasm-unsafe-eval'", "")
