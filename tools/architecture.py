@@ -51,7 +51,7 @@ ORDER = (
 """The parts of the package, from the command line down to what everything may use."""
 
 INNER = {
-    "report": ("export", "site", "compare", "pages", "artifacts", "paint", "causes", "common", "html"),
+    "report": ("export", "site", "compare", "pages", "paint", "artifacts", "causes", "common", "html"),
     "analysis": (
         "assemble",
         "comparison",

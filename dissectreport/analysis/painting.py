@@ -10,7 +10,7 @@ import pandas as pd
 from dissectreport.analysis.results.artifacts import Artifacts
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.analysis.results.interventions import Interventions
-from dissectreport.analysis.results.painting import Brush, InsertionGain, Painting
+from dissectreport.analysis.results.painting import InsertionGain, Painting, UnitBrush
 from dissectreport.records.interventions import AblationPlan, InterventionRecord
 from dissectreport.records.painting import PaintedNetwork, PaintRecord
 from dissectreport.records.reader import Reader
@@ -45,16 +45,17 @@ def painting(
 
 def brushes(
     record: InterventionRecord, results: Interventions, reader: Reader, vocabulary: Vocabulary
-) -> tuple[Brush, ...]:
+) -> tuple[UnitBrush, ...]:
     """The causal set of every studied concept, with the activations at which it was inserted."""
     plan = reader.read(record.plan, AblationPlan)
     means = plan.concept_means
     values = means if record.budget.constant == "mean" else np.broadcast_to(plan.upper, means.shape)
     return tuple(
-        Brush(
+        UnitBrush(
             concept=vocabulary[number].name,
             number=number,
             units=plan.causal_set(k),
+            ranked=tuple(plan.rankings[plan.best[k]][k][: plan.causal_size].tolist()),
             values=tuple(float(values[k, unit]) for unit in plan.causal_set(k)),
             contexts=gains(results.context, vocabulary[number].name, vocabulary),
         )

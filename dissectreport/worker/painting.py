@@ -24,7 +24,8 @@ from dissectreport.onnx_files import Exported, OnnxNetwork, export
 from dissectreport.records.painting import PaintedNetwork
 from dissectreport.run.patches import patch_grid
 from dissectreport.stats.base import Ints
-from dissectreport.worker.interventions import contexts_at, pixels_by_image
+from dissectreport.worker.edited_model import pixels_by_image
+from dissectreport.worker.insertions import contexts_at
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.pictures import as_bytes
 

@@ -37,6 +37,18 @@ window.dissectreport = window.dissectreport || {};
       });
     });
 
+  /* an image of the network, (3, height, width) in [-1, 1], cut off as in every picture of the report */
+  app.putImage = (canvas, values, [height, width]) => {
+    const area = height * width;
+    const picture = new ImageData(width, height);
+    const level = (value) => Math.max(0, Math.min(255, Math.floor(Math.fround(Math.fround(value + 1) * 127.5))));
+    for (let i = 0; i < area; i++) {
+      picture.data.set([level(values[i]), level(values[area + i]), level(values[2 * area + i]), 255], 4 * i);
+    }
+    canvas.getContext("2d").putImageData(picture, 0, 0);
+    canvas.hidden = false;
+  };
+
   /* why networks cannot run in this browser; "" where they can */
   app.cannotPaint = () => {
     if (typeof WebAssembly !== "object") return "This browser has no WebAssembly, in which the network would run.";

@@ -124,22 +124,7 @@ window.dissectreport = window.dissectreport || {};
       redraw();
     });
 
-    /* an image of the network: (3, height, width) in [-1, 1], cut off as in every picture of the report */
-    const put = (canvas, values) => {
-      const area = data.image[0] * data.image[1];
-      const picture = new ImageData(data.image[1], data.image[0]);
-      for (let i = 0; i < area; i++) {
-        for (let k = 0; k < 3; k++) {
-          picture.data[4 * i + k] = Math.max(
-            0,
-            Math.min(255, Math.floor(Math.fround((values[k * area + i] + 1) * 127.5))),
-          );
-        }
-        picture.data[4 * i + 3] = 255;
-      }
-      canvas.getContext("2d").putImageData(picture, 0, 0);
-      canvas.hidden = false;
-    };
+    const put = (canvas, values) => app.putImage(canvas, values, data.image);
     return {
       element: stage,
       shown,

@@ -13,7 +13,7 @@ from threading import Thread
 import numpy as np
 
 from dissectreport.analysis.assemble import vocabulary_table
-from dissectreport.analysis.results.painting import Brush, InsertionGain, Painting
+from dissectreport.analysis.results.painting import InsertionGain, Painting, UnitBrush
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
 from dissectreport.report.html.assets import load_assets
@@ -40,8 +40,8 @@ def painting(segmenter: Segmenter) -> Painting:
         layer=LAYER,
         network=network,
         brushes=(
-            Brush("tree", tree, TREE, (2.5,) * len(TREE), {sky: InsertionGain(-3, -9, 2, 40)}),
-            Brush("door", door, (1, 3), (3.0, 2.0), {tree: InsertionGain(25, 11, 40, 35)}),
+            UnitBrush("tree", tree, TREE, TREE[::-1], (2.5,) * len(TREE), {sky: InsertionGain(-3, -9, 2, 40)}),
+            UnitBrush("door", door, (1, 3), (3, 1), (3.0, 2.0), {tree: InsertionGain(25, 11, 40, 35)}),
         ),
         levels=np.linspace(0.5, 3, network.activations.shape[1]),
         repair=REPAIR,

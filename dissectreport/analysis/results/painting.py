@@ -20,13 +20,15 @@ class InsertionGain:
 
 
 @dataclass(frozen=True)
-class Brush:
+class UnitBrush:
     """The causal set of a concept."""
 
     concept: str
     number: int
     """The concept's number in the vocabulary."""
     units: tuple[int, ...]
+    ranked: tuple[int, ...]
+    """The same units, by the ranking that chose them."""
     values: tuple[float, ...]
     """The activation to which each unit is set when it is inserted."""
     contexts: Mapping[int, InsertionGain]
@@ -39,7 +41,7 @@ class Painting:
 
     layer: str
     network: PaintedNetwork
-    brushes: tuple[Brush, ...]
+    brushes: tuple[UnitBrush, ...]
     levels: Floats
     """(units,) the activation to which each unit alone is set: hardly any pixel exceeds it."""
     repair: tuple[int, ...]

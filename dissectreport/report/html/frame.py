@@ -53,6 +53,7 @@ class Assets:
     paint_stage: str
     paint_panel: str
     paint: str
+    paint_live: str
     plotly: str
 
     @property
@@ -72,6 +73,11 @@ class Assets:
             self.paint_panel,
             self.paint,
         )
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The scripts of the live image of the overview, in the order in which they run."""
+        return (self.paint_strokes, self.paint_worker, self.paint_network, self.paint_live)
 
     @property
     def comparing(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,10 @@ from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement
+from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
 from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_summary
+from dissectreport.report.paint.live_image import LiveImage, live_image
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class OverviewPage:
     grid: ConceptGrid
     causes: Teaser | None
     repair: RepairTeaser | None
+    live: LiveImage | None
     paint: str
     """The Paint page; '' where there is none."""
     no_painting: str
@@ -138,6 +141,11 @@ def overview_page(site: Site) -> OverviewPage:
     )
     rows = tuple(_layer_row(site, frame, layer) for layer in dissection.layers)
     named = pd.concat([layer.interpretable["concept"] for layer in dissection.layers])
+    effects = teaser(site, frame)
+    live = None if effects is None else live_image(site, frame, effects.concept)
+    if live is not None:
+        scripts = tuple(frame.to(script) for script in site.assets.live)
+        frame = replace(frame, policy=paint_policy(), scripts=(*frame.scripts, *scripts))
     return OverviewPage(
         frame=frame,
         model=dissection.title,
@@ -168,8 +176,9 @@ def overview_page(site: Site) -> OverviewPage:
         highlights=_highlights(site, frame),
         lookup=frame.to(places.page("lookup")),
         grid=concept_grid(site, frame, limit=18),
-        causes=teaser(site, frame),
+        causes=effects,
         repair=repair_teaser(site, frame),
+        live=live,
         paint="" if dissection.painting is None else frame.to(places.page("paint")),
         no_painting=dissection.no_painting,
         more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dissectreport.analysis.results.dissection import Layer
-from dissectreport.analysis.results.painting import Brush, Painting
+from dissectreport.analysis.results.painting import Painting, UnitBrush
 from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
-from dissectreport.report.html.category_marks import mark_of
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.parts import RUNTIME, runtime_files
@@ -31,7 +29,7 @@ class PaintBrush:
 
 
 @dataclass(frozen=True)
-class Scene:
+class PaintScene:
     """An image of the gallery."""
 
     sample: int
@@ -52,7 +50,7 @@ class PaintPage:
     width: int
     height: int
     brushes: tuple[PaintBrush, ...]
-    scenes: tuple[Scene, ...]
+    scenes: tuple[PaintScene, ...]
     megabytes: float
     """What the page loads, besides itself."""
     segments: bool
@@ -94,35 +92,29 @@ def paint_page(site: Site, painting: Painting) -> PaintPage:
     )
 
 
-def _named(site: Site, brush: Brush) -> NamedConcept:
+def _named(site: Site, brush: UnitBrush) -> NamedConcept:
     row = site.dissection.vocabulary.iloc[brush.number]
     return NamedConcept(brush.concept, str(row["category"]))
 
 
-def _scene(site: Site, frame: Frame, painting: Painting, number: int) -> Scene:
+def _scene(site: Site, frame: Frame, painting: Painting, number: int) -> PaintScene:
     network = painting.network
     shown = [brush.concept for brush in painting.brushes if network.areas[number, brush.number]]
     sample = int(network.samples[number])
-    return Scene(sample, frame.to(site.places.painted(sample)), ", ".join(shown))
+    return PaintScene(sample, frame.to(site.places.painted(sample)), ", ".join(shown))
 
 
-def _data(site: Site, frame: Frame, painting: Painting, layer: Layer) -> dict[str, Any]:
-    """What the scripts of the page need, as plain JSON."""
-    network, facts = painting.network, site.dissection.provenance
-    packed = packed_files(painting)
+def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence[str] = ()) -> dict[str, Any]:
+    """What scripts need to run the network of a page, without some of its files, as plain JSON."""
+    network = painting.network
+    packed = {name: file for name, file in packed_files(painting).items() if name not in without}
     runtime = runtime_files()
-    sizes = {name: sum(len(script) for _, script in scripts) for name, scripts in runtime.items()}
-    files = {
-        **{name: [frame.to(address) for address, _ in runtime[name]] for name in RUNTIME},
-        **{
-            name: [frame.to(site.places.paint_part(name, part)) for part in range(len(file.parts))]
-            for name, file in packed.items()
-        },
+    own = {
+        name: [frame.to(site.places.paint_part(name, part)) for part in range(len(file.parts))]
+        for name, file in packed.items()
     }
+    scripts = sum(len(script) for parts in runtime.values() for _, script in parts)
     return {
-        "model": facts.model,
-        "identity": str(facts.generator.get("identity", "")),
-        "layer": painting.layer,
         "units": network.activations.shape[1],
         "cells": [side - 2 * network.margin for side in network.activations.shape[2:]],
         "margin": network.margin,
@@ -130,23 +122,29 @@ def _data(site: Site, frame: Frame, painting: Painting, layer: Layer) -> dict[st
         "seed": network.seed,
         "latent": [int(side) for side in network.latents.shape[1:]],
         "samples": [int(sample) for sample in network.samples],
+        "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
+        "files": {name: [frame.to(address) for address, _ in runtime[name]] for name in RUNTIME} | own,
+        "bytes": scripts + sum(file.size for file in packed.values()),
+    }
+
+
+def _data(site: Site, frame: Frame, painting: Painting, layer: Layer) -> dict[str, Any]:
+    """What the scripts of the page need, as plain JSON."""
+    network, facts = painting.network, site.dissection.provenance
+    return network_data(site, frame, painting) | {
+        "model": facts.model,
+        "identity": str(facts.generator.get("identity", "")),
+        "layer": painting.layer,
         "pictures": [frame.to(site.places.painted(int(sample))) for sample in network.samples],
         "contexts": network.contexts.tolist(),
         "areas": network.areas.tolist(),
         "pixels": network.pixels,
-        "block": painting.block,
-        "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
-        "files": files,
-        "bytes": sum(sizes.values()) + sum(file.size for file in packed.values()),
         "levels": floats(painting.levels),
         "brushes": [_brush(brush) for brush in painting.brushes],
         "repair": list(painting.repair),
         "concepts": [str(name) for name in site.dissection.vocabulary["concept"]],
-        "categories": [str(name) for name in site.dissection.vocabulary["category"]],
         "colours": [_hex(colour) for colour in images.concept_colours(site.dissection.vocabulary)],
         "labels": [str(name) for name in layer.table["concept"]],
-        "marks": [mark_of(str(name)) for name in layer.table["category"]],
-        "unit": [posixpath.dirname(frame.to(site.places.layer(layer.name))) + "/", *site.places.unit_ends],
     }
 
 
@@ -154,7 +152,7 @@ def _hex(colour: Any) -> str:
     return "#" + "".join(f"{int(value):02x}" for value in colour)
 
 
-def _brush(brush: Brush) -> dict[str, Any]:
+def _brush(brush: UnitBrush) -> dict[str, Any]:
     return {
         "concept": brush.concept,
         "number": brush.number,
