@@ -46,7 +46,7 @@ def exported(generator: NetworkGenerator | str, layer: str) -> Painting:
     source = loaded_networks.Source(name, SEGMENTER)
     if not isinstance(generator, str):
         known = plugins.generator
-        plugins.generator = lambda _name, _weights="": generator  # type: ignore[assignment]
+        plugins.generator = lambda _name, _weights="": generator  # type: ignore[assignment,return-value]
     try:
         network = make_painting(source)(PaintRequest(layer, 1, tuple(range(24)), ()))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -138,7 +139,7 @@ def own_units_of(seed, units, has_own, shards=8, bases=5):
     random = np.random.default_rng(seed)
     concepts = np.eye(units)[:2] if has_own else random_basis(random, units)[:2]
     turned = [np.eye(units), *(random_basis(random, units) for _ in range(bases))]
-    counted = [[] for _ in turned]
+    counted: list[list[Any]] = [[] for _ in turned]
     for group in range(shards):
         features = random.standard_normal((24, units, PIXELS)).astype(np.float32)
         masks = np.einsum("cu,nup->ncp", concepts.astype(np.float32), features) > 1.2

@@ -154,7 +154,7 @@ def _by_concept(made: UnitMap) -> dict[NamedConcept, list[int]]:
 def _names(site: Site, frame: Frame, made: UnitMap) -> tuple[MapName, ...]:
     """The concepts with most units, each at the median of its units, unless a larger one is named there."""
     named: list[tuple[float, float]] = []
-    shown = []
+    shown: list[MapName] = []
     for concept, units in _by_concept(made).items():
         down, across = np.divmod(made.cells[units], made.columns)
         x, y = (float(np.median(across)) + 0.5) / made.columns, (float(np.median(down)) + 0.5) / made.rows
