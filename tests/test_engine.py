@@ -65,7 +65,6 @@ def test_one_worker_works_in_this_process_and_starts_none() -> None:
         assert [*workers.run(partial(make_product, 3), range(3))] == [(n, (3 * n, os.getpid())) for n in range(3)]
         workers.warm("math")
         assert workers.pool is None
-    assert not engine.in_worker()
 
 
 @pytest.mark.parametrize("spread", [in_turn, in_threads])

@@ -56,6 +56,8 @@ class Workers:
         """The time of the monotonic clock after which no shard is begun."""
         self.profile = profile or TimeProfile()
         """Where the time goes."""
+        self.kept: dict[Any, Any] = {}
+        """What the work of several passes shares in this process."""
         self.passes = 0
         self.pool: ProcessPoolExecutor | None = None
         self._hung: SimpleQueue[str] | None = None
@@ -82,7 +84,7 @@ class Workers:
         longest = 0.0
         for shard in shards:
             self._check_time(longest)
-            with _limited(self.timeout):
+            with _limited(self.timeout), _keeping(self.kept):
                 began = Moment.now()
                 work = make() if work is None else work
                 made = Moment.now()
@@ -158,6 +160,7 @@ class Workers:
 
     def close(self) -> None:
         """End the processes after their current shards."""
+        self.kept.clear()
         if self.pool is not None:
             self.pool.shutdown(wait=True, cancel_futures=True)
             self.pool = None
@@ -198,17 +201,28 @@ _current_pass: tuple[int, Callable[[Any], Any]] | None = None
 """In a worker: the number and the function of the current pass."""
 
 
-def in_worker() -> bool:
-    """Whether this process is a worker."""
-    return _working
+_kept: dict[Any, Any] | None = None
 
 
-_working = False
+def kept() -> dict[Any, Any]:
+    """What the passes of the same workers share in this process, such as networks; nothing outside of a pass."""
+    return {} if _kept is None else _kept
+
+
+@contextmanager
+def _keeping(shared: dict[Any, Any]) -> Iterator[None]:
+    """While this lasts, what passes share in this process is kept here."""
+    global _kept
+    before, _kept = _kept, shared
+    try:
+        yield
+    finally:
+        _kept = before
 
 
 def _begin(timeout: float, hung: SimpleQueue[str]) -> None:
-    global _working
-    _working = True
+    global _kept
+    _kept = {}
     if timeout:
         Watchdog(timeout, lambda line: _give_up(line, hung))
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of its workers.

@@ -27,8 +27,10 @@ def half_is_fast(device: str) -> bool:
 def half_agrees(source: Source, key: InterventionKey) -> float:
     """Share of pixels to which bfloat16 gives the same labels as float32, over a few images; 0 where it fails."""
 
+    networks = source.models()
+
     def labels(precision: Precision) -> Tensor:
-        model = EditedModel(source.models(), replace(key, precision=precision))
+        model = EditedModel(networks, replace(key, precision=precision))
         at = model.open(key.selection_seed, 0, EDIT_BATCH)
         return model.labels_at(at, at.activations)
 

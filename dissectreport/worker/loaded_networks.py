@@ -6,7 +6,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,13 +55,21 @@ class Source:
         threadpool_limits(self.threads, user_api="blas")
         # Tensor cores would round float32, and with it thresholds, to ten bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        return kept_models(self) if engine.in_worker() else Models(self)
+        return kept_models(self)
 
 
-@lru_cache(maxsize=1)
 def kept_models(source: Source) -> Models:
-    """The networks of a worker process, which loads them once for all passes of a run."""
-    return Models(source)
+    """The networks of a process, which loads them once for all passes of a run that follow each other.
+
+    Networks of another source take their place; a segmenter that both have stays.
+    """
+    kept = engine.kept()
+    before: Models | None = kept.get(Models)
+    if before is not None and before.source == source:
+        return before
+    same = before is not None and (before.source.segmenter, before.source.device) == (source.segmenter, source.device)
+    models = kept[Models] = Models(source, vars(before).get("segmenter") if same else None)
+    return models
 
 
 def keep_memory() -> None:
@@ -84,6 +92,8 @@ class Models:
     """The networks of a worker, loaded when first used."""
 
     source: Source
+    _segmenter: Segmenter | None = None
+    """The segmenter, if it has been loaded before."""
     _own: Tensor | None = None
     """The generator's own real images, if they have been read."""
 
@@ -106,6 +116,8 @@ class Models:
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter that names its pixels."""
+        if self._segmenter is not None:
+            return self._segmenter
         return plugins.segmenter(self.source.segmenter).to(self.device)
 
     @cached_property
