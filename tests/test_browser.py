@@ -38,6 +38,8 @@ KINDS = (
     "planted/concepts.html",
     CAUSES,
     CONCEPT,
+    "planted/concepts/green.html",
+    "planted/map.html",
     "planted/lookup.html",
     "planted/trust.html",
     "planted/methods.html",

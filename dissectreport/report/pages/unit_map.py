@@ -20,8 +20,10 @@ from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.pages.unit_layout import grid_for, unit_cells
 
-CELL = 36
-"""Pixels along a side of a thumbnail with its border."""
+WIDTH = 1180
+"""Pixels that the map is wide, where its cells become neither too small nor too large."""
+SMALLEST, LARGEST = 28, 96
+"""Pixels along a side of a cell."""
 BORDER = 2
 NAMES = 36
 """Most concepts that are named on the map."""
@@ -54,6 +56,11 @@ class UnitMap:
     cells: NDArray[np.int64]
     columns: int
     rows: int
+
+    @property
+    def cell(self) -> int:
+        """Pixels along a side of a cell."""
+        return min(max(WIDTH // self.columns, SMALLEST), LARGEST)
 
     @classmethod
     def of(cls, site: Site) -> UnitMap:
@@ -130,8 +137,8 @@ def map_page(site: Site, made: UnitMap) -> MapPage:
         frame=frame,
         model=dissection.title,
         picture=frame.to(places.image("map")),
-        width=made.columns * CELL,
-        height=made.rows * CELL,
+        width=made.columns * made.cell,
+        height=made.rows * made.cell,
         total=len(made.units),
         interpretable=sum(bool(one.row.interpretable) for one in made.units),
         layers=tuple(layer.name for layer in dissection.layers),
@@ -216,11 +223,11 @@ def _data(site: Site, frame: Frame, made: UnitMap) -> Mapping[str, Any]:
 
 def map_picture(site: Site, made: UnitMap) -> bytes:
     """Every unit's thumbnail in its cell, framed in the colour of its category; faint where not interpretable."""
-    canvas = np.zeros((made.rows * CELL, made.columns * CELL, 4), np.uint8)
-    inner = CELL - 2 * BORDER
+    side, inner = made.cell, made.cell - 2 * BORDER
+    canvas = np.zeros((made.rows * side, made.columns * side, 4), np.uint8)
     for one, cell in zip(made.units, made.cells.tolist(), strict=True):
         down, across = divmod(cell, made.columns)
-        box = canvas[down * CELL : (down + 1) * CELL - 1, across * CELL : (across + 1) * CELL - 1]
+        box = canvas[down * side : (down + 1) * side - 1, across * side : (across + 1) * side - 1]
         shown = thumbnail(site, site.dissection.layers[one.layer], int(one.row.unit), inner)
         if one.row.interpretable:
             box[..., :3], box[..., 3] = COLOURS[one.concept.mark], 255
