@@ -121,7 +121,7 @@
     homes.forEach((home) => {
       if (state.length < 2 && !state.some((one) => one.home === home)) state.push({ home, folder: "" });
     });
-    if (state.length > 1) draw();
+    if (state.length) draw();
     else show({ members: [], against: [], checkpoints: [], training: null });
   };
   const write = () => {
@@ -138,12 +138,22 @@
     );
     state = state.filter((one) => !unread.includes(one.home));
   };
+  /* the only model of a site is compared with itself, by another layer */
+  const addLayer = () => {
+    resolveLayers();
+    const [{ home, folder }] = state;
+    const other = modelOf(home).layers.find((layer) => layer[1] !== folder);
+    if (!other) return;
+    state.push({ home, folder: other[1] });
+    notes.push(page.texts.one_model);
+  };
   const draw = async () => {
     turn += 1;
     const mine = turn;
     await loadAll(state.map((one) => one.home + "/model"));
     if (mine !== turn) return;
     dropUnread(unique(state.map((one) => one.home)).filter((home) => !modelOf(home)));
+    if (state.length === 1) addLayer();
     if (state.length < 2) {
       show({ members: [], against: [], checkpoints: [], training: null });
       return;

@@ -67,6 +67,8 @@ class ComparePage:
 
     frame: Frame
     models: tuple[Entry, ...]
+    comparable: bool
+    """Whether there is anything to compare: several models, or several layers of the only one."""
     data: Mapping[str, Any]
     kept: tuple[Link, ...]
     """Fixed pages that compare chosen models."""
@@ -85,7 +87,9 @@ def compare_page(
     around = published(around, base_url, card)
     entries = tuple(_entry(around, s) for s in summaries)
     pages = tuple(Link(around.to(place), title) for place, title in kept.items())
-    return ComparePage(around, entries, live_data(compared) if compared.sited else {"models": []}, pages)
+    layers = sum(len(model.profile.layers) for model in compared.sited.values())
+    data = live_data(compared) if compared.sited else {"models": []}
+    return ComparePage(around, entries, layers > 1, data, pages)
 
 
 def live_data(compared: SiteModels) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ class Texts:
     summary: str = "Summary"
     intervals: str = INTERVALS
     twice: str = "The same layer of one model is chosen twice, so there is nothing to compare between these two."
+    one_model: str = "There is one model on this site, so two of its layers are compared."
     concepts: str = "Units per concept"
     concepts_lede: str = (
         "Units by their label within each category. Line and sign: share of the layer's units; pale: 95% interval;"

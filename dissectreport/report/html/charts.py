@@ -291,6 +291,10 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
     return drawing(width, height, title, description, name, *inside)
 
 
+SPREAD = 3.0
+"""Columns that a bin must cover to be drawn faint: where in it the activations lie is unknown."""
+
+
 def histogram(
     name: str,
     title: str,
@@ -300,7 +304,10 @@ def histogram(
     threshold: float,
     colour: str,
 ) -> Markup:
-    """Activations of one unit on a square-root scale; what is above the threshold is coloured."""
+    """Activations of one unit on a square-root scale; what is above the threshold is coloured.
+
+    A bin that is much wider than a column has no shape within it: its columns are faint.
+    """
     width, height, left, right, top, bottom, columns = 560.0, 250.0, 14.0, 14.0, 34.0, 34.0, 84
     low, high = float(edges[0]), float(edges[-1])
     if not (high > low) or counts.sum() == 0:
@@ -311,13 +318,15 @@ def histogram(
     below = np.concatenate([[0], np.cumsum(counts)])
     dense = np.diff(np.interp(at, edges.astype(float), below)) / counts.sum()
     tall = np.sqrt(dense / dense.max()) * (height - top - bottom)
+    wide = np.diff(edges) > SPREAD * (high - low) / columns
+    spread = wide[(np.searchsorted(edges, (at[:-1] + at[1:]) / 2, side="right") - 1).clip(0, len(wide) - 1)]
     x = linear(low, high, left, width - right)
     floor = height - bottom
     inside = [line(left, floor + 0.5, width - right, floor + 0.5, "axis")]
     for i, (a, b) in enumerate(pairwise(at)):
         above = not math.isnan(threshold) and (a + b) / 2 > threshold
         if tall[i] >= 0.05:
-            kind = f"bar fill-{colour}" if above else "bar fill-quiet"
+            kind = f"bar fill-{colour if above else 'quiet'}{' spread' if spread[i] else ''}"
             inside.append(rect(x(a) + 0.4, floor - tall[i], x(b) - x(a) - 0.8, tall[i], kind))
     inside += [text(x(s), floor + 20, tick(s), "middle", "tick") for s in round_numbers(low, high)]
     if not math.isnan(threshold):

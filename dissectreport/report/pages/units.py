@@ -329,7 +329,7 @@ def _histogram_chart(name: str, layer: Layer, unit: int, row: Any, unit_card: Ca
     return charts.histogram(
         "chart-histogram",
         f"Activations of {name}",
-        "Frequency of each activation, on a square-root scale; coloured above the threshold.",
+        "Frequency of each activation, on a square-root scale: coloured above the threshold, faint in wide bins.",
         layer.histogram[unit],
         layer.edges[unit],
         float(row.threshold),
