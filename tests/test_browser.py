@@ -344,7 +344,9 @@ def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None
         page.evaluate(copied)
         page.click("main [data-copy-link]:first-of-type")
         expect(page.locator("#toast")).to_be_visible()
-        unpublished = "link copied; it opens only on this computer, because this page is not published"
+        unpublished = (
+            "link copied; it opens only on this computer, because this page is not published; it shows masks off"
+        )
         assert page.text_content("#toast") == page.text_content("#said") == unpublished
         page.click("text=Cite this unit")
         link, citation = page.evaluate("copied")
@@ -352,6 +354,26 @@ def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None
         assert citation.startswith("layer1 unit 1 (")
         assert "planted · rule corrected" in citation
         assert citation.endswith(link)
+
+
+def test_a_unit_and_a_figure_are_embedded_alone_and_a_figure_is_cited(chromium: Browser, folder: Path) -> None:
+    copied = "window.copied = []; document.addEventListener('copy', () => copied.push(document.activeElement.value))"
+    with open_page(chromium, folder, UNIT) as page:
+        page.evaluate(copied)
+        page.click("[data-cite=chart-histogram-figure]")
+        page.click("[data-embed-code=unit]")
+        entry, code = page.evaluate("copied")
+        assert entry.startswith("@misc{") and f"{UNIT}#chart-histogram-figure" in entry
+        assert f'src="{folder.as_uri()}/{UNIT}#embed=unit"' in code
+    for part, shown, hidden in (
+        ("unit", "h1", "#chart-histogram-figure"),
+        ("chart-histogram-figure", "#chart-histogram", "h1"),
+    ):
+        with open_page(chromium, folder, f"{UNIT}#embed={part}") as page:
+            expect(page.locator(shown)).to_be_visible()
+            for other in (hidden, "header.top", "footer", ".ranks"):
+                expect(page.locator(other)).to_be_hidden()
+            assert page.locator(".whole").get_attribute("href") == f"{folder.as_uri()}/{UNIT}"
 
 
 def test_a_link_shows_the_same_threshold_masks_wipe_and_order(chromium: Browser, folder: Path) -> None:

@@ -225,13 +225,76 @@ window.dissectreport = window.dissectreport || {};
     app.tell(done);
   };
   const published = document.querySelector("link[rel=canonical]");
-  app.copyLink = (button, words) => {
-    const own = location.protocol === "file:";
-    const address = own && published ? published.href + location.hash : location.href;
-    const warning = own && !published ? "; it opens only on this computer, because this page is not published" : "";
-    app.copy((words ? words + ", " : "") + address, button, (words ? "citation" : "link") + " copied" + warning);
+  const own = location.protocol === "file:";
+  const addressOf = (hash) => (own && published ? published.href : location.href.replace(/#.*/, "")) + hash;
+  const warning = own && !published ? "; it opens only on this computer, because this page is not published" : "";
+  /* what the address says beyond the page, in words */
+  const carried = () => {
+    const names = { c: "concept", q: "filter", u: "unit", s: "image", sort: "order", cat: "category", m: "model" };
+    const parts = Array.from(app.view.get(), ([name, value]) => (names[name] || name) + " " + value);
+    return parts.some((part) => !part.endsWith(" ")) ? "; it shows " + parts.join(", ") : "";
   };
+  app.copyLink = (button, words) =>
+    app.copy(
+      (words ? words + ", " : "") + addressOf(location.hash),
+      button,
+      (words ? "citation" : "link") + " copied" + warning + carried(),
+    );
   all("[data-copy-link]").forEach((button) =>
     button.addEventListener("click", () => app.copyLink(button, button.dataset.copyLink)),
   );
+
+  /* figures and units: cited by BibTeX, and embedded in other pages */
+  const titleOf = (part) => {
+    const heading = part.querySelector("h3, h2");
+    return (heading ? heading.textContent.trim() + ": " : "") + document.title.replace(" · dissectreport", "");
+  };
+  all("[data-cite]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const id = button.dataset.cite;
+      const run = document.querySelector("footer p:not(.note)");
+      const entry = [
+        "@misc{" +
+          (location.pathname.split("/").slice(-3).join("-").replace(".html", "") + "-" + id).replace(/[^\w-]/g, "-"),
+        "  title = {" + titleOf(document.getElementById(id)) + "}",
+        "  author = {{dissectreport}}",
+        "  note = {" + (run ? run.textContent.trim().replace(/\s+/g, " ") : "") + "}",
+        "  howpublished = {\\url{" + addressOf("#" + id) + "}}",
+      ];
+      app.copy(entry.join(",\n") + "\n}\n", button, "BibTeX of this figure copied" + warning);
+    }),
+  );
+  const partsOf = (name) =>
+    [document.getElementById(name), ...all('[data-embed="' + CSS.escape(name) + '"]')].filter(Boolean);
+  all("[data-embed-code]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const name = button.dataset.embedCode;
+      const height = partsOf(name).reduce((sum, part) => sum + part.offsetHeight + 24, 60);
+      const frame = document.createElement("iframe");
+      Object.entries({
+        src: addressOf("#embed=" + name),
+        title: titleOf(partsOf(name)[0]),
+        width: "720",
+        height,
+      }).forEach(([key, value]) => frame.setAttribute(key, value));
+      frame.setAttribute("style", "border:0;max-width:100%");
+      frame.setAttribute("loading", "lazy");
+      app.copy(frame.outerHTML, button, "code for other pages copied" + warning);
+    }),
+  );
+  /* a page that another page embeds shows one part, with a link to the whole */
+  const embedded = partsOf(app.view.get().get("embed") || "");
+  if (embedded.length) {
+    root.classList.add("embedded");
+    const whole = document.createElement("a");
+    whole.className = "embed-part whole";
+    whole.href = location.href.replace(/#.*/, "");
+    whole.textContent = document.title;
+    document.getElementById("main").append(whole);
+    embedded.forEach((part) => {
+      part.classList.add("embed-part");
+      for (let at = part.parentElement; at !== document.body; at = at.parentElement) at.classList.add("embed-way");
+    });
+    all("a[href]").forEach((link) => link.setAttribute("target", "_top"));
+  }
 })(window.dissectreport);
