@@ -34,7 +34,7 @@ class Counting:
 
 
 COUNTING: Mapping[str, Counting] = {
-    RuleName.CORRECTED: Counting(1.8e-8, 8e-4, 4.5e-9, 9e-9, 3e-4),
+    RuleName.CORRECTED: Counting(2.1e-8, 8e-4, 4.5e-9, 9e-9, 3e-4),
     RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9, 5e-8, 1.2e-3),
     RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9, 3e-8, 8e-4),
 }
@@ -66,7 +66,8 @@ def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> d
         return pilot, plan.pilot * sample * rule.searches, job.samples * sample
 
     own = plan.grid**2 * counting.spot + counting.shard / plan.shard
-    turned = len(plan.lattice) ** 2 * counting.control + counting.control_shard / plan.shard
+    # At few pixels the fixed part of a count weighs as much as the pixels.
+    turned = len(plan.lattice) ** 2 * counting.spot + counting.control_shard / plan.shard
     shifted = own * rule.is_published
     in_bases = controls * len(ROTATIONS) * len(plan.lattice) ** 2
     trained = of(plan.grid**2 + in_bases, own + controls * (len(ROTATIONS) * turned + shifted))

@@ -52,16 +52,17 @@ def interval(counts: Floats, replicates: Floats) -> tuple[Floats, Floats]:
     """Ends (cut-offs,) of 95% intervals of (bases, cut-offs) counts, with (replicates, cut-offs) of their mean.
 
     Resampling shifts counts a little; the mean shift is no uncertainty. Of one basis, the units themselves, it
-    is the middle of the replicates; of several it is where another one would lie.
+    is the middle of the replicates; of several it is where another one would lie. Ends are rounded outwards, because
+    counts are whole.
     """
     mean, bases = counts.mean(0), len(counts)
     if bases < 2:
         centred = replicates - replicates.mean(0) + mean
         low, high = np.percentile(centred, [2.5, 97.5], axis=0)
-        return np.minimum(low, mean), np.maximum(high, mean)
+        return np.minimum(np.floor(low), mean), np.maximum(np.ceil(high), mean)
     spread = counts.var(0, ddof=1) * (1 + 1 / bases)
     images = replicates.var(0, ddof=1)
     freedom = bases - 1, len(replicates) - 1
     pairs = zip(spread.tolist(), images.tolist(), strict=True)
     reach = np.array([joint_reach(first, freedom[0], second, freedom[1]) for first, second in pairs])
-    return mean - reach, mean + reach
+    return np.floor(mean - reach), np.ceil(mean + reach)
