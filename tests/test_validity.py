@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,14 +138,15 @@ def own_units_of(seed, units, has_own, shards=8, bases=5):
     random = np.random.default_rng(seed)
     concepts = np.eye(units)[:2] if has_own else random_basis(random, units)[:2]
     turned = [np.eye(units), *(random_basis(random, units) for _ in range(bases))]
-    counted: list[list[Any]] = [[] for _ in turned]
-    for group in range(shards):
-        features = random.standard_normal((24, units, PIXELS)).astype(np.float32)
-        masks = np.einsum("cu,nup->ncp", concepts.astype(np.float32), features) > 1.2
-        for basis, counts in zip(turned, counted, strict=True):
-            maps = np.einsum("du,nup->ndp", basis.astype(np.float32), features)
-            counts.append((group, counts_of(maps[:, :, None] > np.array([0.5, 1.0, 1.5])[:, None], masks)))
-    scores, *rotations = (score(Groups.of(counts), PIXELS, 1) for counts in counted)
+    shown = random.standard_normal((shards, 24, units, PIXELS)).astype(np.float32)
+    masks = np.einsum("cu,snup->sncp", concepts.astype(np.float32), shown) > 1.2
+
+    def scores_in(basis):
+        maps = np.einsum("du,snup->sndp", basis.astype(np.float32), shown)[:, :, :, None]
+        on = maps > np.array([0.5, 1.0, 1.5])[:, None]
+        return score(Groups.of((group, counts_of(on[group], masks[group])) for group in range(shards)), PIXELS, 1)
+
+    scores, *rotations = map(scores_in, turned)
     return own_units(scores, rotations, Words(Vocabulary.of(object=("sky", "tree")), scores.concepts))
 
 
